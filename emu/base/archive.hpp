@@ -1,0 +1,170 @@
+// Owns: Archive and its four kinds: Save, Load, Hash and Diff, all driven by one named field list per type.
+// Callers: every stateful type implements `void serialize(Archive&)`; the Machine chooses the archive.
+// Promises: fields are named, so a mismatch is reported by path; bytes are little-endian; nothing derived is stored.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "emu/base/result.hpp"
+#include "emu/base/types.hpp"
+
+namespace forkscope {
+
+class Archive {
+  public:
+    virtual ~Archive() = default;
+
+    // True while values are being read from the archive into the object.
+    virtual bool loading() const { return false; }
+    // False once a Load met data that does not fit; later fields are then left alone.
+    virtual bool good() const { return true; }
+
+    template <class T> void field(std::string_view name, T& value) {
+        if constexpr (std::is_same_v<T, bool>) {
+            u8 byte = value ? 1 : 0;
+            raw(name, &byte, 1);
+            value = byte != 0;
+        } else {
+            static_assert(std::is_integral_v<T> || std::is_enum_v<T>,
+                          "fields are integers, enums, bools or arrays of them");
+            raw(name, &value, sizeof value);
+        }
+    }
+    template <class Space> void field(std::string_view name, Address<Space>& address) {
+        raw(name, &address.value, sizeof address.value);
+    }
+    template <class T, std::size_t N> void field(std::string_view name, std::array<T, N>& values) {
+        array_field(name, values.data(), N);
+    }
+    template <class T, std::size_t N> void field(std::string_view name, T (&values)[N]) {
+        array_field(name, values, N);
+    }
+    // A sequence whose length is part of the state. Elements are integers, or have serialize(Archive&).
+    // At most `most` elements are accepted from an archive.
+    template <class T> void sequence(std::string_view name, std::vector<T>& values, u64 most) {
+        begin(name);
+        u64 count = values.size();
+        field("count", count);
+        if (loading()) {
+            if (count > most) {
+                fail("more elements than the type allows");
+                count = 0;
+            }
+            values.resize(good() ? count : 0);
+        }
+        if constexpr (std::is_integral_v<T>) {
+            if (!values.empty())
+                raw("elements", values.data(), values.size() * sizeof(T));
+        } else {
+            for (T& element : values)
+                nested("element", element);
+        }
+        end();
+    }
+    void text(std::string_view name, std::string& value);
+    // A part that has its own serialize().
+    template <class T> void nested(std::string_view name, T& part) {
+        begin(name);
+        part.serialize(*this);
+        end();
+    }
+
+    // `size` raw bytes of this host's little-endian memory. Sizes must match when loading.
+    virtual void raw(std::string_view name, void* data, std::size_t size) = 0;
+    virtual void begin(std::string_view) {}
+    virtual void end() {}
+    // The object found that a loaded value is impossible.
+    virtual void fail(std::string_view) {}
+
+  private:
+    template <class T> void array_field(std::string_view name, T* values, std::size_t count) {
+        if constexpr (std::is_integral_v<T>) {
+            raw(name, values, count * sizeof(T));
+        } else {
+            begin(name);
+            for (std::size_t i = 0; i < count; ++i)
+                values[i].serialize(*this);
+            end();
+        }
+    }
+};
+
+// Writes {name, size, bytes} records into a byte vector.
+class SaveArchive : public Archive {
+  public:
+    void raw(std::string_view name, void* data, std::size_t size) override;
+    void begin(std::string_view name) override;
+    void end() override;
+    std::vector<u8> take() { return std::move(bytes_); }
+
+  private:
+    std::vector<u8> bytes_;
+};
+
+// Reads what SaveArchive wrote. The first mismatch is kept as an error that names the path of the field.
+class LoadArchive : public Archive {
+  public:
+    explicit LoadArchive(std::span<const u8> bytes) : bytes_(bytes) {}
+
+    bool loading() const override { return true; }
+    bool good() const override { return error_.empty(); }
+    void raw(std::string_view name, void* data, std::size_t size) override;
+    void begin(std::string_view name) override;
+    void end() override;
+    void fail(std::string_view why) override;
+    // Ok if every byte was consumed and every field fitted.
+    Result<void> finish() const;
+
+  private:
+    bool record(u8 tag, std::string_view name);
+    std::string path() const;
+
+    std::span<const u8> bytes_;
+    std::size_t at_ = 0;
+    std::vector<std::string> path_;
+    std::string error_;
+};
+
+// 64-bit XXH3 over the field values in order.
+class HashArchive : public Archive {
+  public:
+    HashArchive();
+    ~HashArchive() override;
+    void raw(std::string_view name, void* data, std::size_t size) override;
+    u64 digest() const;
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+// Compares an object with a saved one: a line per field that differs, "pit.channel.count: 04 -> 05".
+class DiffArchive : public Archive {
+  public:
+    explicit DiffArchive(std::span<const u8> saved) : saved_(saved) {}
+    void raw(std::string_view name, void* data, std::size_t size) override;
+    void begin(std::string_view name) override;
+    void end() override;
+    const std::vector<std::string>& differences() const { return differences_; }
+
+  private:
+    bool record(u8 tag, std::string_view name);
+    std::string path(std::string_view leaf) const;
+
+    std::span<const u8> saved_;
+    std::size_t at_ = 0;
+    std::vector<std::string> path_;
+    std::vector<std::string> differences_;
+    bool lost_ = false;
+};
+
+// XXH3 of plain bytes, the project's one checksum.
+u64 checksum(std::span<const u8> bytes);
+
+} // namespace forkscope

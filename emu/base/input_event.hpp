@@ -1,0 +1,26 @@
+// Owns: InputEvent, everything that comes from outside the guest.
+// Callers: ui, debug and cli create them through the Machine; the Machine stamps, logs, then applies them.
+// Promises: the same configuration and the same list of stamped events give the same run.
+#pragma once
+
+#include "emu/base/types.hpp"
+
+namespace forkscope {
+
+enum class InputKind : u8 {
+    Key = 0,        // data = PS/2 set 1 scan code byte(s), lowest byte first, size bytes
+    SerialByte = 1, // data = the byte received on COM1
+    PowerButton = 2,
+    Poke = 3,         // a debugger's write of a byte: data = physical address << 8 | value
+    PokeRegister = 4, // a debugger's write of a register: data = number << 32 | value
+};
+
+struct InputEvent {
+    InputKind kind{};
+    u8 size = 1;
+    u64 data = 0;
+    Cycles cycle = 0;     // stamped by the Machine: the instruction boundary at which it becomes effective
+    u64 instructions = 0; // stamped: instructions retired then
+};
+
+} // namespace forkscope

@@ -1,0 +1,80 @@
+// Owns: TraceEvent, the one-way stream of what happened, and Tracer, the simulated side's end of it.
+// Callers: mmu, cpu, devices and machine emit; observe listens. Promises: with no sink attached nothing is computed;
+// no part of the simulated side ever reads an event back.
+#pragma once
+
+#include <string_view>
+
+#include "emu/base/types.hpp"
+
+namespace forkscope {
+
+enum class TraceKind : u8 {
+#define TRACE_KIND(name, linux_name, a, b, c, d, text) name,
+#include "emu/base/trace_kinds.def"
+#undef TRACE_KIND
+    Count
+};
+
+struct TraceKindInfo {
+    std::string_view name;       // as in TraceKind
+    std::string_view linux_name; // the name in exports; Linux's where Linux has one
+    std::string_view a, b, c, d; // what the four arguments mean; empty = unused
+    std::string_view text;
+};
+const TraceKindInfo& trace_kind_info(TraceKind kind);
+
+// Where the simulation stands: exact at any slow path, also in the middle of a block.
+struct Moment {
+    u64 instructions = 0; // retired since power-on
+    Cycles cycle = 0;
+    u32 eip = 0;           // linear address (cs.base + eip) of the instruction being executed
+    u32 address_space = 0; // cr3's page-directory base
+    u8 cpl = 0;
+    u8 cpu = 0;
+};
+
+struct TraceEvent {
+    u64 instructions = 0;
+    Cycles cycle = 0;
+    u32 eip = 0;
+    u32 address_space = 0;
+    TraceKind kind{};
+    u8 cpl = 0;
+    u8 cpu = 0;
+    u64 a = 0, b = 0, c = 0, d = 0;
+};
+
+class TraceSink {
+  public:
+    virtual ~TraceSink() = default;
+    // Called synchronously, in order, at the moment of the event. Must not touch the simulated side.
+    virtual void on_event(const TraceEvent& event) = 0;
+};
+
+// Whoever knows the exact time: the Cpu.
+class MomentSource {
+  public:
+    virtual ~MomentSource() = default;
+    virtual Moment moment() const = 0;
+};
+
+class Tracer {
+  public:
+    void set_moment_source(const MomentSource* source) { source_ = source; }
+    void set_sink(TraceSink* sink) { sink_ = sink; }
+    TraceSink* sink() const { return sink_; }
+
+    void emit(TraceKind kind, u64 a = 0, u64 b = 0, u64 c = 0, u64 d = 0) {
+        if (sink_ != nullptr) [[unlikely]]
+            deliver(kind, a, b, c, d);
+    }
+
+  private:
+    void deliver(TraceKind kind, u64 a, u64 b, u64 c, u64 d);
+
+    const MomentSource* source_ = nullptr;
+    TraceSink* sink_ = nullptr;
+};
+
+} // namespace forkscope

@@ -1,0 +1,24 @@
+// Owns: the meaning of numbers inside trace events that several rooms must agree on.
+// Callers: mmu and cpu write them, observe reads them. Promises: values are part of trace files and never change.
+#pragma once
+
+#include "emu/base/types.hpp"
+
+namespace forkscope {
+
+enum class TlbFlushReason : u8 {
+    Cr3 = 0,
+    Invlpg = 1,
+    Cr0 = 2,
+    Cr4 = 3,
+    PageFault = 4,
+    TaskSwitch = 5,
+    Reset = 6,
+    TestRegister = 7
+};
+
+enum class InterruptCause : u8 { Hardware = 0, Software = 1, Fault = 2, Trap = 3, Nmi = 4 };
+
+enum class TlbSide : u8 { Data4K = 0, Data4M = 1, Instruction = 2 };
+
+} // namespace forkscope

@@ -1,0 +1,35 @@
+/* Owns: the I/O ports through which a guest speaks to Forkscope.
+ * Callers: the guest kernel, the firmware, emu devices and observe. Plain C and C++; no types of either side.
+ * Promises: on other machines (QEMU, Bochs) writing these ports is harmless. */
+#ifndef FORKSCOPE_ABI_PORTS_H
+#define FORKSCOPE_ABI_PORTS_H
+
+/* One byte written appears on the host's debug console. A read returns 0xE9 where the console exists. */
+#define ABI_PORT_DEBUG_CONSOLE 0xE9
+
+/* One byte v written ends the machine with host status (v << 1) | 1, as QEMU's isa-debug-exit does. */
+#define ABI_PORT_EXIT 0xF4
+
+/* Bochs ends when the string "Shutdown" is written here byte by byte. Ignored elsewhere. */
+#define ABI_PORT_BOCHS_SHUTDOWN 0x8900
+
+/* Guest tracepoints. Write the three arguments (32 bits each) first, then the tracepoint's id: the write of the id
+ * emits the event with the arguments as they stand. A 32-bit read of ABI_PORT_TRACE_ID returns ABI_TRACE_MAGIC where
+ * somebody listens, so that the kernel can skip the four OUTs everywhere else. */
+#define ABI_PORT_TRACE_ID   0x5F0
+#define ABI_PORT_TRACE_ARG0 0x5F4
+#define ABI_PORT_TRACE_ARG1 0x5F8
+#define ABI_PORT_TRACE_ARG2 0x5FC
+#define ABI_TRACE_MAGIC     0x6B726F66u /* "fork", little-endian */
+
+/* Firmware configuration: write a 16-bit item selector, then read its bytes one by one from the data port. */
+#define ABI_PORT_FIRMWARE_SELECT 0x510
+#define ABI_PORT_FIRMWARE_DATA   0x511
+#define ABI_FIRMWARE_SIGNATURE   0x0000 /* 4 bytes "FSCP" */
+#define ABI_FIRMWARE_RAM_SIZE    0x0001 /* u64: bytes of RAM */
+#define ABI_FIRMWARE_ENTRY       0x0002 /* u32: physical entry address of the multiboot image; 0 = none, boot a disk */
+#define ABI_FIRMWARE_BOOT_INFO   0x0003 /* u32: physical address of the multiboot information structure */
+#define ABI_FIRMWARE_SEGMENTS    0x0004 /* u32 count, then count x {u32 physical address, u32 file bytes, u32 memory bytes} */
+#define ABI_FIRMWARE_SEGMENT_DATA 0x0005 /* the segments' file bytes one after another */
+
+#endif
