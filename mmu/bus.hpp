@@ -1,0 +1,50 @@
+// Owns: which device answers at which port and at which device-memory address, and the adaptation of widths.
+// Callers: the Mmu (device memory), the Cpu (ports), the Machine's wiring. Promises: a device sees only the widths it
+// declared; wider accesses are split low to high; nobody home reads as all ones.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "emu/base/types.hpp"
+
+namespace forkscope {
+
+// A device's end. `address` is the port number, or the offset into the device-memory range.
+class IoHandler {
+  public:
+    virtual ~IoHandler() = default;
+    virtual u32 io_read(u32 address, u32 size) = 0; // size in bytes: 1, 2 or 4, never above the declared width
+    virtual void io_write(u32 address, u32 size, u32 value) = 0;
+};
+
+class Bus {
+  public:
+    // Ports [first, first + count) go to the handler in accesses of at most `widest` bytes.
+    void map_ports(u16 first, u16 count, IoHandler& handler, u8 widest = 1);
+    // Physical [start, start + size) goes to the handler; `start` and `size` are multiples of 4096.
+    void map_memory(PhysicalAddress start, u64 size, IoHandler& handler, u8 widest = 1);
+
+    u32 read_port(u16 port, u32 size);
+    void write_port(u16 port, u32 size, u32 value);
+    u32 read_memory(PhysicalAddress address, u32 size);
+    void write_memory(PhysicalAddress address, u32 size, u32 value);
+
+    // The ports nobody answers on that the guest tried, for the log.
+    bool port_is_mapped(u16 port) const;
+
+  private:
+    struct Range {
+        u64 start = 0;
+        u64 size = 0;
+        IoHandler* handler = nullptr;
+        u8 widest = 1;
+    };
+    const Range* find_memory(u64 address) const;
+
+    std::vector<u8> port_owner_ = std::vector<u8>(65536, 0); // index into ports_, 0 = nobody
+    std::vector<Range> ports_ = {Range{}};
+    std::vector<Range> memory_;
+};
+
+} // namespace forkscope
