@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""C++ is formatted as .clang-format says; the guest's C too, once the guest has a .clang-format of its own."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import sources
+
+PROGRAMS = ("clang-format-14", "clang-format")  # Debian 12's first: other versions format differently
+
+
+def check(root):
+    program = next((found for found in map(shutil.which, PROGRAMS) if found), None)
+    if program is None:
+        raise sources.Skip("clang-format is not installed (./run test installs it)")
+    endings = sources.CXX
+    chosen = [path for path in sources.files(root) if path.endswith(endings)]
+    if os.path.exists(os.path.join(root, "guest", ".clang-format")):
+        chosen += [path for path in sources.files(root) if path.startswith("guest/") and path.endswith(sources.C)]
+    counts = {}
+    for start in range(0, len(chosen), 100):
+        result = subprocess.run([program, "--dry-run", "--style=file", *chosen[start:start + 100]], cwd=root,
+                                capture_output=True, text=True)
+        for path, line in re.findall(r"^(.+?):(\d+):\d+: (?:warning|error): code should be clang-formatted",
+                                     result.stderr, re.MULTILINE):
+            counts.setdefault(path, []).append(line)
+        if result.returncode != 0:
+            yield f"clang-format failed: {result.stderr.strip()[:400]}"
+    for path, lines in sorted(counts.items()):
+        yield f"{path}:{lines[0]}: {len(lines)} places are not as clang-format would have them: {os.path.basename(program)} -i {path}"
+
+
+if __name__ == "__main__":
+    sources.main(check)
