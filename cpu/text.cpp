@@ -1,0 +1,230 @@
+#include <array>
+#include <cstdio>
+
+#include "cpu/decoder.hpp"
+
+namespace forkscope {
+
+namespace {
+
+constexpr std::string_view kNames8[] = {"al", "cl", "dl", "bl", "ah", "ch", "dh", "bh"};
+constexpr std::string_view kNames16[] = {"ax", "cx", "dx", "bx", "sp", "bp", "si", "di"};
+constexpr std::string_view kNames32[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
+constexpr std::string_view kSegmentNames[] = {"es", "cs", "ss", "ds", "fs", "gs"};
+
+// Forms whose name in Intel syntax depends on a size; the table names them once.
+struct SizedName {
+    std::string_view form;
+    std::string_view name16;
+    std::string_view name32;
+};
+constexpr SizedName kSizedNames[] = {
+    {"cbw", "cbw", "cwde"},       {"cwd", "cwd", "cdq"},      {"pusha", "pusha", "pushad"}, {"popa", "popa", "popad"},
+    {"pushf", "pushf", "pushfd"}, {"popf", "popf", "popfd"},  {"iret", "iret", "iretd"},    {"movs", "movsw", "movsd"},
+    {"cmps", "cmpsw", "cmpsd"},   {"stos", "stosw", "stosd"}, {"lods", "lodsw", "lodsd"},   {"scas", "scasw", "scasd"},
+    {"ins", "insw", "insd"},      {"outs", "outsw", "outsd"},
+};
+
+std::string_view mnemonic_of(const Instruction& in) {
+    const std::string_view name = form_at(in.form).mnemonic;
+    if (name == "jcxz")
+        return in.address_size == 4 ? "jecxz" : "jcxz";
+    for (const SizedName& sized : kSizedNames) {
+        if (sized.form == name)
+            return in.operand_size == 4 ? sized.name32 : sized.name16;
+    }
+    return name;
+}
+
+std::string hex(u32 value) {
+    char text[16];
+    std::snprintf(text, sizeof(text), value < 10 ? "%u" : "0x%x", value);
+    return text;
+}
+
+std::string_view general_register(u8 number, u32 bytes) {
+    return bytes == 1 ? kNames8[number & 7] : bytes == 2 ? kNames16[number & 7] : kNames32[number & 7];
+}
+
+// Bytes of what an operand names; 0 where it has no size of its own.
+u32 operand_bytes(Operand operand, const Instruction& in) {
+    switch (operand) {
+    case Operand::Eb:
+    case Operand::Gb:
+    case Operand::Mb:
+    case Operand::Ib:
+    case Operand::Ob:
+    case Operand::Zb:
+    case Operand::Xb:
+    case Operand::Yb:
+        return 1;
+    case Operand::Ew:
+    case Operand::Gw:
+    case Operand::Mw:
+    case Operand::Iw:
+    case Operand::Sw:
+        return 2;
+    case Operand::Ed:
+    case Operand::Gd:
+    case Operand::Md:
+    case Operand::Rd:
+    case Operand::Zd:
+        return 4;
+    case Operand::Mq:
+        return 8;
+    case Operand::Mp:
+        return in.operand_size + 2u;
+    case Operand::Ma:
+        return in.operand_size * 2u;
+    case Operand::Ms:
+    case Operand::M:
+        return 0;
+    default:
+        return in.operand_size;
+    }
+}
+
+std::string_view size_prefix(u32 bytes) {
+    switch (bytes) {
+    case 1:
+        return "byte ptr ";
+    case 2:
+        return "word ptr ";
+    case 4:
+        return "dword ptr ";
+    case 6:
+        return "fword ptr ";
+    case 8:
+        return "qword ptr ";
+    default:
+        return "";
+    }
+}
+
+std::string address_text(const Instruction& in) {
+    std::string text;
+    if (in.base != kNoRegister)
+        text += general_register(in.base, in.address_size);
+    if (in.index != kNoRegister) {
+        if (!text.empty())
+            text += '+';
+        text += general_register(in.index, in.address_size);
+        if (in.scale != 0)
+            text += "*" + hex(1u << in.scale);
+    }
+    if (text.empty())
+        return hex(in.address_size == 4 ? in.displacement : in.displacement & 0xFFFF);
+    if (in.displacement != 0) {
+        const bool negative = (in.displacement >> 31) != 0;
+        text += (negative ? "-" : "+") + hex(negative ? 0 - in.displacement : in.displacement);
+    }
+    return text;
+}
+
+std::string memory_text(const Instruction& in, u32 bytes) {
+    std::string text(size_prefix(bytes));
+    if ((in.flags & kHasSegment) != 0)
+        text += std::string(kSegmentNames[in.segment]) + ":";
+    return text + "[" + address_text(in) + "]";
+}
+
+// DS:eSI and ES:eDI of the string instructions.
+std::string string_operand_text(const Instruction& in, u32 bytes, u8 segment, u8 pointer) {
+    return std::string(size_prefix(bytes)) + std::string(kSegmentNames[segment]) + ":[" +
+           std::string(general_register(pointer, in.address_size)) + "]";
+}
+
+std::string target_text(const Instruction& in, u32 address) {
+    const u32 target = address + in.length + in.displacement;
+    return hex(in.operand_size == 4 ? target : target & 0xFFFF);
+}
+
+std::string operand_text(Operand operand, const Instruction& in, u32 address) {
+    const u32 bytes = operand_bytes(operand, in);
+    switch (operand) {
+    case Operand::None:
+        return {};
+    case Operand::Gb:
+    case Operand::Gw:
+    case Operand::Gd:
+    case Operand::Gv:
+    case Operand::Zb:
+    case Operand::Zd:
+    case Operand::Zv:
+        return std::string(general_register(in.reg, bytes));
+    case Operand::Ib:
+    case Operand::Iw:
+    case Operand::Iz:
+    case Operand::Iv:
+        // ENTER keeps its second immediate apart.
+        return hex(operand == Operand::Ib && form_at(in.form).operands[0] == Operand::Iw ? in.immediate2
+                                                                                         : in.immediate);
+    case Operand::Ibs:
+        return hex(in.operand_size == 4 ? in.immediate : in.immediate & 0xFFFF);
+    case Operand::Jb:
+    case Operand::Jz:
+        return target_text(in, address);
+    case Operand::Sw:
+        return std::string(kSegmentNames[in.reg]);
+    case Operand::Cd:
+        return "cr" + hex(in.reg);
+    case Operand::Dd:
+        return "dr" + hex(in.reg);
+    case Operand::Td:
+        return "tr" + hex(in.reg);
+    case Operand::Xb:
+    case Operand::Xv:
+        return string_operand_text(in, bytes, in.segment, kEsi);
+    case Operand::Yb:
+    case Operand::Yv:
+        return string_operand_text(in, bytes, kEs, kEdi);
+    case Operand::Ap:
+        return hex(in.immediate2) + ":" + hex(in.immediate);
+    case Operand::One:
+        return "1";
+    case Operand::Three:
+        return "3";
+    case Operand::Al:
+        return "al";
+    case Operand::Cl:
+        return "cl";
+    case Operand::Ax:
+        return "ax";
+    case Operand::Dx:
+        return "dx";
+    case Operand::Eax:
+        return std::string(general_register(kEax, bytes));
+    case Operand::Es:
+    case Operand::Cs:
+    case Operand::Ss:
+    case Operand::Ds:
+    case Operand::Fs:
+    case Operand::Gs:
+        return std::string(kSegmentNames[static_cast<u8>(operand) - static_cast<u8>(Operand::Es)]);
+    default: // E, M, R and O operands
+        return in.has_memory() ? memory_text(in, bytes) : std::string(general_register(in.rm, bytes));
+    }
+}
+
+} // namespace
+
+std::string to_text(const Instruction& instruction, u32 address) {
+    const Form& form = form_at(instruction.form);
+    std::string text;
+    if ((instruction.flags & kHasLock) != 0)
+        text += "lock ";
+    if ((form.attributes & kString) != 0 && instruction.repeats())
+        text += (instruction.flags & kHasRepne) != 0 ? "repne " : form.flags_written.empty() ? "rep " : "repe ";
+    text += mnemonic_of(instruction);
+    std::string_view separator = " ";
+    for (const Operand operand : form.operands) {
+        if (operand == Operand::None)
+            break;
+        text += separator;
+        text += operand_text(operand, instruction, address);
+        separator = ", ";
+    }
+    return text;
+}
+
+} // namespace forkscope
