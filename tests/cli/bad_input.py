@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""Whatever a person hands to forkscope, it answers with a message and the right exit code, and never crashes or hangs.
+
+Usage: bad_input.py FORKSCOPE [unittest arguments]
+"""
+
+import os
+import random
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import images
+
+OK, RUNTIME_ERROR, USAGE, GUEST_PANIC, LIMIT_REACHED = 0, 1, 2, 3, 4
+SECONDS = 30  # longer is a hang
+PROGRAM = ""
+HEADLESS = ("run", "--display", "none", "--limit", "5000000i")
+
+CRASH = re.compile(r"terminate called|EMU_ASSERT|[Aa]ssertion|AddressSanitizer|runtime error:|Segmentation fault|std::|basic_string")
+ADVICE = re.compile(r"--\w|-m\b|\b(?:check|try|give|use|free|see|run|choose|name|needs?|build|copy|make|pass|allowed|known|one of)\b",
+                    re.IGNORECASE)
+
+
+def no_core_file():
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+
+    def tearDown(self):
+        self.directory.cleanup()
+
+    def file(self, name, content):
+        path = os.path.join(self.directory.name, name)
+        with open(path, "wb") as file:
+            file.write(content)
+        return path
+
+    def start(self, *arguments, **how):
+        """Runs forkscope; a crash or a hang fails the test here."""
+        environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+        try:
+            result = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, timeout=SECONDS, env=environment,
+                                    cwd=self.directory.name, preexec_fn=no_core_file, check=False,
+                                    **({"stdout": subprocess.PIPE} | how), stderr=subprocess.PIPE)
+        except subprocess.TimeoutExpired:
+            self.fail(f"forkscope {' '.join(arguments)} hangs")
+        result.text = result.stderr.decode("utf-8", "replace")
+        self.assertGreaterEqual(result.returncode, 0, f"died of signal {-result.returncode}: {result.text[-2000:]}")
+        self.assertNotRegex(result.text, CRASH)
+        return result
+
+    def refuses(self, code, subject, *arguments, **how):
+        """forkscope exits with `code`, names `subject` on stderr, and says what to do."""
+        with self.subTest(arguments=arguments):
+            result = self.start(*arguments, **how)
+            self.assertEqual(result.returncode, code, result.text[-2000:])
+            self.assertRegex(result.text, subject)
+            self.assertRegex(result.text, ADVICE)
+            self.assertLessEqual(len(result.text.strip().splitlines()), 12, "a message, not a flood:\n" + result.text[-2000:])
+
+    def refuses_kernel(self, name, content, subject=""):
+        path = self.file(name, content)
+        self.refuses(RUNTIME_ERROR, re.escape(path) + (f"(?s:.*)(?:{subject})" if subject else ""), *HEADLESS, "--kernel", path)
+
+
+class Kernel(Case):
+    def test_missing(self):
+        path = os.path.join(self.directory.name, "absent.elf")
+        self.refuses(RUNTIME_ERROR, re.escape(path), *HEADLESS, "--kernel", path)
+        self.refuses(RUNTIME_ERROR, re.escape(path), *HEADLESS, "-kernel", path)
+        self.refuses(RUNTIME_ERROR, re.escape(self.directory.name), *HEADLESS, "--kernel", self.directory.name)
+
+    def test_never_ending(self):
+        self.refuses(RUNTIME_ERROR, "/dev/zero", *HEADLESS, "--kernel", "/dev/zero")
+
+    def test_truncated(self):
+        whole = images.elf()
+        for length in (0, 3, 16, 51, 52, 60, 84, images.PAGE - 1, images.PAGE + 4, images.PAGE + 64, len(whole) - 1):
+            self.refuses_kernel(f"truncated-{length}.elf", whole[:length])
+
+    def test_64_bit(self):
+        self.refuses_kernel("long.elf", images.elf64(), "64")
+
+    def test_of_another_kind(self):
+        self.refuses_kernel("arm.elf", images.elf(machine=40), "machine|ARM|x86|i386")
+        self.refuses_kernel("big-endian.elf", images.elf(data=2))
+        self.refuses_kernel("relocatable.o", images.elf(type=1))
+
+    def test_without_multiboot_header(self):
+        self.refuses_kernel("plain.elf", images.elf(header=b""), "multiboot")
+        self.refuses_kernel("wrong-checksum.elf", images.elf(header=images.multiboot_header(checksum=1)), "multiboot")
+
+    def test_with_fields_that_lie(self):
+        everything = 0xFFFFFFFF
+        for number, fields in enumerate((
+                {"phoff": everything}, {"phoff": 0xFFFFFFF0, "phnum": 0xFFFF}, {"phnum": 0xFFFF}, {"phentsize": 0},
+                {"phentsize": 1}, {"p_offset": everything}, {"p_filesz": everything}, {"p_memsz": everything},
+                {"p_filesz": 0x80000000, "p_offset": 0x80000000}, {"p_paddr": 0xFFFFF000, "p_memsz": 0x2000},
+                {"p_paddr": 0x80000000}, {"p_memsz": 4}, {"phnum": 0}, {"entry": 0xF0000000})):
+            self.refuses_kernel(f"liar-{number}.elf", images.elf(**fields))
+
+    def test_with_symbol_tables_that_lie(self):
+        for fields in ({"shoff": 0xFFFFFFFF, "shnum": 10}, {"shoff": 1, "shnum": 0xFFFF, "shstrndx": 0xFFFE},
+                       {"shoff": 0x1000, "shnum": 3, "shstrndx": 99}):
+            with self.subTest(fields=fields):
+                path = self.file("symbols.elf", images.elf(**fields))
+                # The image can be loaded without its symbols: refusing it and running it are both right.
+                self.assertIn(self.start(*HEADLESS, "--kernel", path).returncode, (RUNTIME_ERROR, LIMIT_REACHED))
+
+    def test_flat_with_addresses_that_lie(self):
+        load, everything = images.LOAD_ADDRESS, 0xFFFFFFFF
+        for number, addresses in enumerate((
+                (load,), (load, load + 4096, 0, 0, load), (0, load, 0, 0, load), (load, load, load - 1, 0, load),
+                (load, load, load + 128, load - 1, load), (everything, everything, everything, everything, everything),
+                (load, load, everything, everything, load), (load, load, load + 128, load + 128, 0xF0000000))):
+            self.refuses_kernel(f"flat-{number}.bin", images.flat(addresses))
+
+    def test_of_random_bytes(self):
+        numbers = random.Random(20)
+        for size in (1, 12, 52, 84, 512, 8192, 65536):
+            self.refuses_kernel(f"random-{size}.bin", numbers.randbytes(size))
+
+    def test_with_random_changes(self):
+        numbers = random.Random(21)
+        for _ in range(40):
+            image = bytearray(images.elf())
+            for _ in range(numbers.randint(1, 6)):
+                image[numbers.choice((numbers.randrange(84), numbers.randrange(images.PAGE, len(image))))] = numbers.randrange(256)
+            path = self.file("changed.elf", image)
+            with self.subTest(image=bytes(image[:84]).hex()):
+                result = self.start("run", "--display", "none", "--limit", "100000i", "--kernel", path)
+                self.assertIn(result.returncode, (OK, RUNTIME_ERROR, GUEST_PANIC, LIMIT_REACHED), result.text[-2000:])
+
+    def test_that_triple_faults_ends_with_a_report(self):
+        path = self.file("triple.elf", images.elf(images.TRIPLE_FAULT))
+        result = self.start(*HEADLESS, "--kernel", path)
+        self.assertEqual(result.returncode, GUEST_PANIC, result.text[-2000:])
+        self.assertRegex(result.text, r"(?i)triple fault")
+        self.assertRegex(result.text, r"(?i)eip\b.*\b0*100048")  # where the UD2 stands
+
+    def test_that_is_right_runs_to_the_limit(self):
+        path = self.file("right.elf", images.elf())
+        self.assertEqual(self.start(*HEADLESS, "--kernel", path).returncode, LIMIT_REACHED)
+
+
+class Initrd(Case):
+    def test_missing(self):
+        path = os.path.join(self.directory.name, "absent.tar")
+        self.refuses(RUNTIME_ERROR, re.escape(path), *HEADLESS, "--initrd", path)
+
+    def test_larger_than_memory(self):
+        path = self.file("large.tar", b"")
+        os.truncate(path, 64 << 20)
+        self.refuses(RUNTIME_ERROR, re.escape(path), *HEADLESS, "-m", "16M", "--initrd", path)
+
+    def test_of_random_bytes_leaves_a_verdict(self):
+        path = self.file("random.tar", random.Random(22).randbytes(70000))
+        self.assertIn(self.start(*HEADLESS, "--initrd", path).returncode, (RUNTIME_ERROR, GUEST_PANIC, LIMIT_REACHED))
+
+
+class Options(Case):
+    def test_unknown(self):
+        self.refuses(USAGE, "--no-such-option", *HEADLESS, "--no-such-option")
+        self.refuses(USAGE, "-no-such-option", *HEADLESS, "-no-such-option", "7")
+        self.refuses(USAGE, "frok", "frok")
+        self.refuses(USAGE, "stray", *HEADLESS, "stray")
+
+    def test_without_their_value(self):
+        for option in ("--kernel", "--initrd", "-m", "--limit", "--cpu"):
+            self.refuses(USAGE, option, "run", option)
+        self.refuses(USAGE, "-o", "record")
+        self.refuses(USAGE, "(?i)file", "trace", "info")
+
+    def test_too_little_memory(self):
+        self.refuses(RUNTIME_ERROR, r"1 ?M", *HEADLESS, "-m", "1M")
+        self.refuses(RUNTIME_ERROR, r"1 ?M", "fork", "-m", "1M")
+
+    def test_sizes_that_are_none(self):
+        for size in ("abc", "", "M", "64X", "-5", "0", "1e", "64MM", "0x", "99999999999999999999", "18446744073709551615G"):
+            self.refuses(USAGE, re.escape(size), *HEADLESS, "-m", size)
+
+    def test_limits_that_are_none(self):
+        for limit in ("abc", "10x", "", "-1i", "1e999i", "i", "s", "nan", "infi"):
+            self.refuses(USAGE, re.escape(limit), "run", "--display", "none", "--limit", limit)
+
+    def test_choices_that_do_not_exist(self):
+        for option, value in (("--os", "plan9"), ("--cpu", "i999"), ("--engine", "steam"), ("--tlb", "purple"),
+                              ("--tlb", "random:"), ("--tlb", "random:x"), ("--serial", "carrier:pigeon")):
+            self.refuses(USAGE, re.escape(value), *HEADLESS, option, value)
+        self.refuses(USAGE, "braille", "run", "--limit", "1000i", "--display", "braille")
+
+    def test_pages_that_are_none(self):
+        for pages in ("abc", "-1", "1.5", "99999999999999999999", ""):
+            self.refuses(USAGE, re.escape(pages), "fork", "--pages", pages)
+
+    def test_expressions_that_do_not_parse(self):
+        for expression in ("(((", "eip ==", "", "no_such_thing == 1", "(" * 100000):
+            self.refuses(USAGE, re.escape(expression[:20]), *HEADLESS, "--until", expression)
+
+    def test_help_is_no_error(self):
+        for arguments in (("--help",), ("run", "--help"), ("fork", "--help"), ("trace", "--help")):
+            with self.subTest(arguments=arguments):
+                result = self.start(*arguments)
+                self.assertEqual(result.returncode, OK)
+                self.assertIn(b"--", result.stdout)
+
+
+class Output(Case):
+    def test_a_full_disk(self):
+        self.refuses(RUNTIME_ERROR, "/dev/full(?s:.*)[Nn]o space|[Nn]o space(?s:.*)/dev/full", "record", "-o", "/dev/full",
+                     "--limit", "3000000i")
+        for option in ("--html", "--screenshot"):
+            self.refuses(RUNTIME_ERROR, "/dev/full", "fork", option, "/dev/full")
+        with open("/dev/full", "wb") as full:
+            self.refuses(RUNTIME_ERROR, "(?i)standard output|stdout", "fork", "--json", stdout=full)
+
+    def test_a_place_that_does_not_exist(self):
+        path = os.path.join(self.directory.name, "no", "such", "place.trace")
+        self.refuses(RUNTIME_ERROR, re.escape(path), "record", "-o", path, "--limit", "1000i")
+        self.refuses(RUNTIME_ERROR, re.escape(path), *HEADLESS, "--serial", f"file:{path}")
+        self.refuses(RUNTIME_ERROR, re.escape(self.directory.name), "record", "-o", self.directory.name, "--limit", "1000i")
+
+    def test_a_reader_that_goes_away(self):
+        """`forkscope fork --json | head -c1` must not die of SIGPIPE with a trace of ours on stderr."""
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        result = subprocess.run([PROGRAM, "fork", "--json"], stdin=subprocess.DEVNULL, stdout=write_end, timeout=SECONDS,
+                                stderr=subprocess.PIPE, check=False, cwd=self.directory.name)
+        os.close(write_end)
+        self.assertIn(result.returncode, (RUNTIME_ERROR, -13))  # -13: SIGPIPE's own, the custom of filters
+        self.assertNotRegex(result.stderr.decode("utf-8", "replace"), CRASH)
+
+
+class TraceFile(Case):
+    def record(self):
+        path = os.path.join(self.directory.name, "good.trace")
+        result = self.start("record", "-o", path, "--limit", "3000000i")
+        self.assertIn(result.returncode, (OK, LIMIT_REACHED), result.text[-2000:])
+        with open(path, "rb") as file:
+            return file.read()
+
+    def test_missing_or_of_random_bytes(self):
+        path = os.path.join(self.directory.name, "absent.trace")
+        noise = self.file("noise.trace", random.Random(23).randbytes(5000))
+        empty = self.file("empty.trace", b"")
+        for verb in ("info", "dump", "stat"):
+            for name in (path, noise, empty, self.directory.name):
+                self.refuses(RUNTIME_ERROR, re.escape(name), "trace", verb, name)
+        self.refuses(RUNTIME_ERROR, re.escape(noise), "replay", noise)
+
+    def test_truncated_opens_up_to_its_last_chunk_or_is_refused(self):
+        whole, numbers = self.record(), random.Random(24)
+        for length in [4, 8, 16, 64, len(whole) - 1] + [numbers.randrange(len(whole)) for _ in range(10)]:
+            path = self.file("short.trace", whole[:length])
+            with self.subTest(length=length):
+                self.assertIn(self.start("trace", "stat", path).returncode, (OK, RUNTIME_ERROR))
+
+    def test_damaged_is_noticed_and_harmless(self):
+        whole, numbers = self.record(), random.Random(25)
+        for _ in range(20):
+            position = numbers.randrange(len(whole))
+            damaged = bytearray(whole)
+            damaged[position] ^= 1 << numbers.randrange(8)
+            path = self.file("damaged.trace", damaged)
+            with self.subTest(position=position):
+                result = self.start("trace", "dump", path, stdout=subprocess.DEVNULL)
+                self.assertIn(result.returncode, (OK, RUNTIME_ERROR))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or not os.access(sys.argv[1], os.X_OK):
+        print("skipped: there is no forkscope program to test")
+        sys.exit(77)
+    PROGRAM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
