@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <functional>
+#include <vector>
 
 #include "emu/base/access.hpp"
 #include "emu/base/trace.hpp"
@@ -23,12 +24,14 @@ struct PageFaultInfo {
 };
 
 struct MmuCounters {
-    u64 tlb_hits[2] = {}; // [0] data, [1] instruction; hits on the slow path only, see Mmu::counters()
+    // [0] data, [1] instruction. Hits on the slow path only: they depend on the fast table and are not part of the
+    // hash. The true number is accesses - misses - dirty walks - permission walks, with accesses known to the Cpu.
+    u64 tlb_hits[2] = {};
     u64 tlb_misses[2] = {};
     u64 dirty_walks = 0;      // hit, but D was 0 on a write
     u64 permission_walks = 0; // hit without the right: walked again before faulting
     u64 page_faults = 0;
-    u64 flushes[8] = {}; // by TlbFlushReason
+    u64 flushes[8] = {}; // by TlbFlushReason; PageFault only counts drops of an entry that was there
     u64 accessed_dirty_writes = 0;
     void serialize(Archive& ar);
 };
@@ -43,6 +46,9 @@ class CodeListener {
 class Mmu {
   public:
     Mmu(PhysicalMemory& memory, Bus& bus, Tracer& tracer);
+    ~Mmu();
+    Mmu(const Mmu&) = delete;
+    Mmu& operator=(const Mmu&) = delete;
 
     // --- The guest's own accesses. T is u8, u16, u32 or u64. They may span two pages: then both are translated (low
     // page first) before anything is read or written. On !ok, fault() holds the details and nothing has changed but
@@ -63,8 +69,9 @@ class Mmu {
     Access<PhysicalAddress> fetch(LinearAddress address, Privilege privilege);
 
     // For string instructions: a host pointer to plain memory for [address, end of its page), counting as ONE access of
-    // the kind, or nullptr where the frame must take the slow path (device, flags, fault). Read: flags may hold
-    // kFrameCode, kFramePageTable, kFrameClean, kFrameReadOnly. Write: flags must be 0 after marking clean frames.
+    // the kind, or nullptr, having changed nothing, where it would not be a plain hit (TLB miss, missing right, device,
+    // flags): then do one element by load or store and ask again. Read: flags may hold kFrameCode, kFramePageTable,
+    // kFrameClean, kFrameReadOnly. Write: flags must be 0 after marking clean frames. Use the pointer at once.
     // Exactness: repeated accesses to one page with none between them to another page of the same set leave the
     // TLB as one access does; with two alternating pages the caller must first run one element of each (mmu/README.md).
     const u8* bulk_read(LinearAddress address, Privilege privilege);
@@ -72,7 +79,8 @@ class Mmu {
 
     const PageFaultInfo& fault() const { return fault_; }
 
-    // --- Control. Each applies the flush rules of SDM 3A 4.10.4 and tells the tracer.
+    // --- Control. Each applies the flush rules of SDM 3A 4.10.4 and 11.9 and emits ControlRegister or Cr3Load, and
+    // TlbFlush. A task switch to the same CR3 flushes nothing.
     void write_cr0(u32 old_value, u32 new_value);
     void write_cr3(u32 new_value, TlbFlushReason reason);
     void write_cr4(u32 old_value, u32 new_value);
@@ -80,9 +88,11 @@ class Mmu {
     const PagingControl& control() const { return control_; }
     // The #PF entry drop of SDM 3A 4.10.4.1, called by fault delivery.
     void drop_faulting_entry(LinearAddress address);
+    // RESET: paging off, TLB empty. The A20 gate belongs to the keyboard controller and stays.
     void reset();
 
-    // A20 gate: when off, bit 20 of every physical address is 0.
+    // A20 gate: when off, bit 20 of every physical address is 0. The firmware's alias below 4 GiB (the last 128 KiB
+    // repeat ROM below 1 MiB) is decoded before the gate.
     void set_a20(bool enabled);
     bool a20() const { return a20_; }
 
@@ -92,6 +102,10 @@ class Mmu {
     Access<PhysicalAddress> peek_translate(LinearAddress address) const; // as supervisor read
     bool peek(LinearAddress address, std::span<u8> bytes) const;         // as supervisor; false if any byte is absent
     bool peek_physical(PhysicalAddress address, std::span<u8> bytes) const { return memory_.read(address, bytes); }
+
+    // A debugger's or input event's write of physical memory: kills decoded code, but is no guest access. False if
+    // outside RAM and ROM.
+    bool poke_physical(PhysicalAddress address, std::span<const u8> bytes);
 
     // --- The modelled TLB and the machinery around it.
     const Tlb& tlb() const { return tlb_; }
@@ -105,20 +119,174 @@ class Mmu {
     using Watcher = std::function<void(LinearAddress, PhysicalAddress, u32 size, AccessKind)>;
     void set_watcher(Watcher watcher) { watcher_ = std::move(watcher); }
 
-    // Marks a frame as holding code / watched and takes it out of the fast table.
+    // Marks a frame as holding code / watched / used as page table, and takes it out of the fast table accordingly.
     void flag_frame(u64 frame, u8 bits);
-    // Drops everything derived: the fast table and the page_table flags. The amnesia test calls it at random moments;
-    // no hash may change.
+    void unflag_frame(u64 frame, u8 bits);
+    // The marks of page-table frames: 0 = none, else bit 0: used as page table, bit 1: used as page directory. A frame
+    // is marked when the walker uses it, when a directory in use points to it, or by flag_frame (as page table); it
+    // loses the mark after kTableStores stores without a walk through it: then it is data again.
+    u8 table_levels(u64 frame) const { return frame < tables_.size() ? tables_[frame].levels : u8{0}; }
+    static constexpr u16 kTableStores = 4096;
+
+    // Drops everything derived, which is the fast table. The amnesia test calls it at random moments; no hash may
+    // change. The page_table marks stay: they are what observers see, are saved, and are no part of the hash.
     void forget_derived_state();
     // Off: every access takes the model's full path. No hash may change.
     void set_fast_table(bool enabled);
-    // After PhysicalMemory::begin_epoch().
+    // After PhysicalMemory::begin_epoch(), which calls it.
     void drop_write_tags();
 
     void serialize(Archive& ar);
 
   private:
-    // Implementation to be completed by the room's author.
+    struct SetBitsPolicy;
+    struct LookPolicy;
+    struct Translation {
+        bool ok = false;
+        PhysicalAddress physical; // as on the bus: after A20
+    };
+    // One access that may lie in two pages.
+    struct Span {
+        u32 linear = 0;
+        u32 size = 0;
+        u32 low_size = 0; // bytes in the first page
+        Translation low, high;
+    };
+    struct TableMark {
+        u8 levels = 0;
+        u16 stores = 0; // since the last walk through the frame
+    };
+
+    FastTlb& front(AccessKind kind) { return kind == AccessKind::Fetch ? fetch_front_ : data_front_; }
+    void touch(const FastSlot& slot) {
+        u8& bits = tlb_.plru_byte(slot.set);
+        bits = static_cast<u8>((bits & slot.touch.keep) | slot.touch.point);
+    }
+    // The tag that an access of `size` bytes must find: that of its last byte's page, in the slot of its first byte's
+    // page. An access that spans two pages therefore never matches.
+    static u32 wanted_tag(u32 linear, u32 size) { return (linear + size - 1) & ~kPageMask; }
+    static u8* host_of(const FastSlot& slot, u32 linear) { return reinterpret_cast<u8*>(slot.addend + linear); }
+
+    Access<u64> load_slow(u32 linear, u32 size, Privilege privilege);
+    bool store_slow(u32 linear, u32 size, u64 value, Privilege privilege);
+    Access<u64> load_for_update_slow(u32 linear, u32 size, Privilege privilege);
+    void finish_update_slow(u64 value);
+    Access<PhysicalAddress> fetch_slow(u32 linear, Privilege privilege);
+    u8* bulk_slow(u32 linear, Privilege privilege, AccessKind kind);
+
+    PhysicalAddress on_bus(u32 physical) const;
+    Translation translate(u32 linear, Privilege privilege, AccessKind kind);
+    bool translate_span(Span& span, Privilege privilege, AccessKind kind);
+    bool may(const TlbEntry& entry, Privilege privilege, AccessKind kind) const;
+    Walk walk(u32 linear, Privilege privilege, AccessKind kind);
+    void take_fault(u32 linear, const Walk& walk);
+    TlbPlace refill(u32 linear, AccessKind kind, const Walk& walk, const TlbPlace& old);
+    void unpublish(const TlbPlace& place);
+    void publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPlace& place, PhysicalAddress physical);
+    u32 drop_page(u32 linear);
+    void flush(TlbFlushReason reason, bool keep_global);
+    void drop_fronts();
+
+    u64 read_piece(u32 linear, PhysicalAddress physical, u32 size);
+    void write_piece(u32 linear, PhysicalAddress physical, u32 size, u64 value);
+    void write_table_frame(PhysicalAddress physical, u32 size, const u8* bytes);
+    u64 read_span(const Span& span);
+    void write_span(const Span& span, u64 value);
+    void mark_table(u64 frame, u8 level);
+    void note_table_store(u64 frame);
+    void serialize_marks(Archive& ar);
+
+    PhysicalMemory& memory_;
+    Bus& bus_;
+    Tracer& tracer_;
+    PagingControl control_;
+    Tlb tlb_;
+    FastTlb data_front_;
+    FastTlb fetch_front_;
+    u8* update_host_ = nullptr; // where finish_update stores; null: update_span_ says where
+    Span update_span_;
+    PageFaultInfo fault_;
+    MmuCounters counters_;
+    bool a20_ = true;
+    bool fast_enabled_ = true;
+    CodeListener* code_listener_ = nullptr;
+    Watcher watcher_;
+    std::vector<TableMark> tables_;
 };
+
+template <class T> inline Access<T> Mmu::load(LinearAddress address, Privilege privilege) {
+    const u32 linear = static_cast<u32>(address.value);
+    const FastSlot& slot = data_front_.slot(privilege, linear);
+    if (slot.read_tag == wanted_tag(linear, sizeof(T))) [[likely]] {
+        touch(slot);
+        T value;
+        std::memcpy(&value, host_of(slot, linear), sizeof value);
+        return {value, true};
+    }
+    const Access<u64> result = load_slow(linear, sizeof(T), privilege);
+    return {static_cast<T>(result.value), result.ok};
+}
+
+template <class T> inline Access<void> Mmu::store(LinearAddress address, T value, Privilege privilege) {
+    const u32 linear = static_cast<u32>(address.value);
+    const FastSlot& slot = data_front_.slot(privilege, linear);
+    if (slot.write_tag == wanted_tag(linear, sizeof(T))) [[likely]] {
+        touch(slot);
+        std::memcpy(host_of(slot, linear), &value, sizeof value);
+        return {true};
+    }
+    return {store_slow(linear, sizeof(T), value, privilege)};
+}
+
+template <class T> inline Access<T> Mmu::load_for_update(LinearAddress address, Privilege privilege) {
+    const u32 linear = static_cast<u32>(address.value);
+    const FastSlot& slot = data_front_.slot(privilege, linear);
+    if (slot.write_tag == wanted_tag(linear, sizeof(T))) [[likely]] {
+        touch(slot);
+        update_host_ = host_of(slot, linear);
+        T value;
+        std::memcpy(&value, update_host_, sizeof value);
+        return {value, true};
+    }
+    const Access<u64> result = load_for_update_slow(linear, sizeof(T), privilege);
+    return {static_cast<T>(result.value), result.ok};
+}
+
+template <class T> inline void Mmu::finish_update(T value) {
+    if (update_host_ != nullptr) [[likely]]
+        std::memcpy(update_host_, &value, sizeof value);
+    else
+        finish_update_slow(value);
+}
+
+inline Access<PhysicalAddress> Mmu::fetch(LinearAddress address, Privilege privilege) {
+    const u32 linear = static_cast<u32>(address.value);
+    const FastSlot& slot = fetch_front_.slot(privilege, linear);
+    if (slot.read_tag == (linear & ~kPageMask)) [[likely]] {
+        touch(slot);
+        return {PhysicalAddress(slot.physical | (linear & kPageMask)), true};
+    }
+    return fetch_slow(linear, privilege);
+}
+
+inline const u8* Mmu::bulk_read(LinearAddress address, Privilege privilege) {
+    const u32 linear = static_cast<u32>(address.value);
+    const FastSlot& slot = data_front_.slot(privilege, linear);
+    if (slot.read_tag == (linear & ~kPageMask)) [[likely]] {
+        touch(slot);
+        return host_of(slot, linear);
+    }
+    return bulk_slow(linear, privilege, AccessKind::Read);
+}
+
+inline u8* Mmu::bulk_write(LinearAddress address, Privilege privilege) {
+    const u32 linear = static_cast<u32>(address.value);
+    const FastSlot& slot = data_front_.slot(privilege, linear);
+    if (slot.write_tag == (linear & ~kPageMask)) [[likely]] {
+        touch(slot);
+        return host_of(slot, linear);
+    }
+    return bulk_slow(linear, privilege, AccessKind::Write);
+}
 
 } // namespace forkscope

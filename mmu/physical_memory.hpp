@@ -3,6 +3,7 @@
 // Promises: RAM is one host block, so that host address = base + physical address; nothing is read uninitialised.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -50,26 +51,35 @@ class PhysicalMemory {
     bool write(PhysicalAddress address, std::span<const u8> bytes);
     bool read(PhysicalAddress address, std::span<u8> bytes) const;
 
-    // Epochs tell who wrote what since when. begin_epoch() returns a number; written_since(n) lists the frames whose
-    // first store came after that call. Whoever calls begin_epoch() must afterwards drop the Mmu's write tags.
+    // Epochs tell who wrote what since when. begin_epoch() returns a number; written_since(frame, n) tells whether the
+    // frame was stored to after that call. The listener (the Mmu) is told, so that it drops its write tags and the next
+    // store into each frame is noticed.
     u32 begin_epoch();
+    void set_epoch_listener(std::function<void()> listener) { epoch_begun_ = std::move(listener); }
     void mark_written(u64 frame) {
         written_[frame] = epoch_;
         clear_flags(frame, kFrameClean);
     }
     bool written_since(u64 frame, u32 epoch) const { return written_[frame] >= epoch; }
 
-    // The contents of RAM: nonzero frames only. The flag byte is derived state and is not part of it, but for ROM.
+    // The contents of RAM and ROM: nonzero frames only. The flag byte is derived state and is not part of it, but for
+    // ROM. A hash costs only the frames written since the last one, and begins an epoch.
     void serialize(Archive& ar);
 
   private:
+    bool frame_is_zero(u64 frame) const;
+    void serialize_rom(Archive& ar);
+    void serialize_hash(Archive& ar);
+    void serialize_frames(Archive& ar);
+
     u64 ram_bytes_;
     std::unique_ptr<u8[], void (*)(void*)> ram_;
     std::vector<u8> flags_;
-    std::vector<u32> written_;
+    std::vector<u32> written_; // by frame: the epoch of the last noticed store; 0 = never, so the frame is zero
     u32 epoch_ = 1;
-    std::vector<u64> frame_hash_;
-    u32 hash_epoch_ = 0;
+    std::function<void()> epoch_begun_;
+    std::vector<u64> frame_hash_; // 0 for a frame of zeros
+    u32 hash_epoch_ = 1;          // frame_hash_ lacks the stores made from this epoch on
 };
 
 } // namespace forkscope

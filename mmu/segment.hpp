@@ -1,5 +1,6 @@
-// Owns: SegmentCache, the hidden part of a segment register, and the pure rules of segment limits (SDM 3A 3.4, 5.3).
-// Callers: the Cpu. Promises: plain data; checks have no side effects; `flat_*` say when a check cannot fail.
+// Owns: segment and gate descriptors as the manual draws them, and the rules of limits. Pure functions on plain data.
+// Callers: the Cpu (loading, checking), the debugger (showing). Promises: SDM 3A 3.4.5, 5.3 and 5.8.3; no memory is
+// touched here: the Cpu reads the eight bytes, and does the privilege checks that depend on the instruction.
 #pragma once
 
 #include "emu/base/archive.hpp"
@@ -7,80 +8,119 @@
 
 namespace forkscope {
 
+// The access byte: descriptor bits 47:40.
+enum DescriptorAccess : u8 {
+    kAccessAccessed = 1,   // code and data
+    kAccessReadWrite = 2,  // data: writable; code: readable
+    kAccessExpandDown = 4, // data only
+    kAccessConforming = 4, // code only
+    kAccessCode = 8,
+    kAccessNotSystem = 16, // S: code or data
+    kAccessDpl = 96,
+    kAccessPresent = 128,
+};
+
+// The type field of system descriptors (S = 0), SDM 3A table 3-2.
+enum class SystemType : u8 {
+    Tss16Available = 1,
+    Ldt = 2,
+    Tss16Busy = 3,
+    CallGate16 = 4,
+    TaskGate = 5,
+    InterruptGate16 = 6,
+    TrapGate16 = 7,
+    Tss32Available = 9,
+    Tss32Busy = 11,
+    CallGate32 = 12,
+    InterruptGate32 = 14,
+    TrapGate32 = 15,
+};
+
+// A code, data, TSS or LDT descriptor taken apart.
+struct SegmentDescriptor {
+    u32 base = 0;
+    u32 raw_limit = 0; // the 20 bits as stored
+    u8 access = 0;
+    bool available_bit = false; // AVL
+    bool big = false;           // D/B
+    bool granular = false;      // G: the limit counts 4 KB
+
+    static SegmentDescriptor parse(u64 bytes);
+    u64 encode() const;
+
+    bool present() const { return (access & kAccessPresent) != 0; }
+    u8 dpl() const { return static_cast<u8>((access & kAccessDpl) >> 5); }
+    bool system() const { return (access & kAccessNotSystem) == 0; }
+    SystemType system_type() const { return static_cast<SystemType>(access & 15); }
+    bool code() const { return !system() && (access & kAccessCode) != 0; }
+    bool data() const { return !system() && (access & kAccessCode) == 0; }
+    bool conforming() const { return code() && (access & kAccessConforming) != 0; }
+    bool writable() const { return data() && (access & kAccessReadWrite) != 0; }
+    bool readable() const { return data() || (code() && (access & kAccessReadWrite) != 0); }
+    bool expand_down() const { return data() && (access & kAccessExpandDown) != 0; }
+    // In bytes: the offset of the last byte (the first absent one below, for expand-down).
+    u32 limit() const { return granular ? (raw_limit << 12) | 0xFFF : raw_limit; }
+};
+
+// A call, interrupt, trap or task gate taken apart.
+struct GateDescriptor {
+    u16 selector = 0;
+    u32 offset = 0; // 16-bit gates: the upper half is 0
+    u8 access = 0;
+    u8 parameter_count = 0; // call gates
+
+    static GateDescriptor parse(u64 bytes);
+
+    bool present() const { return (access & kAccessPresent) != 0; }
+    u8 dpl() const { return static_cast<u8>((access & kAccessDpl) >> 5); }
+    bool system() const { return (access & kAccessNotSystem) == 0; }
+    SystemType type() const { return static_cast<SystemType>(access & 15); }
+    bool is_32bit() const { return (access & 8) != 0; }
+};
+
+// What a segment register holds beyond its selector.
 struct SegmentCache {
     u16 selector = 0;
-    u8 access = 0;       // descriptor byte 5: P, DPL, S, type
-    bool big = false;    // D/B
+    u32 base = 0;
+    u32 limit = 0; // in bytes
+    u8 access = 0;
+    bool big = false;
     bool granular = false;
-    bool usable = false; // false: null selector, every use faults
+    bool valid = false; // false: a null selector was loaded; any use is #GP
+    // The whole 4 GB may be read (written) through it, so that only the base need be added.
     bool flat_read = false;
     bool flat_write = false;
-    u32 base = 0;
-    u32 limit = 0; // in bytes, inclusive, granularity applied
 
-    u8 dpl() const { return static_cast<u8>((access >> 5) & 3); }
-    bool is_code() const { return (access & 0x18) == 0x18; }
-    bool expands_down() const { return (access & 0x1C) == 0x14; }
-    bool readable() const { return usable && (!is_code() || (access & 2) != 0); }
-    bool writable() const { return usable && (access & 0x1A) == 0x12; }
+    // From a descriptor that the Cpu has checked.
+    static SegmentCache from(u16 selector, const SegmentDescriptor& descriptor);
+    static SegmentCache null(u16 selector);
+    // Real and virtual-8086 mode: base = selector * 16. Real mode keeps limit and rights of `*this`.
+    void load_real(u16 new_selector);
+    void load_virtual_8086(u16 new_selector);
+    // What a segment register holds after RESET (SDM 3A table 9-1): limit 64 KB, read/write data, accessed.
+    static SegmentCache at_reset(u16 selector, u32 base);
 
-    // True if [offset, offset + size) lies within the limit. size >= 1.
+    bool code() const { return (access & kAccessCode) != 0; }
+    bool conforming() const { return code() && (access & kAccessConforming) != 0; }
+    bool readable() const { return !code() || (access & kAccessReadWrite) != 0; }
+    bool writable() const { return !code() && (access & kAccessReadWrite) != 0; }
+    bool expand_down() const { return !code() && (access & kAccessExpandDown) != 0; }
+    u8 dpl() const { return static_cast<u8>((access & kAccessDpl) >> 5); }
+
+    // True if all of [offset, offset + size) lies inside the limit (SDM 3A 5.3); size > 0. With the full 4 GB limit an
+    // access may wrap around the end: the manual leaves that to the processor, and so does the flat path.
     bool covers(u32 offset, u32 size) const {
-        const u32 last = offset + (size - 1);
-        if (expands_down()) {
-            const u32 top = big ? 0xFFFFFFFFu : 0xFFFFu;
-            return offset > limit && last >= offset && last <= top;
-        }
-        return last >= offset && last <= limit;
+        const u64 last = u64{offset} + size - 1;
+        if (expand_down()) [[unlikely]]
+            return offset > limit && last <= (big ? 0xFFFFFFFFu : 0xFFFFu);
+        return last <= limit || limit == 0xFFFFFFFFu;
     }
-    bool readable_at(u32 offset, u32 size) const { return readable() && covers(offset, size); }
-    bool writable_at(u32 offset, u32 size) const { return writable() && covers(offset, size); }
+    bool may_read(u32 offset, u32 size) const { return flat_read || (valid && readable() && covers(offset, size)); }
+    bool may_write(u32 offset, u32 size) const { return flat_write || (valid && writable() && covers(offset, size)); }
 
-    // Recomputes flat_read and flat_write; call after any change of the other fields.
-    void update_flat() {
-        const bool everything = !expands_down() && limit == 0xFFFFFFFFu;
-        flat_read = everything && readable();
-        flat_write = everything && writable();
-    }
-
-    // As loaded from a code or data descriptor's two words.
-    static SegmentCache from_descriptor(u16 selector, u32 low, u32 high) {
-        SegmentCache cache;
-        cache.selector = selector;
-        cache.access = static_cast<u8>(high >> 8);
-        cache.big = (high & (1u << 22)) != 0;
-        cache.granular = (high & (1u << 23)) != 0;
-        cache.usable = true;
-        cache.base = (low >> 16) | ((high & 0xFF) << 16) | (high & 0xFF000000u);
-        cache.limit = (low & 0xFFFF) | (high & 0xF0000);
-        if (cache.granular)
-            cache.limit = (cache.limit << 12) | 0xFFF;
-        cache.update_flat();
-        return cache;
-    }
-    // As real mode and virtual-8086 mode make them.
-    static SegmentCache real_mode(u16 selector, u8 access_byte) {
-        SegmentCache cache;
-        cache.selector = selector;
-        cache.access = access_byte;
-        cache.usable = true;
-        cache.base = u32{selector} << 4;
-        cache.limit = 0xFFFF;
-        cache.update_flat();
-        return cache;
-    }
-
-    void serialize(Archive& ar) {
-        ar.field("selector", selector);
-        ar.field("access", access);
-        ar.field("big", big);
-        ar.field("granular", granular);
-        ar.field("usable", usable);
-        ar.field("base", base);
-        ar.field("limit", limit);
-        if (ar.loading())
-            update_flat();
-    }
+    // Call after changing any field by hand.
+    void update_flat();
+    void serialize(Archive& ar);
 };
 
 } // namespace forkscope

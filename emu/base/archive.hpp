@@ -22,6 +22,8 @@ class Archive {
 
     // True while values are being read from the archive into the object.
     virtual bool loading() const { return false; }
+    // True if only a digest is wanted: large parts may then give their own cached digests instead of their bytes.
+    virtual bool hashing() const { return false; }
     // False once a Load met data that does not fit; later fields are then left alone.
     virtual bool good() const { return true; }
 
@@ -136,6 +138,7 @@ class HashArchive : public Archive {
   public:
     HashArchive();
     ~HashArchive() override;
+    bool hashing() const override { return true; }
     void raw(std::string_view name, void* data, std::size_t size) override;
     u64 digest() const;
 

@@ -18,8 +18,8 @@ const TraceKindInfo& trace_kind_info(TraceKind kind) {
 }
 
 void Tracer::deliver(TraceKind kind, u64 a, u64 b, u64 c, u64 d) {
-    const Moment now = source_ != nullptr ? source_->moment() : Moment{};
-    sink_->on_event({now.instructions, now.cycle, now.eip, now.address_space, kind, now.cpl, now.cpu, a, b, c, d});
+    const Moment at = now();
+    sink_->on_event({at.instructions, at.cycle, at.eip, at.address_space, kind, at.cpl, at.cpu, a, b, c, d});
 }
 
 } // namespace forkscope

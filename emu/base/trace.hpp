@@ -64,6 +64,8 @@ class Tracer {
     void set_moment_source(const MomentSource* source) { source_ = source; }
     void set_sink(TraceSink* sink) { sink_ = sink; }
     TraceSink* sink() const { return sink_; }
+    // For bookkeeping that is shown but never read by the simulated side, such as which instruction filled a TLB entry.
+    Moment now() const { return source_ != nullptr ? source_->moment() : Moment{}; }
 
     void emit(TraceKind kind, u64 a = 0, u64 b = 0, u64 c = 0, u64 d = 0) {
         if (sink_ != nullptr) [[unlikely]]

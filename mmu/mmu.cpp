@@ -1,0 +1,332 @@
+// Control registers, flushes, marks of page-table frames, peeking: everything but the guest's accesses
+// (mmu_access.cpp).
+#include "mmu/mmu.hpp"
+
+#include <algorithm>
+
+#include "mmu/mutant.hpp"
+#include "mmu/policies.hpp"
+
+namespace forkscope {
+
+#ifdef FORKSCOPE_MMU_MUTANTS
+MmuMutant active_mmu_mutant = MmuMutant::None;
+#endif
+
+namespace {
+constexpr TlbSide kSides[] = {TlbSide::Data4K, TlbSide::Data4M, TlbSide::Instruction};
+constexpr u32 kLargePageMask = 0xFFC00000;
+} // namespace
+
+void MmuCounters::serialize(Archive& ar) {
+    ar.field("tlb_misses", tlb_misses);
+    ar.field("dirty_walks", dirty_walks);
+    ar.field("permission_walks", permission_walks);
+    ar.field("page_faults", page_faults);
+    ar.field("flushes", flushes);
+    ar.field("accessed_dirty_writes", accessed_dirty_writes);
+}
+
+Mmu::Mmu(PhysicalMemory& memory, Bus& bus, Tracer& tracer)
+    : memory_(memory), bus_(bus), tracer_(tracer), tables_(memory.frame_count()) {
+    memory_.set_epoch_listener([this] {
+        if (!MMU_MUTANT(WriteTagsSurviveEpoch))
+            drop_write_tags();
+    });
+}
+
+Mmu::~Mmu() { memory_.set_epoch_listener({}); }
+
+// --- Control
+
+void Mmu::write_cr0(u32 old_value, u32 new_value) {
+    if (old_value != new_value)
+        tracer_.emit(TraceKind::ControlRegister, 0, old_value, new_value);
+    const u32 changed = control_.cr0 ^ new_value;
+    control_.cr0 = new_value;
+    if ((changed & (kCr0Pg | kCr0Pe)) != 0) {
+        flush(TlbFlushReason::Cr0, false);
+        drop_fronts();
+    }
+    if ((changed & kCr0Wp) != 0 && !MMU_MUTANT(WriteTagsSurviveWpChange))
+        data_front_.drop_write_tags();
+}
+
+void Mmu::write_cr3(u32 new_value, TlbFlushReason reason) {
+    const u32 old_value = control_.cr3;
+    tracer_.emit(TraceKind::Cr3Load, old_value, new_value);
+    control_.cr3 = new_value;
+    if (reason != TlbFlushReason::TaskSwitch || old_value != new_value)
+        flush(reason, true);
+}
+
+void Mmu::write_cr4(u32 old_value, u32 new_value) {
+    if (old_value != new_value)
+        tracer_.emit(TraceKind::ControlRegister, 4, old_value, new_value);
+    const u32 changed = control_.cr4 ^ new_value;
+    control_.cr4 = new_value;
+    const u32 flushing = kCr4Pge | kCr4Pae | (MMU_MUTANT(PseToggleKeepsEntries) ? 0u : u32{kCr4Pse});
+    if ((changed & flushing) != 0)
+        flush(TlbFlushReason::Cr4, false);
+}
+
+void Mmu::invalidate_page(LinearAddress address) {
+    const auto linear = static_cast<u32>(address.value);
+    const u32 dropped = drop_page(linear);
+    ++counters_.flushes[static_cast<u32>(TlbFlushReason::Invlpg)];
+    tracer_.emit(TraceKind::TlbFlush, static_cast<u64>(TlbFlushReason::Invlpg), linear, dropped);
+}
+
+void Mmu::drop_faulting_entry(LinearAddress address) {
+    const auto linear = static_cast<u32>(address.value);
+    const u32 dropped = MMU_MUTANT(FaultKeepsEntry) ? 0 : drop_page(linear);
+    if (dropped == 0)
+        return;
+    ++counters_.flushes[static_cast<u32>(TlbFlushReason::PageFault)];
+    tracer_.emit(TraceKind::TlbFlush, static_cast<u64>(TlbFlushReason::PageFault), linear, dropped);
+}
+
+void Mmu::reset() {
+    flush(TlbFlushReason::Reset, false);
+    control_ = {};
+    tlb_.reset();
+    drop_fronts();
+    fault_ = {};
+    for (u64 frame = 0; frame < tables_.size(); ++frame) {
+        if (tables_[frame].levels != 0)
+            memory_.clear_flags(frame, kFramePageTable);
+    }
+    tables_.assign(tables_.size(), {});
+}
+
+void Mmu::set_a20(bool enabled) {
+    if (a20_ == enabled)
+        return;
+    a20_ = enabled;
+    drop_fronts();
+}
+
+// Invalidates what translates `linear`, global or not, and every piece of its large page. The replacement bits stay.
+u32 Mmu::drop_page(u32 linear) {
+    u32 dropped = 0;
+    const auto drop = [&](const TlbPlace& place) {
+        if (!MMU_MUTANT(FrontSurvivesInvlpg))
+            unpublish(place);
+        tlb_.set_entry(place, {});
+        ++dropped;
+    };
+    for (const TlbSide side : {TlbSide::Data4K, TlbSide::Data4M}) {
+        const TlbPlace place = tlb_.find(side, linear);
+        if (place.found)
+            drop(place);
+        if (MMU_MUTANT(InvlpgResetsPlru))
+            tlb_.plru_byte(tlb_.plru_number(place)) = 0;
+    }
+    const TlbGeometry& g = tlb_.geometry(TlbSide::Instruction);
+    for (u8 set = 0; set < g.sets && !MMU_MUTANT(InvlpgForgetsInstructionSide); ++set) {
+        for (u8 way = 0; way < g.ways; ++way) {
+            const TlbEntry& entry = tlb_.entry(TlbSide::Instruction, set, way);
+            const bool piece = (entry.entry & kPteLarge) != 0 && !MMU_MUTANT(InvlpgForgetsPieces);
+            if (entry.valid() && ((entry.tag ^ linear) & (piece ? kLargePageMask : ~kPageMask)) == 0)
+                drop({TlbSide::Instruction, set, way, true});
+        }
+    }
+    return dropped;
+}
+
+void Mmu::flush(TlbFlushReason reason, bool keep_global) {
+    u32 dropped = 0;
+    for (const TlbSide side : kSides) {
+        const TlbGeometry& g = tlb_.geometry(side);
+        for (u8 set = 0; set < g.sets; ++set) {
+            for (u8 way = 0; way < g.ways; ++way) {
+                const TlbPlace place{side, set, way, true};
+                const TlbEntry& entry = tlb_.entry(place);
+                const bool global = (entry.entry & kPteGlobal) != 0 && !MMU_MUTANT(Cr3DropsGlobal);
+                if (!entry.valid() || (keep_global && global))
+                    continue;
+                if (!MMU_MUTANT(FrontSurvivesCr3))
+                    unpublish(place);
+                tlb_.set_entry(place, {});
+                ++dropped;
+            }
+        }
+    }
+    ++counters_.flushes[static_cast<u32>(reason)];
+    tracer_.emit(TraceKind::TlbFlush, static_cast<u64>(reason), 0, dropped);
+}
+
+// --- Derived state and flags
+
+// Takes a modelled entry out of the front. Clearing a slot is always safe: the next access asks the model.
+void Mmu::unpublish(const TlbPlace& place) {
+    const TlbEntry& entry = tlb_.entry(place);
+    if (place.side == TlbSide::Instruction)
+        fetch_front_.drop_page(entry.tag);
+    else if (place.side == TlbSide::Data4K || MMU_MUTANT(FrontSurvivesLargeEviction))
+        data_front_.drop_page(entry.tag);
+    else
+        data_front_.drop_large_page(entry.tag);
+}
+
+void Mmu::drop_fronts() {
+    data_front_.drop_all();
+    fetch_front_.drop_all();
+}
+
+void Mmu::drop_write_tags() { data_front_.drop_write_tags(); }
+
+void Mmu::forget_derived_state() { drop_fronts(); }
+
+void Mmu::set_fast_table(bool enabled) {
+    fast_enabled_ = enabled;
+    drop_fronts();
+}
+
+void Mmu::flag_frame(u64 frame, u8 bits) {
+    if (frame >= memory_.frame_count() || (memory_.flags(frame) & bits) == bits)
+        return;
+    memory_.set_flags(frame, bits);
+    if ((bits & kFramePageTable) != 0 && tables_[frame].levels == 0)
+        tables_[frame] = {1, 0};
+    if (MMU_MUTANT(WriteTagIgnoresFlags))
+        return;
+    if ((bits & (kFrameWatched | kFrameDevice)) != 0) {
+        data_front_.drop_frame(frame);
+        fetch_front_.drop_frame(frame);
+    } else {
+        data_front_.drop_write_tags_of_frame(frame);
+    }
+}
+
+void Mmu::unflag_frame(u64 frame, u8 bits) {
+    if (frame >= memory_.frame_count())
+        return;
+    memory_.clear_flags(frame, bits);
+    if ((bits & kFramePageTable) != 0)
+        tables_[frame] = {};
+}
+
+// The walker, or a directory in use, refers to this frame as a table of `level` (1 or 2).
+void Mmu::mark_table(u64 frame, u8 level) {
+    if (frame >= tables_.size() || !memory_.is_memory(PhysicalAddress(frame << kPageShift)))
+        return;
+    TableMark& mark = tables_[frame];
+    mark.stores = 0;
+    if ((mark.levels & level) != 0)
+        return;
+    mark.levels = static_cast<u8>(mark.levels | level);
+    memory_.set_flags(frame, kFramePageTable);
+    data_front_.drop_write_tags_of_frame(frame);
+    tracer_.emit(TraceKind::PageTableFrame, frame << kPageShift, level);
+    if (level != 2)
+        return;
+    const u8* table = memory_.host(PhysicalAddress(frame << kPageShift));
+    for (u32 offset = 0; offset < kPageSize; offset += 4) {
+        u32 entry = 0;
+        std::memcpy(&entry, table + offset, sizeof entry);
+        if ((entry & kPtePresent) != 0 && !Paging32::is_large(entry, 2, control_))
+            mark_table(on_bus(entry & ~kPageMask).page(), 1);
+    }
+}
+
+// A frame that is stored to again and again and never walked through has become data.
+void Mmu::note_table_store(u64 frame) {
+    TableMark& mark = tables_[frame];
+    if (++mark.stores < kTableStores)
+        return;
+    mark = {};
+    memory_.clear_flags(frame, kFramePageTable);
+}
+
+// --- Looking
+
+Walk Mmu::peek_walk(LinearAddress address, Privilege privilege, AccessKind kind) const {
+    if (control_.paging())
+        return peek_walk_in(control_.cr3, address, privilege, kind);
+    Walk identity;
+    identity.ok = true;
+    identity.physical = on_bus(static_cast<u32>(address.value));
+    identity.rights = kPteWritable | kPteUser;
+    identity.dirty = true;
+    return identity;
+}
+
+Walk Mmu::peek_walk_in(u32 cr3, LinearAddress address, Privilege privilege, AccessKind kind) const {
+    PagingControl control = control_;
+    control.cr3 = cr3;
+    LookPolicy policy{*this};
+    Walk walk = walk_page_tables<Paging32>(policy, control, static_cast<u32>(address.value), privilege, kind);
+    walk.physical = walk.ok ? on_bus(static_cast<u32>(walk.physical.value)) : PhysicalAddress();
+    return walk;
+}
+
+Access<PhysicalAddress> Mmu::peek_translate(LinearAddress address) const {
+    const Walk walk = peek_walk(address, Privilege::Supervisor, AccessKind::Read);
+    return {walk.physical, walk.ok};
+}
+
+bool Mmu::peek(LinearAddress address, std::span<u8> bytes) const {
+    while (!bytes.empty()) {
+        const Access<PhysicalAddress> at = peek_translate(LinearAddress(address.value & 0xFFFFFFFF));
+        const std::size_t piece = std::min<std::size_t>(bytes.size(), kPageSize - address.offset());
+        if (!at.ok || !memory_.read(at.value, bytes.first(piece)))
+            return false;
+        bytes = bytes.subspan(piece);
+        address = address + piece;
+    }
+    return true;
+}
+
+bool Mmu::poke_physical(PhysicalAddress address, std::span<const u8> bytes) {
+    if (!memory_.write(address, bytes))
+        return false;
+    for (std::size_t done = 0; done < bytes.size();) {
+        const PhysicalAddress at = address + done;
+        const auto piece = static_cast<u32>(std::min<std::size_t>(bytes.size() - done, kPageSize - at.offset()));
+        if ((memory_.flags(at.page()) & kFrameCode) != 0 && code_listener_ != nullptr)
+            code_listener_->code_written(at, piece);
+        done += piece;
+    }
+    return true;
+}
+
+// --- State
+
+void Mmu::serialize(Archive& ar) {
+    ar.field("cr0", control_.cr0);
+    ar.field("cr3", control_.cr3);
+    ar.field("cr4", control_.cr4);
+    ar.field("a20", a20_);
+    ar.nested("tlb", tlb_);
+    ar.nested("counters", counters_);
+    if (!ar.hashing())
+        serialize_marks(ar);
+    if (ar.loading())
+        drop_fronts();
+}
+
+void Mmu::serialize_marks(Archive& ar) {
+    std::vector<u64> marks; // frame | levels << 32 | stores << 40
+    for (u64 frame = 0; frame < tables_.size(); ++frame) {
+        if (tables_[frame].levels != 0)
+            marks.push_back(frame | u64{tables_[frame].levels} << 32 | u64{tables_[frame].stores} << 40);
+    }
+    ar.sequence("page_table_frames", marks, tables_.size());
+    if (!ar.loading() || !ar.good())
+        return;
+    for (u64 frame = 0; frame < tables_.size(); ++frame) {
+        if (tables_[frame].levels != 0)
+            memory_.clear_flags(frame, kFramePageTable);
+    }
+    tables_.assign(tables_.size(), {});
+    for (const u64 mark : marks) {
+        const u64 frame = mark & 0xFFFFFFFF;
+        if (frame >= tables_.size() || !memory_.is_memory(PhysicalAddress(frame << kPageShift)))
+            return ar.fail("a page-table frame lies outside this machine's memory");
+        tables_[frame] = {static_cast<u8>(mark >> 32 & 3), static_cast<u16>(mark >> 40)};
+        memory_.set_flags(frame, kFramePageTable);
+    }
+}
+
+} // namespace forkscope

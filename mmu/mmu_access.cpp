@@ -1,0 +1,291 @@
+// The guest's accesses beyond the fast table: model lookup, walks, refills, and frames that somebody must hear about.
+#include <algorithm>
+
+#include "mmu/mmu.hpp"
+#include "mmu/mutant.hpp"
+#include "mmu/policies.hpp"
+
+namespace forkscope {
+
+// The address as it appears on the bus.
+PhysicalAddress Mmu::on_bus(u32 physical) const {
+    constexpr u32 kRomAlias = 0xFFFE0000;
+    if (physical >= kRomAlias) [[unlikely]] {
+        const PhysicalAddress low(physical & 0xFFFFF);
+        if ((memory_.flags(low.page()) & kFrameReadOnly) != 0)
+            return low;
+    }
+    constexpr u32 kA20 = 1u << 20;
+    return PhysicalAddress(a20_ ? physical : physical & ~kA20);
+}
+
+// --- Translation
+
+bool Mmu::may(const TlbEntry& entry, Privilege privilege, AccessKind kind) const {
+    const bool user = privilege == Privilege::User;
+    if (user && (entry.entry & kPteUser) == 0)
+        return false;
+    return kind != AccessKind::Write || (entry.entry & kPteWritable) != 0 || (!user && !control_.write_protect());
+}
+
+Walk Mmu::walk(u32 linear, Privilege privilege, AccessKind kind) {
+    SetBitsPolicy policy{*this};
+    return walk_page_tables<Paging32>(policy, control_, linear, privilege, kind);
+}
+
+void Mmu::take_fault(u32 linear, const Walk& walk) {
+    fault_ = {LinearAddress(linear), walk.error_code};
+    ++counters_.page_faults;
+    tracer_.emit(TraceKind::PageFault, linear, walk.error_code, walk.levels[0].entry, walk.levels[1].entry);
+}
+
+// One access to one page: what the chip does, in its order. On a fault nothing of the TLB is touched.
+Mmu::Translation Mmu::translate(u32 linear, Privilege privilege, AccessKind kind) {
+    if (!control_.paging()) {
+        const PhysicalAddress physical = on_bus(linear);
+        publish(linear, privilege, kind, {}, physical);
+        return {true, physical};
+    }
+    const u32 side = kind == AccessKind::Fetch ? 1 : 0;
+    TlbPlace place = tlb_.find(kind, linear);
+    PhysicalAddress physical;
+    const bool permitted = place.found && may(tlb_.entry(place), privilege, kind);
+    const bool clean = kind == AccessKind::Write && place.found && (tlb_.entry(place).entry & kPteDirty) == 0;
+    if (permitted && (!clean || MMU_MUTANT(DirtyWithoutWalk))) {
+        ++counters_.tlb_hits[side];
+        const u32 mask = Paging32::page_mask(place.side == TlbSide::Data4M);
+        physical = on_bus((tlb_.entry(place).entry & ~mask & ~kPageMask) | (linear & mask));
+    } else {
+        if (!place.found)
+            ++counters_.tlb_misses[side];
+        else if (permitted)
+            ++counters_.dirty_walks;
+        else
+            ++counters_.permission_walks;
+        const Walk result = walk(linear, privilege, kind);
+        if (!result.ok || (place.found && !permitted && MMU_MUTANT(FaultStraightFromTlb))) {
+            take_fault(linear, result);
+            return {};
+        }
+        place = refill(linear, kind, result, place);
+        physical = on_bus(static_cast<u32>(result.physical.value));
+    }
+    tlb_.touch(place);
+    publish(linear, privilege, kind, place, physical);
+    return {true, physical};
+}
+
+// Enters a walk's result. `old` is the entry that was hit but did not suffice, if there was one.
+TlbPlace Mmu::refill(u32 linear, AccessKind kind, const Walk& walk, const TlbPlace& old) {
+    const bool fetch = kind == AccessKind::Fetch;
+    const TlbSide side = fetch ? TlbSide::Instruction : walk.large ? TlbSide::Data4M : TlbSide::Data4K;
+    const auto emit = [&](TraceKind event, const TlbPlace& place, const TlbEntry& entry) {
+        tracer_.emit(event, entry.tag, entry.entry, u64{place.set} << 8 | place.way, static_cast<u64>(place.side));
+    };
+    // The page changed its size behind the TLB's back: the old entry must not shadow the new one.
+    if (old.found && old.side != side && !MMU_MUTANT(LargeEntrySurvivesSplit)) {
+        emit(TraceKind::TlbEvict, old, tlb_.entry(old));
+        unpublish(old);
+        tlb_.set_entry(old, {});
+    }
+    TlbPlace place = tlb_.place_for(side, linear);
+    if (MMU_MUTANT(RefillTakesNewWay) && old.found)
+        place.way ^= 1;
+    const TlbEntry& previous = tlb_.entry(place);
+    if (previous.valid()) {
+        if (!place.found)
+            emit(TraceKind::TlbEvict, place, previous);
+        if (!MMU_MUTANT(FrontSurvivesEviction))
+            unpublish(place);
+    }
+    const u32 mask = side == TlbSide::Data4M ? Paging32::page_mask(true) : kPageMask;
+    TlbEntry entry;
+    entry.tag = linear & ~mask;
+    entry.entry = (static_cast<u32>(walk.physical.value) & ~mask) | walk.rights | kPtePresent | kPteAccessed |
+                  (walk.dirty ? u32{kPteDirty} : 0) | (walk.large ? u32{kPteLarge} : 0);
+    const Moment now = tracer_.now();
+    entry.filled_by = now.eip;
+    entry.filled_at = now.cycle;
+    tlb_.set_entry(place, entry);
+    place.found = true;
+    emit(TraceKind::TlbFill, place, entry);
+    return place;
+}
+
+// Lets later accesses like this one use the front: `place` was just touched. `place.found` is false if paging is off.
+void Mmu::publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPlace& place, PhysicalAddress physical) {
+    if (kind == AccessKind::Write && memory_.is_memory(physical))
+        memory_.mark_written(physical.page());
+    if (!fast_enabled_)
+        return;
+    const u32 page = linear & ~kPageMask;
+    FastSlot& slot = front(kind).slot(privilege, linear);
+    const u8 flags = memory_.flags(physical.page());
+    if ((flags & (kFrameDevice | kFrameWatched)) != 0) {
+        if (slot.read_tag == page)
+            slot = {};
+        return;
+    }
+    const u32 entry = place.found ? tlb_.entry(place).entry : u32{kPteDirty};
+    const bool writable = !place.found || may(tlb_.entry(place), privilege, AccessKind::Write);
+    const bool plain = flags == 0 || MMU_MUTANT(WriteTagIgnoresFlags);
+    const bool store_ready = (writable || MMU_MUTANT(WriteTagIgnoresWritable)) && plain &&
+                             ((entry & kPteDirty) != 0 || MMU_MUTANT(WriteTagIgnoresDirty));
+    slot.read_tag = page;
+    slot.write_tag = store_ready ? page : FastSlot::kNone;
+    slot.physical = static_cast<u32>(physical.value) & ~kPageMask;
+    slot.addend = reinterpret_cast<std::uintptr_t>(memory_.host(physical.page_start())) - page;
+    slot.set = static_cast<u8>(place.found ? tlb_.plru_number(place) : Tlb::kNoSet);
+    slot.touch = place.found ? plru_touch(place.way, tlb_.geometry(place.side).ways) : PlruTouch{};
+    if (MMU_MUTANT(FrontHitTouchesNothing))
+        slot.touch = {};
+    if (MMU_MUTANT(UserSharesSupervisorFront))
+        front(kind).slot(Privilege::User, linear) = slot;
+}
+
+bool Mmu::translate_span(Span& span, Privilege privilege, AccessKind kind) {
+    span.low_size = std::min(span.size, kPageSize - (span.linear & kPageMask));
+    const u32 high_linear = span.linear + span.low_size;
+    if (MMU_MUTANT(HighPageFirst) && span.low_size < span.size) {
+        span.high = translate(high_linear, privilege, kind);
+        if (!span.high.ok)
+            return false;
+    }
+    span.low = translate(span.linear, privilege, kind);
+    if (!span.low.ok || span.low_size == span.size)
+        return span.low.ok;
+    span.high = translate(high_linear, privilege, kind);
+    return span.high.ok;
+}
+
+// --- Bytes
+
+u64 Mmu::read_piece(u32 linear, PhysicalAddress physical, u32 size) {
+    u64 value = 0;
+    const u8 flags = memory_.flags(physical.page());
+    if ((flags & kFrameDevice) == 0) {
+        std::memcpy(&value, memory_.host(physical), size);
+    } else {
+        for (u32 done = 0; done < size; done += 4)
+            value |= u64{bus_.read_memory(physical + done, std::min(size - done, 4u))} << (8 * done);
+    }
+    if ((flags & kFrameWatched) != 0 && watcher_)
+        watcher_(LinearAddress(linear), physical, size, AccessKind::Read);
+    return value;
+}
+
+void Mmu::write_piece(u32 linear, PhysicalAddress physical, u32 size, u64 value) {
+    const u8 flags = memory_.flags(physical.page());
+    if ((flags & kFrameDevice) != 0) {
+        for (u32 done = 0; done < size; done += 4)
+            bus_.write_memory(physical + done, std::min(size - done, 4u), static_cast<u32>(value >> (8 * done)));
+    } else if ((flags & kFrameReadOnly) == 0) {
+        if ((flags & kFramePageTable) != 0)
+            write_table_frame(physical, size, reinterpret_cast<const u8*>(&value));
+        else
+            std::memcpy(memory_.host(physical), &value, size);
+        if ((flags & kFrameCode) != 0 && code_listener_ != nullptr)
+            code_listener_->code_written(physical, size);
+    }
+    if ((flags & kFrameWatched) != 0 && watcher_)
+        watcher_(LinearAddress(linear), physical, size, AccessKind::Write);
+}
+
+// Stores into a page-table frame, telling of each 32-bit entry touched.
+void Mmu::write_table_frame(PhysicalAddress physical, u32 size, const u8* bytes) {
+    const u64 first = physical.value & ~u64{3};
+    const u64 last = (physical.value + size - 1) & ~u64{3};
+    u32 old_entries[3] = {};
+    std::memcpy(old_entries, memory_.host(PhysicalAddress(first)), last - first + 4);
+    std::memcpy(memory_.host(physical), bytes, size);
+    const u64 frame = physical.page();
+    const u8 levels = tables_[frame].levels;
+    const u64 level = (levels & 2) != 0 ? 2 : levels;
+    for (u64 at = first; at <= last; at += 4) {
+        u32 entry = 0;
+        std::memcpy(&entry, memory_.host(PhysicalAddress(at)), sizeof entry);
+        tracer_.emit(TraceKind::PteWrite, at, old_entries[(at - first) / 4], entry, level);
+        if (level == 2 && (entry & kPtePresent) != 0 && !Paging32::is_large(entry, 2, control_))
+            mark_table(on_bus(entry & ~kPageMask).page(), 1);
+    }
+    note_table_store(frame);
+}
+
+u64 Mmu::read_span(const Span& span) {
+    u64 value = read_piece(span.linear, span.low.physical, span.low_size);
+    if (span.low_size < span.size)
+        value |= read_piece(span.linear + span.low_size, span.high.physical, span.size - span.low_size)
+                 << (8 * span.low_size);
+    return value;
+}
+
+void Mmu::write_span(const Span& span, u64 value) {
+    write_piece(span.linear, span.low.physical, span.low_size, value);
+    if (span.low_size < span.size)
+        write_piece(span.linear + span.low_size, span.high.physical, span.size - span.low_size,
+                    value >> (8 * span.low_size));
+}
+
+// --- The doors' slow halves
+
+Access<u64> Mmu::load_slow(u32 linear, u32 size, Privilege privilege) {
+    Span span{linear, size, 0, {}, {}};
+    if (!translate_span(span, privilege, AccessKind::Read))
+        return Access<u64>::fault();
+    return {read_span(span), true};
+}
+
+bool Mmu::store_slow(u32 linear, u32 size, u64 value, Privilege privilege) {
+    Span span{linear, size, 0, {}, {}};
+    if (!translate_span(span, privilege, AccessKind::Write))
+        return false;
+    write_span(span, value);
+    return true;
+}
+
+Access<u64> Mmu::load_for_update_slow(u32 linear, u32 size, Privilege privilege) {
+    update_host_ = nullptr;
+    update_span_ = {linear, size, 0, {}, {}};
+    if (!translate_span(update_span_, privilege, AccessKind::Write))
+        return Access<u64>::fault();
+    return {read_span(update_span_), true};
+}
+
+void Mmu::finish_update_slow(u64 value) { write_span(update_span_, value); }
+
+Access<void> Mmu::probe_write(LinearAddress address, u32 size, Privilege privilege) {
+    EMU_ASSERT(size != 0 && size <= kPageSize, "a probe of {} bytes", size);
+    Span span{static_cast<u32>(address.value), size, 0, {}, {}};
+    return {translate_span(span, privilege, AccessKind::Write)};
+}
+
+Access<PhysicalAddress> Mmu::fetch_slow(u32 linear, Privilege privilege) {
+    const Translation at = translate(linear, privilege, AccessKind::Fetch);
+    if (at.ok && (memory_.flags(at.physical.page()) & kFrameWatched) != 0 && watcher_)
+        watcher_(LinearAddress(linear), at.physical, 1, AccessKind::Fetch);
+    return {at.physical, at.ok};
+}
+
+// A plain hit on plain memory, or nothing at all.
+u8* Mmu::bulk_slow(u32 linear, Privilege privilege, AccessKind kind) {
+    if (!fast_enabled_)
+        return nullptr;
+    PhysicalAddress physical = on_bus(linear);
+    if (control_.paging()) {
+        const TlbPlace place = tlb_.find(kind, linear);
+        if (!place.found || !may(tlb_.entry(place), privilege, kind))
+            return nullptr;
+        const u32 entry = tlb_.entry(place).entry;
+        if (kind == AccessKind::Write && (entry & kPteDirty) == 0)
+            return nullptr;
+        const u32 mask = Paging32::page_mask(place.side == TlbSide::Data4M);
+        physical = on_bus((entry & ~mask & ~kPageMask) | (linear & mask));
+    }
+    const u8 flags = memory_.flags(physical.page());
+    const u8 slow = kind == AccessKind::Write ? static_cast<u8>(~kFrameClean) : u8{kFrameDevice | kFrameWatched};
+    if ((flags & slow) != 0)
+        return nullptr;
+    return memory_.host(translate(linear, privilege, kind).physical);
+}
+
+} // namespace forkscope

@@ -1,0 +1,51 @@
+// Owns: the two policies of the page walk: the guest's own walk, and the look of an observer.
+// Callers: the Mmu's own files only. Promises: the look changes nothing, not even by type.
+#pragma once
+
+#include "mmu/mmu.hpp"
+#include "mmu/page_walk.hpp"
+
+namespace forkscope {
+
+// Entries outside memory read as an open bus, all ones, on both walks: a device is never asked by a page walk.
+inline u32 read_entry(const PhysicalMemory& memory, PhysicalAddress at) {
+    u32 entry = ~0u;
+    if (memory.is_memory(at))
+        std::memcpy(&entry, memory.host(at), sizeof entry);
+    return entry;
+}
+
+struct Mmu::LookPolicy {
+    const Mmu& mmu;
+
+    PhysicalAddress locate(u32 table, u32 offset, u32) const { return mmu.on_bus(table) + offset; }
+    u32 read(PhysicalAddress at) const { return read_entry(mmu.memory_, at); }
+    void set_bits(PhysicalAddress, u32, u32, u32) const {}
+};
+
+struct Mmu::SetBitsPolicy {
+    Mmu& mmu;
+
+    PhysicalAddress locate(u32 table, u32 offset, u32 level) const {
+        const PhysicalAddress frame = mmu.on_bus(table);
+        mmu.mark_table(frame.page(), static_cast<u8>(level));
+        return frame + offset;
+    }
+    u32 read(PhysicalAddress at) const { return read_entry(mmu.memory_, at); }
+    // The locked read-modify-write of A and D. ROM ignores it as it ignores every store.
+    void set_bits(PhysicalAddress at, u32 old_entry, u32 new_entry, u32 level) const {
+        const u8 flags = mmu.memory_.flags(at.page());
+        if ((flags & (kFrameReadOnly | kFrameDevice)) != 0)
+            return;
+        // The directory and the table may be one frame (a self-map): keep what the upper level's update just wrote.
+        u32 now = read(at) | (new_entry & ~old_entry);
+        std::memcpy(mmu.memory_.host(at), &now, sizeof now);
+        mmu.memory_.mark_written(at.page());
+        ++mmu.counters_.accessed_dirty_writes;
+        mmu.tracer_.emit(TraceKind::AccessedDirty, at.value, old_entry, now, level);
+        if ((flags & kFrameCode) != 0 && mmu.code_listener_ != nullptr)
+            mmu.code_listener_->code_written(at, sizeof now);
+    }
+};
+
+} // namespace forkscope
