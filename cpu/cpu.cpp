@@ -1,0 +1,457 @@
+#include "cpu/cpu.hpp"
+
+#include <algorithm>
+
+#include "cpu/decoder.hpp"
+#include "emu/base/log.hpp"
+
+namespace forkscope {
+
+namespace {
+constexpr u32 kMostInstructionsInBlock = 64;
+
+// Repeated strings cost more than their static clocks say, so nothing may follow them in a block.
+bool ends_block(const Instruction& in) {
+    const u16 attributes = form_at(in.form).attributes;
+    return (attributes & kEndsBlock) != 0 || ((attributes & kString) != 0 && in.repeats());
+}
+} // namespace
+
+Cpu::Cpu(Mmu& mmu, Bus& bus, Tracer& tracer) : mmu_(mmu), bus_(bus), tracer_(tracer) {
+    mmu_.set_code_listener(this);
+    tracer_.set_moment_source(this);
+    reset();
+}
+
+Cpu::~Cpu() {
+    mmu_.set_code_listener(nullptr);
+    tracer_.set_moment_source(nullptr);
+}
+
+// SDM 3A table 9-1.
+void Cpu::reset() {
+    state_ = CpuState{};
+    state_.eip = 0xFFF0;
+    state_.cr0 = kCr0Cd | kCr0Nw | kCr0Et;
+    state_.idtr.limit = 0x3FF;
+    for (u8 segment = 0; segment < kSegmentCount; ++segment)
+        state_.segments[segment] = SegmentCache::at_reset(0, 0);
+    state_.segments[kCs] = SegmentCache::at_reset(0xF000, 0xFFFF0000u);
+    state_.ldtr.limit = 0xFFFF;
+    state_.tr.limit = 0xFFFF;
+    state_.tr.access = 0x8B;
+    state_.set_reg<u32>(kEdx, 0x633); // family 6, model 3, stepping 3
+    state_.dr[6] = 0xFFFF0FF0u;
+    state_.dr[7] = 0x400;
+    privilege_ = Privilege::Supervisor;
+    attention_ = interrupt_line_ ? u32{kAttentionInterrupt} : 0;
+    halted_ = shutdown_ = nmi_pending_ = nmi_blocked_ = false;
+    trap_pending_ = 0;
+    mmu_.reset();
+    blocks_.clear();
+}
+
+Moment Cpu::moment() const {
+    Moment m;
+    m.instructions = instructions();
+    m.cycle = now();
+    m.eip = state_.segments[kCs].base + (current_ != nullptr ? present_eip(*current_) : state_.eip);
+    m.address_space = state_.cr3 & 0xFFFFF000u;
+    m.cpl = state_.cpl;
+    return m;
+}
+
+void Cpu::set_line(u8 line, bool level) {
+    if (line == 0) {
+        interrupt_line_ = level;
+        if (level)
+            raise_attention(kAttentionInterrupt);
+        else
+            attention_ &= ~u32{kAttentionInterrupt};
+    } else if (level) {
+        nmi_pending_ = true;
+        raise_attention(kAttentionNmi);
+    }
+}
+
+void Cpu::shorten_deadline(Cycles deadline) {
+    if (deadline < deadline_) {
+        deadline_ = deadline;
+        leave_ = true;
+    }
+}
+
+void Cpu::set_engine(Engine engine) {
+    engine_ = engine;
+    forget_derived_state();
+}
+
+void Cpu::forget_derived_state() {
+    EMU_ASSERT(current_ == nullptr, "derived state can only be dropped between instructions");
+    blocks_.clear();
+}
+
+void Cpu::set_breakpoints(std::vector<u32> linear_addresses) {
+    breakpoints_ = std::move(linear_addresses);
+    std::sort(breakpoints_.begin(), breakpoints_.end());
+    if (breakpoints_.empty())
+        attention_ &= ~u32{kAttentionBreakpoint};
+    else
+        attention_ |= kAttentionBreakpoint;
+}
+
+void Cpu::set_state(const CpuState& state) {
+    const u32 old_cr0 = state_.cr0;
+    const u32 old_cr3 = state_.cr3;
+    const u32 old_cr4 = state_.cr4;
+    state_ = state;
+    if (state_.cr0 != old_cr0)
+        mmu_.write_cr0(old_cr0, state_.cr0);
+    if (state_.cr3 != old_cr3)
+        mmu_.write_cr3(state_.cr3, TlbFlushReason::Cr3);
+    if (state_.cr4 != old_cr4)
+        mmu_.write_cr4(old_cr4, state_.cr4);
+    set_cpl(state_.cpl);
+    flags_changed();
+}
+
+void Cpu::set_cpl(u8 cpl) {
+    state_.cpl = cpl;
+    privilege_ = cpl == 3 ? Privilege::User : Privilege::Supervisor;
+}
+
+void Cpu::flags_changed() {
+    if (state_.flag(kFlagT))
+        raise_attention(kAttentionTrap);
+}
+
+void Cpu::code_written(PhysicalAddress address, u32 size) {
+    bool frame_is_empty = false;
+    tracer_.emit(TraceKind::CodeInvalidated, address.value, size);
+    if (blocks_.kill(address, size, running_, frame_is_empty))
+        leave_ = true;
+    if (frame_is_empty)
+        mmu_.memory().clear_flags(address.page(), kFrameCode);
+}
+
+u64 Cpu::iterations_left(Cycles cost) const {
+    if (state_.flag(kFlagT) || now() >= deadline_)
+        return 1;
+    return std::max<u64>(1, (deadline_ - now() + cost - 1) / cost);
+}
+
+void Cpu::shut_down_now() {
+    shutdown_ = true;
+    tracer_.emit(TraceKind::TripleFault);
+    raise_attention(kAttentionShutdown);
+}
+
+StopReason Cpu::run_until(Cycles deadline, u64 instruction_limit) {
+    deadline_ = deadline;
+    for (;;) {
+        if (attention_ != 0) [[unlikely]]
+            if (const auto reason = serve_attention())
+                return *reason;
+        if (cycle_ >= deadline_)
+            return StopReason::Deadline;
+        if (instructions_ >= instruction_limit)
+            return StopReason::Instructions;
+        if (halted_) [[unlikely]] {
+            if (deadline_ == kNever)
+                return StopReason::Halted;
+            cycle_ = deadline_;
+            continue;
+        }
+        run_one_block(instruction_limit);
+    }
+}
+
+// In the order of SDM 3A table 6-2, highest first.
+std::optional<StopReason> Cpu::serve_attention() {
+    // 1: reset and shutdown.
+    if (shutdown_)
+        return StopReason::Shutdown;
+    // 3: interventions from outside.
+    if ((attention_ & kAttentionStop) != 0) {
+        attention_ &= ~u32{kAttentionStop};
+        return StopReason::Requested;
+    }
+    // 4: traps on the instruction before.
+    if (trap_pending_ != 0) {
+        state_.dr[6] |= trap_pending_;
+        trap_pending_ = 0;
+        halted_ = false;
+        deliver_hardware({kDebugException, InterruptCause::Trap, false, 0});
+        return std::nullopt;
+    }
+    const bool shadowed = instructions_ < shadow_until_;
+    if (!shadowed)
+        attention_ &= ~u32{kAttentionShadow};
+    // 5: NMI.
+    if (nmi_pending_ && !nmi_blocked_ && !shadowed) {
+        nmi_pending_ = false;
+        nmi_blocked_ = true;
+        halted_ = false;
+        attention_ &= ~u32{kAttentionNmi};
+        deliver_hardware({kNmi, InterruptCause::Nmi, false, 0});
+        return std::nullopt;
+    }
+    // 6: maskable interrupts.
+    if (interrupt_line_ && state_.flag(kFlagI) && !shadowed) {
+        halted_ = false;
+        const u8 vector = interrupt_source_ != nullptr ? interrupt_source_->acknowledge() : u8{0xFF};
+        deliver_hardware({vector, InterruptCause::Hardware, false, 0});
+        return std::nullopt;
+    }
+    // 7: breakpoints before the next instruction.
+    if ((attention_ & kAttentionBreakpoint) != 0 && breakpoint_passed_at_ != instructions_ && !halted_ &&
+        std::binary_search(breakpoints_.begin(), breakpoints_.end(), linear_eip())) {
+        breakpoint_passed_at_ = instructions_;
+        return StopReason::Requested;
+    }
+    // Nothing to serve now: keep only the bits that still stand for something.
+    attention_ &= kAttentionShadow | kAttentionBreakpoint | (interrupt_line_ ? u32{kAttentionInterrupt} : 0) |
+                  (nmi_pending_ ? u32{kAttentionNmi} : 0);
+    return std::nullopt;
+}
+
+void Cpu::deliver_hardware(const InterruptRequest& request) {
+    charge(flat_clock(CostClass::Delivery));
+    if (!interrupt(request, state_.eip))
+        deliver_exception();
+}
+
+// How many instructions of the block may run before something outside has to be looked at.
+u32 Cpu::instructions_allowed(const Block& block, u64 instruction_limit) const {
+    const bool wanted = (attention_ & (kAttentionInterrupt | kAttentionNmi | kAttentionShadow)) != 0;
+    if (state_.flag(kFlagT) || (wanted && instructions_ < shadow_until_))
+        return 1;
+    u32 count = block.count;
+    const SegmentCache& cs = state_.segments[kCs];
+    const bool fits = block.clocks <= deadline_ - cycle_ && count <= instruction_limit - instructions_ &&
+                      state_.eip <= cs.limit && block.bytes - 1u <= cs.limit - state_.eip;
+    if (fits && breakpoints_.empty()) [[likely]]
+        return count;
+    // One instruction may start as long as the deadline lies ahead, whatever it costs.
+    const Instruction* in = block.first;
+    u32 allowed = 1;
+    while (allowed < count && in[allowed].clock_before < deadline_ - cycle_ &&
+           allowed < instruction_limit - instructions_ &&
+           in[allowed].offset + in[allowed].length - 1u <= cs.limit - state_.eip &&
+           !std::binary_search(breakpoints_.begin(), breakpoints_.end(), linear_eip() + in[allowed].offset))
+        ++allowed;
+    return allowed;
+}
+
+void Cpu::run_one_block(u64 instruction_limit) {
+    Block* block = find_block();
+    if (block == nullptr)
+        return; // a fault was delivered, or an instruction across two pages was run
+    const SegmentCache& cs = state_.segments[kCs];
+    const u32 first_end = state_.eip + block->first->length - 1;
+    if (first_end > cs.limit || first_end < state_.eip) [[unlikely]] {
+        raise(kGeneralProtection, 0);
+        deliver_exception();
+        return;
+    }
+    run_instructions(block, block->first, instructions_allowed(*block, instruction_limit));
+}
+
+void Cpu::run_instructions(const Block* block, const Instruction* first, u32 count) {
+    const bool single_step = state_.flag(kFlagT);
+    const Instruction* in = first;
+    const Instruction* const end = first + count;
+    running_ = block;
+    block_eip_ = state_.eip;
+    leave_ = false;
+    Step step;
+    for (;;) {
+        current_ = in;
+        step = in->handler(*this, *in);
+        if (step != Step::Next) [[unlikely]]
+            break;
+        if (++in == end || leave_) [[unlikely]] {
+            --in;
+            state_.eip = next_eip(*in);
+            break;
+        }
+    }
+    settle(step, *in);
+    if (single_step && step != Step::Fault && state_.flag(kFlagT)) [[unlikely]] {
+        if (instructions_ >= shadow_until_)
+            trap_pending_ |= kDebugSingleStep;
+        attention_ |= kAttentionTrap;
+    }
+}
+
+void Cpu::settle(Step step, const Instruction& at) {
+    current_ = nullptr;
+    running_ = nullptr;
+    if (step == Step::Fault || step == Step::Repeat) [[unlikely]] {
+        cycle_ += at.clock_before;
+        instructions_ += at.number;
+        state_.eip = present_eip(at);
+        if (step == Step::Fault)
+            deliver_exception();
+        return;
+    }
+    cycle_ += Cycles{at.clock_before} + at.clock;
+    instructions_ += at.number + 1u;
+}
+
+Block* Cpu::find_block() {
+    const u32 linear = linear_eip();
+    const auto physical = mmu_.fetch(LinearAddress(linear), privilege_);
+    if (!physical.ok) [[unlikely]] {
+        raise_page_fault();
+        deliver_exception();
+        return nullptr;
+    }
+    if (engine_ == Engine::Block)
+        if (Block* block = blocks_.find(physical.value, code_mode())) [[likely]]
+            return block;
+    return build_block(physical.value, linear);
+}
+
+void Cpu::bind(Instruction& in, const Instruction* previous) const {
+    in.handler = handler_of(in);
+    in.clock = flat_clock(form_at(in.form).cost);
+    if (previous != nullptr) {
+        in.number = static_cast<u8>(previous->number + 1);
+        in.offset = static_cast<u16>(previous->offset + previous->length);
+        in.clock_before = static_cast<u16>(previous->clock_before + previous->clock);
+    }
+}
+
+// Decodes from `start` to the end of the page, of the run, or of the block's size. The reference engine keeps nothing
+// and takes one instruction at a time.
+Block* Cpu::build_block(PhysicalAddress start, u32 linear) {
+    const PhysicalMemory& memory = mmu_.memory();
+    if (!memory.is_memory(start)) {
+        run_crossing_instruction(linear);
+        return nullptr;
+    }
+    const u8* bytes = memory.host(start);
+    const u32 available = kPageSize - start.offset();
+    const u32 most = engine_ == Engine::Block ? kMostInstructionsInBlock : 1;
+    std::array<Instruction, kMostInstructionsInBlock>& run = scratch_;
+    u32 count = 0;
+    u32 at = 0;
+    while (count < most && at < available) {
+        Instruction& in = run[count];
+        in = Instruction{};
+        const DecodeStatus status = decode({bytes + at, available - at}, code_mode(), in);
+        if (status == DecodeStatus::Truncated)
+            break;
+        if (status == DecodeStatus::TooLong)
+            in.form = 0;
+        bind(in, count == 0 ? nullptr : &run[count - 1]);
+        if (status == DecodeStatus::TooLong)
+            in.handler = too_long_handler();
+        at += in.length;
+        ++count;
+        if (status != DecodeStatus::Ok || ends_block(in))
+            break;
+    }
+    if (count == 0) {
+        run_crossing_instruction(linear);
+        return nullptr;
+    }
+    if (engine_ == Engine::Block) {
+        mmu_.flag_frame(start.page(), kFrameCode);
+        return blocks_.insert(start, code_mode(), run.data(), static_cast<u16>(count));
+    }
+    scratch_block_ = Block{};
+    scratch_block_.start = start;
+    scratch_block_.mode = code_mode();
+    scratch_block_.bytes = static_cast<u16>(at);
+    scratch_block_.count = 1;
+    scratch_block_.clocks = run[0].clock;
+    scratch_block_.first = run.data();
+    return &scratch_block_;
+}
+
+// An instruction that lies in two pages, or in device memory: its bytes are gathered one by one, then it runs alone.
+void Cpu::run_crossing_instruction(u32 linear) {
+    std::array<u8, 15> bytes{};
+    Instruction& in = scratch_[0];
+    DecodeStatus status = DecodeStatus::Truncated;
+    for (u32 count = 1; count <= bytes.size() && status == DecodeStatus::Truncated; ++count) {
+        const u32 at = linear + count - 1;
+        // The first byte of each page is the fetch; the others lie in a page already translated.
+        const auto physical = mmu_.fetch(LinearAddress(at), privilege_);
+        if (!physical.ok) {
+            raise_page_fault();
+            deliver_exception();
+            return;
+        }
+        bytes[count - 1] = mmu_.memory().is_memory(physical.value)
+                               ? *mmu_.memory().host(physical.value)
+                               : static_cast<u8>(bus_.read_memory(physical.value, 1));
+        in = Instruction{};
+        status = decode({bytes.data(), count}, code_mode(), in);
+    }
+    if (status == DecodeStatus::TooLong)
+        in.form = 0;
+    bind(in, nullptr);
+    if (status == DecodeStatus::TooLong)
+        in.handler = too_long_handler();
+    const SegmentCache& cs = state_.segments[kCs];
+    const u32 end = state_.eip + in.length - 1;
+    if (end > cs.limit || end < state_.eip) {
+        raise(kGeneralProtection, 0);
+        deliver_exception();
+        return;
+    }
+    run_instructions(nullptr, &in, 1);
+}
+
+void CpuState::serialize(Archive& ar) {
+    ar.field("gpr", gpr);
+    ar.field("eip", eip);
+    u32 packed = eflags();
+    ar.field("eflags", packed);
+    if (ar.loading())
+        set_eflags(packed);
+    ar.field("segments", segments);
+    ar.nested("ldtr", ldtr);
+    ar.nested("tr", tr);
+    ar.nested("gdtr", gdtr);
+    ar.nested("idtr", idtr);
+    ar.field("cr0", cr0);
+    ar.field("cr2", cr2);
+    ar.field("cr3", cr3);
+    ar.field("cr4", cr4);
+    ar.field("dr", dr);
+    ar.field("cpl", cpl);
+    ar.field("tsc_offset", tsc_offset);
+    ar.field("sysenter", sysenter);
+    if (ar.loading() && (cpl > 3 || gpr[kNoRegister] != 0))
+        ar.fail("the registers hold impossible values");
+}
+
+void Cpu::serialize(Archive& ar) {
+    EMU_ASSERT(current_ == nullptr, "the CPU can only be saved between instructions");
+    ar.nested("registers", state_);
+    ar.field("halted", halted_);
+    ar.field("shutdown", shutdown_);
+    ar.field("interrupt_line", interrupt_line_);
+    ar.field("nmi_pending", nmi_pending_);
+    ar.field("nmi_blocked", nmi_blocked_);
+    // Relative, so that equal states hash equally however long ago the last shadow was.
+    u8 shadowed = instructions_ < shadow_until_ ? 1 : 0;
+    ar.field("shadowed", shadowed);
+    ar.field("trap_pending", trap_pending_);
+    ar.field("cycle", cycle_);
+    ar.field("instructions", instructions_);
+    if (ar.loading()) {
+        shadow_until_ = instructions_ + (shadowed != 0 ? 1 : 0);
+        attention_ = ~(u32{kAttentionStop} | kAttentionBreakpoint);
+        if (!breakpoints_.empty())
+            attention_ |= kAttentionBreakpoint;
+        set_cpl(state_.cpl);
+        blocks_.clear();
+    }
+}
+
+} // namespace forkscope

@@ -1,0 +1,378 @@
+// Owns: the CPU: registers, the run loop, fault and interrupt delivery, segment loading, `attention`.
+// Callers: the Machine runs it; handlers (cpu/handlers_*.cpp) use its lower half; others read state().
+// Promises: a handler that returns Step::Fault has changed nothing that the guest can see; every engine reaches the
+// same state at every instruction count.
+#pragma once
+
+#include <optional>
+
+#include "cpu/block.hpp"
+#include "cpu/state.hpp"
+#include "emu/base/event_queue.hpp"
+#include "emu/base/interrupt.hpp"
+#include "emu/base/trace.hpp"
+#include "emu/base/trace_vocabulary.hpp"
+#include "mmu/mmu.hpp"
+
+namespace forkscope {
+
+enum class Engine : u8 { Interpreter, Block };
+
+enum class StopReason : u8 {
+    Deadline,     // the cycle asked for is reached
+    Instructions, // the instruction count asked for is reached
+    Halted,       // HLT with interrupts disabled and nothing that could wake it but the clock moved to the deadline
+    Shutdown,     // triple fault: the state is kept for looking
+    Requested,    // somebody called request_stop()
+};
+
+enum Vector : u8 {
+    kDivideError = 0,
+    kDebugException = 1,
+    kNmi = 2,
+    kBreakpoint = 3,
+    kOverflow = 4,
+    kBoundRange = 5,
+    kInvalidOpcode = 6,
+    kDeviceNotAvailable = 7,
+    kDoubleFault = 8,
+    kInvalidTss = 10,
+    kSegmentNotPresent = 11,
+    kStackFault = 12,
+    kGeneralProtection = 13,
+    kPageFault = 14,
+    kFloatingPoint = 16,
+    kAlignmentCheck = 17,
+};
+
+struct PendingException {
+    u8 vector = 0;
+    bool has_error = false;
+    u32 error = 0;
+};
+
+// What delivery needs to know of where a vector came from.
+struct InterruptRequest {
+    u8 vector = 0;
+    InterruptCause cause = InterruptCause::Hardware;
+    bool has_error = false;
+    u32 error = 0;
+};
+
+// A segment descriptor as read from a table, with where it lies.
+struct Descriptor {
+    u32 low = 0;
+    u32 high = 0;
+    LinearAddress address;
+
+    u8 access() const { return static_cast<u8>(high >> 8); }
+    bool present() const { return (high & (1u << 15)) != 0; }
+    u8 dpl() const { return static_cast<u8>((high >> 13) & 3); }
+    bool is_segment() const { return (high & (1u << 12)) != 0; } // S: code or data
+    u8 type() const { return static_cast<u8>((high >> 8) & 15); }
+    bool is_code() const { return is_segment() && (type() & 8) != 0; }
+    bool is_conforming() const { return (type() & 4) != 0; }
+    bool is_readable_code() const { return is_code() && (type() & 2) != 0; }
+    bool is_data() const { return is_segment() && (type() & 8) == 0; }
+    bool is_writable_data() const { return is_data() && (type() & 2) != 0; }
+    SegmentCache cache(u16 selector) const {
+        return SegmentCache::from(selector, SegmentDescriptor::parse((u64{high} << 32) | low));
+    }
+};
+
+class Cpu final : public MomentSource, public InterruptInput, public CodeListener {
+  public:
+    Cpu(Mmu& mmu, Bus& bus, Tracer& tracer);
+    ~Cpu() override;
+
+    void reset();
+    // Runs until the clock is at or after `deadline`, or `instruction_limit` instructions have retired since power-on,
+    // whichever comes first. Events of devices must not be due before `deadline`.
+    StopReason run_until(Cycles deadline, u64 instruction_limit);
+    // Ends run_until at the next instruction boundary.
+    void request_stop() { raise_attention(kAttentionStop); }
+    // A device scheduled something earlier than the deadline in force.
+    void shorten_deadline(Cycles deadline);
+
+    Moment moment() const override;
+    Cycles now() const { return cycle_ + (current_ != nullptr ? current_->clock_before : 0); }
+    u64 instructions() const { return instructions_ + (current_ != nullptr ? current_->number : 0); }
+    bool halted() const { return halted_; }
+    bool shut_down() const { return shutdown_; }
+
+    // Line 0 is INTR, line 1 is NMI.
+    void set_line(u8 line, bool level) override;
+    void set_interrupt_source(InterruptSource* source) { interrupt_source_ = source; }
+    void code_written(PhysicalAddress address, u32 size) override;
+
+    void set_engine(Engine engine);
+    Engine engine() const { return engine_; }
+    void forget_derived_state();
+    // Instructions whose linear address is in this list stop the run before they execute (debugger, phase stepper).
+    void set_breakpoints(std::vector<u32> linear_addresses);
+
+    const CpuState& state() const { return state_; }
+    // For loaders and debuggers: writes registers from outside, then brings everything derived in line.
+    void set_state(const CpuState& state);
+    u32 linear_eip() const { return state_.segments[kCs].base + state_.eip; }
+
+    void serialize(Archive& ar);
+
+    // ------------------------------------------------------------------------------------------------------------
+    // The lower half: for handlers.
+
+    CpuState& regs() { return state_; }
+    Mmu& mmu() { return mmu_; }
+    Bus& bus() { return bus_; }
+    Tracer& tracer() { return tracer_; }
+    Privilege privilege() const { return privilege_; }
+
+    // Effective address within its segment.
+    u32 offset_of(const Instruction& in) const {
+        const u32 offset = static_cast<u32>(state_.gpr[in.base]) +
+                           (static_cast<u32>(state_.gpr[in.index]) << in.scale) + in.displacement;
+        return in.address_size == 4 ? offset : offset & 0xFFFF;
+    }
+    template <class T> Access<T> read(u8 segment, u32 offset);
+    template <class T> Access<void> write(u8 segment, u32 offset, T value);
+    template <class T> Access<T> read_for_update(u8 segment, u32 offset);
+    template <class T> void finish_update(T value) { mmu_.finish_update<T>(value); }
+    // Supervisor accesses to descriptor tables and task segments.
+    template <class T> Access<T> read_system(u32 linear);
+    template <class T> Access<void> write_system(u32 linear, T value);
+
+    u32 stack_mask() const { return state_.segments[kSs].big ? 0xFFFFFFFFu : 0xFFFFu; }
+    void set_stack_pointer(u32 value) {
+        if (state_.segments[kSs].big)
+            state_.gpr[kEsp] = value;
+        else
+            state_.set_reg<u16>(kEsp, static_cast<u16>(value));
+    }
+    template <class T> Access<void> push(T value) {
+        const u32 top = (state_.esp() - u32{sizeof(T)}) & stack_mask();
+        if (const auto stored = write<T>(kSs, top, value); !stored.ok) [[unlikely]]
+            return stored;
+        set_stack_pointer(top);
+        return {};
+    }
+    template <class T> Access<T> peek_stack(u32 bytes_above = 0) { // reads without popping
+        return read<T>(kSs, (state_.esp() + bytes_above) & stack_mask());
+    }
+
+    // Would a store to [offset, offset + size) of the segment succeed? Sets A and D as it would; else the fault is
+    // recorded.
+    Access<void> probe_write(u8 segment, u32 offset, u32 size);
+    Access<void> probe_stack(u32 offset, u32 size) { return probe_write(kSs, offset, size); }
+
+    // Records an exception; handlers return the result.
+    Step raise(u8 vector);
+    Step raise(u8 vector, u32 error);
+    Step raise_page_fault();
+
+    // The eip after the running instruction; the place a near branch falls through to.
+    u32 next_eip(const Instruction& in) const { return block_eip_ + in.offset + in.length; }
+    u32 present_eip(const Instruction& in) const { return block_eip_ + in.offset; }
+    // Near branch: checks CS's limit. Step::Jump, or Step::Fault with #GP(0).
+    Step branch(u32 target) {
+        if (target > state_.segments[kCs].limit) [[unlikely]]
+            return raise(kGeneralProtection, 0);
+        state_.eip = target;
+        return Step::Jump;
+    }
+    // Ends the block after this instruction: modes or mappings may have changed.
+    Step leave_block(const Instruction& in) {
+        state_.eip = next_eip(in);
+        return Step::Jump;
+    }
+
+    // Segments (segments.cpp). On failure the fault is recorded and nothing has changed; false = faulted.
+    bool load_segment(u8 segment, u16 selector);
+    // Reads the descriptor from the GDT or LDT; outside the table: `vector` with the selector's error code | `ext`.
+    bool read_descriptor(u16 selector, u8 vector, u32 ext, Descriptor& descriptor);
+    bool mark_accessed(Descriptor& descriptor);
+    void set_code_segment(const SegmentCache& cache, u8 cpl);
+    bool privileged() const { return !state_.protected_mode() || state_.cpl == 0; }
+    bool io_allowed(u16 port, u32 size);
+    bool load_ldtr(u16 selector);
+    bool load_task_register(u16 selector);
+    // For LAR, LSL, VERR, VERW: the descriptor if the present privilege may see it. False = not visible (no fault) if
+    // `faulted` stays false.
+    bool visible_descriptor(u16 selector, Descriptor& descriptor, bool& faulted);
+
+    // Transfers (transfers.cpp, interrupts.cpp, task_switch.cpp). Each commits everything or records a fault.
+    bool far_jump(u16 selector, u32 offset, u32 size, u32 next_eip);
+    bool far_call(u16 selector, u32 offset, u32 size, u32 return_eip);
+    bool far_return(u32 size, u32 release);
+    bool interrupt_return(u32 size, u32 next_eip);
+    bool interrupt(const InterruptRequest& request, u32 return_eip);
+    enum class TaskSwitch : u8 { Jump, Call, Return };
+    bool switch_task(u16 selector, TaskSwitch kind, u32 return_eip, bool has_error, u32 error);
+
+    // Modes.
+    void write_cr0(u32 value);
+    void write_cr3(u32 value);
+    void write_cr4(u32 value);
+    void note_missing(const Instruction& instruction); // the log, once a form
+    void set_cpl(u8 cpl);
+    void flags_changed(); // after writes of IF, TF, VM
+    void shadow_interrupts() {
+        shadow_until_ = instructions() + 1;
+        raise_attention(kAttentionShadow);
+    }
+    void halt() {
+        halted_ = true;
+        raise_attention(kAttentionHalt);
+    }
+    void shut_down_now();
+    // Cost beyond the form's static one, settled at once.
+    void charge(Cycles cycles) { cycle_ += cycles; }
+    // How many more iterations of `cost` cycles a repeated instruction may run before the deadline; at least 1.
+    u64 iterations_left(Cycles cost) const;
+    bool leave_requested() const { return leave_; }
+
+  private:
+    enum Attention : u32 {
+        kAttentionInterrupt = 1, // INTR is high
+        kAttentionNmi = 2,
+        kAttentionHalt = 4,
+        kAttentionStop = 8,
+        kAttentionShadow = 16,
+        kAttentionTrap = 32, // EFLAGS.TF, or a debug trap is pending
+        kAttentionShutdown = 64,
+        kAttentionBreakpoint = 128, // breakpoints are set
+    };
+    void raise_attention(u32 bits) {
+        attention_ |= bits;
+        leave_ = true;
+    }
+    // A stack frame being pushed: values from the highest address down; written only if all of it can be.
+    struct StackFrame {
+        SegmentCache ss;
+        u32 esp = 0;
+        Privilege privilege = Privilege::Supervisor;
+        u32 fault_error = 0; // of #SS if the frame does not fit
+        u32 size = 4;        // bytes an element
+        u32 count = 0;
+        std::array<u32, 48> values{};
+        void push(u32 value) { values[count++] = value; }
+    };
+    bool write_frame(StackFrame& frame);
+    // The ring's stack from the TSS, checked as for a transfer inwards.
+    bool inner_stack(u8 ring, u32 ext, StackFrame& frame);
+    bool read_outer_stack(u16 selector, u8 cpl, SegmentCache& ss);
+    bool transfer_to_code(u16 selector, u32 offset, Descriptor& descriptor);
+    bool call_gate(const Descriptor& gate, u16 selector, bool call, u32 return_eip);
+    bool interrupt_real(const InterruptRequest& request, u32 return_eip);
+    bool interrupt_protected(const InterruptRequest& request, u32 return_eip);
+    bool interrupt_return_by_stack(u32 size);
+    bool interrupt_return_protected(u32 size, u32 eip, u16 selector, u32 flags);
+    bool return_to_virtual_8086(u32 eip, u16 cs, u32 flags);
+    bool return_outer(u32 eip, u16 selector, const Descriptor& descriptor, u32 new_esp, u16 new_ss);
+    bool enter_task(u16 ldt, const std::array<u16, kSegmentCount>& selectors, bool has_error, u32 error_code,
+                    u32 error_size);
+    void drop_inaccessible_segments();
+    void enter_virtual_segment(u8 segment, u16 selector);
+    std::optional<StopReason> serve_attention();
+    void deliver_hardware(const InterruptRequest& request);
+    void deliver_exception();
+    void run_one_block(u64 instruction_limit);
+    u32 instructions_allowed(const Block& block, u64 instruction_limit) const;
+    void run_instructions(const Block* block, const Instruction* first, u32 count);
+    Block* find_block();
+    Block* build_block(PhysicalAddress start, u32 linear);
+    void run_crossing_instruction(u32 linear);
+    void bind(Instruction& instruction, const Instruction* previous) const;
+    void settle(Step step, const Instruction& at);
+    CodeMode code_mode() const { return {state_.segments[kCs].big}; }
+
+    Mmu& mmu_;
+    Bus& bus_;
+    Tracer& tracer_;
+    InterruptSource* interrupt_source_ = nullptr;
+
+    CpuState state_;
+    Privilege privilege_ = Privilege::Supervisor;
+    PendingException pending_;
+    u32 attention_ = 0;
+    bool leave_ = false; // a slow path wants the block left after the present instruction
+    bool halted_ = false;
+    bool shutdown_ = false;
+    bool interrupt_line_ = false;
+    bool nmi_pending_ = false;
+    bool nmi_blocked_ = false; // between NMI delivery and IRET
+    u32 trap_pending_ = 0;     // bits for DR6: a debug trap is due before the next instruction
+    u64 shadow_until_ = 0;     // no interrupt before this many instructions have retired
+
+    Cycles cycle_ = 0;
+    u64 instructions_ = 0;
+    Cycles deadline_ = 0;
+    const Instruction* current_ = nullptr; // being executed; nullptr between instructions
+    const Block* running_ = nullptr;
+    u32 block_eip_ = 0;
+
+    Engine engine_ = Engine::Block;
+    BlockCache blocks_;
+    Block scratch_block_;
+    std::array<Instruction, 64> scratch_; // being decoded; the reference engine's only instruction
+    std::vector<u32> breakpoints_;
+    u64 breakpoint_passed_at_ = ~u64{0}; // instruction count at which the present breakpoint was already reported
+};
+
+// The handler of a form for this operand size and operand kind (dispatch.cpp).
+Handler handler_of(const Instruction& instruction);
+Handler too_long_handler();
+u8 flat_clock(CostClass cost);
+inline constexpr u32 kDebugSingleStep = 1u << 14; // DR6.BS
+inline constexpr u32 kDebugTaskSwitch = 1u << 15; // DR6.BT
+
+template <class T> Access<T> Cpu::read(u8 segment, u32 offset) {
+    const SegmentCache& cache = state_.segments[segment];
+    if (!cache.flat_read && !cache.may_read(offset, sizeof(T))) [[unlikely]] {
+        raise(segment == kSs ? kStackFault : kGeneralProtection, 0);
+        return Access<T>::fault();
+    }
+    const auto loaded = mmu_.load<T>(LinearAddress(cache.base + offset), privilege_);
+    if (!loaded.ok) [[unlikely]]
+        raise_page_fault();
+    return loaded;
+}
+
+template <class T> Access<void> Cpu::write(u8 segment, u32 offset, T value) {
+    const SegmentCache& cache = state_.segments[segment];
+    if (!cache.flat_write && !cache.may_write(offset, sizeof(T))) [[unlikely]] {
+        raise(segment == kSs ? kStackFault : kGeneralProtection, 0);
+        return Access<void>::fault();
+    }
+    const auto stored = mmu_.store<T>(LinearAddress(cache.base + offset), value, privilege_);
+    if (!stored.ok) [[unlikely]]
+        raise_page_fault();
+    return stored;
+}
+
+template <class T> Access<T> Cpu::read_for_update(u8 segment, u32 offset) {
+    const SegmentCache& cache = state_.segments[segment];
+    if (!cache.flat_write && !cache.may_write(offset, sizeof(T))) [[unlikely]] {
+        raise(segment == kSs ? kStackFault : kGeneralProtection, 0);
+        return Access<T>::fault();
+    }
+    const auto loaded = mmu_.load_for_update<T>(LinearAddress(cache.base + offset), privilege_);
+    if (!loaded.ok) [[unlikely]]
+        raise_page_fault();
+    return loaded;
+}
+
+template <class T> Access<T> Cpu::read_system(u32 linear) {
+    const auto loaded = mmu_.load<T>(LinearAddress(linear), Privilege::Supervisor);
+    if (!loaded.ok) [[unlikely]]
+        raise_page_fault();
+    return loaded;
+}
+
+template <class T> Access<void> Cpu::write_system(u32 linear, T value) {
+    const auto stored = mmu_.store<T>(LinearAddress(linear), value, Privilege::Supervisor);
+    if (!stored.ok) [[unlikely]]
+        raise_page_fault();
+    return stored;
+}
+
+} // namespace forkscope

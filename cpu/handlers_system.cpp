@@ -1,0 +1,278 @@
+#include "cpu/handlers_system.hpp"
+
+#include "cpu/decoder.hpp"
+#include "emu/base/log.hpp"
+
+namespace forkscope {
+
+// An opcode we lack raises #UD as the CPU would for one that it lacks, and says so in the log.
+void Cpu::note_missing(const Instruction& in) {
+    std::string bytes;
+    std::array<u8, 8> raw{};
+    const LinearAddress at(state_.segments[kCs].base + present_eip(in));
+    if (mmu_.peek(at, raw))
+        for (u32 i = 0; i < in.length && i < raw.size(); ++i)
+            bytes += fmt::format("{:02x} ", raw[i]);
+    log_warning_once(bytes, fmt::format("the guest used an opcode this CPU does not have at {:04x}:{:08x} (linear "
+                                        "{:08x}): {}- it gets #UD",
+                                        state_.segments[kCs].selector, present_eip(in), at.value, bytes));
+}
+
+void Cpu::write_cr0(u32 value) {
+    const u32 old_value = state_.cr0;
+    state_.cr0 = value | kCr0Et;
+    if (state_.cr0 == old_value)
+        return;
+    tracer_.emit(TraceKind::ControlRegister, 0, old_value, state_.cr0);
+    mmu_.write_cr0(old_value, state_.cr0);
+}
+
+void Cpu::write_cr3(u32 value) {
+    const u32 old_value = state_.cr3;
+    state_.cr3 = value;
+    tracer_.emit(TraceKind::Cr3Load, old_value, value);
+    mmu_.write_cr3(value, TlbFlushReason::Cr3);
+}
+
+void Cpu::write_cr4(u32 value) {
+    const u32 old_value = state_.cr4;
+    state_.cr4 = value;
+    if (value == old_value)
+        return;
+    tracer_.emit(TraceKind::ControlRegister, 4, old_value, value);
+    mmu_.write_cr4(old_value, value);
+}
+
+} // namespace forkscope
+
+namespace forkscope::handlers {
+
+namespace {
+constexpr u32 kSupportedCr4 = kCr4Tsd | kCr4De | kCr4Pse | kCr4Mce | kCr4Pge | kCr4Pce;
+constexpr u32 kMsrTsc = 0x10;
+} // namespace
+
+Step undefined_opcode(Cpu& cpu, const Instruction& in) {
+    cpu.note_missing(in);
+    return cpu.raise(kInvalidOpcode);
+}
+
+Step too_long(Cpu& cpu, const Instruction&) { return cpu.raise(kGeneralProtection, 0); }
+
+Step cli(Cpu& cpu, const Instruction& in) {
+    CpuState& r = cpu.regs();
+    if (r.protected_mode() && r.cpl > r.iopl())
+        return cpu.raise(kGeneralProtection, 0);
+    r.system_flags &= ~u32{kFlagI};
+    return cpu.leave_block(in);
+}
+
+// Interrupts are recognised only after the next instruction.
+Step sti(Cpu& cpu, const Instruction& in) {
+    CpuState& r = cpu.regs();
+    if (r.protected_mode() && r.cpl > r.iopl())
+        return cpu.raise(kGeneralProtection, 0);
+    if (!r.flag(kFlagI))
+        cpu.shadow_interrupts();
+    r.system_flags |= kFlagI;
+    return cpu.leave_block(in);
+}
+
+Step hlt(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    cpu.tracer().emit(TraceKind::Halt);
+    cpu.halt();
+    return cpu.leave_block(in);
+}
+
+Step wait(Cpu& cpu, const Instruction&) {
+    constexpr u32 kBoth = kCr0Mp | kCr0Ts;
+    if ((cpu.regs().cr0 & kBoth) == kBoth)
+        return cpu.raise(kDeviceNotAvailable);
+    return Step::Next;
+}
+
+Step clts(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    cpu.write_cr0(cpu.regs().cr0 & ~u32{kCr0Ts});
+    return cpu.leave_block(in);
+}
+
+// There is no cache to write back or drop: memory is always coherent.
+Step cache_control(Cpu& cpu, const Instruction&) {
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    return Step::Next;
+}
+
+Step ud2(Cpu& cpu, const Instruction&) { return cpu.raise(kInvalidOpcode); }
+
+Step mov_r_control(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    const CpuState& r = cpu.regs();
+    u32 value = 0;
+    switch (in.reg) {
+    case 0:
+        value = r.cr0;
+        break;
+    case 2:
+        value = r.cr2;
+        break;
+    case 3:
+        value = r.cr3;
+        break;
+    case 4:
+        value = r.cr4;
+        break;
+    default:
+        return cpu.raise(kInvalidOpcode);
+    }
+    cpu.regs().set_reg<u32>(in.rm, value);
+    return Step::Next;
+}
+
+Step mov_control_r(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    const u32 value = cpu.regs().reg<u32>(in.rm);
+    switch (in.reg) {
+    case 0: {
+        const bool paging_unprotected = (value & kCr0Pg) != 0 && (value & kCr0Pe) == 0;
+        const bool write_through_without_cache = (value & kCr0Nw) != 0 && (value & kCr0Cd) == 0;
+        if (paging_unprotected || write_through_without_cache)
+            return cpu.raise(kGeneralProtection, 0);
+        constexpr u32 kDefined =
+            kCr0Pe | kCr0Mp | kCr0Em | kCr0Ts | kCr0Ne | kCr0Wp | kCr0Am | kCr0Nw | kCr0Cd | kCr0Pg;
+        cpu.write_cr0(value & kDefined);
+        break;
+    }
+    case 2:
+        cpu.regs().cr2 = value;
+        break;
+    case 3:
+        cpu.write_cr3(value);
+        break;
+    case 4:
+        if ((value & ~kSupportedCr4) != 0)
+            return cpu.raise(kGeneralProtection, 0);
+        cpu.write_cr4(value);
+        break;
+    default:
+        return cpu.raise(kInvalidOpcode);
+    }
+    return cpu.leave_block(in);
+}
+
+Step mov_r_debug(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    u8 number = in.reg;
+    if (number == 4 || number == 5) { // aliases of 6 and 7 unless CR4.DE
+        if ((cpu.regs().cr4 & kCr4De) != 0)
+            return cpu.raise(kInvalidOpcode);
+        number += 2;
+    }
+    cpu.regs().set_reg<u32>(in.rm, cpu.regs().dr[number]);
+    return Step::Next;
+}
+
+Step mov_debug_r(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    u8 number = in.reg;
+    if (number == 4 || number == 5) {
+        if ((cpu.regs().cr4 & kCr4De) != 0)
+            return cpu.raise(kInvalidOpcode);
+        number += 2;
+    }
+    const u32 value = cpu.regs().reg<u32>(in.rm);
+    u32& target = cpu.regs().dr[number];
+    if (number == 6)
+        target = (value & 0xE00F) | 0xFFFF0FF0u;
+    else if (number == 7)
+        target = (value & 0xFFFF2FFFu) | 0x400;
+    else
+        target = value;
+    return cpu.leave_block(in);
+}
+
+Step rdtsc(Cpu& cpu, const Instruction&) {
+    if (!cpu.privileged() && (cpu.regs().cr4 & kCr4Tsd) != 0)
+        return cpu.raise(kGeneralProtection, 0);
+    const u64 value = cpu.now() + cpu.regs().tsc_offset;
+    cpu.regs().set_reg<u32>(kEax, static_cast<u32>(value));
+    cpu.regs().set_reg<u32>(kEdx, static_cast<u32>(value >> 32));
+    return Step::Next;
+}
+
+Step rdmsr(Cpu& cpu, const Instruction&) {
+    if (!cpu.privileged() || cpu.regs().virtual_8086())
+        return cpu.raise(kGeneralProtection, 0);
+    CpuState& r = cpu.regs();
+    u64 value = 0;
+    if (r.reg<u32>(kEcx) == kMsrTsc)
+        value = cpu.now() + r.tsc_offset;
+    else
+        return cpu.raise(kGeneralProtection, 0);
+    r.set_reg<u32>(kEax, static_cast<u32>(value));
+    r.set_reg<u32>(kEdx, static_cast<u32>(value >> 32));
+    return Step::Next;
+}
+
+Step wrmsr(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged() || cpu.regs().virtual_8086())
+        return cpu.raise(kGeneralProtection, 0);
+    CpuState& r = cpu.regs();
+    const u64 value = (r.gpr[kEdx] << 32) | r.reg<u32>(kEax);
+    if (r.reg<u32>(kEcx) != kMsrTsc)
+        return cpu.raise(kGeneralProtection, 0);
+    r.tsc_offset = value - cpu.now();
+    return cpu.leave_block(in);
+}
+
+Step cpuid(Cpu& cpu, const Instruction&) {
+    CpuState& r = cpu.regs();
+    u32 eax = 0;
+    u32 ebx = 0;
+    u32 ecx = 0;
+    u32 edx = 0;
+    switch (r.reg<u32>(kEax)) {
+    case 0:
+        eax = 1;
+        ebx = 0x756E6547; // "GenuineIntel"
+        edx = 0x49656E69;
+        ecx = 0x6C65746E;
+        break;
+    case 1:
+        eax = 0x633;
+        // DE, PSE, TSC, MSR, CX8, PGE, CMOV. No FPU yet.
+        edx = 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 13 | 1u << 15;
+        break;
+    default:
+        break;
+    }
+    r.set_reg<u32>(kEax, eax);
+    r.set_reg<u32>(kEbx, ebx);
+    r.set_reg<u32>(kEcx, ecx);
+    r.set_reg<u32>(kEdx, edx);
+    return Step::Next;
+}
+
+Step invlpg(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged() || cpu.regs().virtual_8086())
+        return cpu.raise(kGeneralProtection, 0);
+    cpu.mmu().invalidate_page(LinearAddress(cpu.regs().segments[in.segment].base + cpu.offset_of(in)));
+    return cpu.leave_block(in);
+}
+
+// Without a coprocessor these are bus cycles that nobody answers; FNSTSW and FNSTCW leave their operand alone.
+Step x87_absent(Cpu& cpu, const Instruction&) {
+    if ((cpu.regs().cr0 & (kCr0Em | kCr0Ts)) != 0)
+        return cpu.raise(kDeviceNotAvailable);
+    return Step::Next;
+}
+
+} // namespace forkscope::handlers

@@ -1,0 +1,319 @@
+// Delivery of exceptions and interrupts, and the return from them (SDM 3A chapter 6).
+#include "cpu/cpu.hpp"
+
+namespace forkscope {
+
+namespace {
+
+// SDM 3A table 6-4.
+bool is_contributory(u8 vector) {
+    return vector == kDivideError || (vector >= kInvalidTss && vector <= kGeneralProtection);
+}
+
+// SDM 3A table 6-5: does a second exception while delivering the first make a double fault?
+bool makes_double_fault(u8 first, u8 second) {
+    if (first == kPageFault)
+        return second == kPageFault || is_contributory(second);
+    return is_contributory(first) && is_contributory(second);
+}
+
+} // namespace
+
+// Delivers the recorded exception at the present eip; on trouble the double fault, then shutdown.
+void Cpu::deliver_exception() {
+    PendingException exception = pending_;
+    for (;;) {
+        if (exception.vector == kPageFault) {
+            state_.cr2 = static_cast<u32>(mmu_.fault().address.value);
+            mmu_.drop_faulting_entry(mmu_.fault().address);
+        }
+        charge(flat_clock(CostClass::Delivery));
+        const InterruptRequest request{exception.vector, InterruptCause::Fault, exception.has_error, exception.error};
+        if (interrupt(request, state_.eip))
+            return;
+        if (exception.vector == kDoubleFault) {
+            shut_down_now();
+            return;
+        }
+        if (makes_double_fault(exception.vector, pending_.vector))
+            exception = {kDoubleFault, true, 0};
+        else
+            exception = pending_;
+    }
+}
+
+bool Cpu::interrupt(const InterruptRequest& request, u32 return_eip) {
+    const u8 from_cpl = state_.cpl;
+    const bool done =
+        state_.protected_mode() ? interrupt_protected(request, return_eip) : interrupt_real(request, return_eip);
+    if (done)
+        tracer_.emit(TraceKind::Interrupt, request.vector, request.has_error ? request.error : 0,
+                     static_cast<u64>(request.cause) | (u64{from_cpl} << 8), return_eip);
+    return done;
+}
+
+bool Cpu::interrupt_real(const InterruptRequest& request, u32 return_eip) {
+    const u32 at = request.vector * 4u;
+    if (at + 3 > state_.idtr.limit) {
+        raise(request.vector == kGeneralProtection || request.vector == kDoubleFault ? kDoubleFault
+                                                                                     : kGeneralProtection);
+        return false;
+    }
+    const auto entry = read_system<u32>(state_.idtr.base + at);
+    if (!entry.ok)
+        return false;
+    StackFrame frame;
+    frame.ss = state_.segments[kSs];
+    frame.esp = state_.esp();
+    frame.size = 2;
+    frame.push(state_.eflags());
+    frame.push(state_.segments[kCs].selector);
+    frame.push(return_eip);
+    if (!write_frame(frame))
+        return false;
+    set_stack_pointer(frame.esp);
+    state_.system_flags &= ~u32{kFlagI | kFlagT | kFlagAc};
+    state_.segments[kCs].selector = static_cast<u16>(entry.value >> 16);
+    state_.segments[kCs].base = (entry.value >> 16) << 4;
+    state_.eip = entry.value & 0xFFFF;
+    return true;
+}
+
+bool Cpu::interrupt_protected(const InterruptRequest& request, u32 return_eip) {
+    const bool software = request.cause == InterruptCause::Software;
+    const u32 ext = software ? 0 : 1;
+    const u32 gate_error = request.vector * 8u + 2 + ext;
+    const u32 at = request.vector * 8u;
+    if (at + 7 > state_.idtr.limit) {
+        raise(kGeneralProtection, gate_error);
+        return false;
+    }
+    const auto low = read_system<u32>(state_.idtr.base + at);
+    if (!low.ok)
+        return false;
+    const auto high = read_system<u32>(state_.idtr.base + at + 4);
+    if (!high.ok)
+        return false;
+    const Descriptor gate{low.value, high.value, LinearAddress(state_.idtr.base + at)};
+    const u8 type = gate.is_segment() ? 0 : gate.type();
+    const bool task_gate = type == 5;
+    const bool wide = type == 14 || type == 15;
+    if (!task_gate && !wide && type != 6 && type != 7) {
+        raise(kGeneralProtection, gate_error);
+        return false;
+    }
+    if (software && gate.dpl() < state_.cpl) {
+        raise(kGeneralProtection, gate_error);
+        return false;
+    }
+    if (!gate.present()) {
+        raise(kSegmentNotPresent, gate_error);
+        return false;
+    }
+    const u16 selector = static_cast<u16>(gate.low >> 16);
+    if (task_gate)
+        return switch_task(selector, TaskSwitch::Call, return_eip, request.has_error, request.error);
+
+    if ((selector & 0xFFFC) == 0) {
+        raise(kGeneralProtection, ext);
+        return false;
+    }
+    const u32 error = (selector & 0xFFFCu) | ext;
+    Descriptor code;
+    if (!read_descriptor(selector, kGeneralProtection, ext, code))
+        return false;
+    if (!code.is_code() || code.dpl() > state_.cpl) {
+        raise(kGeneralProtection, error);
+        return false;
+    }
+    if (!code.present()) {
+        raise(kSegmentNotPresent, error);
+        return false;
+    }
+    const bool from_virtual = state_.virtual_8086();
+    const bool inward = !code.is_conforming() && code.dpl() < state_.cpl;
+    if (from_virtual && (!inward || code.dpl() != 0)) {
+        raise(kGeneralProtection, error);
+        return false;
+    }
+    StackFrame frame;
+    frame.size = wide ? 4 : 2;
+    if (inward) {
+        if (!inner_stack(code.dpl(), ext, frame))
+            return false;
+        if (from_virtual)
+            for (const u8 segment : {kGs, kFs, kDs, kEs})
+                frame.push(state_.segments[segment].selector);
+        frame.push(state_.segments[kSs].selector);
+        frame.push(state_.esp());
+    } else {
+        frame.ss = state_.segments[kSs];
+        frame.esp = state_.esp();
+        frame.privilege = privilege_;
+        frame.fault_error = ext;
+    }
+    // Faults restart their instruction: RF keeps an instruction breakpoint from firing again (SDM 3B 17.3.1.1).
+    const u32 resume = request.cause == InterruptCause::Fault ? u32{kFlagR} : 0;
+    frame.push(state_.eflags() | resume);
+    frame.push(state_.segments[kCs].selector);
+    frame.push(return_eip);
+    if (request.has_error)
+        frame.push(request.error);
+    const SegmentCache cache = code.cache(selector);
+    const u32 offset = (gate.low & 0xFFFF) | (wide ? gate.high & 0xFFFF0000u : 0);
+    if (offset > cache.limit) {
+        raise(kGeneralProtection, ext);
+        return false;
+    }
+    if (!mark_accessed(code) || !write_frame(frame))
+        return false;
+    const u8 cpl = inward ? code.dpl() : state_.cpl;
+    set_code_segment(code.cache(selector), cpl);
+    state_.eip = offset;
+    if (inward)
+        state_.segments[kSs] = frame.ss;
+    set_stack_pointer(frame.esp);
+    if (from_virtual)
+        for (const u8 segment : {kGs, kFs, kDs, kEs})
+            state_.segments[segment] = SegmentCache{};
+    state_.system_flags &= ~u32{kFlagT | kFlagNt | kFlagR | kFlagVm};
+    if ((type & 1) == 0) // interrupt gate
+        state_.system_flags &= ~u32{kFlagI};
+    return true;
+}
+
+bool Cpu::interrupt_return(u32 size, u32 next_eip) {
+    const u8 from_cpl = state_.cpl;
+    const bool nested = state_.protected_mode() && !state_.virtual_8086() && state_.flag(kFlagNt);
+    bool done;
+    if (nested) {
+        const auto link = read_system<u16>(state_.tr.base);
+        done = link.ok && switch_task(link.value, TaskSwitch::Return, next_eip, false, 0);
+    } else {
+        done = interrupt_return_by_stack(size);
+    }
+    if (!done)
+        return false;
+    nmi_blocked_ = false;
+    flags_changed();
+    tracer_.emit(TraceKind::InterruptReturn, state_.segments[kCs].base + state_.eip, from_cpl, state_.cpl);
+    return true;
+}
+
+// Pops eip, cs and flags, then goes on as the mode asks.
+bool Cpu::interrupt_return_by_stack(u32 size) {
+    if (state_.virtual_8086() && state_.iopl() < 3) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    std::array<u32, 3> popped{};
+    for (u32 i = 0; i < 3; ++i) {
+        const auto wide = size == 4 ? peek_stack<u32>(i * 4) : Access<u32>{};
+        const auto narrow = size == 4 ? Access<u16>{} : peek_stack<u16>(i * 2);
+        if (!wide.ok || !narrow.ok)
+            return false;
+        popped[i] = size == 4 ? wide.value : narrow.value;
+    }
+    const auto [eip, cs, flags] = popped;
+    const u16 selector = static_cast<u16>(cs);
+    if (state_.protected_mode() && !state_.virtual_8086())
+        return interrupt_return_protected(size, eip, selector, flags);
+    if (eip > state_.segments[kCs].limit) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    u32 mask = kFlagsArithmetic | kFlagT | kFlagI | kFlagD | kFlagNt;
+    if (!state_.virtual_8086())
+        mask |= kFlagIopl;
+    if (size == 4)
+        mask |= kFlagR | kFlagAc | kFlagId;
+    set_stack_pointer(state_.esp() + 3 * size);
+    state_.segments[kCs].selector = selector;
+    state_.segments[kCs].base = u32{selector} << 4;
+    state_.eip = eip;
+    state_.set_eflags((state_.eflags() & ~mask) | (flags & mask));
+    return true;
+}
+
+bool Cpu::interrupt_return_protected(u32 size, u32 eip, u16 selector, u32 flags) {
+    if (size == 4 && (flags & kFlagVm) != 0 && state_.cpl == 0)
+        return return_to_virtual_8086(eip, selector, flags);
+    const u32 error = selector & 0xFFFCu;
+    const u8 rpl = selector & 3;
+    if (error == 0) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    Descriptor descriptor;
+    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
+        return false;
+    const bool allowed = descriptor.is_code() && rpl >= state_.cpl &&
+                         (descriptor.is_conforming() ? descriptor.dpl() <= rpl : descriptor.dpl() == rpl);
+    if (!allowed) {
+        raise(kGeneralProtection, error);
+        return false;
+    }
+    if (!descriptor.present()) {
+        raise(kSegmentNotPresent, error);
+        return false;
+    }
+    const SegmentCache cache = descriptor.cache(selector);
+    if (eip > cache.limit) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    u32 mask = kFlagsArithmetic | kFlagT | kFlagD | kFlagNt;
+    if (size == 4)
+        mask |= kFlagR | kFlagAc | kFlagId;
+    if (state_.cpl <= state_.iopl())
+        mask |= kFlagI;
+    if (state_.cpl == 0)
+        mask |= kFlagIopl | (size == 4 ? kFlagVif | kFlagVip : 0);
+    if (rpl == state_.cpl) {
+        if (!mark_accessed(descriptor))
+            return false;
+        set_stack_pointer(state_.esp() + 3 * size);
+        set_code_segment(descriptor.cache(selector), rpl);
+        state_.eip = eip;
+    } else {
+        const auto esp = size == 4 ? peek_stack<u32>(12) : Access<u32>{};
+        const auto sp = size == 4 ? Access<u16>{} : peek_stack<u16>(6);
+        if (!esp.ok || !sp.ok)
+            return false;
+        const auto ss = peek_stack<u16>(size == 4 ? 16 : 8);
+        if (!ss.ok || !mark_accessed(descriptor))
+            return false;
+        if (!return_outer(eip, selector, descriptor, size == 4 ? esp.value : sp.value, ss.value))
+            return false;
+    }
+    state_.set_eflags((state_.eflags() & ~mask) | (flags & mask));
+    return true;
+}
+
+// SDM 2A, IRET, RETURN-TO-VIRTUAL-8086-MODE.
+bool Cpu::return_to_virtual_8086(u32 eip, u16 cs, u32 flags) {
+    std::array<u32, 6> popped{}; // esp, ss, es, ds, fs, gs
+    for (u32 i = 0; i < popped.size(); ++i) {
+        const auto value = peek_stack<u32>(12 + i * 4);
+        if (!value.ok)
+            return false;
+        popped[i] = value.value;
+    }
+    if (eip > 0xFFFF) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    state_.set_eflags(flags & 0x3F7FD7);
+    enter_virtual_segment(kCs, cs);
+    enter_virtual_segment(kSs, static_cast<u16>(popped[1]));
+    enter_virtual_segment(kEs, static_cast<u16>(popped[2]));
+    enter_virtual_segment(kDs, static_cast<u16>(popped[3]));
+    enter_virtual_segment(kFs, static_cast<u16>(popped[4]));
+    enter_virtual_segment(kGs, static_cast<u16>(popped[5]));
+    state_.gpr[kEsp] = popped[0];
+    state_.eip = eip;
+    set_cpl(3);
+    return true;
+}
+
+} // namespace forkscope

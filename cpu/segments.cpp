@@ -1,0 +1,209 @@
+// Segment registers, descriptor tables and the checks around them (SDM 3A chapters 3 and 5).
+#include "cpu/cpu.hpp"
+
+namespace forkscope {
+
+Step Cpu::raise(u8 vector) {
+    pending_ = {vector, false, 0};
+    return Step::Fault;
+}
+
+Step Cpu::raise(u8 vector, u32 error) {
+    pending_ = {vector, true, error};
+    return Step::Fault;
+}
+
+Step Cpu::raise_page_fault() {
+    pending_ = {kPageFault, true, mmu_.fault().error_code};
+    return Step::Fault;
+}
+
+Access<void> Cpu::probe_write(u8 segment, u32 offset, u32 size) {
+    const SegmentCache& cache = state_.segments[segment];
+    if (!cache.flat_write && !cache.may_write(offset, size)) {
+        raise(segment == kSs ? kStackFault : kGeneralProtection, 0);
+        return Access<void>::fault();
+    }
+    const auto probed = mmu_.probe_write(LinearAddress(cache.base + offset), size, privilege_);
+    if (!probed.ok)
+        raise_page_fault();
+    return probed;
+}
+
+bool Cpu::read_descriptor(u16 selector, u8 vector, u32 ext, Descriptor& descriptor) {
+    const bool local = (selector & 4) != 0;
+    const u32 base = local ? state_.ldtr.base : state_.gdtr.base;
+    const u32 limit = local ? (state_.ldtr.valid ? state_.ldtr.limit : 0) : state_.gdtr.limit;
+    const u32 at = selector & 0xFFF8u;
+    if ((local && !state_.ldtr.valid) || at + 7 > limit) {
+        raise(vector, (selector & 0xFFFCu) | ext);
+        return false;
+    }
+    descriptor.address = LinearAddress(base + at);
+    const auto low = read_system<u32>(base + at);
+    if (!low.ok)
+        return false;
+    const auto high = read_system<u32>(base + at + 4);
+    if (!high.ok)
+        return false;
+    descriptor.low = low.value;
+    descriptor.high = high.value;
+    return true;
+}
+
+bool Cpu::mark_accessed(Descriptor& descriptor) {
+    if ((descriptor.high & 0x100) != 0)
+        return true;
+    descriptor.high |= 0x100;
+    const u32 at = static_cast<u32>(descriptor.address.value) + 5;
+    return write_system<u8>(at, static_cast<u8>(descriptor.high >> 8)).ok;
+}
+
+void Cpu::enter_virtual_segment(u8 segment, u16 selector) { state_.segments[segment].load_virtual_8086(selector); }
+
+// MOV, POP and LxS to a data or stack segment register. CS goes through set_code_segment.
+bool Cpu::load_segment(u8 segment, u16 selector) {
+    if (!state_.protected_mode()) {
+        // Real mode changes selector and base only; limit and rights stay ("unreal mode").
+        state_.segments[segment].load_real(selector);
+        return true;
+    }
+    if (state_.virtual_8086()) {
+        enter_virtual_segment(segment, selector);
+        return true;
+    }
+    const u32 error = selector & 0xFFFCu;
+    const u8 rpl = selector & 3;
+    if (error == 0) {
+        if (segment == kSs) {
+            raise(kGeneralProtection, 0);
+            return false;
+        }
+        state_.segments[segment] = SegmentCache::null(selector);
+        return true;
+    }
+    Descriptor descriptor;
+    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
+        return false;
+    bool allowed;
+    if (segment == kSs) {
+        allowed = descriptor.is_writable_data() && rpl == state_.cpl && descriptor.dpl() == state_.cpl;
+    } else {
+        const bool type_fits = descriptor.is_data() || descriptor.is_readable_code();
+        const bool conforming = descriptor.is_code() && descriptor.is_conforming();
+        allowed = type_fits && (conforming || (descriptor.dpl() >= rpl && descriptor.dpl() >= state_.cpl));
+    }
+    if (!allowed) {
+        raise(kGeneralProtection, error);
+        return false;
+    }
+    if (!descriptor.present()) {
+        raise(segment == kSs ? kStackFault : kSegmentNotPresent, error);
+        return false;
+    }
+    if (!mark_accessed(descriptor))
+        return false;
+    state_.segments[segment] = descriptor.cache(selector);
+    return true;
+}
+
+void Cpu::set_code_segment(const SegmentCache& cache, u8 cpl) {
+    state_.segments[kCs] = cache;
+    state_.segments[kCs].selector = static_cast<u16>((cache.selector & 0xFFFC) | cpl);
+    set_cpl(cpl);
+}
+
+bool Cpu::load_ldtr(u16 selector) {
+    if ((selector & 0xFFFC) == 0) {
+        state_.ldtr = SegmentCache{};
+        state_.ldtr.selector = selector;
+        return true;
+    }
+    Descriptor descriptor;
+    if ((selector & 4) != 0) {
+        raise(kGeneralProtection, selector & 0xFFFCu);
+        return false;
+    }
+    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
+        return false;
+    if (descriptor.is_segment() || descriptor.type() != 2) {
+        raise(kGeneralProtection, selector & 0xFFFCu);
+        return false;
+    }
+    if (!descriptor.present()) {
+        raise(kSegmentNotPresent, selector & 0xFFFCu);
+        return false;
+    }
+    state_.ldtr = descriptor.cache(selector);
+    return true;
+}
+
+bool Cpu::load_task_register(u16 selector) {
+    Descriptor descriptor;
+    if ((selector & 0xFFFC) == 0) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    if ((selector & 4) != 0) {
+        raise(kGeneralProtection, selector & 0xFFFCu);
+        return false;
+    }
+    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
+        return false;
+    // 1 and 9: available 16- and 32-bit TSS.
+    if (descriptor.is_segment() || (descriptor.type() != 1 && descriptor.type() != 9)) {
+        raise(kGeneralProtection, selector & 0xFFFCu);
+        return false;
+    }
+    if (!descriptor.present()) {
+        raise(kSegmentNotPresent, selector & 0xFFFCu);
+        return false;
+    }
+    descriptor.high |= 0x200; // busy
+    if (!write_system<u32>(static_cast<u32>(descriptor.address.value) + 4, descriptor.high).ok)
+        return false;
+    state_.tr = descriptor.cache(selector);
+    return true;
+}
+
+bool Cpu::visible_descriptor(u16 selector, Descriptor& descriptor, bool& faulted) {
+    faulted = false;
+    if ((selector & 0xFFFC) == 0)
+        return false;
+    const bool local = (selector & 4) != 0;
+    const u32 limit = local ? state_.ldtr.limit : state_.gdtr.limit;
+    if ((local && !state_.ldtr.valid) || (selector & 0xFFF8u) + 7 > limit)
+        return false;
+    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor)) {
+        faulted = true; // a page fault in the table itself
+        return false;
+    }
+    if (descriptor.is_code() && descriptor.is_conforming())
+        return true;
+    return descriptor.dpl() >= state_.cpl && descriptor.dpl() >= (selector & 3);
+}
+
+// IOPL first, then the TSS's bitmap (SDM 1, 18.5).
+bool Cpu::io_allowed(u16 port, u32 size) {
+    if (!state_.protected_mode() || (!state_.virtual_8086() && state_.cpl <= state_.iopl()))
+        return true;
+    const SegmentCache& tr = state_.tr;
+    const bool has_bitmap = tr.valid && (tr.access & 0x1D) == 0x09 && tr.limit >= 0x67;
+    if (has_bitmap) {
+        const auto start = read_system<u16>(tr.base + 0x66);
+        if (!start.ok)
+            return false;
+        const u32 at = start.value + (port >> 3);
+        if (at + 1 <= tr.limit) {
+            const auto bits = read_system<u16>(tr.base + at);
+            if (!bits.ok)
+                return false;
+            if (((bits.value >> (port & 7)) & ((1u << size) - 1)) == 0)
+                return true;
+        }
+    }
+    raise(kGeneralProtection, 0);
+    return false;
+}
+
+} // namespace forkscope

@@ -1,0 +1,374 @@
+// Far jumps, calls and returns (SDM 2: JMP, CALL, RET; SDM 3A 5.8).
+#include "cpu/cpu.hpp"
+
+namespace forkscope {
+
+// Checks limits and pages of the whole frame before the first store, so that a fault leaves nothing behind.
+bool Cpu::write_frame(StackFrame& frame) {
+    const u32 mask = frame.ss.big ? 0xFFFFFFFFu : 0xFFFFu;
+    for (u32 i = 1; i <= frame.count; ++i) {
+        const u32 at = (frame.esp - i * frame.size) & mask;
+        if (!frame.ss.may_write(at, frame.size)) {
+            raise(kStackFault, frame.fault_error);
+            return false;
+        }
+        if (!mmu_.probe_write(LinearAddress(frame.ss.base + at), frame.size, frame.privilege).ok) {
+            raise_page_fault();
+            return false;
+        }
+    }
+    for (u32 i = 1; i <= frame.count; ++i) {
+        const LinearAddress at(frame.ss.base + ((frame.esp - i * frame.size) & mask));
+        const u32 value = frame.values[i - 1];
+        const auto stored = frame.size == 4 ? mmu_.store<u32>(at, value, frame.privilege)
+                                            : mmu_.store<u16>(at, static_cast<u16>(value), frame.privilege);
+        EMU_ASSERT(stored.ok, "a probed stack frame at {:#x} could not be stored", at.value);
+    }
+    const u32 bottom = frame.esp - frame.count * frame.size;
+    frame.esp = frame.ss.big ? bottom : (frame.esp & 0xFFFF0000u) | (bottom & 0xFFFF);
+    return true;
+}
+
+bool Cpu::inner_stack(u8 ring, u32 ext, StackFrame& frame) {
+    const SegmentCache& tr = state_.tr;
+    const bool wide = (tr.access & 8) != 0;
+    const u32 at = wide ? 4 + 8u * ring : 2 + 4u * ring;
+    if (at + (wide ? 5 : 3) > tr.limit) {
+        raise(kInvalidTss, (tr.selector & 0xFFFCu) | ext);
+        return false;
+    }
+    u16 selector;
+    if (wide) {
+        const auto esp = read_system<u32>(tr.base + at);
+        if (!esp.ok)
+            return false;
+        frame.esp = esp.value;
+    } else {
+        const auto sp = read_system<u16>(tr.base + at);
+        if (!sp.ok)
+            return false;
+        frame.esp = sp.value;
+    }
+    const auto ss = read_system<u16>(tr.base + at + (wide ? 4 : 2));
+    if (!ss.ok)
+        return false;
+    selector = ss.value;
+    const u32 error = (selector & 0xFFFCu) | ext;
+    if ((selector & 0xFFFC) == 0) {
+        raise(kInvalidTss, ext);
+        return false;
+    }
+    Descriptor descriptor;
+    if (!read_descriptor(selector, kInvalidTss, ext, descriptor))
+        return false;
+    if ((selector & 3) != ring || descriptor.dpl() != ring || !descriptor.is_writable_data()) {
+        raise(kInvalidTss, error);
+        return false;
+    }
+    if (!descriptor.present()) {
+        raise(kStackFault, error);
+        return false;
+    }
+    if (!mark_accessed(descriptor))
+        return false;
+    frame.ss = descriptor.cache(selector);
+    frame.privilege = ring == 3 ? Privilege::User : Privilege::Supervisor;
+    frame.fault_error = error;
+    return true;
+}
+
+// The checks that a direct far transfer makes on its code segment.
+bool Cpu::transfer_to_code(u16 selector, u32 offset, Descriptor& descriptor) {
+    const u32 error = selector & 0xFFFCu;
+    const u8 rpl = selector & 3;
+    const bool allowed = descriptor.is_conforming() ? descriptor.dpl() <= state_.cpl
+                                                    : rpl <= state_.cpl && descriptor.dpl() == state_.cpl;
+    if (!allowed) {
+        raise(kGeneralProtection, error);
+        return false;
+    }
+    if (!descriptor.present()) {
+        raise(kSegmentNotPresent, error);
+        return false;
+    }
+    const SegmentCache cache = descriptor.cache(selector);
+    if (offset > cache.limit) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    return mark_accessed(descriptor);
+}
+
+bool Cpu::far_jump(u16 selector, u32 offset, u32 size, u32 next_eip) {
+    if (size == 2)
+        offset &= 0xFFFF;
+    if (!state_.protected_mode() || state_.virtual_8086()) {
+        SegmentCache& cs = state_.segments[kCs];
+        if (offset > cs.limit) {
+            raise(kGeneralProtection, 0);
+            return false;
+        }
+        cs.selector = selector;
+        cs.base = u32{selector} << 4;
+        state_.eip = offset;
+        return true;
+    }
+    if ((selector & 0xFFFC) == 0) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    Descriptor descriptor;
+    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
+        return false;
+    if (descriptor.is_code()) {
+        if (!transfer_to_code(selector, offset, descriptor))
+            return false;
+        set_code_segment(descriptor.cache(selector), state_.cpl);
+        state_.eip = offset;
+        return true;
+    }
+    return call_gate(descriptor, selector, false, next_eip);
+}
+
+bool Cpu::far_call(u16 selector, u32 offset, u32 size, u32 return_eip) {
+    if (size == 2)
+        offset &= 0xFFFF;
+    StackFrame frame;
+    frame.ss = state_.segments[kSs];
+    frame.esp = state_.esp();
+    frame.privilege = privilege_;
+    frame.size = size;
+    frame.push(state_.segments[kCs].selector);
+    frame.push(return_eip);
+    if (!state_.protected_mode() || state_.virtual_8086()) {
+        SegmentCache& cs = state_.segments[kCs];
+        if (offset > cs.limit) {
+            raise(kGeneralProtection, 0);
+            return false;
+        }
+        if (!write_frame(frame))
+            return false;
+        set_stack_pointer(frame.esp);
+        cs.selector = selector;
+        cs.base = u32{selector} << 4;
+        state_.eip = offset;
+        return true;
+    }
+    if ((selector & 0xFFFC) == 0) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    Descriptor descriptor;
+    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
+        return false;
+    if (!descriptor.is_code())
+        return call_gate(descriptor, selector, true, return_eip);
+    if (!transfer_to_code(selector, offset, descriptor) || !write_frame(frame))
+        return false;
+    set_stack_pointer(frame.esp);
+    set_code_segment(descriptor.cache(selector), state_.cpl);
+    state_.eip = offset;
+    return true;
+}
+
+// JMP or CALL whose selector names a call gate, a task gate or a TSS.
+bool Cpu::call_gate(const Descriptor& gate, u16 selector, bool call, u32 return_eip) {
+    const u32 gate_error = selector & 0xFFFCu;
+    const u8 type = gate.is_segment() ? 0 : gate.type();
+    const bool is_tss = type == 1 || type == 9;
+    const bool is_task_gate = type == 5;
+    const bool is_call_gate = type == 4 || type == 12;
+    if ((!is_tss && !is_task_gate && !is_call_gate) || gate.dpl() < state_.cpl || gate.dpl() < (selector & 3)) {
+        raise(kGeneralProtection, gate_error);
+        return false;
+    }
+    if (!gate.present()) {
+        raise(kSegmentNotPresent, gate_error);
+        return false;
+    }
+    const u16 target = static_cast<u16>(gate.low >> 16);
+    if (is_tss || is_task_gate)
+        return switch_task(is_tss ? selector : target, call ? TaskSwitch::Call : TaskSwitch::Jump, return_eip, false,
+                           0);
+
+    if ((target & 0xFFFC) == 0) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    const u32 error = target & 0xFFFCu;
+    Descriptor code;
+    if (!read_descriptor(target, kGeneralProtection, 0, code))
+        return false;
+    const bool inward = call && !code.is_conforming() && code.dpl() < state_.cpl;
+    const bool allowed =
+        code.is_code() && code.dpl() <= state_.cpl && (call || code.is_conforming() || code.dpl() == state_.cpl);
+    if (!allowed) {
+        raise(kGeneralProtection, error);
+        return false;
+    }
+    if (!code.present()) {
+        raise(kSegmentNotPresent, error);
+        return false;
+    }
+    const bool wide = type == 12;
+    const u32 offset = (gate.low & 0xFFFF) | (wide ? gate.high & 0xFFFF0000u : 0);
+    const SegmentCache cache = code.cache(target);
+    StackFrame frame;
+    frame.size = wide ? 4 : 2;
+    if (inward) {
+        const u8 ring = code.dpl();
+        if (!inner_stack(ring, 0, frame))
+            return false;
+        frame.push(state_.segments[kSs].selector);
+        frame.push(state_.esp());
+        // Parameters are copied from the caller's stack, the first pushed lands highest.
+        const u32 parameters = gate.high & 31;
+        for (u32 i = parameters; i-- > 0;) {
+            const u32 at = (state_.esp() + i * frame.size) & stack_mask();
+            const auto value = wide ? read<u32>(kSs, at) : Access<u32>{};
+            const auto narrow = wide ? Access<u16>{} : read<u16>(kSs, at);
+            if (!value.ok || !narrow.ok)
+                return false;
+            frame.push(wide ? value.value : narrow.value);
+        }
+    } else if (call) {
+        frame.ss = state_.segments[kSs];
+        frame.esp = state_.esp();
+        frame.privilege = privilege_;
+    }
+    if (offset > cache.limit) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    if (call) {
+        frame.push(state_.segments[kCs].selector);
+        frame.push(return_eip);
+        if (!write_frame(frame))
+            return false;
+    }
+    if (!mark_accessed(code))
+        return false;
+    set_code_segment(code.cache(target), inward ? code.dpl() : state_.cpl);
+    if (inward)
+        state_.segments[kSs] = frame.ss;
+    if (call)
+        set_stack_pointer(frame.esp);
+    state_.eip = offset;
+    return true;
+}
+
+// The stack segment that an outer return names.
+bool Cpu::read_outer_stack(u16 selector, u8 cpl, SegmentCache& ss) {
+    const u32 error = selector & 0xFFFCu;
+    if (error == 0) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    Descriptor descriptor;
+    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
+        return false;
+    if ((selector & 3) != cpl || !descriptor.is_writable_data() || descriptor.dpl() != cpl) {
+        raise(kGeneralProtection, error);
+        return false;
+    }
+    if (!descriptor.present()) {
+        raise(kStackFault, error);
+        return false;
+    }
+    if (!mark_accessed(descriptor))
+        return false;
+    ss = descriptor.cache(selector);
+    return true;
+}
+
+// After a return outwards, data segments that the outer ring may not use become null.
+void Cpu::drop_inaccessible_segments() {
+    for (const u8 segment : {kEs, kDs, kFs, kGs}) {
+        SegmentCache& cache = state_.segments[segment];
+        if (cache.valid && !cache.conforming() && cache.dpl() < state_.cpl)
+            cache = SegmentCache{};
+    }
+}
+
+bool Cpu::return_outer(u32 eip, u16 selector, const Descriptor& descriptor, u32 new_esp, u16 new_ss) {
+    SegmentCache ss;
+    const u8 cpl = selector & 3;
+    if (!read_outer_stack(new_ss, cpl, ss))
+        return false;
+    set_code_segment(descriptor.cache(selector), cpl);
+    state_.eip = eip;
+    state_.segments[kSs] = ss;
+    set_stack_pointer(new_esp);
+    drop_inaccessible_segments();
+    return true;
+}
+
+bool Cpu::far_return(u32 size, u32 release) {
+    const auto load = [&](u32 index, u32 skipped = 0) {
+        if (size == 4)
+            return peek_stack<u32>(index * 4 + skipped);
+        const auto word = peek_stack<u16>(index * 2 + skipped);
+        return Access<u32>{word.value, word.ok};
+    };
+    const auto eip = load(0);
+    if (!eip.ok)
+        return false;
+    const auto cs = load(1);
+    if (!cs.ok)
+        return false;
+    const u16 selector = static_cast<u16>(cs.value);
+    if (!state_.protected_mode() || state_.virtual_8086()) {
+        if (eip.value > state_.segments[kCs].limit) {
+            raise(kGeneralProtection, 0);
+            return false;
+        }
+        set_stack_pointer(state_.esp() + 2 * size + release);
+        state_.segments[kCs].selector = selector;
+        state_.segments[kCs].base = u32{selector} << 4;
+        state_.eip = eip.value;
+        return true;
+    }
+    const u32 error = selector & 0xFFFCu;
+    const u8 rpl = selector & 3;
+    if (error == 0) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    Descriptor descriptor;
+    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
+        return false;
+    const bool allowed = descriptor.is_code() && rpl >= state_.cpl &&
+                         (descriptor.is_conforming() ? descriptor.dpl() <= rpl : descriptor.dpl() == rpl);
+    if (!allowed) {
+        raise(kGeneralProtection, error);
+        return false;
+    }
+    if (!descriptor.present()) {
+        raise(kSegmentNotPresent, error);
+        return false;
+    }
+    const SegmentCache cache = descriptor.cache(selector);
+    if (eip.value > cache.limit) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    if (rpl == state_.cpl) {
+        if (!mark_accessed(descriptor))
+            return false;
+        set_stack_pointer(state_.esp() + 2 * size + release);
+        set_code_segment(cache, rpl);
+        state_.eip = eip.value;
+        return true;
+    }
+    const auto esp = load(2, release);
+    if (!esp.ok)
+        return false;
+    const auto ss = load(3, release);
+    if (!ss.ok)
+        return false;
+    if (!mark_accessed(descriptor))
+        return false;
+    return return_outer(eip.value, selector, descriptor, esp.value + release, static_cast<u16>(ss.value));
+}
+
+} // namespace forkscope
