@@ -1,0 +1,133 @@
+/* Tests of one page that several relatives share and write, in every order there is. */
+#include "guest/user/usertests/usertests.h"
+
+#define PLAYERS 4
+#define WORDS_PER_PAGE (PAGE_BYTES / sizeof(unsigned))
+
+/* The page by which the players keep their steps; all of them see it. */
+struct board {
+    volatile unsigned present;
+    volatile unsigned step;
+    volatile unsigned checked;
+};
+
+/* One game: whose turn comes when. order[i] = the player who writes as number i. */
+struct game {
+    struct board* board;
+    volatile unsigned* page;
+    int order[PLAYERS];
+};
+
+/* Waits for a counter of the board to reach a value. */
+static void wait_until(volatile unsigned* counter, unsigned value) {
+    while (*counter < value)
+        yield();
+}
+
+/* Checks some words of the page, the first and the last among them. */
+static void check_page(volatile unsigned* page, unsigned value) {
+    for (unsigned i = 0; i < WORDS_PER_PAGE; i += 93)
+        CHECK_EQUAL(page[i], value);
+}
+
+/* Is one player: waits for its turn, must still see the original, writes, and must see its own to the end. */
+static void play(struct game* game, int player) {
+    unsigned turn = 0;
+
+    while (game->order[turn] != player)
+        turn++;
+    __atomic_add_fetch(&game->board->present, 1, __ATOMIC_SEQ_CST);
+    wait_until(&game->board->present, PLAYERS);
+    wait_until(&game->board->step, turn);
+    check_page(game->page, 'O');
+    for (unsigned i = 0; i < WORDS_PER_PAGE; i += 31)
+        game->page[i] = 'A' + (unsigned)player;
+    game->board->step++;
+    wait_until(&game->board->step, PLAYERS);
+    check_page(game->page, 'A' + (unsigned)player);
+    __atomic_add_fetch(&game->board->checked, 1, __ATOMIC_SEQ_CST);
+    wait_until(&game->board->checked, PLAYERS);
+}
+
+/* Player 2, the grandchild. */
+static void play_grandchild(void* game) { play(game, 2); }
+
+/* Player 1, the child; forks player 2 first. */
+static void play_child(void* game) {
+    int pid = start(play_grandchild, game);
+
+    play(game, 1);
+    finish(pid);
+}
+
+/* Player 3, the second child. */
+static void play_second_child(void* game) { play(game, 3); }
+
+/* Plays one order; player 0 is the test's own process. */
+static void play_order(struct game* game) {
+    memset(game->board, 0, sizeof *game->board);
+    for (unsigned i = 0; i < WORDS_PER_PAGE; i++)
+        game->page[i] = 'O';
+    int child = start(play_child, game);
+    int second = start(play_second_child, game);
+    play(game, 0);
+    finish(child);
+    finish(second);
+}
+
+/* Makes order number `number` of the 24 that four players have. */
+static void make_order(int number, int order[PLAYERS]) {
+    bool taken[PLAYERS] = {false, false, false, false};
+
+    for (int i = 0, left = PLAYERS; i < PLAYERS; i++, left--) {
+        int skip_free = number % left;
+        int player = 0;
+        number /= left;
+        while (taken[player] || skip_free-- > 0)
+            player++;
+        taken[player] = true;
+        order[i] = player;
+    }
+}
+
+/* Parent, child, grandchild and second child write in all 24 orders. */
+static void cow_every_order(void) {
+    struct game game = {map_board(), map_pages(1, MAP_PRIVATE), {0}};
+
+    for (int number = 0; number < 24; number++) {
+        make_order(number, game.order);
+        play_order(&game);
+    }
+}
+
+/* Ends in child number `argument`, after it has written one word and found those of the others original. */
+static void write_own_word(void* argument) {
+    volatile unsigned* page = *(volatile unsigned**)argument;
+    unsigned own = ((unsigned)getpid() * 37) % WORDS_PER_PAGE;
+
+    page[own] = 1;
+    yield();
+    for (unsigned i = 0; i < WORDS_PER_PAGE; i += 11)
+        CHECK_EQUAL(page[i], i == own ? 1 : 7);
+}
+
+/* Sixteen descendants share one page, each writes it, nobody sees another's write. */
+static void cow_sixteen_sharers(void) {
+    volatile unsigned* page = map_pages(1, MAP_PRIVATE);
+    int pids[16];
+
+    for (unsigned i = 0; i < WORDS_PER_PAGE; i++)
+        page[i] = 7;
+    for (int i = 0; i < 16; i++)
+        pids[i] = start(write_own_word, &page);
+    for (int i = 15; i >= 0; i--)
+        finish(pids[i]);
+    for (unsigned i = 0; i < WORDS_PER_PAGE; i++)
+        CHECK_EQUAL(page[i], 7);
+}
+
+const struct test order_tests[] = {
+    {"cow_every_order", cow_every_order},
+    {"cow_sixteen_sharers", cow_sixteen_sharers},
+    {NULL, NULL},
+};

@@ -1,0 +1,397 @@
+/* Tests of threads: their values, their memory, their end, and fork among them. */
+#include "guest/user/usertests/usertests.h"
+
+#define MOST_THREADS 300
+
+/* Starts a thread, which must succeed. */
+static int start_thread(thread_function function, void* argument) {
+    int thread = thread_create(function, argument);
+
+    if (thread < 0)
+        FAIL("thread_create: %s", error_text(-thread));
+    return thread;
+}
+
+/* Waits for a thread and returns its value. */
+static int value_of(int thread) {
+    int value = -1;
+
+    CHECK_EQUAL(thread_join(thread, &value), 0);
+    return value;
+}
+
+/* Returns three times its argument. */
+static int triple(void* argument) { return (int)argument * 3; }
+
+/* Ends by thread_exit instead of returning. */
+static int leave_early(void* argument) { thread_exit((int)argument + 1000); }
+
+/* Threads give their values to whoever joins them, in any order, and each has its own id. */
+static void thread_values(void) {
+    int threads[8];
+
+    for (int i = 0; i < 8; i++) {
+        threads[i] = start_thread(i % 2 ? leave_early : triple, (void*)i);
+        CHECK(threads[i] != thread_self());
+        for (int j = 0; j < i; j++)
+            CHECK(threads[i] != threads[j]);
+    }
+    for (int i = 7; i >= 0; i--)
+        CHECK_EQUAL(value_of(threads[i]), i % 2 ? i + 1000 : i * 3);
+}
+
+/* Bad joins are refused. */
+static void thread_join_refusals(void) {
+    int thread = start_thread(triple, (void*)4);
+
+    CHECK_EQUAL(value_of(thread), 12);
+    CHECK_EQUAL(thread_join(thread, NULL), -ESRCH);
+    CHECK_EQUAL(thread_join(123456, NULL), -ESRCH);
+    CHECK_EQUAL(thread_join(-1, NULL), -ESRCH);
+    CHECK_EQUAL(thread_join(thread_self(), NULL), -EDEADLK);
+}
+
+static struct spinlock lock;
+static volatile unsigned counter;
+
+/* Counts up slowly under the lock: it reads, lets others run, and writes. */
+static int count_up(void* argument) {
+    for (int i = 0; i < (int)argument; i++) {
+        spinlock_take(&lock);
+        unsigned value = counter;
+        if (i % 16 == 0)
+            yield();
+        counter = value + 1;
+        spinlock_give(&lock);
+    }
+    return 0;
+}
+
+/* Threads share memory, and a lock keeps them apart. */
+static void thread_shared_memory(void) {
+    int threads[4];
+
+    counter = 0;
+    for (int i = 0; i < 4; i++)
+        threads[i] = start_thread(count_up, (void*)100);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQUAL(value_of(threads[i]), 0);
+    CHECK_EQUAL(counter, 400);
+}
+
+/* Fills a part of its stack with its argument and checks it again and again. */
+static int use_stack(void* argument) {
+    volatile unsigned words[1000];
+
+    for (unsigned i = 0; i < ARRAY_LENGTH(words); i++)
+        words[i] = (unsigned)argument + i;
+    for (int round = 0; round < 4; round++) {
+        yield();
+        for (unsigned i = 0; i < ARRAY_LENGTH(words); i++)
+            if (words[i] != (unsigned)argument + i)
+                return 1;
+    }
+    return 0;
+}
+
+/* Every thread has its own stack. */
+static void thread_own_stacks(void) {
+    int threads[5];
+
+    for (int i = 0; i < 5; i++)
+        threads[i] = start_thread(use_stack, (void*)(i * 100000));
+    for (int i = 0; i < 5; i++)
+        CHECK_EQUAL(value_of(threads[i]), 0);
+}
+
+/* Uses far more stack than the thread has. */
+static int overflow(void* argument) {
+    volatile char room[6000];
+
+    room[0] = (char)(int)argument;
+    return (int)argument == 100000 ? 0 : overflow((void*)((int)argument + 1)) + room[0];
+}
+
+/* Starts the thread that overflows, and waits. */
+static void start_overflow(void* unused) {
+    (void)unused;
+    thread_join(start_thread(overflow, NULL), NULL);
+}
+
+/* A thread that overflows its stack meets the guard, which kills the process and not its neighbours' memory. */
+static void thread_stack_overflow(void) { must_die(start_overflow, NULL, SIGSEGV); }
+
+/* Waits for ever. */
+static int wait_for_ever(void* gate) {
+    wait_gate(*(struct gate*)gate);
+    return 0;
+}
+
+/* Ends the whole process. */
+static int exit_process(void* status) {
+    sleep_ms(2);
+    exit((int)status);
+}
+
+/* exit() in any thread ends the process, although others wait or join. */
+static void thread_ends_process(void) {
+    struct gate gate = make_gate();
+    int pid = fork();
+
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        int waiting = start_thread(wait_for_ever, &gate);
+        start_thread(exit_process, (void*)33);
+        thread_join(waiting, NULL);
+        exit(1);
+    }
+    CHECK_EQUAL(wait_status(pid), 33 << 8);
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        start_thread(wait_for_ever, &gate);
+        start_thread(wait_for_ever, &gate);
+        yield();
+        exit(34); /* the main thread ends the others */
+    }
+    CHECK_EQUAL(wait_status(pid), 34 << 8);
+}
+
+/* The process outlives its main thread, and ends with the last one. */
+static void thread_outlives_main(void) {
+    int pid = fork();
+
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        start_thread(exit_process, (void*)35);
+        thread_exit(1);
+    }
+    CHECK_EQUAL(wait_status(pid), 35 << 8);
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        start_thread(triple, NULL);
+        thread_exit(1);
+    }
+    CHECK(status_exited(wait_status(pid)));
+}
+
+static volatile unsigned ticks;
+static volatile bool stop;
+
+/* Counts until it is told to stop. */
+static int tick(void* unused) {
+    (void)unused;
+    while (!stop) {
+        ticks++;
+        yield();
+    }
+    return 0;
+}
+
+/* The child of fork in a process with threads: only the caller is there, on the stack of the caller. */
+static void check_lone_thread(int main_thread) {
+    struct procinfo info;
+    unsigned before = ticks;
+
+    CHECK(find_process(getpid(), &info));
+    CHECK_EQUAL(info.threads, 1);
+    for (int i = 0; i < 20; i++)
+        yield();
+    sleep_ms(3);
+    CHECK_EQUAL(ticks, before);
+    CHECK(thread_join(main_thread, NULL) < 0);
+    CHECK_EQUAL(value_of(start_thread(triple, (void*)5)), 15);
+}
+
+/* Forks in a thread; returns how the child ended. The words on the stack must be there on both sides. */
+static int fork_here(void* main_thread) {
+    volatile unsigned words[300];
+
+    for (unsigned i = 0; i < ARRAY_LENGTH(words); i++)
+        words[i] = i * 3;
+    int pid = fork();
+    CHECK(pid >= 0);
+    for (unsigned i = 0; i < ARRAY_LENGTH(words); i++)
+        CHECK_EQUAL(words[i], i * 3);
+    if (pid == 0) {
+        words[7] = 0;
+        check_lone_thread((int)main_thread);
+        exit(0);
+    }
+    int status = wait_status(pid);
+    CHECK_EQUAL(words[7], 21);
+    return status;
+}
+
+/* fork in a thread: only the caller survives in the child; in the parent all go on. */
+static void thread_fork_in_thread(void) {
+    int ticker = start_thread(tick, NULL);
+
+    stop = false;
+    while (ticks < 3)
+        yield();
+    for (int round = 0; round < 3; round++)
+        CHECK_EQUAL(value_of(start_thread(fork_here, (void*)thread_self())), 0);
+    unsigned before = ticks;
+    while (ticks < before + 3)
+        yield();
+    stop = true;
+    CHECK_EQUAL(value_of(ticker), 0);
+}
+
+/* fork in the main thread while others run: the child has one thread and all memory. */
+static void thread_fork_in_main(void) {
+    int tickers[3];
+
+    stop = false;
+    for (int i = 0; i < 3; i++)
+        tickers[i] = start_thread(tick, NULL);
+    while (ticks < 10)
+        yield();
+    int pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        check_lone_thread(tickers[0]);
+        exit(0);
+    }
+    finish(pid);
+    stop = true;
+    for (int i = 0; i < 3; i++)
+        CHECK_EQUAL(value_of(tickers[i]), 0);
+}
+
+/* Writes a word of a page that is shared with a child, from a thread. */
+static int write_page(void* page) {
+    for (unsigned i = 0; i < 1024; i += 2)
+        ((volatile unsigned*)page)[i] = 2;
+    return 0;
+}
+
+/* Two threads write one shared page at once after fork: one copy serves both, and the child keeps the original. */
+static void thread_copy_on_write(void) {
+    struct gate gate = make_gate();
+    volatile unsigned* page = map_pages(1, MAP_PRIVATE);
+
+    for (unsigned i = 0; i < 1024; i++)
+        page[i] = 1;
+    int pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        wait_gate(gate);
+        for (unsigned i = 0; i < 1024; i++)
+            CHECK_EQUAL(page[i], 1);
+        exit(0);
+    }
+    int thread = start_thread(write_page, (void*)page);
+    for (unsigned i = 1; i < 1024; i += 2) {
+        page[i] = 3;
+        if (i % 256 == 1)
+            yield();
+    }
+    CHECK_EQUAL(value_of(thread), 0);
+    for (unsigned i = 0; i < 1024; i++)
+        CHECK_EQUAL(page[i], i % 2 ? 3 : 2);
+    open_gate(gate);
+    finish(pid);
+}
+
+/* Takes and gives back memory of its own. */
+static int churn(void* argument) {
+    for (unsigned i = 0; i < 30; i++) {
+        unsigned* words = malloc(200 + i * 40);
+        if (words == NULL)
+            return 1;
+        words[0] = words[49] = (unsigned)argument * 1000 + i;
+        yield();
+        if (words[0] != (unsigned)argument * 1000 + i || words[49] != words[0])
+            return 2;
+        free(words);
+    }
+    return 0;
+}
+
+/* malloc serves several threads at once. */
+static void thread_malloc(void) {
+    int threads[4];
+
+    for (int i = 0; i < 4; i++)
+        threads[i] = start_thread(churn, (void*)i);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQUAL(value_of(threads[i]), 0);
+}
+
+/* Threads run out with an error, and come back; their stacks and kernel stacks are given back. */
+static void thread_limit(void) {
+    static int threads[MOST_THREADS];
+    struct gate gate = make_gate();
+    unsigned before = 0;
+    int error = 0;
+
+    CHECK_EQUAL(value_of(start_thread(triple, NULL)), 0);
+    before = free_frames();
+    int count = 0;
+    while (count < MOST_THREADS && error == 0) {
+        int thread = thread_create(wait_for_ever, &gate);
+        if (thread < 0)
+            error = -thread;
+        else
+            threads[count++] = thread;
+    }
+    for (int i = 0; i < count; i++)
+        open_gate(gate);
+    for (int i = 0; i < count; i++)
+        CHECK_EQUAL(value_of(threads[i]), 0);
+    CHECK(error == 0 || error == EAGAIN || error == ENOMEM);
+    CHECK(count >= 8);
+    CHECK((int)(before - free_frames()) <= 16);
+    CHECK_EQUAL(value_of(start_thread(triple, (void*)7)), 21);
+}
+
+/* A stack that cannot be had is refused. */
+static void thread_stack_refusals(void) {
+    CHECK(thread_create_sized(triple, NULL, 0xC0000000) < 0);
+    CHECK(thread_create_sized(triple, NULL, 0xFFFFFFFF) < 0);
+    CHECK_EQUAL(value_of(thread_create_sized(triple, (void*)2, 40 * PAGE_BYTES)), 6);
+}
+
+/* Threads and their stacks leave nothing behind, neither when they end nor when their process does. */
+static void thread_leaks_nothing(void) {
+    struct gate gate = make_gate();
+    unsigned before = 0;
+
+    for (int i = 0; i < 8; i++) {
+        if (i == 2)
+            before = free_frames();
+        for (int j = 0; j < 3; j++)
+            CHECK_EQUAL(value_of(start_thread(triple, (void*)j)), j * 3);
+        int pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            for (int j = 0; j < 3; j++)
+                start_thread(wait_for_ever, &gate);
+            yield();
+            exit(0);
+        }
+        finish(pid);
+    }
+    CHECK_EQUAL(before - free_frames(), 0);
+}
+
+const struct test thread_tests[] = {
+    {"thread_values", thread_values},
+    {"thread_join_refusals", thread_join_refusals},
+    {"thread_shared_memory", thread_shared_memory},
+    {"thread_own_stacks", thread_own_stacks},
+    {"thread_stack_overflow", thread_stack_overflow},
+    {"thread_ends_process", thread_ends_process},
+    {"thread_outlives_main", thread_outlives_main},
+    {"thread_fork_in_thread", thread_fork_in_thread},
+    {"thread_fork_in_main", thread_fork_in_main},
+    {"thread_copy_on_write", thread_copy_on_write},
+    {"thread_malloc", thread_malloc},
+    {"thread_limit", thread_limit},
+    {"thread_stack_refusals", thread_stack_refusals},
+    {"thread_leaks_nothing", thread_leaks_nothing},
+    {NULL, NULL},
+};
