@@ -22,6 +22,12 @@
 #define TP_FRAME_SHARE        0x22 /* one more reference */
 #define TP_FRAME_RELEASE      0x23 /* one less, not yet free */
 #define TP_FRAME_COPY         0x24 /* arg0 = source, arg1 = destination */
+/* What a frame is for. */
+#define FRAME_USER            1
+#define FRAME_PAGE_TABLE      2
+#define FRAME_PAGE_DIRECTORY  3
+#define FRAME_KERNEL_STACK    4
+#define FRAME_HEAP            5
 
 /* Processes: arg0 = pid, arg1 = thread id or parent pid, arg2 = as named. */
 #define TP_PROCESS_START      0x30 /* arg1 = parent pid, arg2 = physical address of the page directory */

@@ -1,0 +1,39 @@
+/* Owns: what the boot loader said: memory, modules, command line; and memory given out before the frame allocator
+ * exists. main.c and the init functions call. Promises: the facts are copied, so no loader memory is needed later. */
+#ifndef KERNEL_BOOT_INFO_H
+#define KERNEL_BOOT_INFO_H
+
+#include "types.h"
+
+struct memory_range {
+    phys_t start, end; /* end is exclusive */
+};
+
+#define BOOT_RANGES 32
+
+struct boot_info {
+    struct memory_range usable[BOOT_RANGES]; /* what the loader calls RAM, below 512 MB, above 1 MB */
+    unsigned usable_count;
+    struct memory_range reserved[BOOT_RANGES]; /* kernel, modules, boot_alloc() */
+    unsigned reserved_count;
+    phys_t ram_top;                  /* end of the highest usable range */
+    phys_t initrd_start, initrd_end; /* both 0 without a module */
+    char command_line[512];
+};
+
+extern struct boot_info boot_info;
+
+/* Reads the multiboot information; panics where the loader is none or RAM is too small. */
+void boot_info_init(uint32_t magic, phys_t information);
+/* Takes page-aligned memory for good; panics where there is none. Not cleared. */
+phys_t boot_alloc(uint32_t bytes);
+/* Finds "word=value" on the command line: copies the value (quotes removed), or returns false. */
+bool boot_option(const char* word, char* value, size_t capacity);
+/* The same, but a value without quotes reaches to the end of the command line. */
+bool boot_option_line(const char* word, char* value, size_t capacity);
+/* Finds "word=number"; returns fallback where absent or malformed. */
+unsigned boot_option_number(const char* word, unsigned fallback);
+/* Says whether the bare word stands on the command line. */
+bool boot_flag(const char* word);
+
+#endif

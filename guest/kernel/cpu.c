@@ -1,0 +1,23 @@
+#include "x86.h"
+
+#define EFLAGS_ID 0x00200000u
+
+/* Returns the feature bits of CPUID leaf 1, or 0 where EFLAGS.ID is stuck; pmap_init() calls it. */
+uint32_t cpu_features(void) {
+    uint32_t before, after;
+    __asm__ volatile("pushfl\n\tpopl %0\n\tmovl %0, %1\n\txorl %2, %1\n\tpushl %1\n\tpopfl\n\tpushfl\n\tpopl %1\n\t"
+                     "pushl %0\n\tpopfl"
+                     : "=&r"(before), "=&r"(after)
+                     : "i"(EFLAGS_ID));
+    if (((before ^ after) & EFLAGS_ID) == 0) {
+        return 0;
+    }
+    uint32_t leaf = 0, features = 0, ebx, ecx;
+    __asm__ volatile("cpuid" : "+a"(leaf), "=b"(ebx), "=c"(ecx), "=d"(features));
+    if (leaf < 1) {
+        return 0;
+    }
+    leaf = 1;
+    __asm__ volatile("cpuid" : "+a"(leaf), "=b"(ebx), "=c"(ecx), "=d"(features));
+    return features;
+}

@@ -1,0 +1,235 @@
+#include "file.h"
+#include "heap.h"
+#include "panic.h"
+#include "pipe.h"
+#include "process.h"
+#include "string.h"
+#include "terminal.h"
+#include "user_memory.h"
+
+#define ACCESS_MODE 3
+
+/* Makes an open file with one reference; open and pipe call it. NULL without memory. */
+struct file* file_create(unsigned type, int flags) {
+    struct file* file = kzalloc(sizeof(*file));
+    if (file != NULL) {
+        file->references = 1;
+        file->type = type;
+        file->flags = flags & ACCESS_MODE;
+    }
+    return file;
+}
+
+/* Opens a path: 0 and *opened, or -ENOENT, -ENOTDIR, -EISDIR, -EROFS, -EINVAL, -ENOMEM. */
+int file_open(const char* path, int flags, struct file** opened) {
+    struct node* node;
+    int error = node_find(path, &node);
+    if (error < 0) {
+        return error;
+    }
+    if ((flags & ACCESS_MODE) > O_RDWR) {
+        return -EINVAL;
+    }
+    if ((flags & ACCESS_MODE) != O_RDONLY && node->type != FILE_DEVICE) {
+        return node->type == FILE_DIRECTORY ? -EISDIR : -EROFS;
+    }
+    struct file* file = file_create(node->type, flags);
+    if (file == NULL) {
+        return -ENOMEM;
+    }
+    file->node = node;
+    node->open_files++;
+    *opened = file;
+    return 0;
+}
+
+/* Takes one more reference. */
+void file_share(struct file* file) { file->references++; }
+
+/* Gives a reference back; the last one closes the file, and a pipe's other end notices. */
+void file_release(struct file* file) {
+    KERNEL_ASSERT(file->references > 0);
+    if (--file->references > 0) {
+        return;
+    }
+    if (file->type == FILE_PIPE) {
+        pipe_close(file->pipe, file->flags);
+    } else {
+        file->node->open_files--;
+    }
+    kfree(file);
+}
+
+/* Fills user memory with zeroes. Bytes done, or -EFAULT. */
+static int read_zeroes(ptr_t buffer, size_t bytes) {
+    static const char zeroes[256];
+    for (size_t done = 0; done < bytes;) {
+        size_t piece = bytes - done < sizeof(zeroes) ? bytes - done : sizeof(zeroes);
+        if (copy_to_user(buffer + done, zeroes, piece) < 0) {
+            return -EFAULT;
+        }
+        done += piece;
+    }
+    return (int)bytes;
+}
+
+/* Reads a device. Bytes done, or a negative error. */
+static int device_read(enum device device, ptr_t buffer, size_t bytes) {
+    switch (device) {
+    case DEVICE_CONSOLE:
+        return terminal_read(buffer, bytes);
+    case DEVICE_ZERO:
+        return read_zeroes(buffer, bytes);
+    default:
+        return 0;
+    }
+}
+
+/* Reads into user memory at the file's offset; the system call calls it. Bytes done, 0 at the end, or an error. */
+int file_read(struct file* file, ptr_t buffer, size_t bytes) {
+    if (file->flags == O_WRONLY) {
+        return -EBADF;
+    }
+    switch (file->type) {
+    case FILE_REGULAR: {
+        unsigned size = file->node->size;
+        size_t left = file->offset < size ? size - file->offset : 0;
+        bytes = bytes < left ? bytes : left;
+        if (copy_to_user(buffer, file->node->data + file->offset, bytes) < 0) {
+            return -EFAULT;
+        }
+        file->offset += bytes;
+        return (int)bytes;
+    }
+    case FILE_PIPE:
+        return pipe_read(file->pipe, buffer, bytes);
+    case FILE_DEVICE:
+        return device_read(file->node->device, buffer, bytes);
+    default:
+        return -EISDIR;
+    }
+}
+
+/* Writes user memory; the system call calls it. Bytes done, or a negative error. Regular files are read-only. */
+int file_write(struct file* file, ptr_t buffer, size_t bytes) {
+    if (file->flags == O_RDONLY) {
+        return -EBADF;
+    }
+    if (file->type == FILE_PIPE) {
+        return pipe_write(file->pipe, buffer, bytes);
+    }
+    if (file->node->device == DEVICE_CONSOLE) {
+        return terminal_write(buffer, bytes);
+    }
+    return (int)bytes;
+}
+
+/* Moves the offset of a regular file or directory. The new offset, -ESPIPE or -EINVAL. */
+int file_seek(struct file* file, int offset, int whence) {
+    if (file->type != FILE_REGULAR && file->type != FILE_DIRECTORY) {
+        return -ESPIPE;
+    }
+    unsigned base = 0;
+    switch (whence) {
+    case SEEK_SET:
+        break;
+    case SEEK_CUR:
+        base = file->offset;
+        break;
+    case SEEK_END:
+        base = file->node->size;
+        break;
+    default:
+        return -EINVAL;
+    }
+    int64_t place = (int64_t)base + offset;
+    if (place < 0 || place > INT32_MAX) {
+        return -EINVAL;
+    }
+    file->offset = (unsigned)place;
+    return (int)place;
+}
+
+/* Describes an open file for fstat. */
+void file_describe(const struct file* file, struct stat* description) {
+    if (file->type == FILE_PIPE) {
+        *description = (struct stat){FILE_PIPE, pipe_bytes(file->pipe), 0, file->references};
+    } else {
+        node_describe(file->node, description);
+    }
+}
+
+/* Describes the next entry of an open directory; its offset counts entries. 1, 0 at the end, or -ENOTDIR. */
+int file_next_entry(struct file* file, struct dirent* entry) {
+    if (file->type != FILE_DIRECTORY) {
+        return -ENOTDIR;
+    }
+    const struct node* child = file->node->children;
+    for (unsigned i = 0; i < file->offset && child != NULL; i++) {
+        child = child->sibling;
+    }
+    if (child == NULL) {
+        return 0;
+    }
+    memset(entry, 0, sizeof(*entry));
+    entry->type = child->type;
+    entry->size = child->size;
+    string_copy(entry->name, child->name, sizeof(entry->name));
+    file->offset++;
+    return 1;
+}
+
+/* Finds the file behind a descriptor of the running process; NULL where it is not open. */
+struct file* descriptor_file(int descriptor) {
+    bool in_table = descriptor >= 0 && descriptor < FILE_DESCRIPTORS;
+    return in_table ? current_process->files[descriptor] : NULL;
+}
+
+/* Puts a file at the lowest free descriptor. The number, or -EMFILE with the reference left to the caller. */
+int descriptor_add(struct file* file) {
+    for (int i = 0; i < FILE_DESCRIPTORS; i++) {
+        if (current_process->files[i] == NULL) {
+            current_process->files[i] = file;
+            return i;
+        }
+    }
+    return -EMFILE;
+}
+
+/* Closes a descriptor. 0 or -EBADF. */
+int descriptor_close(int descriptor) {
+    struct file* file = descriptor_file(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    current_process->files[descriptor] = NULL;
+    file_release(file);
+    return 0;
+}
+
+/* Makes a second descriptor for the same open file. The number, -EBADF or -EMFILE. */
+int descriptor_dup(int descriptor) {
+    struct file* file = descriptor_file(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    int copy = descriptor_add(file);
+    if (copy >= 0) {
+        file_share(file);
+    }
+    return copy;
+}
+
+/* Makes a chosen descriptor stand for the same open file, closing what it was. The number, or -EBADF. */
+int descriptor_dup2(int from, int to) {
+    struct file* file = descriptor_file(from);
+    if (file == NULL || to < 0 || to >= FILE_DESCRIPTORS) {
+        return -EBADF;
+    }
+    if (from != to) {
+        descriptor_close(to);
+        current_process->files[to] = file;
+        file_share(file);
+    }
+    return to;
+}

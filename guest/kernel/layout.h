@@ -1,0 +1,28 @@
+/* Owns: where things lie in the virtual address space. The same in every process, on every personality.
+ *
+ *   0x00010000 .. 0xBFFFFFFF  user
+ *   0xC0000000 .. 0xDFFFFFFF  physical memory, linearly (at most 512 MB); the kernel image lies at 0xC0100000
+ *   0xFF000000 .. 0xFF3FFFFF  kernel stacks of this process's threads: *private* to each address space
+ *   0xFF800000 .. 0xFFBFFFFF  window on a mounted address space's page tables
+ *   0xFFC00000 .. 0xFFFFFFFF  window on our own page tables */
+#ifndef KERNEL_LAYOUT_H
+#define KERNEL_LAYOUT_H
+
+#define USER_BASE 0x00010000u
+#define USER_TOP 0xC0000000u
+#define USER_MMAP_BASE 0x40000000u
+#define USER_MMAP_TOP 0xB0000000u
+#define USER_STACK_TOP 0xBFFFF000u
+#define USER_STACK_BYTES 0x00100000u /* the main thread's stack, its guard page included */
+
+#define KERNEL_BASE 0xC0000000u
+#define LINEAR_BYTES 0x20000000u
+
+#define KSTACK_AREA 0xFF000000u
+#define KSTACK_SIZE 0x00004000u /* per thread: a guard page, then three pages of stack */
+#define KSTACK_LIMIT 256u       /* threads in one process at most */
+
+#define VMS_MOUNT_1 0xFF800000u
+#define VMS_SELF 0xFFC00000u
+
+#endif

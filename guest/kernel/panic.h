@@ -1,0 +1,22 @@
+/* Owns: how the kernel ends when it finds itself broken. Anybody calls. Promises: message, registers, page walk and
+ * a stack with names go to the console, TP_PANIC to the trace; then the machine stands still to be looked at. */
+#ifndef KERNEL_PANIC_H
+#define KERNEL_PANIC_H
+
+#include "types.h"
+
+struct trap_frame;
+
+void panic(const char* format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+/* The same, with the registers of the trap that could not be handled. */
+void panic_trap(const struct trap_frame* frame, const char* format, ...)
+    __attribute__((noreturn, format(printf, 2, 3)));
+
+#define KERNEL_ASSERT(condition)                                                                                       \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            panic("%s:%d: not so: %s", __FILE_NAME__, __LINE__, #condition);                                           \
+        }                                                                                                              \
+    } while (0)
+
+#endif

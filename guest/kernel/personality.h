@@ -1,0 +1,54 @@
+/* The door between the mechanism and the one personality that is linked into this image. The mechanism knows how to
+ * trap, switch, schedule, read files and write page-table entries; the personality decides what memory a process has.
+ * Each personality defines exactly these functions, by these names, and keeps its own data behind process->vm and
+ * thread->ustack. All run with interrupts off, none sleeps. */
+#ifndef KERNEL_PERSONALITY_H
+#define KERNEL_PERSONALITY_H
+
+#include "types.h"
+
+struct executable;
+struct mmap_args;
+struct process;
+struct thread;
+struct trap_frame;
+
+extern const char personality_name[];
+
+/* Life of a process's memory. vm_alloc() makes an empty vm without a page directory (NULL: no memory); vm_destroy()
+ * gives everything back, page directory included, of a process that is not running. */
+void* vm_alloc(struct process* process);
+void vm_destroy(struct process* process);
+/* Gives the first process an address space without user memory. Returns 0 or -ENOMEM. */
+int vm_create_first(struct process* process);
+/* Empties the user half of the running process, which is dying. */
+void vm_exit(struct process* process);
+
+/* fork(): makes a child of the running process. Returns its pid, or a negative error with nothing changed. */
+int fork_process(void);
+
+/* The fault path, for faults of user programs and of the kernel's copies from and to user memory.
+ * Returns false where the access is refused. */
+bool handle_page_fault(struct trap_frame* frame, ptr_t address);
+
+/* exec in three steps. prepare builds the new memory beside the old, with `stack` (bytes) at the top of its stack, and
+ * returns it, or NULL with *error set; then either commit makes it the running process's memory and frees the old, and
+ * cannot fail, or abandon frees it. */
+void* vm_exec_prepare(const struct executable* image, const void* stack, size_t bytes, int* error);
+void vm_exec_commit(void* vm);
+void vm_exec_abandon(void* vm);
+
+/* Stacks of threads in the running process. Returns 0 and the top, or a negative error. */
+int vm_thread_stack(struct thread* thread, size_t bytes, ptr_t* top);
+/* Gives back the user stack of a thread of the running process. */
+void vm_thread_exit(struct thread* thread);
+
+/* The memory system calls of the running process; negative errors as abi/syscalls.h names them. A node is given for
+ * a mapping of a file, NULL for an anonymous one. vm_brk() returns the end that is in force afterwards. */
+struct node;
+int vm_mmap(const struct mmap_args* arguments, struct node* node, bool file_writable);
+int vm_munmap(ptr_t start, size_t bytes);
+ptr_t vm_brk(ptr_t end);
+int vm_minherit(ptr_t start, size_t bytes, int inheritance);
+
+#endif

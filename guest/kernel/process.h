@@ -1,0 +1,113 @@
+/* Owns: processes and threads: their life from alloc_process() to delete_process(). Kernel and personalities call.
+ * Promises: a process that fails to be born leaves nothing behind; one that dies gives everything back, the last of
+ * it when its parent has waited. */
+#ifndef KERNEL_PROCESS_H
+#define KERNEL_PROCESS_H
+
+#include "../abi/syscalls.h"
+#include "file.h"
+#include "schedule.h"
+#include "signal.h"
+#include "types.h"
+
+struct trap_frame;
+
+#define PROCESS_LIMIT 256
+#define PID_LIMIT 30000
+#define NAME_BYTES 32
+#define INIT_PID 1
+
+enum process_state { PROCESS_NEW, PROCESS_ALIVE, PROCESS_DEAD };
+
+struct process {
+    pid_t pid;
+    enum process_state state;
+    struct process* parent;
+    struct list children; /* of struct process, by sibling */
+    struct list sibling;
+    struct list link;    /* among all processes */
+    struct list threads; /* of struct thread, by link */
+    unsigned live_threads;
+    bool exiting;
+    int exit_status; /* as waitpid reports it */
+    struct wait_queue child_waiters;
+    struct wait_queue thread_waiters; /* joins, and exec waiting for the other threads to die */
+
+    phys_t page_directory;
+    void* vm; /* the personality's own; the mechanism never looks inside */
+
+    char name[NAME_BYTES];
+    char* command;        /* the command line, words separated by spaces; may be NULL */
+    size_t command_bytes; /* its final zero included */
+    struct node* working_directory;
+    struct file* files[FILE_DESCRIPTORS];
+    struct sigaction actions[NSIG];
+    uint32_t pending; /* signals for whichever thread can take them, bit n = signal n */
+    unsigned ticks;
+    unsigned workload; /* the parameter of the measured workload under way, 0 outside one */
+};
+
+enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, THREAD_BLOCKED_KILLABLE, THREAD_DEAD };
+
+struct thread {
+    uint32_t saved_esp, saved_eip; /* switch.S knows that these two come first */
+    int id;
+    enum thread_state state;
+    struct process* process;
+    struct list link;          /* in its process */
+    struct list queue_link;    /* in the run queue or a wait queue */
+    struct trap_frame* hstate; /* registers of the user program, on the kernel stack */
+    ptr_t kstack;              /* one past the top of its kernel stack */
+    void* ustack;              /* the personality's note of the user stack; NULL: none */
+    struct signal_context sigctx;
+    bool doomed;      /* dies before it sees user mode again */
+    bool interrupted; /* was woken by a signal or its doom, not by what it waited for */
+    uint32_t wake_time;
+    int exit_value;
+};
+
+extern unsigned forks_since_boot, faults_since_boot, cow_copies_since_boot;
+
+/* Prepares the list of processes. */
+void processes_init(void);
+
+/* Takes a slot and a pid. NULL where the table is full or memory is short. */
+struct process* alloc_process(void);
+/* Makes an allocated process known: from here on it is its parent's child. */
+void commit_process(struct process* process);
+/* Gives back all that a process owns, its threads and memory included. It must have no running thread. */
+void delete_process(struct process* process);
+
+/* Makes a thread of a process, without stacks. NULL where memory is short. */
+struct thread* alloc_thread(struct process* process);
+/* Gives a thread the first free kernel stack of its process. False where none is free or memory is short. */
+bool thread_map_kstack(struct thread* thread);
+/* Gives a dead or unborn thread back, its kernel stack included. */
+void delete_thread(struct thread* thread);
+/* Lets a thread run: it will leave the kernel through its hstate. */
+void commit_thread(struct thread* thread);
+
+/* Ends the running process with a waitpid status. */
+void process_exit(int status) __attribute__((noreturn));
+/* Ends the running thread; the last one ends the process. */
+void thread_finish(int value) __attribute__((noreturn));
+/* Ends every other thread of the running process. Returns 0, or -EINTR where the running thread must die itself. */
+int thread_end_others(void);
+
+/* Finds a living or dead process by its pid; NULL where there is none. */
+struct process* process_find(pid_t pid);
+/* Waits for a child to die. Returns its pid, 0 with WNOHANG, or a negative error. */
+int process_wait(pid_t pid, ptr_t status, int options);
+/* Makes a thread of the running process that calls entry(argument) on a stack of its own. Returns its id or an error.
+ */
+int thread_create(ptr_t entry, ptr_t argument, size_t stack_bytes);
+/* Waits for a thread to end and forgets it. Returns 0 or a negative error. */
+int thread_join(int id, ptr_t value);
+/* Fills in what ps shows of the index-th process; false past the last. */
+bool process_describe(int index, struct procinfo* info);
+/* Calls signal_send() for every process but init. */
+void process_signal_all(int signal);
+/* Replaces name and command line; takes the command over. */
+void process_rename(const char* path, char* command, size_t command_bytes);
+
+#endif

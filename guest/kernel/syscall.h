@@ -1,0 +1,10 @@
+/* Owns: the system calls by number. traps.c calls. Promises: an unknown number gives -ENOSYS; the result is in eax. */
+#ifndef KERNEL_SYSCALL_H
+#define KERNEL_SYSCALL_H
+
+struct trap_frame;
+
+/* Calls the system call that eax names with ebx, ecx, edx, esi, edi. */
+void syscall_dispatch(struct trap_frame* frame);
+
+#endif

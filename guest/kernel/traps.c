@@ -1,0 +1,96 @@
+#include "clock.h"
+#include "interrupts.h"
+#include "panic.h"
+#include "personality.h"
+#include "print.h"
+#include "process.h"
+#include "schedule.h"
+#include "signal.h"
+#include "syscall.h"
+#include "trap.h"
+#include "user_memory.h"
+#include "x86.h"
+
+/* Returns the signal that an exception of a user program means. */
+static int exception_signal(unsigned vector) {
+    switch (vector) {
+    case TRAP_DIVIDE:
+    case TRAP_FPU:
+        return SIGFPE;
+    case TRAP_DEBUG:
+    case TRAP_BREAKPOINT:
+        return SIGTRAP;
+    case TRAP_INVALID:
+    case TRAP_NO_FPU: /* the kernel saves no FPU state, so it offers none */
+        return SIGILL;
+    default:
+        return SIGSEGV;
+    }
+}
+
+/* Handles a page fault: the personality decides; what it refuses is a user's SIGSEGV, a copy's EFAULT, or our bug. */
+static void page_fault(struct trap_frame* frame) {
+    ptr_t address = read_cr2();
+    bool from_user = trap_from_user(frame);
+    faults_since_boot++;
+    if (!from_user && !user_memory_is_copying(frame->eip)) {
+        panic_trap(frame, "page fault in the kernel at %08x", address);
+    }
+    if (handle_page_fault(frame, address)) {
+        return;
+    }
+    if (from_user) {
+        signal_force(current_thread, SIGSEGV);
+    } else {
+        user_memory_give_up(frame);
+    }
+}
+
+/* Handles an exception other than a page fault. */
+static void exception(struct trap_frame* frame) {
+    if (frame->vector == TRAP_NMI) {
+        printk("NMI\n");
+    } else if (trap_from_user(frame)) {
+        signal_force(current_thread, exception_signal(frame->vector));
+    } else {
+        panic_trap(frame, "exception %u in the kernel", frame->vector);
+    }
+}
+
+/* Sets a frame's segments and flags for ring 3 and where it goes on; new threads, exec and signals call it. */
+void trap_prepare_user(struct trap_frame* frame, ptr_t eip, ptr_t esp) {
+    frame->gs = frame->fs = frame->es = frame->ds = USER_DATA_SELECTOR;
+    frame->cs = USER_CODE_SELECTOR;
+    frame->user_ss = USER_DATA_SELECTOR;
+    frame->eflags = (frame->eflags & EFLAGS_USER_MAY_SET) | EFLAGS_RESERVED_ONE | EFLAGS_INTERRUPT;
+    frame->eip = eip;
+    frame->user_esp = esp;
+}
+
+/* Handles a trap; trap_entry.S calls it with the saved registers. */
+void trap_dispatch(struct trap_frame* frame) {
+    if (trap_from_user(frame)) {
+        current_thread->hstate = frame;
+    }
+    if (frame->vector == TRAP_SYSTEM_CALL) {
+        syscall_dispatch(frame);
+    } else if (frame->vector == TRAP_PAGE_FAULT) {
+        page_fault(frame);
+    } else if (frame->vector >= TRAP_IRQ_BASE) {
+        interrupts_handle(frame->vector - TRAP_IRQ_BASE);
+    } else {
+        exception(frame);
+    }
+}
+
+/* Does what is due before a return to user mode; trap_entry.S calls it. May not return: the thread may die here. */
+void trap_leave(struct trap_frame* frame) {
+    if (!trap_from_user(frame)) {
+        return;
+    }
+    schedule_if_due();
+    if (current_thread->doomed) {
+        thread_finish(0);
+    }
+    signal_deliver(frame);
+}

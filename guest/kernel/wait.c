@@ -1,0 +1,116 @@
+/* The calls that wait for the death of others: waitpid and thread_join; and thread_create beside its counterpart. */
+#include "heap.h"
+#include "personality.h"
+#include "pmap.h"
+#include "process.h"
+#include "string.h"
+#include "trap.h"
+#include "user_memory.h"
+#include "x86.h"
+
+/* Finds a dead child that matches pid (-1: any). Says through `any` whether a matching child exists at all. */
+static struct process* find_dead_child(pid_t pid, bool* any) {
+    struct process *child, *following;
+    *any = false;
+    list_for_each(child, following, &current_process->children, sibling) {
+        if (pid != -1 && child->pid != pid) {
+            continue;
+        }
+        *any = true;
+        if (child->state == PROCESS_DEAD) {
+            return child;
+        }
+    }
+    return NULL;
+}
+
+/* Waits for a child to die and gives back the last of it; the system call calls it.
+ * Returns its pid, 0 with WNOHANG and nobody dead, -ECHILD, -EINTR, or -EFAULT with the child kept. */
+int process_wait(pid_t pid, ptr_t status, int options) {
+    for (;;) {
+        bool any;
+        struct process* child = find_dead_child(pid, &any);
+        if (child != NULL) {
+            pid_t found = child->pid;
+            if (status != 0 && copy_to_user(status, &child->exit_status, sizeof(child->exit_status)) < 0) {
+                return -EFAULT;
+            }
+            delete_process(child);
+            return found;
+        }
+        if (!any) {
+            return -ECHILD;
+        }
+        if ((options & WNOHANG) != 0) {
+            return 0;
+        }
+        int error = wait_on(&current_process->child_waiters);
+        if (error < 0) {
+            return error;
+        }
+    }
+}
+
+/* Makes a thread of the running process that calls entry(argument) on a stack of its own.
+ * Returns its id, -EINVAL, or -ENOMEM with nothing left behind. */
+int thread_create(ptr_t entry, ptr_t argument, size_t stack_bytes) {
+    ptr_t stack_top;
+    uint32_t call[2] = {0, argument}; /* what the entry finds on its stack: no return address, one argument */
+    if (entry < USER_BASE || entry >= USER_TOP) {
+        return -EINVAL;
+    }
+    struct thread* thread = alloc_thread(current_process);
+    if (thread == NULL) {
+        return -ENOMEM;
+    }
+    int error = -ENOMEM;
+    if (!thread_map_kstack(thread)) {
+        goto fail_thread;
+    }
+    error = vm_thread_stack(thread, stack_bytes, &stack_top);
+    if (error < 0) {
+        goto fail_thread;
+    }
+    error = copy_to_user(stack_top - 16, call, sizeof(call));
+    if (error < 0) {
+        goto fail_stack;
+    }
+    thread->hstate = (struct trap_frame*)(thread->kstack - sizeof(struct trap_frame));
+    memset(thread->hstate, 0, sizeof(struct trap_frame));
+    trap_prepare_user(thread->hstate, entry, stack_top - 16);
+    signal_dup_context(&thread->sigctx);
+    commit_thread(thread);
+    return thread->id;
+
+fail_stack:
+    vm_thread_exit(thread);
+fail_thread:
+    delete_thread(thread);
+    return error;
+}
+
+/* Waits for a thread of the same process to end and forgets it; the system call calls it.
+ * Returns 0, -ESRCH, -EDEADLK for oneself, -EINTR, or -EFAULT with the thread kept. */
+int thread_join(int id, ptr_t value) {
+    for (;;) {
+        struct thread *thread, *following, *found = NULL;
+        list_for_each(thread, following, &current_process->threads, link) { found = thread->id == id ? thread : found; }
+        if (found == NULL) {
+            return -ESRCH;
+        }
+        if (found == current_thread) {
+            return -EDEADLK;
+        }
+        if (found->state == THREAD_DEAD) {
+            if (value != 0 && copy_to_user(value, &found->exit_value, sizeof(found->exit_value)) < 0) {
+                return -EFAULT;
+            }
+            delete_thread(found);
+            return 0;
+        }
+        int error = wait_on(&current_process->thread_waiters);
+        if (error < 0) {
+            return error;
+        }
+    }
+}
