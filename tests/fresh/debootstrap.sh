@@ -47,7 +47,7 @@ make_debian() {
     sources >"$tree/etc/apt/sources.list"
     apt-config dump | grep -E '^Acquire::https?::Proxy' >"$tree/etc/apt/apt.conf.d/90proxy" || true
     cp --dereference /etc/resolv.conf /etc/hosts "$tree/etc/"
-    git clone --quiet --no-hardlinks "file://$project" "$tree/root/forkscope"
+    git clone --quiet --no-hardlinks "file://$project" "$tree/srv/forkscope"
 }
 
 # Runs one step in the new Debian, in name spaces of its own: the mounts vanish with it.
@@ -59,7 +59,7 @@ run_step() {
         mount --rbind /dev "$1/dev"
         mount -t tmpfs tmpfs "$1/tmp"
         exec chroot "$1" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb \
-            bash -c "cd /root/forkscope && $2"' bash "$tree" "$1" </dev/null
+            bash -c "cd /srv/forkscope && $2"' bash "$tree" "$1" </dev/null
 }
 
 ((EUID == 0)) || skip "needs root"

@@ -125,6 +125,13 @@ class Structure(Tree):
         self.assertEqual(self.lines_about("// Ends the run;\n// and so on.\n"), [])
         self.assertEqual(len(self.lines_about("int a;")), 1)
 
+    def test_a_document_that_is_named_exists(self):
+        absent = "PLAN" + ".md"
+        self.put("mmu/README.md", "See paging.md.\n")
+        self.put("docs/paging.md", "Paging.\n")
+        self.assertEqual(self.lines_about("// see mmu/README.md, paging.md\n"), [])
+        self.assertEqual(len(self.lines_about(f"// see {absent}\n")), 1)
+
     def test_rooms_have_readmes_and_the_top_level_is_closed(self):
         self.put("mmu/a.cpp", "int a;\n")
         self.put("scratch/a.txt", "a\n")

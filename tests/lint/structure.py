@@ -34,6 +34,7 @@ STATEMENT = re.compile(r"^(?:[\w:.>\[\]&*<-]+(?: [\w:&*<>]+)*\s*(?:\(.*\)|=[^=].
 ABSOLUTE_PATH = re.compile(r"(?<![\w.$}~/-])/(?:wo" r"rk|home|root|Users)/[\w.-]+")
 REGISTRY = re.compile(r"\b(?:deb|apt|ftp|mirrors?|registry|proxy|pypi|npm|crates|artifacts?|artifactory|nexus|security)"
                       r"(?:-[\w-]+)?\.(?:[\w-]+\.)+[a-z]{2,}\b")
+DOCUMENT = re.compile(r"(?<![\w/])[\w./-]*[\w-]+\.md\b")
 URL_HOST = re.compile(r"\bhttps?://(?:[^/\s@]*@)?([\w.-]+)")
 
 
@@ -103,6 +104,17 @@ def check_line(path, number, line, hosts):
         yield f"{path}:{number}: names a package archive that this machine uses"
 
 
+def check_documents(path, number, line, known):
+    """A document that is named exists: by its path from the top, from here, or the end of its path. (The checks themselves
+    name documents as examples.)"""
+    if path.startswith("tests/lint/"):
+        return
+    for name in DOCUMENT.findall(line):
+        beside = os.path.normpath(os.path.join(os.path.dirname(path), name))
+        if not known & {name, beside} and not any(other.endswith("/" + name) for other in known):
+            yield f"{path}:{number}: names {name}, which does not exist"
+
+
 def check_comments(path, text):
     """Banners, and code that was commented out (two statements in a row, so that prose passes)."""
     statements, previous = 0, 0
@@ -128,6 +140,7 @@ def check(root):
     all_files = sources.files(root)
     yield from check_places(all_files)
     hosts = hosts_of_this_machine()
+    known = set(all_files)
     for path in all_files:
         text = sources.read(root, path)
         if text is None:
@@ -140,6 +153,7 @@ def check(root):
             yield from check_header(path, text)
         for number, line in enumerate(lines, 1):
             yield from check_line(path, number, line, hosts)
+            yield from check_documents(path, number, line, known)
         if is_code(path):
             yield from check_comments(path, text)
 
