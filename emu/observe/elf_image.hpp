@@ -1,0 +1,83 @@
+// Owns: one 32-bit x86 ELF file in memory: loaded segments, symbols, source lines (DWARF, through libdw).
+// Callers: Symbolizer, the debugger's faces. Promises: any bytes are accepted without harm: an Error says what is
+// wrong; damaged debug information only means fewer names, and notes() says so.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "emu/base/result.hpp"
+#include "emu/base/types.hpp"
+
+namespace forkscope {
+
+struct Symbol {
+    std::string name;
+    u32 start = 0;
+    u32 size = 0; // bytes; 0 = the file does not say
+    bool function = false;
+};
+
+struct SourceLine {
+    std::string file; // with the compiler's directory, as DWARF has it
+    u32 line = 0;
+};
+
+// A part of the file that is loaded into memory.
+struct ElfSegment {
+    u32 start = 0;
+    u32 memory_bytes = 0;
+    std::span<const u8> data; // the first bytes; the rest is zero
+    bool executable = false;
+    bool writable = false;
+};
+
+class ElfImage {
+  public:
+    static Result<std::unique_ptr<ElfImage>> from_bytes(std::string name, std::span<const u8> bytes);
+    ~ElfImage();
+
+    const std::string& name() const { return name_; }
+    u32 entry() const { return entry_; }
+    u64 hash() const { return hash_; } // XXH3 of the file
+    const std::vector<ElfSegment>& segments() const { return segments_; }
+    const std::vector<Symbol>& symbols() const { return symbols_; } // sorted by address
+    const std::vector<std::string>& notes() const { return notes_; }
+
+    u32 lowest() const; // address of the first loaded byte
+    bool covers(u32 address) const;
+    // The symbol that holds the address, or nullptr.
+    const Symbol* symbol_at(u32 address) const;
+    const Symbol* symbol_named(std::string_view symbol) const;
+    // The line that the instruction at the address comes from. The first call reads all line tables.
+    std::optional<SourceLine> line_at(u32 address) const;
+    // The lowest address that comes from the line of a file whose path ends in `file`.
+    std::optional<u32> address_of_line(std::string_view file, u32 line) const;
+
+  private:
+    struct Lines;
+
+    ElfImage() = default;
+    Result<void> read_header();
+    void read_sections();
+    void read_symbols(u32 table_offset, u32 table_size, std::span<const u8> names);
+    void finish_symbols();
+    const Lines& lines() const;
+
+    std::string name_;
+    std::vector<u8> bytes_;
+    u32 entry_ = 0;
+    u64 hash_ = 0;
+    std::vector<ElfSegment> segments_;
+    std::vector<Symbol> symbols_;
+    std::vector<u32> by_name_; // indices into symbols_
+    std::vector<std::string> notes_;
+    bool debug_usable_ = false;
+    mutable std::unique_ptr<Lines> lines_;
+};
+
+} // namespace forkscope

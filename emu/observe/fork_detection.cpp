@@ -1,0 +1,114 @@
+// Forks of a guest that states nothing: a system call that took the right to write from its caller's pages, or wrote
+// another space's tables, turns out to have been a fork when a directory with the same frames is loaded for the first
+// time.
+#include "emu/observe/fork_tracer.hpp"
+
+#include <algorithm>
+
+namespace forkscope {
+
+namespace {
+
+constexpr std::size_t kMostCalls = 1024;
+constexpr std::size_t kMostEndedCalls = 32;
+constexpr u32 kFrameMask = ~kPageMask;
+
+} // namespace
+
+void ForkTracer::system_call_begins(const TraceEvent& event) {
+    const ProcessContext::Key key = context_.current();
+    calls_.remove_if([key](const Open& call) { return call.key == key; });
+    if (calls_.size() >= kMostCalls)
+        calls_.pop_front();
+    calls_.emplace_back();
+    Open& call = calls_.back();
+    call.key = key;
+    call.begin = context_.run_time(key, event);
+    call.return_eip = static_cast<u32>(event.d);
+    call.record.parent_pid = context_.pid_of(event.address_space);
+    call.record.parent_thread = context_.current_thread();
+    call.record.parent_directory = event.address_space & kFrameMask;
+    call.record.begin_instructions = event.instructions;
+    call.record.begin_cycle = event.cycle;
+}
+
+void ForkTracer::on_return(const TraceEvent& event) {
+    if (event.c != 3)
+        return;
+    const ProcessContext::Key key = context_.current();
+    const auto call = std::find_if(calls_.begin(), calls_.end(), [key](const Open& c) { return c.key == key; });
+    if (call == calls_.end())
+        return;
+    if (!call->protects.empty() || !call->foreign.empty() || !call->new_directories.empty()) {
+        call->record.left_instructions = event.instructions;
+        call->record.left_cycle = event.cycle;
+        call->record.spent = context_.run_time(key, event) - call->begin;
+        ended_calls_.push_back(std::move(*call));
+        if (ended_calls_.size() > kMostEndedCalls)
+            ended_calls_.pop_front();
+    }
+    calls_.erase(call);
+}
+
+void ForkTracer::first_load(u32 directory, const TraceEvent& event) {
+    for (const Open& open : open_)
+        if (open.record.child_directory == directory)
+            return;
+    for (const ForkRecord* fork : active_)
+        if (fork->child_directory == directory && !fork->child_ended && fork->stated)
+            return;
+    for (auto call = calls_.rbegin(); call != calls_.rend(); ++call) {
+        if (adopt(*call, directory, event)) {
+            calls_.erase(std::next(call).base());
+            return;
+        }
+    }
+    for (auto call = ended_calls_.rbegin(); call != ended_calls_.rend(); ++call) {
+        if (adopt(*call, directory, event)) {
+            ended_calls_.erase(std::next(call).base());
+            return;
+        }
+    }
+}
+
+// Makes the system call a fork if at least half of the new space's pages lie in the caller's frames.
+bool ForkTracer::adopt(Open& call, u32 child, const TraceEvent& event) {
+    ForkRecord& record = call.record;
+    const bool built_here = call.foreign.count(child) != 0 ||
+                            std::find(call.new_directories.begin(), call.new_directories.end(), child) !=
+                                call.new_directories.end();
+    if (record.parent_directory == child || (call.protects.empty() && !built_here))
+        return false;
+    const PageTableView parent_view = user_half(record.parent_directory);
+    const PageTableView child_view = user_half(child);
+    u64 same = 0;
+    for (const PageEntry& page : child_view.entries()) {
+        const PageEntry* other = parent_view.find(page.linear);
+        same += other != nullptr && other->physical == page.physical ? 1 : 0;
+    }
+    if (same == 0 || same * 2 < child_view.entries().size())
+        return false;
+    // The frame was a directory before: that process has died.
+    space_ended(child);
+    record.child_directory = child;
+    record.child_pid = context_.pid_of(child);
+    record.result = record.child_pid;
+    record.left = true;
+    record.child_first_run = event.cycle;
+    if (record.left_cycle == 0) {
+        record.left_instructions = event.instructions;
+        record.left_cycle = event.cycle;
+        record.spent = context_.run_time(call.key, event) - call.begin;
+    }
+    if (guest_states_forks_)
+        record.findings.push_back("the hardware shows a fork that the guest did not state");
+    if (!call.unflushed.empty())
+        record.findings.push_back(fmt::format("{} pages of the parent were write-protected without a flush after it "
+                                              "(first: {:#010x})",
+                                              call.unflushed.size(), *call.unflushed.begin()));
+    const std::set<u32> protects = std::move(call.protects);
+    settle(publish(call), protects);
+    return true;
+}
+
+} // namespace forkscope

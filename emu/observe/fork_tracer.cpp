@@ -1,0 +1,448 @@
+#include "emu/observe/fork_tracer.hpp"
+
+#include <algorithm>
+
+#include "emu/base/trace_vocabulary.hpp"
+#include "guest/abi/tracepoints.h"
+
+namespace forkscope {
+
+namespace {
+
+constexpr u32 kFrameMask = ~kPageMask;
+
+bool takes_write_right(u32 old_value, u32 new_value) {
+    return (old_value & kPtePresent) != 0 && (new_value & kPtePresent) != 0 && (old_value & kPteWritable) != 0 &&
+           (new_value & kPteWritable) == 0 && ((old_value ^ new_value) & kFrameMask) == 0;
+}
+
+} // namespace
+
+ForkTracer::ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTracerOptions options)
+    : symbols_(symbols), options_(std::move(options)), tables_(memory, options_.kernel_base, options_.watch),
+      faults_(context_, options_.faults) {
+    faults_.set_symbolizer(symbols);
+    faults_.set_closed([this](FaultRecord& fault) { on_fault(fault); });
+    tables_.set_found([this](u32 frame, const EntryOwner& owner, const TraceEvent& event) {
+        on_table_found(frame, owner, event);
+    });
+}
+
+const ForkRecord* ForkTracer::fork(u64 number) const {
+    for (const ForkRecord& record : forks_)
+        if (record.number == number)
+            return &record;
+    return nullptr;
+}
+
+const ForkRecord* ForkTracer::current() const {
+    for (const Open& open : open_)
+        if (open.key == context_.current())
+            return &open.record;
+    return nullptr;
+}
+
+void ForkTracer::on_event(const TraceEvent& event) {
+    now_ = &event;
+    context_.on_event(event);
+    // The owner of an entry is asked before the map learns what the entry now says.
+    if (event.kind == TraceKind::PteWrite)
+        on_pte_write(event);
+    tables_.on_event(event);
+    faults_.on_event(event, tables_.reader());
+    switch (event.kind) {
+    case TraceKind::Tracepoint:
+        on_tracepoint(event);
+        break;
+    case TraceKind::TlbFlush:
+        on_flush(event);
+        break;
+    case TraceKind::Cr3Load:
+        on_cr3(event);
+        break;
+    case TraceKind::Interrupt:
+        if (event.c == static_cast<u64>(InterruptCause::Software) && event.d < options_.kernel_base)
+            system_call_begins(event);
+        break;
+    case TraceKind::InterruptReturn:
+        on_return(event);
+        break;
+    default:
+        break;
+    }
+    now_ = nullptr;
+}
+
+ForkTracer::Open* ForkTracer::working() {
+    const ProcessContext::Key key = context_.current();
+    for (Open& open : open_)
+        if (open.key == key)
+            return &open;
+    for (Open& call : calls_)
+        if (call.key == key)
+            return &call;
+    return nullptr;
+}
+
+ForkTracer::OpenList::iterator ForkTracer::find_open(u32 parent_pid, u32 child_pid) {
+    auto best = open_.end();
+    for (auto open = open_.begin(); open != open_.end(); ++open) {
+        if (open->record.parent_pid != parent_pid)
+            continue;
+        if (open->key == context_.current() || (child_pid != 0 && open->record.child_pid == child_pid))
+            return open;
+        best = open;
+    }
+    return best;
+}
+
+void ForkTracer::on_tracepoint(const TraceEvent& event) {
+    const auto directory = static_cast<u32>(event.d) & kFrameMask;
+    if (event.a >= TP_FORK_ENTER && event.a <= TP_FORK_LEAVE)
+        return on_fork_stop(event);
+    if (event.a == TP_FRAME_FREE)
+        loaded_.erase(static_cast<u32>(event.b) & kFrameMask);
+    if (event.a >= TP_FRAME_ALLOC && event.a <= TP_FRAME_COPY)
+        return on_frame(event);
+    switch (event.a) {
+    case TP_WORKLOAD_BEGIN:
+        workload_[static_cast<u32>(event.b)] = static_cast<u32>(event.d);
+        break;
+    case TP_WORKLOAD_END:
+        workload_.erase(static_cast<u32>(event.b));
+        break;
+    case TP_PROCESS_EXEC:
+        // The memory of before is gone, whether the directory stays or not.
+        process_ended(static_cast<u32>(event.b));
+        space_ended(directory);
+        break;
+    case TP_PROCESS_EXIT:
+        workload_.erase(static_cast<u32>(event.b));
+        process_ended(static_cast<u32>(event.b));
+        break;
+    default:
+        break;
+    }
+}
+
+void ForkTracer::begin_stated(const TraceEvent& event) {
+    guest_states_forks_ = true;
+    Open open;
+    // What the system call did before it said that it is a fork belongs to it.
+    for (auto call = calls_.begin(); call != calls_.end(); ++call) {
+        if (call->key == context_.current()) {
+            open.return_eip = call->return_eip;
+            calls_.erase(call);
+            break;
+        }
+    }
+    ForkRecord& record = open.record;
+    record.number = ++numbers_;
+    record.stated = true;
+    record.parent_pid = static_cast<u32>(event.b);
+    record.parent_thread = context_.current_thread();
+    record.parent_directory = event.address_space & kFrameMask;
+    record.pages_named = static_cast<u32>(event.d);
+    if (const auto named = workload_.find(record.parent_pid); named != workload_.end() && record.pages_named == 0)
+        record.pages_named = named->second;
+    record.begin_instructions = event.instructions;
+    record.begin_cycle = event.cycle;
+    open.key = context_.current();
+    open.begin = context_.run_time(open.key, event);
+    context_.set_pid(record.parent_directory, record.parent_pid);
+    open_.push_back(std::move(open));
+}
+
+void ForkTracer::end_phase(Open& open, const TraceEvent& event) {
+    if (open.record.phases.empty())
+        return;
+    ForkPhase& phase = open.record.phases.back();
+    phase.end_instructions = event.instructions;
+    phase.end_cycle = event.cycle;
+    phase.spent = context_.run_time(open.key, event) - open.phase_begin;
+}
+
+void ForkTracer::on_fork_stop(const TraceEvent& event) {
+    const auto parent_pid = static_cast<u32>(event.b);
+    const auto child_pid = static_cast<u32>(event.c);
+    auto open = find_open(parent_pid, child_pid);
+    if (event.a == TP_FORK_ENTER || open == open_.end()) {
+        if (event.a == TP_FORK_LEAVE)
+            return;
+        begin_stated(event);
+        open = std::prev(open_.end());
+    }
+    end_phase(*open, event);
+    ForkRecord& record = open->record;
+    if (child_pid != 0)
+        record.child_pid = child_pid;
+    if ((event.a == TP_FORK_ADDRESS_SPACE || event.a == TP_FORK_RUNNABLE) && event.d != 0) {
+        record.child_directory = static_cast<u32>(event.d) & kFrameMask;
+        if (record.child_pid != 0)
+            context_.set_pid(record.child_directory, record.child_pid);
+    }
+    if (event.a == TP_FORK_LEAVE) {
+        record.result = static_cast<i32>(event.d);
+        leave(open, event);
+        return;
+    }
+    // A phase may go on in another thread: in a microkernel's server.
+    open->key = context_.current();
+    open->phase_begin = context_.run_time(open->key, event);
+    ForkPhase phase;
+    phase.id = static_cast<u32>(event.a);
+    phase.begin_instructions = phase.end_instructions = event.instructions;
+    phase.begin_cycle = phase.end_cycle = event.cycle;
+    if (record.phases.size() < options_.most_entries)
+        record.phases.push_back(phase);
+}
+
+void ForkTracer::leave(OpenList::iterator open, const TraceEvent& event) {
+    ForkRecord& record = open->record;
+    record.left = true;
+    record.left_instructions = event.instructions;
+    record.left_cycle = event.cycle;
+    record.failed = record.result < 0;
+    for (const ForkPhase& phase : record.phases)
+        record.spent += phase.spent;
+    if (record.child_directory == 0 && !record.failed) {
+        // The guest did not say where the child's directory lies; the hardware showed it being made.
+        for (u32 directory : open->new_directories)
+            record.child_directory = directory;
+        if (record.child_directory == 0)
+            record.findings.push_back("the child's page directory is not known: its pages cannot be followed");
+    }
+    if (!open->unflushed.empty())
+        record.findings.push_back(fmt::format("{} pages of the parent were write-protected without a flush after it: "
+                                              "a stale translation may still let it write (first: {:#010x})",
+                                              open->unflushed.size(), *open->unflushed.begin()));
+    const std::set<u32> protects = std::move(open->protects);
+    ForkRecord& fork = publish(*open);
+    open_.erase(open);
+    if (!fork.failed)
+        settle(fork, protects);
+}
+
+ForkRecord& ForkTracer::publish(Open& open) {
+    ForkRecord& record = open.record;
+    if (record.number == 0)
+        record.number = ++numbers_;
+    for (PteChange& change : record.ptes)
+        change.side = change.directory == 0                         ? ForkSide::Unknown
+                      : change.directory == record.child_directory  ? ForkSide::Child
+                      : change.directory == record.parent_directory ? ForkSide::Parent
+                                                                    : ForkSide::Other;
+    if (symbols_ != nullptr) {
+        record.parent_program = symbols_->program_of(record.parent_directory);
+        if (record.child_directory != 0) {
+            symbols_->bind_like(record.child_directory, record.parent_directory);
+            faults_.forget_locations(record.child_directory);
+        }
+    }
+    for (const ForkRecord& earlier : forks_)
+        if (earlier.child_directory == record.parent_directory && record.parent_directory != 0 && !earlier.child_ended)
+            record.made_parent = earlier.number;
+    auto place = forks_.end();
+    while (place != forks_.begin() && std::prev(place)->number > record.number)
+        --place;
+    place = forks_.insert(place, std::move(record));
+    trim();
+    return *place;
+}
+
+// Old forks first lose their lists, then their place. Those that may still receive faults are spared.
+void ForkTracer::trim() {
+    std::size_t whole = forks_.size();
+    for (auto fork = forks_.begin(); fork != forks_.end();) {
+        const bool in_use = &*fork == &forks_.back() ||
+                            std::find(active_.begin(), active_.end(), &*fork) != active_.end();
+        if (whole > options_.keep_whole && !in_use && (!fork->ptes.empty() || !fork->faults.empty())) {
+            fork->trimmed = true;
+            fork->ptes = {};
+            fork->frames = {};
+            fork->flushes = {};
+            fork->faults = {};
+            fork->shared.clear();
+            fork->differences = {};
+        }
+        --whole;
+        if (forks_.size() > options_.keep_forks && !in_use) {
+            fork = forks_.erase(fork);
+            ++forgotten_;
+        } else {
+            ++fork;
+        }
+    }
+}
+
+void ForkTracer::add_pte(Open& open, PteChange change) {
+    ForkRecord& record = open.record;
+    change.phase = static_cast<int>(record.phases.size()) - 1;
+    const bool protects = change.written && takes_write_right(change.old_value, change.new_value);
+    const auto count = [&](ForkCounts& counts) {
+        counts.pte_writes += change.written ? 1 : 0;
+        counts.pte_found += change.written ? 0 : 1;
+        counts.pte_protects += protects ? 1 : 0;
+    };
+    count(record.counts);
+    if (!record.phases.empty())
+        count(record.phases.back().counts);
+    const u32 own = record.parent_directory;
+    if (protects && change.level == 1 && change.linear < options_.kernel_base && change.directory == own) {
+        open.protects.insert(change.linear);
+        open.unflushed.insert(change.linear);
+    }
+    // A fresh table is cleared entry by entry: counted, not listed.
+    const bool changes = change.old_value != change.new_value;
+    const bool clears = change.new_value == 0 && (change.old_value & kPtePresent) == 0;
+    if (!changes || clears)
+        return;
+    if (record.ptes.size() < options_.most_entries)
+        record.ptes.push_back(change);
+    else
+        record.trimmed = true;
+}
+
+void ForkTracer::on_pte_write(const TraceEvent& event) {
+    Open* open = working();
+    if (open == nullptr)
+        return;
+    PteChange change;
+    change.instructions = event.instructions;
+    change.cycle = event.cycle;
+    change.entry_address = static_cast<u32>(event.a);
+    change.old_value = static_cast<u32>(event.b);
+    change.new_value = static_cast<u32>(event.c);
+    change.eip = event.eip;
+    const EntryOwner owner = tables_.locate(change.entry_address);
+    change.directory = owner.directory;
+    change.linear = owner.linear;
+    change.level = owner.directory != 0 ? owner.level : static_cast<u8>(event.d);
+    if (change.directory != 0 && change.directory != open->record.parent_directory) {
+        open->foreign.insert(change.directory);
+        // Somebody builds a space there: its next load counts as its first.
+        loaded_.erase(change.directory);
+    }
+    add_pte(*open, change);
+}
+
+// A table that becomes known in the middle of a fork: what it holds already was written before anybody looked.
+void ForkTracer::on_table_found(u32 frame, const EntryOwner& owner, const TraceEvent& event) {
+    Open* open = working();
+    if (open == nullptr || owner.directory == open->record.parent_directory)
+        return;
+    if (owner.level == 2)
+        open->new_directories.push_back(frame);
+    const AddressSpaceReader& reader = tables_.reader();
+    const u32 step = owner.level == 2 ? 22 : kPageShift;
+    for (u32 i = 0; i < 1024; ++i) {
+        PteChange change;
+        change.new_value = reader.word(u64{frame} + i * 4);
+        if ((change.new_value & kPtePresent) == 0)
+            continue;
+        change.instructions = event.instructions;
+        change.cycle = event.cycle;
+        change.entry_address = frame + i * 4;
+        change.directory = owner.directory;
+        change.linear = owner.linear + (i << step);
+        change.level = owner.level;
+        change.written = false;
+        add_pte(*open, change);
+    }
+}
+
+void ForkTracer::on_frame(const TraceEvent& event) {
+    Open* open = working();
+    if (open == nullptr)
+        return;
+    FrameChange change;
+    change.instructions = event.instructions;
+    change.cycle = event.cycle;
+    change.frame = static_cast<u32>(event.b);
+    change.use = static_cast<u32>(event.d);
+    change.phase = static_cast<int>(open->record.phases.size()) - 1;
+    u64 ForkCounts::*counter = nullptr;
+    switch (event.a) {
+    case TP_FRAME_ALLOC:
+        change.act = FrameAct::Allocated;
+        counter = &ForkCounts::frames_allocated;
+        break;
+    case TP_FRAME_FREE:
+        change.act = FrameAct::Freed;
+        counter = &ForkCounts::frames_freed;
+        break;
+    case TP_FRAME_SHARE:
+        change.act = FrameAct::Shared;
+        counter = &ForkCounts::frames_shared;
+        break;
+    case TP_FRAME_RELEASE:
+        change.act = FrameAct::Released;
+        counter = &ForkCounts::frames_released;
+        break;
+    default:
+        change.act = FrameAct::Copied;
+        counter = &ForkCounts::frames_copied;
+    }
+    if (change.act == FrameAct::Copied)
+        change.copy = static_cast<u32>(event.c);
+    else
+        change.references = static_cast<u32>(event.c);
+    ForkRecord& record = open->record;
+    ++(record.counts.*counter);
+    if (!record.phases.empty())
+        ++(record.phases.back().counts.*counter);
+    if (record.frames.size() < options_.most_entries)
+        record.frames.push_back(change);
+    else
+        record.trimmed = true;
+}
+
+void ForkTracer::on_flush(const TraceEvent& event) {
+    const auto reason = static_cast<TlbFlushReason>(event.a);
+    Open* open = working();
+    if (open == nullptr || reason == TlbFlushReason::PageFault)
+        return;
+    ForkRecord& record = open->record;
+    const bool one_page = reason == TlbFlushReason::Invlpg;
+    if (one_page)
+        open->unflushed.erase(static_cast<u32>(event.b) & kFrameMask);
+    else
+        open->unflushed.clear();
+    const auto count = [&](ForkCounts& counts) {
+        ++counts.flushes;
+        counts.entries_dropped += event.c;
+    };
+    count(record.counts);
+    if (!record.phases.empty())
+        count(record.phases.back().counts);
+    if (record.flushes.size() < options_.most_entries)
+        record.flushes.push_back({event.instructions, event.cycle, static_cast<u32>(event.a),
+                                  one_page ? static_cast<u32>(event.b) : 0, static_cast<u32>(event.c), event.eip,
+                                  static_cast<int>(record.phases.size()) - 1});
+    else
+        record.trimmed = true;
+}
+
+void ForkTracer::on_cr3(const TraceEvent& event) {
+    const auto directory = static_cast<u32>(event.b) & kFrameMask;
+    // Whoever is in the middle of a fork loses its cached translations when another space is loaded.
+    for (Open& open : open_)
+        if (open.record.parent_directory != directory)
+            open.unflushed.clear();
+    if (Open* open = working(); open != nullptr) {
+        ForkRecord& record = open->record;
+        ++record.counts.cr3_loads;
+        if (!record.phases.empty())
+            ++record.phases.back().counts.cr3_loads;
+        if (record.cr3_loads.size() < options_.most_entries)
+            record.cr3_loads.push_back({event.instructions, event.cycle, static_cast<u32>(event.a) & kFrameMask,
+                                        directory, static_cast<int>(record.phases.size()) - 1});
+    }
+    for (ForkRecord* fork : active_)
+        if (fork->child_directory == directory && fork->child_first_run == 0)
+            fork->child_first_run = event.cycle;
+    if (loaded_.insert(directory).second)
+        first_load(directory, event);
+}
+
+} // namespace forkscope

@@ -1,0 +1,123 @@
+// Owns: the fold of trace events into one ForkRecord per fork, from what the guest states and what the hardware shows.
+// Callers: attach as a TraceSink; read forks() at any time between events. Promises: changes nothing of the machine
+// (it peeks, and asks through TableMap's watch to see writes); works without tracepoints; memory is bounded.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "emu/base/trace.hpp"
+#include "emu/observe/fork_record.hpp"
+#include "emu/observe/table_map.hpp"
+
+namespace forkscope {
+
+struct ForkTracerOptions {
+    u32 kernel_base = 0xC0000000u;
+    std::size_t keep_whole = 64;   // finished forks whose lists are kept
+    std::size_t keep_forks = 4096; // forks remembered at all
+    std::size_t most_entries = 1u << 18; // of each list of one fork
+    std::size_t most_active = 256;       // forks that may still receive faults
+    FaultTrackerOptions faults = {};
+    TableMap::Watch watch = {};
+};
+
+class ForkTracer : public TraceSink {
+  public:
+    // `memory` is looked at during events only. Symbols may be null.
+    ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTracerOptions options = {});
+
+    void on_event(const TraceEvent& event) override;
+
+    // All remembered forks in the order of their beginning. Records stay in place until they are given up.
+    const std::list<ForkRecord>& forks() const { return forks_; }
+    const ForkRecord* fork(u64 number) const;
+    // The fork that the thread now running is inside of, if any; and the one that began last.
+    const ForkRecord* current() const;
+    const ForkRecord* last() const { return forks_.empty() ? nullptr : &forks_.back(); }
+    u64 forgotten() const { return forgotten_; }
+
+    // Every closed fault, also those outside of forks.
+    void set_fault_listener(FaultTracker::Closed listener) { fault_listener_ = std::move(listener); }
+    const TableMap& tables() const { return tables_; }
+    const ProcessContext& context() const { return context_; }
+    FaultTracker& faults() { return faults_; }
+    Symbolizer* symbols() const { return symbols_; }
+
+  private:
+    // A fork in progress; or, without tracepoints, a system call that may turn out to have been one.
+    struct Open {
+        ForkRecord record;
+        ProcessContext::Key key = 0;
+        RunTime begin;
+        RunTime phase_begin;
+        std::set<u32> unflushed;          // write-protected pages of the parent whose translation may be cached
+        std::set<u32> protects;           // user pages whose right to write was taken, on the parent's side
+        std::vector<u32> new_directories; // that became known meanwhile
+        std::set<u32> foreign;            // other spaces' directories whose entries were written
+        u32 return_eip = 0;
+    };
+    using OpenList = std::list<Open>;
+
+    // fork_tracer.cpp
+    void on_tracepoint(const TraceEvent& event);
+    void on_fork_stop(const TraceEvent& event);
+    void on_frame(const TraceEvent& event);
+    void begin_stated(const TraceEvent& event);
+    void end_phase(Open& open, const TraceEvent& event);
+    void leave(OpenList::iterator open, const TraceEvent& event);
+    void on_pte_write(const TraceEvent& event);
+    void on_table_found(u32 frame, const EntryOwner& owner, const TraceEvent& event);
+    void on_flush(const TraceEvent& event);
+    void on_cr3(const TraceEvent& event);
+    void add_pte(Open& open, PteChange change);
+    Open* working(); // the open fork or system call that the running thread is in
+    OpenList::iterator find_open(u32 parent_pid, u32 child_pid);
+    ForkRecord& publish(Open& open);
+    void trim();
+
+    // fork_sharing.cpp: after the fork
+    void settle(ForkRecord& fork, const std::set<u32>& protects);
+    void check_rights(ForkRecord& fork);
+    bool was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const;
+    void on_fault(FaultRecord& fault);
+    void attach_fault(ForkRecord& fork, const FaultRecord& fault, ForkSide side, bool belongs);
+    void settle_page(ForkRecord& fork, ForkSide side, u32 page);
+    void process_ended(u32 pid);
+    void space_ended(u32 directory);
+    void end_side(ForkRecord& fork, ForkSide side);
+    void check_private(ForkRecord& fork);
+    void activate(ForkRecord& fork);
+
+    // fork_detection.cpp: without tracepoints
+    void system_call_begins(const TraceEvent& event);
+    void on_return(const TraceEvent& event);
+    void first_load(u32 directory, const TraceEvent& event);
+    bool adopt(Open& call, u32 child, const TraceEvent& event);
+    PageTableView user_half(u32 directory) const;
+
+    Symbolizer* symbols_;
+    ForkTracerOptions options_;
+    ProcessContext context_;
+    TableMap tables_;
+    FaultTracker faults_;
+    FaultTracker::Closed fault_listener_;
+
+    OpenList open_;                // forks in progress
+    OpenList calls_;               // system calls in progress, by context
+    std::deque<Open> ended_calls_; // that might have been forks
+    std::list<ForkRecord> forks_;
+    std::list<ForkRecord*> active_; // oldest first: may still receive faults
+    std::set<u32> loaded_;          // directories that were in CR3 once
+    std::map<u32, u32> workload_;   // parameter by pid
+    const TraceEvent* now_ = nullptr;
+    bool guest_states_forks_ = false;
+    u64 numbers_ = 0;
+    u64 forgotten_ = 0;
+};
+
+} // namespace forkscope

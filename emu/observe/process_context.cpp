@@ -1,0 +1,72 @@
+#include "emu/observe/process_context.hpp"
+
+#include "guest/abi/tracepoints.h"
+
+namespace forkscope {
+
+namespace {
+
+// More contexts than any guest has alive; beyond it the oldest sums are given up.
+constexpr std::size_t kMostContexts = 65536;
+
+u64 space_key(u64 address_space) { return u64{1} << 63 | address_space; }
+
+} // namespace
+
+void ProcessContext::on_event(const TraceEvent& event) {
+    if (!started_) {
+        started_ = true;
+        current_ = space_key(event.address_space);
+        since_ = {event.instructions, event.cycle};
+    }
+    if (event.kind == TraceKind::Cr3Load && !stated_) {
+        switch_to(space_key(event.b & ~u64{kPageMask}), event);
+    } else if (event.kind == TraceKind::Tracepoint) {
+        const auto pid = static_cast<u32>(event.b);
+        const auto directory = static_cast<u32>(event.d);
+        switch (event.a) {
+        case TP_CONTEXT_SWITCH:
+            stated_ = true;
+            pid_ = pid;
+            thread_ = static_cast<u32>(event.c);
+            switch_to(u64{pid_} << 32 >> 1 | thread_, event);
+            if (directory != 0)
+                pids_[directory] = pid;
+            break;
+        case TP_PROCESS_START:
+        case TP_PROCESS_EXEC:
+            if (directory != 0)
+                pids_[directory] = pid;
+            break;
+        default:
+            break;
+        }
+        if (pids_.size() > kMostContexts)
+            pids_.erase(pids_.begin());
+    }
+}
+
+void ProcessContext::switch_to(Key key, const TraceEvent& now) {
+    if (key == current_)
+        return;
+    totals_[current_] += RunTime{now.instructions, now.cycle} - since_;
+    if (totals_.size() > kMostContexts)
+        totals_.erase(totals_.begin());
+    current_ = key;
+    since_ = {now.instructions, now.cycle};
+}
+
+RunTime ProcessContext::run_time(Key key, const TraceEvent& now) const {
+    const auto found = totals_.find(key);
+    RunTime time = found == totals_.end() ? RunTime{} : found->second;
+    if (key == current_)
+        time += RunTime{now.instructions, now.cycle} - since_;
+    return time;
+}
+
+u32 ProcessContext::pid_of(u32 address_space) const {
+    const auto found = pids_.find(address_space);
+    return found == pids_.end() ? 0 : found->second;
+}
+
+} // namespace forkscope

@@ -1,0 +1,58 @@
+// Owns: who is running: process and thread as the guest states them, else the address space; and how long each ran.
+// Callers: fault and fork tracers. Promises: works without any tracepoint; time spent in other contexts is told apart.
+#pragma once
+
+#include <map>
+
+#include "emu/base/trace.hpp"
+
+namespace forkscope {
+
+// Time that one context ran: wall time minus what others took in between.
+struct RunTime {
+    u64 instructions = 0;
+    Cycles cycles = 0;
+
+    RunTime operator-(const RunTime& earlier) const {
+        return {instructions - earlier.instructions, cycles - earlier.cycles};
+    }
+    RunTime& operator+=(const RunTime& more) {
+        instructions += more.instructions;
+        cycles += more.cycles;
+        return *this;
+    }
+};
+
+class ProcessContext {
+  public:
+    // Identifies the running thread (pid and thread number) or, without tracepoints, the address space.
+    using Key = u64;
+
+    // Call for every event before asking about it.
+    void on_event(const TraceEvent& event);
+
+    Key current() const { return current_; }
+    // The time that the context ran up to the event. Differences of two are meaningful, the value is not.
+    RunTime run_time(Key key, const TraceEvent& now) const;
+
+    // 0 where the guest does not say.
+    u32 pid_of(u32 address_space) const;
+    u32 current_pid() const { return stated_ ? pid_ : 0; }
+    u32 current_thread() const { return stated_ ? thread_ : 0; }
+    void forget_space(u32 address_space) { pids_.erase(address_space); }
+    void set_pid(u32 address_space, u32 pid) { pids_[address_space] = pid; }
+
+  private:
+    void switch_to(Key key, const TraceEvent& now);
+
+    bool stated_ = false; // the guest states its context switches
+    bool started_ = false;
+    u32 pid_ = 0;
+    u32 thread_ = 0;
+    Key current_ = 0;
+    RunTime since_;
+    std::map<Key, RunTime> totals_;
+    std::map<u32, u32> pids_;
+};
+
+} // namespace forkscope

@@ -1,0 +1,64 @@
+// Owns: which frames are directories and tables now, and whose page a page-table entry maps.
+// Callers: fork tracer; a recorder that wants the writes to tables that no walk has used yet. Promises: learns from the
+// hardware's events alone (tracepoints only make it earlier); every answer is checked against memory.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "emu/base/trace.hpp"
+#include "emu/observe/page_table_view.hpp"
+
+namespace forkscope {
+
+// Where an entry belongs.
+struct EntryOwner {
+    u32 directory = 0; // 0 = unknown
+    u32 linear = 0;    // the first address that the entry maps
+    u8 level = 0;      // 1 = table entry, 2 = directory entry
+};
+
+class TableMap : public TraceSink {
+  public:
+    // `watch` is asked to make stores into a frame (by number) visible as PteWrite events: a table of another address
+    // space is written before any walk uses it. Mmu::flag_frame(frame, kFramePageTable) is such a function. May be empty.
+    using Watch = std::function<void(u64 frame)>;
+    // A frame became known as a directory or as a table.
+    using Found = std::function<void(u32 frame_address, const EntryOwner& first_entry, const TraceEvent& event)>;
+
+    explicit TableMap(const PhysicalMemory& memory, u32 kernel_base = 0xC0000000u, Watch watch = {});
+
+    void on_event(const TraceEvent& event) override;
+    void set_found(Found found) { found_ = std::move(found); }
+
+    void add_directory(u32 directory, const TraceEvent& event);
+    bool is_directory(u32 frame_address) const { return directories_.count(frame_address) != 0; }
+    std::vector<u32> directories() const;
+    EntryOwner locate(u32 entry_address) const;
+    const AddressSpaceReader& reader() const { return reader_; }
+    // After Mmu::forget_derived_state(): asks for all frames again.
+    void watch_again() const;
+
+  private:
+    struct TableUse {
+        u32 directory = 0;
+        u32 slot = 0;
+    };
+    void on_entry(const TraceEvent& event);
+    void add_table(u32 frame_address, u32 directory, u32 slot, const TraceEvent& event);
+    void forget(u32 frame_address);
+    bool looks_like_directory(u32 frame_address, u32 of_directory) const;
+    void ask(u32 frame_address) const;
+
+    AddressSpaceReader reader_;
+    u32 kernel_base_;
+    Watch watch_;
+    Found found_;
+    u32 active_ = 0;
+    std::map<u32, u32> directories_; // frame address -> its self-map slot, or 1024
+    std::map<u32, TableUse> tables_;
+};
+
+} // namespace forkscope

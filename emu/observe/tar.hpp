@@ -1,0 +1,24 @@
+// Owns: reading a tar archive (ustar, with GNU long names and pax paths) that lies in memory.
+// Callers: whoever looks for the user programs of an initrd. Promises: any bytes are accepted without harm; entries
+// point into the caller's bytes; a damaged archive is an Error that names the offset.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "emu/base/result.hpp"
+#include "emu/base/types.hpp"
+
+namespace forkscope {
+
+struct TarEntry {
+    std::string name; // without leading "./" or "/"
+    bool directory = false;
+    std::span<const u8> data;
+};
+
+Result<std::vector<TarEntry>> read_tar(std::span<const u8> bytes);
+
+} // namespace forkscope
