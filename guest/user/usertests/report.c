@@ -7,17 +7,18 @@
 
 static char* report; /* shared by all processes of a run; NULL in a program started by exec */
 
+/* Forgets the reason of the test before. */
+void clear_report(void) {
+    if (report != NULL)
+        report[0] = '\0';
+}
+
 /* Makes the shared page, before the first test. Without it, reasons go to standard error. */
 void prepare_report(void) {
     void* page = mmap(NULL, REPORT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     report = page == MAP_FAILED ? NULL : page;
-}
-
-/* Forgets the reason of the test before. */
-void clear_report(void) {
-    if (report != NULL)
-        report[0] = '\0';
+    clear_report();
 }
 
 /* Returns the first reason given since clear_report. */
