@@ -116,8 +116,9 @@ static void exec_passes_words(void) {
 
 /* Starts the helper that counts with so many words; returns how it ended, or 1000 + errno if exec failed. */
 static int exec_with_words(int count, const char* word) {
-    static char* arguments[5004];
+    char** arguments = malloc((unsigned)(count + 1) * sizeof(char*));
 
+    CHECK(arguments != NULL);
     arguments[0] = "usertests";
     arguments[1] = "--helper";
     arguments[2] = "count";

@@ -110,7 +110,13 @@ static void map_no_addresses_left(void) {
     map_pages(4, MAP_PRIVATE);
 }
 
-/* Maps and touches memory until the kernel refuses or kills; exits with 3 if it refused. */
+/* Fails unless a process ended as one without memory may: refused (status 3), or killed. */
+static void check_ending(const char* who, int status) {
+    if (status != 3 << 8 && status != SIGKILL && status != SIGSEGV)
+        FAIL("%s ended with status 0x%x", who, (unsigned)status);
+}
+
+/* Maps and touches memory until the kernel refuses or kills. */
 static void use_all_memory(void* unused) {
     (void)unused;
     for (;;) {
@@ -124,67 +130,56 @@ static void use_all_memory(void* unused) {
     }
 }
 
-/* Skips a test that fills all memory where there is too much of it. */
-static void need_small_memory(void) {
+/* Lets the kernel touch more memory than there is, by reading a file into it. */
+static void use_all_memory_in_kernel(void* unused) {
+    unsigned bytes = (free_frames() + 10) * PAGE_BYTES;
+    char* memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int fd = open_file(LINES_PATH);
+
+    (void)unused;
+    for (unsigned at = 0; memory != MAP_FAILED && at < bytes; at += PAGE_BYTES) {
+        lseek(fd, 0, SEEK_SET);
+        if (read(fd, memory + at, 16) != 16)
+            break;
+    }
+    exit(errno == ENOMEM || errno == EFAULT ? 3 : 4);
+}
+
+/* What the test's own process has filled most of the memory with. */
+struct hoard {
+    volatile unsigned* memory;
+    unsigned pages;
+};
+
+/* Writes every page of the hoard, which is more than can be copied. */
+static void copy_hoard(void* argument) {
+    struct hoard* hoard = argument;
+
+    for (unsigned i = 0; i < hoard->pages; i++)
+        hoard->memory[i * 1024] = ~i;
+}
+
+/* Memory runs out, once by touching, once in the kernel, once by copies on write. Who uses it up is refused or killed;
+ * all others go on, the memory comes back, and the hoard that was to be copied is as it was. */
+static void memory_exhausted(void) {
     if (free_frames() > MOST_FRAMES)
         skip("more than 80 MB free");
-}
-
-/* A process that uses up all memory is refused or killed; everybody else goes on, and the memory comes back. */
-static void memory_exhausted_by_touch(void) {
-    need_small_memory();
+    struct hoard hoard = {NULL, free_frames() * 8 / 10};
+    hoard.memory = map_pages(hoard.pages, MAP_PRIVATE);
+    for (unsigned i = 0; i < hoard.pages; i++)
+        hoard.memory[i * 1024] = i;
     unsigned before = free_frames();
-    int status = run_apart(use_all_memory, NULL);
-    if (status != 3 << 8 && status != SIGKILL && status != SIGSEGV)
-        FAIL("the process that used all memory ended with 0x%x", (unsigned)status);
+    check_ending("who touched all memory", run_apart(use_all_memory, NULL));
+    check_ending("who let the kernel touch all memory", run_apart(use_all_memory_in_kernel, NULL));
+    int status = run_apart(copy_hoard, &hoard);
+    CHECK(status != 0);
+    check_ending("who copied all memory", status);
     await_frames(before);
-    CHECK(before - free_frames() <= 4);
-    char* memory = map_pages(100, MAP_PRIVATE);
-    memset(memory, 1, 100 * PAGE_BYTES);
-}
-
-/* Memory that fits once but not twice: the child's copies run out. The child is killed, the parent keeps its own. */
-static void memory_exhausted_by_copies(void) {
-    need_small_memory();
-    unsigned pages = free_frames() * 6 / 10;
-    volatile unsigned* memory = map_pages(pages, MAP_PRIVATE);
-
-    for (unsigned i = 0; i < pages; i++)
-        memory[i * 1024] = i;
-    int pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        for (unsigned i = 0; i < pages; i++)
-            memory[i * 1024] = ~i;
-        exit(0);
-    }
-    int status = wait_status(pid);
-    if (status != SIGKILL && status != SIGSEGV)
-        FAIL("the child that could not copy ended with 0x%x", (unsigned)status);
-    for (unsigned i = 0; i < pages; i++)
-        CHECK_EQUAL(memory[i * 1024], i);
-    memory[1] = 1;
-}
-
-/* A system call that has to write to memory which cannot be had returns an error, or the process is killed. */
-static void memory_exhausted_in_kernel(void) {
-    need_small_memory();
-    int pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        unsigned pages = free_frames() + 10;
-        char* memory = mmap(NULL, pages * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        int fd = open_file(LINES_PATH);
-        for (unsigned at = 0; memory != MAP_FAILED && at + PAGE_BYTES <= pages * PAGE_BYTES; at += PAGE_BYTES) {
-            lseek(fd, 0, SEEK_SET);
-            if (read(fd, memory + at, 16) != 16)
-                exit(errno == ENOMEM || errno == EFAULT ? 3 : 4);
-        }
-        exit(memory == MAP_FAILED ? 3 : 5);
-    }
-    int status = wait_status(pid);
-    if (status != 3 << 8 && status != SIGKILL && status != SIGSEGV)
-        FAIL("the process ended with 0x%x", (unsigned)status);
+    CHECK((int)(before - free_frames()) <= 8);
+    for (unsigned i = 0; i < hoard.pages; i++)
+        CHECK_EQUAL(hoard.memory[i * 1024], i);
+    hoard.memory[1] = 1;
+    memset(map_pages(100, MAP_PRIVATE), 1, 100 * PAGE_BYTES);
 }
 
 const struct test limit_tests[] = {
@@ -194,8 +189,6 @@ const struct test limit_tests[] = {
     {"brk_across_fork", brk_across_fork},
     {"malloc_reuses", malloc_reuses},
     {"map_no_addresses_left", map_no_addresses_left},
-    {"memory_exhausted_by_touch", memory_exhausted_by_touch},
-    {"memory_exhausted_by_copies", memory_exhausted_by_copies},
-    {"memory_exhausted_in_kernel", memory_exhausted_in_kernel},
+    {"memory_exhausted", memory_exhausted},
     {NULL, NULL},
 };

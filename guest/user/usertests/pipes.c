@@ -147,7 +147,7 @@ static void write_stream(int fd) {
 
 /* A quarter of a megabyte goes through a pipe, many times its capacity, and every byte arrives. */
 static void pipe_big_transfer(void) {
-    static unsigned char bytes[5000];
+    unsigned char bytes[5000];
     unsigned done = 0;
     int fds[2];
     int count;

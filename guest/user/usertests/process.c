@@ -94,14 +94,14 @@ static void zombies_many(void) {
     unsigned before = 0;
 
     for (int round = 0; round < 3; round++) {
-        int pids[16];
+        int pids[10];
         if (round == 1)
             before = free_frames();
-        for (int i = 0; i < 16; i++)
+        for (int i = 0; i < 10; i++)
             pids[i] = start(exit_with, (void*)i);
-        for (int i = 0; i < 16; i++)
+        for (int i = 0; i < 10; i++)
             await_state(pids[i], PROC_ZOMBIE);
-        for (int i = 0; i < 16; i++)
+        for (int i = 0; i < 10; i++)
             CHECK_EQUAL(wait_status(pids[i]), i << 8);
     }
     CHECK_EQUAL(before - free_frames(), 0);
@@ -232,7 +232,7 @@ static void sleep_order(void) {
         CHECK(pid >= 0);
         if (pid == 0) {
             char name = (char)('a' + i);
-            sleep_ms(90 - 40 * (unsigned)i);
+            sleep_ms(45 - 20 * (unsigned)i);
             write(fds[1], &name, 1);
             exit(0);
         }
@@ -275,14 +275,14 @@ static void yield_lets_others_run(void) {
 
 /* A process that never makes a system call does not keep the processor for itself. */
 static void preemption(void) {
-    int pids[3];
+    int pids[2];
 
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 2; i++)
         pids[i] = start(spin_for_ever, NULL);
     unsigned before = uptime_ms();
     sleep_ms(5);
     CHECK(uptime_ms() - before < 1000);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) {
         kill(pids[i], SIGKILL);
         CHECK_EQUAL(wait_status(pids[i]), SIGKILL);
     }

@@ -189,13 +189,13 @@ static void signal_restores_registers(void) {
     int pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
-        for (int i = 0; i < 12; i++) {
+        for (int i = 0; i < 4; i++) {
             sleep_ms(1);
             kill(parent, SIGUSR1);
         }
         exit(0);
     }
-    while (count < 8)
+    while (count < 3)
         CHECK(registers_survive(2000));
     while (waitpid(pid, NULL, 0) < 0)
         CHECK_EQUAL(errno, EINTR);
