@@ -23,14 +23,11 @@ void Cpu::write_cr0(u32 value) {
     state_.cr0 = value | kCr0Et;
     if (state_.cr0 == old_value)
         return;
-    tracer_.emit(TraceKind::ControlRegister, 0, old_value, state_.cr0);
     mmu_.write_cr0(old_value, state_.cr0);
 }
 
 void Cpu::write_cr3(u32 value) {
-    const u32 old_value = state_.cr3;
     state_.cr3 = value;
-    tracer_.emit(TraceKind::Cr3Load, old_value, value);
     mmu_.write_cr3(value, TlbFlushReason::Cr3);
 }
 
@@ -39,7 +36,6 @@ void Cpu::write_cr4(u32 value) {
     state_.cr4 = value;
     if (value == old_value)
         return;
-    tracer_.emit(TraceKind::ControlRegister, 4, old_value, value);
     mmu_.write_cr4(old_value, value);
 }
 

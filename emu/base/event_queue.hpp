@@ -1,6 +1,6 @@
-// Owns: VirtualClock, the only clock of the guest, and EventQueue, what is to happen at which cycle.
-// Callers: the Machine moves the clock; devices schedule through their Wiring. Promises: plain data, ordered by
-// (when, sequence number), so that ties are broken the same way in every run; both serialise.
+// Owns: EventQueue, what is to happen at which cycle of the guest's only clock, the Cpu's retired cost.
+// Callers: devices schedule through their Wiring; the Machine takes what is due. Promises: plain data, ordered by
+// (when, sequence number), so that ties are broken the same way in every run; serialises.
 #pragma once
 
 #include <vector>
@@ -9,19 +9,6 @@
 #include "emu/base/types.hpp"
 
 namespace forkscope {
-
-class VirtualClock {
-  public:
-    Cycles now() const { return now_; }
-    void set(Cycles cycle) {
-        EMU_ASSERT(cycle >= now_, "the clock would run backwards from {} to {}", now_, cycle);
-        now_ = cycle;
-    }
-    void serialize(Archive& ar) { ar.field("now", now_); }
-
-  private:
-    Cycles now_ = 0;
-};
 
 // What is to happen, as plain data: `owner` says which handler (a device's number), `what` is the handler's own word.
 struct Event {

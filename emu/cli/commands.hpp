@@ -1,0 +1,23 @@
+// Owns: what each word after `forkscope` does.
+// Callers: main. Promises: returns the exit code of DESIGN's list; prints results on stdout, everything else on stderr.
+#pragma once
+
+#include "emu/cli/options.hpp"
+
+namespace forkscope {
+
+Result<ExitCode> run_command(const Options& options);
+Result<ExitCode> fork_command(Options options);
+Result<ExitCode> record_command(Options options);
+Result<ExitCode> trace_command(const Options& options);
+
+// Signals that would kill the process where an error message is wanted.
+void set_up_host();
+// True if a window could be opened here.
+bool has_display();
+// The kernel's command line for a fork workload that runs and then powers off.
+std::string workload_command_line(const Options& options);
+// Writes to stdout and checks that it arrived.
+Result<void> print(std::string_view text);
+
+} // namespace forkscope

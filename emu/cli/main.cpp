@@ -1,0 +1,48 @@
+// forkscope: parse, choose, do, report.
+#include <cstdio>
+
+#include "emu/base/log.hpp"
+#include "emu/cli/commands.hpp"
+
+namespace forkscope {
+
+namespace {
+
+Result<ExitCode> dispatch(Options options) {
+    switch (options.command) {
+    case Command::Help:
+    case Command::Version: {
+        const auto printed = print(options.help_text);
+        return printed.ok() ? Result<ExitCode>(ExitCode::Ok) : printed.error();
+    }
+    case Command::Default: return has_display() ? run_command(options) : fork_command(std::move(options));
+    case Command::Run: return run_command(options);
+    case Command::Step: return run_command(options);
+    case Command::Fork: return fork_command(std::move(options));
+    case Command::Record: return record_command(std::move(options));
+    case Command::TraceInfo:
+    case Command::TraceDump:
+    case Command::TraceStat: return trace_command(options);
+    }
+    return ExitCode::RuntimeError;
+}
+
+int report(const Error& error) {
+    std::fprintf(stderr, "forkscope: %s\n", error.message.c_str());
+    return static_cast<int>(error.code);
+}
+
+} // namespace
+
+} // namespace forkscope
+
+int main(int argc, char** argv) {
+    using namespace forkscope;
+    spdlog::set_pattern("forkscope: %v");
+    set_up_host();
+    auto options = parse_options(argc, argv);
+    if (!options.ok())
+        return report(options.error());
+    const auto code = dispatch(std::move(options).value());
+    return code.ok() ? static_cast<int>(*code) : report(code.error());
+}

@@ -1,0 +1,63 @@
+// Owns: Options, what the person typed, and the parsing of it.
+// Callers: main and the commands. Promises: every mistake names the option, what was given and what would fit;
+// QEMU's names (-kernel -initrd -append -m -serial -s -S -hda -cdrom -display) are understood.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "emu/base/result.hpp"
+#include "emu/machine/machine.hpp"
+
+namespace forkscope {
+
+enum class Command : u8 { Default, Run, Fork, Step, Record, Replay, TraceInfo, TraceDump, TraceStat, Help, Version };
+enum class Display : u8 { Automatic, Window, Terminal, None };
+
+struct Options {
+    Command command = Command::Default;
+    std::string help_text; // Command::Help and Version: what to print
+
+    // Machine.
+    std::string os = "lunaix";
+    std::string kernel_path, initrd_path, append;
+    u64 ram_bytes = u64{64} << 20;
+    Engine engine = Engine::Block;
+    bool fast_table = true;
+    bool direct = false;
+
+    // Run.
+    Display display = Display::Automatic;
+    std::string type_text;
+    std::string until;
+    std::string serial;     // empty: by display
+    std::string trace_path; // --trace F, record -o F
+    std::string screenshot_path;
+    std::string load_path, save_path;
+    RunLimit limit;
+    bool hash = false;
+    u64 hash_every = 0; // instructions; 0 = only at the end
+    u64 seed = 0;
+
+    // Fork.
+    u32 pages = 8;
+    u32 parent_pages = 0;
+    bool pages_given = false;
+    std::string workload; // command line for the guest's sh; empty: forkdemo
+    bool json = false;
+
+    // Trace.
+    std::string trace_file;
+    std::vector<std::string> kinds;
+    u64 most_lines = ~u64{0};
+};
+
+Result<Options> parse_options(int argc, char** argv);
+
+// "64M", "2G", "512K", "1048576"; a plain number below 64 KiB counts MiB, as QEMU's -m does.
+Result<u64> parse_size(const std::string& text);
+// "30000000i" instructions, "1e6c" cycles, "10s" or "500ms" simulated time.
+Result<RunLimit> parse_limit(const std::string& text, u64 cycles_per_second);
+
+} // namespace forkscope

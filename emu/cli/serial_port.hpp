@@ -1,0 +1,37 @@
+// Owns: SerialPort, the host end of COM1: stdio, a file, a pseudo-terminal, or nothing.
+// Callers: Session. Promises: reading never blocks; a write error is kept and reported at the end.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "emu/base/result.hpp"
+#include "emu/base/types.hpp"
+
+namespace forkscope {
+
+class SerialPort {
+  public:
+    // "stdio", "file:PATH", "pty", "none".
+    static Result<std::unique_ptr<SerialPort>> open(const std::string& where);
+    ~SerialPort();
+
+    void write(u8 byte);
+    void flush();
+    std::vector<u8> read();
+    const std::string& error() const { return error_; }
+
+  private:
+    SerialPort() = default;
+
+    int in_ = -1;
+    int out_ = -1;
+    int slave_ = -1; // kept open, so that the pty survives its readers
+    bool own_ = false;
+    std::string name_;
+    std::string buffer_;
+    std::string error_;
+};
+
+} // namespace forkscope

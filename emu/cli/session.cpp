@@ -1,0 +1,295 @@
+#include "emu/cli/session.hpp"
+
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+#include <sys/stat.h>
+
+#include "emu/base/assert.hpp"
+#include "emu/base/log.hpp"
+#include "emu/cli/serial_port.hpp"
+#include "emu/machine/images.hpp"
+#include "emu/observe/trace_text.hpp"
+
+namespace forkscope {
+
+namespace {
+
+constexpr std::size_t kConsoleKept = 1u << 16;
+
+// Escapes that a person types in --type: \n, \t, \\.
+std::string unescape(const std::string& text) {
+    std::string plain;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '\\' || i + 1 == text.size()) {
+            plain += text[i];
+            continue;
+        }
+        const char c = text[++i];
+        plain += c == 'n' ? '\n' : c == 't' ? '\t' : c;
+    }
+    return plain;
+}
+
+} // namespace
+
+Result<std::vector<u8>> read_file(const std::string& path, const std::string& what, u64 most) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0)
+        return Error{fmt::format("cannot open {} '{}': {}; check the path", what, path, std::strerror(errno))};
+    if (S_ISDIR(info.st_mode))
+        return Error{fmt::format("{} '{}' is a directory; give a file", what, path)};
+    std::ifstream file(path, std::ios::binary);
+    if (!file)
+        return Error{fmt::format("cannot open {} '{}': {}; check its permissions", what, path, std::strerror(errno))};
+    std::vector<u8> bytes;
+    std::array<char, 65536> piece;
+    while (file.read(piece.data(), piece.size()), file.gcount() > 0) {
+        bytes.insert(bytes.end(), piece.begin(), piece.begin() + file.gcount());
+        if (bytes.size() > most)
+            return Error{fmt::format("{} '{}' is larger than {} MB; check that it is the right file", what, path, most >> 20)};
+    }
+    return bytes;
+}
+
+Session::Session(Options options) : options_(std::move(options)) {}
+
+Session::~Session() {
+    if (assert_hook_ >= 0)
+        remove_assert_hook(assert_hook_);
+    if (machine_ != nullptr)
+        machine_->set_trace_sink(nullptr);
+}
+
+Result<std::unique_ptr<Session>> Session::create(const Options& options) {
+    std::unique_ptr<Session> session(new Session(options));
+    MachineConfig config;
+    config.ram_bytes = options.ram_bytes;
+    config.engine = options.engine;
+    config.fast_table = options.fast_table;
+    config.direct = options.direct;
+    config.command_line = options.append;
+    if (auto loaded = session->load_images(config); !loaded.ok())
+        return loaded.error();
+    auto machine = Machine::create(std::move(config));
+    if (!machine.ok())
+        return machine.error();
+    session->machine_ = std::move(machine).value();
+    session->load_symbols();
+    if (auto opened = session->open_host_ends(); !opened.ok())
+        return opened.error();
+    return session;
+}
+
+Result<void> Session::load_images(MachineConfig& config) {
+    constexpr u64 kMostKernel = u64{256} << 20;
+    if (options_.kernel_path.empty()) {
+        const auto kernel = *embedded_kernel(options_.os);
+        config.kernel.assign(kernel.begin(), kernel.end());
+        config.kernel_name = options_.os;
+    } else {
+        auto kernel = read_file(options_.kernel_path, "the kernel", kMostKernel);
+        if (!kernel.ok())
+            return kernel.error();
+        config.kernel = std::move(kernel).value();
+        config.kernel_name = options_.kernel_path;
+    }
+    if (!options_.initrd_path.empty()) {
+        auto initrd = read_file(options_.initrd_path, "the initrd", kMostKernel);
+        if (!initrd.ok())
+            return initrd.error();
+        config.initrd = std::move(initrd).value();
+        config.initrd_name = options_.initrd_path;
+        if (config.initrd.size() > options_.ram_bytes / 2)
+            return Error{fmt::format("the initrd '{}' of {} MB does not fit beside the kernel in {} MB of RAM; give the "
+                                     "machine more with -m",
+                                     options_.initrd_path, config.initrd.size() >> 20, options_.ram_bytes >> 20)};
+    } else if (options_.kernel_path.empty()) {
+        const auto initrd = embedded_initrd();
+        config.initrd.assign(initrd.begin(), initrd.end());
+        config.initrd_name = "initrd.tar";
+    }
+    return {};
+}
+
+// Symbols are a help, never a condition: an image without them runs all the same.
+void Session::load_symbols() {
+    const MachineConfig& config = machine_->config();
+    auto kernel = ElfImage::parse(config.kernel);
+    if (kernel.ok())
+        symbols_.add_kernel(std::move(kernel).value());
+    if (!config.initrd.empty())
+        static_cast<void>(symbols_.add_programs_of_initrd(config.initrd));
+}
+
+Result<void> Session::open_host_ends() {
+    sinks_.add(last_events_);
+    assert_hook_ = add_assert_hook([this] { std::fputs(last_events_.text().c_str(), stderr); });
+    if (!options_.until.empty()) {
+        auto until = UntilCondition::parse(options_.until, symbols_);
+        if (!until.ok())
+            return until.error();
+        until_ = std::move(until).value();
+        until_->arm(*machine_);
+        sinks_.add(*until_);
+    }
+    auto serial = SerialPort::open(options_.serial.empty() ? "none" : options_.serial);
+    if (!serial.ok())
+        return serial.error();
+    serial_ = std::move(serial).value();
+    if (!options_.load_path.empty())
+        if (auto loaded = machine_->load(options_.load_path); !loaded.ok())
+            return loaded;
+    if (!options_.trace_path.empty()) {
+        TraceHeader header;
+        header.set("machine", fmt::format("p6 {} MB {} Hz", options_.ram_bytes >> 20, machine_->cycles_per_second()));
+        header.set("seed", fmt::format("{}", options_.seed));
+        header.set("command_line", options_.append);
+        header.set("image.kernel", fmt::format("{} xxh3:{:016x}", machine_->config().kernel_name,
+                                               checksum(machine_->config().kernel)));
+        header.set("image.initrd", fmt::format("{} xxh3:{:016x}", machine_->config().initrd_name,
+                                               checksum(machine_->config().initrd)));
+        auto recording = TraceFileWriter::create(options_.trace_path, header);
+        if (!recording.ok())
+            return recording.error();
+        recording_ = std::move(recording).value();
+        sinks_.add(*recording_);
+    }
+    machine_->set_output([this](std::string_view channel, u8 byte) { on_output(channel, byte); });
+    machine_->set_trace_sink(&sinks_);
+    if (!options_.type_text.empty())
+        machine_->type(unescape(options_.type_text));
+    next_hash_ = options_.hash_every;
+    return {};
+}
+
+ForkTracer& Session::trace_forks() {
+    if (tracer_ == nullptr) {
+        ForkTracerOptions options;
+        options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
+        tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
+        sinks_.add(*tracer_);
+    }
+    return *tracer_;
+}
+
+void Session::on_output(std::string_view channel, u8 byte) {
+    if (channel == "debug") {
+        return;
+    }
+    serial_->write(byte);
+    console_ += static_cast<char>(byte);
+    if (console_.size() > 2 * kConsoleKept)
+        console_.erase(0, kConsoleKept);
+    if (until_ != nullptr)
+        until_->on_console(console_);
+}
+
+void Session::poll_input() {
+    for (const u8 byte : serial_->read()) {
+        InputEvent event;
+        event.kind = InputKind::SerialByte;
+        event.data = byte;
+        machine_->inject(event);
+    }
+}
+
+void Session::print_hash() {
+    std::printf("hash %llu %016llx\n", static_cast<unsigned long long>(machine_->instructions()),
+                static_cast<unsigned long long>(machine_->hash()));
+}
+
+Outcome Session::shutdown_outcome() {
+    const CpuState& r = machine_->registers();
+    std::string text = fmt::format(
+        "triple fault: the guest's CPU shut down after {} instructions\n"
+        "  eip {:08x}  eax {:08x}  ebx {:08x}  ecx {:08x}  edx {:08x}\n"
+        "  esp {:08x}  ebp {:08x}  esi {:08x}  edi {:08x}  eflags {:08x}\n"
+        "  cr0 {:08x}  cr2 {:08x}  cr3 {:08x}  cr4 {:08x}  cs {:04x}  ss {:04x}  {}\n  last events:\n",
+        machine_->instructions(), r.eip, r.reg<u32>(kEax), r.reg<u32>(kEbx), r.reg<u32>(kEcx), r.reg<u32>(kEdx),
+        r.reg<u32>(kEsp), r.reg<u32>(kEbp), r.reg<u32>(kEsi), r.reg<u32>(kEdi), r.eflags(), r.cr0, r.cr2, r.cr3, r.cr4,
+        r.segments[kCs].selector, r.segments[kSs].selector,
+        symbols_.lookup(r.cr3 & 0xFFFFF000u, machine_->cpu().linear_eip()).text());
+    constexpr std::size_t kShown = 8;
+    const auto events = last_events_.events();
+    for (std::size_t i = events.size() > kShown ? events.size() - kShown : 0; i < events.size(); ++i)
+        text += "  " + trace_event_line(events[i]) + "\n";
+    return {ExitCode::GuestPanic, text};
+}
+
+// The guest's own status: 0 is well, what a kernel writes on panic is not.
+bool Session::ended(StopCause cause) {
+    switch (cause) {
+    case StopCause::Limit:
+        if (machine_->instructions() < options_.limit.instructions && machine_->now() < options_.limit.cycle)
+            return false;
+        outcome_ = {ExitCode::LimitReached, ""};
+        return true;
+    case StopCause::Exit:
+        outcome_ = {};
+        if (machine_->exit_status() != 0)
+            outcome_ = {ExitCode::GuestPanic, fmt::format("the guest ended with status {}", machine_->exit_status())};
+        return true;
+    case StopCause::Shutdown: outcome_ = shutdown_outcome(); return true;
+    case StopCause::Halted:
+        outcome_ = {ExitCode::Ok, "the guest halted with interrupts off: nothing can wake it"};
+        return true;
+    case StopCause::Requested:
+        if (until_ != nullptr)
+            until_->on_stop(*machine_);
+        break;
+    }
+    return false;
+}
+
+bool Session::run_slice(Cycles cycles) {
+    RunLimit limit = options_.limit;
+    limit.cycle = std::min(limit.cycle, machine_->now() + cycles);
+    if (next_hash_ != 0)
+        limit.instructions = std::min(limit.instructions, next_hash_);
+    poll_input();
+    const StopCause cause = machine_->run(limit);
+    serial_->flush();
+    if (next_hash_ != 0 && machine_->instructions() >= next_hash_) {
+        print_hash();
+        next_hash_ += options_.hash_every;
+    }
+    if (until_ != nullptr)
+        until_->on_slice(*machine_);
+    if (ended(cause))
+        return false;
+    if (until_ != nullptr && until_->met()) {
+        outcome_ = {};
+        return false;
+    }
+    if (recording_ != nullptr && recording_->failed()) {
+        outcome_ = {ExitCode::RuntimeError, ""};
+        return false;
+    }
+    return true;
+}
+
+Outcome Session::run_to_end() {
+    // Only how often the host's ends are looked at: the guest cannot tell.
+    const Cycles slice = machine_->cycles_per_second() / 20;
+    while (run_slice(slice)) {
+    }
+    return outcome_;
+}
+
+Result<void> Session::finish() {
+    Result<void> result;
+    if (recording_ != nullptr)
+        result = recording_->finish();
+    if (!options_.save_path.empty() && result.ok())
+        result = machine_->save(options_.save_path);
+    serial_->flush();
+    if (!serial_->error().empty() && result.ok())
+        result = Error{serial_->error()};
+    if (options_.hash)
+        print_hash();
+    return result;
+}
+
+} // namespace forkscope

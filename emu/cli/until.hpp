@@ -1,0 +1,43 @@
+// Owns: UntilCondition, the --until expression: when a run is to stop.
+// Callers: Session. Promises: parsed before the machine starts; checked from events and output, never by the guest.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "emu/machine/machine.hpp"
+#include "emu/observe/symbolizer.hpp"
+
+namespace forkscope {
+
+// serial:TEXT  screen:TEXT  symbol:NAME  address:HEX  tracepoint:NAME  fork  phase:N
+class UntilCondition : public TraceSink {
+  public:
+    static Result<std::unique_ptr<UntilCondition>> parse(const std::string& text, const Symbolizer& symbols);
+
+    // Sets breakpoints where the condition is an address.
+    void arm(Machine& machine);
+    void on_event(const TraceEvent& event) override;
+    void on_console(const std::string& text);
+    void on_slice(Machine& machine); // looks at the screen
+    void on_stop(Machine& machine);  // a breakpoint may be ours
+    bool met() const { return met_; }
+    const std::string& text() const { return text_; }
+
+  private:
+    enum class Kind { Serial, Screen, Address, Tracepoint };
+
+    void meet();
+
+    Kind kind_ = Kind::Serial;
+    std::string text_;
+    std::string wanted_;
+    u64 number_ = 0;
+    Machine* machine_ = nullptr;
+    bool met_ = false;
+};
+
+// The characters on the guest's screen, a line each.
+std::string screen_text(const Machine& machine);
+
+} // namespace forkscope

@@ -1,0 +1,28 @@
+// Owns: MachineConfig, everything that decides how a run goes before the first input.
+// Callers: cli, ui, debug and tests fill it; the Machine takes it. Promises: same configuration + same input log = same
+// run.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cpu/cpu.hpp"
+#include "emu/base/types.hpp"
+
+namespace forkscope {
+
+struct MachineConfig {
+    u64 ram_bytes = u64{64} << 20;
+    u64 cycles_per_second = 100'000'000;
+    Engine engine = Engine::Block;
+    bool fast_table = true;
+    std::vector<u8> kernel; // a multiboot 1 image; empty: the firmware finds nothing to boot
+    std::string kernel_name = "kernel";
+    std::vector<u8> initrd; // the one module; empty: none
+    std::string initrd_name = "initrd";
+    std::string command_line;
+    bool direct = false; // enter the kernel at once, without the firmware
+    i64 rtc_start = 1767225600; // the real-time clock at power-on, Unix time in seconds (2026-01-01 00:00:00)
+};
+
+} // namespace forkscope

@@ -1,0 +1,20 @@
+// Owns: what is built into the program: guest kernels, the initrd, the firmware.
+// Callers: the Machine (firmware), cli (kernels and initrd). Promises: read-only bytes, there for the whole run.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "emu/base/types.hpp"
+
+namespace forkscope {
+
+std::span<const u8> embedded_firmware();
+std::span<const u8> embedded_initrd();
+// Kernels by the name that --os takes; empty optional for a name that is not there.
+std::optional<std::span<const u8>> embedded_kernel(const std::string& os);
+std::vector<std::string> embedded_kernel_names();
+
+} // namespace forkscope

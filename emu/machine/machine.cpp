@@ -1,0 +1,300 @@
+#include "emu/machine/machine.hpp"
+
+#include <algorithm>
+
+#include "devices/cmos.hpp"
+#include "devices/debug_console.hpp"
+#include "devices/dma.hpp"
+#include "devices/exit_port.hpp"
+#include "devices/firmware_config.hpp"
+#include "devices/keyboard.hpp"
+#include "devices/keymap.hpp"
+#include "devices/pic.hpp"
+#include "devices/pit.hpp"
+#include "devices/port92.hpp"
+#include "devices/trace_port.hpp"
+#include "devices/uart.hpp"
+#include "emu/base/log.hpp"
+#include "emu/machine/images.hpp"
+#include "guest/abi/ports.h"
+
+namespace forkscope {
+
+namespace {
+
+constexpr u64 kLeastRam = u64{2} << 20;
+constexpr u64 kMostRam = u64{2} << 30;
+constexpr u64 kRomStart = 0xF0000;
+
+void append_word(std::vector<u8>& bytes, u64 value, u32 size) {
+    for (u32 i = 0; i < size; ++i)
+        bytes.push_back(static_cast<u8>(value >> (8 * i)));
+}
+
+} // namespace
+
+Machine::Machine(MachineConfig config) : config_(std::move(config)) {}
+
+Machine::~Machine() = default;
+
+Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config) {
+    if (config.ram_bytes < kLeastRam || config.ram_bytes > kMostRam || config.ram_bytes % kPageSize != 0)
+        return Error{fmt::format("a machine has 2 MB to 2 GB of RAM in whole pages, not {} bytes; choose with -m, for "
+                                 "example -m 64M",
+                                 config.ram_bytes)};
+    std::unique_ptr<Machine> machine(new Machine(std::move(config)));
+    if (auto prepared = machine->prepare_boot(); !prepared.ok())
+        return prepared.error();
+    return machine;
+}
+
+// Boot in order: memory, translation, CPU, devices, firmware, kernel.
+Result<void> Machine::prepare_boot() {
+    if (!config_.kernel.empty()) {
+        auto plan = plan_multiboot(config_.kernel, config_.kernel_name, config_.initrd, config_.initrd_name,
+                                   config_.command_line, config_.ram_bytes);
+        if (!plan.ok())
+            return plan.error();
+        boot_plan_ = std::move(plan).value();
+    }
+    memory_ = std::make_unique<PhysicalMemory>(config_.ram_bytes);
+    mmu_ = std::make_unique<Mmu>(*memory_, bus_, tracer_);
+    cpu_ = std::make_unique<Cpu>(*mmu_, bus_, tracer_);
+    cpu_->set_engine(config_.engine);
+    mmu_->set_fast_table(config_.fast_table);
+    add_devices();
+    const std::span<const u8> firmware = embedded_firmware();
+    memory_->install_rom(PhysicalAddress(kRomStart), firmware);
+    reset_everything();
+    if (config_.direct)
+        enter_kernel_directly();
+    return {};
+}
+
+template <class T, class... Args>
+T& Machine::add(Args&&... args) {
+    auto device = std::make_unique<T>(std::forward<Args>(args)...);
+    T& reference = *device;
+    reference.number = static_cast<u32>(devices_.size());
+    devices_.push_back(std::move(device));
+    return reference;
+}
+
+void Machine::add_devices() {
+    pic_ = &add<Pic>();
+    add<Pit>();
+    com1_ = &add<Uart>(u16{0x3F8}, u8{4}, "com1");
+    keyboard_ = &add<Keyboard>();
+    add<Port92>();
+    vga_ = &add<Vga>();
+    add<Cmos>(config_.ram_bytes, config_.rtc_start);
+    add<Dma>();
+    add<DebugConsole>();
+    add<ExitPort>();
+    add<TracePort>();
+    firmware_config_ = &add<FirmwareConfig>();
+    for (auto& device : devices_)
+        device->attach(*this);
+    pic_->set_cpu_line({cpu_.get(), 0});
+    cpu_->set_interrupt_source(pic_);
+
+    std::vector<u8> item;
+    append_word(item, config_.ram_bytes, 8);
+    firmware_config_->set_item(ABI_FIRMWARE_RAM_SIZE, item);
+    item.clear();
+    append_word(item, boot_plan_.entry, 4);
+    firmware_config_->set_item(ABI_FIRMWARE_ENTRY, item);
+    item.clear();
+    append_word(item, boot_plan_.info_address, 4);
+    firmware_config_->set_item(ABI_FIRMWARE_BOOT_INFO, item);
+    item.clear();
+    append_word(item, boot_plan_.segments.size(), 4);
+    std::vector<u8> data;
+    for (const BootSegment& segment : boot_plan_.segments) {
+        append_word(item, segment.address, 4);
+        append_word(item, segment.bytes.size(), 4);
+        append_word(item, segment.memory_bytes, 4);
+        data.insert(data.end(), segment.bytes.begin(), segment.bytes.end());
+    }
+    firmware_config_->set_item(ABI_FIRMWARE_SEGMENTS, item);
+    firmware_config_->set_item(ABI_FIRMWARE_SEGMENT_DATA, data);
+}
+
+void Machine::reset_everything() {
+    events_.clear();
+    cpu_->reset();
+    for (auto& device : devices_)
+        device->reset();
+    reset_requested_ = false;
+}
+
+// Multiboot Specification 3.2, machine state.
+void Machine::enter_kernel_directly() {
+    if (boot_plan_.segments.empty())
+        return;
+    for (const BootSegment& segment : boot_plan_.segments) {
+        std::vector<u8> bytes = segment.bytes;
+        bytes.resize(segment.memory_bytes, 0);
+        const bool written = memory_->write(PhysicalAddress(segment.address), bytes);
+        EMU_ASSERT(written, "boot segment at {:#x} is outside RAM", segment.address);
+    }
+    CpuState state = cpu_->state();
+    const SegmentCache data = Descriptor{0x0000FFFF, 0x00CF9300, {}}.cache(0x10);
+    for (SegmentCache& segment : state.segments)
+        segment = data;
+    state.segments[kCs] = Descriptor{0x0000FFFF, 0x00CF9B00, {}}.cache(0x08);
+    state.cr0 = kCr0Pe | kCr0Et;
+    state.eip = boot_plan_.entry;
+    state.gpr.fill(0);
+    state.set_reg<u32>(kEax, kMultibootLoaderMagic);
+    state.set_reg<u32>(kEbx, boot_plan_.info_address);
+    mmu_->set_a20(true);
+    cpu_->set_state(state);
+}
+
+Cycles Machine::next_input() const {
+    const auto& events = replayed_.events();
+    const Cycles replayed = replay_at_ < events.size() ? events[replay_at_].cycle : kNever;
+    return std::min(replayed, pending_keys_.empty() ? kNever : next_key_);
+}
+
+StopCause Machine::run(RunLimit limit) {
+    for (;;) {
+        const auto& replay_events = replayed_.events();
+        while (replay_at_ < replay_events.size() && replay_events[replay_at_].cycle <= now())
+            apply(replay_events[replay_at_++]);
+        if (!pending_keys_.empty() && next_key_ <= now())
+            feed_keys();
+        Event event;
+        while (events_.pop_due(now(), event))
+            devices_[event.owner]->on_event(event.what);
+        if (exit_requested_) {
+            exit_requested_ = false;
+            return StopCause::Exit;
+        }
+        if (reset_requested_)
+            reset_everything();
+        if (now() >= limit.cycle || instructions() >= limit.instructions)
+            return StopCause::Limit;
+        switch (cpu_->run_until(std::min({limit.cycle, events_.next(), next_input()}), limit.instructions)) {
+        case StopReason::Deadline:
+        case StopReason::Instructions: break;
+        case StopReason::Halted: return StopCause::Halted;
+        case StopReason::Shutdown: return StopCause::Shutdown;
+        case StopReason::Requested:
+            if (!exit_requested_ && !reset_requested_)
+                return StopCause::Requested;
+            break;
+        }
+    }
+}
+
+StopCause Machine::step() {
+    const u64 before = instructions();
+    const u32 eip = cpu_->linear_eip();
+    for (;;) {
+        const StopCause cause = run({now() + 1, before + 1});
+        // A repeated instruction retires late, a delivery retires nothing: any visible move counts as a step.
+        if (cause != StopCause::Limit || instructions() != before || cpu_->linear_eip() != eip || cpu_->halted())
+            return cause;
+    }
+}
+
+void Machine::inject(InputEvent event) {
+    if (replay_at_ < replayed_.events().size()) {
+        log_warning_once("inject-in-replay", "an input was ignored: a recorded run is being replayed");
+        return;
+    }
+    event.cycle = now();
+    event.instructions = instructions();
+    apply(event);
+}
+
+void Machine::replay(InputLog log) {
+    replayed_ = std::move(log);
+    replay_at_ = 0;
+}
+
+// Logged before it is used, so that a crash in between still leaves a log that reproduces it.
+void Machine::apply(const InputEvent& event) {
+    inputs_.append(event);
+    tracer_.emit(TraceKind::Input, static_cast<u64>(event.kind), event.data);
+    switch (event.kind) {
+    case InputKind::Key: keyboard_->key(static_cast<u32>(event.data), event.size); break;
+    case InputKind::SerialByte: com1_->receive(static_cast<u8>(event.data)); break;
+    case InputKind::PowerButton: request_exit(0); break;
+    case InputKind::Poke: {
+        const u8 value = static_cast<u8>(event.data);
+        static_cast<void>(mmu_->poke_physical(PhysicalAddress(event.data >> 8), {&value, 1}));
+        break;
+    }
+    case InputKind::PokeRegister: {
+        CpuState state = cpu_->state();
+        const u32 number = static_cast<u32>(event.data >> 32);
+        const u32 value = static_cast<u32>(event.data);
+        if (number < 8)
+            state.set_reg<u32>(static_cast<u8>(number), value);
+        else if (number == 8)
+            state.eip = value;
+        else if (number == 9)
+            state.set_eflags(value);
+        cpu_->set_state(state);
+        break;
+    }
+    }
+}
+
+void Machine::type(const std::string& text) {
+    for (const KeyStroke& stroke : keystrokes_of(text)) {
+        InputEvent event;
+        event.kind = InputKind::Key;
+        event.data = stroke.scancode;
+        event.size = stroke.size;
+        pending_keys_.push_back(event);
+    }
+    if (next_key_ == kNever)
+        next_key_ = now();
+}
+
+// One key at a time, when the guest listens: interrupt 1 unmasked and the controller's buffer empty. A person types
+// slower; a kernel's line discipline is given 2 ms a key.
+void Machine::feed_keys() {
+    next_key_ = now() + config_.cycles_per_second / 500;
+    if (!pic_->unmasked(1) || !keyboard_->ready_for_key())
+        return;
+    InputEvent event = pending_keys_.front();
+    pending_keys_.erase(pending_keys_.begin());
+    inject(event);
+    if (pending_keys_.empty())
+        next_key_ = kNever;
+}
+
+void Machine::schedule(Device& device, Cycles when, u32 what) {
+    events_.schedule(when, device.number, what);
+    cpu_->shorten_deadline(when);
+}
+
+IrqLine Machine::irq(u8 line) { return {pic_, line}; }
+
+void Machine::output(std::string_view channel, u8 byte) {
+    if (output_)
+        output_(channel, byte);
+}
+
+void Machine::request_exit(u32 status) {
+    exit_status_ = status;
+    exit_requested_ = true;
+    cpu_->request_stop();
+}
+
+void Machine::request_reset() {
+    reset_requested_ = true;
+    cpu_->request_stop();
+}
+
+void Machine::forget_derived_state() {
+    cpu_->forget_derived_state();
+    mmu_->forget_derived_state();
+}
+
+} // namespace forkscope

@@ -1,0 +1,139 @@
+// Owns: one whole machine: memory, bus, Mmu, Cpu, devices, events, inputs. Several can live in one process.
+// Callers: cli, ui, debug, tests. Promises: deterministic: configuration and input log decide every bit; a snapshot
+// taken anywhere, loaded, and run on gives the same hash; nothing a guest does ends the process.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "cpu/cpu.hpp"
+#include "devices/device.hpp"
+#include "devices/vga.hpp"
+#include "emu/base/event_queue.hpp"
+#include "emu/machine/config.hpp"
+#include "emu/machine/input_log.hpp"
+#include "emu/machine/multiboot.hpp"
+#include "mmu/mmu.hpp"
+
+namespace forkscope {
+
+class FirmwareConfig;
+class Keyboard;
+class Pic;
+class Uart;
+
+enum class StopCause : u8 {
+    Limit,     // the cycle or instruction count asked for
+    Exit,      // the guest ended the machine: exit_status()
+    Shutdown,  // triple fault
+    Halted,    // HLT and nothing can ever wake the CPU
+    Requested, // request_stop(), or a breakpoint
+};
+
+struct RunLimit {
+    Cycles cycle = kNever;
+    u64 instructions = ~u64{0};
+};
+
+class Machine final : private Wiring {
+  public:
+    static Result<std::unique_ptr<Machine>> create(MachineConfig config);
+    ~Machine() override;
+
+    // Runs to the first instruction boundary at which a limit is reached, or something else stops it.
+    StopCause run(RunLimit limit);
+    void request_stop() { cpu_->request_stop(); }
+    // Executes exactly one instruction (or delivers one interrupt or fault).
+    StopCause step();
+
+    // Applies an input at the present instruction boundary and appends it, stamped, to the log.
+    void inject(InputEvent event);
+    // Keys for `text` (US layout, '\n' = Enter), fed one by one as fast as the guest takes them.
+    void type(const std::string& text);
+    bool typing() const { return !pending_keys_.empty(); }
+    // Inputs to be applied at their stamps from here on; inject() is refused while any is left.
+    void replay(InputLog log);
+    const InputLog& inputs() const { return inputs_; }
+
+    Cycles now() const override { return cpu_->now(); }
+    u64 instructions() const { return cpu_->instructions(); }
+    u64 cycles_per_second() const override { return config_.cycles_per_second; }
+    u32 exit_status() const { return exit_status_; }
+    const MachineConfig& config() const { return config_; }
+
+    // XXH3 over the whole architectural state. Engines, fast tables and derived state do not enter it.
+    u64 hash();
+    void serialize(Archive& ar);
+    std::vector<u8> snapshot();
+    Result<void> restore(std::span<const u8> snapshot);
+    Result<void> save(const std::string& path);
+    Result<void> load(const std::string& path);
+    // Drops everything that can be recomputed. No hash may change.
+    void forget_derived_state();
+
+    // Observers. The sink hears every event from now on; nullptr = nobody.
+    void set_trace_sink(TraceSink* sink) { tracer_.set_sink(sink); }
+    // Host ends of what leaves the machine; channels "com1" and "debug".
+    using Output = std::function<void(std::string_view channel, u8 byte)>;
+    void set_output(Output output) { output_ = std::move(output); }
+
+    const CpuState& registers() const { return cpu_->state(); }
+    Cpu& cpu() { return *cpu_; }
+    const Cpu& cpu() const { return *cpu_; }
+    const Mmu& mmu() const { return *mmu_; }
+    Mmu& mmu() { return *mmu_; }
+    const Vga& vga() const { return *vga_; }
+    const BootPlan& boot_plan() const { return boot_plan_; }
+
+  private:
+    explicit Machine(MachineConfig config);
+    Result<void> prepare_boot();
+    void enter_kernel_directly();
+    void add_devices();
+    template <class T, class... Args>
+    T& add(Args&&... args);
+    void apply(const InputEvent& event);
+    void feed_keys();
+    void reset_everything();
+    Cycles next_input() const;
+
+    // Wiring, for the devices.
+    Bus& bus() override { return bus_; }
+    Tracer& tracer() override { return tracer_; }
+    void schedule(Device& device, Cycles when, u32 what) override;
+    void cancel(Device& device, u32 what) override { events_.cancel(device.number, what); }
+    IrqLine irq(u8 line) override;
+    void output(std::string_view channel, u8 byte) override;
+    void request_exit(u32 status) override;
+    void request_reset() override;
+    void set_a20(bool enabled) override { mmu_->set_a20(enabled); }
+    bool a20() const override { return mmu_->a20(); }
+
+    MachineConfig config_;
+    BootPlan boot_plan_;
+    Tracer tracer_;
+    EventQueue events_;
+    Bus bus_;
+    std::unique_ptr<PhysicalMemory> memory_;
+    std::unique_ptr<Mmu> mmu_;
+    std::unique_ptr<Cpu> cpu_;
+    std::vector<std::unique_ptr<Device>> devices_;
+    Pic* pic_ = nullptr;
+    Uart* com1_ = nullptr;
+    Keyboard* keyboard_ = nullptr;
+    Vga* vga_ = nullptr;
+    FirmwareConfig* firmware_config_ = nullptr;
+    Output output_;
+
+    InputLog inputs_;
+    InputLog replayed_;
+    std::size_t replay_at_ = 0;
+    std::vector<InputEvent> pending_keys_; // of --type, in order
+    Cycles next_key_ = kNever;
+
+    bool exit_requested_ = false;
+    bool reset_requested_ = false;
+    u32 exit_status_ = 0;
+};
+
+} // namespace forkscope

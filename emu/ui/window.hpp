@@ -1,0 +1,25 @@
+// Owns: the emulator's window (SDL2 and Dear ImGui): screen, registers, code, page tables, TLB, faults.
+// Callers: cli. Promises: looks through const views; the machine moves only through `run_slice`, breakpoints and
+// step(); keys become input events; closing the window ends show_window and nothing else.
+#pragma once
+
+#include <functional>
+
+#include "emu/machine/machine.hpp"
+#include "emu/observe/fork_tracer.hpp"
+#include "emu/observe/symbolizer.hpp"
+
+namespace forkscope {
+
+struct WindowOptions {
+    bool paused_at_condition = false; // when the run first stops (--until), stay open, paused
+};
+
+// Runs the machine for at most so many cycles of simulated time. False once it cannot go on or a condition is met.
+using RunSlice = std::function<bool(Cycles)>;
+
+// Shows the window until it is closed. Error: no display, with what to do.
+Result<void> show_window(Machine& machine, const ForkTracer& tracer, Symbolizer& symbols, const RunSlice& run_slice,
+                         const WindowOptions& options);
+
+} // namespace forkscope
