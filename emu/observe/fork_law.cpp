@@ -1,0 +1,120 @@
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "emu/observe/fork_report.hpp"
+
+namespace forkscope {
+
+namespace {
+
+// How many neighbouring pages around the page were left shared: tells the workload's region from a lone stack page.
+u64 run_of_shared_pages(const ForkRecord& fork, u32 page) {
+    u64 count = 0;
+    for (auto place = fork.shared.find(page); place != fork.shared.end(); ++place, ++count)
+        if (place->first != page + count * kPageSize)
+            break;
+    for (auto place = fork.shared.find(page); place != fork.shared.begin() && place != fork.shared.end();) {
+        const u32 above = place->first;
+        --place;
+        if (place->first + kPageSize != above)
+            break;
+        ++count;
+    }
+    return count;
+}
+
+u32 rights_of(u32 entry) { return entry & (kPtePresent | kPteWritable | kPteUser); }
+
+} // namespace
+
+ForkLaw fork_law(const ForkRecord& fork) {
+    ForkLaw law;
+    law.pages_named = fork.pages_named;
+    law.cow_faults = fork.cow_faults();
+    law.constant = static_cast<i64>(law.cow_faults) - static_cast<i64>(law.pages_named);
+    // The named pages are those that one instruction of the child writes; of several such instructions, the one with
+    // the right number of pages, then the one in the largest shared region.
+    std::map<u32, std::vector<const ForkFault*>> by_instruction;
+    for (const ForkFault& fault : fork.faults)
+        if (fault.belongs && fault.side == ForkSide::Child && fault.record.cpl == 3)
+            by_instruction[fault.record.eip].push_back(&fault);
+    std::tuple<bool, u64, u64> best{false, 0, 0};
+    u32 chosen = 0;
+    for (const auto& [eip, faults] : by_instruction) {
+        const std::tuple<bool, u64, u64> score{faults.size() == law.pages_named,
+                                               run_of_shared_pages(fork, faults.front()->record.page_address()),
+                                               faults.size()};
+        if (law.pages_named != 0 && score > best) {
+            best = score;
+            chosen = eip;
+        }
+    }
+    for (const ForkFault& fault : fork.faults) {
+        if (!fault.belongs)
+            continue;
+        const bool named = chosen != 0 && fault.side == ForkSide::Child && fault.record.eip == chosen &&
+                           law.named.size() < law.pages_named;
+        (named ? law.named : law.rest).push_back(&fault);
+    }
+    return law;
+}
+
+std::vector<PteRange> pte_ranges(const ForkRecord& fork) {
+    std::vector<const PteChange*> changes;
+    for (const PteChange& change : fork.ptes)
+        changes.push_back(&change);
+    // By place, and changes of one entry in the order of time: a range is one act on neighbouring entries.
+    std::stable_sort(changes.begin(), changes.end(), [](const PteChange* a, const PteChange* b) {
+        return std::tie(a->phase, a->side, a->level, a->linear) < std::tie(b->phase, b->side, b->level, b->linear);
+    });
+    std::vector<PteRange> ranges;
+    for (const PteChange* change : changes) {
+        const u64 bytes = change->level == 2 ? u64{4} << 20 : u64{kPageSize};
+        const bool same_frame = ((change->old_value ^ change->new_value) & ~kPageMask) == 0;
+        PteRange range{change->side,
+                       change->level,
+                       change->linear,
+                       change->linear + bytes,
+                       1,
+                       rights_of(change->old_value),
+                       rights_of(change->new_value),
+                       same_frame,
+                       change->written,
+                       change->eip,
+                       change->phase};
+        if (!ranges.empty()) {
+            PteRange& last = ranges.back();
+            if (last.side == range.side && last.level == range.level && last.end == range.start &&
+                last.old_flags == range.old_flags && last.new_flags == range.new_flags &&
+                last.same_frame == same_frame && last.written == range.written && last.phase == range.phase) {
+                last.end = range.end;
+                ++last.entries;
+                continue;
+            }
+        }
+        ranges.push_back(range);
+    }
+    return ranges;
+}
+
+std::string memory_name(const ForkRecord& fork, u32 address, const ForkReportOptions& options) {
+    if (options.symbols != nullptr) {
+        const Location location = options.symbols->lookup(fork.parent_directory, address);
+        if (location.known())
+            return location.name();
+        // The parent may have ended since: its program's name is kept in the record.
+        const ElfImage* image = options.symbols->program(fork.parent_program);
+        const Symbol* symbol = image == nullptr ? nullptr : image->symbol_at(address);
+        if (symbol != nullptr)
+            return address == symbol->start ? symbol->name
+                                            : fmt::format("{}+0x{:x}", symbol->name, address - symbol->start);
+        if (image != nullptr && image->covers(address))
+            return "program data";
+    }
+    if (address >= options.kernel_base)
+        return "kernel";
+    return address >= options.stack_low ? "stack" : "mapped memory";
+}
+
+} // namespace forkscope
