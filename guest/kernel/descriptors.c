@@ -108,7 +108,9 @@ void double_fault(void) {
         .user_ss = task.ss,
     };
     ptr_t address = read_cr2();
-    pmap_activate(task.cr3 != 0 ? task.cr3 : kernel_directory);
+    if (current_process != NULL) {
+        pmap_activate(current_process->page_directory); /* the CPU does not save CR3 */
+    }
     bool overrun =
         current_thread != NULL && address < current_thread->kstack && address >= current_thread->kstack - KSTACK_SIZE;
     panic_trap(&frame, overrun ? "kernel stack overrun (esp %08x)" : "double fault (esp %08x)", task.esp);

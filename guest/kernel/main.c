@@ -2,6 +2,7 @@
 #include "boot_info.h"
 #include "clock.h"
 #include "console.h"
+#include "crash.h"
 #include "exec.h"
 #include "file.h"
 #include "frames.h"
@@ -51,6 +52,7 @@ static void find_init(char* path, size_t capacity) {
  * The command line's run=COMMAND gives init its one argument, COMMAND. Panics where the program cannot start. */
 static void start_init(void) {
     char path[PATH_BYTES], strings[PATH_BYTES + INIT_STRING_BYTES];
+    crash_if_asked();
     find_init(path, sizeof(path));
     open_console();
     string_copy(strings, path, PATH_BYTES);

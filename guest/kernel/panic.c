@@ -37,7 +37,9 @@ static void print_stack(ptr_t eip, ptr_t ebp) {
     print_place(eip);
     for (unsigned depth = 0; depth < STACK_DEPTH && readable(ebp) && readable(ebp + 4); depth++) {
         const ptr_t* frame = (const ptr_t*)ebp;
-        print_place(frame[1]);
+        if (frame[1] != 0) {
+            print_place(frame[1]);
+        }
         if (frame[0] <= ebp) {
             break;
         }
@@ -47,10 +49,10 @@ static void print_stack(ptr_t eip, ptr_t ebp) {
 
 /* Prints the registers of a trap. */
 static void print_registers(const struct trap_frame* frame) {
-    bool from_user = trap_from_user(frame);
+    bool has_esp = trap_from_user(frame) || frame->vector == TRAP_DOUBLE_FAULT;
     printk("eax %08x  ebx %08x  ecx %08x  edx %08x\n", frame->eax, frame->ebx, frame->ecx, frame->edx);
     printk("esi %08x  edi %08x  ebp %08x  esp %08x\n", frame->esi, frame->edi, frame->ebp,
-           from_user ? frame->user_esp : (ptr_t)&frame->user_esp);
+           has_esp ? frame->user_esp : (ptr_t)&frame->user_esp);
     printk("eip %08x  eflags %08x  cs %04x  vector %u  error %x\n", frame->eip, frame->eflags, frame->cs, frame->vector,
            frame->error);
 }

@@ -1,9 +1,13 @@
 #include "power.h"
 #include "../abi/ports.h"
+#include "print.h"
 #include "x86.h"
 
 /* Ends the machine: the exit port of Forkscope and QEMU, then Bochs's, then a halt for ever. */
 void power_off(uint8_t status) {
+    if (!print_quiet) {
+        printk("Power off with status %u.\n", status);
+    }
     __asm__ volatile("cli");
     outb(ABI_PORT_EXIT, status);
     for (const char* letter = "Shutdown"; *letter != '\0'; letter++) {

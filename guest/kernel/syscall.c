@@ -99,7 +99,7 @@ static int transfer(struct trap_frame* frame, int (*act)(struct file*, ptr_t, si
         return -EBADF;
     }
     if ((int)frame->edx < 0) {
-        return -EINVAL;
+        return -EFAULT; /* no buffer can be that long */
     }
     file_share(file);
     int result = act(file, frame->ecx, frame->edx);

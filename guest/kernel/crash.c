@@ -1,0 +1,34 @@
+#include "crash.h"
+#include "boot_info.h"
+#include "panic.h"
+#include "print.h"
+#include "string.h"
+
+#define WILD_ADDRESS 0xDEAD0000u
+
+static volatile unsigned sum; /* keeps the compiler from dropping what nobody needs */
+
+/* Eats the kernel stack until its guard page is reached. */
+static unsigned overrun(unsigned depth) {
+    volatile char frame[256];
+    frame[0] = (char)depth;
+    return depth < 1000 ? overrun(depth + 1) + (unsigned)frame[0] : 0;
+}
+
+/* Breaks the kernel the way that crash=WAY names; process 1 calls it in the kernel, before it becomes init. */
+void crash_if_asked(void) {
+    char way[16];
+    if (!boot_option("crash", way, sizeof(way))) {
+        return;
+    }
+    if (strcmp(way, "fault") == 0) {
+        *(volatile unsigned*)WILD_ADDRESS = 1;
+    } else if (strcmp(way, "overrun") == 0) {
+        sum = overrun(0);
+    } else if (strcmp(way, "divide") == 0) {
+        sum = 100 / sum;
+    } else {
+        KERNEL_ASSERT(strcmp(way, "assert") != 0);
+    }
+    printk("crash=%s: there is no such way\n", way);
+}
