@@ -80,6 +80,9 @@ struct Descriptor {
     }
 };
 
+// How a task switch came about.
+enum class TaskSwitch : u8 { Jump, Call, Return };
+
 class Cpu final : public MomentSource, public InterruptInput, public CodeListener {
   public:
     Cpu(Mmu& mmu, Bus& bus, Tracer& tracer);
@@ -118,7 +121,6 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
 
     void serialize(Archive& ar);
 
-    // ------------------------------------------------------------------------------------------------------------
     // The lower half: for handlers.
 
     CpuState& regs() { return state_; }
@@ -205,7 +207,6 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool far_return(u32 size, u32 release);
     bool interrupt_return(u32 size, u32 next_eip);
     bool interrupt(const InterruptRequest& request, u32 return_eip);
-    enum class TaskSwitch : u8 { Jump, Call, Return };
     bool switch_task(u16 selector, TaskSwitch kind, u32 return_eip, bool has_error, u32 error);
 
     // Modes.
@@ -261,7 +262,18 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool inner_stack(u8 ring, u32 ext, StackFrame& frame);
     bool read_outer_stack(u16 selector, u8 cpl, SegmentCache& ss);
     bool transfer_to_code(u16 selector, u32 offset, Descriptor& descriptor);
-    bool call_gate(const Descriptor& gate, u16 selector, bool call, u32 return_eip);
+    bool transfer_by_gate(const Descriptor& gate, u16 selector, bool call, u32 return_eip);
+    bool transfer_by_call_gate(const Descriptor& gate, u16 target, bool call, u32 return_eip);
+    bool copy_parameters(u32 count, StackFrame& frame);
+    bool read_return_segment(u16 selector, u32 eip, Descriptor& descriptor);
+    Access<u32> peek_element(u32 index, u32 size, u32 skipped = 0);
+    bool read_gate(const InterruptRequest& request, Descriptor& gate);
+    bool read_handler_segment(u16 selector, u32 ext, Descriptor& code);
+    bool build_interrupt_frame(const InterruptRequest& request, const Descriptor& code, u32 ext, u32 return_eip,
+                               StackFrame& frame);
+    bool read_task_descriptor(u16 selector, TaskSwitch kind, Descriptor& target);
+    void save_task(u32 return_eip, u32 flags);
+    bool link_tasks(u16 old_selector, Descriptor& target, TaskSwitch kind);
     bool interrupt_real(const InterruptRequest& request, u32 return_eip);
     bool interrupt_protected(const InterruptRequest& request, u32 return_eip);
     bool interrupt_return_by_stack(u32 size);

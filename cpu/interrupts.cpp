@@ -79,50 +79,49 @@ bool Cpu::interrupt_real(const InterruptRequest& request, u32 return_eip) {
     return true;
 }
 
-bool Cpu::interrupt_protected(const InterruptRequest& request, u32 return_eip) {
+// The vector's gate, with every check on the gate itself.
+bool Cpu::read_gate(const InterruptRequest& request, Descriptor& gate) {
     const bool software = request.cause == InterruptCause::Software;
-    const u32 ext = software ? 0 : 1;
-    const u32 gate_error = request.vector * 8u + 2 + ext;
+    const u32 error = request.vector * 8u + 2 + (software ? 0 : 1);
     const u32 at = request.vector * 8u;
     if (at + 7 > state_.idtr.limit) {
-        raise(kGeneralProtection, gate_error);
+        raise(kGeneralProtection, error);
         return false;
     }
+    gate.address = LinearAddress(state_.idtr.base + at);
     const auto low = read_system<u32>(state_.idtr.base + at);
     if (!low.ok)
         return false;
     const auto high = read_system<u32>(state_.idtr.base + at + 4);
     if (!high.ok)
         return false;
-    const Descriptor gate{low.value, high.value, LinearAddress(state_.idtr.base + at)};
-    const u8 type = gate.is_segment() ? 0 : gate.type();
-    const bool task_gate = type == 5;
-    const bool wide = type == 14 || type == 15;
-    if (!task_gate && !wide && type != 6 && type != 7) {
-        raise(kGeneralProtection, gate_error);
-        return false;
-    }
-    if (software && gate.dpl() < state_.cpl) {
-        raise(kGeneralProtection, gate_error);
+    gate.low = low.value;
+    gate.high = high.value;
+    constexpr u32 kGateTypes = 1u << 5 | 1u << 6 | 1u << 7 | 1u << 14 | 1u << 15;
+    const bool is_gate = !gate.is_segment() && ((kGateTypes >> gate.type()) & 1) != 0;
+    if (!is_gate || (software && gate.dpl() < state_.cpl)) {
+        raise(kGeneralProtection, error);
         return false;
     }
     if (!gate.present()) {
-        raise(kSegmentNotPresent, gate_error);
+        raise(kSegmentNotPresent, error);
         return false;
     }
-    const u16 selector = static_cast<u16>(gate.low >> 16);
-    if (task_gate)
-        return switch_task(selector, TaskSwitch::Call, return_eip, request.has_error, request.error);
+    return true;
+}
 
+// The handler's code segment, with every check that does not need the stack.
+bool Cpu::read_handler_segment(u16 selector, u32 ext, Descriptor& code) {
     if ((selector & 0xFFFC) == 0) {
         raise(kGeneralProtection, ext);
         return false;
     }
     const u32 error = (selector & 0xFFFCu) | ext;
-    Descriptor code;
     if (!read_descriptor(selector, kGeneralProtection, ext, code))
         return false;
-    if (!code.is_code() || code.dpl() > state_.cpl) {
+    const bool inward = !code.is_conforming() && code.dpl() < state_.cpl;
+    const bool leaves_virtual = !state_.virtual_8086() || (inward && code.dpl() == 0);
+    if (!code.is_code() || code.dpl() > state_.cpl || !leaves_virtual) {
         raise(kGeneralProtection, error);
         return false;
     }
@@ -130,18 +129,17 @@ bool Cpu::interrupt_protected(const InterruptRequest& request, u32 return_eip) {
         raise(kSegmentNotPresent, error);
         return false;
     }
-    const bool from_virtual = state_.virtual_8086();
+    return true;
+}
+
+// What delivery pushes, on the stack that it pushes to.
+bool Cpu::build_interrupt_frame(const InterruptRequest& request, const Descriptor& code, u32 ext, u32 return_eip,
+                                StackFrame& frame) {
     const bool inward = !code.is_conforming() && code.dpl() < state_.cpl;
-    if (from_virtual && (!inward || code.dpl() != 0)) {
-        raise(kGeneralProtection, error);
-        return false;
-    }
-    StackFrame frame;
-    frame.size = wide ? 4 : 2;
     if (inward) {
         if (!inner_stack(code.dpl(), ext, frame))
             return false;
-        if (from_virtual)
+        if (state_.virtual_8086())
             for (const u8 segment : {kGs, kFs, kDs, kEs})
                 frame.push(state_.segments[segment].selector);
         frame.push(state_.segments[kSs].selector);
@@ -159,25 +157,43 @@ bool Cpu::interrupt_protected(const InterruptRequest& request, u32 return_eip) {
     frame.push(return_eip);
     if (request.has_error)
         frame.push(request.error);
-    const SegmentCache cache = code.cache(selector);
+    return true;
+}
+
+bool Cpu::interrupt_protected(const InterruptRequest& request, u32 return_eip) {
+    const u32 ext = request.cause == InterruptCause::Software ? 0 : 1;
+    Descriptor gate;
+    if (!read_gate(request, gate))
+        return false;
+    const u16 selector = static_cast<u16>(gate.low >> 16);
+    if (gate.type() == 5) // task gate
+        return switch_task(selector, TaskSwitch::Call, return_eip, request.has_error, request.error);
+
+    Descriptor code;
+    StackFrame frame;
+    const bool wide = (gate.type() & 8) != 0;
+    frame.size = wide ? 4 : 2;
+    if (!read_handler_segment(selector, ext, code) || !build_interrupt_frame(request, code, ext, return_eip, frame))
+        return false;
     const u32 offset = (gate.low & 0xFFFF) | (wide ? gate.high & 0xFFFF0000u : 0);
-    if (offset > cache.limit) {
+    if (offset > code.cache(selector).limit) {
         raise(kGeneralProtection, ext);
         return false;
     }
     if (!mark_accessed(code) || !write_frame(frame))
         return false;
-    const u8 cpl = inward ? code.dpl() : state_.cpl;
-    set_code_segment(code.cache(selector), cpl);
+
+    const bool inward = !code.is_conforming() && code.dpl() < state_.cpl;
+    set_code_segment(code.cache(selector), inward ? code.dpl() : state_.cpl);
     state_.eip = offset;
     if (inward)
         state_.segments[kSs] = frame.ss;
     set_stack_pointer(frame.esp);
-    if (from_virtual)
+    if (state_.virtual_8086())
         for (const u8 segment : {kGs, kFs, kDs, kEs})
             state_.segments[segment] = SegmentCache{};
     state_.system_flags &= ~u32{kFlagT | kFlagNt | kFlagR | kFlagVm};
-    if ((type & 1) == 0) // interrupt gate
+    if ((gate.type() & 1) == 0) // interrupt gate
         state_.system_flags &= ~u32{kFlagI};
     return true;
 }
@@ -208,11 +224,10 @@ bool Cpu::interrupt_return_by_stack(u32 size) {
     }
     std::array<u32, 3> popped{};
     for (u32 i = 0; i < 3; ++i) {
-        const auto wide = size == 4 ? peek_stack<u32>(i * 4) : Access<u32>{};
-        const auto narrow = size == 4 ? Access<u16>{} : peek_stack<u16>(i * 2);
-        if (!wide.ok || !narrow.ok)
+        const auto element = peek_element(i, size);
+        if (!element.ok)
             return false;
-        popped[i] = size == 4 ? wide.value : narrow.value;
+        popped[i] = element.value;
     }
     const auto [eip, cs, flags] = popped;
     const u16 selector = static_cast<u16>(cs);
@@ -238,30 +253,10 @@ bool Cpu::interrupt_return_by_stack(u32 size) {
 bool Cpu::interrupt_return_protected(u32 size, u32 eip, u16 selector, u32 flags) {
     if (size == 4 && (flags & kFlagVm) != 0 && state_.cpl == 0)
         return return_to_virtual_8086(eip, selector, flags);
-    const u32 error = selector & 0xFFFCu;
     const u8 rpl = selector & 3;
-    if (error == 0) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
     Descriptor descriptor;
-    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
+    if (!read_return_segment(selector, eip, descriptor))
         return false;
-    const bool allowed = descriptor.is_code() && rpl >= state_.cpl &&
-                         (descriptor.is_conforming() ? descriptor.dpl() <= rpl : descriptor.dpl() == rpl);
-    if (!allowed) {
-        raise(kGeneralProtection, error);
-        return false;
-    }
-    if (!descriptor.present()) {
-        raise(kSegmentNotPresent, error);
-        return false;
-    }
-    const SegmentCache cache = descriptor.cache(selector);
-    if (eip > cache.limit) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
     u32 mask = kFlagsArithmetic | kFlagT | kFlagD | kFlagNt;
     if (size == 4)
         mask |= kFlagR | kFlagAc | kFlagId;
@@ -276,14 +271,13 @@ bool Cpu::interrupt_return_protected(u32 size, u32 eip, u16 selector, u32 flags)
         set_code_segment(descriptor.cache(selector), rpl);
         state_.eip = eip;
     } else {
-        const auto esp = size == 4 ? peek_stack<u32>(12) : Access<u32>{};
-        const auto sp = size == 4 ? Access<u16>{} : peek_stack<u16>(6);
-        if (!esp.ok || !sp.ok)
+        const auto esp = peek_element(3, size);
+        if (!esp.ok)
             return false;
-        const auto ss = peek_stack<u16>(size == 4 ? 16 : 8);
+        const auto ss = peek_element(4, size);
         if (!ss.ok || !mark_accessed(descriptor))
             return false;
-        if (!return_outer(eip, selector, descriptor, size == 4 ? esp.value : sp.value, ss.value))
+        if (!return_outer(eip, selector, descriptor, esp.value, static_cast<u16>(ss.value)))
             return false;
     }
     state_.set_eflags((state_.eflags() & ~mask) | (flags & mask));

@@ -15,79 +15,64 @@ constexpr TaskLayout kNarrow{0x0E, 0x10, 0x12, 0x22, 0x2A, 0x2B, 2, 4};
 
 } // namespace
 
-// Everything of the old task is stored and everything of the new one read before registers change; faults while the new
-// task's segments are loaded belong to the new task.
-bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, bool has_error, u32 error_code) {
-    const u8 fault_vector = kind == TaskSwitch::Return ? kInvalidTss : kGeneralProtection;
+// The TSS that a switch names, available or busy as the kind of switch asks.
+bool Cpu::read_task_descriptor(u16 selector, TaskSwitch kind, Descriptor& target) {
+    const u8 vector = kind == TaskSwitch::Return ? kInvalidTss : kGeneralProtection;
     const u32 error = selector & 0xFFFCu;
-    Descriptor target;
     if (error == 0 || (selector & 4) != 0) {
-        raise(fault_vector, error);
+        raise(vector, error);
         return false;
     }
-    if (!read_descriptor(selector, fault_vector, 0, target))
+    if (!read_descriptor(selector, vector, 0, target))
         return false;
     const bool busy = (target.type() & 2) != 0;
     const bool is_tss = !target.is_segment() && (target.type() & 5) == 1;
     if (!is_tss || busy != (kind == TaskSwitch::Return)) {
-        raise(fault_vector, error);
+        raise(vector, error);
         return false;
     }
     if (!target.present()) {
         raise(kSegmentNotPresent, error);
         return false;
     }
-    SegmentCache next = target.cache(selector);
-    const TaskLayout& to = (target.type() & 8) != 0 ? kWide : kNarrow;
-    if (next.limit < to.size) {
+    const TaskLayout& layout = (target.type() & 8) != 0 ? kWide : kNarrow;
+    if (target.cache(selector).limit < layout.size) {
         raise(kInvalidTss, error);
         return false;
     }
-    const SegmentCache previous = state_.tr;
-    const TaskLayout& from = (previous.access & 8) != 0 ? kWide : kNarrow;
-    const auto reachable = mmu_.probe_write(LinearAddress(previous.base), from.size + 1, Privilege::Supervisor);
-    const auto next_reachable = mmu_.probe_write(LinearAddress(next.base), to.size + 1, Privilege::Supervisor);
-    if (!reachable.ok || !next_reachable.ok) {
+    const u32 old_size = ((state_.tr.access & 8) != 0 ? kWide : kNarrow).size;
+    const auto old_task = mmu_.probe_write(LinearAddress(state_.tr.base), old_size + 1, Privilege::Supervisor);
+    const auto new_task = old_task.ok ? mmu_.probe_write(LinearAddress(target.cache(selector).base), layout.size + 1,
+                                                         Privilege::Supervisor)
+                                      : old_task;
+    if (!new_task.ok) {
         raise_page_fault();
         return false;
     }
+    return true;
+}
 
-    // Both segments are now known to be present: plain loads and stores from here on.
+// Into the present TSS, whose pages are known to be there.
+void Cpu::save_task(u32 return_eip, u32 flags) {
+    const u32 base = state_.tr.base;
+    const TaskLayout& layout = (state_.tr.access & 8) != 0 ? kWide : kNarrow;
     const auto save = [&](u32 at, u32 value) {
-        const auto stored = from.step == 4 ? write_system<u32>(previous.base + at, value)
-                                           : write_system<u16>(previous.base + at, static_cast<u16>(value));
+        const auto stored = layout.step == 4 ? write_system<u32>(base + at, value)
+                                             : write_system<u16>(base + at, static_cast<u16>(value));
         EMU_ASSERT(stored.ok, "a probed task segment could not be stored");
     };
-    const auto fetch = [&](u32 at) -> u32 {
-        if (to.step == 4)
-            return read_system<u32>(next.base + at).value;
-        return read_system<u16>(next.base + at).value;
-    };
-    u32 flags = state_.eflags();
-    if (kind == TaskSwitch::Return)
-        flags &= ~u32{kFlagNt};
-    save(from.eip, return_eip);
-    save(from.flags, flags);
+    save(layout.eip, return_eip);
+    save(layout.flags, flags);
     for (u8 i = 0; i < 8; ++i)
-        save(from.registers + i * from.step, static_cast<u32>(state_.gpr[i]));
-    for (u8 i = 0; i < from.segment_count; ++i)
-        static_cast<void>(
-            write_system<u16>(previous.base + from.segments + i * from.step, state_.segments[i].selector));
+        save(layout.registers + i * layout.step, static_cast<u32>(state_.gpr[i]));
+    for (u8 i = 0; i < layout.segment_count; ++i)
+        static_cast<void>(write_system<u16>(base + layout.segments + i * layout.step, state_.segments[i].selector));
+}
 
-    std::array<u32, 8> registers{};
-    std::array<u16, kSegmentCount> selectors{};
-    const u32 new_eip = fetch(to.eip);
-    u32 new_flags = fetch(to.flags);
-    for (u8 i = 0; i < 8; ++i)
-        registers[i] = fetch(to.registers + i * to.step);
-    for (u8 i = 0; i < to.segment_count; ++i)
-        selectors[i] = read_system<u16>(next.base + to.segments + i * to.step).value;
-    const u16 new_ldt = read_system<u16>(next.base + to.ldt).value;
-    const u32 new_cr3 = to.step == 4 ? read_system<u32>(next.base + 0x1C).value : state_.cr3;
-
-    // Busy bits and the back link.
+// Busy bits and the back link.
+bool Cpu::link_tasks(u16 old_selector, Descriptor& target, TaskSwitch kind) {
     if (kind != TaskSwitch::Call) {
-        const u32 at = state_.gdtr.base + (previous.selector & 0xFFF8u) + 5;
+        const u32 at = state_.gdtr.base + (old_selector & 0xFFF8u) + 5;
         const auto access = read_system<u8>(at);
         if (!access.ok || !write_system<u8>(at, static_cast<u8>(access.value & ~2u)).ok)
             return false;
@@ -97,25 +82,46 @@ bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, bool has_er
         if (!write_system<u8>(static_cast<u32>(target.address.value) + 5, static_cast<u8>(target.high >> 8)).ok)
             return false;
     }
-    if (kind == TaskSwitch::Call) {
-        static_cast<void>(write_system<u16>(next.base, previous.selector));
-        new_flags |= kFlagNt;
-    }
+    return kind != TaskSwitch::Call || write_system<u16>(target.cache(0).base, old_selector).ok;
+}
+
+// Everything of the old task is stored and everything of the new one read before registers change; faults while the new
+// task's segments are loaded belong to the new task.
+bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, bool has_error, u32 error_code) {
+    Descriptor target;
+    if (!read_task_descriptor(selector, kind, target))
+        return false;
+    const u32 base = target.cache(selector).base;
+    const TaskLayout& layout = (target.type() & 8) != 0 ? kWide : kNarrow;
+    save_task(return_eip, kind == TaskSwitch::Return ? state_.eflags() & ~u32{kFlagNt} : state_.eflags());
+
+    const auto fetch = [&](u32 at) -> u32 {
+        return layout.step == 4 ? read_system<u32>(base + at).value : read_system<u16>(base + at).value;
+    };
+    std::array<u32, 8> registers{};
+    std::array<u16, kSegmentCount> selectors{};
+    const u32 new_eip = fetch(layout.eip);
+    const u32 new_flags = fetch(layout.flags) | (kind == TaskSwitch::Call ? u32{kFlagNt} : 0);
+    for (u8 i = 0; i < 8; ++i)
+        registers[i] = fetch(layout.registers + i * layout.step);
+    for (u8 i = 0; i < layout.segment_count; ++i)
+        selectors[i] = read_system<u16>(base + layout.segments + i * layout.step).value;
+    const u16 new_ldt = read_system<u16>(base + layout.ldt).value;
+    const u32 new_cr3 = layout.step == 4 ? read_system<u32>(base + 0x1C).value : state_.cr3;
+    if (!link_tasks(state_.tr.selector, target, kind))
+        return false;
 
     state_.tr = target.cache(selector);
     state_.cr0 |= kCr0Ts;
-    if (state_.cr0 & kCr0Pg && new_cr3 != state_.cr3) {
+    if ((state_.cr0 & kCr0Pg) != 0 && new_cr3 != state_.cr3) {
         state_.cr3 = new_cr3;
         mmu_.write_cr3(new_cr3, TlbFlushReason::TaskSwitch);
     }
     for (u8 i = 0; i < 8; ++i)
-        if (to.step == 4)
-            state_.set_reg<u32>(i, registers[i]);
-        else
-            state_.set_reg<u32>(i, registers[i] | 0xFFFF0000u);
+        state_.set_reg<u32>(i, layout.step == 4 ? registers[i] : registers[i] | 0xFFFF0000u);
     state_.set_eflags(new_flags & 0x3F7FD7);
     state_.eip = new_eip;
-    return enter_task(new_ldt, selectors, has_error, error_code, to.step);
+    return enter_task(new_ldt, selectors, has_error, error_code, layout.step);
 }
 
 // Loads the segments that the new task names. A fault here is the new task's, with the context already switched.

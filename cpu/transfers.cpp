@@ -127,7 +127,7 @@ bool Cpu::far_jump(u16 selector, u32 offset, u32 size, u32 next_eip) {
         state_.eip = offset;
         return true;
     }
-    return call_gate(descriptor, selector, false, next_eip);
+    return transfer_by_gate(descriptor, selector, false, next_eip);
 }
 
 bool Cpu::far_call(u16 selector, u32 offset, u32 size, u32 return_eip) {
@@ -162,7 +162,7 @@ bool Cpu::far_call(u16 selector, u32 offset, u32 size, u32 return_eip) {
     if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
         return false;
     if (!descriptor.is_code())
-        return call_gate(descriptor, selector, true, return_eip);
+        return transfer_by_gate(descriptor, selector, true, return_eip);
     if (!transfer_to_code(selector, offset, descriptor) || !write_frame(frame))
         return false;
     set_stack_pointer(frame.esp);
@@ -172,7 +172,7 @@ bool Cpu::far_call(u16 selector, u32 offset, u32 size, u32 return_eip) {
 }
 
 // JMP or CALL whose selector names a call gate, a task gate or a TSS.
-bool Cpu::call_gate(const Descriptor& gate, u16 selector, bool call, u32 return_eip) {
+bool Cpu::transfer_by_gate(const Descriptor& gate, u16 selector, bool call, u32 return_eip) {
     const u32 gate_error = selector & 0xFFFCu;
     const u8 type = gate.is_segment() ? 0 : gate.type();
     const bool is_tss = type == 1 || type == 9;
@@ -187,15 +187,30 @@ bool Cpu::call_gate(const Descriptor& gate, u16 selector, bool call, u32 return_
         return false;
     }
     const u16 target = static_cast<u16>(gate.low >> 16);
-    if (is_tss || is_task_gate)
-        return switch_task(is_tss ? selector : target, call ? TaskSwitch::Call : TaskSwitch::Jump, return_eip, false,
-                           0);
+    if (is_call_gate)
+        return transfer_by_call_gate(gate, target, call, return_eip);
+    return switch_task(is_tss ? selector : target, call ? TaskSwitch::Call : TaskSwitch::Jump, return_eip, false, 0);
+}
 
-    if ((target & 0xFFFC) == 0) {
+// Parameters are copied from the caller's stack, the first pushed lands highest.
+bool Cpu::copy_parameters(u32 count, StackFrame& frame) {
+    for (u32 i = count; i-- > 0;) {
+        const u32 at = (state_.esp() + i * frame.size) & stack_mask();
+        const auto wide = frame.size == 4 ? read<u32>(kSs, at) : Access<u32>{};
+        const auto narrow = frame.size == 4 ? Access<u16>{} : read<u16>(kSs, at);
+        if (!wide.ok || !narrow.ok)
+            return false;
+        frame.push(frame.size == 4 ? wide.value : narrow.value);
+    }
+    return true;
+}
+
+bool Cpu::transfer_by_call_gate(const Descriptor& gate, u16 target, bool call, u32 return_eip) {
+    const u32 error = target & 0xFFFCu;
+    if (error == 0) {
         raise(kGeneralProtection, 0);
         return false;
     }
-    const u32 error = target & 0xFFFCu;
     Descriptor code;
     if (!read_descriptor(target, kGeneralProtection, 0, code))
         return false;
@@ -210,43 +225,31 @@ bool Cpu::call_gate(const Descriptor& gate, u16 selector, bool call, u32 return_
         raise(kSegmentNotPresent, error);
         return false;
     }
-    const bool wide = type == 12;
-    const u32 offset = (gate.low & 0xFFFF) | (wide ? gate.high & 0xFFFF0000u : 0);
-    const SegmentCache cache = code.cache(target);
+    const bool wide = gate.type() == 12;
     StackFrame frame;
     frame.size = wide ? 4 : 2;
     if (inward) {
-        const u8 ring = code.dpl();
-        if (!inner_stack(ring, 0, frame))
+        if (!inner_stack(code.dpl(), 0, frame))
             return false;
         frame.push(state_.segments[kSs].selector);
         frame.push(state_.esp());
-        // Parameters are copied from the caller's stack, the first pushed lands highest.
-        const u32 parameters = gate.high & 31;
-        for (u32 i = parameters; i-- > 0;) {
-            const u32 at = (state_.esp() + i * frame.size) & stack_mask();
-            const auto value = wide ? read<u32>(kSs, at) : Access<u32>{};
-            const auto narrow = wide ? Access<u16>{} : read<u16>(kSs, at);
-            if (!value.ok || !narrow.ok)
-                return false;
-            frame.push(wide ? value.value : narrow.value);
-        }
+        if (!copy_parameters(gate.high & 31, frame))
+            return false;
     } else if (call) {
         frame.ss = state_.segments[kSs];
         frame.esp = state_.esp();
         frame.privilege = privilege_;
     }
-    if (offset > cache.limit) {
+    const u32 offset = (gate.low & 0xFFFF) | (wide ? gate.high & 0xFFFF0000u : 0);
+    if (offset > code.cache(target).limit) {
         raise(kGeneralProtection, 0);
         return false;
     }
     if (call) {
         frame.push(state_.segments[kCs].selector);
         frame.push(return_eip);
-        if (!write_frame(frame))
-            return false;
     }
-    if (!mark_accessed(code))
+    if (!mark_accessed(code) || !write_frame(frame))
         return false;
     set_code_segment(code.cache(target), inward ? code.dpl() : state_.cpl);
     if (inward)
@@ -303,17 +306,46 @@ bool Cpu::return_outer(u32 eip, u16 selector, const Descriptor& descriptor, u32 
     return true;
 }
 
+// The code segment that a far return or IRET names, at the same or an outer ring.
+bool Cpu::read_return_segment(u16 selector, u32 eip, Descriptor& descriptor) {
+    const u32 error = selector & 0xFFFCu;
+    const u8 rpl = selector & 3;
+    if (error == 0) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
+        return false;
+    const bool allowed = descriptor.is_code() && rpl >= state_.cpl &&
+                         (descriptor.is_conforming() ? descriptor.dpl() <= rpl : descriptor.dpl() == rpl);
+    if (!allowed) {
+        raise(kGeneralProtection, error);
+        return false;
+    }
+    if (!descriptor.present()) {
+        raise(kSegmentNotPresent, error);
+        return false;
+    }
+    if (eip > descriptor.cache(selector).limit) {
+        raise(kGeneralProtection, 0);
+        return false;
+    }
+    return true;
+}
+
+// An element of the stack, `size` bytes, zero-extended.
+Access<u32> Cpu::peek_element(u32 index, u32 size, u32 skipped) {
+    if (size == 4)
+        return peek_stack<u32>(index * 4 + skipped);
+    const auto word = peek_stack<u16>(index * 2 + skipped);
+    return {word.value, word.ok};
+}
+
 bool Cpu::far_return(u32 size, u32 release) {
-    const auto load = [&](u32 index, u32 skipped = 0) {
-        if (size == 4)
-            return peek_stack<u32>(index * 4 + skipped);
-        const auto word = peek_stack<u16>(index * 2 + skipped);
-        return Access<u32>{word.value, word.ok};
-    };
-    const auto eip = load(0);
+    const auto eip = peek_element(0, size);
     if (!eip.ok)
         return false;
-    const auto cs = load(1);
+    const auto cs = peek_element(1, size);
     if (!cs.ok)
         return false;
     const u16 selector = static_cast<u16>(cs.value);
@@ -328,45 +360,22 @@ bool Cpu::far_return(u32 size, u32 release) {
         state_.eip = eip.value;
         return true;
     }
-    const u32 error = selector & 0xFFFCu;
-    const u8 rpl = selector & 3;
-    if (error == 0) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
     Descriptor descriptor;
-    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
+    if (!read_return_segment(selector, eip.value, descriptor))
         return false;
-    const bool allowed = descriptor.is_code() && rpl >= state_.cpl &&
-                         (descriptor.is_conforming() ? descriptor.dpl() <= rpl : descriptor.dpl() == rpl);
-    if (!allowed) {
-        raise(kGeneralProtection, error);
-        return false;
-    }
-    if (!descriptor.present()) {
-        raise(kSegmentNotPresent, error);
-        return false;
-    }
-    const SegmentCache cache = descriptor.cache(selector);
-    if (eip.value > cache.limit) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
-    if (rpl == state_.cpl) {
+    if ((selector & 3) == state_.cpl) {
         if (!mark_accessed(descriptor))
             return false;
         set_stack_pointer(state_.esp() + 2 * size + release);
-        set_code_segment(cache, rpl);
+        set_code_segment(descriptor.cache(selector), state_.cpl);
         state_.eip = eip.value;
         return true;
     }
-    const auto esp = load(2, release);
+    const auto esp = peek_element(2, size, release);
     if (!esp.ok)
         return false;
-    const auto ss = load(3, release);
-    if (!ss.ok)
-        return false;
-    if (!mark_accessed(descriptor))
+    const auto ss = peek_element(3, size, release);
+    if (!ss.ok || !mark_accessed(descriptor))
         return false;
     return return_outer(eip.value, selector, descriptor, esp.value + release, static_cast<u16>(ss.value));
 }
