@@ -1,0 +1,31 @@
+// Owns: the firmware configuration port (guest/abi/ports.h): numbered items that the guest reads byte by byte.
+// Callers: the Machine sets the items, the Bus reads them. Promises: items are configuration, not state: only the
+// selector and the position are saved; an unknown item, or one past its end, reads as zeros.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "devices/device.hpp"
+
+namespace forkscope {
+
+class FirmwareConfig : public Device {
+  public:
+    // Replaces item `selector` (ABI_FIRMWARE_*).
+    void set_item(u16 selector, std::vector<u8> bytes) { items_[selector] = std::move(bytes); }
+
+    std::string_view name() const override { return "firmware_config"; }
+    void attach(Wiring& wiring) override;
+    void reset() override;
+    u32 io_read(u32 address, u32 size) override;
+    void io_write(u32 address, u32 size, u32 value) override;
+    void serialize(Archive& ar) override;
+
+  private:
+    std::map<u16, std::vector<u8>> items_;
+    u16 selector_ = 0;
+    u64 position_ = 0; // of the next byte
+};
+
+} // namespace forkscope

@@ -1,0 +1,25 @@
+// Owns: the guest's tracepoint port (guest/abi/ports.h): three argument registers and the id that fires the event.
+// Callers: the Bus. Promises: it behaves the same whether anybody listens or not, so observing changes nothing.
+#pragma once
+
+#include <array>
+
+#include "devices/device.hpp"
+
+namespace forkscope {
+
+class TracePort : public Device {
+  public:
+    std::string_view name() const override { return "trace_port"; }
+    void attach(Wiring& wiring) override;
+    void reset() override { arguments_ = {}; }
+    u32 io_read(u32 address, u32 size) override;
+    void io_write(u32 address, u32 size, u32 value) override;
+    void serialize(Archive& ar) override;
+
+  private:
+    Wiring* wiring_ = nullptr;
+    std::array<u32, 3> arguments_{};
+};
+
+} // namespace forkscope
