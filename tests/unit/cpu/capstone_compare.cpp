@@ -1,0 +1,440 @@
+#include "capstone_compare.hpp"
+
+#include <cstdio>
+#include <cstring>
+
+#include "emu/base/assert.hpp"
+
+namespace forkscope::test {
+
+namespace {
+
+constexpr u64 kAddress = 0x1000;
+
+constexpr u16 kRegisters8[] = {X86_REG_AL, X86_REG_CL, X86_REG_DL, X86_REG_BL,
+                               X86_REG_AH, X86_REG_CH, X86_REG_DH, X86_REG_BH};
+constexpr u16 kRegisters16[] = {X86_REG_AX, X86_REG_CX, X86_REG_DX, X86_REG_BX,
+                                X86_REG_SP, X86_REG_BP, X86_REG_SI, X86_REG_DI};
+constexpr u16 kRegisters32[] = {X86_REG_EAX, X86_REG_ECX, X86_REG_EDX, X86_REG_EBX,
+                                X86_REG_ESP, X86_REG_EBP, X86_REG_ESI, X86_REG_EDI};
+constexpr u16 kSegments[] = {X86_REG_ES, X86_REG_CS, X86_REG_SS, X86_REG_DS, X86_REG_FS, X86_REG_GS};
+
+// How an operand of our table is found in an Instruction, in Operand's order.
+enum class How : u8 {
+    Nothing,
+    RegisterOrMemory,
+    RegField,
+    RmField,
+    Accumulator,
+    Immediate,
+    Target,
+    FarPointer,
+    Constant,
+    Offset,
+    Source,
+    Destination,
+    SegmentField,
+    NumberedRegister,
+    NamedRegister,
+};
+enum : u8 { kV = 100, kVAndSelector, kTwoV, kUnsized }; // sizes that depend on the operand size, or are not compared
+struct Meaning {
+    Operand operand;
+    How how;
+    u8 size = 0;
+    u16 value = 0;
+
+    u8 size_for(u8 v) const {
+        switch (size) {
+        case kV:
+            return v;
+        case kVAndSelector:
+            return static_cast<u8>(v + 2);
+        case kTwoV:
+            return static_cast<u8>(v * 2);
+        case kUnsized:
+            return 0;
+        default:
+            return size;
+        }
+    }
+};
+constexpr Meaning kMeanings[] = {
+    {Operand::None, How::Nothing},
+    {Operand::Eb, How::RegisterOrMemory, 1},
+    {Operand::Ew, How::RegisterOrMemory, 2},
+    {Operand::Ed, How::RegisterOrMemory, 4},
+    {Operand::Ev, How::RegisterOrMemory, kV},
+    {Operand::Gb, How::RegField, 1},
+    {Operand::Gw, How::RegField, 2},
+    {Operand::Gd, How::RegField, 4},
+    {Operand::Gv, How::RegField, kV},
+    {Operand::Mb, How::RegisterOrMemory, 1},
+    {Operand::Mw, How::RegisterOrMemory, 2},
+    {Operand::Md, How::RegisterOrMemory, 4},
+    {Operand::Mq, How::RegisterOrMemory, 8},
+    {Operand::Mv, How::RegisterOrMemory, kV},
+    {Operand::Mp, How::RegisterOrMemory, kVAndSelector},
+    {Operand::Ma, How::RegisterOrMemory, kTwoV},
+    {Operand::Ms, How::RegisterOrMemory, kUnsized},
+    {Operand::M, How::RegisterOrMemory, kUnsized},
+    {Operand::Rd, How::RmField, 4},
+    {Operand::Rv, How::RmField, kV},
+    {Operand::Ib, How::Immediate, 1},
+    {Operand::Ibs, How::Immediate, kV},
+    {Operand::Iw, How::Immediate, 2},
+    {Operand::Iz, How::Immediate, kV},
+    {Operand::Iv, How::Immediate, kV},
+    {Operand::Jb, How::Target, kV},
+    {Operand::Jz, How::Target, kV},
+    {Operand::Ob, How::Offset, 1},
+    {Operand::Ov, How::Offset, kV},
+    {Operand::Zb, How::RegField, 1},
+    {Operand::Zd, How::RegField, 4},
+    {Operand::Zv, How::RegField, kV},
+    {Operand::Sw, How::SegmentField},
+    {Operand::Cd, How::NumberedRegister, 4, X86_REG_CR0},
+    {Operand::Dd, How::NumberedRegister, 4, X86_REG_DR0},
+    {Operand::Td, How::Nothing}, // no form has test registers
+    {Operand::Xb, How::Source, 1},
+    {Operand::Xv, How::Source, kV},
+    {Operand::Yb, How::Destination, 1},
+    {Operand::Yv, How::Destination, kV},
+    {Operand::Ap, How::FarPointer, kV},
+    {Operand::One, How::Constant, 1, 1},
+    {Operand::Three, How::Constant, 1, 3},
+    {Operand::Al, How::NamedRegister, 1, X86_REG_AL},
+    {Operand::Cl, How::NamedRegister, 1, X86_REG_CL},
+    {Operand::Ax, How::NamedRegister, 2, X86_REG_AX},
+    {Operand::Dx, How::NamedRegister, 2, X86_REG_DX},
+    {Operand::Eax, How::Accumulator, kV},
+    {Operand::Es, How::NamedRegister, 2, X86_REG_ES},
+    {Operand::Cs, How::NamedRegister, 2, X86_REG_CS},
+    {Operand::Ss, How::NamedRegister, 2, X86_REG_SS},
+    {Operand::Ds, How::NamedRegister, 2, X86_REG_DS},
+    {Operand::Fs, How::NamedRegister, 2, X86_REG_FS},
+    {Operand::Gs, How::NamedRegister, 2, X86_REG_GS},
+};
+
+// Names that differ only in spelling: ours, as to_text() writes it, and Capstone's.
+struct Alias {
+    const char* ours;
+    const char* theirs;
+};
+constexpr Alias kAliases[] = {{"pusha", "pushaw"}, {"pushad", "pushal"}, {"popa", "popaw"}, {"popad", "popal"}};
+
+bool is_prefix(u8 byte) {
+    return byte == 0x26 || byte == 0x2E || byte == 0x36 || byte == 0x3E || (byte >= 0x64 && byte <= 0x67) ||
+           byte == 0xF0 || byte == 0xF2 || byte == 0xF3;
+}
+
+bool opcode_is_in_table(u32 opcode) {
+    for (u16 form = 1; form < form_count(); ++form) {
+        if ((form_at(form).map - 1u) * 256 + form_at(form).opcode == opcode)
+            return true;
+    }
+    return false;
+}
+
+bool same_instruction(const Instruction& a, const Instruction& b) {
+    return a.form == b.form && a.length == b.length && a.flags == b.flags && a.operand_size == b.operand_size &&
+           a.address_size == b.address_size && a.immediate == b.immediate && a.immediate2 == b.immediate2 &&
+           a.displacement == b.displacement && a.segment == b.segment && a.base == b.base && a.index == b.index &&
+           a.scale == b.scale && a.reg == b.reg && a.rm == b.rm;
+}
+
+u32 mask_of(u32 size) { return size == 1 ? 0xFF : size == 2 ? 0xFFFF : 0xFFFFFFFF; }
+
+} // namespace
+
+u16 general_register(u8 number, u32 size) {
+    if (number == kNoRegister)
+        return X86_REG_INVALID;
+    return size == 1 ? kRegisters8[number] : size == 2 ? kRegisters16[number] : kRegisters32[number];
+}
+
+bool Sides::has_prefix(u8 prefix) const { return std::memchr(bytes, prefix, prefixes) != nullptr; }
+
+CapstoneComparer::CapstoneComparer(CodeMode mode) : mnemonics_(u32{form_count()} * 64) {
+    sides_.mode = mode;
+    const cs_err error = cs_open(CS_ARCH_X86, mode.default_32 ? CS_MODE_32 : CS_MODE_16, &handle_);
+    EMU_ASSERT(error == CS_ERR_OK, "Capstone does not open: {}", cs_strerror(error));
+    cs_option(handle_, CS_OPT_DETAIL, CS_OPT_ON);
+    instruction_ = cs_malloc(handle_);
+}
+
+CapstoneComparer::~CapstoneComparer() {
+    cs_free(instruction_, 1);
+    cs_close(&handle_);
+}
+
+Verdict CapstoneComparer::compare(const u8* bytes, u32 size) {
+    sides_.bytes = bytes;
+    sides_.size = size;
+    sides_.status = decode({bytes, size}, sides_.mode, sides_.ours);
+    u64 address = kAddress;
+    size_t left = size;
+    const u8* at = bytes;
+    sides_.theirs = cs_disasm_iter(handle_, &at, &left, &address, instruction_) ? instruction_ : nullptr;
+
+    sides_.prefixes = 0;
+    while (sides_.prefixes < size && is_prefix(bytes[sides_.prefixes]))
+        ++sides_.prefixes;
+    if (sides_.prefixes + 1 < size) {
+        const u8* opcode = bytes + sides_.prefixes;
+        sides_.opcode = opcode[0] == 0x0F ? 0x100u + opcode[1] : opcode[0];
+    }
+
+    sides_.difference = first_difference();
+    if (sides_.difference.empty())
+        return Verdict::Same;
+    const auto& known = known_differences();
+    for (known_difference_ = 0; known_difference_ < known.size(); ++known_difference_) {
+        if (known[known_difference_].applies(*this))
+            return Verdict::KnownDifference;
+    }
+    const bool lacking = sides_.status == DecodeStatus::Undefined && sides_.theirs != nullptr;
+    return lacking ? Verdict::FormWeLack : Verdict::Different;
+}
+
+bool CapstoneComparer::agrees_without(bool (*prefix)(u8 byte)) {
+    u8 bytes[15];
+    u32 size = 0;
+    u32 dropped = 0;
+    for (u32 i = 0; i < sides_.size && i < sizeof(bytes); ++i) {
+        if (i < sides_.prefixes && prefix(sides_.bytes[i]))
+            ++dropped;
+        else
+            bytes[size++] = sides_.bytes[i];
+    }
+    if (dropped == 0)
+        return false;
+    if (!inner_)
+        inner_ = std::make_unique<CapstoneComparer>(sides_.mode);
+    const Verdict verdict = inner_->compare(bytes, size);
+    if (verdict != Verdict::Same && verdict != Verdict::KnownDifference)
+        return false;
+    if (sides_.status == DecodeStatus::Undefined)
+        return (sides_.ours.flags & kHasLock) != 0 || sides_.has_prefix(0xF0);
+
+    Instruction without = inner_->sides().ours;
+    without.length = static_cast<u8>(without.length + dropped);
+    without.flags = sides_.ours.flags;
+    without.address_size = sides_.ours.address_size;
+    return inner_->sides().status == sides_.status && same_instruction(without, sides_.ours);
+}
+
+u32 CapstoneComparer::bytes_looked_at() const {
+    u32 length = sides_.status == DecodeStatus::TooLong ? 15u : sides_.ours.length;
+    if (sides_.theirs == nullptr)
+        return sides_.status == DecodeStatus::Ok ? length : sides_.size;
+    return length < sides_.theirs->size ? sides_.theirs->size : length;
+}
+
+std::string_view CapstoneComparer::first_difference() {
+    if (sides_.status != DecodeStatus::Ok)
+        return sides_.theirs == nullptr ? "" : "only Capstone decodes";
+    if (sides_.theirs == nullptr)
+        return "only we decode";
+    if (sides_.theirs->size != sides_.ours.length)
+        return "length";
+    if (mnemonic() != sides_.theirs->mnemonic)
+        return "mnemonic";
+
+    const cs_x86& theirs = sides_.theirs->detail->x86;
+    Expected operands[4];
+    u32 count = 0;
+    for (const Operand operand : form_at(sides_.ours.form).operands) {
+        if (!append(operand, operands, count))
+            break;
+    }
+    return theirs.op_count == count ? first_different_operand(operands, count) : "operand count";
+}
+
+// Sizes of memory operands come last, so that "memory size" means that all else is equal.
+std::string_view CapstoneComparer::first_different_operand(const Expected* operands, u32 count) const {
+    std::string_view size_difference;
+    for (u32 i = 0; i < count; ++i) {
+        const Expected& mine = operands[i];
+        const cs_x86_op& other = sides_.theirs->detail->x86.operands[i];
+        switch (mine.kind) {
+        case Expected::Kind::Register:
+            if (other.type != X86_OP_REG || other.reg != mine.reg)
+                return "register";
+            break;
+        case Expected::Kind::Immediate:
+            if (other.type != X86_OP_IMM || ((static_cast<u32>(other.imm) ^ mine.value) & mask_of(mine.size)) != 0)
+                return "immediate";
+            break;
+        case Expected::Kind::Memory:
+            if (other.type != X86_OP_MEM)
+                return "memory operand";
+            if (other.mem.base != mine.base)
+                return "base";
+            if (other.mem.index != mine.index)
+                return "index";
+            if (mine.index != X86_REG_INVALID && other.mem.scale != 1 << mine.scale)
+                return "scale";
+            if (static_cast<u32>(other.mem.disp) != mine.value)
+                return "displacement";
+            if (other.mem.segment != mine.segment)
+                return "segment";
+            if (mine.size != 0 && other.size != mine.size)
+                size_difference = "memory size";
+            break;
+        }
+    }
+    return size_difference;
+}
+
+CapstoneComparer::Expected CapstoneComparer::memory_operand(u8 size) const {
+    const Instruction& in = sides_.ours;
+    Expected memory;
+    memory.kind = Expected::Kind::Memory;
+    memory.size = size;
+    memory.segment = override_segment();
+    memory.base = general_register(in.base, in.address_size);
+    memory.index = general_register(in.index, in.address_size);
+    memory.scale = in.scale;
+    memory.value = in.displacement;
+    return memory;
+}
+
+CapstoneComparer::Expected CapstoneComparer::string_operand(u16 segment, u8 pointer, u8 size) const {
+    Expected memory;
+    memory.kind = Expected::Kind::Memory;
+    memory.size = size;
+    memory.segment = segment;
+    memory.base = general_register(pointer, sides_.ours.address_size);
+    return memory;
+}
+
+u16 CapstoneComparer::override_segment() const {
+    return (sides_.ours.flags & kHasSegment) != 0 ? kSegments[sides_.ours.segment] : u16{X86_REG_INVALID};
+}
+
+// Adds what `operand` stands for; false for Operand::None.
+bool CapstoneComparer::append(Operand operand, Expected* operands, u32& count) const {
+    const Instruction& in = sides_.ours;
+    const Meaning& meaning = kMeanings[static_cast<u8>(operand)];
+    EMU_ASSERT(meaning.operand == operand, "kMeanings is not in the order of Operand");
+    const u8 size = meaning.size_for(in.operand_size);
+    const auto add_register = [&](u16 reg) { operands[count++].reg = reg; };
+    const auto add_immediate = [&](u32 value, u8 bytes) {
+        operands[count].kind = Expected::Kind::Immediate;
+        operands[count].size = bytes;
+        operands[count++].value = value;
+    };
+    const bool is_enter_level = count == 1 && form_at(in.form).operands[0] == Operand::Iw;
+
+    switch (meaning.how) {
+    case How::Nothing:
+        return false;
+    case How::RegisterOrMemory:
+        if (in.has_memory())
+            operands[count++] = memory_operand(size);
+        else
+            add_register(general_register(in.rm, size));
+        break;
+    case How::RegField:
+        add_register(general_register(in.reg, size));
+        break;
+    case How::RmField:
+        add_register(general_register(in.rm, size));
+        break;
+    case How::Accumulator:
+        add_register(general_register(kEax, size));
+        break;
+    case How::Immediate:
+        add_immediate(is_enter_level ? in.immediate2 : in.immediate, size);
+        break;
+    case How::Target:
+        add_immediate(static_cast<u32>(kAddress) + in.length + in.displacement, size);
+        break;
+    case How::FarPointer:
+        add_immediate(in.immediate2, 2);
+        add_immediate(in.immediate, size);
+        break;
+    case How::Constant:
+        add_immediate(meaning.value, 1);
+        break;
+    case How::Offset:
+        operands[count++] = memory_operand(size);
+        break;
+    case How::Source:
+        operands[count++] = string_operand(override_segment(), kEsi, size);
+        break;
+    case How::Destination:
+        operands[count++] = string_operand(X86_REG_ES, kEdi, size);
+        break;
+    case How::SegmentField:
+        add_register(kSegments[in.reg]);
+        break;
+    case How::NumberedRegister:
+        add_register(static_cast<u16>(meaning.value + in.reg));
+        break;
+    case How::NamedRegister:
+        add_register(meaning.value);
+        break;
+    }
+    return true;
+}
+
+// The prefixes and the name that to_text() writes, in Capstone's spelling.
+const std::string& CapstoneComparer::mnemonic() {
+    const Instruction& in = sides_.ours;
+    const u32 prefixes = ((in.flags & kHasLock) != 0 ? 1 : 0) | ((in.flags & kHasRep) != 0 ? 2 : 0) |
+                         ((in.flags & kHasRepne) != 0 ? 4 : 0);
+    std::string& name =
+        mnemonics_[(u32{in.form} * 8 + prefixes) * 4 + (in.operand_size == 4 ? 2 : 0) + (in.address_size == 4 ? 1 : 0)];
+    if (!name.empty())
+        return name;
+    const std::string text = to_text(in, static_cast<u32>(kAddress));
+    size_t start = 0;
+    for (const char* prefix : {"lock ", "rep ", "repe ", "repne "}) {
+        if (text.compare(start, std::strlen(prefix), prefix) == 0)
+            start += std::strlen(prefix);
+    }
+    const std::string word = text.substr(start, text.find(' ', start) - start);
+    name = text.substr(0, start) + word;
+    for (const Alias& alias : kAliases) {
+        if (word == alias.ours)
+            name = text.substr(0, start) + alias.theirs;
+    }
+    return name;
+}
+
+std::string CapstoneComparer::lacking_form() const {
+    char text[40];
+    const u8* at = sides_.bytes + sides_.prefixes;
+    const bool two = sides_.opcode >= 0x100;
+    const u8 mod_rm = at[two ? 2 : 1];
+    int length = std::snprintf(text, sizeof(text), two ? "0F %02X" : "%02X", sides_.opcode & 0xFF);
+    if (opcode_is_in_table(sides_.opcode))
+        length += std::snprintf(text + length, sizeof(text) - static_cast<size_t>(length), " /%d %s", mod_rm >> 3 & 7,
+                                mod_rm >= 0xC0 ? "register" : "memory");
+    return text;
+}
+
+std::string CapstoneComparer::explain() const {
+    std::string text(sides_.difference);
+    text += sides_.mode.default_32 ? ", 32-bit code:" : ", 16-bit code:";
+    char buffer[8];
+    for (u32 i = 0; i < sides_.size && i < 15; ++i) {
+        std::snprintf(buffer, sizeof(buffer), " %02x", sides_.bytes[i]);
+        text += buffer;
+    }
+    text += "\n    ours: ";
+    if (sides_.status == DecodeStatus::Ok)
+        text += std::to_string(sides_.ours.length) + " " + to_text(sides_.ours, static_cast<u32>(kAddress));
+    else
+        text += sides_.status == DecodeStatus::Undefined ? "undefined" : "too long or truncated";
+    text += "\n    theirs: ";
+    if (sides_.theirs != nullptr)
+        text += std::to_string(sides_.theirs->size) + " " + sides_.theirs->mnemonic + " " + sides_.theirs->op_str;
+    else
+        text += "none";
+    return text + "\n";
+}
+
+} // namespace forkscope::test

@@ -1,0 +1,182 @@
+#include <algorithm>
+#include <initializer_list>
+
+#include "capstone_compare.hpp"
+
+namespace forkscope::test {
+
+namespace {
+
+bool is_repeat(u8 byte) { return byte == 0xF2 || byte == 0xF3; }
+bool is_lock(u8 byte) { return byte == 0xF0; }
+
+const Form& form_of(const Sides& sides) { return form_at(sides.ours.form); }
+
+bool repeat_prefix_means_nothing(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return (form_of(sides).attributes & kString) == 0 && comparer.agrees_without(is_repeat);
+}
+
+bool prefix_of_string_is_forgotten(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return (form_of(sides).attributes & kString) != 0 && (sides.has_prefix(0x66) || sides.opcode == 0xA5) &&
+           comparer.agrees_without(is_repeat);
+}
+
+bool is_named(const cs_insn* theirs, std::initializer_list<std::string_view> names) {
+    return theirs != nullptr && std::find(names.begin(), names.end(), theirs->mnemonic) != names.end();
+}
+
+bool name_of_extension(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return sides.difference == "mnemonic" && ((sides.opcode == 0x98 && is_named(sides.theirs, {"cbw", "cwde"})) ||
+                                              (sides.opcode == 0x99 && is_named(sides.theirs, {"cwd", "cdq"})));
+}
+
+bool lock_is_not_allowed(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return sides.status == DecodeStatus::Undefined && comparer.agrees_without(is_lock);
+}
+
+bool segment_cs_is_not_loaded(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return sides.status == DecodeStatus::Undefined && sides.opcode == 0x8E && sides.mod_rm_reg() == kCs;
+}
+
+bool control_register_does_not_exist(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    const u8 reg = sides.mod_rm_reg();
+    return sides.status == DecodeStatus::Undefined && (sides.opcode == 0x120 || sides.opcode == 0x122) &&
+           (reg == 1 || reg >= 5);
+}
+
+bool vector_prefix_of_later_processors(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    if (sides.status != DecodeStatus::Undefined)
+        return false;
+    if (sides.opcode == 0x8F)
+        return sides.mod_rm_reg() != 0;
+    return (sides.opcode == 0x62 || sides.opcode == 0xC4 || sides.opcode == 0xC5) && sides.mod_rm() >= 0xC0;
+}
+
+bool size_of_far_pointer(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    const Form& form = form_of(sides);
+    return sides.difference == "memory size" && (form.operands[0] == Operand::Mp || form.operands[1] == Operand::Mp);
+}
+
+bool size_of_status_word(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return sides.difference == "memory size" && sides.opcode == 0xDD && sides.mod_rm_reg() == 7;
+}
+
+bool size_of_selector(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return sides.difference == "memory size" && sides.opcode == 0x103;
+}
+
+// The right register, but by the name of its other width.
+bool register_differs_in_width(const Sides& sides, u32 operand, u8 number) {
+    const auto theirs = sides.theirs->detail->x86.operands[operand].reg;
+    return sides.difference == "register" &&
+           (theirs == general_register(number, 2) || theirs == general_register(number, 4));
+}
+
+bool width_of_selector_register(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return (sides.opcode == 0x8E || sides.opcode == 0x102 || sides.opcode == 0x103) &&
+           register_differs_in_width(sides, 1, sides.ours.rm);
+}
+
+bool width_of_bswap(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return sides.opcode >= 0x1C8 && sides.opcode <= 0x1CF && sides.ours.operand_size == 2 &&
+           register_differs_in_width(sides, 0, sides.ours.reg);
+}
+
+// Ours and theirs lead to the same place, as far as `mask` reaches.
+bool same_target(const Sides& sides, u32 mask) {
+    const u32 theirs = static_cast<u32>(sides.theirs->detail->x86.operands[0].imm);
+    const u32 ours = static_cast<u32>(sides.theirs->address) + sides.ours.length + sides.ours.displacement;
+    return ((theirs ^ ours) & mask) == 0;
+}
+
+bool width_of_jump_target(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    const Operand operand = form_of(sides).operands[0];
+    return sides.difference == "immediate" && (operand == Operand::Jz || operand == Operand::Jb) &&
+           sides.ours.operand_size == 4 && (sides.ours.address_size == 2 || !sides.mode.default_32) &&
+           same_target(sides, 0xFFFF);
+}
+
+bool count_register_of_jcxz(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return sides.difference == "mnemonic" && sides.opcode == 0xE3 && sides.has_prefix(0x67) && sides.prefixes > 1 &&
+           is_named(sides.theirs, {"jcxz", "jecxz", "bnd jcxz", "bnd jecxz"}) && same_target(sides, 0xFFFF);
+}
+
+bool hint_space(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return sides.opcode >= 0x118 && sides.opcode <= 0x11F && sides.status == DecodeStatus::Ok &&
+           (sides.theirs == nullptr || sides.theirs->size == sides.ours.length);
+}
+
+bool base_ten_is_not_written(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return sides.difference == "operand count" && (sides.opcode == 0xD4 || sides.opcode == 0xD5) &&
+           sides.ours.immediate == 10 && sides.theirs->detail->x86.op_count == 0;
+}
+
+} // namespace
+
+// "SDM" is Intel's Software Developer's Manual; the letter is the volume.
+const std::vector<KnownDifference>& known_differences() {
+    static const std::vector<KnownDifference> list = {
+        {"F2 or F3 before an instruction that does not repeat",
+         "SDM 2A 2.1.1: they have a meaning only for string instructions (and as part of SSE opcodes). PAUSE, BND, "
+         "XACQUIRE, XRELEASE, TZCNT and LZCNT are later than our processors, which execute them as NOP, JMP, the plain "
+         "form, BSF and BSR. Capstone also takes them for mandatory prefixes and then forgets 66 or LOCK.",
+         repeat_prefix_means_nothing},
+        {"66 and F2 or F3 before a string instruction, F2 before MOVSD",
+         "SDM 2A 2.1: prefixes of different groups do not influence each other, and F2 repeats MOVS as F3 does on all "
+         "processors; Capstone forgets the one or the other.",
+         prefix_of_string_is_forgotten},
+        {"CBW, CWDE, CWD, CDQ in 16-bit code or with prefixes",
+         "SDM 2A, CBW: operand size alone chooses; Capstone then writes the name of the other size.",
+         name_of_extension},
+        {"LOCK where it is not allowed",
+         "SDM 2A, LOCK: #UD unless the instruction is one of those listed and its destination is memory.",
+         lock_is_not_allowed},
+        {"MOV CS", "SDM 2B, MOV: the instruction cannot load CS; attempting to is #UD.", segment_cs_is_not_loaded},
+        {"MOV from and to CR1, CR5, CR6, CR7",
+         "SDM 2B, MOV control registers: #UD if CR1, CR5, CR6 or CR7 is accessed.", control_register_does_not_exist},
+        {"VEX, EVEX and XOP",
+         "SDM 2A, BOUND, LDS, POP: on our processors BOUND, LES and LDS with a register, and 8F /1 to /7, are #UD.",
+         vector_prefix_of_later_processors},
+        {"size of a far pointer in memory",
+         "SDM 2A, CALL, JMP, LDS: m16:16 has 4 bytes and m16:32 has 6; Capstone gives that of its neighbour.",
+         size_of_far_pointer},
+        {"FNSTSW to memory", "SDM 2A, FSTSW: the operand is m2byte; Capstone says 4 bytes.", size_of_status_word},
+        {"LSL from memory", "SDM 2A, LSL: r32, r32/m16: a selector in memory has 2 bytes.", size_of_selector},
+        {"MOV Sreg, LAR and LSL from a register",
+         "SDM 2A and 2B: only the low 16 bits are used, so our table names the 16-bit register.",
+         width_of_selector_register},
+        {"BSWAP with operand size 16",
+         "SDM 2A, BSWAP: undefined with a 16-bit register; our table knows the 32-bit form alone.", width_of_bswap},
+        {"relative jump with operand size 32 in 16-bit code or with address size 16",
+         "SDM 2A, Jcc and JMP: operand size decides whether EIP is cut to 16 bits; Capstone goes by address size or "
+         "mode.",
+         width_of_jump_target},
+        {"JCXZ with 67 and another prefix",
+         "SDM 2A, Jcc: address size alone chooses between CX and ECX; Capstone forgets 67.", count_register_of_jcxz},
+        {"0F 18 to 0F 1F",
+         "SDM 2B, NOP and PREFETCHh, and opcode map A-3: hints, all of them NOP r/m on a P6 (reserved ones too); "
+         "Capstone knows only some, and as other instructions.",
+         hint_space},
+        {"AAM and AAD with base ten", "SDM 2A, AAM: the assembler's short form; the byte 0A is there all the same.",
+         base_ten_is_not_written},
+    };
+    return list;
+}
+
+} // namespace forkscope::test
