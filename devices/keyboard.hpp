@@ -15,6 +15,8 @@ class Keyboard : public Device {
     // A key goes down or up: set 1 bytes, lowest byte first, as in InputEvent.
     void key(u64 scancode_bytes, u8 size);
     const Ps2Keyboard& keyboard() const { return keyboard_; }
+    // Everything sent so far was read by the guest.
+    bool ready_for_key() const { return !output_full_ && !keyboard_.has_byte(); }
 
     std::string_view name() const override { return "keyboard"; }
     void attach(Wiring& wiring) override;

@@ -18,6 +18,7 @@ class InterruptController {
     void set_input(u8 line, bool level);
     void write_elcr(u8 value);
     u8 elcr() const { return elcr_; }
+    bool masks(u8 line) const { return (masked_ >> line & 1) != 0; }
     // The next read is an acknowledge (OCW3).
     bool polled() const { return poll_; }
 
@@ -72,6 +73,8 @@ class Pic : public Device, public InterruptInput, public InterruptSource {
     // The CPU's INTR pin.
     void set_output(IrqLine intr) { intr_ = intr; }
     bool intr() const { return intr_level_; }
+    // Would a request on this line of 0..15 reach the CPU, as far as masks go?
+    bool unmasked(u8 line) const { return line < 8 ? !master_.masks(line) : !master_.masks(2) && !slave_.masks(static_cast<u8>(line - 8)); }
 
     std::string_view name() const override { return "pic"; }
     void attach(Wiring& wiring) override;

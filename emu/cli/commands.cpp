@@ -36,9 +36,8 @@ Result<void> print(std::string_view text) {
 
 std::string workload_command_line(const Options& options) {
     const std::string workload =
-        options.workload.empty()
-            ? fmt::format("forkdemo --child {} --parent {}", options.pages, options.parent_pages)
-            : options.workload;
+        options.workload.empty() ? fmt::format("forkdemo --child {} --parent {}", options.pages, options.parent_pages)
+                                 : options.workload;
     // `run=` takes the rest of the line.
     return (options.append.empty() ? "" : options.append + " ") + "run=" + workload;
 }
@@ -87,8 +86,8 @@ Result<ExitCode> run_command(const Options& options) {
         WindowOptions window;
         window.paused_at_condition = stepping;
         const auto shown = show_window(
-            session.machine(), *session.tracer(), session.symbols(), [&](Cycles cycles) { return session.run_slice(cycles); },
-            window);
+            session.machine(), *session.tracer(), session.symbols(),
+            [&](Cycles cycles) { return session.run_slice(cycles); }, window);
         if (!shown.ok())
             return shown.error();
         outcome = session.outcome();
@@ -128,9 +127,9 @@ Result<ExitCode> fork_command(Options options) {
     }
     ForkReportOptions report;
     report.symbols = &session.symbols();
-    const std::string text = options.json ? fork_report_json(*fork, report) + "\n"
-                                          : fork_tree_text(tracer.forks(), fork->number) + "\n" +
-                                                fork_report_text(*fork, report);
+    const std::string text =
+        options.json ? fork_report_json(*fork, report) + "\n"
+                     : fork_tree_text(tracer.forks(), fork->number) + "\n" + fork_report_text(*fork, report);
     if (auto printed = print(text); !printed.ok())
         return printed.error();
     return conclude(session, outcome);
@@ -160,9 +159,10 @@ Result<ExitCode> trace_command(const Options& options) {
     for (const std::string& name : options.kinds) {
         const auto kind = trace_kind_named(name);
         if (!kind)
-            return Error{fmt::format("--kind '{}': no such kind of event; `forkscope trace stat FILE` names those in a file",
-                                     name),
-                         ExitCode::Usage};
+            return Error{
+                fmt::format("--kind '{}': no such kind of event; `forkscope trace stat FILE` names those in a file",
+                            name),
+                ExitCode::Usage};
         kinds.push_back(*kind);
     }
     auto trace = TraceFileReader::open(options.trace_file);

@@ -15,14 +15,20 @@ Result<ExitCode> dispatch(Options options) {
         const auto printed = print(options.help_text);
         return printed.ok() ? Result<ExitCode>(ExitCode::Ok) : printed.error();
     }
-    case Command::Default: return has_display() ? run_command(options) : fork_command(std::move(options));
-    case Command::Run: return run_command(options);
-    case Command::Step: return run_command(options);
-    case Command::Fork: return fork_command(std::move(options));
-    case Command::Record: return record_command(std::move(options));
+    case Command::Default:
+        return has_display() ? run_command(options) : fork_command(std::move(options));
+    case Command::Run:
+        return run_command(options);
+    case Command::Step:
+        return run_command(options);
+    case Command::Fork:
+        return fork_command(std::move(options));
+    case Command::Record:
+        return record_command(std::move(options));
     case Command::TraceInfo:
     case Command::TraceDump:
-    case Command::TraceStat: return trace_command(options);
+    case Command::TraceStat:
+        return trace_command(options);
     }
     return ExitCode::RuntimeError;
 }

@@ -16,9 +16,9 @@ namespace {
 // QEMU spells long options with one dash.
 std::vector<std::string> normalise(int argc, char** argv) {
     static const std::map<std::string, std::string> kQemu = {
-        {"-kernel", "--kernel"}, {"-initrd", "--initrd"}, {"-append", "--append"}, {"-serial", "--serial"},
-        {"-display", "--display"}, {"-nographic", "--headless"}, {"-hda", "--hda"}, {"-cdrom", "--cdrom"},
-        {"-no-reboot", "--no-reboot"}, {"-accel", "--accel"}, {"-cpu", "--cpu"}};
+        {"-kernel", "--kernel"},       {"-initrd", "--initrd"},      {"-append", "--append"}, {"-serial", "--serial"},
+        {"-display", "--display"},     {"-nographic", "--headless"}, {"-hda", "--hda"},       {"-cdrom", "--cdrom"},
+        {"-no-reboot", "--no-reboot"}, {"-accel", "--accel"},        {"-cpu", "--cpu"}};
     std::vector<std::string> words;
     for (int i = 1; i < argc; ++i) {
         const auto known = kQemu.find(argv[i]);
@@ -133,10 +133,12 @@ Result<u64> parse_size(const std::string& text) {
     if (unit.size() > 1 && unit.back() == 'B')
         unit.pop_back();
     static const std::map<std::string, double> kUnits = {
-        {"", 1}, {"K", 1024.0}, {"KI", 1024.0}, {"M", 1048576.0}, {"MI", 1048576.0}, {"G", 1073741824.0}, {"GI", 1073741824.0}};
+        {"", 1},           {"K", 1024.0},       {"KI", 1024.0},      {"M", 1048576.0},
+        {"MI", 1048576.0}, {"G", 1073741824.0}, {"GI", 1073741824.0}};
     const auto factor = kUnits.find(unit);
     if (end == text.c_str() || factor == kUnits.end() || !std::isfinite(number) || number <= 0 || number > 1e12)
-        return Error{fmt::format("'{}' is no amount of memory: write 64M, 1G or a number of MiB", text), ExitCode::Usage};
+        return Error{fmt::format("'{}' is no amount of memory: write 64M, 1G or a number of MiB", text),
+                     ExitCode::Usage};
     constexpr double kSmallestPlainBytes = 65536;
     const double bytes = unit.empty() && number < kSmallestPlainBytes ? number * 1048576.0 : number * factor->second;
     return static_cast<u64>(bytes) & ~u64{kPageMask};
@@ -153,14 +155,18 @@ Result<RunLimit> parse_limit(const std::string& text, u64 cycles_per_second) {
             return limit;
         }
         const double rate = static_cast<double>(cycles_per_second);
-        const double cycles = unit == "c" ? number : unit == "s" ? number * rate : unit == "ms" ? number * rate / 1e3 : -1;
+        const double cycles = unit == "c"    ? number
+                              : unit == "s"  ? number * rate
+                              : unit == "ms" ? number * rate / 1e3
+                                             : -1;
         if (cycles >= 0 && cycles < 1e19) {
             limit.cycle = static_cast<u64>(cycles);
             return limit;
         }
     }
-    return Error{fmt::format("--limit '{}': write 30000000i (instructions), 1e9c (cycles) or 10s (simulated time)", text),
-                 ExitCode::Usage};
+    return Error{
+        fmt::format("--limit '{}': write 30000000i (instructions), 1e9c (cycles) or 10s (simulated time)", text),
+        ExitCode::Usage};
 }
 
 Result<Options> parse_options(int argc, char** argv) {

@@ -48,7 +48,8 @@ Result<std::vector<u8>> read_file(const std::string& path, const std::string& wh
     while (file.read(piece.data(), piece.size()), file.gcount() > 0) {
         bytes.insert(bytes.end(), piece.begin(), piece.begin() + file.gcount());
         if (bytes.size() > most)
-            return Error{fmt::format("{} '{}' is larger than {} MB; check that it is the right file", what, path, most >> 20)};
+            return Error{
+                fmt::format("{} '{}' is larger than {} MB; check that it is the right file", what, path, most >> 20)};
     }
     return bytes;
 }
@@ -102,9 +103,10 @@ Result<void> Session::load_images(MachineConfig& config) {
         config.initrd = std::move(initrd).value();
         config.initrd_name = options_.initrd_path;
         if (config.initrd.size() > options_.ram_bytes / 2)
-            return Error{fmt::format("the initrd '{}' of {} MB does not fit beside the kernel in {} MB of RAM; give the "
-                                     "machine more with -m",
-                                     options_.initrd_path, config.initrd.size() >> 20, options_.ram_bytes >> 20)};
+            return Error{
+                fmt::format("the initrd '{}' of {} MB does not fit beside the kernel in {} MB of RAM; give the "
+                            "machine more with -m",
+                            options_.initrd_path, config.initrd.size() >> 20, options_.ram_bytes >> 20)};
     } else if (options_.kernel_path.empty()) {
         const auto initrd = embedded_initrd();
         config.initrd.assign(initrd.begin(), initrd.end());
@@ -146,10 +148,10 @@ Result<void> Session::open_host_ends() {
         header.set("machine", fmt::format("p6 {} MB {} Hz", options_.ram_bytes >> 20, machine_->cycles_per_second()));
         header.set("seed", fmt::format("{}", options_.seed));
         header.set("command_line", options_.append);
-        header.set("image.kernel", fmt::format("{} xxh3:{:016x}", machine_->config().kernel_name,
-                                               checksum(machine_->config().kernel)));
-        header.set("image.initrd", fmt::format("{} xxh3:{:016x}", machine_->config().initrd_name,
-                                               checksum(machine_->config().initrd)));
+        header.set("image.kernel",
+                   fmt::format("{} xxh3:{:016x}", machine_->config().kernel_name, checksum(machine_->config().kernel)));
+        header.set("image.initrd",
+                   fmt::format("{} xxh3:{:016x}", machine_->config().initrd_name, checksum(machine_->config().initrd)));
         auto recording = TraceFileWriter::create(options_.trace_path, header);
         if (!recording.ok())
             return recording.error();
@@ -159,7 +161,8 @@ Result<void> Session::open_host_ends() {
     machine_->set_output([this](std::string_view channel, u8 byte) { on_output(channel, byte); });
     machine_->set_trace_sink(&sinks_);
     if (!options_.type_text.empty())
-        machine_->type(unescape(options_.type_text));
+        if (auto typed = machine_->type(unescape(options_.type_text)); !typed.ok())
+            return Error{"--type: " + typed.error().message, ExitCode::Usage};
     next_hash_ = options_.hash_every;
     return {};
 }
@@ -202,15 +205,15 @@ void Session::print_hash() {
 
 Outcome Session::shutdown_outcome() {
     const CpuState& r = machine_->registers();
-    std::string text = fmt::format(
-        "triple fault: the guest's CPU shut down after {} instructions\n"
-        "  eip {:08x}  eax {:08x}  ebx {:08x}  ecx {:08x}  edx {:08x}\n"
-        "  esp {:08x}  ebp {:08x}  esi {:08x}  edi {:08x}  eflags {:08x}\n"
-        "  cr0 {:08x}  cr2 {:08x}  cr3 {:08x}  cr4 {:08x}  cs {:04x}  ss {:04x}  {}\n  last events:\n",
-        machine_->instructions(), r.eip, r.reg<u32>(kEax), r.reg<u32>(kEbx), r.reg<u32>(kEcx), r.reg<u32>(kEdx),
-        r.reg<u32>(kEsp), r.reg<u32>(kEbp), r.reg<u32>(kEsi), r.reg<u32>(kEdi), r.eflags(), r.cr0, r.cr2, r.cr3, r.cr4,
-        r.segments[kCs].selector, r.segments[kSs].selector,
-        symbols_.lookup(r.cr3 & 0xFFFFF000u, machine_->cpu().linear_eip()).text());
+    std::string text =
+        fmt::format("triple fault: the guest's CPU shut down after {} instructions\n"
+                    "  eip {:08x}  eax {:08x}  ebx {:08x}  ecx {:08x}  edx {:08x}\n"
+                    "  esp {:08x}  ebp {:08x}  esi {:08x}  edi {:08x}  eflags {:08x}\n"
+                    "  cr0 {:08x}  cr2 {:08x}  cr3 {:08x}  cr4 {:08x}  cs {:04x}  ss {:04x}  {}\n  last events:\n",
+                    machine_->instructions(), r.eip, r.reg<u32>(kEax), r.reg<u32>(kEbx), r.reg<u32>(kEcx),
+                    r.reg<u32>(kEdx), r.reg<u32>(kEsp), r.reg<u32>(kEbp), r.reg<u32>(kEsi), r.reg<u32>(kEdi),
+                    r.eflags(), r.cr0, r.cr2, r.cr3, r.cr4, r.segments[kCs].selector, r.segments[kSs].selector,
+                    symbols_.lookup(r.cr3 & 0xFFFFF000u, machine_->cpu().linear_eip()).text());
     constexpr std::size_t kShown = 8;
     const auto events = last_events_.events();
     for (std::size_t i = events.size() > kShown ? events.size() - kShown : 0; i < events.size(); ++i)
@@ -231,7 +234,9 @@ bool Session::ended(StopCause cause) {
         if (machine_->exit_status() != 0)
             outcome_ = {ExitCode::GuestPanic, fmt::format("the guest ended with status {}", machine_->exit_status())};
         return true;
-    case StopCause::Shutdown: outcome_ = shutdown_outcome(); return true;
+    case StopCause::Shutdown:
+        outcome_ = shutdown_outcome();
+        return true;
     case StopCause::Halted:
         outcome_ = {ExitCode::Ok, "the guest halted with interrupts off: nothing can wake it"};
         return true;

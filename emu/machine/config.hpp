@@ -21,7 +21,7 @@ struct MachineConfig {
     std::vector<u8> initrd; // the one module; empty: none
     std::string initrd_name = "initrd";
     std::string command_line;
-    bool direct = false; // enter the kernel at once, without the firmware
+    bool direct = false;        // enter the kernel at once, without the firmware
     i64 rtc_start = 1767225600; // the real-time clock at power-on, Unix time in seconds (2026-01-01 00:00:00)
 };
 

@@ -71,8 +71,7 @@ Result<void> Machine::prepare_boot() {
     return {};
 }
 
-template <class T, class... Args>
-T& Machine::add(Args&&... args) {
+template <class T, class... Args> T& Machine::add(Args&&... args) {
     auto device = std::make_unique<T>(std::forward<Args>(args)...);
     T& reference = *device;
     reference.number = static_cast<u32>(devices_.size());
@@ -83,11 +82,14 @@ T& Machine::add(Args&&... args) {
 void Machine::add_devices() {
     pic_ = &add<Pic>();
     add<Pit>();
-    com1_ = &add<Uart>(u16{0x3F8}, u8{4}, "com1");
+    com1_ = &add<Uart>("com1", u16{0x3F8}, u8{4});
     keyboard_ = &add<Keyboard>();
     add<Port92>();
     vga_ = &add<Vga>();
-    add<Cmos>(config_.ram_bytes, config_.rtc_start);
+    CmosConfiguration cmos;
+    cmos.start_unix_time = config_.rtc_start;
+    cmos.ram_bytes = config_.ram_bytes;
+    add<Cmos>(cmos);
     add<Dma>();
     add<DebugConsole>();
     add<ExitPort>();
@@ -95,7 +97,7 @@ void Machine::add_devices() {
     firmware_config_ = &add<FirmwareConfig>();
     for (auto& device : devices_)
         device->attach(*this);
-    pic_->set_cpu_line({cpu_.get(), 0});
+    pic_->set_output({cpu_.get(), 0});
     cpu_->set_interrupt_source(pic_);
 
     std::vector<u8> item;
@@ -178,9 +180,12 @@ StopCause Machine::run(RunLimit limit) {
             return StopCause::Limit;
         switch (cpu_->run_until(std::min({limit.cycle, events_.next(), next_input()}), limit.instructions)) {
         case StopReason::Deadline:
-        case StopReason::Instructions: break;
-        case StopReason::Halted: return StopCause::Halted;
-        case StopReason::Shutdown: return StopCause::Shutdown;
+        case StopReason::Instructions:
+            break;
+        case StopReason::Halted:
+            return StopCause::Halted;
+        case StopReason::Shutdown:
+            return StopCause::Shutdown;
         case StopReason::Requested:
             if (!exit_requested_ && !reset_requested_)
                 return StopCause::Requested;
@@ -220,9 +225,15 @@ void Machine::apply(const InputEvent& event) {
     inputs_.append(event);
     tracer_.emit(TraceKind::Input, static_cast<u64>(event.kind), event.data);
     switch (event.kind) {
-    case InputKind::Key: keyboard_->key(static_cast<u32>(event.data), event.size); break;
-    case InputKind::SerialByte: com1_->receive(static_cast<u8>(event.data)); break;
-    case InputKind::PowerButton: request_exit(0); break;
+    case InputKind::Key:
+        keyboard_->key(event.data, event.size);
+        break;
+    case InputKind::SerialByte:
+        com1_->receive(static_cast<u8>(event.data));
+        break;
+    case InputKind::PowerButton:
+        request_exit(0);
+        break;
     case InputKind::Poke: {
         const u8 value = static_cast<u8>(event.data);
         static_cast<void>(mmu_->poke_physical(PhysicalAddress(event.data >> 8), {&value, 1}));
@@ -244,16 +255,20 @@ void Machine::apply(const InputEvent& event) {
     }
 }
 
-void Machine::type(const std::string& text) {
-    for (const KeyStroke& stroke : keystrokes_of(text)) {
+Result<void> Machine::type(const std::string& text) {
+    auto keys = keys_for_text(text);
+    if (!keys.ok())
+        return keys.error();
+    for (const KeyTransition& key : *keys) {
         InputEvent event;
         event.kind = InputKind::Key;
-        event.data = stroke.scancode;
-        event.size = stroke.size;
+        event.data = key.bytes;
+        event.size = key.size;
         pending_keys_.push_back(event);
     }
     if (next_key_ == kNever)
         next_key_ = now();
+    return {};
 }
 
 // One key at a time, when the guest listens: interrupt 1 unmasked and the controller's buffer empty. A person types

@@ -49,7 +49,8 @@ class Machine final : private Wiring {
     // Applies an input at the present instruction boundary and appends it, stamped, to the log.
     void inject(InputEvent event);
     // Keys for `text` (US layout, '\n' = Enter), fed one by one as fast as the guest takes them.
-    void type(const std::string& text);
+    // Error: a character that no key types.
+    Result<void> type(const std::string& text);
     bool typing() const { return !pending_keys_.empty(); }
     // Inputs to be applied at their stamps from here on; inject() is refused while any is left.
     void replay(InputLog log);
@@ -90,8 +91,7 @@ class Machine final : private Wiring {
     Result<void> prepare_boot();
     void enter_kernel_directly();
     void add_devices();
-    template <class T, class... Args>
-    T& add(Args&&... args);
+    template <class T, class... Args> T& add(Args&&... args);
     void apply(const InputEvent& event);
     void feed_keys();
     void reset_everything();

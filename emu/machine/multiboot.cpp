@@ -71,8 +71,8 @@ class Planner {
                                          : "is no multiboot kernel: no header in its first 8 KB");
         const u32 flags = word_at(image_, *header + 4);
         if ((flags & kMandatoryUnknown) != 0)
-            return refuse(fmt::format("asks for multiboot features {:#x} that no loader knows",
-                                      flags & kMandatoryUnknown));
+            return refuse(
+                fmt::format("asks for multiboot features {:#x} that no loader knows", flags & kMandatoryUnknown));
         if ((flags & kFlagAddresses) != 0)
             return load_by_addresses(*header);
         if (is_elf(image_))
@@ -158,7 +158,8 @@ class Planner {
         const u64 start = header - (header_address - load_address);
         const u64 bytes = load_end != 0 ? u64{load_end} - load_address : image_.size() - start;
         if ((load_end != 0 && load_end < load_address) || start + bytes > image_.size())
-            return refuse(fmt::format("is cut short: it has {} bytes, its header asks for {}", image_.size(), start + bytes));
+            return refuse(
+                fmt::format("is cut short: it has {} bytes, its header asks for {}", image_.size(), start + bytes));
         const u64 memory = bss_end > load_address ? std::max<u64>(bytes, u64{bss_end} - load_address) : bytes;
         const auto first = image_.begin() + static_cast<std::ptrdiff_t>(start);
         return add(load_address, {first, first + static_cast<std::ptrdiff_t>(bytes)}, static_cast<u32>(memory),

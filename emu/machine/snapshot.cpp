@@ -44,8 +44,8 @@ void InputLog::serialize(Archive& ar) {
         const u8 kind = static_cast<u8>(words[i]);
         if (kind > static_cast<u8>(InputKind::PokeRegister))
             return ar.fail("an input event has an unknown kind");
-        events_.push_back({static_cast<InputKind>(kind), static_cast<u8>(words[i] >> 8), words[i + 1], words[i + 2],
-                           words[i + 3]});
+        events_.push_back(
+            {static_cast<InputKind>(kind), static_cast<u8>(words[i] >> 8), words[i + 1], words[i + 2], words[i + 3]});
     }
 }
 
@@ -56,7 +56,8 @@ void Machine::serialize(Archive& ar) {
     ar.field("ram_bytes", ram);
     ar.field("cycles_per_second", rate);
     if (ar.loading() && (ram != config_.ram_bytes || rate != config_.cycles_per_second))
-        return ar.fail(fmt::format("the snapshot is of a machine with {} MB of RAM and {} cycles a second", ram >> 20, rate));
+        return ar.fail(
+            fmt::format("the snapshot is of a machine with {} MB of RAM and {} cycles a second", ram >> 20, rate));
     ar.nested("cpu", *cpu_);
     ar.nested("mmu", *mmu_);
     ar.nested("memory", *memory_);

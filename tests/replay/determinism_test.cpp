@@ -1,0 +1,175 @@
+// A run is decided by configuration and inputs alone: engines, tables, snapshots, slices and observers do not show.
+#include "guest_machine.hpp"
+
+#include <filesystem>
+
+#include "emu/base/random.hpp"
+
+namespace forkscope {
+
+namespace {
+
+// Boots, forks, copies on write, execs through the shell, exits.
+constexpr const char* kWorkload = "run=forkdemo --child 20 --parent 3; ls bin | wc; cowtest";
+constexpr u64 kStep = 100'000;
+
+struct Mode {
+    const char* name;
+    Engine engine;
+    bool fast_table;
+    bool amnesia;
+};
+
+class Modes : public ::testing::TestWithParam<Mode> {};
+
+class CountingSink : public TraceSink {
+  public:
+    void on_event(const TraceEvent&) override { ++count; }
+    u64 count = 0;
+};
+
+std::vector<u64> reference() {
+    static const std::vector<u64> hashes = GuestMachine(kWorkload).hashes(kStep);
+    return hashes;
+}
+
+} // namespace
+
+TEST(Determinism, TheWorkloadReachesItsEnd) {
+    GuestMachine guest(kWorkload);
+    guest.hashes(kStep);
+    EXPECT_EQ(guest.machine->exit_status(), 0u) << guest.console;
+    EXPECT_NE(guest.console.find("child"), std::string::npos) << guest.console;
+    EXPECT_GT(guest.machine->instructions(), 1'000'000u);
+}
+
+TEST(Determinism, TwoRunsOfOneConfigurationHashAlikeAtEveryStep) {
+    EXPECT_EQ(GuestMachine(kWorkload).hashes(kStep), reference());
+}
+
+TEST_P(Modes, HashAsTheReferenceAtEveryStep) {
+    const Mode mode = GetParam();
+    GuestMachine guest(kWorkload, [&](MachineConfig& config) {
+        config.engine = mode.engine;
+        config.fast_table = mode.fast_table;
+    });
+    const auto hashes = guest.hashes(kStep, [&](Machine& machine) {
+        if (mode.amnesia)
+            machine.forget_derived_state();
+    });
+    EXPECT_EQ(hashes, reference());
+}
+
+INSTANTIATE_TEST_SUITE_P(EngineByTableByAmnesia, Modes,
+                         ::testing::Values(Mode{"interp", Engine::Interpreter, true, false},
+                                           Mode{"interp_slow_table", Engine::Interpreter, false, false},
+                                           Mode{"interp_amnesia", Engine::Interpreter, true, true},
+                                           Mode{"interp_slow_table_amnesia", Engine::Interpreter, false, true},
+                                           Mode{"block_slow_table", Engine::Block, false, false},
+                                           Mode{"block_amnesia", Engine::Block, true, true},
+                                           Mode{"block_slow_table_amnesia", Engine::Block, false, true}),
+                         [](const auto& mode) { return std::string(mode.param.name); });
+
+TEST(Determinism, ForgettingDerivedStateAtRandomCyclesChangesNothing) {
+    GuestMachine guest(kWorkload);
+    Random random(11);
+    std::vector<u64> hashes;
+    u64 next = kStep;
+    for (;;) {
+        const Cycles slice = guest.machine->now() + 1 + random.below(5000);
+        const StopCause cause = guest.machine->run({slice, next});
+        guest.machine->forget_derived_state();
+        if (cause == StopCause::Limit && guest.machine->instructions() >= next) {
+            hashes.push_back(guest.machine->hash());
+            next += kStep;
+        } else if (cause == StopCause::Exit) {
+            hashes.push_back(guest.machine->hash());
+            break;
+        }
+    }
+    EXPECT_EQ(hashes, reference());
+}
+
+TEST(Determinism, AMachineSavedAtRandomPointsAndLoadedElsewhereRunsOnAlike) {
+    const std::string path = ::testing::TempDir() + "forkscope_determinism.snapshot";
+    Random random(13);
+    for (int round = 0; round < 6; ++round) {
+        GuestMachine first(kWorkload);
+        const u64 at = 1000 + random.below(1'400'000);
+        ASSERT_EQ(first.machine->run({kNever, at}), StopCause::Limit);
+        ASSERT_TRUE(first.machine->save(path).ok());
+        GuestMachine second(kWorkload, [&](MachineConfig& config) {
+            config.engine = round % 2 == 0 ? Engine::Block : Engine::Interpreter;
+        });
+        ASSERT_EQ(second.machine->run({kNever, random.below(500'000)}), StopCause::Limit);
+        const auto loaded = second.machine->load(path);
+        ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+        EXPECT_EQ(second.machine->hash(), first.machine->hash()) << "saved at " << at;
+        EXPECT_EQ(second.hashes(kStep).back(), reference().back()) << "saved at " << at;
+    }
+    std::filesystem::remove(path);
+}
+
+TEST(Determinism, ListeningChangesNothing) {
+    GuestMachine guest(kWorkload);
+    CountingSink sink;
+    guest.machine->set_trace_sink(&sink);
+    EXPECT_EQ(guest.hashes(kStep), reference());
+    EXPECT_GT(sink.count, 10'000u);
+    guest.machine->set_trace_sink(nullptr);
+}
+
+TEST(Determinism, TypedKeysAreReplayedFromTheLogToTheSameState) {
+    const u64 end = 30'000'000;
+    GuestMachine typed("quiet");
+    ASSERT_TRUE(typed.machine->type("ls bin\nforkdemo\n").ok());
+    ASSERT_EQ(typed.machine->run({end, ~u64{0}}), StopCause::Limit);
+    EXPECT_NE(typed.console.find("forkdemo"), std::string::npos) << typed.console;
+    EXPECT_GE(typed.machine->inputs().events().size(), 30u);
+
+    GuestMachine replayed("quiet");
+    replayed.machine->replay(typed.machine->inputs());
+    ASSERT_EQ(replayed.machine->run({end, ~u64{0}}), StopCause::Limit);
+    EXPECT_EQ(replayed.console, typed.console);
+    EXPECT_EQ(replayed.machine->hash(), typed.machine->hash());
+}
+
+TEST(Determinism, SingleStepsReachTheSameState) {
+    GuestMachine stepped("");
+    while (stepped.machine->instructions() < 50'000)
+        ASSERT_EQ(stepped.machine->step(), StopCause::Limit);
+    GuestMachine whole("");
+    ASSERT_EQ(whole.machine->run({kNever, stepped.machine->instructions()}), StopCause::Limit);
+    // A step may have ended after a delivery that the whole run has still to make.
+    whole.machine->run({stepped.machine->now(), ~u64{0}});
+    EXPECT_EQ(stepped.machine->hash(), whole.machine->hash());
+}
+
+TEST(Snapshot, OfAnotherMachineIsRefusedAndLeavesThisOneAsItWas) {
+    GuestMachine small("", [](MachineConfig& config) { config.ram_bytes = u64{32} << 20; });
+    GuestMachine guest("");
+    ASSERT_EQ(guest.machine->run({kNever, 10'000}), StopCause::Limit);
+    const u64 before = guest.machine->hash();
+    const auto loaded = guest.machine->restore(small.machine->snapshot());
+    EXPECT_FALSE(loaded.ok());
+    EXPECT_NE(loaded.error().message.find("32 MB"), std::string::npos) << loaded.error().message;
+    EXPECT_EQ(guest.machine->hash(), before);
+}
+
+TEST(Snapshot, CutOffOrDamagedAnywhereIsRefusedOrHarmless) {
+    GuestMachine guest("", [](MachineConfig& config) { config.ram_bytes = u64{8} << 20; });
+    ASSERT_EQ(guest.machine->run({kNever, 10'000}), StopCause::Limit);
+    const std::vector<u8> whole = guest.machine->snapshot();
+    Random random(17);
+    for (int round = 0; round < 60; ++round) {
+        std::vector<u8> bad = whole;
+        if (round % 2 == 0)
+            bad.resize(random.below(bad.size()));
+        else
+            bad[random.below(std::min<u64>(bad.size(), 40'000))] ^= static_cast<u8>(1u << random.below(8));
+        static_cast<void>(guest.machine->restore(bad));
+        guest.machine->run({guest.machine->now() + 1000, ~u64{0}});
+    }
+}
+
+} // namespace forkscope
