@@ -1,0 +1,164 @@
+#include <gtest/gtest.h>
+
+#include "observe_fork_scene.hpp"
+
+using namespace forkscope;
+using namespace forkscope::testing;
+
+namespace {
+
+// One process; every closed fault is kept.
+struct FaultScene : ForkScene {
+    FaultScene() : ForkScene(4) {
+        tracer->set_fault_listener([this](FaultRecord& fault) { closed.push_back(fault); });
+        start();
+    }
+    // Plays a fault on an absent page that the kernel resolves with the frame.
+    void fill_page(u32 page, u32 with, u32 error_code, u32 stated, u8 at_cpl = 3) {
+        map(parent, page, 0, 0);
+        const u32 at = at_cpl == 3 ? kWriteInstruction : 0xC0103000u;
+        fault(page + 8, error_code, at, at_cpl);
+        tracepoint(TP_FAULT_ENTER, 3, page + 8, error_code);
+        write_entry(entry_address(parent, page), with | kUserWrite);
+        if (stated != 0)
+            tracepoint(TP_FAULT_LEAVE, 3, page + 8, stated);
+        return_to(at, at_cpl);
+    }
+    const FaultRecord& only() const {
+        EXPECT_EQ(closed.size(), 1u);
+        return closed.at(0);
+    }
+    std::vector<FaultRecord> closed;
+};
+
+} // namespace
+
+TEST(FaultRecord, HoldsEveryLevelOfTheWalkBeforeAndAfter) {
+    FaultScene scene;
+    const u32 zero = scene.fresh(0);
+    const Cycles before = scene.cycle;
+    scene.fill_page(0x50000000, zero, kFaultWrite | kFaultUser, 0);
+    const FaultRecord& fault = scene.only();
+    EXPECT_FALSE(fault.before.present);
+    EXPECT_NE(fault.before.directory_entry, 0u);
+    EXPECT_EQ(fault.before.table_entry, 0u);
+    EXPECT_TRUE(fault.after.writable());
+    EXPECT_EQ(fault.after.frame, zero);
+    EXPECT_EQ(fault.before.table_entry_address, fault.after.table_entry_address);
+    EXPECT_EQ(fault.pid, 3u);
+    EXPECT_EQ(fault.begin_cycle, before + 10);
+    EXPECT_EQ(fault.spent.cycles, fault.end_cycle - fault.begin_cycle);
+    EXPECT_EQ(fault.pte_writes, 1u);
+    EXPECT_EQ(fault.frames_taken, std::vector<u32>{zero});
+    EXPECT_EQ(scene.tracer->faults().open_count(), 0u);
+}
+
+TEST(FaultRecord, ClassifiesFromTheHardwareAlone) {
+    FaultScene scene;
+    scene.tracepoints = false;
+    scene.fill_page(0x50000000, scene.fresh(0), kFaultWrite | kFaultUser, 0);
+    scene.fill_page(0x50001000, scene.fresh(7), kFaultUser, 0);
+    scene.fill_page(0xBFFF0000, scene.fresh(0), kFaultWrite | kFaultUser, 0);
+    scene.write_entry(scene.entry_address(scene.parent, kPages), scene.fresh(1) | kUser);
+    scene.cow_fault(scene.parent, 3, kPages, true);
+    scene.write_entry(scene.entry_address(scene.parent, kPages), scene.fresh(1) | kUser);
+    scene.cow_fault(scene.parent, 3, kPages, false);
+    // Writable in the tables: only a stale translation can have faulted.
+    scene.fault(kPages, kFaultProtection | kFaultWrite | kFaultUser, kWriteInstruction);
+    scene.return_to(kWriteInstruction, 3);
+    // Nobody maps it: the program is sent to its signal handler.
+    scene.fault(0x00000004, kFaultUser, kWriteInstruction);
+    scene.return_to(0x00010900, 3);
+    const FaultClass expected[] = {FaultClass::DemandZero, FaultClass::File,     FaultClass::Stack,
+                                   FaultClass::CowCopy,    FaultClass::CowReuse, FaultClass::Spurious,
+                                   FaultClass::Protection};
+    ASSERT_EQ(scene.closed.size(), std::size(expected));
+    for (std::size_t i = 0; i < std::size(expected); ++i) {
+        EXPECT_EQ(fault_class_name(scene.closed[i].fault_class), std::string(fault_class_name(expected[i]))) << i;
+        EXPECT_TRUE(scene.closed[i].findings.empty());
+        EXPECT_EQ(scene.closed[i].resolved, expected[i] != FaultClass::Protection);
+    }
+}
+
+TEST(FaultRecord, CallsTheKernelsOwnAccessAKernelCopyAndKeepsWhatHappenedToThePage) {
+    FaultScene scene;
+    scene.write_entry(scene.entry_address(scene.parent, kPages), scene.fresh(1) | kUser);
+    scene.enter_system_call(kForkInstruction);
+    scene.cow_fault(scene.parent, 3, kPages, true, 0, 0);
+    EXPECT_EQ(scene.only().fault_class, FaultClass::KernelCopy);
+    EXPECT_EQ(scene.only().page, FaultClass::CowCopy);
+    EXPECT_TRUE(scene.only().findings.empty());
+}
+
+TEST(FaultRecord, BelievesTheGuestWhereTheHardwareCannotTell) {
+    FaultScene scene;
+    scene.fill_page(0x50000000, scene.fresh(0), kFaultWrite | kFaultUser, FAULT_STACK);
+    scene.fill_page(0x50001000, scene.fresh(0), kFaultUser, FAULT_FILE);
+    EXPECT_EQ(scene.closed.at(0).fault_class, FaultClass::Stack);
+    EXPECT_EQ(scene.closed.at(1).fault_class, FaultClass::File);
+    EXPECT_TRUE(scene.closed.at(0).findings.empty());
+}
+
+TEST(FaultRecord, NoticesThatTheGuestSaysAnotherThingThanTheHardwareShows) {
+    FaultScene scene;
+    scene.write_entry(scene.entry_address(scene.parent, kPages), scene.fresh(1) | kUser);
+    scene.cow_fault(scene.parent, 3, kPages, true, FAULT_COW_REUSE);
+    ASSERT_EQ(scene.only().findings.size(), 1u);
+    EXPECT_NE(scene.only().findings[0].find("cow-reuse, the hardware shows cow-copy"), std::string::npos);
+    EXPECT_EQ(scene.only().fault_class, FaultClass::CowCopy);
+}
+
+TEST(FaultRecord, NoticesACopyThatIsNotEqual) {
+    FaultScene scene;
+    const u32 entry = scene.entry_address(scene.parent, kPages);
+    scene.write_entry(entry, scene.fresh(1) | kUser);
+    scene.fault(kPages, kFaultProtection | kFaultWrite | kFaultUser, kWriteInstruction);
+    scene.write_entry(entry, scene.fresh(2) | kUserWrite);
+    scene.return_to(kWriteInstruction, 3);
+    ASSERT_EQ(scene.only().findings.size(), 1u);
+    EXPECT_NE(scene.only().findings[0].find("same bytes"), std::string::npos);
+}
+
+TEST(FaultRecord, KeepsNestedFaultsApart) {
+    FaultScene scene;
+    scene.map(scene.parent, 0x50000000, 0, 0);
+    scene.map(scene.parent, 0x50001000, 0, 0);
+    scene.fault(0x50000000, kFaultUser, kWriteInstruction);
+    scene.fill_page(0x50001000, scene.fresh(0), kFaultWrite, 0, 0);
+    scene.write_entry(scene.entry_address(scene.parent, 0x50000000), scene.fresh(0) | kUserWrite);
+    scene.return_to(kWriteInstruction, 3);
+    ASSERT_EQ(scene.closed.size(), 2u);
+    EXPECT_EQ(scene.closed[0].depth, 1u);
+    EXPECT_EQ(scene.closed[0].page_address(), 0x50001000u);
+    EXPECT_EQ(scene.closed[1].depth, 0u);
+    EXPECT_EQ(scene.closed[1].pte_writes, 2u);
+}
+
+TEST(FaultRecord, DoesNotChargeTheTimeOfOtherProcesses) {
+    FaultScene scene;
+    const u32 other = scene.frame();
+    scene.map(scene.parent, 0x50000000, 0, 0);
+    scene.fault(0x50000000, kFaultUser, kWriteInstruction);
+    const Cycles away = scene.cycle;
+    scene.switch_to(9, other);
+    for (int i = 0; i < 100; ++i)
+        scene.emit(TraceKind::Halt);
+    scene.switch_to(3, scene.parent);
+    const Cycles back = scene.cycle;
+    scene.write_entry(scene.entry_address(scene.parent, 0x50000000), scene.fresh(0) | kUserWrite);
+    scene.return_to(kWriteInstruction, 3);
+    const FaultRecord& fault = scene.only();
+    EXPECT_LT(fault.spent.cycles, fault.end_cycle - fault.begin_cycle - 1000);
+    EXPECT_EQ(fault.spent.cycles + (back - away), fault.end_cycle - fault.begin_cycle + 30);
+}
+
+TEST(FaultRecord, ClosesAFaultWhoseInstructionFaultsAgainWithoutAReturnSeen) {
+    FaultScene scene;
+    for (int i = 0; i < 1000; ++i)
+        scene.fault(0x50000000, kFaultUser, kWriteInstruction);
+    EXPECT_EQ(scene.closed.size(), 999u);
+    EXPECT_EQ(scene.tracer->faults().open_count(), 1u);
+    for (u32 i = 0; i < 1000; ++i)
+        scene.fault(0x50000000 + i * kPageSize, kFaultUser, kWriteInstruction);
+    EXPECT_LE(scene.tracer->faults().open_count(), 64u);
+}

@@ -1,0 +1,334 @@
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "emu/observe/fork_report.hpp"
+#include "emu/observe/json_writer.hpp"
+#include "observe_fork_scene.hpp"
+
+using namespace forkscope;
+using namespace forkscope::testing;
+
+namespace {
+
+u64 count_of(const std::string& text, const std::string& part) {
+    u64 count = 0;
+    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+        ++count;
+    return count;
+}
+
+std::size_t widest_line(const std::string& text) {
+    std::size_t widest = 0;
+    std::size_t width = 0;
+    for (char letter : text) {
+        // Bytes that continue a character take no column.
+        width = letter == '\n' ? 0 : width + ((static_cast<u8>(letter) & 0xC0) != 0x80 ? 1 : 0);
+        widest = std::max(widest, width);
+    }
+    return widest;
+}
+
+// A small judge of JSON: brackets, strings, commas.
+bool is_json(const std::string& text) {
+    const std::string path = ::testing::TempDir() + "forkscope_report.json";
+    std::ofstream(path) << text;
+    if (std::system("python3 -c 'import json' 2>/dev/null") != 0)
+        return true;
+    return std::system(("python3 -c 'import json,sys; json.load(open(sys.argv[1]))' " + path).c_str()) == 0;
+}
+
+} // namespace
+
+TEST(ForkTracer, FoldsOneForkIntoPhasesEntriesAndFrames) {
+    ForkScene scene(8);
+    scene.start();
+    const u32 child = scene.fork(scene.parent, 3, 4);
+    ASSERT_EQ(scene.tracer->forks().size(), 1u);
+    const ForkRecord& fork = scene.tracer->forks().front();
+    EXPECT_TRUE(fork.stated);
+    EXPECT_TRUE(fork.left);
+    EXPECT_EQ(fork.parent_pid, 3u);
+    EXPECT_EQ(fork.child_pid, 4u);
+    EXPECT_EQ(fork.parent_directory, scene.parent);
+    EXPECT_EQ(fork.child_directory, child);
+    EXPECT_EQ(fork.result, 4);
+    ASSERT_EQ(fork.phases.size(), 6u);
+    EXPECT_STREQ(fork_phase_stop(fork.phases[4].id), "2b");
+    // 10 pages copied and 3 tables linked; 9 writable pages protected on two sides.
+    EXPECT_EQ(fork.counts.pte_writes, 10u + 3u + 18u);
+    EXPECT_EQ(fork.counts.pte_protects, 18u);
+    EXPECT_EQ(fork.phases[4].counts.pte_protects, 18u);
+    EXPECT_EQ(fork.phases[4].counts.flushes, 9u);
+    EXPECT_EQ(fork.counts.frames_shared, 10u);
+    EXPECT_EQ(fork.counts.frames_allocated, 1u);
+    Cycles sum = 0;
+    for (const ForkPhase& phase : fork.phases)
+        sum += phase.spent.cycles;
+    EXPECT_EQ(sum, fork.spent.cycles);
+    EXPECT_EQ(fork.left_cycle - fork.begin_cycle, fork.spent.cycles);
+    EXPECT_TRUE(fork.findings.empty());
+}
+
+TEST(ForkTracer, SaysWhoseEntryEachWriteIs) {
+    ForkScene scene(2);
+    scene.start();
+    scene.fork(scene.parent, 3, 4);
+    const ForkRecord& fork = scene.tracer->forks().front();
+    u64 sides[4] = {};
+    for (const PteChange& change : fork.ptes) {
+        ++sides[static_cast<int>(change.side)];
+        EXPECT_TRUE(change.written);
+        if (change.side == ForkSide::Parent) {
+            EXPECT_TRUE(change.linear == kPages || change.linear == kPages + kPageSize || change.linear == kStack);
+        }
+    }
+    EXPECT_EQ(sides[static_cast<int>(ForkSide::Parent)], 3u);
+    EXPECT_EQ(sides[static_cast<int>(ForkSide::Child)], 3u + 4u + 3u);
+    EXPECT_EQ(sides[static_cast<int>(ForkSide::Unknown)], 0u);
+}
+
+TEST(ForkTracer, AsksToSeeStoresIntoTablesThatNoWalkHasUsed) {
+    std::vector<u64> watched;
+    ForkTracerOptions options;
+    options.watch = [&](u64 frame) { watched.push_back(frame); };
+    ForkScene scene(2, options);
+    scene.start();
+    const u32 child = scene.fork(scene.parent, 3, 4);
+    EXPECT_NE(std::find(watched.begin(), watched.end(), child >> kPageShift), watched.end());
+    const u32 table = scene.get(child + (kPages >> 22) * 4) >> kPageShift;
+    EXPECT_NE(std::find(watched.begin(), watched.end(), table), watched.end());
+}
+
+TEST(ForkTracer, CountsCopyOnWriteFaultsAsPagesNamedPlusAConstant) {
+    for (u32 n : {0u, 1u, 7u, 64u, 1000u}) {
+        ForkScene scene(n + 16);
+        scene.start();
+        scene.tracepoint(TP_WORKLOAD_BEGIN, 3, 1, n);
+        const u32 child = scene.fork(scene.parent, 3, 4);
+        scene.switch_to(4, child);
+        scene.return_to(kForkInstruction, 3);
+        for (u32 i = 0; i < n; ++i)
+            scene.cow_fault(child, 4, kPages + i * kPageSize);
+        scene.cow_fault(child, 4, kStack, true, 0, 0);
+        scene.tracepoint(TP_PROCESS_EXIT, 4, 3, 0);
+        scene.switch_to(3, scene.parent);
+        scene.cow_fault(scene.parent, 3, kStack, false);
+        const ForkRecord& fork = scene.tracer->forks().front();
+        EXPECT_EQ(fork.cow_faults(), n + 2u);
+        const ForkLaw law = fork_law(fork);
+        EXPECT_EQ(law.pages_named, n);
+        EXPECT_EQ(law.constant, 2);
+        EXPECT_EQ(law.named.size(), n);
+        ASSERT_EQ(law.rest.size(), 2u);
+        EXPECT_EQ(law.rest[0]->record.page_address(), kStack);
+        EXPECT_TRUE(fork.child_ended);
+        EXPECT_NE(fork.private_cycle, 0u);
+        EXPECT_TRUE(fork.findings.empty());
+        const std::string text = fork_report_text(fork);
+        EXPECT_NE(text.find(fmt::format("law: {} faults = {} pages named by the workload + 2", n + 2, n)),
+                  std::string::npos)
+            << text;
+        EXPECT_LE(widest_line(text), 100u) << text;
+        const std::string json = fork_report_json(fork);
+        EXPECT_EQ(count_of(json, "\"belongs\": true"), n + 2u);
+        EXPECT_EQ(count_of(json, "\"named\": true"), n);
+        EXPECT_TRUE(is_json(json));
+    }
+}
+
+TEST(ForkTracer, KnowsWhenBothSidesArePrivate) {
+    ForkScene scene(2);
+    scene.start();
+    const u32 child = scene.fork(scene.parent, 3, 4);
+    const ForkRecord& fork = scene.tracer->forks().front();
+    EXPECT_EQ(fork.still_shared, 3u);
+    EXPECT_FALSE(fork.shared.at(kText).copy_on_write);
+    scene.cow_fault(scene.parent, 3, kPages);
+    scene.switch_to(4, child);
+    scene.cow_fault(child, 4, kPages + kPageSize);
+    EXPECT_EQ(fork.private_cycle, 0u);
+    scene.cow_fault(child, 4, kStack);
+    EXPECT_EQ(fork.still_shared, 0u);
+    EXPECT_NE(fork.private_cycle, 0u);
+}
+
+TEST(ForkTracer, GivesAFaultToTheNewestForkThatSharedThePage) {
+    ForkScene scene(2);
+    scene.start();
+    const u32 child = scene.fork(scene.parent, 3, 4);
+    const u32 second = scene.fork(scene.parent, 3, 5);
+    EXPECT_EQ(scene.tracer->forks().back().still_shared, 3u);
+    scene.cow_fault(scene.parent, 3, kPages);
+    scene.switch_to(4, child);
+    scene.return_to(kForkInstruction, 3);
+    const u32 grandchild = scene.fork(child, 4, 6);
+    scene.cow_fault(child, 4, kPages);
+    scene.switch_to(6, grandchild);
+    scene.cow_fault(grandchild, 6, kStack);
+    scene.switch_to(5, second);
+    scene.cow_fault(second, 5, kStack);
+    std::vector<u64> faults;
+    for (const ForkRecord& fork : scene.tracer->forks())
+        faults.push_back(fork.cow_faults());
+    EXPECT_EQ(faults, (std::vector<u64>{0, 2, 2}));
+    EXPECT_EQ(scene.tracer->forks().back().made_parent, 1u);
+    const std::string tree = fork_tree_text(scene.tracer->forks(), 3);
+    EXPECT_NE(tree.find("pid 6  fork 3"), std::string::npos) << tree;
+    EXPECT_EQ(count_of(tree, "<- this one"), 1u);
+}
+
+TEST(ForkTracer, FindsAForkInTheHardwareStreamAlone) {
+    ForkScene scene(8);
+    scene.tracepoints = false;
+    scene.start();
+    const u32 child = scene.fork(scene.parent, 3, 4);
+    EXPECT_TRUE(scene.tracer->forks().empty());
+    // The parent makes another system call before the child runs for the first time.
+    scene.enter_system_call(0x00010700);
+    scene.return_to(0x00010700, 3);
+    scene.load_cr3(child);
+    scene.return_to(kForkInstruction, 3);
+    ASSERT_EQ(scene.tracer->forks().size(), 1u);
+    const ForkRecord& fork = scene.tracer->forks().front();
+    EXPECT_FALSE(fork.stated);
+    EXPECT_TRUE(fork.phases.empty());
+    EXPECT_EQ(fork.parent_directory, scene.parent);
+    EXPECT_EQ(fork.child_directory, child);
+    EXPECT_EQ(fork.counts.pte_protects, 18u);
+    EXPECT_EQ(fork.still_shared, 9u);
+    EXPECT_GT(fork.spent.cycles, 0u);
+    scene.cow_fault(child, 4, kPages);
+    scene.load_cr3(scene.parent);
+    scene.cow_fault(scene.parent, 3, kPages, false);
+    EXPECT_EQ(fork.cow_faults(), 2u);
+    EXPECT_NE(fork_report_text(fork).find("the guest states none"), std::string::npos);
+}
+
+TEST(ForkTracer, DoesNotTakeANewProgramForAFork) {
+    ForkScene scene(4);
+    scene.tracepoints = false;
+    scene.start();
+    scene.enter_system_call(0x00010700);
+    const u32 fresh = scene.frame();
+    scene.map(fresh, kText, scene.fresh(0x90), kUser);
+    scene.map(fresh, kStack, scene.fresh(0), kUserWrite);
+    scene.load_cr3(fresh);
+    scene.return_to(kText, 3);
+    EXPECT_TRUE(scene.tracer->forks().empty());
+}
+
+TEST(ForkTracer, NoticesAMissingFlush) {
+    ForkScene scene(3);
+    scene.start();
+    scene.fork(scene.parent, 3, 4, false);
+    ASSERT_EQ(scene.tracer->forks().front().findings.size(), 1u);
+    EXPECT_NE(scene.tracer->forks().front().findings[0].find("4 pages of the parent were write-protected without a "
+                                                            "flush"),
+              std::string::npos);
+}
+
+TEST(ForkTracer, NoticesAPageThatOnlyOneSideMayWriteInTheSameFrame) {
+    ForkScene scene(3);
+    scene.start();
+    scene.enter_system_call(kForkInstruction);
+    scene.tracepoint(TP_FORK_ENTER, 3, 0, 0);
+    const u32 child = scene.frame();
+    scene.map(child, kPages, scene.get(scene.entry_address(scene.parent, kPages)) & ~kPageMask, kUser);
+    scene.tracepoint(TP_FORK_RUNNABLE, 3, 4, child);
+    scene.tracepoint(TP_FORK_LEAVE, 3, 4, 4);
+    ASSERT_EQ(scene.tracer->forks().front().findings.size(), 1u);
+    EXPECT_NE(scene.tracer->forks().front().findings[0].find("only the parent may write"), std::string::npos);
+}
+
+TEST(ForkTracer, KeepsAFailedForkAsSuch) {
+    ForkScene scene(3);
+    scene.start();
+    scene.enter_system_call(kForkInstruction);
+    scene.tracepoint(TP_FORK_ENTER, 3, 0, 0);
+    scene.tracepoint(TP_FORK_LEAVE, 3, 0, static_cast<u32>(-12));
+    const ForkRecord& fork = scene.tracer->forks().front();
+    EXPECT_TRUE(fork.failed);
+    EXPECT_EQ(fork.result, -12);
+    EXPECT_NE(fork_report_text(fork).find("failed with error 12"), std::string::npos);
+    EXPECT_TRUE(is_json(fork_report_json(fork)));
+}
+
+TEST(ForkTracer, InterleavesForksOfSeveralProcesses) {
+    ForkScene scene(2);
+    const u32 other = scene.frame();
+    scene.map(other, kText, scene.fresh(0x90), kUser);
+    scene.start();
+    scene.enter_system_call(kForkInstruction);
+    scene.tracepoint(TP_FORK_ENTER, 3, 0, 0);
+    scene.switch_to(7, other);
+    scene.return_to(kText, 3);
+    scene.enter_system_call(kForkInstruction);
+    scene.tracepoint(TP_FORK_ENTER, 7, 0, 0);
+    scene.write_entry(scene.entry_address(other, kText), 0);
+    scene.switch_to(3, scene.parent);
+    scene.tracepoint(TP_FORK_LEAVE, 3, 0, static_cast<u32>(-11));
+    scene.return_to(kForkInstruction, 3);
+    scene.switch_to(7, other);
+    scene.tracepoint(TP_FORK_LEAVE, 7, 0, static_cast<u32>(-11));
+    ASSERT_EQ(scene.tracer->forks().size(), 2u);
+    EXPECT_EQ(scene.tracer->forks().front().parent_pid, 3u);
+    EXPECT_EQ(scene.tracer->forks().front().counts.pte_writes, 0u);
+    EXPECT_EQ(scene.tracer->forks().back().counts.pte_writes, 1u);
+    EXPECT_LT(scene.tracer->forks().front().spent.cycles, scene.tracer->forks().front().left_cycle -
+                                                              scene.tracer->forks().front().begin_cycle);
+}
+
+TEST(ForkTracer, BoundsItsMemoryInAStormOfForks) {
+    ForkTracerOptions options;
+    options.keep_whole = 4;
+    options.keep_forks = 10;
+    options.most_active = 6;
+    ForkScene scene(1, options);
+    scene.start();
+    for (u32 i = 0; i < 100; ++i)
+        scene.fork(scene.parent, 3, 10 + i);
+    EXPECT_EQ(scene.tracer->forks().size(), 10u);
+    EXPECT_EQ(scene.tracer->forgotten(), 90u);
+    EXPECT_EQ(scene.tracer->forks().back().number, 100u);
+    EXPECT_TRUE(scene.tracer->forks().front().trimmed);
+    EXPECT_TRUE(scene.tracer->forks().front().ptes.empty());
+    EXPECT_GT(scene.tracer->forks().front().counts.pte_writes, 0u);
+    EXPECT_FALSE(scene.tracer->forks().back().trimmed);
+}
+
+TEST(ForkTracer, SurvivesAnyStreamOfEvents) {
+    ForkScene scene(2);
+    scene.start();
+    u64 state = 88172645463325252ull;
+    const auto random = [&state](u64 bound) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        return state % bound;
+    };
+    const u32 frames[] = {scene.parent, scene.frame(), scene.frame(), 0, 0xFFFFF000u, 0x00A00000u};
+    for (int i = 0; i < 200000; ++i) {
+        const auto any = [&] { return random(3) == 0 ? random(~u64{0}) : frames[random(6)] + random(4) * 4; };
+        const auto kind = static_cast<TraceKind>(random(static_cast<u64>(TraceKind::Count)));
+        scene.cpl = static_cast<u8>(random(4));
+        scene.cr3 = frames[random(6)];
+        const u64 first = kind == TraceKind::Tracepoint ? 0x10 + random(0x30) : any();
+        scene.emit(kind, first, any(), kind == TraceKind::InterruptReturn ? random(4) : any(), any());
+    }
+    for (const ForkRecord& fork : scene.tracer->forks()) {
+        (void)fork_report_text(fork);
+        (void)fork_report_json(fork);
+    }
+    (void)fork_tree_text(scene.tracer->forks());
+}
+
+TEST(JsonWriter, EscapesWhatJsonCannotHold) {
+    JsonWriter json;
+    json.begin_object().text("name", "a\"b\\c\n\x01\xFF\xC3\xA4").number("minus", -3).boolean("yes", true);
+    json.begin_array("empty").end_array().begin_array("rows").begin_row().hex("x", 0x1000).null("n").end_row();
+    json.end_array().end_object();
+    EXPECT_EQ(json.take(), "{\n  \"name\": \"a\\\"b\\\\c\\n\\u0001\\ufffd\xC3\xA4\",\n  \"minus\": -3,\n"
+                           "  \"yes\": true,\n  \"empty\": [],\n  \"rows\": [\n    {\"x\": \"0x00001000\", \"n\": "
+                           "null}\n  ]\n}\n");
+}

@@ -1,0 +1,120 @@
+// Owns: a synthetic machine for the tests of observe: RAM with page tables built by hand, and events emitted by hand.
+#pragma once
+
+#include <cstring>
+#include <initializer_list>
+#include <memory>
+
+#include "emu/base/trace.hpp"
+#include "emu/base/trace_vocabulary.hpp"
+#include "emu/observe/page_table_view.hpp"
+#include "guest/abi/tracepoints.h"
+
+namespace forkscope::testing {
+
+inline constexpr u32 kUser = kPtePresent | kPteUser;
+inline constexpr u32 kUserWrite = kUser | kPteWritable;
+inline constexpr u32 kKernelWrite = kPtePresent | kPteWritable;
+
+class SyntheticMachine {
+  public:
+    SyntheticMachine() : memory(16u << 20) {}
+
+    u32 frame() {
+        const u32 address = next_frame_;
+        next_frame_ += kPageSize;
+        return address;
+    }
+    void put(u32 address, u32 value) {
+        std::memcpy(memory.host(PhysicalAddress(address)), &value, sizeof value);
+    }
+    u32 get(u32 address) const {
+        u32 value = 0;
+        std::memcpy(&value, memory.host(PhysicalAddress(address)), sizeof value);
+        return value;
+    }
+    void fill(u32 frame_address, u8 value) {
+        std::memset(memory.host(PhysicalAddress(frame_address)), value, kPageSize);
+    }
+    u32 entry_address(u32 directory, u32 linear) const {
+        return (get(directory + (linear >> 22) * 4) & ~kPageMask) + (linear >> 12 & 1023) * 4;
+    }
+    // Without events.
+    void map(u32 directory, u32 linear, u32 frame_address, u32 flags) {
+        const u32 slot = directory + (linear >> 22) * 4;
+        if ((get(slot) & kPtePresent) == 0)
+            put(slot, frame() | kUserWrite);
+        put(entry_address(directory, linear), frame_address | flags);
+    }
+
+    // --- Events.
+    void emit(TraceKind kind, u64 a = 0, u64 b = 0, u64 c = 0, u64 d = 0) {
+        TraceEvent event;
+        instructions += 3;
+        cycle += 10;
+        event.instructions = instructions;
+        event.cycle = cycle;
+        event.eip = eip;
+        event.address_space = cr3;
+        event.kind = kind;
+        event.cpl = cpl;
+        event.a = a;
+        event.b = b;
+        event.c = c;
+        event.d = d;
+        sink->on_event(event);
+    }
+    void tracepoint(u32 id, u32 a = 0, u32 b = 0, u32 c = 0) {
+        if (tracepoints)
+            emit(TraceKind::Tracepoint, id, a, b, c);
+    }
+    void write_entry(u32 address, u32 value, u32 level = 1) {
+        const u32 old = get(address);
+        put(address, value);
+        emit(TraceKind::PteWrite, address, old, value, level);
+    }
+    void load_cr3(u32 directory) {
+        const u32 old = cr3;
+        cr3 = directory;
+        emit(TraceKind::Cr3Load, old, directory);
+        emit(TraceKind::TlbFlush, static_cast<u64>(TlbFlushReason::Cr3), 0, 5);
+    }
+    void switch_to(u32 pid, u32 directory) {
+        tracepoint(TP_CONTEXT_SWITCH, pid, 1, directory);
+        load_cr3(directory);
+    }
+    void enter_system_call(u32 from) {
+        cpl = 3;
+        eip = from;
+        emit(TraceKind::Interrupt, 0x80, 0, static_cast<u64>(InterruptCause::Software), from);
+        cpl = 0;
+        eip = 0xC0101000;
+    }
+    void return_to(u32 to, u8 to_cpl) {
+        emit(TraceKind::InterruptReturn, to, cpl, to_cpl);
+        cpl = to_cpl;
+        eip = to;
+    }
+    void fault(u32 address, u32 error_code, u32 at, u8 at_cpl = 3) {
+        eip = at;
+        cpl = at_cpl;
+        emit(TraceKind::PageFault, address, error_code);
+        emit(TraceKind::Interrupt, 14, error_code, static_cast<u64>(InterruptCause::Fault), at);
+        cpl = 0;
+        eip = 0xC0102000;
+    }
+
+    PhysicalMemory memory;
+    TraceSink* sink = nullptr;
+    bool tracepoints = true;
+    u64 instructions = 0;
+    Cycles cycle = 0;
+    u32 eip = 0xC0100000;
+    u32 cr3 = 0;
+    u8 cpl = 0;
+
+  private:
+    u32 next_frame_ = 2u << 20;
+};
+
+} // namespace forkscope::testing
