@@ -139,6 +139,28 @@ std::string target_text(const Instruction& in, u32 address) {
     return hex(in.operand_size == 4 ? target : target & 0xFFFF);
 }
 
+// Operands that the opcode itself names.
+std::string_view fixed_operand_text(Operand operand, const Instruction& in) {
+    switch (operand) {
+    case Operand::One:
+        return "1";
+    case Operand::Three:
+        return "3";
+    case Operand::Al:
+        return "al";
+    case Operand::Cl:
+        return "cl";
+    case Operand::Ax:
+        return "ax";
+    case Operand::Dx:
+        return "dx";
+    case Operand::Eax:
+        return general_register(kEax, in.operand_size);
+    default:
+        return kSegmentNames[static_cast<u8>(operand) - static_cast<u8>(Operand::Es)];
+    }
+}
+
 std::string operand_text(Operand operand, const Instruction& in, u32 address) {
     const u32 bytes = operand_bytes(operand, in);
     switch (operand) {
@@ -180,28 +202,10 @@ std::string operand_text(Operand operand, const Instruction& in, u32 address) {
         return string_operand_text(in, bytes, kEs, kEdi);
     case Operand::Ap:
         return hex(in.immediate2) + ":" + hex(in.immediate);
-    case Operand::One:
-        return "1";
-    case Operand::Three:
-        return "3";
-    case Operand::Al:
-        return "al";
-    case Operand::Cl:
-        return "cl";
-    case Operand::Ax:
-        return "ax";
-    case Operand::Dx:
-        return "dx";
-    case Operand::Eax:
-        return std::string(general_register(kEax, bytes));
-    case Operand::Es:
-    case Operand::Cs:
-    case Operand::Ss:
-    case Operand::Ds:
-    case Operand::Fs:
-    case Operand::Gs:
-        return std::string(kSegmentNames[static_cast<u8>(operand) - static_cast<u8>(Operand::Es)]);
-    default: // E, M, R and O operands
+    default:
+        if (operand >= Operand::One)
+            return std::string(fixed_operand_text(operand, in));
+        // E, M, R and O operands
         return in.has_memory() ? memory_text(in, bytes) : std::string(general_register(in.rm, bytes));
     }
 }

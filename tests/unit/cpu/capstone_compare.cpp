@@ -287,6 +287,20 @@ std::string_view CapstoneComparer::first_different_operand(const Expected* opera
     return size_difference;
 }
 
+CapstoneComparer::Expected CapstoneComparer::register_operand(u16 reg) {
+    Expected expected;
+    expected.reg = reg;
+    return expected;
+}
+
+CapstoneComparer::Expected CapstoneComparer::immediate_operand(u32 value, u8 size) {
+    Expected expected;
+    expected.kind = Expected::Kind::Immediate;
+    expected.size = size;
+    expected.value = value;
+    return expected;
+}
+
 CapstoneComparer::Expected CapstoneComparer::memory_operand(u8 size) const {
     const Instruction& in = sides_.ours;
     Expected memory;
@@ -319,12 +333,7 @@ bool CapstoneComparer::append(Operand operand, Expected* operands, u32& count) c
     const Meaning& meaning = kMeanings[static_cast<u8>(operand)];
     EMU_ASSERT(meaning.operand == operand, "kMeanings is not in the order of Operand");
     const u8 size = meaning.size_for(in.operand_size);
-    const auto add_register = [&](u16 reg) { operands[count++].reg = reg; };
-    const auto add_immediate = [&](u32 value, u8 bytes) {
-        operands[count].kind = Expected::Kind::Immediate;
-        operands[count].size = bytes;
-        operands[count++].value = value;
-    };
+    const auto add = [&](const Expected& expected) { operands[count++] = expected; };
     const bool is_enter_level = count == 1 && form_at(in.form).operands[0] == Operand::Iw;
 
     switch (meaning.how) {
@@ -332,49 +341,49 @@ bool CapstoneComparer::append(Operand operand, Expected* operands, u32& count) c
         return false;
     case How::RegisterOrMemory:
         if (in.has_memory())
-            operands[count++] = memory_operand(size);
+            add(memory_operand(size));
         else
-            add_register(general_register(in.rm, size));
+            add(register_operand(general_register(in.rm, size)));
         break;
     case How::RegField:
-        add_register(general_register(in.reg, size));
+        add(register_operand(general_register(in.reg, size)));
         break;
     case How::RmField:
-        add_register(general_register(in.rm, size));
+        add(register_operand(general_register(in.rm, size)));
         break;
     case How::Accumulator:
-        add_register(general_register(kEax, size));
+        add(register_operand(general_register(kEax, size)));
         break;
     case How::Immediate:
-        add_immediate(is_enter_level ? in.immediate2 : in.immediate, size);
+        add(immediate_operand(is_enter_level ? in.immediate2 : in.immediate, size));
         break;
     case How::Target:
-        add_immediate(static_cast<u32>(kAddress) + in.length + in.displacement, size);
+        add(immediate_operand(static_cast<u32>(kAddress) + in.length + in.displacement, size));
         break;
     case How::FarPointer:
-        add_immediate(in.immediate2, 2);
-        add_immediate(in.immediate, size);
+        add(immediate_operand(in.immediate2, 2));
+        add(immediate_operand(in.immediate, size));
         break;
     case How::Constant:
-        add_immediate(meaning.value, 1);
+        add(immediate_operand(meaning.value, 1));
         break;
     case How::Offset:
-        operands[count++] = memory_operand(size);
+        add(memory_operand(size));
         break;
     case How::Source:
-        operands[count++] = string_operand(override_segment(), kEsi, size);
+        add(string_operand(override_segment(), kEsi, size));
         break;
     case How::Destination:
-        operands[count++] = string_operand(X86_REG_ES, kEdi, size);
+        add(string_operand(X86_REG_ES, kEdi, size));
         break;
     case How::SegmentField:
-        add_register(kSegments[in.reg]);
+        add(register_operand(kSegments[in.reg]));
         break;
     case How::NumberedRegister:
-        add_register(static_cast<u16>(meaning.value + in.reg));
+        add(register_operand(static_cast<u16>(meaning.value + in.reg)));
         break;
     case How::NamedRegister:
-        add_register(meaning.value);
+        add(register_operand(meaning.value));
         break;
     }
     return true;

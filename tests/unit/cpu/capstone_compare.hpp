@@ -69,6 +69,8 @@ class CapstoneComparer {
     std::string_view first_difference();
     std::string_view first_different_operand(const Expected* operands, u32 count) const;
     bool append(Operand operand, Expected* operands, u32& count) const;
+    static Expected register_operand(u16 reg);
+    static Expected immediate_operand(u32 value, u8 size);
     Expected memory_operand(u8 size) const;
     Expected string_operand(u16 segment, u8 pointer, u8 size) const;
     u16 override_segment() const;
