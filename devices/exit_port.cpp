@@ -20,7 +20,7 @@ u32 ExitPort::io_read(u32 address, u32) { return address == ABI_PORT_EXIT ? 0 : 
 
 void ExitPort::io_write(u32 address, u32, u32 value) {
     if (address == ABI_PORT_EXIT)
-        return wiring_->request_exit((value & 0xFF) << 1 | 1);
+        return wiring_->request_exit(value & 0xFF);
     const char letter = static_cast<char>(value);
     if (letter != kWord[matched_])
         matched_ = 0; // the word has no letter S but the first: no shorter match can be under way

@@ -1,5 +1,5 @@
 // Owns: the two ports through which a guest ends the machine: F4h with a status, 8900h with the word "Shutdown".
-// Callers: the Bus. Promises: a byte v at F4h asks for status (v << 1) | 1; "Shutdown" asks for status 0.
+// Callers: the Bus. Promises: a byte v at F4h asks for status v; "Shutdown" asks for status 0.
 #pragma once
 
 #include "devices/device.hpp"

@@ -10,7 +10,7 @@
 
 namespace forkscope {
 
-// Exit codes of the program (DESIGN.md section 6).
+// Exit codes of the program (README.md).
 enum class ExitCode : int {
     Ok = 0,
     RuntimeError = 1,

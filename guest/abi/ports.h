@@ -7,7 +7,8 @@
 /* One byte written appears on the host's debug console. A read returns 0xE9 where the console exists. */
 #define ABI_PORT_DEBUG_CONSOLE 0xE9
 
-/* One byte v written ends the machine with host status (v << 1) | 1, as QEMU's isa-debug-exit does. */
+/* One byte v written ends the machine: Forkscope takes v as the guest's status, QEMU's isa-debug-exit ends with host
+ * status (v << 1) | 1. */
 #define ABI_PORT_EXIT 0xF4
 
 /* Bochs ends when the string "Shutdown" is written here byte by byte. Ignored elsewhere. */

@@ -3,7 +3,7 @@
 #ifndef FORKSCOPE_ABI_TRACEPOINTS_H
 #define FORKSCOPE_ABI_TRACEPOINTS_H
 
-/* The numbered stops of a fork, in DESIGN.md's words. Each is written when its step *begins*.
+/* The numbered stops of a fork, in ARCHITECTURE.md's words. Each is written when its step *begins*.
  * Arguments: arg0 = parent pid, arg1 = child pid (0 while unknown), arg2 = as named. */
 #define TP_FORK_ENTER         0x10 /* the fork system call begins; arg2 = pages named by --pages, else 0 */
 #define TP_FORK_CHILD_SLOT    0x11 /* 1: child slot */
