@@ -113,6 +113,7 @@ struct ForkRecord {
     u64 number = 0;      // from 1
     u64 made_parent = 0; // number of the fork that made this fork's parent; 0 = none known
     bool stated = false; // by tracepoints; else found in the hardware's events alone
+    bool in_workload = false; // the parent was between TP_WORKLOAD_BEGIN and TP_WORKLOAD_END
 
     u32 parent_pid = 0, child_pid = 0, parent_thread = 0; // 0 = not stated
     u32 parent_directory = 0, child_directory = 0;

@@ -143,8 +143,10 @@ void ForkTracer::begin_stated(const TraceEvent& event) {
     record.parent_thread = context_.current_thread();
     record.parent_directory = event.address_space & kFrameMask;
     record.pages_named = static_cast<u32>(event.d);
-    if (const auto named = workload_.find(record.parent_pid); named != workload_.end() && record.pages_named == 0)
-        record.pages_named = named->second;
+    if (const auto named = workload_.find(record.parent_pid); named != workload_.end()) {
+        record.in_workload = true;
+        record.pages_named = record.pages_named != 0 ? record.pages_named : named->second;
+    }
     record.begin_instructions = event.instructions;
     record.begin_cycle = event.cycle;
     open.key = context_.current();

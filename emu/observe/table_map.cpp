@@ -23,7 +23,7 @@ TableMap::TableMap(const PhysicalMemory& memory, u32 kernel_base, Watch watch)
 
 void TableMap::ask(u32 frame_address) const {
     if (watch_ && reader_.memory().is_memory(PhysicalAddress(frame_address)))
-        watch_(frame_address >> kPageShift);
+        watch_(frame_address);
 }
 
 void TableMap::watch_again() const {

@@ -22,9 +22,9 @@ struct EntryOwner {
 
 class TableMap : public TraceSink {
   public:
-    // `watch` is asked to make stores into a frame (by number) visible as PteWrite events: a table of another address
-    // space is written before any walk uses it. Mmu::flag_frame(frame, kFramePageTable) is such a function. May be empty.
-    using Watch = std::function<void(u64 frame)>;
+    // `watch` is asked to make stores into the frame at a physical address visible as PteWrite events: a table of another
+    // space is written before any walk uses it. Mmu::flag_frame(frame >> 12, kFramePageTable) does so. May be empty.
+    using Watch = std::function<void(u32 frame_address)>;
     // A frame became known as a directory or as a table.
     using Found = std::function<void(u32 frame_address, const EntryOwner& first_entry, const TraceEvent& event)>;
 

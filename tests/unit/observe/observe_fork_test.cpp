@@ -89,14 +89,14 @@ TEST(ForkTracer, SaysWhoseEntryEachWriteIs) {
 }
 
 TEST(ForkTracer, AsksToSeeStoresIntoTablesThatNoWalkHasUsed) {
-    std::vector<u64> watched;
+    std::vector<u32> watched;
     ForkTracerOptions options;
-    options.watch = [&](u64 frame) { watched.push_back(frame); };
+    options.watch = [&](u32 frame) { watched.push_back(frame); };
     ForkScene scene(2, options);
     scene.start();
     const u32 child = scene.fork(scene.parent, 3, 4);
-    EXPECT_NE(std::find(watched.begin(), watched.end(), child >> kPageShift), watched.end());
-    const u32 table = scene.get(child + (kPages >> 22) * 4) >> kPageShift;
+    EXPECT_NE(std::find(watched.begin(), watched.end(), child), watched.end());
+    const u32 table = scene.get(child + (kPages >> 22) * 4) & ~kPageMask;
     EXPECT_NE(std::find(watched.begin(), watched.end(), table), watched.end());
 }
 
