@@ -55,10 +55,15 @@ static void add_usable(uint64_t start, uint64_t end) {
     }
 }
 
-/* Notes memory that is taken; panics where the small table is full. */
+/* Notes memory that is taken, as part of the range before it where they touch; panics where the table is full. */
 static void add_reserved(phys_t start, phys_t end) {
+    struct memory_range* last = &boot_info.reserved[boot_info.reserved_count - 1];
+    if (boot_info.reserved_count > 0 && last->end == page_down(start)) {
+        last->end = page_up(end);
+        return;
+    }
     if (boot_info.reserved_count == BOOT_RANGES) {
-        panic("too many boot modules");
+        panic("too many pieces of reserved memory, %u", boot_info.reserved_count);
     }
     boot_info.reserved[boot_info.reserved_count++] = (struct memory_range){page_down(start), page_up(end)};
 }

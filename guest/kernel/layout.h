@@ -1,12 +1,13 @@
 /* Owns: where things lie in the virtual address space. The same in every process, on every personality.
- *
- *   0x00010000 .. 0xBFFFFFFF  user
+ * Callers: the whole kernel. Promises: nothing overlaps. */
+#ifndef KERNEL_LAYOUT_H
+#define KERNEL_LAYOUT_H
+
+/*   0x00010000 .. 0xBFFFFFFF  user
  *   0xC0000000 .. 0xDFFFFFFF  physical memory, linearly (at most 512 MB); the kernel image lies at 0xC0100000
  *   0xFF000000 .. 0xFF3FFFFF  kernel stacks of this process's threads: *private* to each address space
  *   0xFF800000 .. 0xFFBFFFFF  window on a mounted address space's page tables
  *   0xFFC00000 .. 0xFFFFFFFF  window on our own page tables */
-#ifndef KERNEL_LAYOUT_H
-#define KERNEL_LAYOUT_H
 
 #define USER_BASE 0x00010000u
 #define USER_TOP 0xC0000000u

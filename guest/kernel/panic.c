@@ -37,7 +37,8 @@ static void print_stack(ptr_t eip, ptr_t ebp) {
     print_place(eip);
     for (unsigned depth = 0; depth < STACK_DEPTH && readable(ebp) && readable(ebp + 4); depth++) {
         const ptr_t* frame = (const ptr_t*)ebp;
-        if (frame[1] != 0) {
+        unsigned offset;
+        if (symbol_name(frame[1], &offset) != NULL) {
             print_place(frame[1]);
         }
         if (frame[0] <= ebp) {

@@ -1,5 +1,6 @@
 #include "clock.h"
 #include "interrupts.h"
+#include "layout.h"
 #include "panic.h"
 #include "personality.h"
 #include "print.h"
@@ -33,7 +34,7 @@ static void page_fault(struct trap_frame* frame) {
     ptr_t address = read_cr2();
     bool from_user = trap_from_user(frame);
     faults_since_boot++;
-    if (!from_user && !user_memory_is_copying(frame->eip)) {
+    if (!from_user && (address >= USER_TOP || !user_memory_is_copying(frame->eip))) {
         panic_trap(frame, "page fault in the kernel at %08x", address);
     }
     if (handle_page_fault(frame, address)) {

@@ -38,18 +38,21 @@ static void region_maybe_cow(struct mm_region* region) {
     tlb_flush_vmr_all(region);
 }
 
-/* Copies the command line to the child. 0 or -ENOMEM. */
-static int __dup_command(struct process* pcb) {
+/* Fills the child's slot: parent, name, a copy of the command line, a reference on the working directory. 0 or -ENOMEM.
+ */
+static int __dup_slot(struct process* pcb) {
+    pcb->parent = __current;
     string_copy(pcb->name, __current->name, sizeof(pcb->name));
-    if (__current->command == NULL) {
-        return 0;
+    if (__current->command != NULL) {
+        pcb->command = kmalloc(__current->command_bytes);
+        if (pcb->command == NULL) {
+            return -ENOMEM;
+        }
+        pcb->command_bytes = __current->command_bytes;
+        memcpy(pcb->command, __current->command, pcb->command_bytes);
     }
-    pcb->command = kmalloc(__current->command_bytes);
-    if (pcb->command == NULL) {
-        return -ENOMEM;
-    }
-    pcb->command_bytes = __current->command_bytes;
-    memcpy(pcb->command, __current->command, pcb->command_bytes);
+    pcb->working_directory = __current->working_directory;
+    node_share(pcb->working_directory);
     return 0;
 }
 
@@ -149,13 +152,10 @@ static pid_t dup_proc(void) {
     if (pcb == NULL) {
         return error;
     }
-    pcb->parent = __current;
-    error = __dup_command(pcb);
+    error = __dup_slot(pcb);
     if (error < 0) {
         goto fail_process;
     }
-    pcb->working_directory = __current->working_directory;
-    node_share(pcb->working_directory);
 
     /* 4: files and parent; early in this system */
     trace_stop(TP_FORK_FILES, pcb, 0);
