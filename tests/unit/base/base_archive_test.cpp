@@ -1,0 +1,225 @@
+// The four archives over one field list, and what they make of damaged input.
+#include <gtest/gtest.h>
+
+#include "emu/base/archive.hpp"
+#include "emu/base/random.hpp"
+
+namespace forkscope {
+namespace {
+
+enum class Colour : u8 { Red, Green };
+
+struct Part {
+    u32 a = 0;
+    u16 b[3] = {};
+    void serialize(Archive& ar) {
+        ar.field("a", a);
+        ar.field("b", b);
+    }
+    bool operator==(const Part& o) const { return a == o.a && std::equal(b, b + 3, o.b); }
+};
+
+struct Whole {
+    u8 byte = 0;
+    bool flag = false;
+    Colour colour = Colour::Red;
+    LinearAddress address;
+    std::array<u64, 2> words{};
+    std::vector<u8> bytes;
+    std::vector<Part> parts;
+    std::string name;
+    Part part;
+    void serialize(Archive& ar) {
+        ar.field("byte", byte);
+        ar.field("flag", flag);
+        ar.field("colour", colour);
+        ar.field("address", address);
+        ar.field("words", words);
+        ar.sequence("bytes", bytes, 1000);
+        ar.sequence("parts", parts, 10);
+        ar.text("name", name);
+        ar.nested("part", part);
+    }
+    bool operator==(const Whole& o) const {
+        return byte == o.byte && flag == o.flag && colour == o.colour && address == o.address && words == o.words &&
+               bytes == o.bytes && parts == o.parts && name == o.name && part == o.part;
+    }
+};
+
+Whole example() {
+    Whole whole;
+    whole.byte = 0x5A;
+    whole.flag = true;
+    whole.colour = Colour::Green;
+    whole.address = LinearAddress(0xC0001000);
+    whole.words = {1, ~u64{0}};
+    whole.bytes = {1, 2, 3};
+    whole.parts = {Part{7, {1, 2, 3}}, Part{8, {4, 5, 6}}};
+    whole.name = "forkscope";
+    whole.part = Part{9, {7, 8, 9}};
+    return whole;
+}
+
+std::vector<u8> save(Whole& whole) {
+    SaveArchive archive;
+    whole.serialize(archive);
+    return archive.take();
+}
+
+u64 hash(Whole whole) {
+    HashArchive archive;
+    whole.serialize(archive);
+    return archive.digest();
+}
+
+std::vector<std::string> differences(Whole& whole, const std::vector<u8>& saved) {
+    DiffArchive archive(saved);
+    whole.serialize(archive);
+    return archive.differences();
+}
+
+TEST(Archive, GivesBackWhatWasSaved) {
+    Whole whole = example(), other;
+    const std::vector<u8> bytes = save(whole);
+    LoadArchive load(bytes);
+    other.serialize(load);
+    ASSERT_TRUE(load.finish().ok()) << load.finish().error().message;
+    EXPECT_EQ(other, whole);
+    EXPECT_EQ(save(other), bytes);
+    EXPECT_EQ(hash(other), hash(whole));
+}
+
+TEST(Archive, StoresLittleEndianBytes) {
+    SaveArchive archive;
+    u32 value = 0x11223344;
+    archive.field("v", value);
+    const std::vector<u8> expected = {'v', 1, 'v', 4, 0, 0, 0, 0, 0, 0, 0, 0x44, 0x33, 0x22, 0x11};
+    EXPECT_EQ(archive.take(), expected);
+}
+
+TEST(Archive, ReportsEveryTruncationAsAnError) {
+    Whole whole = example();
+    const std::vector<u8> bytes = save(whole);
+    for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+        Whole other;
+        LoadArchive load({bytes.data(), cut});
+        other.serialize(load);
+        EXPECT_FALSE(load.finish().ok()) << "cut at " << cut;
+    }
+}
+
+TEST(Archive, ReportsLeftOverBytes) {
+    Whole whole = example(), other;
+    std::vector<u8> bytes = save(whole);
+    bytes.push_back(0);
+    LoadArchive load(bytes);
+    other.serialize(load);
+    EXPECT_FALSE(load.finish().ok());
+}
+
+TEST(Archive, SurvivesGarbledInput) {
+    Whole whole = example();
+    const std::vector<u8> good = save(whole);
+    Random random(3);
+    for (int round = 0; round < 20000; ++round) {
+        std::vector<u8> bytes = good;
+        for (u64 i = 1 + random.below(8); i != 0; --i)
+            bytes[random.below(bytes.size())] = static_cast<u8>(random.next());
+        Whole other;
+        LoadArchive load(bytes);
+        other.serialize(load);
+        static_cast<void>(load.finish());
+        EXPECT_LE(other.bytes.size(), 1000u);
+        EXPECT_LE(other.parts.size(), 10u);
+        Whole another = example();
+        static_cast<void>(differences(another, bytes));
+    }
+}
+
+TEST(Archive, SurvivesBytesThatWereNeverAnArchive) {
+    Random random(4);
+    for (int round = 0; round < 2000; ++round) {
+        std::vector<u8> bytes(random.below(300));
+        for (u8& byte : bytes)
+            byte = static_cast<u8>(random.next());
+        Whole other;
+        LoadArchive load(bytes);
+        other.serialize(load);
+        EXPECT_FALSE(load.finish().ok());
+        static_cast<void>(differences(other, bytes));
+    }
+}
+
+TEST(Archive, RefusesSequencesLongerThanTheTypeAllows) {
+    Whole whole = example(), other;
+    whole.parts.resize(11);
+    const std::vector<u8> bytes = save(whole);
+    LoadArchive load(bytes);
+    other.serialize(load);
+    ASSERT_FALSE(load.finish().ok());
+    EXPECT_NE(load.finish().error().message.find("parts"), std::string::npos) << load.finish().error().message;
+}
+
+TEST(Archive, NamesThePathOfTheFieldThatDoesNotFit) {
+    Whole whole = example();
+    SaveArchive save_archive;
+    save_archive.begin("whole");
+    u8 byte = 1;
+    save_archive.field("another", byte);
+    save_archive.end();
+    const std::vector<u8> bytes = save_archive.take();
+    LoadArchive load(bytes);
+    load.nested("whole", whole);
+    ASSERT_FALSE(load.finish().ok());
+    const std::string message = load.finish().error().message;
+    EXPECT_NE(message.find("whole"), std::string::npos) << message;
+    EXPECT_NE(message.find("byte"), std::string::npos) << message;
+}
+
+TEST(Archive, LeavesLaterFieldsAloneAfterAnError) {
+    Whole whole = example(), other = example();
+    other.part.a = 4711;
+    const std::vector<u8> bytes = save(whole);
+    LoadArchive load({bytes.data(), 20});
+    other.serialize(load);
+    EXPECT_EQ(other.part.a, 4711u);
+}
+
+TEST(HashArchive, ChangesWithEveryField) {
+    const u64 base = hash(example());
+    std::vector<Whole> changed(9, example());
+    changed[0].byte ^= 1;
+    changed[1].flag = false;
+    changed[2].colour = Colour::Red;
+    changed[3].address.value ^= u64{1} << 40;
+    changed[4].words[1] ^= 1;
+    changed[5].bytes.push_back(0);
+    changed[6].parts[1].b[2] ^= 1;
+    changed[7].name += "s";
+    changed[8].part.a ^= 1;
+    for (const Whole& whole : changed)
+        EXPECT_NE(hash(whole), base);
+}
+
+TEST(DiffArchive, SaysWhichFieldHasWhichBytes) {
+    Whole whole = example();
+    const std::vector<u8> bytes = save(whole);
+    EXPECT_TRUE(differences(whole, bytes).empty());
+    whole.part.a = 0x0A;
+    const std::vector<std::string> lines = differences(whole, bytes);
+    ASSERT_EQ(lines.size(), 1u);
+    EXPECT_EQ(lines[0], "part.a: 09000000 -> 0a000000");
+}
+
+TEST(DiffArchive, SaysWhenTheStructureDiffers) {
+    Whole whole = example();
+    const std::vector<u8> bytes = save(whole);
+    whole.parts.pop_back();
+    const std::vector<std::string> lines = differences(whole, bytes);
+    ASSERT_GE(lines.size(), 2u);
+    EXPECT_NE(lines[0].find("parts.count"), std::string::npos) << lines[0];
+    EXPECT_NE(lines.back().find("structure"), std::string::npos) << lines.back();
+}
+
+} // namespace
+} // namespace forkscope
