@@ -4,8 +4,15 @@
 
 namespace forkscope {
 
+namespace {
+
+// The data port is odd, so that the bus delivers a doubleword of it as accesses to it and to the three ports above.
+constexpr u16 kDataBytes = 4;
+
+} // namespace
+
 void FirmwareConfig::attach(Wiring& wiring) {
-    wiring.bus().map_ports(ABI_PORT_FIRMWARE_SELECT, 2, *this, 2);
+    wiring.bus().map_ports(ABI_PORT_FIRMWARE_SELECT, 1 + kDataBytes, *this, kDataBytes);
     reset();
 }
 
@@ -14,12 +21,17 @@ void FirmwareConfig::reset() {
     position_ = 0;
 }
 
-u32 FirmwareConfig::io_read(u32 address, u32) {
-    if (address != ABI_PORT_FIRMWARE_DATA)
+u32 FirmwareConfig::io_read(u32 address, u32 size) {
+    if (address < ABI_PORT_FIRMWARE_DATA)
         return selector_;
     const auto item = items_.find(selector_);
-    const u64 at = position_++;
-    return item != items_.end() && at < item->second.size() ? item->second[at] : 0u;
+    u32 value = 0;
+    for (u32 i = 0; i < size; ++i) {
+        const u64 at = position_++;
+        if (item != items_.end() && at < item->second.size())
+            value |= u32{item->second[at]} << (8 * i);
+    }
+    return value;
 }
 
 void FirmwareConfig::io_write(u32 address, u32, u32 value) {
