@@ -1,5 +1,5 @@
 #include "exec.h"
-#include "../abi/syscalls.h"
+#include "guest/abi/syscalls.h"
 #include "heap.h"
 #include "layout.h"
 #include "personality.h"

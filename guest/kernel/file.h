@@ -4,7 +4,7 @@
 #ifndef KERNEL_FILE_H
 #define KERNEL_FILE_H
 
-#include "../abi/syscalls.h"
+#include "guest/abi/syscalls.h"
 #include "types.h"
 
 #define FILE_DESCRIPTORS 32

@@ -4,8 +4,8 @@
 #ifndef KERNEL_FRAMES_H
 #define KERNEL_FRAMES_H
 
-#include "../abi/syscalls.h"
-#include "../abi/tracepoints.h"
+#include "guest/abi/syscalls.h"
+#include "guest/abi/tracepoints.h"
 #include "types.h"
 
 struct frame {

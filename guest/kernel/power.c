@@ -1,5 +1,5 @@
 #include "power.h"
-#include "../abi/ports.h"
+#include "guest/abi/ports.h"
 #include "print.h"
 #include "x86.h"
 

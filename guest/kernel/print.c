@@ -1,6 +1,6 @@
 #include "print.h"
-#include "../abi/ports.h"
 #include "console.h"
+#include "guest/abi/ports.h"
 #include "string.h"
 #include "x86.h"
 

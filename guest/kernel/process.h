@@ -4,8 +4,8 @@
 #ifndef KERNEL_PROCESS_H
 #define KERNEL_PROCESS_H
 
-#include "../abi/syscalls.h"
 #include "file.h"
+#include "guest/abi/syscalls.h"
 #include "schedule.h"
 #include "signal.h"
 #include "types.h"

@@ -1,5 +1,5 @@
 #include "schedule.h"
-#include "../abi/syscalls.h"
+#include "guest/abi/syscalls.h"
 #include "pmap.h"
 #include "process.h"
 #include "signal.h"

@@ -3,7 +3,7 @@
 #ifndef KERNEL_SIGNAL_H
 #define KERNEL_SIGNAL_H
 
-#include "../abi/syscalls.h"
+#include "guest/abi/syscalls.h"
 #include "types.h"
 
 struct process;

@@ -1,6 +1,6 @@
 #include "terminal.h"
-#include "../abi/syscalls.h"
 #include "console.h"
+#include "guest/abi/syscalls.h"
 #include "schedule.h"
 #include "signal.h"
 #include "user_memory.h"

@@ -3,8 +3,8 @@
 #ifndef KERNEL_TRACE_H
 #define KERNEL_TRACE_H
 
-#include "../abi/ports.h"
-#include "../abi/tracepoints.h"
+#include "guest/abi/ports.h"
+#include "guest/abi/tracepoints.h"
 #include "x86.h"
 
 extern bool trace_listening;

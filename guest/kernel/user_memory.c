@@ -1,5 +1,5 @@
 #include "user_memory.h"
-#include "../abi/syscalls.h"
+#include "guest/abi/syscalls.h"
 #include "layout.h"
 #include "trap.h"
 

@@ -1,7 +1,7 @@
 /* exec's memory: a new address space is built beside the old one, mounted; then they change places. */
-#include "../../kernel/exec.h"
-#include "../../kernel/panic.h"
-#include "../../kernel/string.h"
+#include "guest/kernel/exec.h"
+#include "guest/kernel/panic.h"
+#include "guest/kernel/string.h"
 #include "lunaix.h"
 
 /* Makes one region for each segment of the program; pages come from the file when they are touched. 0 or -ENOMEM. */

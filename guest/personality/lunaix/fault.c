@@ -1,7 +1,7 @@
 /* F: the page fault, where copy-on-write, demand-zero and file pages come to be. Read handle_page_fault() first. */
-#include "../../kernel/string.h"
-#include "../../kernel/trace.h"
-#include "../../kernel/trap.h"
+#include "guest/kernel/string.h"
+#include "guest/kernel/trace.h"
+#include "guest/kernel/trap.h"
 #include "lunaix.h"
 
 /* All that is known about one fault. */

@@ -1,9 +1,9 @@
 /* fork as LunaixOS does it. Read dup_proc() first; the numbers are the stops of README.md. */
-#include "../../kernel/heap.h"
-#include "../../kernel/panic.h"
-#include "../../kernel/string.h"
-#include "../../kernel/trace.h"
-#include "../../kernel/trap.h"
+#include "guest/kernel/heap.h"
+#include "guest/kernel/panic.h"
+#include "guest/kernel/string.h"
+#include "guest/kernel/trace.h"
+#include "guest/kernel/trap.h"
 #include "lunaix.h"
 
 /* Prepares one region of the child, and of the parent where both must change; its space is mounted at VMS_MOUNT_1.
@@ -145,15 +145,13 @@ static void trace_stop(unsigned id, const struct process* pcb, uint32_t value) {
 
 /* Copies the running process. Returns the child's pid, or -ENOMEM with nothing changed and nothing left behind. */
 static pid_t dup_proc(void) {
-    int error = -ENOMEM;
     /* 1: child slot */
     trace_stop(TP_FORK_CHILD_SLOT, NULL, 0);
     struct process* pcb = alloc_process();
     if (pcb == NULL) {
-        return error;
+        return -ENOMEM;
     }
-    error = __dup_slot(pcb);
-    if (error < 0) {
+    if (__dup_slot(pcb) < 0) {
         goto fail_process;
     }
 
@@ -165,8 +163,7 @@ static pid_t dup_proc(void) {
     /* 2: address space; the child's is mounted at VMS_MOUNT_1 afterwards */
     trace_stop(TP_FORK_ADDRESS_SPACE, pcb, 0);
     struct proc_mm* mm = vmspace(pcb);
-    error = procvm_dupvms_mount(mm);
-    if (error < 0) {
+    if (procvm_dupvms_mount(mm) < 0) {
         goto fail_process;
     }
 
@@ -174,7 +171,6 @@ static pid_t dup_proc(void) {
     trace_stop(TP_FORK_REGISTERS, pcb, mm->vmroot);
     struct thread* main_thread = dup_active_thread(mm->vm_mnt, pcb);
     if (main_thread == NULL) {
-        error = -ENOMEM;
         goto fail_mounted;
     }
 
@@ -194,7 +190,7 @@ fail_mounted:
     procvm_unmount(mm);
 fail_process:
     delete_process(pcb); /* command line, directory, descriptors, threads, memory: all that hangs on it by now */
-    return error;
+    return -ENOMEM;
 }
 
 /* Door: the fork system call. Returns the child's pid, or -ENOMEM. */

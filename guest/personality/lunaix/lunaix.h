@@ -3,13 +3,13 @@
 #ifndef LUNAIX_H
 #define LUNAIX_H
 
-#include "../../kernel/file.h"
-#include "../../kernel/frames.h"
-#include "../../kernel/personality.h"
-#include "../../kernel/pmap.h"
-#include "../../kernel/process.h"
-#include "../../kernel/schedule.h"
-#include "../../kernel/types.h"
+#include "guest/kernel/file.h"
+#include "guest/kernel/frames.h"
+#include "guest/kernel/personality.h"
+#include "guest/kernel/pmap.h"
+#include "guest/kernel/process.h"
+#include "guest/kernel/schedule.h"
+#include "guest/kernel/types.h"
 
 #define __current current_process
 

@@ -1,7 +1,7 @@
 /* Address spaces: made, copied, mounted, torn down. A space is reached through a window: our own at VMS_SELF, another
  * one's at VMS_MOUNT_1 while it is mounted there. */
-#include "../../kernel/heap.h"
-#include "../../kernel/panic.h"
+#include "guest/kernel/heap.h"
+#include "guest/kernel/panic.h"
 #include "lunaix.h"
 
 const char personality_name[] = "LunaixOS";

@@ -1,5 +1,5 @@
 /* The regions of an address space: a list sorted by address. Every bound is [start, end). */
-#include "../../kernel/heap.h"
+#include "guest/kernel/heap.h"
 #include "lunaix.h"
 
 /* Puts a region into its place in the list. */
