@@ -263,7 +263,7 @@ std::string_view CapstoneComparer::first_different_operand(const Expected* opera
                 return "register";
             break;
         case Expected::Kind::Immediate:
-            if (other.type != X86_OP_IMM || ((static_cast<u32>(other.imm) ^ mine.value) & mask_of(mine.size)) != 0)
+            if (other.type != X86_OP_IMM || ((static_cast<u32>(other.imm) ^ mine.value) & mine.mask) != 0)
                 return "immediate";
             break;
         case Expected::Kind::Memory:
@@ -293,12 +293,21 @@ CapstoneComparer::Expected CapstoneComparer::register_operand(u16 reg) {
     return expected;
 }
 
-CapstoneComparer::Expected CapstoneComparer::immediate_operand(u32 value, u8 size) {
+CapstoneComparer::Expected CapstoneComparer::number(u32 value, u32 mask) {
     Expected expected;
     expected.kind = Expected::Kind::Immediate;
-    expected.size = size;
     expected.value = value;
+    expected.mask = mask;
     return expected;
+}
+
+// Zero- or sign-extension is compared too, but Capstone cuts sign-extended bytes to the operand size for some
+// instructions and not for others, and keeps ENTER's two numbers sign-extended where the manual uses them as they are.
+CapstoneComparer::Expected CapstoneComparer::immediate_operand(Operand operand, u8 size, u32 position) const {
+    const Instruction& in = sides_.ours;
+    const bool is_enter = form_at(in.form).mnemonic == "enter";
+    const u32 value = is_enter && position == 1 ? in.immediate2 : in.immediate;
+    return number(value, is_enter || operand == Operand::Ibs ? mask_of(size) : ~0u);
 }
 
 CapstoneComparer::Expected CapstoneComparer::memory_operand(u8 size) const {
@@ -334,7 +343,6 @@ bool CapstoneComparer::append(Operand operand, Expected* operands, u32& count) c
     EMU_ASSERT(meaning.operand == operand, "kMeanings is not in the order of Operand");
     const u8 size = meaning.size_for(in.operand_size);
     const auto add = [&](const Expected& expected) { operands[count++] = expected; };
-    const bool is_enter_level = count == 1 && form_at(in.form).operands[0] == Operand::Iw;
 
     switch (meaning.how) {
     case How::Nothing:
@@ -355,17 +363,17 @@ bool CapstoneComparer::append(Operand operand, Expected* operands, u32& count) c
         add(register_operand(general_register(kEax, size)));
         break;
     case How::Immediate:
-        add(immediate_operand(is_enter_level ? in.immediate2 : in.immediate, size));
+        add(immediate_operand(operand, size, count));
         break;
     case How::Target:
-        add(immediate_operand(static_cast<u32>(kAddress) + in.length + in.displacement, size));
+        add(number(static_cast<u32>(kAddress) + in.length + in.displacement, mask_of(size)));
         break;
     case How::FarPointer:
-        add(immediate_operand(in.immediate2, 2));
-        add(immediate_operand(in.immediate, size));
+        add(number(in.immediate2, ~0u));
+        add(number(in.immediate, ~0u));
         break;
     case How::Constant:
-        add(immediate_operand(meaning.value, 1));
+        add(number(meaning.value, ~0u));
         break;
     case How::Offset:
         add(memory_operand(size));

@@ -63,14 +63,16 @@ class CapstoneComparer {
         u16 segment = 0;
         u16 base = 0;
         u16 index = 0;
-        u32 value = 0; // immediate or displacement
+        u32 value = 0;  // immediate or displacement
+        u32 mask = ~0u; // bits of an immediate that count
     };
 
     std::string_view first_difference();
     std::string_view first_different_operand(const Expected* operands, u32 count) const;
     bool append(Operand operand, Expected* operands, u32& count) const;
     static Expected register_operand(u16 reg);
-    static Expected immediate_operand(u32 value, u8 size);
+    static Expected number(u32 value, u32 mask);
+    Expected immediate_operand(Operand operand, u8 size, u32 position) const;
     Expected memory_operand(u8 size) const;
     Expected string_operand(u16 segment, u8 pointer, u8 size) const;
     u16 override_segment() const;
