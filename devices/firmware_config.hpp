@@ -1,6 +1,7 @@
-// Owns: the firmware configuration port (guest/abi/ports.h): numbered items that the guest reads from their beginning on,
-// 1, 2 or 4 bytes at a time. Callers: the Machine sets the items, the Bus reads them. Promises: items are configuration,
-// not state: only the selector and the position are saved; an unknown item, or one past its end, reads as zeros.
+// Owns: the firmware configuration port (guest/abi/ports.h): numbered items that the guest reads from their beginning
+// on, 1, 2 or 4 bytes at a time. Callers: the Machine sets the items, the Bus reads them. Promises: items are
+// configuration, not state: only the selector and the position are saved; an unknown item, or one past its end, reads
+// as zeros.
 #pragma once
 
 #include <map>

@@ -74,7 +74,9 @@ class Pic : public Device, public InterruptInput, public InterruptSource {
     void set_output(IrqLine intr) { intr_ = intr; }
     bool intr() const { return intr_level_; }
     // Would a request on this line of 0..15 reach the CPU, as far as masks go?
-    bool unmasked(u8 line) const { return line < 8 ? !master_.masks(line) : !master_.masks(2) && !slave_.masks(static_cast<u8>(line - 8)); }
+    bool unmasked(u8 line) const {
+        return line < 8 ? !master_.masks(line) : !master_.masks(2) && !slave_.masks(static_cast<u8>(line - 8));
+    }
 
     std::string_view name() const override { return "pic"; }
     void attach(Wiring& wiring) override;

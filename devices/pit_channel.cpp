@@ -82,7 +82,7 @@ void PitChannel::finish_count(Tick tick) {
         running_ = false;
     if (mode_ == 0 || mode_ == 4 || (periodic() && first)) {
         load_at_ = tick + 1;
-        load_ = Load::Restart;
+        load_ = Load::Start;
     } else if (periodic() && running_ && load_at_ != tick + 1) {
         schedule_reload(tick);
     }
@@ -94,7 +94,7 @@ void PitChannel::schedule_reload(Tick tick) {
     const u64 position = (tick - origin_) % reload_;
     const Tick cycle = tick - position;
     const bool in_first_half = mode_ == 3 && position < first_half();
-    load_ = in_first_half ? Load::SecondHalf : Load::Restart;
+    load_ = in_first_half ? Load::HalfEnd : Load::CycleEnd;
     load_at_ = cycle + (in_first_half ? first_half() : reload_);
 }
 
@@ -104,7 +104,7 @@ void PitChannel::apply_load() {
     frozen_ = stop;
     frozen_elapsed_ = 0;
     // The second half of a square wave starts as if the first half of the new count had just passed.
-    origin_ = load_at_ - (load_ == Load::SecondHalf ? first_half() : 0);
+    origin_ = load_at_ - (load_ == Load::HalfEnd ? first_half() : 0);
     running_ = !(stop && periodic());
     null_count_ = false;
     load_at_ = kNoTick;
@@ -124,7 +124,7 @@ void PitChannel::set_gate(bool level, Tick tick) {
         freeze(tick);
         if (periodic()) {
             running_ = false; // OUT goes high at once
-            if (load_at_ != tick + 1)
+            if (load_ != Load::Start)
                 load_at_ = kNoTick; // the cycle whose end it waited for has stopped
         }
         return;
@@ -133,7 +133,7 @@ void PitChannel::set_gate(bool level, Tick tick) {
         return;
     if (triggered_by_gate()) {
         load_at_ = tick + 1;
-        load_ = Load::Restart;
+        load_ = Load::Start;
     } else if (running_ && frozen_) {
         origin_ = tick - frozen_elapsed_;
         frozen_ = false;
@@ -255,7 +255,7 @@ void PitChannel::serialize(Archive& ar) {
     ar.field("frozen_elapsed", frozen_elapsed_);
     ar.field("load_at", load_at_);
     ar.field("load", load_);
-    if (ar.loading() && (mode_ > 5 || access_ > 3 || reload_ == 0 || reload_ > 0x10000 || load_ > Load::SecondHalf))
+    if (ar.loading() && (mode_ > 5 || access_ > 3 || reload_ == 0 || reload_ > 0x10000 || load_ > Load::HalfEnd))
         ar.fail("an 8254 counter cannot be in this state");
 }
 

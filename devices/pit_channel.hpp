@@ -33,8 +33,9 @@ class PitChannel {
     void serialize(Archive& ar);
 
   private:
-    // What a pending load does to the cycle: begin a new one, or go on with the other half of a square wave.
-    enum class Load : u8 { Restart, SecondHalf };
+    // Why a pending load comes: a new count or a trigger begins a cycle, the running cycle ends, or only its first
+    // half.
+    enum class Load : u8 { Start, CycleEnd, HalfEnd };
 
     bool gate_stops() const { return mode_ != 1 && mode_ != 5; }
     bool triggered_by_gate() const { return mode_ == 1 || mode_ == 2 || mode_ == 3 || mode_ == 5; }
@@ -73,7 +74,7 @@ class PitChannel {
     Tick origin_ = 0;      // the CLK pulse that loaded it
     u64 frozen_elapsed_ = 0;
     Tick load_at_ = kNoTick; // the CLK pulse that will load the count register
-    Load load_ = Load::Restart;
+    Load load_ = Load::Start;
 };
 
 } // namespace forkscope

@@ -61,7 +61,7 @@ void Uart::attach(Wiring& wiring) {
 void Uart::reset() {
     interrupt_enable_ = 0;
     fifo_control_ = 0;
-    line_control_ = 0;
+    line_control_ = 0x03; // eight bits, as a firmware leaves it: guests print before they set anything
     modem_control_ = 0;
     modem_status_ = kConnected;
     scratch_ = 0;
