@@ -139,6 +139,21 @@ static void file_map_as_buffer(void) {
     check_lines(memory + PAGE_BYTES + 100, PAGE_BYTES + 100, PAGE_BYTES - 100);
 }
 
+/* What is left when the middle is unmapped, touched only then, shows the same bytes as before, at fork too. */
+static void file_map_unmap_middle(void) {
+    char* memory = map_lines(8 * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE, PAGE_BYTES);
+
+    CHECK(memory != MAP_FAILED);
+    CHECK_EQUAL(munmap(memory + 2 * PAGE_BYTES, 3 * PAGE_BYTES), 0);
+    int pid = fork();
+    CHECK(pid >= 0);
+    check_lines(memory, PAGE_BYTES, 2 * PAGE_BYTES);
+    check_lines(memory + 5 * PAGE_BYTES, 6 * PAGE_BYTES, 3 * PAGE_BYTES);
+    if (pid == 0)
+        exit(0);
+    finish(pid);
+}
+
 /* A directory, a pipe and a bad descriptor cannot be mapped. */
 static void file_map_refusals(void) {
     int fds[2];
@@ -162,6 +177,7 @@ const struct test file_map_tests[] = {
     {"file_map_shared_writes", file_map_shared_writes},
     {"file_map_end", file_map_end},
     {"file_map_as_buffer", file_map_as_buffer},
+    {"file_map_unmap_middle", file_map_unmap_middle},
     {"file_map_refusals", file_map_refusals},
     {NULL, NULL},
 };

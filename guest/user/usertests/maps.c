@@ -255,6 +255,29 @@ static void map_stack_grows_down(void) {
         CHECK_EQUAL(memory[i * PAGE_BYTES], i);
 }
 
+static volatile unsigned* lowest; /* in a shared page: the last page written */
+
+/* Writes the pages of a stack from its end downwards, and on below it. */
+static void write_downwards(void* end) {
+    for (unsigned i = 1; i <= 8; i++) {
+        poke((unsigned)end - i * PAGE_BYTES, 1);
+        *lowest = i;
+    }
+}
+
+/* A stack that lies directly above other memory has a guard page, which stops it before it reaches that memory. */
+static void map_stack_guard(void) {
+    char* memory = map_pages(8, MAP_PRIVATE);
+    const int flags = MAP_FIXED | MAP_STACK | MAP_PRIVATE | MAP_ANONYMOUS;
+
+    lowest = map_board();
+    void* stack = mmap(memory + 4 * PAGE_BYTES, 4 * PAGE_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+    CHECK(stack == memory + 4 * PAGE_BYTES);
+    must_die(write_downwards, memory + 8 * PAGE_BYTES, SIGSEGV);
+    CHECK(*lowest >= 2 && *lowest <= 4);
+    CHECK_EQUAL(memory[3 * PAGE_BYTES - 1], 0);
+}
+
 /* Tells fork what to do with a mapping, or skips the test where the kernel has no minherit. */
 static void set_inheritance(volatile unsigned* memory, int inheritance) {
     if (minherit((void*)memory, PAGE_BYTES, inheritance) == 0)
@@ -313,6 +336,7 @@ const struct test map_tests[] = {
     {"map_read_only", map_read_only},
     {"map_shared_frames_come_back", map_shared_frames_come_back},
     {"map_stack_grows_down", map_stack_grows_down},
+    {"map_stack_guard", map_stack_guard},
     {"minherit_share", minherit_share},
     {"minherit_copy", minherit_copy},
     {"minherit_none", minherit_none},

@@ -104,22 +104,77 @@ static void thread_own_stacks(void) {
         CHECK_EQUAL(value_of(threads[i]), 0);
 }
 
-/* Uses far more stack than the thread has. */
+static volatile unsigned* deepest; /* in a shared page: where a thread's stack is now, and where it began */
+
+/* Uses more and more stack, and keeps a record of how far it came. */
 static int overflow(void* argument) {
-    volatile char room[6000];
+    volatile char room[600];
 
     room[0] = (char)(int)argument;
+    if ((int)argument == 0)
+        deepest[1] = (unsigned)room + sizeof room;
+    deepest[0] = (unsigned)room;
     return (int)argument == 100000 ? 0 : overflow((void*)((int)argument + 1)) + room[0];
 }
 
-/* Starts the thread that overflows, and waits. */
-static void start_overflow(void* unused) {
-    (void)unused;
+/* Fills the lower end of its stack with a pattern, so that a thread above that runs over is not stopped by accident. */
+static int wait_below(void* gate) {
+    volatile char room[THREAD_STACK_BYTES - 2 * PAGE_BYTES];
+
+    for (unsigned i = 0; i < sizeof room; i += 64)
+        room[i] = 1;
+    wait_gate(*(struct gate*)gate);
+    return room[0];
+}
+
+/* Starts threads of which one overflows its stack, with the others' stacks for neighbours. */
+static void start_overflow(void* gate) {
+    for (int i = 0; i < 3; i++)
+        start_thread(wait_below, gate);
+    sleep_ms(2);
     thread_join(start_thread(overflow, NULL), NULL);
 }
 
-/* A thread that overflows its stack meets the guard, which kills the process and not its neighbours' memory. */
-static void thread_stack_overflow(void) { must_die(start_overflow, NULL, SIGSEGV); }
+/* A thread that overflows its stack meets the guard, which kills the process before a neighbour's stack is touched. */
+static void thread_stack_overflow(void) {
+    volatile unsigned* board = map_board();
+    struct gate gate = make_gate();
+
+    deepest = &board[0];
+    must_die(start_overflow, &gate, SIGSEGV);
+    CHECK(board[0] != 0);
+    CHECK(board[1] - board[0] <= THREAD_STACK_BYTES);
+}
+
+/* Returns a word of another thread's stack, which a child of fork does not have on every kernel. */
+static void read_other_stack(void* address) { peek((unsigned)address); }
+
+/* Tells where its stack is, and waits. */
+static int show_stack(void* gate) {
+    volatile unsigned word = 1;
+
+    *deepest = (unsigned)&word;
+    wait_gate(*(struct gate*)gate);
+    return (int)word;
+}
+
+/* The child of fork does not keep the stacks of threads that it does not have, where the kernel frees them. */
+static void thread_fork_drops_stacks(void) {
+    volatile unsigned* board = map_board();
+    struct gate gate = make_gate();
+
+    deepest = &board[0];
+    int thread = start_thread(show_stack, &gate);
+    while (board[0] == 0)
+        yield();
+    int status = run_apart(read_other_stack, (void*)board[0]);
+    CHECK(status == 0 || status == SIGSEGV);
+    CHECK_EQUAL(peek(board[0]), 1);
+    open_gate(gate);
+    CHECK_EQUAL(value_of(thread), 1);
+    if (status == 0)
+        skip("this kernel leaves other threads' stacks in the child");
+}
 
 /* Waits for ever. */
 static int wait_for_ever(void* gate) {
@@ -389,6 +444,7 @@ const struct test thread_tests[] = {
     {"thread_shared_memory", thread_shared_memory},
     {"thread_own_stacks", thread_own_stacks},
     {"thread_stack_overflow", thread_stack_overflow},
+    {"thread_fork_drops_stacks", thread_fork_drops_stacks},
     {"thread_ends_process", thread_ends_process},
     {"thread_outlives_main", thread_outlives_main},
     {"thread_fork_in_thread", thread_fork_in_thread},
