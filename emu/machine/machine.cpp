@@ -25,11 +25,23 @@ namespace {
 constexpr u64 kLeastRam = u64{2} << 20;
 constexpr u64 kMostRam = u64{2} << 30;
 constexpr u64 kRomStart = 0xF0000;
+constexpr u64 kRomAlias = 0xFFFF0000; // where the processor starts
 
 void append_word(std::vector<u8>& bytes, u64 value, u32 size) {
     for (u32 i = 0; i < size; ++i)
         bytes.push_back(static_cast<u8>(value >> (8 * i)));
 }
+
+// The firmware once more below 4 GB, as the processor sees it at reset.
+class RomAlias final : public IoHandler {
+  public:
+    explicit RomAlias(std::span<const u8> image) : image_(image) {}
+    u32 io_read(u32 address, u32) override { return address < image_.size() ? image_[address] : 0xFFu; }
+    void io_write(u32, u32, u32) override {}
+
+  private:
+    std::span<const u8> image_;
+};
 
 } // namespace
 
@@ -65,6 +77,8 @@ Result<void> Machine::prepare_boot() {
     add_devices();
     const std::span<const u8> firmware = embedded_firmware();
     memory_->install_rom(PhysicalAddress(kRomStart), firmware);
+    rom_alias_ = std::make_unique<RomAlias>(firmware);
+    bus_.map_memory(PhysicalAddress(kRomAlias), firmware.size(), *rom_alias_);
     reset_everything();
     if (config_.direct)
         enter_kernel_directly();

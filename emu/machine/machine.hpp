@@ -114,6 +114,7 @@ class Machine final : private Wiring {
     Tracer tracer_;
     EventQueue events_;
     Bus bus_;
+    std::unique_ptr<IoHandler> rom_alias_;
     std::unique_ptr<PhysicalMemory> memory_;
     std::unique_ptr<Mmu> mmu_;
     std::unique_ptr<Cpu> cpu_;
