@@ -383,7 +383,9 @@ bool take_opcode(const u8*& at, Instruction& in) {
 } // namespace
 
 DecodeStatus decode(std::span<const u8> bytes, CodeMode mode, Instruction& instruction) {
-    Instruction in;
+    // Written in place: copying bytes that were written one by one stalls for longer than the fields take to decode.
+    Instruction& in = instruction;
+    in = Instruction{};
     in.operand_size = in.address_size = mode.default_32 ? 4 : 2;
     const u32 given = bytes.size() < kMaxLength ? static_cast<u32>(bytes.size()) : kMaxLength;
     const u32 prefixes = take_prefixes(bytes.data(), given, mode, in);
@@ -400,11 +402,10 @@ DecodeStatus decode(std::span<const u8> bytes, CodeMode mode, Instruction& instr
     const u32 length = prefixes + static_cast<u32>(at - start);
     if (known && length <= given) {
         in.length = static_cast<u8>(length);
-        instruction = in;
         return DecodeStatus::Ok;
     }
-    instruction = Instruction{};
-    instruction.length = static_cast<u8>(length < given ? length : given);
+    in = Instruction{};
+    in.length = static_cast<u8>(length < given ? length : given);
     if (length <= given)
         return DecodeStatus::Undefined;
     return given == kMaxLength ? DecodeStatus::TooLong : DecodeStatus::Truncated;
