@@ -11,6 +11,8 @@ constexpr u16 kDataBytes = 4;
 
 } // namespace
 
+FirmwareConfig::FirmwareConfig() { set_item(ABI_FIRMWARE_SIGNATURE, {'F', 'S', 'C', 'P'}); }
+
 void FirmwareConfig::attach(Wiring& wiring) {
     wiring.bus().map_ports(ABI_PORT_FIRMWARE_SELECT, 1 + kDataBytes, *this, kDataBytes);
     reset();

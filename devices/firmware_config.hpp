@@ -13,6 +13,7 @@ namespace forkscope {
 
 class FirmwareConfig : public Device {
   public:
+    FirmwareConfig(); // with its signature, and no other item
     // Replaces item `selector` (ABI_FIRMWARE_*).
     void set_item(u16 selector, std::vector<u8> bytes) { items_[selector] = std::move(bytes); }
 
