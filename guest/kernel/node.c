@@ -12,6 +12,7 @@
 #define TAR_SIZE 124u
 #define TAR_SIZE_BYTES 12u
 #define TAR_TYPE 156u
+#define TAR_MAGIC 257u
 #define TAR_DIRECTORY '5'
 #define TAR_FILE '0'
 #define TAR_OLD_FILE '\0'
@@ -82,6 +83,9 @@ static unsigned octal(const uint8_t* text, size_t bytes) {
 static void read_archive(const uint8_t* at, const uint8_t* end) {
     while ((size_t)(end - at) >= TAR_BLOCK && at[0] != '\0') {
         char name[TAR_NAME + 1];
+        if (memcmp(at + TAR_MAGIC, "ustar", 5) != 0) {
+            panic("the initrd is not a ustar archive, or damaged");
+        }
         memcpy(name, at, TAR_NAME);
         name[TAR_NAME] = '\0';
         unsigned size = octal(at + TAR_SIZE, TAR_SIZE_BYTES);
