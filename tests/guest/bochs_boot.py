@@ -23,12 +23,26 @@ def find_image(*patterns):
     boot.skip("no file like " + patterns[0])
 
 
+def escape(line):
+    """Returns a command line so that GRUB's shell hands it on as it stands: what is special outside quotes is escaped."""
+    escaped, quote = "", ""
+    for character in line:
+        if not quote and character in ";&|<>{}$#":
+            escaped += "\\"
+        elif character == quote:
+            quote = ""
+        elif not quote and character in "'\"":
+            quote = character
+        escaped += character
+    return escaped
+
+
 def make_disc(options, folder):
     """Writes a CD image that boots the kernel through GRUB; returns its path."""
     tree = os.path.join(folder, "tree")
     os.makedirs(os.path.join(tree, "boot", "grub"))
     shutil.copy(options.kernel, os.path.join(tree, "boot", "kernel.elf"))
-    lines = ["set timeout=0", 'menuentry "guest" {', "multiboot /boot/kernel.elf " + options.append]
+    lines = ["set timeout=0", 'menuentry "guest" {', "multiboot /boot/kernel.elf " + escape(options.append)]
     if options.initrd:
         shutil.copy(options.initrd, os.path.join(tree, "boot", "initrd.tar"))
         lines.append("module /boot/initrd.tar")
