@@ -18,18 +18,20 @@ DRAWN = {
 
 
 def glyphs_of(path):
-    """Character to glyph of one PSF version 1 file: header, glyphs, then lists of UCS-2 codes ended by FFFF."""
+    """Character to glyph of one PSF version 1 file: header, glyphs, then lists of UCS-2 codes ended by FFFF.
+    The first code of a list is what the glyph was drawn for; the others make do with it."""
     data = gzip.open(path).read()
     magic, mode, height = struct.unpack_from("<HBB", data)
     if magic != 0x0436 or height != HEIGHT:
         return {}
     count = 512 if mode & 1 else 256
-    found, index = {}, 0
+    found, index, first = {}, 0, True
     for (code,) in struct.iter_unpack("<H", data[4 + count * HEIGHT :]):
         if code == 0xFFFF:
-            index += 1
-        elif code != 0xFFFE:
+            index, first = index + 1, True
+        elif first:
             found.setdefault(chr(code), list(data[4 + index * HEIGHT : 4 + (index + 1) * HEIGHT]))
+            first = False
     return found
 
 
