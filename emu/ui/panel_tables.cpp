@@ -1,0 +1,213 @@
+#include <algorithm>
+#include <cmath>
+
+#include "emu/base/log.hpp"
+#include "emu/ui/panels.hpp"
+
+namespace forkscope::ui {
+
+namespace {
+
+constexpr int kLabelColumns = 19;
+constexpr float kRowHeight = 15;
+
+struct LegendEntry {
+    Colour colour;
+    const char* text;
+};
+constexpr std::array<LegendEntry, 5> kLegend = {{{kAbsent, "absent"},
+                                                 {kPrivate, "private"},
+                                                 {kSharedReadOnly, "shared read-only"},
+                                                 {kSharedWritable, "shared writable"},
+                                                 {kKernel, "kernel"}}};
+constexpr std::array<const char*, 2> kSideNames = {"parent", "child"};
+
+// Where the cells of both sides lie.
+struct MapLayout {
+    std::array<float, 2> left{};
+    float pitch = 5;
+};
+
+MapLayout map_layout() {
+    const ImVec2 start = ImGui::GetCursorScreenPos();
+    const float room = ImGui::GetContentRegionAvail().x - (kLabelColumns + 2) * kLetter;
+    MapLayout layout;
+    layout.pitch = std::max(2.0f, std::floor(room / (2 * kRowPages)));
+    layout.left[0] = start.x + kLabelColumns * kLetter;
+    layout.left[1] = layout.left[0] + layout.pitch * kRowPages + 2 * kLetter;
+    return layout;
+}
+
+void draw_legend(const TablesView& tables) {
+    TextLine line;
+    const ImVec2 start = ImGui::GetCursorScreenPos();
+    ImDrawList& draw = *ImGui::GetWindowDrawList();
+    int column = 0;
+    const auto swatch = [&](Colour colour) {
+        const float x = start.x + static_cast<float>(column) * kLetter;
+        draw.AddRectFilled({x, start.y + 3}, {x + 10, start.y + 12}, colour);
+        return x;
+    };
+    for (const LegendEntry& entry : kLegend) {
+        swatch(entry.colour);
+        line.put(column + 2, kText, entry.text);
+        column += static_cast<int>(letter_count(entry.text)) + 4;
+    }
+    const float x = swatch(kAbsent);
+    draw.AddRectFilled({x, start.y + 13}, {x + 10, start.y + 15}, kWritten);
+    line.put(column + 2, kText, fmt::format("entry just written ({})", tables.written_now),
+             static_cast<std::size_t>(std::max(1, columns_left() - column - 2)));
+    line.end();
+}
+
+void draw_sides(const TablesView& tables, const MapLayout& layout, const Fonts& fonts) {
+    const ImVec2 start = ImGui::GetCursorScreenPos();
+    ImDrawList& draw = *ImGui::GetWindowDrawList();
+    const auto letters = static_cast<std::size_t>(layout.pitch * kRowPages / kLetter);
+    for (std::size_t number = 0; number < 2; ++number) {
+        const SpaceView& side = tables.sides[number];
+        const std::string title = fmt::format("{}: {}", kSideNames[number], side.title);
+        draw.AddText(fonts.bold, kFontSize, {layout.left[number], start.y}, side.present ? kTitle : kDim,
+                     fitted(title, letters).c_str());
+        if (!side.present)
+            continue;
+        const auto of = [&](PageState state) { return side.pages[static_cast<std::size_t>(state)]; };
+        const std::string counts =
+            fmt::format("cr3 {:08x}   {} private, {} shared", side.table.address_space(), of(PageState::Private),
+                        of(PageState::SharedReadOnly) + of(PageState::SharedWritable));
+        draw.AddText({layout.left[number], start.y + kLine}, kDim, fitted(counts, letters).c_str());
+    }
+    ImGui::Dummy({1, 2 * kLine + 2});
+}
+
+void show_page(const MapRow& row, u32 index, const SpaceView& side, const char* name) {
+    const u32 linear = row.linear + (index << (row.kernel ? 22 : kPageShift));
+    const PageEntry* entry = side.table.find(linear);
+    if (entry == nullptr) {
+        ImGui::SetTooltip("%s %08x: absent", name, linear);
+        return;
+    }
+    std::string bits;
+    constexpr std::array<std::pair<u32, const char*>, 7> kBits = {{{kPtePresent, "P"},
+                                                                   {kPteWritable, "W"},
+                                                                   {kPteUser, "U"},
+                                                                   {kPteAccessed, "A"},
+                                                                   {kPteDirty, "D"},
+                                                                   {kPteLarge, "PS"},
+                                                                   {kPteGlobal, "G"}}};
+    for (const auto& [bit, letter] : kBits)
+        if ((entry->entry & bit) != 0)
+            bits.append(bits.empty() ? "" : " ").append(letter);
+    const std::string text =
+        fmt::format("{} {:08x}: {}{}\nentry {:08x} at {:08x}: {}\nframe {:08x}, {} as both levels grant", name, linear,
+                    page_state_name(entry->state), row.cells[0][index].written ? ", written in this phase" : "",
+                    entry->entry, entry->entry_address, bits, entry->physical,
+                    rights_text(kPtePresent | entry->rights));
+    ImGui::SetTooltip("%s", text.c_str());
+}
+
+void draw_cells(const MapRow& row, std::size_t number, const MapLayout& layout, float y) {
+    ImDrawList& draw = *ImGui::GetWindowDrawList();
+    const float gap = layout.pitch >= 4 ? 1 : 0;
+    for (u32 i = 0; i < kRowPages; ++i) {
+        const PageCell& cell = row.cells[number][i];
+        const float x = layout.left[number] + layout.pitch * static_cast<float>(i);
+        draw.AddRectFilled({x, y + 1}, {x + layout.pitch - gap, y + 11}, colour_of(cell.state));
+        if (cell.written)
+            draw.AddRectFilled({x, y + 12}, {x + layout.pitch - gap, y + 14}, kWritten);
+    }
+}
+
+void draw_row(const TablesView& tables, const MapRow& row, const MapLayout& layout) {
+    TextLine line;
+    const ImVec2 start = ImGui::GetCursorScreenPos();
+    line.put(0, kText, fmt::format("{:08x}", row.linear)).put(9, kDim, row.name, kLabelColumns - 10);
+    for (std::size_t number = 0; number < 2; ++number)
+        if (tables.sides[number].present)
+            draw_cells(row, number, layout, start.y);
+    if (!line.end())
+        return;
+    const float mouse = ImGui::GetIO().MousePos.x;
+    for (std::size_t number = 0; number < 2; ++number) {
+        const float offset = (mouse - layout.left[number]) / layout.pitch;
+        if (tables.sides[number].present && offset >= 0 && offset < static_cast<float>(kRowPages))
+            show_page(row, static_cast<u32>(offset), tables.sides[number], kSideNames[number]);
+    }
+}
+
+void draw_ranges(const TablesView& tables) {
+    dim_line("range              pages          parent child frames");
+    ImGui::BeginChild("rows");
+    for (const RangeRow& row : tables.ranges) {
+        TextLine line;
+        line.put(0, kText, fmt::format("{:08x}–{:08x}", row.start, row.end - 1));
+        line.right(24, kText, grouped((row.end - row.start) / kPageSize)).put(25, kDim, row.name, 9);
+        for (std::size_t number = 0; number < 2; ++number)
+            line.put(34 + 7 * static_cast<int>(number), colour_of(row.states[number]),
+                     row.states[number] == PageState::Absent ? "–" : rights_text(row.flags[number]));
+        const bool both = row.states[0] != PageState::Absent && row.states[1] != PageState::Absent;
+        line.put(47, kDim, !both ? "" : row.same_frames ? "same" : "differ");
+        line.end();
+    }
+    ImGui::EndChild();
+}
+
+std::string entry_text(u32 entry) {
+    return (entry & kPtePresent) == 0 ? fmt::format("{:^9}", "–")
+                                      : fmt::format("{:05x} {}", entry >> kPageShift, rights_text(entry));
+}
+
+void draw_writes(const TablesView& tables) {
+    TextLine head;
+    head.put(0, kDim, "side   maps       was         is        step");
+    head.end();
+    ImGui::BeginChild("rows");
+    for (const PteChange& change : tables.writes) {
+        const ForkRecord& fork = *tables.fork;
+        const bool parent = change.directory == fork.parent_directory;
+        TextLine line;
+        line.put(0, kDim, change.directory == 0 ? "?" : parent ? "parent" : "child");
+        line.put(7, kText, fmt::format("{:08x}", change.linear)).put(15, kDim, change.level == 2 ? "▸" : " ");
+        line.put(18, kDim, entry_text(change.old_value)).put(28, kDim, "→").put(30, kText, entry_text(change.new_value));
+        const auto phase = static_cast<std::size_t>(change.phase);
+        line.put(41, kDim, phase < fork.phases.size() ? fork_phase_stop(fork.phases[phase].id) : "-");
+        if (line.end())
+            ImGui::SetTooltip("%s entry at %08x: %08x → %08x\ncycle %s, by the instruction at %08x",
+                              change.level == 2 ? "directory" : "table", change.entry_address, change.old_value,
+                              change.new_value, grouped(change.cycle).c_str(), change.eip);
+    }
+    if (tables.writes.empty())
+        dim_line("none");
+    ImGui::EndChild();
+}
+
+} // namespace
+
+void draw_tables(const TablesView& tables, const Rect& rect, const Fonts& fonts) {
+    Panel panel("Page tables", rect, fonts, tables.note);
+    draw_legend(tables);
+    ImGui::Dummy({1, 3});
+    const MapLayout layout = map_layout();
+    draw_sides(tables, layout, fonts);
+    const ImVec2 room = ImGui::GetContentRegionAvail();
+    const float lists = std::min(11 * kLine, room.y * 0.45f);
+    const float wanted = static_cast<float>(tables.rows.size()) * kRowHeight;
+    const float map_height = std::min(wanted + 4, room.y - lists);
+    ImGui::BeginChild("map", {room.x, map_height});
+    for (const MapRow& row : tables.rows)
+        draw_row(tables, row, layout);
+    ImGui::EndChild();
+    const ImVec2 below = ImGui::GetCursorScreenPos();
+    ImGui::GetWindowDrawList()->AddRectFilled({below.x, below.y + 3}, {below.x + room.x, below.y + 4}, kBorder);
+    const float half = 55 * kLetter;
+    ImGui::SetCursorScreenPos({below.x, below.y + 8});
+    ImGui::BeginChild("ranges", {half + 10, 0});
+    draw_ranges(tables);
+    ImGui::EndChild();
+    ImGui::SetCursorScreenPos({below.x + half + 24, below.y + 8});
+    ImGui::BeginChild("writes");
+    draw_writes(tables);
+    ImGui::EndChild();
+}
+
+} // namespace forkscope::ui

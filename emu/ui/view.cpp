@@ -1,0 +1,57 @@
+#include "emu/ui/view.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace forkscope::ui {
+
+std::string program_name(const ForkTracer* tracer, const Symbolizer& symbols, u32 directory) {
+    std::string name = symbols.program_of(directory);
+    if (name.empty() && tracer != nullptr && tracer->current() != nullptr)
+        name = symbols.program_of(tracer->current()->parent_directory); // a child runs what its parent runs
+    return name.substr(name.find_last_of('/') + 1);
+}
+
+static void collect_faults(const ForkTracer& tracer, View& view) {
+    std::set<u64> seen; // a fault may lie in the lists of several forks
+    const auto add = [&](const ForkRecord& fork) {
+        for (const ForkFault& fault : fork.faults)
+            if (seen.insert(fault.record.number).second)
+                view.faults.push_back(&fault);
+    };
+    for (const ForkRecord& fork : tracer.forks())
+        add(fork);
+    if (view.current_fork != nullptr)
+        add(*view.current_fork);
+    std::sort(view.faults.begin(), view.faults.end(),
+              [](const ForkFault* a, const ForkFault* b) { return a->record.number > b->record.number; });
+}
+
+View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbols) {
+    View view;
+    view.instructions = machine.instructions();
+    view.cycle = machine.now();
+    view.cycles_per_second = std::max<u64>(1, machine.cycles_per_second());
+    view.registers = machine.registers();
+    view.linear_eip = machine.cpu().linear_eip();
+    view.halted = machine.cpu().halted();
+    const u32 space = view.registers.cr3 & ~kPageMask;
+    // Naming a program for the first time takes a look at its bytes in memory.
+    if (machine.mmu().control().paging() && view.linear_eip < kKernelBase && symbols.program_of(space).empty())
+        static_cast<void>(symbols.identify(machine.mmu().memory(), space, view.linear_eip));
+    if (tracer != nullptr) {
+        view.pid = tracer->context().current_pid();
+        view.current_fork = tracer->current();
+        for (auto fork = tracer->forks().rbegin(); fork != tracer->forks().rend(); ++fork)
+            view.forks.push_back(&*fork);
+        if (view.current_fork != nullptr)
+            view.forks.insert(view.forks.begin(), view.current_fork);
+        collect_faults(*tracer, view);
+    }
+    view.code = observe_code(machine, symbols);
+    view.tables = observe_tables(machine, tracer, symbols);
+    view.tlb = observe_tlb(machine);
+    return view;
+}
+
+} // namespace forkscope::ui

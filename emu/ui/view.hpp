@@ -1,0 +1,128 @@
+// Owns: View, everything that one frame of the window shows, as plain data; observe() fills it in.
+// Callers: window and picture make one, the panels draw it. Promises: reading changes nothing of the machine; pointers
+// into the tracer's records hold until the machine moves.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "emu/machine/machine.hpp"
+#include "emu/observe/fork_tracer.hpp"
+#include "emu/observe/page_table_view.hpp"
+#include "emu/observe/symbolizer.hpp"
+
+namespace forkscope::ui {
+
+inline constexpr u32 kKernelBase = 0xC0000000u;
+
+struct CodeLine {
+    enum class Kind : u8 { Symbol, Source, Instruction };
+    Kind kind = Kind::Instruction;
+    u32 address = 0;
+    std::string bytes;
+    std::string text; // mnemonic and operands, or the line of source
+    std::string note; // where a branch goes, or which line of source
+    bool current = false;
+};
+
+struct CodeView {
+    std::string place; // "dup_proc+0x1c (fork.c:120)"
+    std::vector<CodeLine> lines;
+    std::size_t current = 0; // index of the instruction that runs next
+};
+
+inline constexpr u32 kRowPages = 64;
+
+struct PageCell {
+    PageState state = PageState::Absent;
+    bool written = false; // its entry was written in the phase that wrote last
+};
+
+// A row of the map: 64 pages, or in the kernel half 64 directory entries of 4 MB.
+struct MapRow {
+    u32 linear = 0;
+    bool kernel = false;
+    std::string name;
+    std::array<std::array<PageCell, kRowPages>, 2> cells; // parent, child
+};
+
+// Neighbouring pages of the user half that both sides map in the same way.
+struct RangeRow {
+    u64 start = 0, end = 0;
+    std::string name;
+    std::array<PageState, 2> states{};
+    std::array<u32, 2> flags{}; // P, W, U as effective; 0 = absent
+    bool same_frames = false;
+};
+
+struct SpaceView {
+    bool present = false;
+    std::string title; // "pid 2 forkdemo", or why there is nothing
+    PageTableView table;
+    std::array<u64, 6> pages{}; // of the user half, by PageState
+};
+
+struct TablesView {
+    const ForkRecord* fork = nullptr; // whose two sides these are; null: one space alone
+    std::string note;                 // which fork, and how far it is
+    std::array<SpaceView, 2> sides;   // parent, child
+    std::vector<MapRow> rows;
+    std::vector<RangeRow> ranges;
+    std::vector<PteChange> writes; // the last ones, newest first
+    u64 written_now = 0;           // in the phase that wrote last
+};
+
+struct TlbRow {
+    TlbSide side{};
+    u32 set = 0, way = 0;
+    TlbEntry entry;
+    u32 plru = 0;
+    bool agrees = true;
+    std::string verdict; // "yes", or what the page table says instead
+};
+
+struct TlbView {
+    bool paging = false;
+    std::vector<TlbRow> rows; // those that disagree first
+    std::array<u32, 3> valid{}, places{};
+    u32 stale = 0;
+};
+
+struct View {
+    // Where the machine stands.
+    u64 instructions = 0;
+    Cycles cycle = 0;
+    u64 cycles_per_second = 1;
+    CpuState registers;
+    CpuState registers_before; // at the stop before
+    bool compare = false;      // registers_before is there
+    u32 linear_eip = 0;
+    u32 pid = 0;
+    bool halted = false;
+
+    CodeView code;
+    TablesView tables;
+    TlbView tlb;
+    std::vector<const ForkFault*> faults; // newest first
+    std::vector<const ForkRecord*> forks; // newest first
+    const ForkRecord* current_fork = nullptr; // the running thread is inside of it
+
+    // What the window adds.
+    bool running = false;
+    double mips = 0; // 0: not measured
+    std::string status; // why the machine stands
+};
+
+// `tracer` may be null: then there are no forks and no faults.
+View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbols);
+
+// Its parts.
+CodeView observe_code(const Machine& machine, const Symbolizer& symbols);
+TablesView observe_tables(const Machine& machine, const ForkTracer* tracer, const Symbolizer& symbols);
+TlbView observe_tlb(const Machine& machine);
+
+// The program that runs in a space, or "" if unknown.
+std::string program_name(const ForkTracer* tracer, const Symbolizer& symbols, u32 directory);
+
+} // namespace forkscope::ui

@@ -1,0 +1,245 @@
+#include "emu/ui/window.hpp"
+
+#include <memory>
+#include <set>
+
+#include <SDL.h>
+#include <backends/imgui_impl_sdl.h>
+
+#include "emu/base/log.hpp"
+#include "emu/ui/keys.hpp"
+#include "emu/ui/panels.hpp"
+#include "emu/ui/run_control.hpp"
+#include "emu/ui/sdl_renderer.hpp"
+
+namespace forkscope {
+
+namespace {
+
+using namespace ui;
+
+constexpr int kFramesPerSecond = 60;
+constexpr int kFramesPerLook = 4; // while the guest runs, the panels beside the screen follow at this part of the rate
+
+Error no_window(const char* what) {
+    return Error{fmt::format("cannot open the window: {}: {}; use --headless, or set DISPLAY to a running X server", what,
+                             SDL_GetError())};
+}
+
+struct WindowCloser {
+    void operator()(SDL_Window* window) const { SDL_DestroyWindow(window); }
+    void operator()(SDL_Renderer* renderer) const { SDL_DestroyRenderer(renderer); }
+    void operator()(SDL_Texture* texture) const { SDL_DestroyTexture(texture); }
+};
+
+// SDL, the window and ImGui, opened and closed in order.
+class Host {
+  public:
+    Host() = default;
+    ~Host() {
+        if (context_ != nullptr) {
+            if (connected_)
+                ImGui_ImplSDL2_Shutdown();
+            ImGui::DestroyContext(context_);
+        }
+        monitor_.reset();
+        letters_.reset();
+        renderer_.reset();
+        window_.reset();
+        SDL_QuitSubSystem(SDL_INIT_VIDEO);
+    }
+    Host(const Host&) = delete;
+    Host& operator=(const Host&) = delete;
+
+    Result<void> open() {
+        SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
+        if (SDL_InitSubSystem(SDL_INIT_VIDEO) != 0)
+            return no_window("no display");
+        window_.reset(SDL_CreateWindow("Forkscope", SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED,
+                                       static_cast<int>(kDefaultWidth), static_cast<int>(kDefaultHeight),
+                                       SDL_WINDOW_RESIZABLE));
+        if (window_ == nullptr)
+            return no_window("no window");
+        SDL_SetWindowMinimumSize(window_.get(), 1100, 760);
+        renderer_.reset(SDL_CreateRenderer(window_.get(), -1, SDL_RENDERER_PRESENTVSYNC));
+        if (renderer_ == nullptr)
+            renderer_.reset(SDL_CreateRenderer(window_.get(), -1, SDL_RENDERER_SOFTWARE));
+        if (renderer_ == nullptr)
+            return no_window("no renderer");
+        context_ = ImGui::CreateContext();
+        ImGui::SetCurrentContext(context_);
+        ImGui::GetIO().IniFilename = nullptr;
+        ImGui::GetIO().BackendFlags |= ImGuiBackendFlags_RendererHasVtxOffset;
+        apply_style();
+        fonts_ = load_fonts();
+        connected_ = ImGui_ImplSDL2_InitForSDLRenderer(window_.get());
+        letters_.reset(make_font_texture(renderer_.get()));
+        if (!connected_ || letters_ == nullptr)
+            return no_window("no texture for the letters");
+        return {};
+    }
+
+    void begin_frame() const {
+        ImGui_ImplSDL2_NewFrame();
+        ImGui::NewFrame();
+    }
+
+    void end_frame() const {
+        ImGui::Render();
+        SDL_SetRenderDrawColor(renderer_.get(), 0x12, 0x14, 0x18, 255);
+        SDL_RenderClear(renderer_.get());
+        render_with_sdl(*ImGui::GetDrawData(), renderer_.get());
+        SDL_RenderPresent(renderer_.get());
+    }
+
+    ScreenTexture show(const Picture& picture) {
+        int width = 0;
+        int height = 0;
+        if (monitor_ != nullptr)
+            SDL_QueryTexture(monitor_.get(), nullptr, nullptr, &width, &height);
+        if (picture.width <= 0 || picture.height <= 0)
+            return {};
+        if (width != picture.width || height != picture.height) {
+            monitor_.reset(SDL_CreateTexture(renderer_.get(), SDL_PIXELFORMAT_RGBA32, SDL_TEXTUREACCESS_STREAMING,
+                                             picture.width, picture.height));
+            if (monitor_ != nullptr)
+                SDL_SetTextureScaleMode(monitor_.get(), SDL_ScaleModeLinear);
+        }
+        if (monitor_ == nullptr)
+            return {};
+        SDL_UpdateTexture(monitor_.get(), nullptr, picture.pixels.data(), 4 * picture.width);
+        return {monitor_.get(), picture.width, picture.height};
+    }
+
+    const Fonts& fonts() const { return fonts_; }
+
+  private:
+    std::unique_ptr<SDL_Window, WindowCloser> window_;
+    std::unique_ptr<SDL_Renderer, WindowCloser> renderer_;
+    std::unique_ptr<SDL_Texture, WindowCloser> letters_, monitor_;
+    ImGuiContext* context_ = nullptr;
+    bool connected_ = false;
+    Fonts fonts_;
+};
+
+// Keys for the guest, and those that it must not see because they steer the machine.
+class Keys {
+  public:
+    explicit Keys(Machine& machine) : machine_(machine) {}
+
+    Command press(const SDL_KeyboardEvent& key) {
+        const Command command = command_of(key.keysym.sym);
+        if (command != Command::None)
+            return key.repeat != 0 && command != Command::StepInstruction ? Command::None : command;
+        if (const auto event = key_event(key.keysym.scancode, KeyMove::Press)) {
+            machine_.inject(*event);
+            held_.insert(key.keysym.scancode);
+        }
+        return Command::None;
+    }
+
+    void release(SDL_Scancode key) {
+        if (held_.erase(key) == 0)
+            return;
+        if (const auto event = key_event(key, KeyMove::Release))
+            machine_.inject(*event);
+    }
+
+    // Another window gets the releases: a held Alt must not stay held.
+    void release_all() {
+        const std::set<SDL_Scancode> held = held_;
+        for (const SDL_Scancode key : held)
+            release(key);
+    }
+
+  private:
+    static Command command_of(SDL_Keycode key) {
+        switch (key) {
+        case SDLK_F5: return Command::RunOrPause;
+        case SDLK_F9: return Command::NextFault;
+        case SDLK_F10: return Command::StepInstruction;
+        case SDLK_F11: return Command::NextPhase;
+        default: return Command::None;
+        }
+    }
+
+    Machine& machine_;
+    std::set<SDL_Scancode> held_;
+};
+
+// False when the window is to close.
+bool handle_events(Keys& keys, RunControl& control) {
+    SDL_Event event;
+    while (SDL_PollEvent(&event) != 0) {
+        ImGui_ImplSDL2_ProcessEvent(&event);
+        switch (event.type) {
+        case SDL_QUIT: return false;
+        case SDL_KEYDOWN: control.obey(keys.press(event.key)); break;
+        case SDL_KEYUP: keys.release(event.key.keysym.scancode); break;
+        case SDL_WINDOWEVENT:
+            if (event.window.event == SDL_WINDOWEVENT_FOCUS_LOST)
+                keys.release_all();
+            break;
+        default: break;
+        }
+    }
+    return true;
+}
+
+// The seconds since the last call; sleeps first where a frame came too early (no vertical sync).
+class FrameClock {
+  public:
+    double next() {
+        constexpr double kFrame = 1.0 / kFramesPerSecond;
+        double seconds = since();
+        if (seconds < kFrame) {
+            SDL_Delay(static_cast<Uint32>((kFrame - seconds) * 1000));
+            seconds = since();
+        }
+        last_ = SDL_GetPerformanceCounter();
+        return seconds;
+    }
+
+  private:
+    double since() const {
+        return static_cast<double>(SDL_GetPerformanceCounter() - last_) /
+               static_cast<double>(SDL_GetPerformanceFrequency());
+    }
+    Uint64 last_ = SDL_GetPerformanceCounter();
+};
+
+} // namespace
+
+Result<void> show_window(Machine& machine, const ForkTracer& tracer, Symbolizer& symbols, const RunSlice& run_slice,
+                         const WindowOptions& options) {
+    Host host;
+    if (auto opened = host.open(); !opened.ok())
+        return opened;
+    RunControl control(machine, run_slice, options);
+    Keys keys(machine);
+    FrameClock clock;
+    View view;
+    u64 seen = ~u64{0};
+    for (u64 frame = 0; handle_events(keys, control); ++frame) {
+        control.advance(clock.next());
+        const bool due = !control.running() || frame % kFramesPerLook == 0;
+        // Pointers into the tracer's records do not outlive a move of the machine.
+        if (control.moves() != seen || frame == 0) {
+            if (due) {
+                view = observe(machine, &tracer, symbols);
+                seen = control.moves();
+            } else {
+                view.faults.clear();
+                view.forks.clear();
+            }
+        }
+        control.describe(view);
+        host.begin_frame();
+        const Command command = draw_frame(view, host.show(machine.vga().render(Blinking::ByTime)), host.fonts());
+        host.end_frame();
+        control.obey(command);
+    }
+    return {};
+}
+
+} // namespace forkscope
