@@ -199,6 +199,22 @@ TEST_F(VgaTest, DrawsGlyphsInNineColumnsAndJoinsLineDrawings) {
     EXPECT_EQ(picture.pixels[(2 * 16 + 7) * 720 + 27], 0xFFAAAAAAu);
 }
 
+TEST_F(VgaTest, HasAFontThatTellsItsLineDrawingsApart) {
+    crtc(0x0A, 0x20);
+    for (u8 i = 0; i < 0x30; ++i) // B0h..DFh: shades, lines, blocks
+        print(i, 1, static_cast<u8>(0xB0 + i), 0x07);
+    const Picture picture = vga.render();
+    std::vector<std::string> glyphs;
+    for (int i = 0; i < 0x30; ++i) {
+        std::string glyph;
+        for (int line = 0; line < 16; ++line)
+            glyph += row(picture, i, 1, line).substr(0, 8);
+        EXPECT_EQ(std::count(glyphs.begin(), glyphs.end(), glyph), 0) << "character " << 0xB0 + i;
+        glyphs.push_back(glyph);
+    }
+    EXPECT_EQ(std::count(glyphs[0x1D].begin(), glyphs[0x1D].end(), '#'), 16); // CDh: two lines of eight
+}
+
 TEST_F(VgaTest, DrawsTheCursorInTheColourOfItsCharacter) {
     print(0, 0, ' ', 0x01);
     const Picture picture = vga.render();
