@@ -32,9 +32,7 @@ std::string string_at(std::span<const u8> names, u32 offset) {
     return {start, strnlen(start, std::min<std::size_t>(names.size() - offset, 4096))};
 }
 
-Error refuse(const std::string& name, const std::string& why) {
-    return Error{fmt::format("{}: {}", name, why)};
-}
+Error refuse(const std::string& name, const std::string& why) { return Error{fmt::format("{}: {}", name, why)}; }
 
 } // namespace
 
@@ -100,8 +98,8 @@ void ElfImage::read_sections() {
             continue;
         bool sound = inside(bytes_, part.sh_offset, part.sh_size);
         if (sound && (part.sh_flags & SHF_COMPRESSED) != 0)
-            sound = part.sh_size >= sizeof(Elf32_Chdr) &&
-                    at<Elf32_Chdr>(bytes_, part.sh_offset).ch_size <= kMostUnpacked;
+            sound =
+                part.sh_size >= sizeof(Elf32_Chdr) && at<Elf32_Chdr>(bytes_, part.sh_offset).ch_size <= kMostUnpacked;
         if (!sound) {
             notes_.push_back(fmt::format("section {} is damaged: no source lines", i));
             debug_usable_ = false;
@@ -191,6 +189,8 @@ std::optional<SourceLine> ElfImage::line_at(u32 address) const {
         return std::nullopt;
     return SourceLine{lines().files[row->file], row->line};
 }
+
+const std::string& ElfImage::inlined_at(u32 address) const { return lines().inlined_at(address); }
 
 std::optional<u32> ElfImage::address_of_line(std::string_view file, u32 line) const {
     for (const LineRow& row : lines().rows) {

@@ -55,6 +55,8 @@ class ElfImage {
     const Symbol* symbol_named(std::string_view symbol) const;
     // The line that the instruction at the address comes from. The first call reads all line tables.
     std::optional<SourceLine> line_at(u32 address) const;
+    // The function that the compiler inlined there (the innermost one); empty if none.
+    const std::string& inlined_at(u32 address) const;
     // The lowest address that comes from the line of a file whose path ends in `file`.
     std::optional<u32> address_of_line(std::string_view file, u32 line) const;
 

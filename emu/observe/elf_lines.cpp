@@ -1,8 +1,9 @@
 #include "emu/observe/elf_lines.hpp"
 
 #include <algorithm>
-#include <map>
+#include <set>
 
+#include <dwarf.h>
 #include <elfutils/libdw.h>
 #include <libelf.h>
 
@@ -12,22 +13,34 @@ namespace {
 
 constexpr std::size_t kMostRows = 16u << 20;
 constexpr int kMostUnits = 1 << 18;
+constexpr u64 kMostEntries = 8u << 20; // of all units: damaged siblings may run in circles
+constexpr u32 kDeepest = 128;
+constexpr int kMostRanges = 4096; // of one entry
 
-class LineReader {
+// One function inlined at one range of addresses.
+struct InlineRange {
+    u32 start = 0;
+    u32 end = 0;
+    u32 depth = 0;
+    std::string name;
+};
+
+class DwarfReader {
   public:
-    explicit LineReader(LineTable& table) : table_(table) {}
+    explicit DwarfReader(LineTable& table) : table_(table) {}
 
     void read_unit(Dwarf_Die* unit) {
         Dwarf_Lines* lines = nullptr;
         std::size_t count = 0;
-        if (dwarf_getsrclines(unit, &lines, &count) != 0)
-            return;
-        for (std::size_t i = 0; i < count && table_.rows.size() < kMostRows; ++i)
-            add(dwarf_onesrcline(lines, i));
+        if (dwarf_getsrclines(unit, &lines, &count) == 0)
+            for (std::size_t i = 0; i < count && table_.rows.size() < kMostRows; ++i)
+                add_line(dwarf_onesrcline(lines, i));
+        read_children(unit, 0);
     }
+    void finish();
 
   private:
-    void add(Dwarf_Line* line) {
+    void add_line(Dwarf_Line* line) {
         Dwarf_Addr address = 0;
         int number = 0;
         bool end = false;
@@ -50,11 +63,72 @@ class LineReader {
         return last_number_ = place->second;
     }
 
+    void read_children(Dwarf_Die* parent, u32 depth) {
+        Dwarf_Die die;
+        if (depth > kDeepest || entries_ > kMostEntries || dwarf_child(parent, &die) != 0)
+            return;
+        do {
+            ++entries_;
+            const int tag = dwarf_tag(&die);
+            if (tag == DW_TAG_inlined_subroutine)
+                add_inline(&die, depth);
+            if (tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block ||
+                tag == DW_TAG_namespace)
+                read_children(&die, depth + 1);
+        } while (entries_ <= kMostEntries && dwarf_siblingof(&die, &die) == 0);
+    }
+
+    void add_inline(Dwarf_Die* die, u32 depth) {
+        Dwarf_Attribute attribute;
+        const char* name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
+        if (name == nullptr)
+            return;
+        Dwarf_Addr base = 0;
+        Dwarf_Addr start = 0;
+        Dwarf_Addr end = 0;
+        std::ptrdiff_t offset = 0;
+        for (int i = 0; i < kMostRanges && (offset = dwarf_ranges(die, offset, &base, &start, &end)) > 0; ++i)
+            if (start < end && end <= 0xFFFFFFFFu)
+                inlines_.push_back({static_cast<u32>(start), static_cast<u32>(end), depth, name});
+    }
+
     LineTable& table_;
     std::map<std::string, u32> numbers_;
     const char* last_source_ = nullptr;
     u32 last_number_ = 0;
+    u64 entries_ = 0;
+    std::vector<InlineRange> inlines_;
 };
+
+// A sweep over all starts and ends; between two of them the deepest range that is open holds.
+void DwarfReader::finish() {
+    // Where a sequence ends at the address at which another begins, the beginning is what holds.
+    std::stable_sort(table_.rows.begin(), table_.rows.end(), [](const LineRow& a, const LineRow& b) {
+        return a.address != b.address ? a.address < b.address : a.end > b.end;
+    });
+    struct Edge {
+        u32 address;
+        bool opens;
+        u32 range;
+    };
+    std::vector<Edge> edges;
+    for (u32 i = 0; i < inlines_.size(); ++i) {
+        edges.push_back({inlines_[i].start, true, i});
+        edges.push_back({inlines_[i].end, false, i});
+    }
+    std::stable_sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.address < b.address; });
+    std::set<std::pair<u32, u32>> open; // depth, range
+    for (std::size_t i = 0; i < edges.size(); ++i) {
+        const std::pair<u32, u32> key{inlines_[edges[i].range].depth, edges[i].range};
+        if (edges[i].opens)
+            open.insert(key);
+        else
+            open.erase(key);
+        if (i + 1 == edges.size() || edges[i + 1].address != edges[i].address)
+            table_.inlines.push_back(
+                {edges[i].address, open.empty() ? std::string() : inlines_[open.rbegin()->second].name});
+    }
+}
 
 } // namespace
 
@@ -65,27 +139,32 @@ void LineTable::read(std::span<const u8> elf) {
     if (file == nullptr)
         return;
     if (Dwarf* dwarf = dwarf_begin_elf(file, DWARF_C_READ, nullptr); dwarf != nullptr) {
-        LineReader reader(*this);
+        DwarfReader reader(*this);
         Dwarf_CU* unit = nullptr;
         Dwarf_Half version = 0;
         u8 type = 0;
         Dwarf_Die die;
         Dwarf_Die sub_die;
-        for (int i = 0; i < kMostUnits && dwarf_get_units(dwarf, unit, &unit, &version, &type, &die, &sub_die) == 0; ++i)
+        for (int i = 0; i < kMostUnits && dwarf_get_units(dwarf, unit, &unit, &version, &type, &die, &sub_die) == 0;
+             ++i)
             reader.read_unit(&die);
+        reader.finish();
         dwarf_end(dwarf);
     }
     elf_end(file);
-    // Where a sequence ends at the address at which another begins, the beginning is what holds.
-    std::stable_sort(rows.begin(), rows.end(), [](const LineRow& a, const LineRow& b) {
-        return a.address != b.address ? a.address < b.address : a.end > b.end;
-    });
 }
 
 const LineRow* LineTable::find(u32 address) const {
     const auto after = std::upper_bound(rows.begin(), rows.end(), address,
                                         [](u32 value, const LineRow& row) { return value < row.address; });
     return after == rows.begin() || std::prev(after)->end ? nullptr : &*std::prev(after);
+}
+
+const std::string& LineTable::inlined_at(u32 address) const {
+    static const std::string none;
+    const auto after = std::upper_bound(inlines.begin(), inlines.end(), address,
+                                        [](u32 value, const InlineRow& row) { return value < row.start; });
+    return after == inlines.begin() ? none : std::prev(after)->name;
 }
 
 } // namespace forkscope

@@ -59,7 +59,7 @@ void FaultTracker::on_event(const TraceEvent& event, const AddressSpaceReader& r
         return on_return(event, reader);
     case TraceKind::Interrupt:
         // The delivery of a page fault is the fault that is open already.
-        if (event.a != kPageFaultVector || event.c != static_cast<u64>(InterruptCause::Fault)) {
+        if (event.a != kPageFaultVector || (event.c & 0xFF) != static_cast<u64>(InterruptCause::Fault)) {
             Stack& frames = stack(context_.current());
             if (frames.size() >= kMostOpen)
                 frames.pop_front();
@@ -78,10 +78,8 @@ void FaultTracker::on_event(const TraceEvent& event, const AddressSpaceReader& r
         if (frame.fault == nullptr)
             continue;
         frame.fault->pte_writes += event.kind == TraceKind::PteWrite ? 1 : 0;
-        frame.fault->flushes += event.kind == TraceKind::TlbFlush &&
-                                        event.a != static_cast<u64>(TlbFlushReason::PageFault)
-                                    ? 1
-                                    : 0;
+        frame.fault->flushes +=
+            event.kind == TraceKind::TlbFlush && event.a != static_cast<u64>(TlbFlushReason::PageFault) ? 1 : 0;
     }
 }
 
@@ -151,9 +149,8 @@ void FaultTracker::on_return(const TraceEvent& event, const AddressSpaceReader& 
     if (match == frames.rend()) {
         // Somewhere else: to a signal handler, a fix-up, another program. The innermost frame of that privilege ends.
         retried = false;
-        match = std::find_if(frames.rbegin(), frames.rend(), [&](const Frame& frame) {
-            return frame.fault != nullptr && frame.fault->cpl == event.c;
-        });
+        match = std::find_if(frames.rbegin(), frames.rend(),
+                             [&](const Frame& frame) { return frame.fault != nullptr && frame.fault->cpl == event.c; });
         if (match == frames.rend())
             return;
     }
@@ -216,8 +213,8 @@ void FaultTracker::compare_with_guest(FaultRecord& fault) const {
         return;
     // Why a page was filled in is the guest's to say: the hardware shows only whether it is zero. A file's page may be.
     const bool filled = fault.page == FaultClass::DemandZero || fault.page == FaultClass::Stack;
-    const bool says_filled = fault.stated == FaultClass::DemandZero || fault.stated == FaultClass::Stack ||
-                             fault.stated == FaultClass::File;
+    const bool says_filled =
+        fault.stated == FaultClass::DemandZero || fault.stated == FaultClass::Stack || fault.stated == FaultClass::File;
     if (filled && says_filled) {
         fault.page = fault.stated;
         if (fault.fault_class != FaultClass::KernelCopy)

@@ -43,6 +43,7 @@ void ForkTracer::on_return(const TraceEvent& event) {
         call->record.left_instructions = event.instructions;
         call->record.left_cycle = event.cycle;
         call->record.spent = context_.run_time(key, event) - call->begin;
+        call->parent_view = user_half(call->record.parent_directory);
         ended_calls_.push_back(std::move(*call));
         if (ended_calls_.size() > kMostEndedCalls)
             ended_calls_.pop_front();
@@ -74,20 +75,23 @@ void ForkTracer::first_load(u32 directory, const TraceEvent& event) {
 // Makes the system call a fork if at least half of the new space's pages lie in the caller's frames.
 bool ForkTracer::adopt(Open& call, u32 child, const TraceEvent& event) {
     ForkRecord& record = call.record;
-    const bool built_here = call.foreign.count(child) != 0 ||
-                            std::find(call.new_directories.begin(), call.new_directories.end(), child) !=
-                                call.new_directories.end();
+    const bool built_here =
+        call.foreign.count(child) != 0 ||
+        std::find(call.new_directories.begin(), call.new_directories.end(), child) != call.new_directories.end();
     if (record.parent_directory == child || (call.protects.empty() && !built_here))
         return false;
-    const PageTableView parent_view = user_half(record.parent_directory);
+    const bool returned = record.left_cycle != 0;
+    const PageTableView parent_view = returned ? std::move(call.parent_view) : user_half(record.parent_directory);
     const PageTableView child_view = user_half(child);
     u64 same = 0;
     for (const PageEntry& page : child_view.entries()) {
         const PageEntry* other = parent_view.find(page.linear);
         same += other != nullptr && other->physical == page.physical ? 1 : 0;
     }
-    if (same == 0 || same * 2 < child_view.entries().size())
+    if (same == 0 || same * 2 < child_view.entries().size()) {
+        call.parent_view = parent_view;
         return false;
+    }
     // The frame was a directory before: that process has died.
     space_ended(child);
     record.child_directory = child;
@@ -95,7 +99,7 @@ bool ForkTracer::adopt(Open& call, u32 child, const TraceEvent& event) {
     record.result = record.child_pid;
     record.left = true;
     record.child_first_run = event.cycle;
-    if (record.left_cycle == 0) {
+    if (!returned) {
         record.left_instructions = event.instructions;
         record.left_cycle = event.cycle;
         record.spent = context_.run_time(call.key, event) - call.begin;
@@ -107,8 +111,26 @@ bool ForkTracer::adopt(Open& call, u32 child, const TraceEvent& event) {
                                               "(first: {:#010x})",
                                               call.unflushed.size(), *call.unflushed.begin()));
     const std::set<u32> protects = std::move(call.protects);
-    settle(publish(call), protects);
+    ForkRecord& fork = publish(call);
+    settle(fork, protects, parent_view);
+    catch_up(fork);
     return true;
+}
+
+// The parent may have written before the child ran, and so before anybody knew that there was a fork.
+void ForkTracer::catch_up(ForkRecord& fork) {
+    for (auto fault = loose_faults_.begin(); fault != loose_faults_.end();) {
+        const bool ours = fault->address_space == fork.parent_directory &&
+                          fault->begin_instructions >= fork.left_instructions &&
+                          fork.shared.count(fault->page_address()) != 0;
+        if (!ours) {
+            ++fault;
+            continue;
+        }
+        attach_fault(fork, *fault, ForkSide::Parent, true);
+        settle_page(fork, ForkSide::Parent, fault->page_address());
+        fault = loose_faults_.erase(fault);
+    }
 }
 
 } // namespace forkscope

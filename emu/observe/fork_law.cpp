@@ -24,7 +24,7 @@ u64 run_of_shared_pages(const ForkRecord& fork, u32 page) {
     return count;
 }
 
-u32 rights_of(u32 entry) { return entry & (kPtePresent | kPteWritable | kPteUser); }
+u32 rights_of(u32 entry) { return (entry & kPtePresent) != 0 ? entry & (kPtePresent | kPteWritable | kPteUser) : 0; }
 
 } // namespace
 
@@ -71,7 +71,9 @@ std::vector<PteRange> pte_ranges(const ForkRecord& fork) {
     std::vector<PteRange> ranges;
     for (const PteChange* change : changes) {
         const u64 bytes = change->level == 2 ? u64{4} << 20 : u64{kPageSize};
-        const bool same_frame = ((change->old_value ^ change->new_value) & ~kPageMask) == 0;
+        const bool moved = (change->old_value & change->new_value & kPtePresent) != 0 &&
+                           ((change->old_value ^ change->new_value) & ~kPageMask) != 0;
+        const bool marked = (change->new_value & kPtePresent) == 0 && change->new_value != 0;
         PteRange range{change->side,
                        change->level,
                        change->linear,
@@ -79,15 +81,17 @@ std::vector<PteRange> pte_ranges(const ForkRecord& fork) {
                        1,
                        rights_of(change->old_value),
                        rights_of(change->new_value),
-                       same_frame,
+                       moved,
+                       marked,
                        change->written,
                        change->eip,
+                       change->callers,
                        change->phase};
         if (!ranges.empty()) {
             PteRange& last = ranges.back();
             if (last.side == range.side && last.level == range.level && last.end == range.start &&
-                last.old_flags == range.old_flags && last.new_flags == range.new_flags &&
-                last.same_frame == same_frame && last.written == range.written && last.phase == range.phase) {
+                last.old_flags == range.old_flags && last.new_flags == range.new_flags && last.moved == moved &&
+                last.marked == marked && last.written == range.written && last.phase == range.phase) {
                 last.end = range.end;
                 ++last.entries;
                 continue;

@@ -3,6 +3,7 @@
 // lists may be trimmed, and then say so.
 #pragma once
 
+#include <array>
 #include <map>
 #include <string>
 #include <vector>
@@ -25,12 +26,13 @@ struct PteChange {
     u32 entry_address = 0; // physical
     u32 old_value = 0;
     u32 new_value = 0;
-    u32 directory = 0; // of the space that the entry belongs to; 0 = unknown
-    u32 linear = 0;    // first address that the entry maps
-    u8 level = 0;      // 1 = table, 2 = directory
+    u32 directory = 0;   // of the space that the entry belongs to; 0 = unknown
+    u32 linear = 0;      // first address that the entry maps
+    u8 level = 0;        // 1 = table, 2 = directory
     bool written = true; // false: found in place when the table became known; who wrote it was not seen
     ForkSide side = ForkSide::Unknown;
-    u32 eip = 0; // of the instruction that wrote
+    u32 eip = 0;                  // of the instruction that wrote
+    std::array<u32, 3> callers{}; // return addresses, innermost first; 0 = unknown
     int phase = kNoPhase;
 };
 
@@ -69,7 +71,7 @@ struct Cr3Change {
 };
 
 struct ForkCounts {
-    u64 pte_writes = 0; // also those that did not change the entry
+    u64 pte_writes = 0;   // also those that did not change the entry
     u64 pte_protects = 0; // writes that only took the right to write
     u64 pte_found = 0;
     u64 frames_allocated = 0;
@@ -96,7 +98,7 @@ const char* fork_phase_name(u32 id);
 // A page that parent and child had in one frame when fork left.
 struct SharedPage {
     u32 frame = 0;
-    bool copy_on_write = false; // read-only on both sides because of a fork, not by nature
+    bool copy_on_write = false;  // read-only on both sides because of a fork, not by nature
     bool parent_settled = false; // no longer this frame read-only: copied, reused, unmapped
     bool child_settled = false;
 };
@@ -105,29 +107,29 @@ struct SharedPage {
 struct ForkFault {
     FaultRecord record;
     ForkSide side = ForkSide::Unknown;
-    bool belongs = false;   // a copy-on-write fault on a page that this fork shared
-    bool in_fork = false;   // taken inside fork itself
+    bool belongs = false; // a copy-on-write fault on a page that this fork shared
+    bool in_fork = false; // taken inside fork itself
 };
 
 struct ForkRecord {
-    u64 number = 0;      // from 1
-    u64 made_parent = 0; // number of the fork that made this fork's parent; 0 = none known
-    bool stated = false; // by tracepoints; else found in the hardware's events alone
+    u64 number = 0;           // from 1
+    u64 made_parent = 0;      // number of the fork that made this fork's parent; 0 = none known
+    bool stated = false;      // by tracepoints; else found in the hardware's events alone
     bool in_workload = false; // the parent was between TP_WORKLOAD_BEGIN and TP_WORKLOAD_END
 
     u32 parent_pid = 0, child_pid = 0, parent_thread = 0; // 0 = not stated
     u32 parent_directory = 0, child_directory = 0;
     std::string parent_program;
-    u32 pages_named = 0;  // the workload's parameter
-    i64 result = 0;       // what fork returned to the parent; child pid or negative error
-    bool left = false;    // fork has returned
-    bool failed = false;  // with an error
+    u32 pages_named = 0; // the workload's parameter
+    i64 result = 0;      // what fork returned to the parent; child pid or negative error
+    bool left = false;   // fork has returned
+    bool failed = false; // with an error
 
     u64 begin_instructions = 0, left_instructions = 0;
     Cycles begin_cycle = 0, left_cycle = 0;
-    RunTime spent; // by the forking thread inside fork
-    Cycles child_first_run = 0; // 0 = not yet
-    Cycles private_cycle = 0;   // when no page was shared for copying any more; 0 = not yet
+    RunTime spent;                                  // by the forking thread inside fork
+    Cycles child_first_run = 0;                     // 0 = not yet
+    Cycles private_cycle = 0;                       // when no page was shared for copying any more; 0 = not yet
     bool parent_ended = false, child_ended = false; // exit or exec
 
     std::vector<ForkPhase> phases; // in order; empty if not stated

@@ -100,6 +100,7 @@ class Report {
     std::string where(u32 eip) const {
         return eip == 0 || options_.symbols == nullptr ? "" : options_.symbols->lookup(0, eip).text();
     }
+    std::string writer(const PteRange& range) const;
 
     const ForkRecord& fork_;
     const ForkReportOptions& options_;
@@ -131,7 +132,7 @@ void Report::summary() {
     if (fork_.private_cycle != 0)
         line("  both private   {} cycles after fork returned{}",
              grouped(fork_.private_cycle - std::min(fork_.private_cycle, fork_.left_cycle)),
-             fork_.child_ended     ? "; the child has ended"
+             fork_.child_ended    ? "; the child has ended"
              : fork_.parent_ended ? "; the parent has ended"
                                   : "");
     else if (fork_.left && !fork_.failed)
@@ -144,13 +145,30 @@ void Report::phases() {
         line("  the guest states none: this fork was found in what the hardware did");
         return;
     }
-    line("  {:<4}{:<26}{:>11}{:>9}{:>8}{:>8}{:>8}{:>8}{:>8}", "stop", "what", "cycles", "instr.", "PTEs", "alloc.",
+    line("  {:<5}{:<26}{:>11}{:>9}{:>8}{:>8}{:>8}{:>8}{:>9}", "stop", "what", "cycles", "instr.", "PTEs", "alloc.",
          "copied", "shared", "flushes");
     for (const ForkPhase& phase : fork_.phases)
-        line("  {:<4}{:<26}{:>11}{:>9}{:>8}{:>8}{:>8}{:>8}{:>8}", fork_phase_stop(phase.id),
-             fork_phase_name(phase.id), grouped(phase.spent.cycles), grouped(phase.spent.instructions),
-             phase.counts.pte_writes, phase.counts.frames_allocated, phase.counts.frames_copied,
-             phase.counts.frames_shared, phase.counts.flushes);
+        line("  {:<5}{:<26}{:>11}{:>9}{:>8}{:>8}{:>8}{:>8}{:>9}", fork_phase_stop(phase.id), fork_phase_name(phase.id),
+             grouped(phase.spent.cycles), grouped(phase.spent.instructions), phase.counts.pte_writes,
+             phase.counts.frames_allocated, phase.counts.frames_copied, phase.counts.frames_shared,
+             phase.counts.flushes);
+}
+
+// Who decided to write: the first caller outside of the file that writes for all, and where it called.
+std::string Report::writer(const PteRange& range) const {
+    if (!range.written)
+        return "found in place";
+    if (options_.symbols == nullptr)
+        return fmt::format("{:#010x}", range.eip);
+    const Location wrote = options_.symbols->lookup(0, range.eip);
+    for (u32 caller : range.callers) {
+        // A return address is the instruction after the call.
+        const Location location = caller != 0 ? options_.symbols->lookup(0, caller - 1) : Location{};
+        if (location.known() && location.file != wrote.file)
+            return (location.inlined.empty() ? location.symbol : location.inlined) +
+                   (location.source().empty() ? "" : " (" + location.source() + ")");
+    }
+    return wrote.text();
 }
 
 void Report::entries() {
@@ -159,19 +177,22 @@ void Report::entries() {
     if (ranges.empty())
         line("  none was seen");
     else
-        line("  {:<5}{:<8}{:<18}{:>8}  {:<5}{:<13}{}", "stop", "side", "pages mapped", "entries", "level",
-             "rights", "who");
+        line("  {:<5}{:<8}{:<18}{:>8}  {:<6}{:<13}{}", "stop", "side", "pages mapped", "entries", "level", "rights",
+             "who");
     const std::size_t shown = std::min(ranges.size(), options_.most_rows);
+    bool moved = false;
     for (std::size_t i = 0; i < shown; ++i) {
         const PteRange& range = ranges[i];
-        const std::string change = fmt::format("{} > {}{}", rights_text(range.old_flags),
-                                               rights_text(range.new_flags), range.same_frame ? "" : " *");
-        line("  {:<5}{:<8}{:<18}{:>8}  {:<5}{:<13}{}", phase_text(fork_, range.phase), fork_side_name(range.side),
+        const std::string change =
+            fmt::format("{} > {}{}", rights_text(range.old_flags), range.marked ? "mark" : rights_text(range.new_flags),
+                        range.moved ? " *" : "");
+        moved = moved || range.moved;
+        line("  {:<5}{:<8}{:<18}{:>8}  {:<6}{:<13}{}", phase_text(fork_, range.phase), fork_side_name(range.side),
              range_text(range.start, range.end), range.entries, range.level == 2 ? "dir" : "table", change,
-             range.written ? shortened(where(range.eip), 38) : "found in place");
+             shortened(writer(range), 37));
     }
     left_out(ranges.size(), shown);
-    if (!ranges.empty())
+    if (moved)
         line("  * the entry leads to another frame than before");
 }
 
@@ -204,7 +225,7 @@ void Report::flushes() {
                fork_.flushes[end].reason == first.reason && fork_.flushes[end].phase == first.phase)
             dropped += fork_.flushes[end++].dropped;
         line("  {:<5}{:<12}{:>6} times, {:>5} translations  {}", phase_text(fork_, first.phase),
-             flush_reason_name(first.reason), end - i, dropped, shortened(where(first.eip), 48));
+             flush_reason_name(first.reason), end - i, dropped, shortened(where(first.eip), 55));
         i = end;
     }
 }
@@ -217,9 +238,9 @@ void Report::fault_row(const ForkFault& first, const ForkFault& last, u64 pages,
     if (fault.fault_class == FaultClass::KernelCopy)
         name += fmt::format(" ({})", fault_class_name(fault.page));
     const std::string cause = fault.where ? fault.where->text() : fmt::format("{:#010x}", fault.eip);
-    line("  {:<7}{:<18}{:>6} {:<23}{:>9}  {}", fork_side_name(first.side), page, pages, name,
-         grouped(cycles / pages), shortened(cause, 33));
-    line("  {:<7}{}", "", memory_name(fork_, fault.address, options_));
+    line("  {:<7}{:<18}{:>6} {:<23}{:>9}  {}", fork_side_name(first.side), page, pages, name, grouped(cycles / pages),
+         shortened(memory_name(fork_, fault.address, options_), 33));
+    line("  {:<7}by {}", "", shortened(cause, 86));
 }
 
 void Report::fault_rows(const std::vector<const ForkFault*>& faults) {
@@ -251,7 +272,7 @@ void Report::faults() {
     if (law.named.empty() && law.rest.empty()) {
         line("  {}", fork_.cow_faults() == 0 ? "none" : "their list was given up; the counts above are whole");
     } else {
-        line("  {:<7}{:<18}{:>6} {:<23}{:>9}  {}", "side", "page", "pages", "class", "cycles", "cause");
+        line("  {:<7}{:<18}{:>6} {:<23}{:>9}  {}", "side", "page", "pages", "class", "cycles", "memory");
         fault_rows(law.named);
         if (!law.named.empty() && !law.rest.empty())
             line("  {:-<60}", "");
@@ -283,7 +304,7 @@ void Report::findings() {
 void tree_lines(const std::map<u64, std::vector<const ForkRecord*>>& children, const ForkRecord& fork,
                 const std::string& indent, bool last, u64 highlight, std::string& out) {
     out += fmt::format("{}{} {}{}\n", indent, last ? "`-" : "|-",
-                       fork.failed          ? std::string("(failed)")
+                       fork.failed           ? std::string("(failed)")
                        : fork.child_pid != 0 ? fmt::format("pid {}", fork.child_pid)
                                              : fmt::format("directory {:#010x}", fork.child_directory),
                        fmt::format("  fork {}, {} cycles, {} copy-on-write faults{}", fork.number,

@@ -39,9 +39,11 @@ struct PteRange {
     u64 entries = 0;
     u32 old_flags = 0; // P, W, U of the entry
     u32 new_flags = 0;
-    bool same_frame = false;
+    bool moved = false;  // present before and after, in another frame
+    bool marked = false; // absent but not empty: a guard, a swap address
     bool written = true;
     u32 eip = 0; // of the first one
+    std::array<u32, 3> callers{};
     int phase = kNoPhase;
 };
 std::vector<PteRange> pte_ranges(const ForkRecord& fork);

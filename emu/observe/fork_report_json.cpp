@@ -49,6 +49,8 @@ class Json {
         json_.hex("eip", eip);
         if (location.known())
             json_.text("symbol", location.name());
+        if (!location.inlined.empty())
+            json_.text("inlined", location.inlined);
         if (!location.file.empty())
             json_.text("source", fmt::format("{}:{}", location.file, location.line));
     }
@@ -133,6 +135,12 @@ void Json::ptes(const ForkRecord& fork) {
             .text("seen", change.written ? "written" : "found");
         phase(fork, change.phase);
         place(change.eip);
+        json_.begin_array("callers");
+        for (u32 caller : change.callers)
+            if (caller != 0)
+                json_.text({}, options_.symbols == nullptr ? fmt::format("{:#010x}", caller)
+                                                           : options_.symbols->lookup(0, caller - 1).text());
+        json_.end_array();
         json_.end_row();
     }
     json_.end_array();

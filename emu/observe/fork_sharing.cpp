@@ -5,6 +5,12 @@
 
 namespace forkscope {
 
+namespace {
+
+constexpr std::size_t kMostLooseFaults = 1024;
+
+} // namespace
+
 PageTableView ForkTracer::user_half(u32 directory) const {
     PageTableViewOptions options;
     options.kernel_base = options_.kernel_base;
@@ -13,10 +19,10 @@ PageTableView ForkTracer::user_half(u32 directory) const {
     return PageTableView::read(tables_.reader().memory(), directory, options);
 }
 
-void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects) {
+// `parent` is the parent's user half as fork left it.
+void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent) {
     if (fork.child_directory == 0 || fork.parent_directory == 0)
         return;
-    const PageTableView parent = user_half(fork.parent_directory);
     const PageTableView child = user_half(fork.child_directory);
     fork.differences = AddressSpaceDiff(parent, child, options_.kernel_base).ranges();
     for (const PageEntry& page : parent.entries()) {
@@ -52,8 +58,8 @@ void ForkTracer::check_rights(ForkRecord& fork) {
 // Read-only already before this fork because an earlier one left it so.
 bool ForkTracer::was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const {
     for (const ForkRecord* earlier : active_) {
-        const bool party = earlier->parent_directory == fork.parent_directory ||
-                           earlier->child_directory == fork.parent_directory;
+        const bool party =
+            earlier->parent_directory == fork.parent_directory || earlier->child_directory == fork.parent_directory;
         const auto found = party && earlier != &fork ? earlier->shared.find(page) : earlier->shared.end();
         if (found != earlier->shared.end() && found->second.copy_on_write && found->second.frame == frame)
             return true;
@@ -116,6 +122,11 @@ void ForkTracer::on_fault(FaultRecord& fault) {
             attach_fault(fork, fault, side, true);
         attached = true;
         settle_page(fork, side, fault.page_address());
+    }
+    if (!attached) {
+        loose_faults_.push_back(fault);
+        if (loose_faults_.size() > kMostLooseFaults)
+            loose_faults_.pop_front();
     }
     if (newest != nullptr && (!attached || !fault.is_cow()) && !newest->child_ended)
         attach_fault(*newest, fault, newest_side, false);

@@ -19,13 +19,12 @@ bool takes_write_right(u32 old_value, u32 new_value) {
 } // namespace
 
 ForkTracer::ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTracerOptions options)
-    : symbols_(symbols), options_(std::move(options)), tables_(memory, options_.kernel_base, options_.watch),
+    : symbols_(symbols), options_(std::move(options)), tables_(memory, options_.watch),
       faults_(context_, options_.faults) {
     faults_.set_symbolizer(symbols);
     faults_.set_closed([this](FaultRecord& fault) { on_fault(fault); });
-    tables_.set_found([this](u32 frame, const EntryOwner& owner, const TraceEvent& event) {
-        on_table_found(frame, owner, event);
-    });
+    tables_.set_found(
+        [this](u32 frame, const EntryOwner& owner, const TraceEvent& event) { on_table_found(frame, owner, event); });
 }
 
 const ForkRecord* ForkTracer::fork(u64 number) const {
@@ -61,7 +60,7 @@ void ForkTracer::on_event(const TraceEvent& event) {
         on_cr3(event);
         break;
     case TraceKind::Interrupt:
-        if (event.c == static_cast<u64>(InterruptCause::Software) && event.d < options_.kernel_base)
+        if ((event.c & 0xFF) == static_cast<u64>(InterruptCause::Software) && event.d < options_.kernel_base)
             system_call_begins(event);
         break;
     case TraceKind::InterruptReturn:
@@ -222,7 +221,7 @@ void ForkTracer::leave(OpenList::iterator open, const TraceEvent& event) {
     ForkRecord& fork = publish(*open);
     open_.erase(open);
     if (!fork.failed)
-        settle(fork, protects);
+        settle(fork, protects, user_half(fork.parent_directory));
 }
 
 ForkRecord& ForkTracer::publish(Open& open) {
@@ -256,8 +255,8 @@ ForkRecord& ForkTracer::publish(Open& open) {
 void ForkTracer::trim() {
     std::size_t whole = forks_.size();
     for (auto fork = forks_.begin(); fork != forks_.end();) {
-        const bool in_use = &*fork == &forks_.back() ||
-                            std::find(active_.begin(), active_.end(), &*fork) != active_.end();
+        const bool in_use =
+            &*fork == &forks_.back() || std::find(active_.begin(), active_.end(), &*fork) != active_.end();
         if (whole > options_.keep_whole && !in_use && (!fork->ptes.empty() || !fork->faults.empty())) {
             fork->trimmed = true;
             fork->ptes = {};
@@ -305,6 +304,23 @@ void ForkTracer::add_pte(Open& open, PteChange change) {
         record.trimmed = true;
 }
 
+// Follows the chain of saved frame pointers: {saved EBP, return address} at each.
+std::array<u32, 3> ForkTracer::callers(u32 address_space) const {
+    std::array<u32, 3> found{};
+    u32 frame = options_.frame_pointer ? options_.frame_pointer() : 0;
+    for (u32& caller : found) {
+        std::array<u32, 2> words;
+        if (frame < options_.kernel_base || frame % 4 != 0 ||
+            !tables_.reader().read(address_space & kFrameMask, frame,
+                                   {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
+            words[1] < options_.kernel_base || words[0] <= frame)
+            break;
+        caller = words[1];
+        frame = words[0];
+    }
+    return found;
+}
+
 void ForkTracer::on_pte_write(const TraceEvent& event) {
     Open* open = working();
     if (open == nullptr)
@@ -316,6 +332,7 @@ void ForkTracer::on_pte_write(const TraceEvent& event) {
     change.old_value = static_cast<u32>(event.b);
     change.new_value = static_cast<u32>(event.c);
     change.eip = event.eip;
+    change.callers = callers(event.address_space);
     const EntryOwner owner = tables_.locate(change.entry_address);
     change.directory = owner.directory;
     change.linear = owner.linear;

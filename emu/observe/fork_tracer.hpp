@@ -18,12 +18,14 @@ namespace forkscope {
 
 struct ForkTracerOptions {
     u32 kernel_base = 0xC0000000u;
-    std::size_t keep_whole = 64;   // finished forks whose lists are kept
-    std::size_t keep_forks = 4096; // forks remembered at all
+    std::size_t keep_whole = 64;         // finished forks whose lists are kept
+    std::size_t keep_forks = 4096;       // forks remembered at all
     std::size_t most_entries = 1u << 18; // of each list of one fork
     std::size_t most_active = 256;       // forks that may still receive faults
     FaultTrackerOptions faults = {};
     TableMap::Watch watch = {};
+    // The running CPU's EBP at the moment of the event: tells who called what wrote an entry. May be empty.
+    std::function<u32()> frame_pointer = {};
 };
 
 class ForkTracer : public TraceSink {
@@ -59,6 +61,7 @@ class ForkTracer : public TraceSink {
         std::set<u32> protects;           // user pages whose right to write was taken, on the parent's side
         std::vector<u32> new_directories; // that became known meanwhile
         std::set<u32> foreign;            // other spaces' directories whose entries were written
+        PageTableView parent_view;        // the caller's user half when the system call returned
         u32 return_eip = 0;
     };
     using OpenList = std::list<Open>;
@@ -75,13 +78,14 @@ class ForkTracer : public TraceSink {
     void on_flush(const TraceEvent& event);
     void on_cr3(const TraceEvent& event);
     void add_pte(Open& open, PteChange change);
+    std::array<u32, 3> callers(u32 address_space) const;
     Open* working(); // the open fork or system call that the running thread is in
     OpenList::iterator find_open(u32 parent_pid, u32 child_pid);
     ForkRecord& publish(Open& open);
     void trim();
 
     // fork_sharing.cpp: after the fork
-    void settle(ForkRecord& fork, const std::set<u32>& protects);
+    void settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent);
     void check_rights(ForkRecord& fork);
     bool was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const;
     void on_fault(FaultRecord& fault);
@@ -98,6 +102,7 @@ class ForkTracer : public TraceSink {
     void on_return(const TraceEvent& event);
     void first_load(u32 directory, const TraceEvent& event);
     bool adopt(Open& call, u32 child, const TraceEvent& event);
+    void catch_up(ForkRecord& fork);
     PageTableView user_half(u32 directory) const;
 
     Symbolizer* symbols_;
@@ -107,9 +112,10 @@ class ForkTracer : public TraceSink {
     FaultTracker faults_;
     FaultTracker::Closed fault_listener_;
 
-    OpenList open_;                // forks in progress
-    OpenList calls_;               // system calls in progress, by context
-    std::deque<Open> ended_calls_; // that might have been forks
+    OpenList open_;                        // forks in progress
+    OpenList calls_;                       // system calls in progress, by context
+    std::deque<Open> ended_calls_;         // that might have been forks
+    std::deque<FaultRecord> loose_faults_; // copy-on-write faults that no known fork explains yet
     std::list<ForkRecord> forks_;
     std::list<ForkRecord*> active_; // oldest first: may still receive faults
     std::set<u32> loaded_;          // directories that were in CR3 once

@@ -95,9 +95,7 @@ JsonWriter& JsonWriter::text(std::string_view key, std::string_view value) {
     return *this;
 }
 
-JsonWriter& JsonWriter::hex(std::string_view key, u64 value) {
-    return plain(key, fmt::format("\"0x{:08x}\"", value));
-}
+JsonWriter& JsonWriter::hex(std::string_view key, u64 value) { return plain(key, fmt::format("\"0x{:08x}\"", value)); }
 
 JsonWriter& JsonWriter::plain(std::string_view key, std::string_view value) {
     lead(key);

@@ -81,8 +81,8 @@ bool AddressSpaceReader::read(u32 address_space, u32 address, std::span<u8> byte
 }
 
 const char* page_state_name(PageState state) {
-    constexpr std::array<const char*, 6> kNames = {"absent", "private", "shared read-only", "shared writable",
-                                                   "kernel", "window"};
+    constexpr std::array<const char*, 6> kNames = {"absent",          "private", "shared read-only",
+                                                   "shared writable", "kernel",  "window"};
     return kNames[static_cast<std::size_t>(state)];
 }
 
@@ -125,8 +125,8 @@ PageTableView PageTableView::read(const PhysicalMemory& memory, u32 address_spac
             continue;
         }
         // A window: the directory itself, a directory that we were told of, or one that maps itself in the same slot.
-        const bool named = std::find(options.directories.begin(), options.directories.end(), target) !=
-                           options.directories.end();
+        const bool named =
+            std::find(options.directories.begin(), options.directories.end(), target) != options.directories.end();
         const bool mirrored = self != kSlots && (reader.word(target + u64{self} * 4) & (kFrameMask | kPtePresent)) ==
                                                     (target | kPtePresent);
         if (target == view.address_space_ || named || mirrored) {
@@ -179,8 +179,8 @@ std::vector<PageRange> PageTableView::ranges(bool by_frame) const {
         if (!ranges.empty()) {
             PageRange& last = ranges.back();
             const bool runs_on = !last.scattered && last.physical + (last.end - last.start) == entry.physical;
-            if (last.end == entry.linear && last.flags == flags && last.state == entry.state &&
-                last.level == level && entry.state != PageState::Window && (runs_on || !by_frame)) {
+            if (last.end == entry.linear && last.flags == flags && last.state == entry.state && last.level == level &&
+                entry.state != PageState::Window && (runs_on || !by_frame)) {
                 last.end += entry.bytes();
                 last.scattered = last.scattered || !runs_on;
                 continue;
@@ -202,9 +202,9 @@ void PageTableView::classify(std::span<PageTableView* const> views) {
     };
     each([&](PageEntry& entry) { ++references[entry.physical]; });
     each([&](PageEntry& entry) {
-        entry.state = references[entry.physical] < 2             ? PageState::Private
+        entry.state = references[entry.physical] < 2       ? PageState::Private
                       : (entry.rights & kPteWritable) != 0 ? PageState::SharedWritable
-                                                                 : PageState::SharedReadOnly;
+                                                           : PageState::SharedReadOnly;
     });
 }
 
@@ -226,7 +226,7 @@ AddressSpaceDiff::AddressSpaceDiff(const PageTableView& a, const PageTableView& 
             ++j;
         } else {
             const bool same_frame = left[i].physical == right[j].physical && left[i].large == right[j].large;
-            const PageDifference difference = !same_frame                        ? PageDifference::DifferentFrame
+            const PageDifference difference = !same_frame                         ? PageDifference::DifferentFrame
                                               : left[i].rights != right[j].rights ? PageDifference::RightsDiffer
                                                                                   : PageDifference::Same;
             add(at_a, left[i].bytes(), difference, flags_of(left[i]), flags_of(right[j]));

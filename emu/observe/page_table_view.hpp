@@ -1,6 +1,6 @@
-// Owns: looking at address spaces: a peeking walk, all entries of a space as a list and as ranges, the difference of two.
-// Callers: tracer, window, terminal, tests, GDB. Promises: reads physical memory only; nothing is changed, no A or D
-// bit, no TLB; any contents of the tables, also hostile ones, give a bounded answer.
+// Owns: looking at address spaces: a peeking walk, all entries of a space as a list and as ranges, the difference of
+// two. Callers: tracer, window, terminal, tests, GDB. Promises: reads physical memory only; nothing is changed, no A or
+// D bit, no TLB; any contents of the tables, also hostile ones, give a bounded answer.
 #pragma once
 
 #include <span>
@@ -72,8 +72,8 @@ struct PageRange {
     u64 start = 0;
     u64 end = 0; // exclusive; may be 4 GiB
     u64 physical = 0;
-    u32 flags = 0;  // P, W, U, G as effective
-    u8 level = 1;   // 1 = table entries, 2 = directory entries
+    u32 flags = 0; // P, W, U, G as effective
+    u8 level = 1;  // 1 = table entries, 2 = directory entries
     bool large = false;
     bool scattered = false;
     PageState state = PageState::Private;

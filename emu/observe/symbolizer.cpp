@@ -62,7 +62,8 @@ std::string Location::source() const { return file.empty() ? "" : fmt::format("{
 
 std::string Location::text() const {
     const std::string where = source();
-    return where.empty() ? name() : name() + " (" + where + ")";
+    const std::string what = inlined.empty() ? name() : inlined + " in " + name();
+    return where.empty() ? what : what + " (" + where + ")";
 }
 
 void Symbolizer::add_kernel(std::unique_ptr<ElfImage> image) { kernel_ = std::move(image); }
@@ -156,6 +157,7 @@ Location Symbolizer::lookup(u32 address_space, u32 address) const {
         location.symbol = symbol->name;
         location.offset = address - symbol->start;
     }
+    location.inlined = image->inlined_at(address);
     if (std::optional<SourceLine> line = image->line_at(address); line) {
         location.file = std::move(line->file);
         location.line = line->line;

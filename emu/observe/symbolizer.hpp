@@ -22,12 +22,13 @@ struct Location {
     u32 offset = 0;     // from the symbol's start
     std::string file;   // empty: unknown
     u32 line = 0;
+    std::string inlined; // the function inlined there; empty: none
     std::string image;
 
     bool known() const { return !symbol.empty(); }
     // "dup_proc+0x1c", or the address in hexadecimal.
     std::string name() const;
-    // The same with " (fork.c:120)" where the line is known.
+    // The same with " (fork.c:120)" where the line is known, and with "set_pte in " where that was inlined there.
     std::string text() const;
     // "fork.c:120", or empty.
     std::string source() const;

@@ -18,8 +18,7 @@ bool leads_to_table(u32 entry, bool large_pages) {
 
 } // namespace
 
-TableMap::TableMap(const PhysicalMemory& memory, u32 kernel_base, Watch watch)
-    : reader_(memory), kernel_base_(kernel_base), watch_(std::move(watch)) {}
+TableMap::TableMap(const PhysicalMemory& memory, Watch watch) : reader_(memory), watch_(std::move(watch)) {}
 
 void TableMap::ask(u32 frame_address) const {
     if (watch_ && reader_.memory().is_memory(PhysicalAddress(frame_address)))

@@ -22,13 +22,14 @@ struct EntryOwner {
 
 class TableMap : public TraceSink {
   public:
-    // `watch` is asked to make stores into the frame at a physical address visible as PteWrite events: a table of another
-    // space is written before any walk uses it. Mmu::flag_frame(frame >> 12, kFramePageTable) does so. May be empty.
+    // `watch` is asked to make stores into the frame at a physical address visible as PteWrite events: a table of
+    // another space is written before any walk uses it. Mmu::flag_frame(frame >> 12, kFramePageTable) does so. May be
+    // empty.
     using Watch = std::function<void(u32 frame_address)>;
     // A frame became known as a directory or as a table.
     using Found = std::function<void(u32 frame_address, const EntryOwner& first_entry, const TraceEvent& event)>;
 
-    explicit TableMap(const PhysicalMemory& memory, u32 kernel_base = 0xC0000000u, Watch watch = {});
+    explicit TableMap(const PhysicalMemory& memory, Watch watch = {});
 
     void on_event(const TraceEvent& event) override;
     void set_found(Found found) { found_ = std::move(found); }
@@ -53,7 +54,6 @@ class TableMap : public TraceSink {
     void ask(u32 frame_address) const;
 
     AddressSpaceReader reader_;
-    u32 kernel_base_;
     Watch watch_;
     Found found_;
     u32 active_ = 0;

@@ -102,8 +102,8 @@ Result<std::vector<TarEntry>> read_tar(std::span<const u8> bytes) {
         const std::optional<u64> size = number(head.subspan(124, 12));
         at += kBlock;
         if (!size || *size > bytes.size() - at)
-            return Error{fmt::format("tar archive is cut off: the entry at offset {} is longer than the rest",
-                                     at - kBlock)};
+            return Error{
+                fmt::format("tar archive is cut off: the entry at offset {} is longer than the rest", at - kBlock)};
         const auto data = bytes.subspan(at, static_cast<std::size_t>(*size));
         const u64 padded = (*size + kBlock - 1) / kBlock * kBlock;
         at = padded > bytes.size() - at ? bytes.size() : at + static_cast<std::size_t>(padded);

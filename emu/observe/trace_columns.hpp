@@ -1,5 +1,5 @@
-// Owns: the layout of a trace file's parts in bytes: heads, columns, index. docs/trace-format.md says the same in words.
-// Callers: the writer and the reader of trace files. Promises: little-endian; unpacking checks every length.
+// Owns: the layout of a trace file's parts in bytes: heads, columns, index. docs/trace-format.md says the same in
+// words. Callers: the writer and the reader of trace files. Promises: little-endian; unpacking checks every length.
 #pragma once
 
 #include <optional>
@@ -22,8 +22,8 @@ inline constexpr u32 kMostVarint = 10;       // bytes
 struct PartHead {
     u32 magic = 0;
     u32 body_bytes = 0;
-    u32 events = 0;  // index: number of chunks
-    u32 columns = 0; // index: 0
+    u32 events = 0;      // index: number of chunks
+    u32 columns = 0;     // index: 0
     u64 first_event = 0; // index: number of events in the file
     u64 first_instructions = 0;
     u64 last_instructions = 0;

@@ -127,15 +127,15 @@ Result<u64> TraceFileReader::read_header(const std::string& name) {
         std::memcmp(head.magic, kFileMagic, sizeof kFileMagic) != 0)
         return Error{fmt::format("{} is not a Forkscope trace: make one with `forkscope record -o FILE`", name)};
     if (head.version != kTraceVersion)
-        return Error{fmt::format("{} has trace format {}; this program reads format {}", name, head.version,
-                                 kTraceVersion)};
+        return Error{
+            fmt::format("{} has trace format {}; this program reads format {}", name, head.version, kTraceVersion)};
     if (head.bytes > kMostHeaderBytes || size_ - sizeof head < u64{head.bytes} + sizeof(u64))
         return Error{fmt::format("{} is cut off in its header: nothing can be read", name)};
     std::vector<u8> payload(head.bytes);
     u64 hash = 0;
     if (!read_at_(sizeof head, payload) ||
-        !read_at_(sizeof head + head.bytes, {reinterpret_cast<u8*>(&hash), sizeof hash}) ||
-        hash != checksum(payload) || !parse_fields(payload, header_))
+        !read_at_(sizeof head + head.bytes, {reinterpret_cast<u8*>(&hash), sizeof hash}) || hash != checksum(payload) ||
+        !parse_fields(payload, header_))
         return Error{fmt::format("{} has a damaged header: nothing can be read", name)};
     version_ = head.version;
     return u64{sizeof head} + head.bytes + sizeof hash;
@@ -147,14 +147,9 @@ std::optional<TraceChunk> TraceFileReader::chunk_at(u64 offset) const {
         head.magic != kChunkMagic || head.columns != kColumns || head.events == 0 || head.events > kMostEvents ||
         head.body_bytes > size_ - offset - sizeof head)
         return std::nullopt;
-    return TraceChunk{offset,
-                      head.body_bytes,
-                      head.events,
-                      head.first_event,
-                      head.first_instructions,
-                      head.last_instructions,
-                      head.first_cycle,
-                      head.last_cycle};
+    return TraceChunk{offset,           head.body_bytes,         head.events,
+                      head.first_event, head.first_instructions, head.last_instructions,
+                      head.first_cycle, head.last_cycle};
 }
 
 // The index knows the chunks even where the head of one is damaged.

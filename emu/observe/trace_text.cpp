@@ -59,7 +59,7 @@ std::string value_text(const TraceEvent& event, std::string_view meaning, u64 va
         return tracepoint_name(value);
     if (event.kind == TraceKind::TlbFlush && meaning == "reason")
         return flush_reason_name(value);
-    constexpr std::array<std::string_view, 7> kDecimal = {"level", "dropped", "side",   "vector",
+    constexpr std::array<std::string_view, 7> kDecimal = {"level", "dropped", "side",  "vector",
                                                           "size",  "number",  "source"};
     if (std::find(kDecimal.begin(), kDecimal.end(), meaning) != kDecimal.end() || meaning.ends_with("_cpl"))
         return fmt::format("{}", value);

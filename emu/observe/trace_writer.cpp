@@ -85,8 +85,8 @@ Result<std::unique_ptr<TraceFileWriter>> TraceFileWriter::create(const std::stri
     survive_file_size_limit();
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file < 0)
-        return Error{fmt::format("cannot create the trace file {}: {}; choose another place", path,
-                                 std::strerror(errno))};
+        return Error{
+            fmt::format("cannot create the trace file {}: {}; choose another place", path, std::strerror(errno))};
     std::unique_ptr<TraceFileWriter> writer(new TraceFileWriter(path, file));
     header.set("schema", trace_schema());
     if (!writer->write_all(header_bytes(header))) {
@@ -124,8 +124,8 @@ bool TraceFileWriter::write_all(std::span<const u8> bytes) {
             done += static_cast<std::size_t>(count);
         } else if (count == 0 || errno != EINTR) {
             const char* why = count == 0 ? "nothing could be written" : std::strerror(errno);
-            error_ = fmt::format("cannot write the trace file {}: {}; make room or record to another place", path_,
-                                 why);
+            error_ =
+                fmt::format("cannot write the trace file {}: {}; make room or record to another place", path_, why);
             // Half a chunk is of no use. Where it cannot be cut off (a pipe, a device) the reader skips it.
             if (::ftruncate(file_, static_cast<off_t>(good_bytes_)) != 0)
                 error_ += " (the file ends with an incomplete chunk)";
@@ -197,7 +197,8 @@ Result<void> TraceFileWriter::finish() {
         file_ = -1;
     }
     if (failed())
-        return Error{fmt::format("{}. {} events are in the file and can be read, {} are lost", error_, written_, lost_)};
+        return Error{
+            fmt::format("{}. {} events are in the file and can be read, {} are lost", error_, written_, lost_)};
     return {};
 }
 

@@ -224,7 +224,7 @@ TEST(ForkTracer, NoticesAMissingFlush) {
     scene.fork(scene.parent, 3, 4, false);
     ASSERT_EQ(scene.tracer->forks().front().findings.size(), 1u);
     EXPECT_NE(scene.tracer->forks().front().findings[0].find("4 pages of the parent were write-protected without a "
-                                                            "flush"),
+                                                             "flush"),
               std::string::npos);
 }
 
@@ -275,8 +275,8 @@ TEST(ForkTracer, InterleavesForksOfSeveralProcesses) {
     EXPECT_EQ(scene.tracer->forks().front().parent_pid, 3u);
     EXPECT_EQ(scene.tracer->forks().front().counts.pte_writes, 0u);
     EXPECT_EQ(scene.tracer->forks().back().counts.pte_writes, 1u);
-    EXPECT_LT(scene.tracer->forks().front().spent.cycles, scene.tracer->forks().front().left_cycle -
-                                                              scene.tracer->forks().front().begin_cycle);
+    EXPECT_LT(scene.tracer->forks().front().spent.cycles,
+              scene.tracer->forks().front().left_cycle - scene.tracer->forks().front().begin_cycle);
 }
 
 TEST(ForkTracer, BoundsItsMemoryInAStormOfForks) {

@@ -25,9 +25,7 @@ class SyntheticMachine {
         next_frame_ += kPageSize;
         return address;
     }
-    void put(u32 address, u32 value) {
-        std::memcpy(memory.host(PhysicalAddress(address)), &value, sizeof value);
-    }
+    void put(u32 address, u32 value) { std::memcpy(memory.host(PhysicalAddress(address)), &value, sizeof value); }
     u32 get(u32 address) const {
         u32 value = 0;
         std::memcpy(&value, memory.host(PhysicalAddress(address)), sizeof value);

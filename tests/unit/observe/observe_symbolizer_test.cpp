@@ -110,7 +110,8 @@ TEST(ElfImage, AgreesWithAddr2lineAtEveryInstruction) {
     const auto image = image_of(compiled);
     ASSERT_NE(image, nullptr);
     std::ofstream(compiled.path, std::ios::binary)
-        .write(reinterpret_cast<const char*>(compiled.bytes.data()), static_cast<std::streamsize>(compiled.bytes.size()));
+        .write(reinterpret_cast<const char*>(compiled.bytes.data()),
+               static_cast<std::streamsize>(compiled.bytes.size()));
     std::string addresses;
     const Symbol* start = image->symbol_named("_start");
     const Symbol* twice = image->symbol_named("twice");

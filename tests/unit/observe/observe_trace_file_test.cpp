@@ -106,7 +106,7 @@ TEST(TraceFile, OpensUpToTheLastWholeChunkWhereverItWasCut) {
     const u64 first = whole->chunks()[0].offset;
     const u64 second = whole->chunks()[1].offset;
     const u64 end = second + 64 + whole->chunks()[1].body_bytes;
-    for (u64 size = 0; size < bytes.size(); size += size + 2048 > second || size < first + 200 ? 1 : 4093) {
+    for (u64 size = 0; size<bytes.size(); size += size + 2048> second || size < first + 200 ? 1 : 4093) {
         auto reader = TraceFileReader::from_bytes({bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)});
         if (size < first) {
             EXPECT_FALSE(reader.ok()) << size;

@@ -1,0 +1,180 @@
+// The tracer against the guest kernel that is built into the program: what it says about a fork must be so.
+#include <cstdio>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "emu/machine/images.hpp"
+#include "emu/machine/machine.hpp"
+#include "emu/observe/fork_report.hpp"
+#include "emu/observe/fork_tracer.hpp"
+#include "emu/observe/sinks.hpp"
+#include "emu/observe/trace_file.hpp"
+#include "emu/observe/trace_text.hpp"
+#include "guest/abi/tracepoints.h"
+
+using namespace forkscope;
+
+namespace {
+
+// A machine with the built-in guest that runs one command, and a tracer that hears what the filter lets through.
+struct Guest {
+    explicit Guest(const std::string& command, bool with_tracepoints = true, bool traced = true) {
+        MachineConfig config;
+        const auto kernel = embedded_kernel("lunaix").value();
+        const auto initrd = embedded_initrd();
+        config.kernel.assign(kernel.begin(), kernel.end());
+        config.initrd.assign(initrd.begin(), initrd.end());
+        config.command_line = "run=" + command;
+        config.direct = true;
+        symbols.add_kernel(ElfImage::from_bytes("kernel", kernel).value());
+        EXPECT_TRUE(symbols.add_programs_of_initrd(initrd).ok());
+        machine = std::move(Machine::create(std::move(config))).value();
+        ForkTracerOptions options;
+        options.watch = [this](u32 frame) { machine->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
+        options.frame_pointer = [this] { return machine->registers().reg<u32>(kEbp); };
+        tracer = std::make_unique<ForkTracer>(machine->mmu().memory(), &symbols, options);
+        filter = std::make_unique<FilterSink>(*tracer, [with_tracepoints](const TraceEvent& event) {
+            return with_tracepoints || event.kind != TraceKind::Tracepoint;
+        });
+        sinks.add(*filter);
+        machine->set_output([this](std::string_view channel, u8 byte) {
+            if (channel == "com1")
+                console += static_cast<char>(byte);
+        });
+        if (traced)
+            machine->set_trace_sink(&sinks);
+    }
+    StopCause run() { return machine->run({.cycle = 4'000'000'000}); }
+    const ForkRecord* workload_fork() const {
+        for (const ForkRecord& fork : tracer->forks())
+            if (fork.in_workload)
+                return &fork;
+        return nullptr;
+    }
+
+    std::string console;
+    Symbolizer symbols;
+    std::unique_ptr<Machine> machine;
+    std::unique_ptr<ForkTracer> tracer;
+    std::unique_ptr<FilterSink> filter;
+    SinkList sinks;
+};
+
+std::string forkdemo(u32 pages) { return fmt::format("forkdemo --pages {0} --child {0}", pages); }
+
+} // namespace
+
+TEST(GuestFork, FaultsAreThePagesThatTheChildWritesPlusAConstant) {
+    std::vector<i64> constants;
+    for (u32 pages : {0u, 1u, 7u, 64u, 1000u}) {
+        Guest guest(forkdemo(pages));
+        ASSERT_EQ(guest.run(), StopCause::Exit) << guest.console;
+        const ForkRecord* fork = guest.workload_fork();
+        ASSERT_NE(fork, nullptr);
+        const ForkLaw law = fork_law(*fork);
+        EXPECT_EQ(law.pages_named, pages);
+        EXPECT_EQ(law.named.size(), pages);
+        EXPECT_EQ(law.named.size() + law.rest.size(), law.cow_faults);
+        constants.push_back(law.constant);
+        for (const ForkFault* fault : law.named)
+            EXPECT_EQ(fault->record.where->text().substr(0, 11), "write_pages");
+        EXPECT_EQ(fork->findings, std::vector<std::string>{});
+        EXPECT_FALSE(fork->trimmed);
+        const std::string text = fork_report_text(*fork, {.symbols = &guest.symbols});
+        if (pages == 7)
+            std::puts(text.c_str());
+    }
+    for (i64 constant : constants)
+        EXPECT_EQ(constant, constants[0]);
+}
+
+TEST(GuestFork, EveryEntryThatForkWroteHasAnOwnerAWriterAndALine) {
+    Guest guest(forkdemo(7));
+    ASSERT_EQ(guest.run(), StopCause::Exit) << guest.console;
+    const ForkRecord* fork = guest.workload_fork();
+    ASSERT_NE(fork, nullptr);
+    ASSERT_FALSE(fork->ptes.empty());
+    u64 child_pages = 0;
+    for (const PteChange& change : fork->ptes) {
+        EXPECT_NE(change.side, ForkSide::Unknown) << fmt::format("{:#x}", change.entry_address);
+        if (change.written) {
+            const Location who = guest.symbols.lookup(0, change.eip);
+            EXPECT_TRUE(who.known());
+            EXPECT_NE(who.line, 0u);
+        }
+        child_pages += change.side == ForkSide::Child && change.level == 1 && change.linear < 0xC0000000u &&
+                               (change.old_value & kPtePresent) == 0
+                           ? 1
+                           : 0;
+    }
+    EXPECT_GE(child_pages, 64u);
+    EXPECT_FALSE(fork->phases.empty());
+    EXPECT_NE(fork->private_cycle, 0u);
+}
+
+TEST(GuestFork, TheHardwareAloneTellsOfTheSameForks) {
+    Guest stated(forkdemo(7));
+    Guest silent(forkdemo(7), false);
+    ASSERT_EQ(stated.run(), StopCause::Exit);
+    ASSERT_EQ(silent.run(), StopCause::Exit);
+    EXPECT_EQ(stated.machine->hash(), silent.machine->hash());
+    ASSERT_EQ(silent.tracer->forks().size(), stated.tracer->forks().size());
+    auto other = silent.tracer->forks().begin();
+    for (const ForkRecord& fork : stated.tracer->forks()) {
+        EXPECT_EQ(other->parent_directory, fork.parent_directory);
+        EXPECT_EQ(other->child_directory, fork.child_directory);
+        EXPECT_EQ(other->counts.pte_protects, fork.counts.pte_protects);
+        EXPECT_EQ(other->cow_faults(), fork.cow_faults());
+        EXPECT_FALSE(other->stated);
+        ++other;
+    }
+}
+
+TEST(GuestFork, TracingChangesNothing) {
+    Guest traced(forkdemo(64));
+    Guest plain(forkdemo(64), true, false);
+    ASSERT_EQ(traced.run(), StopCause::Exit);
+    ASSERT_EQ(plain.run(), StopCause::Exit);
+    EXPECT_EQ(traced.machine->hash(), plain.machine->hash());
+    EXPECT_EQ(traced.machine->instructions(), plain.machine->instructions());
+}
+
+TEST(GuestFork, AStormOfForksHasNoFindings) {
+    for (const char* command : {"forkstorm", "forktree", "cowtest"}) {
+        Guest guest(command);
+        ASSERT_EQ(guest.run(), StopCause::Exit) << command;
+        EXPECT_GT(guest.tracer->forks().size(), 1u) << command;
+        for (const ForkRecord& fork : guest.tracer->forks())
+            EXPECT_EQ(fork.findings, std::vector<std::string>{}) << command << " fork " << fork.number;
+    }
+}
+
+TEST(GuestFork, ARecordedRunReadsBackWhole) {
+    const std::string path = ::testing::TempDir() + "forkscope_guest.trace";
+    Guest guest(forkdemo(7));
+    auto writer = TraceFileWriter::create(path, {});
+    ASSERT_TRUE(writer.ok());
+    EventCounts counts;
+    guest.sinks.add(**writer);
+    guest.sinks.add(counts);
+    ASSERT_EQ(guest.run(), StopCause::Exit) << guest.console;
+    ASSERT_TRUE((*writer)->finish().ok());
+    auto reader = TraceFileReader::open(path);
+    ASSERT_TRUE(reader.ok());
+    EventCounts read;
+    ASSERT_TRUE(reader
+                    ->for_each([&](const TraceEvent& event) {
+                        read.on_event(event);
+                        return true;
+                    })
+                    .ok());
+    EXPECT_EQ(read.total(), counts.total());
+    EXPECT_EQ(read.of(TraceKind::PageFault), counts.of(TraceKind::PageFault));
+    std::string stat;
+    EXPECT_TRUE(trace_stat(
+                    *reader, [&](std::string_view part) { stat += part; }, &guest.symbols)
+                    .ok());
+    EXPECT_NE(stat.find("cow-copy"), std::string::npos);
+    std::remove(path.c_str());
+}
