@@ -177,6 +177,28 @@ TEST_F(UartTest, InterruptsAtTheTriggerLevelAndBelowItAfterFourCharacterTimes) {
     EXPECT_FALSE(irq());
 }
 
+TEST_F(UartTest, KeepsATimeoutThatWasReportedWhenAnotherCharacterComes) {
+    write(2, 0x81);
+    write(1, 0x01);
+    receive("1");
+    wiring.advance_microseconds(5000);
+    EXPECT_EQ(read(2), 0xCCu);
+    receive("2");
+    EXPECT_EQ(read(2), 0xCCu); // only reading a character takes it back
+    read(0);
+    EXPECT_EQ(read(2), 0xC1u);
+}
+
+TEST_F(UartTest, KeepsItsInterruptToItselfInLoopback) {
+    write(1, 0x01);
+    write(4, 0x18); // loopback; the OUT2 pin is off whatever its bit says
+    write(0, 'x');
+    EXPECT_EQ(read(2), 0x04u);
+    EXPECT_FALSE(irq());
+    write(4, 0x08);
+    EXPECT_TRUE(irq());
+}
+
 TEST_F(UartTest, ClearsItsFifoOnCommandAndOnSwitching) {
     write(2, 0x01);
     receive("lost");
