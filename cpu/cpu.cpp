@@ -131,7 +131,7 @@ void Cpu::code_written(PhysicalAddress address, u32 size) {
     if (blocks_.kill(address, size, running_, frame_is_empty))
         leave_ = true;
     if (frame_is_empty)
-        mmu_.memory().clear_flags(address.page(), kFrameCode);
+        mmu_.unflag_frame(address.page(), kFrameCode);
 }
 
 u64 Cpu::iterations_left(Cycles cost) const {

@@ -36,7 +36,7 @@ Result<void> print(std::string_view text) {
 
 std::string workload_command_line(const Options& options) {
     const std::string workload =
-        options.workload.empty() ? fmt::format("forkdemo --child {} --parent {}", options.pages, options.parent_pages)
+        options.workload.empty() ? fmt::format("forkdemo --pages {} --parent {}", options.pages, options.parent_pages)
                                  : options.workload;
     // `run=` takes the rest of the line.
     return (options.append.empty() ? "" : options.append + " ") + "run=" + workload;

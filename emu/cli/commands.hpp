@@ -1,5 +1,5 @@
 // Owns: what each word after `forkscope` does.
-// Callers: main. Promises: returns the exit code of DESIGN's list; prints results on stdout, everything else on stderr.
+// Callers: main. Promises: returns the exit code of README's list; prints results on stdout, everything else on stderr.
 #pragma once
 
 #include "emu/cli/options.hpp"

@@ -49,6 +49,6 @@ int main(int argc, char** argv) {
     auto options = parse_options(argc, argv);
     if (!options.ok())
         return report(options.error());
-    const auto code = dispatch(std::move(options).value());
+    auto code = dispatch(std::move(options).value());
     return code.ok() ? static_cast<int>(*code) : report(code.error());
 }

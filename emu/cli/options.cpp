@@ -41,6 +41,7 @@ struct RawOptions {
     std::string cpu;
     bool headless = false;
     bool no_fast_table = false;
+    bool no_reboot = false;
     std::string disk, cdrom;
 };
 
@@ -58,7 +59,7 @@ void add_machine_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_flag("--direct", options.direct, "enter the kernel at once, without the firmware");
     app.add_option("--hda", raw.disk, "hard disk image")->type_name("FILE");
     app.add_option("--cdrom", raw.cdrom, "CD image")->type_name("FILE");
-    app.add_flag("--no-reboot", "accepted for QEMU's sake");
+    app.add_flag("--no-reboot", raw.no_reboot, "accepted for QEMU's sake: a reset always restarts the machine");
     app.add_option("--seed", options.seed, "noted in recordings")->type_name("N");
 }
 

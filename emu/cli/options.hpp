@@ -12,7 +12,7 @@
 
 namespace forkscope {
 
-enum class Command : u8 { Default, Run, Fork, Step, Record, Replay, TraceInfo, TraceDump, TraceStat, Help, Version };
+enum class Command : u8 { Default, Run, Fork, Step, Record, TraceInfo, TraceDump, TraceStat, Help, Version };
 enum class Display : u8 { Automatic, Window, Terminal, None };
 
 struct Options {

@@ -118,7 +118,7 @@ Result<void> Session::load_images(MachineConfig& config) {
 // Symbols are a help, never a condition: an image without them runs all the same.
 void Session::load_symbols() {
     const MachineConfig& config = machine_->config();
-    auto kernel = ElfImage::parse(config.kernel);
+    auto kernel = ElfImage::from_bytes(config.kernel_name, config.kernel);
     if (kernel.ok())
         symbols_.add_kernel(std::move(kernel).value());
     if (!config.initrd.empty())

@@ -17,7 +17,7 @@ Error usage(const std::string& text, const std::string& why) {
                  ExitCode::Usage};
 }
 
-// The stops of DESIGN's numbering, by the tracepoint that begins each.
+// The five numbered stops, by the tracepoint that begins each.
 constexpr std::array<u32, 6> kPhases = {TP_FORK_ENTER,     TP_FORK_CHILD_SLOT, TP_FORK_ADDRESS_SPACE,
                                         TP_FORK_REGISTERS, TP_FORK_FILES,      TP_FORK_RUNNABLE};
 

@@ -59,8 +59,9 @@ void Machine::serialize(Archive& ar) {
         return ar.fail(
             fmt::format("the snapshot is of a machine with {} MB of RAM and {} cycles a second", ram >> 20, rate));
     ar.nested("cpu", *cpu_);
-    ar.nested("mmu", *mmu_);
+    // Memory before the Mmu: loading the Mmu marks the frames that serve as page tables.
     ar.nested("memory", *memory_);
+    ar.nested("mmu", *mmu_);
     ar.nested("events", events_);
     for (auto& device : devices_)
         ar.nested(device->name(), *device);
