@@ -157,7 +157,8 @@ StopReason Cpu::run_until(Cycles deadline, u64 instruction_limit) {
         if (instructions_ >= instruction_limit)
             return StopReason::Instructions;
         if (halted_) [[unlikely]] {
-            if (deadline_ == kNever)
+            // With interrupts off only an NMI could wake it, and nothing on this board makes one.
+            if (deadline_ == kNever || (!state_.flag(kFlagI) && !nmi_pending_))
                 return StopReason::Halted;
             cycle_ = deadline_;
             continue;

@@ -60,4 +60,7 @@ Result<u64> parse_size(const std::string& text);
 // "30000000i" instructions, "1e6c" cycles, "10s" or "500ms" simulated time.
 Result<RunLimit> parse_limit(const std::string& text, u64 cycles_per_second);
 
+// The escapes \n, \t and \\ that a person types in --type and --until.
+std::string unescape(const std::string& text);
+
 } // namespace forkscope

@@ -11,26 +11,13 @@
 #include "emu/cli/serial_port.hpp"
 #include "emu/machine/images.hpp"
 #include "emu/observe/trace_text.hpp"
+#include "guest/abi/tracepoints.h"
 
 namespace forkscope {
 
 namespace {
 
 constexpr std::size_t kConsoleKept = 1u << 16;
-
-// Escapes that a person types in --type: \n, \t, \\.
-std::string unescape(const std::string& text) {
-    std::string plain;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '\\' || i + 1 == text.size()) {
-            plain += text[i];
-            continue;
-        }
-        const char c = text[++i];
-        plain += c == 'n' ? '\n' : c == 't' ? '\t' : c;
-    }
-    return plain;
-}
 
 } // namespace
 
@@ -52,6 +39,10 @@ Result<std::vector<u8>> read_file(const std::string& path, const std::string& wh
                 fmt::format("{} '{}' is larger than {} MB; check that it is the right file", what, path, most >> 20)};
     }
     return bytes;
+}
+
+void PanicWatch::on_event(const TraceEvent& event) {
+    seen |= event.kind == TraceKind::Tracepoint && event.a == TP_PANIC;
 }
 
 Session::Session(Options options) : options_(std::move(options)) {}
@@ -127,6 +118,7 @@ void Session::load_symbols() {
 
 Result<void> Session::open_host_ends() {
     sinks_.add(last_events_);
+    sinks_.add(panic_);
     assert_hook_ = add_assert_hook([this] { std::fputs(last_events_.text().c_str(), stderr); });
     if (!options_.until.empty()) {
         auto until = UntilCondition::parse(options_.until, symbols_);
@@ -182,6 +174,8 @@ void Session::on_output(std::string_view channel, u8 byte) {
         return;
     }
     serial_->write(byte);
+    if (byte == '\r')
+        return;
     console_ += static_cast<char>(byte);
     if (console_.size() > 2 * kConsoleKept)
         console_.erase(0, kConsoleKept);
@@ -199,6 +193,9 @@ void Session::poll_input() {
 }
 
 void Session::print_hash() {
+    // The guest may have left a line unfinished on the same output.
+    if (options_.serial == "stdio" && !console_.empty() && console_.back() != '\n')
+        std::printf("\n");
     std::printf("hash %llu %016llx\n", static_cast<unsigned long long>(machine_->instructions()),
                 static_cast<unsigned long long>(machine_->hash()));
 }
@@ -239,6 +236,9 @@ bool Session::ended(StopCause cause) {
         return true;
     case StopCause::Halted:
         outcome_ = {ExitCode::Ok, "the guest halted with interrupts off: nothing can wake it"};
+        if (panic_.seen)
+            outcome_ = {ExitCode::GuestPanic,
+                        "the guest's kernel panicked; what it said is on the serial port and the screen"};
         return true;
     case StopCause::Requested:
         if (until_ != nullptr)

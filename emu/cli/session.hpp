@@ -25,6 +25,13 @@ struct Outcome {
     std::string message;
 };
 
+// Remembers that the guest stated a panic.
+class PanicWatch : public TraceSink {
+  public:
+    void on_event(const TraceEvent& event) override;
+    bool seen = false;
+};
+
 class Session {
   public:
     static Result<std::unique_ptr<Session>> create(const Options& options);
@@ -62,6 +69,7 @@ class Session {
     Symbolizer symbols_;
     SinkList sinks_;
     LastEvents last_events_;
+    PanicWatch panic_;
     std::unique_ptr<ForkTracer> tracer_;
     std::unique_ptr<TraceFileWriter> recording_;
     std::unique_ptr<SerialPort> serial_;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "emu/cli/options.hpp"
 #include "emu/observe/trace_text.hpp"
 #include "guest/abi/tracepoints.h"
 
@@ -29,7 +30,7 @@ Result<std::unique_ptr<UntilCondition>> UntilCondition::parse(const std::string&
     const std::size_t colon = text.find(':');
     const std::string word = text.substr(0, colon);
     const std::string value = colon == std::string::npos ? "" : text.substr(colon + 1);
-    condition->wanted_ = value;
+    condition->wanted_ = unescape(value);
     if (word == "fork" && value.empty()) {
         condition->kind_ = Kind::Tracepoint;
         condition->number_ = TP_FORK_ENTER;

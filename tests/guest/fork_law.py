@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Copy-on-write faults after a fork = pages written + a constant, each accounted for by page and cause.
+
+Usage: fork_law.py FORKSCOPE
+"""
+
+import json
+import subprocess
+import sys
+
+PAGE = 4096
+COUNTS = (0, 1, 7, 64, 1000)
+CLASSES = {"demand-zero", "file", "cow-copy", "cow-reuse", "stack", "spurious", "protection", "kernel-copy"}
+
+
+def report(program, pages, parent_pages=0, *more):
+    """The JSON report of one forkdemo."""
+    result = subprocess.run([program, "fork", "--json", "--pages", str(pages), "--parent-pages", str(parent_pages), *more],
+                            stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
+    assert result.returncode == 0, (result.returncode, result.stderr.decode())
+    return json.loads(result.stdout)
+
+
+def check_faults(fork, pages):
+    """Returns the faults that are not on the workload's pages, after checking all the others."""
+    faults = [fault for fault in fork["faults"] if fault["belongs"]]
+    assert all(fault["class"] in CLASSES for fault in faults), faults
+    by_page = {}
+    for fault in faults:
+        by_page.setdefault((fault["side"], int(fault["address"], 16) // PAGE), []).append(fault)
+    assert all(len(of_page) == 1 for of_page in by_page.values()), "a page of one side faulted twice"
+    region = sorted(page for side, page in by_page if side == "child" and page < 0xB0000000 // PAGE)
+    assert len(region) == pages, (len(region), pages)
+    assert region == list(range(region[0], region[0] + pages)) if pages else True, "the child's pages are neighbours"
+    assert all(by_page[("child", page)][0]["class"] == "cow-copy" for page in region)
+    rest = [key for key in by_page if key not in {("child", page) for page in region}]
+    assert fork["law"] == {"pages_named": pages, "cow_faults": len(faults), "constant": len(rest)}, fork["law"]
+    return sorted((side, by_page[(side, page)][0]["class"]) for side, page in rest)
+
+
+def main(program):
+    rest = {}
+    for pages in COUNTS:
+        fork = report(program, pages)
+        assert [phase["stop"] for phase in fork["phases"]] == ["0", "1", "4", "2", "3", "2b", "5"], fork["phases"]
+        assert all(phase["cycles"] > 0 and phase["instructions"] > 0 for phase in fork["phases"])
+        assert sum(phase["cycles"] for phase in fork["phases"]) == fork["cycles"], "the phases do not add up"
+        assert sum(phase["instructions"] for phase in fork["phases"]) == fork["instructions"]
+        assert fork["findings"] == [], fork["findings"]
+        assert fork["ptes"] and fork["frames"] and fork["flushes"]
+        rest[pages] = check_faults(fork, pages)
+        print(f"{pages} pages written by the child: {fork['law']['cow_faults']} copy-on-write faults")
+    assert len({tuple(value) for value in rest.values()}) == 1, f"the constant is not constant: {rest}"
+    for engine in ("interp", "block"):
+        assert check_faults(report(program, 7, 0, "--engine", engine), 7) == rest[7]
+    print(f"constant: {rest[0]}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
