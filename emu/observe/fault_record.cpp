@@ -66,8 +66,12 @@ void FaultTracker::on_event(const TraceEvent& event, const AddressSpaceReader& r
             frames.push_back({static_cast<u32>(event.d), nullptr, {}});
         }
         return;
-    default:
+    case TraceKind::Tracepoint:
+    case TraceKind::PteWrite:
+    case TraceKind::TlbFlush:
         break;
+    default:
+        return;
     }
     const auto found = stacks_.find(context_.current());
     if (found == stacks_.end())

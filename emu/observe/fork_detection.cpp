@@ -111,10 +111,32 @@ bool ForkTracer::adopt(Open& call, u32 child, const TraceEvent& event) {
                                               "(first: {:#010x})",
                                               call.unflushed.size(), *call.unflushed.begin()));
     const std::set<u32> protects = std::move(call.protects);
+    add_unseen_entries(call, child_view, event);
     ForkRecord& fork = publish(call);
     settle(fork, protects, parent_view);
     catch_up(fork);
     return true;
+}
+
+// The child's entries whose writing nobody saw: its tables were not known to be tables then.
+void ForkTracer::add_unseen_entries(Open& call, const PageTableView& child, const TraceEvent& event) {
+    std::set<u32> seen;
+    for (const PteChange& change : call.record.ptes)
+        seen.insert(change.entry_address);
+    for (const PageEntry& entry : child.entries()) {
+        if (seen.count(entry.entry_address) != 0)
+            continue;
+        PteChange change;
+        change.instructions = event.instructions;
+        change.cycle = event.cycle;
+        change.entry_address = entry.entry_address;
+        change.new_value = entry.entry;
+        change.directory = child.address_space();
+        change.linear = entry.linear;
+        change.level = entry.large ? 2 : 1;
+        change.written = false;
+        add_pte(call, change);
+    }
 }
 
 // The parent may have written before the child ran, and so before anybody knew that there was a fork.

@@ -42,6 +42,8 @@ const ForkRecord* ForkTracer::current() const {
 }
 
 void ForkTracer::on_event(const TraceEvent& event) {
+    if (event.kind == TraceKind::PteWrite && !tables_.is_entry(event))
+        return;
     now_ = &event;
     context_.on_event(event);
     // The owner of an entry is asked before the map learns what the entry now says.

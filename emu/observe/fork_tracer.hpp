@@ -102,6 +102,7 @@ class ForkTracer : public TraceSink {
     void on_return(const TraceEvent& event);
     void first_load(u32 directory, const TraceEvent& event);
     bool adopt(Open& call, u32 child, const TraceEvent& event);
+    void add_unseen_entries(Open& call, const PageTableView& child, const TraceEvent& event);
     void catch_up(ForkRecord& fork);
     PageTableView user_half(u32 directory) const;
 

@@ -18,7 +18,8 @@ bool leads_to_table(u32 entry, bool large_pages) {
 
 } // namespace
 
-TableMap::TableMap(const PhysicalMemory& memory, Watch watch) : reader_(memory), watch_(std::move(watch)) {}
+TableMap::TableMap(const PhysicalMemory& memory, Watch watch)
+    : reader_(memory), watch_(std::move(watch)), in_use_(memory.frame_count(), 0) {}
 
 void TableMap::ask(u32 frame_address) const {
     if (watch_ && reader_.memory().is_memory(PhysicalAddress(frame_address)))
@@ -50,10 +51,8 @@ void TableMap::on_event(const TraceEvent& event) {
             reader_.set_large_pages((event.c & kCr4Pse) != 0);
         break;
     case TraceKind::PteWrite:
-        // Attached in the middle of a run: the space in force is a directory too.
-        if (directories_.empty())
-            add_directory(event.address_space & kFrameMask, event);
-        on_entry(event);
+        if (is_entry(event))
+            on_entry(event);
         break;
     case TraceKind::Tracepoint:
         if ((event.a == TP_FORK_ADDRESS_SPACE || event.a == TP_FORK_RUNNABLE || event.a == TP_PROCESS_START ||
@@ -68,18 +67,27 @@ void TableMap::on_event(const TraceEvent& event) {
     }
 }
 
+bool TableMap::is_entry(const TraceEvent& event) {
+    // Attached in the middle of a run: the space in force is a directory too.
+    if (directories_.empty())
+        add_directory(event.address_space & kFrameMask, event);
+    const u64 frame = event.a >> kPageShift;
+    return frame < in_use_.size() && in_use_[frame] != 0;
+}
+
 void TableMap::add_directory(u32 directory, const TraceEvent& event) {
     std::array<u32, kSlots> entries;
     if (directories_.count(directory) != 0 || !reader_.table(directory, entries))
         return;
     if (directories_.size() >= kMostDirectories)
-        directories_.erase(directories_.begin());
+        forget(directories_.begin()->first);
     u32 self = kSlots;
     for (u32 slot = kSlots; slot-- > 0 && self == kSlots;)
         if ((entries[slot] & kPtePresent) != 0 && (entries[slot] & kFrameMask) == directory)
             self = slot;
     tables_.erase(directory);
     directories_[directory] = self;
+    in_use_[directory >> kPageShift] = 1;
     ask(directory);
     if (found_)
         found_(directory, {directory, 0, 2}, event);
@@ -95,6 +103,8 @@ void TableMap::add_table(u32 frame_address, u32 directory, u32 slot, const Trace
         add_directory(frame_address, event);
         return;
     }
+    if (!reader_.memory().is_memory(PhysicalAddress(frame_address)))
+        return;
     // A table of the kernel half appears in every directory; it stays with the one that showed it first.
     const auto [place, fresh] = tables_.try_emplace(frame_address, TableUse{directory, slot});
     if (!fresh) {
@@ -103,6 +113,7 @@ void TableMap::add_table(u32 frame_address, u32 directory, u32 slot, const Trace
             return;
         place->second = {directory, slot};
     }
+    in_use_[frame_address >> kPageShift] = 1;
     ask(frame_address);
     if (found_)
         found_(frame_address, {directory, slot << 22, 1}, event);
@@ -120,6 +131,8 @@ bool TableMap::looks_like_directory(u32 frame_address, u32 of_directory) const {
 void TableMap::forget(u32 frame_address) {
     directories_.erase(frame_address);
     tables_.erase(frame_address);
+    if (frame_address >> kPageShift < in_use_.size())
+        in_use_[frame_address >> kPageShift] = 0;
 }
 
 void TableMap::on_entry(const TraceEvent& event) {
@@ -136,7 +149,7 @@ void TableMap::on_entry(const TraceEvent& event) {
         const u32 old_target = static_cast<u32>(event.b) & kFrameMask;
         const auto old = tables_.find(old_target);
         if (old_target != target && old != tables_.end() && old->second.directory == frame && old->second.slot == slot)
-            tables_.erase(old);
+            forget(old_target);
     } else if (tables_.count(frame) != 0 && (entry & kPtePresent) != 0 && (entry & kPteUser) != 0 &&
                target != active_) {
         // A frame that a program may touch is a table no longer, whatever it was.

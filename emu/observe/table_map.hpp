@@ -34,6 +34,9 @@ class TableMap : public TraceSink {
     void on_event(const TraceEvent& event) override;
     void set_found(Found found) { found_ = std::move(found); }
 
+    // Whether the store of a PteWrite event went into a table that is in use. The hardware reports stores into frames
+    // that were tables once, until it notices that they hold data again: those are no entries.
+    bool is_entry(const TraceEvent& event);
     void add_directory(u32 directory, const TraceEvent& event);
     bool is_directory(u32 frame_address) const { return directories_.count(frame_address) != 0; }
     std::vector<u32> directories() const;
@@ -57,6 +60,7 @@ class TableMap : public TraceSink {
     Watch watch_;
     Found found_;
     u32 active_ = 0;
+    std::vector<u8> in_use_;         // by frame: whether it is in one of the maps below
     std::map<u32, u32> directories_; // frame address -> its self-map slot, or 1024
     std::map<u32, TableUse> tables_;
 };

@@ -15,7 +15,7 @@ struct FaultScene : ForkScene {
     }
     // Plays a fault on an absent page that the kernel resolves with the frame.
     void fill_page(u32 page, u32 with, u32 error_code, u32 stated, u8 at_cpl = 3) {
-        map(parent, page, 0, 0);
+        make_table(parent, page);
         const u32 at = at_cpl == 3 ? kWriteInstruction : 0xC0103000u;
         fault(page + 8, error_code, at, at_cpl);
         tracepoint(TP_FAULT_ENTER, 3, page + 8, error_code);
@@ -36,6 +36,7 @@ struct FaultScene : ForkScene {
 TEST(FaultRecord, HoldsEveryLevelOfTheWalkBeforeAndAfter) {
     FaultScene scene;
     const u32 zero = scene.fresh(0);
+    scene.make_table(scene.parent, 0x50000000);
     const Cycles before = scene.cycle;
     scene.fill_page(0x50000000, zero, kFaultWrite | kFaultUser, 0);
     const FaultRecord& fault = scene.only();
@@ -121,8 +122,7 @@ TEST(FaultRecord, NoticesACopyThatIsNotEqual) {
 
 TEST(FaultRecord, KeepsNestedFaultsApart) {
     FaultScene scene;
-    scene.map(scene.parent, 0x50000000, 0, 0);
-    scene.map(scene.parent, 0x50001000, 0, 0);
+    scene.make_table(scene.parent, 0x50000000);
     scene.fault(0x50000000, kFaultUser, kWriteInstruction);
     scene.fill_page(0x50001000, scene.fresh(0), kFaultWrite, 0, 0);
     scene.write_entry(scene.entry_address(scene.parent, 0x50000000), scene.fresh(0) | kUserWrite);
@@ -137,7 +137,7 @@ TEST(FaultRecord, KeepsNestedFaultsApart) {
 TEST(FaultRecord, DoesNotChargeTheTimeOfOtherProcesses) {
     FaultScene scene;
     const u32 other = scene.frame();
-    scene.map(scene.parent, 0x50000000, 0, 0);
+    scene.make_table(scene.parent, 0x50000000);
     scene.fault(0x50000000, kFaultUser, kWriteInstruction);
     const Cycles away = scene.cycle;
     scene.switch_to(9, other);

@@ -71,6 +71,12 @@ class SyntheticMachine {
         put(address, value);
         emit(TraceKind::PteWrite, address, old, value, level);
     }
+    // An empty table, put in place by the guest.
+    void make_table(u32 directory, u32 linear) {
+        const u32 slot = directory + (linear >> 22) * 4;
+        if ((get(slot) & kPtePresent) == 0)
+            write_entry(slot, frame() | kUserWrite, 2);
+    }
     void load_cr3(u32 directory) {
         const u32 old = cr3;
         cr3 = directory;

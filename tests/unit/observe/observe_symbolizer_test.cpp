@@ -131,6 +131,22 @@ TEST(ElfImage, AgreesWithAddr2lineAtEveryInstruction) {
     std::remove(compiled.path.c_str());
 }
 
+TEST(ElfImage, NamesTheFunctionThatTheCompilerInlined) {
+    const Compiled compiled("-gdwarf-4 -O2");
+    NEEDS_COMPILER(compiled);
+    const auto image = image_of(compiled);
+    const Symbol* start = image->symbol_named("_start");
+    ASSERT_NE(start, nullptr);
+    bool inlined = false;
+    for (u32 at = start->start; at < start->start + start->size; ++at) {
+        const std::string& name = image->inlined_at(at);
+        EXPECT_TRUE(name.empty() || name == "shout" || name == "twice") << name;
+        inlined = inlined || name == "shout";
+    }
+    EXPECT_TRUE(inlined);
+    EXPECT_EQ(image->inlined_at(0x10), "");
+}
+
 TEST(ElfImage, SaysWhyItRefusesAFile) {
     std::vector<u8> text = {'h', 'e', 'l', 'l', 'o'};
     EXPECT_NE(ElfImage::from_bytes("a.txt", text).error().message.find("not an ELF file"), std::string::npos);
