@@ -10,7 +10,7 @@ namespace {
 constexpr float kControlsHeight = 36, kStatusHeight = 24;
 constexpr float kScreenWidth = 720, kScreenHeight = 400; // of a VGA in text mode
 constexpr float kPanelHead = 29;
-constexpr float kRegistersWidth = 34 * kLetter + 2 * kPadding;
+constexpr float kRegistersWidth = 36 * kLetter + 2 * kPadding;
 
 struct Layout {
     Rect controls, status, screen, registers, code, tables, forks, tlb, faults;

@@ -42,7 +42,7 @@ void draw_row(const ForkFault& shown, int columns) {
     line.put(0, kText, fmt::format("{:08x}", fault.address));
     line.put(9, colour_of(fault.fault_class), fault_class_name(fault.fault_class), 11);
     line.right(24, kText, fault.pid != 0 ? fmt::format("{}", fault.pid) : "-");
-    const std::string place = fault.where != nullptr ? fault.where->name() : fmt::format("{:08x}", fault.eip);
+    const std::string place = fault.where != nullptr && fault.where->known() ? fault.where->symbol : fmt::format("{:08x}", fault.eip);
     line.put(25, kText, place, static_cast<std::size_t>(std::max(4, last - 26)));
     line.right(columns - 11, kText, grouped(fault.spent.cycles));
     line.put(columns - 10, kDim, walk_text(fault.before)).put(columns - 6, kDim, "→");

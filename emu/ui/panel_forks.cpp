@@ -7,7 +7,7 @@ namespace forkscope::ui {
 
 namespace {
 
-constexpr int kForkColumns = 30;
+constexpr int kForkColumns = 27;
 
 void draw_fork_row(const ForkRecord& fork, bool shown, bool current) {
     TextLine line;
@@ -17,7 +17,7 @@ void draw_fork_row(const ForkRecord& fork, bool shown, bool current) {
                          : fork.child_pid != 0 ? fmt::format("{}", fork.child_pid)
                                                : "…"));
     line.put(14, current ? kChanged : kDim,
-             current ? "in progress" : fmt::format("{} faults", fork.cow_faults()), kForkColumns - 15);
+             current ? "in progress" : fmt::format("{} cow faults", grouped(fork.cow_faults())), kForkColumns - 14);
     if (line.end() && !fork.findings.empty())
         ImGui::SetTooltip("%s", fork.findings.front().c_str());
 }
@@ -37,11 +37,11 @@ void draw_phase(const ForkRecord& fork, std::size_t number, Cycles now, int colu
     line.right(2, running ? kChanged : kText, fork_phase_stop(phase.id));
     line.put(3, running ? kChanged : kText, fork_phase_name(phase.id), 24);
     line.right(37, kText, grouped(end - phase.begin_cycle));
-    line.right(43, kText, grouped(phase.counts.pte_writes));
-    line.right(50, kText, grouped(phase.counts.frames_allocated));
-    line.right(57, kText, grouped(phase.counts.frames_shared));
-    line.right(64, kText, grouped(phase.counts.flushes));
-    const float left = start.x + 66 * kLetter;
+    line.right(44, kText, grouped(phase.counts.pte_writes));
+    line.right(52, kText, grouped(phase.counts.frames_allocated));
+    line.right(60, kText, grouped(phase.counts.frames_shared));
+    line.right(69, kText, grouped(phase.counts.flushes));
+    const float left = start.x + 71 * kLetter;
     const float width = start.x + static_cast<float>(columns) * kLetter - left;
     if (width > 20) {
         const auto place = [&](Cycles cycle) {
@@ -80,9 +80,9 @@ void draw_forks(const View& view, const Rect& rect, const Fonts& fonts) {
     if (shown != nullptr) {
         const int columns = columns_left();
         TextLine head;
-        head.put(0, kDim, " step").right(37, kDim, "cycles").right(43, kDim, "ptes").right(50, kDim, "frames");
-        head.right(57, kDim, "shared").right(64, kDim, "flushes");
-        head.put(66, kDim, "when", static_cast<std::size_t>(std::max(1, columns - 66)));
+        head.put(0, kDim, " step").right(37, kDim, "cycles").right(44, kDim, "ptes").right(52, kDim, "frames");
+        head.right(60, kDim, "shared").right(69, kDim, "flushes");
+        head.put(71, kDim, "when", static_cast<std::size_t>(std::max(1, columns - 71)));
         head.end();
         for (std::size_t i = 0; i < shown->phases.size(); ++i)
             draw_phase(*shown, i, view.cycle, columns);

@@ -83,6 +83,20 @@ class Registers {
         control_line("cr4", now_.cr4, before_.cr4, names_of(now_.cr4, kCr4));
     }
 
+    // What the stack pointer points to, upwards.
+    static void stack(const std::vector<StackWord>& words) {
+        TextLine head;
+        head.put(0, kDim, "stack    holds");
+        head.end();
+        const auto rows = static_cast<std::size_t>(std::max(0.0f, ImGui::GetContentRegionAvail().y / kLine));
+        for (std::size_t i = 0; i < words.size() && i < rows; ++i) {
+            TextLine line;
+            line.put(0, kDim, fmt::format("{:08x}", words[i].address)).put(9, kText, fmt::format("{:08x}", words[i].value));
+            line.put(18, kAccent, words[i].name, static_cast<std::size_t>(std::max(1, columns_left() - 18)));
+            line.end();
+        }
+    }
+
     void segments() {
         constexpr std::array<std::pair<const char*, u8>, 6> kNames = {
             {{"cs", kCs}, {"ss", kSs}, {"ds", kDs}, {"es", kEs}, {"fs", kFs}, {"gs", kGs}}};
@@ -143,6 +157,8 @@ void draw_registers(const View& view, const Rect& rect, const Fonts& fonts) {
     registers.control();
     space();
     registers.segments();
+    space();
+    Registers::stack(view.stack);
 }
 
 } // namespace forkscope::ui

@@ -37,7 +37,7 @@ void draw_tlb(const TlbView& tlb, const Rect& rect, const Fonts& fonts) {
                                                        tlb.places[2], tlb.stale);
     Panel panel("TLB", rect, fonts, note);
     const int columns = columns_left();
-    dim_line("    set w linear   frame rwk G D lru agrees with page table?");
+    dim_line("    set w linear   frame rwk G D lru page table agrees?");
     ImGui::BeginChild("rows");
     for (const TlbRow& row : tlb.rows)
         draw_row(row, columns);

@@ -40,7 +40,8 @@ void StopWatch::on_event(const TraceEvent& event) {
         next_->on_event(event);
     const bool fork_stop =
         event.kind == TraceKind::Tracepoint && event.a >= TP_FORK_ENTER && event.a <= TP_FORK_LEAVE;
-    guest_states_forks_ = guest_states_forks_ || fork_stop;
+    guest_speaks_ = guest_speaks_ || event.kind == TraceKind::Tracepoint;
+    users_run_ = users_run_ || (event.kind == TraceKind::InterruptReturn && event.c == 3);
     if (event.kind == TraceKind::PteWrite)
         on_table_write(event);
     if (wanted_ == Wanted::Phase && fork_stop) {
@@ -54,11 +55,11 @@ void StopWatch::on_event(const TraceEvent& event) {
     }
 }
 
-// For guests that state no steps: a phase begins with the first write to a page table after a while without any.
+// For guests that state nothing: once programs run, a phase begins with the first write to a page table after a while without any.
 void StopWatch::on_table_write(const TraceEvent& event) {
     const bool burst = event.instructions - last_table_write_ > kQuietInstructions;
     last_table_write_ = event.instructions;
-    if (wanted_ == Wanted::Phase && burst && !guest_states_forks_)
+    if (wanted_ == Wanted::Phase && burst && users_run_ && !guest_speaks_)
         stop(fmt::format("page-table writes begin: entry at {:08x}, {:08x} → {:08x}", event.a, event.b, event.c));
 }
 

@@ -36,7 +36,8 @@ class StopWatch : public TraceSink {
     TraceSink* next_;
     Wanted wanted_ = Wanted::Nothing;
     std::string reason_;
-    bool guest_states_forks_ = false;
+    bool guest_speaks_ = false; // by tracepoints
+    bool users_run_ = false;
     u64 last_table_write_ = 0;
 };
 

@@ -54,8 +54,8 @@ void TextLine::background(Colour colour) {
     ImGui::GetWindowDrawList()->AddRectFilled(start_, {start_.x + width, start_.y + kLine}, colour);
 }
 
-bool TextLine::end() {
-    ImGui::Dummy({std::max(1.0f, ImGui::GetContentRegionAvail().x), kLine});
+bool TextLine::end(float height) {
+    ImGui::Dummy({std::max(1.0f, ImGui::GetContentRegionAvail().x), height});
     return ImGui::IsItemHovered();
 }
 

@@ -27,7 +27,7 @@ class TextLine {
     TextLine& right(int last_column, Colour colour, std::string_view text); // ends before that column
     void background(Colour colour);
     // Moves to the next line. True while the mouse is over this one.
-    bool end();
+    bool end(float height = kLine);
 
   private:
     ImVec2 start_;

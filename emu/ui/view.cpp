@@ -27,6 +27,28 @@ static void collect_faults(const ForkTracer& tracer, View& view) {
               [](const ForkFault* a, const ForkFault* b) { return a->record.number > b->record.number; });
 }
 
+static std::vector<StackWord> observe_stack(const Machine& machine, const Symbolizer& symbols) {
+    constexpr std::size_t kWords = 32;
+    const CpuState& registers = machine.registers();
+    const SegmentCache& ss = registers.segments[kSs];
+    const u32 offset = ss.big ? registers.esp() : registers.esp() & 0xFFFF;
+    std::vector<StackWord> words;
+    for (u32 address = ss.base + offset; words.size() < kWords; address += 4) {
+        std::array<u8, 4> bytes{};
+        if (!machine.mmu().peek(LinearAddress(address), bytes))
+            break;
+        StackWord word;
+        word.address = address;
+        for (std::size_t i = 0; i < bytes.size(); ++i)
+            word.value |= u32{bytes[i]} << (8 * i);
+        const Location location = symbols.lookup(registers.cr3 & ~kPageMask, word.value);
+        if (location.known() && location.line != 0)
+            word.name = location.symbol;
+        words.push_back(std::move(word));
+    }
+    return words;
+}
+
 View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbols) {
     View view;
     view.instructions = machine.instructions();
@@ -48,6 +70,7 @@ View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbo
             view.forks.insert(view.forks.begin(), view.current_fork);
         collect_faults(*tracer, view);
     }
+    view.stack = observe_stack(machine, symbols);
     view.code = observe_code(machine, symbols);
     view.tables = observe_tables(machine, tracer, symbols);
     view.tlb = observe_tlb(machine);

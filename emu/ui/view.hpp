@@ -56,6 +56,11 @@ struct RangeRow {
     bool same_frames = false;
 };
 
+struct WriteRow {
+    PteChange change;
+    std::string name; // of the function that wrote; empty: found in place
+};
+
 struct SpaceView {
     bool present = false;
     std::string title; // "pid 2 forkdemo", or why there is nothing
@@ -69,7 +74,7 @@ struct TablesView {
     std::array<SpaceView, 2> sides;   // parent, child
     std::vector<MapRow> rows;
     std::vector<RangeRow> ranges;
-    std::vector<PteChange> writes; // the last ones, newest first
+    std::vector<WriteRow> writes; // the last ones, newest first
     u64 written_now = 0;           // in the phase that wrote last
 };
 
@@ -89,6 +94,12 @@ struct TlbView {
     u32 stale = 0;
 };
 
+struct StackWord {
+    u32 address = 0;
+    u32 value = 0;
+    std::string name; // if the value may be a return address
+};
+
 struct View {
     // Where the machine stands.
     u64 instructions = 0;
@@ -101,6 +112,7 @@ struct View {
     u32 pid = 0;
     bool halted = false;
 
+    std::vector<StackWord> stack; // from the stack pointer upwards
     CodeView code;
     TablesView tables;
     TlbView tlb;

@@ -30,21 +30,39 @@ bool side_lives(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
     return directory != 0 && tracer.tables().is_directory(directory) && (owner == 0 ? !ended : owner == pid);
 }
 
+// A child that has called exec since has another directory than it was born with.
+u32 present_directory(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
+    if (side_lives(tracer, directory, pid, ended))
+        return directory;
+    for (const u32 other : tracer.tables().directories())
+        if (pid != 0 && tracer.context().pid_of(other) == pid)
+            return other;
+    return 0;
+}
+
+u32 present_parent(const ForkTracer& tracer, const ForkRecord& fork) {
+    return present_directory(tracer, fork.parent_directory, fork.parent_pid, fork.parent_ended);
+}
+
+u32 present_child(const ForkTracer& tracer, const ForkRecord& fork) {
+    return present_directory(tracer, fork.child_directory, fork.child_pid, fork.child_ended);
+}
+
 // The running fork; else the last one whose two sides still live.
 const ForkRecord* shown_fork(const ForkTracer& tracer) {
     if (const ForkRecord* current = tracer.current())
         return current;
     const auto& forks = tracer.forks();
     for (auto fork = forks.rbegin(); fork != forks.rend(); ++fork)
-        if (!fork->failed && side_lives(tracer, fork->parent_directory, fork->parent_pid, fork->parent_ended) &&
-            side_lives(tracer, fork->child_directory, fork->child_pid, fork->child_ended))
+        if (!fork->failed && present_parent(tracer, *fork) != 0 && present_child(tracer, *fork) != 0)
             return &*fork;
     return nullptr;
 }
 
-std::string fork_note(const ForkRecord& fork, bool running) {
+std::string fork_note(const ForkRecord& fork, bool running, bool same_child) {
     if (!running)
-        return fmt::format("both sides of fork {}, which has returned", fork.number);
+        return fmt::format("both sides of fork {}, which has returned{}", fork.number,
+                           same_child ? "" : "; the child runs another program now");
     if (fork.phases.empty())
         return fmt::format("inside fork {}", fork.number);
     const u32 id = fork.phases.back().id;
@@ -82,12 +100,14 @@ class TablesObserver {
             return;
         }
         view_.fork = fork;
-        view_.note = fork_note(*fork, fork == tracer_->current());
-        read(0, fork->parent_directory, fork->parent_pid);
-        if (const u32 child = child_directory(*fork); child != 0)
+        const bool running = fork == tracer_->current();
+        const u32 child = running ? child_directory(*fork) : present_child(*tracer_, *fork);
+        read(0, running ? fork->parent_directory : present_parent(*tracer_, *fork), fork->parent_pid);
+        if (child != 0)
             read(1, child, fork->child_pid);
         else
             view_.sides[1].title = "no page directory yet";
+        view_.note = fork_note(*fork, running, child == fork->child_directory);
         const std::array<PageTableView*, 2> both = {&view_.sides[0].table, &view_.sides[1].table};
         PageTableView::classify(both);
         for (SpaceView& side : view_.sides)
@@ -127,8 +147,12 @@ class TablesObserver {
                 written_.insert({change->directory, change->level == 2 ? change->linear | 1 : change->linear});
             }
             if (view_.writes.size() < kMostWrites)
-                view_.writes.push_back(*change);
+                view_.writes.push_back({*change, change->written ? writer(change->eip) : std::string("(found)")});
         }
+    }
+
+    std::string writer(u32 eip) const {
+        return symbols_.lookup(view_.fork->parent_directory, eip).symbol;
     }
 
     bool was_written(const SpaceView& side, u32 linear, u32 level) const {
@@ -161,7 +185,7 @@ class TablesObserver {
         for (auto& [place, row] : kernel) {
             row.linear = static_cast<u32>(place * kKernelRowBytes);
             row.kernel = true;
-            row.name = "4 MB a cell";
+            row.name = "4 MB each";
             view_.rows.push_back(std::move(row));
         }
     }

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window.
+Exit codes: 0 passed, 1 failed, 77 cannot run here."""
+
+import ctypes
+import ctypes.util
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+SKIPPED = 77
+WIDTH, HEIGHT = 1600, 1000
+
+
+def run(arguments, **options):
+    return subprocess.run(arguments, capture_output=True, timeout=120, stdin=subprocess.DEVNULL, **options)
+
+
+def check(condition, what):
+    if not condition:
+        print("FAILED:", what)
+        sys.exit(1)
+
+
+def png_size(data):
+    check(data[:8] == b"\x89PNG\r\n\x1a\n", "the file is no PNG")
+    return struct.unpack(">II", data[16:24])
+
+
+def without_display():
+    return {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+
+
+def screenshot(program):
+    """--screenshot needs no display, is the same twice, and says what went wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = []
+        for name in ("first.png", "second.png"):
+            path = os.path.join(folder, name)
+            ran = run([program, "fork", "--pages", "4", "--screenshot", path], env=without_display())
+            check(ran.returncode == 0, f"fork --screenshot ended with {ran.returncode}: {ran.stderr.decode()}")
+            with open(path, "rb") as file:
+                pictures.append(file.read())
+        check(png_size(pictures[0]) == (WIDTH, HEIGHT), f"the picture measures {png_size(pictures[0])}")
+        check(pictures[0] == pictures[1], "two runs gave two different pictures")
+        prompt = os.path.join(folder, "prompt.png")
+        ran = run([program, "run", "--headless", "--until", "serial:$ ", "--limit", "5s", "--screenshot", prompt],
+                  env=without_display())
+        check(ran.returncode == 0, f"run --screenshot ended with {ran.returncode}: {ran.stderr.decode()}")
+        with open(prompt, "rb") as file:
+            check(file.read() != pictures[0], "another moment gave the same picture")
+        for path, reason in (("/dev/full", "No space left on device"), ("/nowhere/x.png", "No such file or directory")):
+            ran = run([program, "fork", "--pages", "1", "--screenshot", path], env=without_display())
+            message = ran.stderr.decode()
+            check(ran.returncode == 1 and path in message and reason in message,
+                  f"{path}: exit code {ran.returncode}, message: {message}")
+
+
+class Display:
+    """A virtual X server that keeps its screen in a file (X window dump format)."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        read, write = os.pipe()
+        self.server = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{WIDTH}x{HEIGHT}x24", "-fbdir", folder, "-nolisten", "tcp"],
+            pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(write)
+        with os.fdopen(read) as number:
+            self.name = ":" + number.readline().strip()
+
+    def colours(self):
+        """How many pixels the screen has of each colour, as 0xRRGGBB."""
+        with open(os.path.join(self.folder, "Xvfb_screen0"), "rb") as file:
+            data = file.read()
+        header = struct.unpack(">25I", data[:100])
+        header_size, width, height, line, entries = header[0], header[4], header[5], header[12], header[19]
+        start = header_size + entries * 12
+        found = {}
+        for y in range(0, height):
+            row = data[start + y * line:start + y * line + 4 * width]
+            for (pixel,) in struct.iter_unpack("<I", row):
+                found[pixel & 0xFFFFFF] = found.get(pixel & 0xFFFFFF, 0) + 1
+        return found
+
+    def press(self, *keys):
+        """Presses keys one after the other, by X key code, as a person would."""
+        x11 = ctypes.CDLL(ctypes.util.find_library("X11"))
+        test = ctypes.CDLL(ctypes.util.find_library("Xtst"))
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        display = ctypes.c_void_p(x11.XOpenDisplay(self.name.encode()))
+        for key in keys:
+            for down in (1, 0):
+                test.XTestFakeKeyEvent(display, key, down, 0)
+                x11.XFlush(display)
+                time.sleep(0.05)
+        x11.XCloseDisplay(display)
+
+    def close(self):
+        self.server.terminate()
+        self.server.wait(10)
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.3)
+    return False
+
+
+# Of emu/ui/theme.hpp.
+PRIVATE, KERNEL, RUNNING, STOPPED = 0x4C9AE8, 0x6E7B91, 0x7CC97C, 0xFFD166
+F5 = 71  # X key codes of a PC keyboard: set 1 scan code + 8
+LETTERS = {letter: code for row, first in (("qwertyuiop", 24), ("asdfghjkl", 38), ("zxcvbnm", 52))
+           for code, letter in enumerate(row, first)}
+ENTER = 36
+
+
+def window(program):
+    """The window opens, shows the machine, takes keys for itself and for the guest, and closes in good order."""
+    if shutil.which("Xvfb") is None:
+        print("Xvfb is not installed")
+        sys.exit(SKIPPED)
+    with tempfile.TemporaryDirectory() as folder:
+        display = Display(folder)
+        serial = os.path.join(folder, "serial")
+        environment = {**without_display(), "DISPLAY": display.name, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
+        forkscope = subprocess.Popen([program, "run", "--serial", "file:" + serial], env=environment,
+                                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            def said(text):
+                with open(serial, "rb") as file:
+                    return text in file.read()
+            check(wait_for(lambda: os.path.exists(serial) and said(b"$ ")), "the guest's prompt did not come")
+            check(wait_for(lambda: display.colours().get(KERNEL, 0) > 100), "the page tables are not shown")
+            check(display.colours().get(PRIVATE, 0) > 20, "the program's pages are not shown")
+            if ctypes.util.find_library("Xtst") is not None:
+                display.press(*[LETTERS[letter] for letter in "help"], ENTER)
+                check(wait_for(lambda: said(b"help\r\n") or said(b"help\n")), "keys did not reach the guest")
+                check(display.colours().get(RUNNING, 0) > 20, "the status does not say that the guest runs")
+                display.press(F5)
+                check(wait_for(lambda: display.colours().get(RUNNING, 0) < display.colours().get(STOPPED, 0)),
+                      "F5 did not pause the guest")
+            forkscope.send_signal(signal.SIGTERM)
+            check(forkscope.wait(20) == 0, f"the window closed with {forkscope.returncode}: {forkscope.stderr.read()}")
+        finally:
+            if forkscope.poll() is None:
+                forkscope.kill()
+                forkscope.wait()
+            display.close()
+
+
+if __name__ == "__main__":
+    {"Screenshot": screenshot, "Window": window}[sys.argv[2]](sys.argv[1])

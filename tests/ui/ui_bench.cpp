@@ -1,0 +1,16 @@
+#include "tests/ui/ui_bench.hpp"
+
+#include "guest/abi/tracepoints.h"
+
+namespace forkscope {
+
+void UiBench::on_event(const TraceEvent& event) {
+    if (event.kind == TraceKind::Tracepoint && event.a == TP_WORKLOAD_BEGIN)
+        workload_ = true;
+    if (predicate_ && !met_ && predicate_(event)) {
+        met_ = true;
+        machine_->request_stop();
+    }
+}
+
+} // namespace forkscope

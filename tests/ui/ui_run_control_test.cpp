@@ -1,0 +1,133 @@
+#include "emu/ui/run_control.hpp"
+#include "guest/abi/tracepoints.h"
+#include "tests/ui/ui_bench.hpp"
+
+namespace forkscope {
+namespace {
+
+using ui::Command;
+using ui::RunControl;
+using ui::View;
+
+RunSlice slices_of(Machine& machine) {
+    return [&machine](Cycles cycles) {
+        const StopCause cause = machine.run({machine.now() + cycles, ~u64{0}});
+        return cause == StopCause::Limit || cause == StopCause::Requested;
+    };
+}
+
+// Frames until the machine stands; false if it does not within so many.
+bool run_frames(RunControl& control, int frames) {
+    for (int i = 0; i < frames && control.running(); ++i)
+        control.advance(1.0 / 60);
+    return !control.running();
+}
+
+std::string status_of(const RunControl& control) {
+    View view;
+    control.describe(view);
+    return view.status;
+}
+
+TEST(RunControl, StopsAtEachStepOfAForkInTheGuestsOrder) {
+    UiBench bench("run=forkdemo --pages 2");
+    RunControl control(bench.machine(), slices_of(bench.machine()), {});
+    std::vector<u32> seen;
+    for (int i = 0; i < 8; ++i) {
+        control.obey(Command::NextPhase);
+        ASSERT_TRUE(run_frames(control, 2000));
+        const ForkRecord* fork = bench.tracer().current();
+        seen.push_back(fork != nullptr ? fork->phases.back().id : u32{TP_FORK_LEAVE});
+    }
+    const std::vector<u32> expected = {TP_FORK_ENTER,     TP_FORK_CHILD_SLOT, TP_FORK_FILES,    TP_FORK_ADDRESS_SPACE,
+                                       TP_FORK_REGISTERS, TP_FORK_PROTECT,    TP_FORK_RUNNABLE, TP_FORK_LEAVE};
+    EXPECT_EQ(seen, expected);
+    EXPECT_NE(status_of(control).find("fork returns"), std::string::npos) << status_of(control);
+}
+
+TEST(RunControl, StopsAtThePageFaultBeforeTheHandlerHasDoneAnything) {
+    UiBench bench("run=forkdemo --pages 2");
+    RunControl control(bench.machine(), slices_of(bench.machine()), {});
+    control.obey(Command::NextFault);
+    ASSERT_TRUE(run_frames(control, 2000));
+    EXPECT_NE(status_of(control).find("page fault at"), std::string::npos) << status_of(control);
+    const Machine& machine = bench.machine();
+    EXPECT_FALSE(machine.mmu().peek_walk(LinearAddress(machine.registers().cr2), Privilege::User, AccessKind::Write).ok);
+}
+
+TEST(RunControl, StepsOneInstructionAndShowsTheRegistersOfBefore) {
+    UiBench bench("run=forkdemo --pages 2");
+    RunControl control(bench.machine(), slices_of(bench.machine()), {});
+    control.obey(Command::NextPhase);
+    ASSERT_TRUE(run_frames(control, 2000));
+    const u32 before = bench.machine().registers().eip;
+    const u64 count = bench.machine().instructions();
+    control.obey(Command::StepInstruction);
+    EXPECT_EQ(bench.machine().instructions(), count + 1);
+    View view;
+    control.describe(view);
+    EXPECT_TRUE(view.compare);
+    EXPECT_EQ(view.registers_before.eip, before);
+    EXPECT_NE(bench.machine().registers().eip, before);
+}
+
+TEST(RunControl, NeverGetsAheadOfRealTime) {
+    UiBench bench("");
+    RunControl control(bench.machine(), slices_of(bench.machine()), {});
+    for (int i = 0; i < 30; ++i)
+        control.advance(1.0 / 60);
+    const u64 rate = bench.machine().cycles_per_second();
+    EXPECT_LE(bench.machine().now(), rate / 2 + rate / 100);
+    EXPECT_GT(bench.machine().now(), rate / 100);
+}
+
+TEST(RunControl, IsNotFeltByTheGuest) {
+    u64 instructions = 0;
+    u64 hash = 0;
+    {
+        UiBench bench("run=forkdemo --pages 4");
+        RunControl control(bench.machine(), slices_of(bench.machine()), {});
+        for (int i = 0; i < 5; ++i) {
+            control.obey(i % 2 == 0 ? Command::NextPhase : Command::NextFault);
+            ASSERT_TRUE(run_frames(control, 2000));
+            control.obey(Command::StepInstruction);
+        }
+        instructions = bench.machine().instructions();
+        hash = bench.machine().hash();
+    }
+    UiBench straight("run=forkdemo --pages 4");
+    straight.machine().run({kNever, instructions});
+    EXPECT_EQ(straight.machine().instructions(), instructions);
+    EXPECT_EQ(straight.machine().hash(), hash);
+}
+
+TEST(RunControl, SaysThatItPausedAndWhy) {
+    UiBench bench("");
+    ui::View view;
+    WindowOptions options;
+    options.why_stopped = [] { return std::string("the condition is met"); };
+    RunControl control(bench.machine(), [](Cycles) { return false; }, options);
+    control.advance(1.0 / 60);
+    EXPECT_FALSE(control.running());
+    EXPECT_NE(status_of(control).find("the condition is met"), std::string::npos);
+    control.obey(Command::RunOrPause);
+    EXPECT_TRUE(control.running());
+    control.obey(Command::RunOrPause);
+    EXPECT_FALSE(control.running());
+    EXPECT_NE(status_of(control).find("paused"), std::string::npos);
+}
+
+TEST(RunControl, PassesEveryEventOnAndLeavesTheSinkAsItWas) {
+    UiBench bench("run=forkdemo --pages 2");
+    TraceSink* before = bench.machine().cpu().tracer().sink();
+    {
+        RunControl control(bench.machine(), slices_of(bench.machine()), {});
+        control.obey(Command::NextPhase);
+        ASSERT_TRUE(run_frames(control, 2000));
+        EXPECT_NE(bench.tracer().current(), nullptr);
+    }
+    EXPECT_EQ(bench.machine().cpu().tracer().sink(), before);
+}
+
+} // namespace
+} // namespace forkscope

@@ -1,0 +1,114 @@
+#include "emu/ui/view.hpp"
+#include "guest/abi/tracepoints.h"
+#include "tests/ui/ui_bench.hpp"
+
+namespace forkscope {
+namespace {
+
+using namespace ui;
+
+u64 cells(const TablesView& tables, std::size_t side, PageState state) {
+    u64 found = 0;
+    for (const MapRow& row : tables.rows)
+        for (const PageCell& cell : row.cells[side])
+            found += !row.kernel && cell.state == state ? 1 : 0;
+    return found;
+}
+
+TEST(View, ShowsEveryUserPageOfBothSidesOnceInMapAndRanges) {
+    UiBench bench("run=forkdemo --pages 8");
+    ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_RUNNABLE));
+    const View view = observe(bench.machine(), &bench.tracer(), bench.symbols());
+    ASSERT_EQ(view.current_fork, bench.tracer().current());
+    for (std::size_t side = 0; side < 2; ++side) {
+        const SpaceView& space = view.tables.sides[side];
+        ASSERT_TRUE(space.present);
+        u64 in_ranges = 0;
+        for (const RangeRow& range : view.tables.ranges)
+            if (range.states[side] != PageState::Absent)
+                in_ranges += (range.end - range.start) / kPageSize;
+        u64 in_map = 0;
+        for (const PageState state : {PageState::Private, PageState::SharedReadOnly, PageState::SharedWritable})
+            in_map += cells(view.tables, side, state);
+        u64 in_table = 0;
+        for (const PageEntry& entry : space.table.entries())
+            in_table += entry.linear < kKernelBase ? 1 : 0;
+        EXPECT_EQ(in_map, in_table);
+        EXPECT_EQ(in_ranges, in_table);
+        EXPECT_GT(in_table, 8u);
+        EXPECT_EQ(cells(view.tables, side, PageState::SharedReadOnly), in_table) << "protection is done";
+    }
+    EXPECT_EQ(view.tables.written_now, bench.tracer().current()->phases[5].counts.pte_writes);
+}
+
+TEST(View, FindsTheProgramAndItsRegions) {
+    UiBench bench("run=forkdemo --pages 8");
+    ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_RUNNABLE));
+    const View view = observe(bench.machine(), &bench.tracer(), bench.symbols());
+    EXPECT_NE(view.tables.sides[0].title.find("forkdemo"), std::string::npos) << view.tables.sides[0].title;
+    EXPECT_NE(view.tables.sides[1].title.find("forkdemo"), std::string::npos) << view.tables.sides[1].title;
+    std::set<std::string> names;
+    for (const RangeRow& range : view.tables.ranges)
+        names.insert(range.name);
+    EXPECT_TRUE(names.count("text") == 1 && names.count("stack") == 1);
+    EXPECT_NE(view.code.place.find("fork"), std::string::npos) << view.code.place;
+}
+
+TEST(View, ListsTheRunningInstructionWithItsSymbolAndSource) {
+    UiBench bench("run=forkdemo --pages 8");
+    ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_PROTECT));
+    const CodeView code = observe_code(bench.machine(), bench.symbols());
+    ASSERT_LT(code.current, code.lines.size());
+    EXPECT_EQ(code.lines[code.current].address, bench.machine().cpu().linear_eip());
+    EXPECT_TRUE(code.lines[code.current].current);
+    int sources = 0;
+    u32 last = 0;
+    for (const CodeLine& line : code.lines) {
+        sources += line.kind == CodeLine::Kind::Source ? 1 : 0;
+        if (line.kind != CodeLine::Kind::Instruction)
+            continue;
+        EXPECT_GT(line.address, last);
+        last = line.address;
+    }
+    EXPECT_GT(sources, 2);
+}
+
+TEST(View, CallsATlbEntryStaleWhenThePageTableChangesBehindIt) {
+    UiBench bench("run=forkdemo --pages 8");
+    ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_ENTER));
+    Machine& machine = bench.machine();
+    EXPECT_EQ(observe_tlb(machine).stale, 0u);
+    // A present user entry of the data side: its table entry loses the right to write, without INVLPG.
+    const Tlb& tlb = machine.mmu().tlb();
+    const TlbEntry* chosen = nullptr;
+    for (u32 set = 0; set < tlb.geometry(TlbSide::Data4K).sets; ++set)
+        for (u32 way = 0; way < tlb.geometry(TlbSide::Data4K).ways; ++way)
+            if (const TlbEntry& entry = tlb.entry(TlbSide::Data4K, set, way);
+                entry.valid() && (entry.entry & kPteWritable) != 0 && entry.tag < kKernelBase)
+                chosen = &entry;
+    ASSERT_NE(chosen, nullptr);
+    const Walk walk = machine.mmu().peek_walk(LinearAddress(chosen->tag), Privilege::Supervisor, AccessKind::Read);
+    const u32 weaker = walk.levels[1].entry & ~u32{kPteWritable};
+    const std::array<u8, 4> bytes = {static_cast<u8>(weaker), static_cast<u8>(weaker >> 8),
+                                     static_cast<u8>(weaker >> 16), static_cast<u8>(weaker >> 24)};
+    ASSERT_TRUE(machine.mmu().poke_physical(walk.levels[1].entry_address, bytes));
+    const TlbView view = observe_tlb(machine);
+    EXPECT_EQ(view.stale, 1u);
+    ASSERT_FALSE(view.rows.empty());
+    EXPECT_FALSE(view.rows[0].agrees);
+    EXPECT_EQ(view.rows[0].verdict, "no: read-only now");
+    EXPECT_EQ(view.rows[0].entry.tag, chosen->tag);
+}
+
+TEST(View, ListsFaultsNewestFirstAndEachOnce) {
+    UiBench bench("run=forkdemo --pages 8");
+    ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_LEAVE));
+    bench.run_cycles(2'000'000);
+    const View view = observe(bench.machine(), &bench.tracer(), bench.symbols());
+    ASSERT_GE(view.faults.size(), 8u);
+    for (std::size_t i = 1; i < view.faults.size(); ++i)
+        EXPECT_GT(view.faults[i - 1]->record.number, view.faults[i]->record.number);
+}
+
+} // namespace
+} // namespace forkscope
