@@ -32,6 +32,11 @@ std::vector<std::string> normalise(int argc, char** argv) {
     return words;
 }
 
+// An empty word is a slip of the shell, never a choice.
+const CLI::Validator
+    kNotEmpty([](std::string& word) { return word.empty() ? std::string("is '': give a value") : std::string(); }, "",
+              "not empty");
+
 struct RawOptions {
     std::string memory = "64M";
     std::string engine = "block";
@@ -50,7 +55,8 @@ void add_machine_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("--kernel", options.kernel_path, "boot this multiboot kernel instead")->type_name("FILE");
     app.add_option("--initrd", options.initrd_path, "hand it this module")->type_name("FILE");
     app.add_option("--append", options.append, "kernel command line")->type_name("STR");
-    app.add_option("-m,--memory", raw.memory, "RAM: 64M, 1G; a plain number is MiB")->type_name("SIZE");
+    app.add_option("-m,--memory", raw.memory, "RAM: 64M, 1G->check(kNotEmpty); a plain number is MiB")
+        ->type_name("SIZE");
     app.add_option("--engine", raw.engine, "interp: one instruction at a time (the reference); block: decoded blocks")
         ->type_name("interp|block");
     app.add_option("--cpu", raw.cpu, "processor model; this version has p6")->type_name("MODEL");
@@ -71,9 +77,11 @@ void add_run_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("--type", options.type_text, "type this text on the keyboard; \\n is Enter")->type_name("TEXT");
     app.add_option("--until", options.until,
                    "stop at: serial:TEXT, screen:TEXT, symbol:NAME, address:HEX, tracepoint:NAME, fork, phase:N")
-        ->type_name("EXPR");
+        ->type_name("EXPR")
+        ->check(kNotEmpty);
     app.add_option("--limit", raw.limit, "stop after 30000000i (instructions), 1e9c (cycles), 10s (simulated time)")
-        ->type_name("N");
+        ->type_name("N")
+        ->check(kNotEmpty);
     app.add_option("--trace", options.trace_path, "record every event to this file")->type_name("FILE");
     app.add_option("--screenshot", options.screenshot_path, "write a picture when the run ends")->type_name("F.png");
     app.add_option("--load", options.load_path, "start from this snapshot")->type_name("FILE");
@@ -83,8 +91,10 @@ void add_run_options(CLI::App& app, Options& options, RawOptions& raw) {
 }
 
 void add_fork_options(CLI::App& app, Options& options) {
-    app.add_option("--pages", options.pages, "pages that the child writes")->type_name("N");
-    app.add_option("--parent-pages", options.parent_pages, "pages that the parent writes")->type_name("N");
+    app.add_option("--pages", options.pages, "pages that the child writes")->type_name("N")->check(kNotEmpty);
+    app.add_option("--parent-pages", options.parent_pages, "pages that the parent writes")
+        ->type_name("N")
+        ->check(kNotEmpty);
     app.add_option("--workload", options.workload, "run this guest command line instead of forkdemo")->type_name("CMD");
     app.add_flag("--json", options.json, "print one JSON object (docs/fork-report.md)");
 }
@@ -151,7 +161,7 @@ Result<u64> parse_size(const std::string& text) {
         {"MI", 1048576.0}, {"G", 1073741824.0}, {"GI", 1073741824.0}};
     const auto factor = kUnits.find(unit);
     if (end == text.c_str() || factor == kUnits.end() || !std::isfinite(number) || number <= 0 || number > 1e12)
-        return Error{fmt::format("'{}' is no amount of memory: write 64M, 1G or a number of MiB", text),
+        return Error{fmt::format("'{}' is no amount of memory: give -m 64M, 1G or a number of MiB", text),
                      ExitCode::Usage};
     constexpr double kSmallestPlainBytes = 65536;
     const double bytes = unit.empty() && number < kSmallestPlainBytes ? number * 1048576.0 : number * factor->second;

@@ -85,6 +85,8 @@ Result<void> Session::load_images(MachineConfig& config) {
         if (!kernel.ok())
             return kernel.error();
         config.kernel = std::move(kernel).value();
+        if (config.kernel.empty())
+            return Error{fmt::format("the kernel '{}' is empty; give a multiboot kernel", options_.kernel_path)};
         config.kernel_name = options_.kernel_path;
     }
     if (!options_.initrd_path.empty()) {
@@ -163,6 +165,7 @@ ForkTracer& Session::trace_forks() {
     if (tracer_ == nullptr) {
         ForkTracerOptions options;
         options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
+        options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };
         tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
         sinks_.add(*tracer_);
     }

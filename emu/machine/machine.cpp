@@ -27,6 +27,10 @@ constexpr u64 kMostRam = u64{2} << 30;
 constexpr u64 kRomStart = 0xF0000;
 constexpr u64 kRomAlias = 0xFFFF0000; // where the processor starts
 
+std::string size_text(u64 bytes) {
+    return bytes % (1u << 20) == 0 ? fmt::format("{} MB", bytes >> 20) : fmt::format("{} bytes", bytes);
+}
+
 void append_word(std::vector<u8>& bytes, u64 value, u32 size) {
     for (u32 i = 0; i < size; ++i)
         bytes.push_back(static_cast<u8>(value >> (8 * i)));
@@ -51,9 +55,10 @@ Machine::~Machine() = default;
 
 Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config) {
     if (config.ram_bytes < kLeastRam || config.ram_bytes > kMostRam || config.ram_bytes % kPageSize != 0)
-        return Error{fmt::format("a machine has 2 MB to 2 GB of RAM in whole pages, not {} bytes; choose with -m, for "
-                                 "example -m 64M",
-                                 config.ram_bytes)};
+        return Error{
+            fmt::format("a machine has 2 MB to 2 GB of RAM in whole pages, not {}; choose with -m, for example "
+                        "-m 64M",
+                        size_text(config.ram_bytes))};
     std::unique_ptr<Machine> machine(new Machine(std::move(config)));
     if (auto prepared = machine->prepare_boot(); !prepared.ok())
         return prepared.error();

@@ -64,7 +64,7 @@ class Planner {
     Result<void> load_kernel() {
         const auto header = find_header(image_);
         if (is_elf(image_) && image_.size() > 4 && image_[4] == 2)
-            return refuse("is a 64-bit ELF file; Forkscope boots 32-bit multiboot kernels: compile with -m32");
+            return refuse("is a 64-bit ELF file: compile it with -m32");
         if (!header)
             return refuse(is_elf(image_) ? "is an ELF file without a multiboot header in its first 8 KB; link the "
                                            "header first, aligned to 4 bytes"
@@ -80,6 +80,14 @@ class Planner {
         return refuse("is neither ELF nor does its multiboot header say where to load it");
     }
 
+    // The entry must lie in what was loaded.
+    Result<void> check_entry() const {
+        for (const BootSegment& segment : plan_.segments)
+            if (plan_.entry >= segment.address && plan_.entry - segment.address < segment.memory_bytes)
+                return {};
+        return refuse(fmt::format("starts at {:#x}, which is outside everything it loads", plan_.entry));
+    }
+
     // Everything beside the kernel goes to page-aligned places above it.
     Result<void> add_module(std::span<const u8> module, const std::string& module_name) {
         if (module.empty())
@@ -87,7 +95,8 @@ class Planner {
         module_start_ = next_free();
         module_name_ = module_name;
         module_bytes_ = static_cast<u32>(module.size());
-        return add(module_start_, {module.begin(), module.end()}, module_bytes_, "the initrd");
+        return add(module_start_, {module.begin(), module.end()}, module_bytes_,
+                   fmt::format("the initrd '{}'", module_name));
     }
 
     Result<BootPlan> finish(const std::string& command_line) {
@@ -126,7 +135,9 @@ class Planner {
     }
 
   private:
-    Error refuse(const std::string& why) const { return Error{fmt::format("kernel '{}' {}", name_, why)}; }
+    Error refuse(const std::string& why) const {
+        return Error{fmt::format("the kernel '{}' {}; give a 32-bit multiboot kernel with --kernel", name_, why)};
+    }
 
     u32 next_free() const {
         u64 end = kHighStart;
@@ -139,6 +150,8 @@ class Planner {
         const u64 end = u64{address} + memory_bytes;
         const bool low = end <= kLowMemory;
         const bool high = address >= kHighStart && end <= ram_bytes_;
+        if (memory_bytes == 0)
+            return refuse("asks for an empty piece of memory");
         if (!low && !high)
             return Error{fmt::format("{} needs physical memory {:#x} to {:#x}, but this machine has {} KB of RAM; give "
                                      "it more with -m",
@@ -160,16 +173,25 @@ class Planner {
         if ((load_end != 0 && load_end < load_address) || start + bytes > image_.size())
             return refuse(
                 fmt::format("is cut short: it has {} bytes, its header asks for {}", image_.size(), start + bytes));
+        if (bytes == 0 || load_address + bytes > u64{1} << 32)
+            return refuse("has a multiboot header that loads nothing, or beyond 4 GB");
+        if (bss_end != 0 && bss_end < load_address + bytes)
+            return refuse("has a multiboot header whose bss ends before its data");
         const u64 memory = bss_end > load_address ? std::max<u64>(bytes, u64{bss_end} - load_address) : bytes;
         const auto first = image_.begin() + static_cast<std::ptrdiff_t>(start);
         return add(load_address, {first, first + static_cast<std::ptrdiff_t>(bytes)}, static_cast<u32>(memory),
-                   "the kernel");
+                   fmt::format("the kernel '{}'", name_));
     }
 
     Result<void> load_elf() {
         constexpr u16 kMachine386 = 3;
         if (image_.size() < 52 || half_at(image_, 18) != kMachine386)
-            return refuse("is an ELF file for another processor, or cut short");
+            return refuse(image_.size() < 52 ? "is cut short: it ends in its ELF header"
+                                             : "is an ELF file for another machine than the i386");
+        constexpr u8 kLittleEndian = 1;
+        constexpr u16 kExecutable = 2;
+        if (image_[5] != kLittleEndian || half_at(image_, 16) != kExecutable)
+            return refuse("is an ELF file, but no little-endian executable: link it");
         plan_.entry = word_at(image_, 24);
         const u64 table = word_at(image_, 28);
         const u32 entry_bytes = half_at(image_, 42);
@@ -196,7 +218,9 @@ class Planner {
                 entry_translated = true;
             }
             const auto first = image_.begin() + offset;
-            if (auto added = add(address, {first, first + file_bytes}, memory_bytes, "the kernel"); !added.ok())
+            if (auto added =
+                    add(address, {first, first + file_bytes}, memory_bytes, fmt::format("the kernel '{}'", name_));
+                !added.ok())
                 return added;
         }
         if (plan_.segments.empty())
@@ -287,6 +311,8 @@ Result<BootPlan> plan_multiboot(std::span<const u8> kernel, const std::string& k
     Planner planner(kernel, kernel_name, ram_bytes);
     if (auto loaded = planner.load_kernel(); !loaded.ok())
         return loaded.error();
+    if (auto checked = planner.check_entry(); !checked.ok())
+        return checked.error();
     if (auto added = planner.add_module(module, module_name); !added.ok())
         return added.error();
     return planner.finish(command_line);

@@ -184,11 +184,11 @@ class Options(Case):
 
     def test_sizes_that_are_none(self):
         for size in ("abc", "", "M", "64X", "-5", "0", "1e", "64MM", "0x", "99999999999999999999", "18446744073709551615G"):
-            self.refuses(USAGE, re.escape(size), *HEADLESS, "-m", size)
+            self.refuses(USAGE, re.escape(size) or "memory", *HEADLESS, "-m", size)
 
     def test_limits_that_are_none(self):
         for limit in ("abc", "10x", "", "-1i", "1e999i", "i", "s", "nan", "infi"):
-            self.refuses(USAGE, re.escape(limit), "run", "--display", "none", "--limit", limit)
+            self.refuses(USAGE, re.escape(limit) or "--limit", "run", "--display", "none", "--limit", limit)
 
     def test_choices_that_do_not_exist(self):
         for option, value in (("--os", "plan9"), ("--cpu", "i999"), ("--engine", "steam"), ("--tlb", "purple"),
@@ -198,11 +198,11 @@ class Options(Case):
 
     def test_pages_that_are_none(self):
         for pages in ("abc", "-1", "1.5", "99999999999999999999", ""):
-            self.refuses(USAGE, re.escape(pages), "fork", "--pages", pages)
+            self.refuses(USAGE, re.escape(pages) or "--pages", "fork", "--pages", pages)
 
     def test_expressions_that_do_not_parse(self):
         for expression in ("(((", "eip ==", "", "no_such_thing == 1", "(" * 100000):
-            self.refuses(USAGE, re.escape(expression[:20]), *HEADLESS, "--until", expression)
+            self.refuses(USAGE, re.escape(expression[:20]) or "--until", *HEADLESS, "--until", expression)
 
     def test_help_is_no_error(self):
         for arguments in (("--help",), ("run", "--help"), ("fork", "--help"), ("trace", "--help")):
