@@ -46,7 +46,10 @@ class Json {
         place(eip, location);
     }
     void place(u32 eip, const Location& location) {
-        json_.hex("eip", eip);
+        if (eip != 0)
+            json_.hex("eip", eip);
+        else
+            json_.null("eip");
         if (location.known())
             json_.text("symbol", location.name());
         if (!location.inlined.empty())

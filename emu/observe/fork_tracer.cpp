@@ -243,7 +243,10 @@ ForkRecord& ForkTracer::publish(Open& open) {
         }
     }
     for (const ForkRecord& earlier : forks_)
-        if (earlier.child_directory == record.parent_directory && record.parent_directory != 0 && !earlier.child_ended)
+        // A process keeps its pid through exec, but not its directory.
+        if (record.parent_pid != 0 && earlier.child_pid != 0
+                ? earlier.child_pid == record.parent_pid
+                : earlier.child_directory == record.parent_directory && !earlier.child_ended)
             record.made_parent = earlier.number;
     auto place = forks_.end();
     while (place != forks_.begin() && std::prev(place)->number > record.number)

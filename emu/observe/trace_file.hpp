@@ -41,6 +41,7 @@ struct TraceChunk {
     Cycles first_cycle = 0, last_cycle = 0;
 };
 
+// The process must ignore SIGXFSZ, so that a file-size limit is an error of the writer and not the end of the process.
 class TraceFileWriter : public TraceSink {
   public:
     static Result<std::unique_ptr<TraceFileWriter>> create(const std::string& path, TraceHeader header);

@@ -74,7 +74,7 @@ Result<TraceFileReader> TraceFileReader::open(const std::string& path) {
             std::fclose(f);
     });
     if (!file)
-        return Error{fmt::format("cannot open the trace file {}: {}", path, std::strerror(errno))};
+        return Error{fmt::format("cannot open the trace file {}: {}; check the path", path, std::strerror(errno))};
     if (fseeko(file.get(), 0, SEEK_END) != 0)
         return Error{fmt::format("cannot read the trace file {}: it is not a plain file", path)};
     const auto size = ftello(file.get());

@@ -1,5 +1,4 @@
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 
 #include <fcntl.h>
@@ -24,15 +23,6 @@ template <class T> void put(std::vector<u8>& out, const T& value) {
 void put_text(std::vector<u8>& out, std::string_view text) {
     put(out, static_cast<u32>(text.size()));
     out.insert(out.end(), text.begin(), text.end());
-}
-
-// A file-size limit must come back as an error of write(), not as the end of the process.
-void survive_file_size_limit() {
-#ifdef SIGXFSZ
-    struct sigaction action {};
-    if (sigaction(SIGXFSZ, nullptr, &action) == 0 && action.sa_handler == SIG_DFL)
-        std::signal(SIGXFSZ, SIG_IGN);
-#endif
 }
 
 std::vector<u8> header_bytes(const TraceHeader& header) {
@@ -82,7 +72,6 @@ const std::string* TraceHeader::get(std::string_view key) const {
 }
 
 Result<std::unique_ptr<TraceFileWriter>> TraceFileWriter::create(const std::string& path, TraceHeader header) {
-    survive_file_size_limit();
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file < 0)
         return Error{

@@ -184,6 +184,7 @@ TEST(TraceFile, KeepsWhatWasWrittenWhenTheSpaceRunsOut) {
     const pid_t child = fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
+        std::signal(SIGXFSZ, SIG_IGN);
         const rlimit limit{1u << 20, 1u << 20};
         setrlimit(RLIMIT_FSIZE, &limit);
         auto writer = TraceFileWriter::create(path, {});
