@@ -67,8 +67,10 @@ Mmu::Translation Mmu::translate(u32 linear, Privilege privilege, AccessKind kind
             take_fault(linear, result);
             return {};
         }
-        place = refill(linear, kind, result, place);
         physical = on_bus(static_cast<u32>(result.physical.value));
+        if (memory_.is_memory(physical)) // the host fetches the bytes while the books are kept
+            __builtin_prefetch(memory_.host(physical));
+        place = refill(linear, kind, result, place);
     }
     tlb_.touch(place);
     publish(linear, privilege, kind, place, physical);

@@ -3,6 +3,7 @@
 // no part of the simulated side ever reads an event back.
 #pragma once
 
+#include <initializer_list>
 #include <string_view>
 
 #include "emu/base/types.hpp"
@@ -45,9 +46,23 @@ struct TraceEvent {
     u64 a = 0, b = 0, c = 0, d = 0;
 };
 
+// A set of kinds, bit n = kind n.
+using TraceKinds = u64;
+inline constexpr TraceKinds kAllTraceKinds = ~TraceKinds{0};
+constexpr TraceKinds trace_kinds(std::initializer_list<TraceKind> kinds) {
+    TraceKinds set = 0;
+    for (const TraceKind kind : kinds)
+        set |= TraceKinds{1} << static_cast<u8>(kind);
+    return set;
+}
+// Translations come and go by the million: who does not look at each one leaves these out.
+inline constexpr TraceKinds kTranslationKinds = trace_kinds({TraceKind::TlbFill, TraceKind::TlbEvict});
+
 class TraceSink {
   public:
     virtual ~TraceSink() = default;
+    // What it wants to hear. Asked when the sink is attached.
+    virtual TraceKinds kinds() const { return kAllTraceKinds; }
     // Called synchronously, in order, at the moment of the event. Must not touch the simulated side.
     virtual void on_event(const TraceEvent& event) = 0;
 };
@@ -62,13 +77,16 @@ class MomentSource {
 class Tracer {
   public:
     void set_moment_source(const MomentSource* source) { source_ = source; }
-    void set_sink(TraceSink* sink) { sink_ = sink; }
+    void set_sink(TraceSink* sink) {
+        sink_ = sink;
+        kinds_ = sink != nullptr ? sink->kinds() : 0;
+    }
     TraceSink* sink() const { return sink_; }
     // For bookkeeping that is shown but never read by the simulated side, such as which instruction filled a TLB entry.
     Moment now() const { return source_ != nullptr ? source_->moment() : Moment{}; }
 
     void emit(TraceKind kind, u64 a = 0, u64 b = 0, u64 c = 0, u64 d = 0) {
-        if (sink_ != nullptr) [[unlikely]]
+        if (((kinds_ >> static_cast<u8>(kind)) & 1) != 0) [[unlikely]]
             deliver(kind, a, b, c, d);
     }
 
@@ -77,6 +95,7 @@ class Tracer {
 
     const MomentSource* source_ = nullptr;
     TraceSink* sink_ = nullptr;
+    TraceKinds kinds_ = 0;
 };
 
 } // namespace forkscope

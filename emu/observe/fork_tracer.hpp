@@ -33,6 +33,7 @@ class ForkTracer : public TraceSink {
     // `memory` is looked at during events only. Symbols may be null.
     ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTracerOptions options = {});
 
+    TraceKinds kinds() const override { return ~kTranslationKinds; }
     void on_event(const TraceEvent& event) override;
 
     // All remembered forks in the order of their beginning. Records stay in place until they are given up.

@@ -18,9 +18,17 @@ class SinkList : public TraceSink {
     void add(TraceSink& sink) { sinks_.push_back(&sink); }
     void remove(TraceSink& sink) { std::erase(sinks_, &sink); }
     bool empty() const { return sinks_.empty(); }
+    // What any of them wants; attach the list again after adding or removing.
+    TraceKinds kinds() const override {
+        TraceKinds all = 0;
+        for (const TraceSink* sink : sinks_)
+            all |= sink->kinds();
+        return all;
+    }
     void on_event(const TraceEvent& event) override {
         for (TraceSink* sink : sinks_)
-            sink->on_event(event);
+            if (((sink->kinds() >> static_cast<u8>(event.kind)) & 1) != 0)
+                sink->on_event(event);
     }
 
   private:
@@ -42,10 +50,11 @@ class FilterSink : public TraceSink {
     Predicate accepts_;
 };
 
-// The last `capacity` events, for assert dumps and crash reports.
+// The last `capacity` events but for translations, for assert dumps and crash reports.
 class LastEvents : public TraceSink {
   public:
     explicit LastEvents(std::size_t capacity = 256) : ring_(capacity == 0 ? 1 : capacity) {}
+    TraceKinds kinds() const override { return ~kTranslationKinds; }
     void on_event(const TraceEvent& event) override { ring_[seen_++ % ring_.size()] = event; }
     u64 seen() const { return seen_; }
     // Oldest first.

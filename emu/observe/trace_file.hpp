@@ -44,12 +44,14 @@ struct TraceChunk {
 // The process must ignore SIGXFSZ, so that a file-size limit is an error of the writer and not the end of the process.
 class TraceFileWriter : public TraceSink {
   public:
-    static Result<std::unique_ptr<TraceFileWriter>> create(const std::string& path, TraceHeader header);
+    static Result<std::unique_ptr<TraceFileWriter>> create(const std::string& path, TraceHeader header,
+                                                           TraceKinds kinds = kAllTraceKinds);
     // Finishes the file if finish() was not called; a failure then goes to the log.
     ~TraceFileWriter() override;
     TraceFileWriter(const TraceFileWriter&) = delete;
     TraceFileWriter& operator=(const TraceFileWriter&) = delete;
 
+    TraceKinds kinds() const override { return kinds_; }
     void on_event(const TraceEvent& event) override;
     // Writes what is buffered and the index. The Error says how many events are in the file and how many are lost.
     Result<void> finish();
@@ -67,6 +69,7 @@ class TraceFileWriter : public TraceSink {
 
     std::string path_;
     int file_;
+    TraceKinds kinds_ = kAllTraceKinds;
     bool finished_ = false;
     std::string error_;
     std::vector<TraceEvent> buffer_;

@@ -71,12 +71,14 @@ const std::string* TraceHeader::get(std::string_view key) const {
     return nullptr;
 }
 
-Result<std::unique_ptr<TraceFileWriter>> TraceFileWriter::create(const std::string& path, TraceHeader header) {
+Result<std::unique_ptr<TraceFileWriter>> TraceFileWriter::create(const std::string& path, TraceHeader header,
+                                                                  TraceKinds kinds) {
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file < 0)
         return Error{
             fmt::format("cannot create the trace file {}: {}; choose another place", path, std::strerror(errno))};
     std::unique_ptr<TraceFileWriter> writer(new TraceFileWriter(path, file));
+    writer->kinds_ = kinds;
     header.set("schema", trace_schema());
     if (!writer->write_all(header_bytes(header))) {
         writer->finished_ = true;
