@@ -1,0 +1,191 @@
+#include "bare_machine.hpp"
+
+#include <algorithm>
+
+namespace forkscope::test {
+
+namespace {
+
+constexpr u16 kStopPort = 0xF0;
+constexpr u32 kLastVector = 31;
+constexpr u64 kMostInstructions = 100'000;
+
+bool has_error_code(u32 vector) { return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17; }
+
+u64 descriptor_of(const LdtSegment& in) {
+    SegmentDescriptor out;
+    out.base = in.base;
+    out.raw_limit = in.limit;
+    const u8 type = static_cast<u8>(in.contents << 2 | (in.read_only ? 0 : 2) | 1);
+    out.access = static_cast<u8>(type | kAccessNotSystem | kAccessDpl | (in.present ? u8{kAccessPresent} : 0));
+    out.big = in.big;
+    out.granular = in.granular;
+    return out.encode();
+}
+
+} // namespace
+
+BareMachine::BareMachine(Engine engine, const SharedMemory& shared)
+    : shared_(shared), memory_(u64{2} << 20), mmu_(memory_, bus_, tracer_), cpu_(mmu_, bus_, tracer_),
+      stop_port_(cpu_) {
+    bus_.map_ports(kStopPort, 1, stop_port_);
+    cpu_.set_engine(engine);
+    map(kCodeAddress, kCodeFrame, kCodeBytes, 0, kPteUser);
+    map(kDataAddress, kDataFrame, kDataBytes, 1, kPteUser | kPteWritable);
+    map(kReadOnlyAddress, kDataFrame + kDataBytes, kReadOnlyBytes, 1, kPteUser);
+    map(kOurAddress, kOurs, kOurBytes, 2, kPteWritable);
+    memory_.write(PhysicalAddress(kDataFrame + kDataBytes), {shared.read_only, kReadOnlyBytes});
+    build_tables();
+    build_handlers();
+
+    fresh_ = cpu_.state();
+    fresh_.cr0 = kCr0Pe | kCr0Mp | kCr0Et | kCr0Ne | kCr0Wp | kCr0Am | kCr0Pg;
+    fresh_.cr3 = kDirectory;
+    fresh_.cpl = 3;
+    fresh_.gdtr = {kOurAddress + kGdt, 127};
+    fresh_.idtr = {kOurAddress + kIdt, (kLastVector + 1) * 8 - 1};
+    fresh_.tr = segment(kTssSelector);
+    fresh_.ldtr = segment(kLdtSelector);
+    fresh_.segments[kFs] = SegmentCache::null(0);
+}
+
+void BareMachine::write32(u32 physical, u32 value) {
+    u8 bytes[4];
+    std::memcpy(bytes, &value, 4);
+    memory_.write(PhysicalAddress(physical), bytes);
+}
+
+void BareMachine::write64(u32 physical, u64 value) {
+    write32(physical, static_cast<u32>(value));
+    write32(physical + 4, static_cast<u32>(value >> 32));
+}
+
+void BareMachine::map(u32 linear, u32 physical, u32 bytes, u32 table, u32 rights) {
+    const u32 table_at = kTables + table * kPageSize;
+    write32(kDirectory + (linear >> 22) * 4, table_at | kPtePresent | kPteWritable | kPteUser);
+    for (u32 at = 0; at < bytes; at += kPageSize)
+        write32(table_at + ((linear + at) >> 12 & 1023) * 4, (physical + at) | kPtePresent | rights);
+}
+
+// The GDT as Linux has it for 64-bit kernels, as far as CPL 3 can see it.
+void BareMachine::build_tables() {
+    const u32 gdt = kOurs + kGdt;
+    write64(gdt + kOurCode, 0x00CF9B000000FFFF);
+    write64(gdt + 0x10, 0x00AF9B000000FFFF);
+    write64(gdt + kOurData, 0x00CF93000000FFFF);
+    write64(gdt + 0x20, 0x00CFFB000000FFFF); // kFlatCode
+    write64(gdt + 0x28, 0x00CFF3000000FFFF); // kFlatData
+    write64(gdt + 0x30, 0x00AFFB000000FFFF); // 64-bit code
+    write64(gdt + 0x78, 0x0040F50000000000); // the number of the CPU, as a limit: 0
+    SegmentDescriptor tss;
+    tss.base = kOurAddress + kTss;
+    tss.raw_limit = 103;
+    tss.access = kAccessPresent | static_cast<u8>(SystemType::Tss32Busy);
+    write64(gdt + kTssSelector, tss.encode());
+    SegmentDescriptor ldt;
+    ldt.base = kOurAddress + kLdt;
+    ldt.raw_limit = kLdtEntries * 8 - 1;
+    ldt.access = kAccessPresent | static_cast<u8>(SystemType::Ldt);
+    write64(gdt + kLdtSelector, ldt.encode());
+    for (u32 entry = 0; entry < kLdtEntries; ++entry)
+        write64(kOurs + kLdt + entry * 8, descriptor_of(kLdtSegments[entry]));
+    write32(kOurs + kTss + 4, kOurAddress + kOurBytes); // ESP0
+    write32(kOurs + kTss + 8, kOurData);
+    write32(kOurs + kTss + 100, 104 << 16); // no port is allowed
+}
+
+// A handler per vector: OUT to a port that stops the run.
+void BareMachine::build_handlers() {
+    for (u32 vector = 0; vector <= kLastVector; ++vector) {
+        const u32 handler = kHandlers + vector * 2;
+        const u8 code[2] = {0xE6, kStopPort};
+        memory_.write(PhysicalAddress(kOurs + handler), code);
+        const u32 address = kOurAddress + handler;
+        const u32 rights = vector == kBreakpoint || vector == kOverflow ? 0xEE00 : 0x8E00;
+        write64(kOurs + kIdt + vector * 8,
+                u64{(address & 0xFFFF0000) | rights} << 32 | (u64{kOurCode} << 16 | (address & 0xFFFF)));
+    }
+}
+
+SegmentCache BareMachine::segment(u16 selector) const {
+    if ((selector & ~3u) == 0)
+        return SegmentCache::null(selector);
+    const u32 table = (selector & 4) != 0 ? kLdt : kGdt;
+    u64 bytes;
+    std::memcpy(&bytes, memory_.host(PhysicalAddress(kOurs + table + (selector & ~7u))), 8);
+    return SegmentCache::from(selector, SegmentDescriptor::parse(bytes));
+}
+
+void BareMachine::load(const TestCase& test) {
+    u8* const code = memory_.host(PhysicalAddress(kCodeFrame));
+    std::memset(code + dirty_from_, kCodeFiller, dirty_size_);
+    dirty_from_ = test.code_offset;
+    dirty_size_ = 0;
+    write_code(test.code_offset, test.code, test.code_size);
+    for (u32 at = 0; at < kCodeBytes; at += kPageSize)
+        cpu_.code_written(PhysicalAddress(kCodeFrame + at), kPageSize);
+    std::memcpy(memory_.host(PhysicalAddress(kDataFrame)), shared_.images[test.image], kDataBytes);
+
+    CpuState state = fresh_;
+    for (u8 i = 0; i < 8; ++i)
+        state.gpr[i] = test.start.gpr[i];
+    state.eip = test.start.eip;
+    state.set_eflags(test.start.eflags);
+    const Registers& start = test.start;
+    const u16 selectors[kSegmentCount] = {start.es, start.cs, start.ss, start.ds, 0, start.gs};
+    for (const u8 number : {kEs, kCs, kSs, kDs, kGs})
+        state.segments[number] = segment(selectors[number]);
+    cpu_.set_state(state);
+}
+
+void BareMachine::write_code(u32 offset, const u8* bytes, u32 size) {
+    const u32 fitting = std::min(size, kCodeBytes - offset);
+    std::memcpy(memory_.host(PhysicalAddress(kCodeFrame + offset)), bytes, fitting);
+    dirty_size_ = std::max(dirty_size_, offset + fitting - dirty_from_);
+}
+
+bool BareMachine::run(Outcome& outcome, u64 pause_after) {
+    const u64 start = cpu_.instructions();
+    StopReason reason = cpu_.run_until(kNever, start + pause_after);
+    if (reason == StopReason::Instructions)
+        reason = cpu_.run_until(kNever, start + kMostInstructions);
+    if (reason != StopReason::Requested)
+        return false;
+    collect(outcome);
+    return true;
+}
+
+bool BareMachine::step(Outcome& outcome) {
+    StopReason reason = cpu_.run_until(kNever, cpu_.instructions() + 1);
+    if (cpu_.state().cpl == 3)
+        return true;
+    // The handler may have run already, or not yet.
+    for (int i = 0; i < 4 && reason != StopReason::Requested; ++i)
+        reason = cpu_.run_until(kNever, cpu_.instructions() + 1);
+    collect(outcome);
+    return false;
+}
+
+// Reads the frame that delivery pushed.
+void BareMachine::collect(Outcome& outcome) const {
+    const CpuState& state = cpu_.state();
+    outcome.vector = (state.eip - 2 - (kOurAddress + kHandlers)) / 2;
+    u32 frame[6] = {};
+    const u32 top = has_error_code(outcome.vector) ? 0 : 1;
+    std::memcpy(frame + top, memory_.host(PhysicalAddress(kOurs + state.esp() - kOurAddress)), (6 - top) * 4);
+    for (u8 i = 0; i < 8; ++i)
+        outcome.end.gpr[i] = static_cast<u32>(state.gpr[i]);
+    outcome.error = frame[0];
+    outcome.end.eip = frame[1];
+    outcome.end.cs = static_cast<u16>(frame[2]);
+    outcome.end.eflags = frame[3];
+    outcome.end.gpr[kEsp] = frame[4];
+    outcome.end.ss = static_cast<u16>(frame[5]);
+    outcome.end.ds = state.segments[kDs].selector;
+    outcome.end.es = state.segments[kEs].selector;
+    outcome.end.gs = state.segments[kGs].selector;
+    outcome.cr2 = outcome.vector == kPageFault ? state.cr2 : 0;
+    std::memcpy(outcome.data, data(), kDataBytes);
+}
+
+} // namespace forkscope::test

@@ -1,0 +1,149 @@
+#include "comparison.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace forkscope::test {
+
+namespace {
+
+constexpr const char* kNames[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
+
+void append(std::string& text, std::string_view name, u32 theirs, u32 ours) {
+    if (theirs != ours)
+        text += fmt::format("  {}: host {:08x}, ours {:08x}\n", name, theirs, ours);
+}
+
+// The runner reads selectors after an IRET to CPL 3, which makes every null selector 0.
+u16 selector_after_return(u16 selector) { return (selector & ~3) == 0 ? u16{0} : selector; }
+
+} // namespace
+
+CodeMode mode_of(const TestCase& test) { return CodeMode{test.start.cs != ldt_selector(kCode16)}; }
+
+Reference run_reference(BareMachine& machine, const TestCase& test, std::vector<u64>* executed) {
+    Reference reference;
+    UndefinedFlags undefined;
+    machine.load(test);
+    const u64 start = machine.instructions();
+    const u32 size = std::min(test.code_size, kCodeBytes - test.code_offset);
+    for (;;) {
+        const CpuState before = machine.state();
+        const u32 at = before.eip - test.start.eip;
+        Instruction in;
+        if (at < size && decode({test.code + at, size - at}, mode_of(test), in) == DecodeStatus::Ok)
+            reference.reads_undefined |= undefined.would_be_read(in);
+        const bool inside = in.form != 0;
+        if (inside)
+            reference.last = in;
+        reference.undefined_result |= inside && has_undefined_result(in, before);
+        const bool ended = !machine.step(reference.outcome);
+        // A fault leaves the flags as they were, but for the iterations of a string; a trap comes after them.
+        if (!ended || reference.outcome.vector == kDebugException)
+            undefined.note(in, before);
+        if (ended)
+            break;
+        if (executed != nullptr)
+            ++(*executed)[in.form];
+        reference.last_completed = in.form;
+        reference.instructions = static_cast<u32>(machine.instructions() - start);
+    }
+    reference.undefined_flags = undefined.flags();
+    return reference;
+}
+
+std::string difference(const Outcome& theirs, const Outcome& ours, u32 undefined_flags) {
+    std::string text;
+    for (int i = 0; i < 8; ++i)
+        append(text, kNames[i], theirs.end.gpr[i], ours.end.gpr[i]);
+    append(text, "eip", theirs.end.eip, ours.end.eip);
+    append(text, "eflags", theirs.end.eflags & ~undefined_flags, ours.end.eflags & ~undefined_flags);
+    append(text, "cs", theirs.end.cs, ours.end.cs);
+    append(text, "ss", theirs.end.ss, ours.end.ss);
+    append(text, "ds", selector_after_return(theirs.end.ds), selector_after_return(ours.end.ds));
+    append(text, "es", selector_after_return(theirs.end.es), selector_after_return(ours.end.es));
+    append(text, "gs", selector_after_return(theirs.end.gs), selector_after_return(ours.end.gs));
+    append(text, "vector", theirs.vector, ours.vector);
+    // Bit 4 says "fetch" only where execution can be forbidden (SDM 3A 4.7): 64-bit hosts can.
+    append(text, "error code", theirs.vector == kPageFault ? theirs.error & ~u32{kFaultFetch} : theirs.error,
+           ours.error);
+    if (theirs.vector == kPageFault && ours.vector == kPageFault)
+        append(text, "cr2", theirs.cr2, ours.cr2);
+    if (std::memcmp(theirs.data, ours.data, kDataBytes) != 0)
+        for (u32 i = 0, shown = 0; i < kDataBytes && shown < 8; ++i)
+            if (theirs.data[i] != ours.data[i]) {
+                text += fmt::format("  [{:08x}]: host {:02x}, ours {:02x}\n", kDataAddress + i, theirs.data[i],
+                                    ours.data[i]);
+                ++shown;
+            }
+    return text;
+}
+
+const std::vector<ExplainedDifference>& explained_differences() {
+    static const std::vector<ExplainedDifference> table = {
+        {"SHLD, SHRD of 16 bits by more than 16",
+         "SDM 2B, SHLD: if the count is greater than the operand size, the result is undefined; ours is the P6's",
+         [](const Reference& ours, const Outcome&) { return ours.undefined_result; }},
+        {"an access beyond FFFFFFFF",
+         "SDM 3A 5.3: with the limit FFFFFFFF such accesses may or may not cause the exception; ours wrap as on the P6",
+         [](const Reference& ours, const Outcome& theirs) {
+             return (theirs.vector == kGeneralProtection || theirs.vector == kStackFault) && theirs.error == 0 &&
+                    ours.outcome.vector == kPageFault && ours.outcome.cr2 > 0xFFFFFFFF - 16;
+         }},
+        {"our own supervisor pages",
+         "SDM 3A 4.7, bit 0: our tables and handlers are present there, and on the host nothing is",
+         [](const Reference& ours, const Outcome& theirs) {
+             return theirs.vector == kPageFault && ours.outcome.vector == kPageFault &&
+                    BareMachine::is_ours(theirs.cr2) && ours.outcome.error == (theirs.error | kFaultProtection);
+         }},
+    };
+    return table;
+}
+
+std::string flag_names(u32 flags) {
+    struct Named {
+        u32 bit;
+        const char* name;
+    };
+    constexpr Named kFlags[] = {{kFlagC, "CF"}, {kFlagP, "PF"}, {kFlagA, "AF"},  {kFlagZ, "ZF"},  {kFlagS, "SF"},
+                                {kFlagT, "TF"}, {kFlagD, "DF"}, {kFlagO, "OF"},  {kFlagNt, "NT"}, {kFlagR, "RF"},
+                                {kFlagAc, "AC"}, {kFlagId, "ID"}};
+    std::string text;
+    for (const Named& flag : kFlags)
+        if ((flags & flag.bit) != 0)
+            text += (text.empty() ? "" : " ") + std::string(flag.name);
+    return text;
+}
+
+std::string disassembly(const TestCase& test) {
+    std::string text;
+    for (u32 at = 0; at < test.code_size;) {
+        Instruction in;
+        const DecodeStatus status = decode({test.code + at, test.code_size - at}, mode_of(test), in);
+        const u32 length = std::max<u32>(1, in.length);
+        std::string bytes;
+        for (u32 i = 0; i < length; ++i)
+            bytes += fmt::format("{:02x} ", test.code[at + i]);
+        text += fmt::format("  {:08x}  {:30} {}\n", test.start.eip + at, bytes,
+                            status == DecodeStatus::Ok ? to_text(in, test.start.eip + at) : "(undefined)");
+        at += length;
+    }
+    return text;
+}
+
+std::string registers_text(const Registers& registers) {
+    std::string text = " ";
+    for (int i = 0; i < 8; ++i)
+        text += fmt::format(" {} {:08x}", kNames[i], registers.gpr[i]);
+    return text + fmt::format("\n  eip {:08x} eflags {:08x} ({}) cs {:x} ss {:x} ds {:x} es {:x} gs {:x}\n",
+                              registers.eip, registers.eflags, flag_names(registers.eflags), registers.cs,
+                              registers.ss, registers.ds, registers.es, registers.gs);
+}
+
+std::string outcome_text(const Outcome& outcome) {
+    return registers_text(outcome.end) +
+           fmt::format("  vector {} error {:x} cr2 {:08x}\n", outcome.vector, outcome.error, outcome.cr2);
+}
+
+} // namespace forkscope::test

@@ -1,0 +1,264 @@
+// Random programs on this host's processor and on ours, in both engines: registers, flags, faults and memory are equal.
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <memory>
+
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+
+#include "comparison.hpp"
+#include "native_host.hpp"
+#include "program_generator.hpp"
+
+namespace forkscope::test {
+namespace {
+
+constexpr std::size_t kMostReports = 40;
+
+bool is_long() { return std::getenv("FORKSCOPE_LONG") != nullptr; }
+
+u64 seed_of_run() {
+    const char* text = std::getenv("FORKSCOPE_SEED");
+    return text != nullptr ? std::strtoull(text, nullptr, 0) : 20260722;
+}
+
+struct Tally {
+    u64 programs = 0;
+    u64 instructions = 0;
+    u64 faults = 0; // other than the INT3 behind the program
+    std::map<std::string, u64> explained;
+    std::map<std::string, std::array<u64, 2>> undefined; // by "mnemonic flag": differing, all
+    std::vector<u64> executed = std::vector<u64>(form_count());
+};
+
+class HostCpu : public testing::Test {
+  protected:
+    void SetUp() override {
+        spdlog::set_level(spdlog::level::err); // every LOCK that is not allowed would be named
+        fill_memory();
+        if (const std::string why = host_.start(); !why.empty())
+            GTEST_SKIP() << why;
+        reference_ = std::make_unique<BareMachine>(Engine::Interpreter, host_.shared());
+        block_ = std::make_unique<BareMachine>(Engine::Block, host_.shared());
+    }
+
+    // Random words, among them selectors and values from the corners.
+    void fill_memory() {
+        Random random(1);
+        SharedMemory& shared = host_.shared();
+        for (u8& byte : shared.read_only)
+            byte = static_cast<u8>(random.next());
+        for (auto& image : shared.images)
+            for (u32 at = 0; at < kDataBytes; at += 4) {
+                u32 word = static_cast<u32>(random.next());
+                if (random.chance(4))
+                    word = random.chance(2) ? 0 - (word & 1) : 0x80000000u >> (word & 24);
+                else if (random.chance(8))
+                    word = word % kLdtEntries * 8 + 7;
+                std::memcpy(image + at, &word, 4);
+            }
+    }
+
+    bool needs_ldt() {
+        if (host_.shared().has_ldt != 0)
+            return true;
+        return false;
+    }
+
+    void run(const ProgramStyle& style, u64 instructions, u64 seed);
+    void make_batch(ProgramGenerator& generator, const ProgramStyle& style, u8 number);
+    void check_batch(u8 number);
+    void check(const TestCase& test, const Reference& ours, const Outcome& theirs);
+    void report(const TestCase& test);
+    bool fails(const TestCase& test);
+    TestCase minimised(TestCase test);
+    void print_tally(const ProgramStyle& style, u64 seed);
+
+    NativeHost host_;
+    std::unique_ptr<BareMachine> reference_;
+    std::unique_ptr<BareMachine> block_;
+    std::vector<Reference> ours_[2];
+    Random pauses_{7};
+    Tally tally_;
+    std::vector<TestCase> failed_;
+};
+
+void HostCpu::make_batch(ProgramGenerator& generator, const ProgramStyle& style, u8 number) {
+    Batch& batch = host_.shared().batches[number];
+    std::vector<Reference>& ours = ours_[number];
+    ours.clear();
+    batch.count = kBatchSize;
+    auto blocks = std::make_unique<Outcome>();
+    for (u32 i = 0; i < kBatchSize; ++i) {
+        TestCase& test = batch.cases[i];
+        generator.make(style, test);
+        ours.push_back(run_reference(*reference_, test, &tally_.executed));
+        ASSERT_FALSE(ours.back().reads_undefined) << disassembly(test);
+        ++tally_.programs;
+        tally_.instructions += ours.back().instructions;
+        tally_.faults += ours.back().outcome.vector != kBreakpoint;
+        block_->load(test);
+        const u64 pause = pauses_.chance(4) ? pauses_.below(style.instructions) : 0;
+        ASSERT_TRUE(block_->run(*blocks, pause)) << "the program does not end:\n" << disassembly(test);
+        if (const std::string text = difference(ours.back().outcome, *blocks, 0); !text.empty()) {
+            ADD_FAILURE() << "the engines differ (interpreter as \"host\"):\n"
+                          << text << registers_text(test.start) << disassembly(test);
+            failed_.push_back(test);
+        }
+    }
+}
+
+void HostCpu::check_batch(u8 number) {
+    const Batch& batch = host_.shared().batches[number];
+    ASSERT_TRUE(host_.finish(number)) << "the runner died at\n"
+                                      << registers_text(batch.cases[batch.done % kBatchSize].start)
+                                      << disassembly(batch.cases[batch.done % kBatchSize]);
+    for (u32 i = 0; i < batch.count; ++i)
+        check(batch.cases[i], ours_[number][i], batch.outcomes[i]);
+}
+
+void HostCpu::check(const TestCase& test, const Reference& ours, const Outcome& theirs) {
+    // What an undefined flag is on this host, for the record.
+    if (ours.instructions == 1 && ours.undefined_flags != 0)
+        for (const u32 flag : {kFlagO, kFlagS, kFlagZ, kFlagA, kFlagP, kFlagC})
+            if ((ours.undefined_flags & flag) != 0) {
+                auto& counts = tally_.undefined[fmt::format("{} {}", form_at(ours.last_completed).mnemonic,
+                                                            flag_names(flag))];
+                counts[0] += ((theirs.end.eflags ^ ours.outcome.end.eflags) & flag) != 0;
+                ++counts[1];
+            }
+    if (difference(theirs, ours.outcome, ours.undefined_flags).empty())
+        return;
+    for (const ExplainedDifference& known : explained_differences())
+        if (known.applies(ours, theirs)) {
+            ++tally_.explained[known.name];
+            return;
+        }
+    failed_.push_back(test);
+}
+
+// Runs one program alone, on the host and here. Only while no batch is under way: it uses the first.
+bool HostCpu::fails(const TestCase& test) {
+    Batch& batch = host_.shared().batches[0];
+    batch.count = 1;
+    batch.cases[0] = test;
+    host_.begin(0);
+    if (!host_.finish(0)) {
+        host_.start();
+        return false;
+    }
+    const Reference ours = run_reference(*reference_, test);
+    if (ours.reads_undefined || difference(batch.outcomes[0], ours.outcome, ours.undefined_flags).empty())
+        return false;
+    for (const ExplainedDifference& known : explained_differences())
+        if (known.applies(ours, batch.outcomes[0]))
+            return false;
+    return true;
+}
+
+// Leaves out instructions as long as the programs still differ.
+TestCase HostCpu::minimised(TestCase test) {
+    for (bool shorter = true; shorter;) {
+        shorter = false;
+        for (u32 at = 0; at < test.code_size;) {
+            Instruction in;
+            decode({test.code + at, test.code_size - at}, mode_of(test), in);
+            const u32 length = std::max<u32>(1, in.length);
+            TestCase candidate = test;
+            std::memmove(candidate.code + at, test.code + at + length, test.code_size - at - length);
+            candidate.code_size -= length;
+            if (fails(candidate)) {
+                test = candidate;
+                shorter = true;
+            } else {
+                at += length;
+            }
+        }
+    }
+    return test;
+}
+
+void HostCpu::report(const TestCase& test) {
+    const TestCase small = fails(test) ? minimised(test) : test;
+    const bool again = fails(small);
+    const Reference ours = run_reference(*reference_, small);
+    const Outcome& theirs = host_.shared().batches[0].outcomes[0];
+    ADD_FAILURE() << "the host differs" << (again ? "" : " (once only)") << ":\n"
+                  << difference(theirs, ours.outcome, ours.undefined_flags) << "before:\n"
+                  << registers_text(small.start) << disassembly(small) << "host:\n"
+                  << outcome_text(theirs) << "ours:\n"
+                  << outcome_text(ours.outcome) << "undefined: " << flag_names(ours.undefined_flags);
+}
+
+void HostCpu::run(const ProgramStyle& style, u64 instructions, u64 seed) {
+    ProgramGenerator generator(seed, *reference_);
+    make_batch(generator, style, 0);
+    u8 number = 0;
+    while (!HasFatalFailure() && failed_.size() < kMostReports) {
+        host_.begin(number);
+        const bool more = tally_.instructions < instructions;
+        if (more)
+            make_batch(generator, style, number ^ 1);
+        check_batch(number);
+        number ^= 1;
+        if (!more)
+            break;
+    }
+    for (std::size_t i = 0; i < failed_.size() && i < kMostReports; ++i)
+        report(failed_[i]);
+    print_tally(style, seed);
+}
+
+void HostCpu::print_tally(const ProgramStyle& style, u64 seed) {
+    std::printf("seed %llu: %llu programs of up to %u instructions, %llu instructions executed, %llu programs ended by a "
+                "fault\n",
+                static_cast<unsigned long long>(seed), static_cast<unsigned long long>(tally_.programs),
+                style.instructions, static_cast<unsigned long long>(tally_.instructions),
+                static_cast<unsigned long long>(tally_.faults));
+    for (const auto& [name, count] : tally_.explained)
+        std::printf("explained: %s: %llu\n", name.c_str(), static_cast<unsigned long long>(count));
+    for (const auto& [name, counts] : tally_.undefined)
+        if (counts[0] != 0)
+            std::printf("undefined, and other than on this host: %s: %llu of %llu\n", name.c_str(),
+                        static_cast<unsigned long long>(counts[0]), static_cast<unsigned long long>(counts[1]));
+}
+
+TEST_F(HostCpu, AgreesOnSingleInstructions) {
+    ProgramStyle style;
+    style.instructions = 1;
+    style.keep_fault = 2;
+    run(style, is_long() ? 4'000'000 : 200'000, seed_of_run());
+    for (u16 form = 1; form < form_count(); ++form) {
+        const Form& row = form_at(form);
+        const bool must_fault = (row.attributes & (kPrivileged | kIo)) != 0 || row.mnemonic == "ud2" ||
+                                row.mnemonic == "cli" || row.mnemonic == "sti";
+        if (is_drawn(row) && !must_fault) {
+            EXPECT_GT(tally_.executed[form], 0u) << "never ran: " << row.mnemonic << " " << unsigned{row.opcode};
+        }
+    }
+}
+
+TEST_F(HostCpu, AgreesOnPrograms) {
+    run({}, is_long() ? 40'000'000 : 1'000'000, seed_of_run() + 1);
+}
+
+TEST_F(HostCpu, AgreesOnProgramsInSegmentsWithBasesAndLimits) {
+    if (!needs_ldt())
+        GTEST_SKIP() << "this kernel has no modify_ldt";
+    ProgramStyle style;
+    style.segments = true;
+    run(style, is_long() ? 20'000'000 : 500'000, seed_of_run() + 2);
+}
+
+TEST_F(HostCpu, AgreesOn16BitPrograms) {
+    if (!needs_ldt())
+        GTEST_SKIP() << "this kernel has no modify_ldt";
+    ProgramStyle style;
+    style.segments = true;
+    style.code_16 = true;
+    run(style, is_long() ? 20'000'000 : 500'000, seed_of_run() + 3);
+}
+
+} // namespace
+} // namespace forkscope::test

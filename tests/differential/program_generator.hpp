@@ -1,0 +1,88 @@
+// Owns: ProgramGenerator: random programs of user-mode instructions made from opcodes.def while they run on our CPU, so
+// that addresses can be aimed at the data, branches are followed, and no undefined flag is ever read.
+// Callers: the host comparison. Promises: a pure function of the seed; programs only branch forwards; every form that
+// CPL 3 may meet is drawn, but for those that is_drawn() names.
+#pragma once
+
+#include <vector>
+
+#include "../unit/cpu/form_encoder.hpp"
+#include "bare_machine.hpp"
+#include "emu/base/random.hpp"
+#include "undefined_flags.hpp"
+
+namespace forkscope::test {
+
+struct ProgramStyle {
+    u32 instructions = 40;
+    bool segments = false; // with bases and limits, from the LDT
+    bool code_16 = false;  // CS.D = 0; needs segments
+    u32 keep_fault = 8;    // one in so many faults is kept and ends the program
+};
+
+// Is the form drawn at all? What is not, and why, stands beside the definition.
+bool is_drawn(const Form& form);
+
+class ProgramGenerator {
+  public:
+    // `machine` must have the reference engine.
+    ProgramGenerator(u64 seed, BareMachine& machine);
+    void make(const ProgramStyle& style, TestCase& test);
+
+  private:
+    enum class Append : u8 { Continues, Ended };
+    struct Draft {
+        u16 form = 0;
+        Choice choice;
+        MemoryOperand memory;
+        AddressBytes address;
+        u8 repeat = 0; // F2 or F3
+    };
+
+    void choose_world(const ProgramStyle& style);
+    void choose_registers(const ProgramStyle& style);
+    u32 interesting();
+    u32 target();
+    u16 selector();
+    u8 general_register();
+
+    bool add_instruction(const ProgramStyle& style);
+    bool prepare(Draft& draft);
+    bool prepare_stack(const Draft& draft);
+    bool prepare_string(Draft& draft);
+    bool prepare_segment_load(const Draft& draft);
+    bool prepare_operands(Draft& draft);
+    bool choose_operands(Draft& draft);
+    bool aim(Draft& draft);
+    bool add_branch(Draft& draft);
+    bool define_flags();
+    bool settle_popf(Draft& draft);
+
+    // Linear addresses are told by a segment register.
+    u8 segment_of(const Draft& draft, u8 base) const;
+    u32 offset_in(u8 segment, u32 linear) const;
+    u8 reaching_size(u8 segment, u8 wanted);
+    u32 bit_distance(const Draft& draft) const;
+
+    bool set_register(u8 number, u32 value);
+    bool push(u32 value, u8 operand_size);
+    std::vector<u8> filler();
+    std::vector<u8> bytes_of(const Draft& draft) const;
+    Append append(const std::vector<u8>& bytes);
+    bool step();
+    u32 eip_of(u32 code_size) const { return test_->start.eip + code_size; }
+    const CpuState& state() const { return machine_.state(); }
+    u32 gpr(u8 number) const { return static_cast<u32>(state().gpr[number]); }
+
+    Random random_;
+    BareMachine& machine_;
+    TestCase* test_ = nullptr;
+    CodeMode mode_{true};
+    UndefinedFlags undefined_;
+    Outcome ended_;
+    bool is_odd_ = false; // met something whose result is not ours to know: make another
+    std::vector<u16> forms_;
+    std::vector<std::vector<u16>> by_mnemonic_;
+};
+
+} // namespace forkscope::test
