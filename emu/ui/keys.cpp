@@ -1,10 +1,70 @@
 #include "emu/ui/keys.hpp"
 
+#include <algorithm>
+#include <array>
+
 namespace forkscope::ui {
 
 namespace {
 
 constexpr u16 kExtended = 0xE000;
+
+struct Key {
+    SDL_Scancode key;
+    u16 code;
+};
+
+constexpr std::array<Key, 49> kOtherKeys = {{
+    {SDL_SCANCODE_ESCAPE, 0x01},
+    {SDL_SCANCODE_MINUS, 0x0C},
+    {SDL_SCANCODE_EQUALS, 0x0D},
+    {SDL_SCANCODE_BACKSPACE, 0x0E},
+    {SDL_SCANCODE_TAB, 0x0F},
+    {SDL_SCANCODE_LEFTBRACKET, 0x1A},
+    {SDL_SCANCODE_RIGHTBRACKET, 0x1B},
+    {SDL_SCANCODE_RETURN, 0x1C},
+    {SDL_SCANCODE_LCTRL, 0x1D},
+    {SDL_SCANCODE_SEMICOLON, 0x27},
+    {SDL_SCANCODE_APOSTROPHE, 0x28},
+    {SDL_SCANCODE_GRAVE, 0x29},
+    {SDL_SCANCODE_LSHIFT, 0x2A},
+    {SDL_SCANCODE_BACKSLASH, 0x2B},
+    {SDL_SCANCODE_NONUSHASH, 0x2B},
+    {SDL_SCANCODE_COMMA, 0x33},
+    {SDL_SCANCODE_PERIOD, 0x34},
+    {SDL_SCANCODE_SLASH, 0x35},
+    {SDL_SCANCODE_RSHIFT, 0x36},
+    {SDL_SCANCODE_KP_MULTIPLY, 0x37},
+    {SDL_SCANCODE_LALT, 0x38},
+    {SDL_SCANCODE_SPACE, 0x39},
+    {SDL_SCANCODE_CAPSLOCK, 0x3A},
+    {SDL_SCANCODE_NUMLOCKCLEAR, 0x45},
+    {SDL_SCANCODE_SCROLLLOCK, 0x46},
+    {SDL_SCANCODE_KP_MINUS, 0x4A},
+    {SDL_SCANCODE_KP_PLUS, 0x4E},
+    {SDL_SCANCODE_KP_PERIOD, 0x53},
+    {SDL_SCANCODE_NONUSBACKSLASH, 0x56},
+    {SDL_SCANCODE_F11, 0x57},
+    {SDL_SCANCODE_F12, 0x58},
+    {SDL_SCANCODE_KP_ENTER, kExtended | 0x1C},
+    {SDL_SCANCODE_RCTRL, kExtended | 0x1D},
+    {SDL_SCANCODE_KP_DIVIDE, kExtended | 0x35},
+    {SDL_SCANCODE_PRINTSCREEN, kExtended | 0x37},
+    {SDL_SCANCODE_RALT, kExtended | 0x38},
+    {SDL_SCANCODE_HOME, kExtended | 0x47},
+    {SDL_SCANCODE_UP, kExtended | 0x48},
+    {SDL_SCANCODE_PAGEUP, kExtended | 0x49},
+    {SDL_SCANCODE_LEFT, kExtended | 0x4B},
+    {SDL_SCANCODE_RIGHT, kExtended | 0x4D},
+    {SDL_SCANCODE_END, kExtended | 0x4F},
+    {SDL_SCANCODE_DOWN, kExtended | 0x50},
+    {SDL_SCANCODE_PAGEDOWN, kExtended | 0x51},
+    {SDL_SCANCODE_INSERT, kExtended | 0x52},
+    {SDL_SCANCODE_DELETE, kExtended | 0x53},
+    {SDL_SCANCODE_LGUI, kExtended | 0x5B},
+    {SDL_SCANCODE_RGUI, kExtended | 0x5C},
+    {SDL_SCANCODE_APPLICATION, kExtended | 0x5D},
+}};
 
 // IBM PC AT technical reference, keyboard, scan code set 1; E0 keys from the 101-key keyboard.
 u16 set_1_code(SDL_Scancode key) {
@@ -19,58 +79,9 @@ u16 set_1_code(SDL_Scancode key) {
         return static_cast<u16>(0x3B + (key - SDL_SCANCODE_F1));
     if (key >= SDL_SCANCODE_KP_1 && key <= SDL_SCANCODE_KP_0)
         return kKeypadDigits[key - SDL_SCANCODE_KP_1];
-    switch (key) {
-    case SDL_SCANCODE_ESCAPE: return 0x01;
-    case SDL_SCANCODE_MINUS: return 0x0C;
-    case SDL_SCANCODE_EQUALS: return 0x0D;
-    case SDL_SCANCODE_BACKSPACE: return 0x0E;
-    case SDL_SCANCODE_TAB: return 0x0F;
-    case SDL_SCANCODE_LEFTBRACKET: return 0x1A;
-    case SDL_SCANCODE_RIGHTBRACKET: return 0x1B;
-    case SDL_SCANCODE_RETURN: return 0x1C;
-    case SDL_SCANCODE_LCTRL: return 0x1D;
-    case SDL_SCANCODE_SEMICOLON: return 0x27;
-    case SDL_SCANCODE_APOSTROPHE: return 0x28;
-    case SDL_SCANCODE_GRAVE: return 0x29;
-    case SDL_SCANCODE_LSHIFT: return 0x2A;
-    case SDL_SCANCODE_BACKSLASH:
-    case SDL_SCANCODE_NONUSHASH: return 0x2B;
-    case SDL_SCANCODE_COMMA: return 0x33;
-    case SDL_SCANCODE_PERIOD: return 0x34;
-    case SDL_SCANCODE_SLASH: return 0x35;
-    case SDL_SCANCODE_RSHIFT: return 0x36;
-    case SDL_SCANCODE_KP_MULTIPLY: return 0x37;
-    case SDL_SCANCODE_LALT: return 0x38;
-    case SDL_SCANCODE_SPACE: return 0x39;
-    case SDL_SCANCODE_CAPSLOCK: return 0x3A;
-    case SDL_SCANCODE_NUMLOCKCLEAR: return 0x45;
-    case SDL_SCANCODE_SCROLLLOCK: return 0x46;
-    case SDL_SCANCODE_KP_MINUS: return 0x4A;
-    case SDL_SCANCODE_KP_PLUS: return 0x4E;
-    case SDL_SCANCODE_KP_PERIOD: return 0x53;
-    case SDL_SCANCODE_NONUSBACKSLASH: return 0x56;
-    case SDL_SCANCODE_F11: return 0x57;
-    case SDL_SCANCODE_F12: return 0x58;
-    case SDL_SCANCODE_KP_ENTER: return kExtended | 0x1C;
-    case SDL_SCANCODE_RCTRL: return kExtended | 0x1D;
-    case SDL_SCANCODE_KP_DIVIDE: return kExtended | 0x35;
-    case SDL_SCANCODE_PRINTSCREEN: return kExtended | 0x37;
-    case SDL_SCANCODE_RALT: return kExtended | 0x38;
-    case SDL_SCANCODE_HOME: return kExtended | 0x47;
-    case SDL_SCANCODE_UP: return kExtended | 0x48;
-    case SDL_SCANCODE_PAGEUP: return kExtended | 0x49;
-    case SDL_SCANCODE_LEFT: return kExtended | 0x4B;
-    case SDL_SCANCODE_RIGHT: return kExtended | 0x4D;
-    case SDL_SCANCODE_END: return kExtended | 0x4F;
-    case SDL_SCANCODE_DOWN: return kExtended | 0x50;
-    case SDL_SCANCODE_PAGEDOWN: return kExtended | 0x51;
-    case SDL_SCANCODE_INSERT: return kExtended | 0x52;
-    case SDL_SCANCODE_DELETE: return kExtended | 0x53;
-    case SDL_SCANCODE_LGUI: return kExtended | 0x5B;
-    case SDL_SCANCODE_RGUI: return kExtended | 0x5C;
-    case SDL_SCANCODE_APPLICATION: return kExtended | 0x5D;
-    default: return 0;
-    }
+    const auto* other =
+        std::find_if(kOtherKeys.begin(), kOtherKeys.end(), [key](const Key& k) { return k.key == key; });
+    return other != kOtherKeys.end() ? other->code : u16{0};
 }
 
 InputEvent bytes_event(u64 bytes, u8 size) {

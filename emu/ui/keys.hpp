@@ -1,5 +1,6 @@
 // Owns: which PS/2 set 1 scan codes a key of the host's keyboard makes.
-// Callers: the window, tests. Promises: keys are named by their place, so that the guest's layout decides their letters.
+// Callers: the window, tests. Promises: keys are named by their place, so that the guest's layout decides their
+// letters.
 #pragma once
 
 #include <optional>

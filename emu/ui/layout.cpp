@@ -23,8 +23,9 @@ Layout lay_out(float width, float height) {
     const float top = kGap + kControlsHeight + kGap;
     const float bottom = height - kStatusHeight - 2;
     const float left_width = std::clamp(std::floor(width * 0.46f), 400.0f, kScreenWidth + 2 * kPadding);
-    const float screen_height = std::min(std::floor((left_width - 2 * kPadding) * kScreenHeight / kScreenWidth),
-                                         (bottom - top) * 0.5f) + kPanelHead + 2;
+    const float screen_height =
+        std::min(std::floor((left_width - 2 * kPadding) * kScreenHeight / kScreenWidth), (bottom - top) * 0.5f) +
+        kPanelHead + 2;
     at.screen = {kGap, top, left_width, screen_height};
     const float lower = top + screen_height + kGap;
     const float registers_width = std::min(kRegistersWidth, left_width * 0.45f);
@@ -39,7 +40,7 @@ Layout lay_out(float width, float height) {
     at.tables = {x, top, right_width, tables_height};
     at.forks = {x, top + tables_height + kGap, right_width, forks_height};
     const float lists_top = at.forks.y + forks_height + kGap;
-    const float tlb_width = std::floor(right_width * 0.48f);
+    const float tlb_width = std::floor(right_width * 0.495f);
     at.tlb = {x, lists_top, tlb_width, bottom - lists_top};
     at.faults = {x + tlb_width + kGap, lists_top, right_width - tlb_width - kGap, bottom - lists_top};
     return at;

@@ -35,7 +35,8 @@ Command draw_controls(const View& view, const Rect& rect, const Fonts& fonts) {
             ImGui::SetTooltip("%s", help);
         ImGui::SameLine();
     };
-    button(view.running ? "▌▌ Pause  F5" : "▶ Run  F5", Command::RunOrPause, "Run the guest at most at real time, or pause it");
+    button(view.running ? "▌▌ Pause  F5" : "▶ Run  F5", Command::RunOrPause,
+           "Run the guest at most at real time, or pause it");
     ImGui::BeginDisabled(view.running);
     button("Step  F10", Command::StepInstruction, "Execute one instruction");
     ImGui::EndDisabled();

@@ -5,9 +5,7 @@ namespace forkscope::ui {
 
 namespace {
 
-std::string walk_text(const WalkView& walk) {
-    return rights_text(walk.present ? kPtePresent | walk.rights : 0);
-}
+std::string walk_text(const WalkView& walk) { return rights_text(walk.present ? kPtePresent | walk.rights : 0); }
 
 std::string walk_details(const WalkView& walk) {
     std::string text = fmt::format("directory entry {:08x}", walk.directory_entry);
@@ -42,7 +40,8 @@ void draw_row(const ForkFault& shown, int columns) {
     line.put(0, kText, fmt::format("{:08x}", fault.address));
     line.put(9, colour_of(fault.fault_class), fault_class_name(fault.fault_class), 11);
     line.right(24, kText, fault.pid != 0 ? fmt::format("{}", fault.pid) : "-");
-    const std::string place = fault.where != nullptr && fault.where->known() ? fault.where->symbol : fmt::format("{:08x}", fault.eip);
+    const std::string place =
+        fault.where != nullptr && fault.where->known() ? fault.where->symbol : fmt::format("{:08x}", fault.eip);
     line.put(25, kText, place, static_cast<std::size_t>(std::max(4, last - 26)));
     line.right(columns - 11, kText, grouped(fault.spent.cycles));
     line.put(columns - 10, kDim, walk_text(fault.before)).put(columns - 6, kDim, "→");
@@ -54,18 +53,19 @@ void draw_row(const ForkFault& shown, int columns) {
 } // namespace
 
 void draw_faults(const View& view, const Rect& rect, const Fonts& fonts) {
-    Panel panel("Page faults", rect, fonts, fmt::format("{} on either side of a fork, newest first", view.faults.size()));
+    Panel panel("Page faults", rect, fonts,
+                fmt::format("{} on either side of a fork, newest first", grouped(view.fault_count)));
     const int columns = columns_left();
     TextLine head;
     head.put(0, kDim, "address  class       pid by").right(columns - 11, kDim, "cycles");
     head.put(columns - 10, kDim, "was   now");
     head.end();
-    ImGui::BeginChild("rows");
+    begin_rows();
     ImGuiListClipper clipper;
     clipper.Begin(static_cast<int>(view.faults.size()), kLine);
     while (clipper.Step())
         for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i)
-            draw_row(*view.faults[static_cast<std::size_t>(i)], columns);
+            draw_row(view.faults[static_cast<std::size_t>(i)], columns);
     if (view.faults.empty())
         dim_line("none yet");
     ImGui::EndChild();

@@ -43,8 +43,14 @@ class Registers {
         : now_(view.registers), before_(view.compare ? view.registers_before : view.registers) {}
 
     void general() {
-        constexpr std::array<std::pair<const char*, u8>, 8> kNames = {
-            {{"eax", kEax}, {"esi", kEsi}, {"ebx", kEbx}, {"edi", kEdi}, {"ecx", kEcx}, {"ebp", kEbp}, {"edx", kEdx}, {"esp", kEsp}}};
+        constexpr std::array<std::pair<const char*, u8>, 8> kNames = {{{"eax", kEax},
+                                                                       {"esi", kEsi},
+                                                                       {"ebx", kEbx},
+                                                                       {"edi", kEdi},
+                                                                       {"ecx", kEcx},
+                                                                       {"ebp", kEbp},
+                                                                       {"edx", kEdx},
+                                                                       {"esp", kEsp}}};
         for (std::size_t i = 0; i < kNames.size(); i += 2) {
             TextLine line;
             for (std::size_t k = 0; k < 2; ++k) {
@@ -91,7 +97,8 @@ class Registers {
         const auto rows = static_cast<std::size_t>(std::max(0.0f, ImGui::GetContentRegionAvail().y / kLine));
         for (std::size_t i = 0; i < words.size() && i < rows; ++i) {
             TextLine line;
-            line.put(0, kDim, fmt::format("{:08x}", words[i].address)).put(9, kText, fmt::format("{:08x}", words[i].value));
+            line.put(0, kDim, fmt::format("{:08x}", words[i].address))
+                .put(9, kText, fmt::format("{:08x}", words[i].value));
             line.put(18, kAccent, words[i].name, static_cast<std::size_t>(std::max(1, columns_left() - 18)));
             line.end();
         }

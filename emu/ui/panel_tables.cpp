@@ -70,8 +70,7 @@ void draw_sides(const TablesView& tables, const MapLayout& layout, const Fonts& 
     const auto letters = static_cast<std::size_t>(layout.pitch * kRowPages / kLetter);
     for (std::size_t number = 0; number < 2; ++number) {
         const SpaceView& side = tables.sides[number];
-        const std::string title =
-            tables.fork != nullptr ? fmt::format("{}: {}", kSideNames[number], side.title) : side.title;
+        const std::string title = tables.fork != 0 ? fmt::format("{}: {}", kSideNames[number], side.title) : side.title;
         draw.AddText(fonts.bold, kFontSize, {layout.left[number], start.y}, side.present ? kTitle : kDim,
                      fitted(title, letters).c_str());
         if (!side.present)
@@ -104,11 +103,10 @@ void show_page(const MapRow& row, u32 index, const SpaceView& side, std::size_t 
     for (const auto& [bit, letter] : kBits)
         if ((entry->entry & bit) != 0)
             bits.append(bits.empty() ? "" : " ").append(letter);
-    const std::string text =
-        fmt::format("{} {:08x}: {}{}\nentry {:08x} at {:08x}: {}\nframe {:08x}, {} as both levels grant", name, linear,
-                    page_state_name(entry->state), row.cells[number][index].written ? ", written in this phase" : "",
-                    entry->entry, entry->entry_address, bits, entry->physical,
-                    rights_text(kPtePresent | entry->rights));
+    const std::string text = fmt::format(
+        "{} {:08x}: {}{}\nentry {:08x} at {:08x}: {}\nframe {:08x}, {} as both levels grant", name, linear,
+        page_state_name(entry->state), row.cells[number][index].written ? ", written in this phase" : "", entry->entry,
+        entry->entry_address, bits, entry->physical, rights_text(kPtePresent | entry->rights));
     ImGui::SetTooltip("%s", text.c_str());
 }
 
@@ -146,14 +144,15 @@ void draw_row(const TablesView& tables, const MapRow& row, const MapLayout& layo
 }
 
 void draw_ranges(const TablesView& tables) {
-    dim_line("range              pages region   parent child  frames");
-    ImGui::BeginChild("rows");
+    dim_line("range              pages region   parent child frames");
+    begin_rows();
     for (const RangeRow& row : tables.ranges) {
         TextLine line;
         line.put(0, kText, fmt::format("{:08x}–{:08x}", row.start, row.end - 1));
         line.right(24, kText, grouped((row.end - row.start) / kPageSize)).put(25, kDim, row.name, 9);
         for (std::size_t number = 0; number < 2; ++number)
-            line.put(34 + 7 * static_cast<int>(number), row.states[number] == PageState::Absent ? kDim : colour_of(row.states[number]),
+            line.put(34 + 7 * static_cast<int>(number),
+                     row.states[number] == PageState::Absent ? kDim : colour_of(row.states[number]),
                      row.states[number] == PageState::Absent ? "–" : rights_text(row.flags[number]));
         const bool both = row.states[0] != PageState::Absent && row.states[1] != PageState::Absent;
         line.put(47, kDim, !both ? "" : row.same_frames ? "same" : "differ");
@@ -165,7 +164,7 @@ void draw_ranges(const TablesView& tables) {
 std::string entry_text(u32 entry) {
     if (entry == 0)
         return "–";
-    return (entry & kPtePresent) == 0 ? fmt::format("({:x})", entry)
+    return (entry & kPtePresent) == 0 ? "mark" // the kernel's own, absent for the hardware
                                       : fmt::format("{:05x} {}", entry >> kPageShift, rights_text(entry));
 }
 
@@ -173,18 +172,17 @@ void draw_writes(const TablesView& tables) {
     TextLine head;
     head.put(0, kDim, "side   maps      was         now        step by");
     head.end();
-    ImGui::BeginChild("rows");
+    begin_rows();
     const int columns = columns_left();
     for (const WriteRow& row : tables.writes) {
         const PteChange& change = row.change;
-        const ForkRecord& fork = *tables.fork;
-        const bool parent = change.directory == fork.parent_directory;
         TextLine line;
-        line.put(0, kDim, change.directory == 0 ? "?" : parent ? "parent" : "child");
+        line.put(0, kDim, row.side == ForkSide::Unknown ? "?" : fork_side_name(row.side));
         line.put(7, kText, fmt::format("{:08x}", change.linear)).put(15, kDim, change.level == 2 ? "▾" : " ");
-        line.put(17, kDim, entry_text(change.old_value)).put(27, kDim, "→").put(29, kText, entry_text(change.new_value));
-        const auto phase = static_cast<std::size_t>(change.phase);
-        line.put(40, kDim, phase < fork.phases.size() ? fork_phase_stop(fork.phases[phase].id) : "-");
+        line.put(17, kDim, entry_text(change.old_value))
+            .put(27, kDim, "→")
+            .put(29, kText, entry_text(change.new_value));
+        line.put(40, kDim, row.step);
         line.put(45, kAccent, row.name, static_cast<std::size_t>(std::max(1, columns - 45)));
         if (line.end())
             ImGui::SetTooltip("%s entry at %08x: %08x → %08x\ncycle %s, by the instruction at %08x",

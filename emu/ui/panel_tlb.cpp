@@ -24,21 +24,22 @@ static void draw_row(const TlbRow& row, int columns) {
     line.put(32, kDim, plru_text(row.plru));
     line.put(36, row.agrees ? kGood : kBad, row.verdict, static_cast<std::size_t>(std::max(1, columns - 36)));
     if (line.end())
-        ImGui::SetTooltip("%s TLB, set %u, way %u\nlinear %08x  entry %08x%s\nfilled at cycle %s by the instruction at %08x",
-                          side_name(row.side), row.set, row.way, row.entry.tag, entry,
-                          (entry & kPteLarge) != 0 ? "  of a 4 MB page" : "", grouped(row.entry.filled_at).c_str(),
-                          row.entry.filled_by);
+        ImGui::SetTooltip(
+            "%s TLB, set %u, way %u\nlinear %08x  entry %08x%s\nfilled at cycle %s by the instruction at %08x",
+            side_name(row.side), row.set, row.way, row.entry.tag, entry,
+            (entry & kPteLarge) != 0 ? "  of a 4 MB page" : "", grouped(row.entry.filled_at).c_str(),
+            row.entry.filled_by);
 }
 
 void draw_tlb(const TlbView& tlb, const Rect& rect, const Fonts& fonts) {
-    const std::string note = !tlb.paging ? "paging is off"
-                                         : fmt::format("D4K {} of {}, D4M {} of {}, I {} of {}; {} stale", tlb.valid[0],
-                                                       tlb.places[0], tlb.valid[1], tlb.places[1], tlb.valid[2],
-                                                       tlb.places[2], tlb.stale);
+    const std::string note =
+        !tlb.paging ? "paging is off"
+                    : fmt::format("D4K {} of {}, D4M {} of {}, I {} of {}; {} stale", tlb.valid[0], tlb.places[0],
+                                  tlb.valid[1], tlb.places[1], tlb.valid[2], tlb.places[2], tlb.stale);
     Panel panel("TLB", rect, fonts, note);
     const int columns = columns_left();
     dim_line("    set w linear   frame rwk G D lru page table agrees?");
-    ImGui::BeginChild("rows");
+    begin_rows();
     for (const TlbRow& row : tlb.rows)
         draw_row(row, columns);
     if (tlb.rows.empty())

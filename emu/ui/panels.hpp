@@ -26,6 +26,8 @@ void draw_forks(const View& view, const Rect& rect, const Fonts& fonts);
 void draw_tlb(const TlbView& tlb, const Rect& rect, const Fonts& fonts);
 void draw_faults(const View& view, const Rect& rect, const Fonts& fonts);
 
+// Below these something would not fit: a smaller window shows the frame reduced.
+inline constexpr float kLeastWidth = 1560, kLeastHeight = 940;
 inline constexpr float kDefaultWidth = 1600, kDefaultHeight = 1000;
 
 // Lays out and draws everything over the whole display of the current ImGui context.

@@ -1,5 +1,6 @@
 // Owns: writing a canvas as a PNG file.
-// Callers: picture.cpp, tests. Promises: an error names the path, the reason and what to do; a file is whole or an error.
+// Callers: picture.cpp, tests. Promises: an error names the path, the reason and what to do; a file is whole or an
+// error.
 #pragma once
 
 #include <string>

@@ -113,15 +113,16 @@ class Triangle {
         if (!flat_) {
             colour = 0;
             for (int i = 0; i < 4; ++i)
-                colour |= static_cast<u32>((channel(a.col, i) * w0 + channel(b.col, i) * w1 + channel(c.col, i) * w2 +
-                                            area_ / 2) /
-                                           area_)
-                          << (8 * i);
+                colour |=
+                    static_cast<u32>(
+                        (channel(a.col, i) * w0 + channel(b.col, i) * w1 + channel(c.col, i) * w2 + area_ / 2) / area_)
+                    << (8 * i);
         }
         if (plain_)
             return multiplied(colour, texel(a.uv.x, a.uv.y));
         const auto mix = [&](float p, float q, float r) {
-            return (static_cast<double>(p) * static_cast<double>(w0) + static_cast<double>(q) * static_cast<double>(w1) +
+            return (static_cast<double>(p) * static_cast<double>(w0) +
+                    static_cast<double>(q) * static_cast<double>(w1) +
                     static_cast<double>(r) * static_cast<double>(w2)) /
                    static_cast<double>(area_);
         };

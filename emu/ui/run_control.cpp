@@ -10,7 +10,7 @@ namespace forkscope::ui {
 
 namespace {
 
-constexpr double kMostOwed = 0.05;      // seconds; a host that is too slow slows the guest down, it does not pile up debt
+constexpr double kMostOwed = 0.05; // seconds; a host that is too slow slows the guest down, it does not pile up debt
 constexpr double kMostHostTime = 0.012; // of a frame spent in the machine, so that the window answers
 constexpr u64 kSlicesPerSecond = 2000;
 constexpr u64 kQuietInstructions = 20000; // after which a write to a page table begins a new burst
@@ -38,8 +38,7 @@ void StopWatch::stop(std::string reason) {
 void StopWatch::on_event(const TraceEvent& event) {
     if (next_ != nullptr)
         next_->on_event(event);
-    const bool fork_stop =
-        event.kind == TraceKind::Tracepoint && event.a >= TP_FORK_ENTER && event.a <= TP_FORK_LEAVE;
+    const bool fork_stop = event.kind == TraceKind::Tracepoint && event.a >= TP_FORK_ENTER && event.a <= TP_FORK_LEAVE;
     guest_speaks_ = guest_speaks_ || event.kind == TraceKind::Tracepoint;
     users_run_ = users_run_ || (event.kind == TraceKind::InterruptReturn && event.c == 3);
     if (event.kind == TraceKind::PteWrite)
@@ -51,11 +50,13 @@ void StopWatch::on_event(const TraceEvent& event) {
             stop(fmt::format("fork, step {}: {}", fork_phase_stop(static_cast<u32>(event.a)),
                              fork_phase_name(static_cast<u32>(event.a))));
     } else if (wanted_ == Wanted::Fault && event.kind == TraceKind::PageFault) {
-        stop(fmt::format("page fault at {:08x}, error code {}, by the instruction at {:08x}", event.a, event.b, event.eip));
+        stop(fmt::format("page fault at {:08x}, error code {}, by the instruction at {:08x}", event.a, event.b,
+                         event.eip));
     }
 }
 
-// For guests that state nothing: once programs run, a phase begins with the first write to a page table after a while without any.
+// For guests that state nothing: once programs run, a phase begins with the first write to a page table after a while
+// without any.
 void StopWatch::on_table_write(const TraceEvent& event) {
     const bool burst = event.instructions - last_table_write_ > kQuietInstructions;
     last_table_write_ = event.instructions;
@@ -90,7 +91,8 @@ void RunControl::stop(std::string status) {
 
 void RunControl::obey(Command command) {
     switch (command) {
-    case Command::None: break;
+    case Command::None:
+        break;
     case Command::RunOrPause:
         if (running_)
             stop("paused");
@@ -104,8 +106,12 @@ void RunControl::obey(Command command) {
             stop(cause == StopCause::Shutdown ? end_reason() : "one instruction done");
         }
         break;
-    case Command::NextPhase: start(StopWatch::Wanted::Phase, "runs to the next step of a fork"); break;
-    case Command::NextFault: start(StopWatch::Wanted::Fault, "runs to the next page fault"); break;
+    case Command::NextPhase:
+        start(StopWatch::Wanted::Phase, "runs to the next step of a fork");
+        break;
+    case Command::NextFault:
+        start(StopWatch::Wanted::Fault, "runs to the next page fault");
+        break;
     }
 }
 

@@ -1,6 +1,6 @@
 // Owns: whether the machine runs or stands, why it stands, and how far it runs a frame.
-// Callers: the window. Promises: the guest never gets ahead of real time and never feels it: only whole slices, stops at
-// instruction boundaries, and step() move the machine.
+// Callers: the window. Promises: the guest never gets ahead of real time and never feels it: only whole slices, stops
+// at instruction boundaries, and step() move the machine.
 #pragma once
 
 #include <string>

@@ -14,6 +14,7 @@ SDL_Texture* make_font_texture(SDL_Renderer* renderer) {
     SDL_Texture* texture = SDL_CreateTexture(renderer, SDL_PIXELFORMAT_RGBA32, SDL_TEXTUREACCESS_STATIC, width, height);
     if (texture != nullptr) {
         SDL_UpdateTexture(texture, nullptr, pixels, 4 * width);
+        SDL_SetTextureScaleMode(texture, SDL_ScaleModeLinear); // for windows that show the frame reduced
         SDL_SetTextureBlendMode(texture, SDL_BLENDMODE_BLEND);
         io.Fonts->SetTexID(texture);
     }

@@ -1,6 +1,7 @@
 #include "emu/ui/text.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "emu/base/log.hpp"
 
@@ -67,6 +68,11 @@ void dim_line(std::string_view text) {
     line.end();
 }
 
+void begin_rows() {
+    const float lines = std::max(1.0f, std::floor(ImGui::GetContentRegionAvail().y / kLine));
+    ImGui::BeginChild("rows", {0, lines * kLine});
+}
+
 Panel::Panel(const char* title, const Rect& rect, const Fonts& fonts, std::string_view note) {
     ImGui::SetCursorScreenPos({rect.x, rect.y});
     ImGui::BeginChild(title, {rect.width, rect.height}, false, ImGuiWindowFlags_NoScrollbar);
@@ -82,7 +88,8 @@ Panel::Panel(const char* title, const Rect& rect, const Fonts& fonts, std::strin
     const auto room = static_cast<std::size_t>(std::max(0.0f, (rect.width - 2 * kPadding) / kLetter));
     if (room > title_letters) {
         const std::string shown = fitted(note, room - title_letters);
-        draw.AddText({rect.x + kPadding + static_cast<float>(title_letters) * kLetter, rect.y + 5}, kDim, shown.c_str());
+        draw.AddText({rect.x + kPadding + static_cast<float>(title_letters) * kLetter, rect.y + 5}, kDim,
+                     shown.c_str());
     }
     ImGui::SetCursorScreenPos({rect.x + kPadding, rect.y + 25});
     ImGui::BeginChild("body", {rect.width - 2 * kPadding, rect.height - 25 - 4});

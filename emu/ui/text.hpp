@@ -36,6 +36,8 @@ class TextLine {
 // How many letters fit beside each other in what is left of the present panel.
 int columns_left();
 void dim_line(std::string_view text);
+// A scrolling part over the rest of the panel, as high as a whole number of lines. End it with ImGui::EndChild().
+void begin_rows();
 
 // A framed part of the window with a title. What is drawn while it lives is inside, and scrolls if it is longer.
 class Panel {

@@ -38,12 +38,16 @@ Colour colour_of(FaultClass fault_class) {
     switch (fault_class) {
     case FaultClass::CowCopy:
     case FaultClass::CowReuse:
-    case FaultClass::KernelCopy: return kSharedReadOnly;
-    case FaultClass::Protection: return kBad;
+    case FaultClass::KernelCopy:
+        return kSharedReadOnly;
+    case FaultClass::Protection:
+        return kBad;
     case FaultClass::DemandZero:
     case FaultClass::File:
-    case FaultClass::Stack: return kPrivate;
-    default: return kDim;
+    case FaultClass::Stack:
+        return kPrivate;
+    default:
+        return kDim;
     }
 }
 

@@ -5,6 +5,8 @@
 
 namespace forkscope::ui {
 
+static constexpr std::size_t kMostRows = 300; // of a list; the window says how many there are
+
 std::string program_name(const ForkTracer* tracer, const Symbolizer& symbols, u32 directory) {
     std::string name = symbols.program_of(directory);
     if (name.empty() && tracer != nullptr && tracer->current() != nullptr)
@@ -14,17 +16,49 @@ std::string program_name(const ForkTracer* tracer, const Symbolizer& symbols, u3
 
 static void collect_faults(const ForkTracer& tracer, View& view) {
     std::set<u64> seen; // a fault may lie in the lists of several forks
+    std::vector<const ForkFault*> faults;
     const auto add = [&](const ForkRecord& fork) {
         for (const ForkFault& fault : fork.faults)
             if (seen.insert(fault.record.number).second)
-                view.faults.push_back(&fault);
+                faults.push_back(&fault);
     };
     for (const ForkRecord& fork : tracer.forks())
         add(fork);
-    if (view.current_fork != nullptr)
-        add(*view.current_fork);
-    std::sort(view.faults.begin(), view.faults.end(),
+    if (tracer.current() != nullptr)
+        add(*tracer.current());
+    view.fault_count = faults.size();
+    std::sort(faults.begin(), faults.end(),
               [](const ForkFault* a, const ForkFault* b) { return a->record.number > b->record.number; });
+    faults.resize(std::min(faults.size(), kMostRows));
+    for (const ForkFault* fault : faults)
+        view.faults.push_back(*fault);
+}
+
+static ForkRow fork_row(const ForkRecord& fork, bool in_progress) {
+    return {fork.number,
+            fork.parent_pid,
+            fork.child_pid,
+            fork.failed,
+            in_progress,
+            fork.cow_faults(),
+            fork.findings.empty() ? std::string() : fork.findings.front()};
+}
+
+static void collect_forks(const ForkTracer& tracer, View& view) {
+    const ForkRecord* current = tracer.current();
+    const ForkRecord* shown = current;
+    if (current != nullptr)
+        view.forks.push_back(fork_row(*current, true));
+    for (auto fork = tracer.forks().rbegin(); fork != tracer.forks().rend(); ++fork) {
+        if (view.forks.size() < kMostRows)
+            view.forks.push_back(fork_row(*fork, false));
+        if (shown == nullptr || (current == nullptr && fork->number == view.tables.fork))
+            shown = &*fork;
+    }
+    view.fork_count = tracer.forks().size() + (current != nullptr ? 1 : 0);
+    if (shown != nullptr)
+        view.steps = {shown->number, shown->begin_cycle, shown->left ? shown->left_cycle : view.cycle, shown->left,
+                      shown->phases};
 }
 
 static std::vector<StackWord> observe_stack(const Machine& machine, const Symbolizer& symbols) {
@@ -61,18 +95,15 @@ View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbo
     // Naming a program for the first time takes a look at its bytes in memory.
     if (machine.mmu().control().paging() && view.linear_eip < kKernelBase && symbols.program_of(space).empty())
         static_cast<void>(symbols.identify(machine.mmu().memory(), space, view.linear_eip));
+    view.tables = observe_tables(machine, tracer, symbols);
     if (tracer != nullptr) {
         view.pid = tracer->context().current_pid();
-        view.current_fork = tracer->current();
-        for (auto fork = tracer->forks().rbegin(); fork != tracer->forks().rend(); ++fork)
-            view.forks.push_back(&*fork);
-        if (view.current_fork != nullptr)
-            view.forks.insert(view.forks.begin(), view.current_fork);
+        view.inside_fork = tracer->current() != nullptr;
+        collect_forks(*tracer, view);
         collect_faults(*tracer, view);
     }
     view.stack = observe_stack(machine, symbols);
     view.code = observe_code(machine, symbols);
-    view.tables = observe_tables(machine, tracer, symbols);
     view.tlb = observe_tlb(machine);
     return view;
 }

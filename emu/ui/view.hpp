@@ -1,6 +1,6 @@
 // Owns: View, everything that one frame of the window shows, as plain data; observe() fills it in.
-// Callers: window and picture make one, the panels draw it. Promises: reading changes nothing of the machine; pointers
-// into the tracer's records hold until the machine moves.
+// Callers: window and picture make one, the panels draw it. Promises: reading changes nothing of the machine; a view is
+// a copy and stays true to its moment while the machine runs on.
 #pragma once
 
 #include <array>
@@ -58,6 +58,8 @@ struct RangeRow {
 
 struct WriteRow {
     PteChange change;
+    ForkSide side = ForkSide::Unknown;
+    std::string step; // of the fork, "2b"
     std::string name; // of the function that wrote; empty: found in place
 };
 
@@ -69,13 +71,13 @@ struct SpaceView {
 };
 
 struct TablesView {
-    const ForkRecord* fork = nullptr; // whose two sides these are; null: one space alone
-    std::string note;                 // which fork, and how far it is
-    std::array<SpaceView, 2> sides;   // parent, child
+    u64 fork = 0;                   // number of the one whose two sides these are; 0: one space alone
+    std::string note;               // which fork, and how far it is
+    std::array<SpaceView, 2> sides; // parent, child
     std::vector<MapRow> rows;
     std::vector<RangeRow> ranges;
     std::vector<WriteRow> writes; // the last ones, newest first
-    u64 written_now = 0;           // in the phase that wrote last
+    u64 written_now = 0;          // in the phase that wrote last
 };
 
 struct TlbRow {
@@ -92,6 +94,23 @@ struct TlbView {
     std::vector<TlbRow> rows; // those that disagree first
     std::array<u32, 3> valid{}, places{};
     u32 stale = 0;
+};
+
+struct ForkRow {
+    u64 number = 0;
+    u32 parent_pid = 0, child_pid = 0; // 0: not known
+    bool failed = false;
+    bool in_progress = false;
+    u64 cow_faults = 0;
+    std::string finding; // the first one
+};
+
+// The steps of one fork.
+struct StepsView {
+    u64 fork = 0;              // its number; 0: there is none
+    Cycles begin = 0, end = 0; // end: so far
+    bool left = false;
+    std::vector<ForkPhase> phases;
 };
 
 struct StackWord {
@@ -116,13 +135,16 @@ struct View {
     CodeView code;
     TablesView tables;
     TlbView tlb;
-    std::vector<const ForkFault*> faults; // newest first
-    std::vector<const ForkRecord*> forks; // newest first
-    const ForkRecord* current_fork = nullptr; // the running thread is inside of it
+    std::vector<ForkFault> faults; // the newest ones first
+    u64 fault_count = 0;
+    std::vector<ForkRow> forks; // the newest ones first
+    u64 fork_count = 0;
+    StepsView steps;
+    bool inside_fork = false; // the running thread
 
     // What the window adds.
     bool running = false;
-    double mips = 0; // 0: not measured
+    double mips = 0;    // 0: not measured
     std::string status; // why the machine stands
 };
 

@@ -157,7 +157,8 @@ class Listing {
     // Keeps what is near.
     void trim() {
         auto& lines = view_.lines;
-        const auto current = std::find_if(lines.begin(), lines.end(), [](const CodeLine& line) { return line.current; });
+        const auto current =
+            std::find_if(lines.begin(), lines.end(), [](const CodeLine& line) { return line.current; });
         const auto before = static_cast<std::size_t>(current - lines.begin());
         if (before > kLinesBefore && current != lines.end())
             lines.erase(lines.begin(), current - static_cast<std::ptrdiff_t>(kLinesBefore));

@@ -99,7 +99,8 @@ class TablesObserver {
             view_.sides[1].title = "no child yet";
             return;
         }
-        view_.fork = fork;
+        fork_ = fork;
+        view_.fork = fork->number;
         const bool running = fork == tracer_->current();
         const u32 child = running ? child_directory(*fork) : present_child(*tracer_, *fork);
         read(0, running ? fork->parent_directory : present_parent(*tracer_, *fork), fork->parent_pid);
@@ -137,9 +138,9 @@ class TablesObserver {
 
     // Of the phase that wrote last.
     void collect_writes() {
-        if (view_.fork == nullptr)
+        if (fork_ == nullptr)
             return;
-        const auto& ptes = view_.fork->ptes;
+        const auto& ptes = fork_->ptes;
         const int phase = ptes.empty() ? kNoPhase : ptes.back().phase;
         for (auto change = ptes.rbegin(); change != ptes.rend(); ++change) {
             if (change->phase == phase && change->written) {
@@ -147,12 +148,19 @@ class TablesObserver {
                 written_.insert({change->directory, change->level == 2 ? change->linear | 1 : change->linear});
             }
             if (view_.writes.size() < kMostWrites)
-                view_.writes.push_back({*change, change->written ? writer(change->eip) : std::string("(found)")});
+                view_.writes.push_back(write_row(*change));
         }
     }
 
-    std::string writer(u32 eip) const {
-        return symbols_.lookup(view_.fork->parent_directory, eip).symbol;
+    WriteRow write_row(const PteChange& change) const {
+        WriteRow row;
+        row.change = change;
+        if (change.directory != 0)
+            row.side = change.directory == fork_->parent_directory ? ForkSide::Parent : ForkSide::Child;
+        const auto phase = static_cast<std::size_t>(change.phase);
+        row.step = phase < fork_->phases.size() ? fork_phase_stop(fork_->phases[phase].id) : "-";
+        row.name = change.written ? symbols_.lookup(fork_->parent_directory, change.eip).symbol : "(found)";
+        return row;
     }
 
     bool was_written(const SpaceView& side, u32 linear, u32 level) const {
@@ -249,8 +257,8 @@ class TablesObserver {
     void add_range(const RangeRow& row) {
         if (!view_.ranges.empty()) {
             RangeRow& last = view_.ranges.back();
-            if (last.end == row.start && last.name == row.name && last.states == row.states && last.flags == row.flags &&
-                last.same_frames == row.same_frames) {
+            if (last.end == row.start && last.name == row.name && last.states == row.states &&
+                last.flags == row.flags && last.same_frames == row.same_frames) {
                 last.end = row.end;
                 return;
             }
@@ -261,6 +269,7 @@ class TablesObserver {
     const Machine& machine_;
     const ForkTracer* tracer_;
     const Symbolizer& symbols_;
+    const ForkRecord* fork_ = nullptr;
     TablesView view_;
     std::set<std::pair<u32, u32>> written_; // directory, linear address | 1 for directory entries
 };

@@ -13,8 +13,8 @@ constexpr std::array<TlbSide, 3> kSides = {TlbSide::Data4K, TlbSide::Data4M, Tlb
 // TLB does not have yet is no disagreement: hardware walks again before it matters.
 std::string disagreement(const Machine& machine, TlbSide side, const TlbEntry& entry) {
     const Mmu& mmu = machine.mmu();
-    const Walk walk = mmu.peek_walk_in(machine.registers().cr3, LinearAddress(entry.tag), Privilege::Supervisor,
-                                       AccessKind::Read);
+    const Walk walk =
+        mmu.peek_walk_in(machine.registers().cr3, LinearAddress(entry.tag), Privilege::Supervisor, AccessKind::Read);
     if (!walk.ok)
         return "absent now";
     const u32 mask = side == TlbSide::Data4M ? 0xFFC00000u : ~kPageMask;

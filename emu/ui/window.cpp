@@ -1,5 +1,7 @@
 #include "emu/ui/window.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <set>
 
@@ -19,11 +21,12 @@ namespace {
 using namespace ui;
 
 constexpr int kFramesPerSecond = 60;
+constexpr int kIdleMilliseconds = 100;
 constexpr int kFramesPerLook = 4; // while the guest runs, the panels beside the screen follow at this part of the rate
 
 Error no_window(const char* what) {
-    return Error{fmt::format("cannot open the window: {}: {}; use --headless, or set DISPLAY to a running X server", what,
-                             SDL_GetError())};
+    return Error{fmt::format("cannot open the window: {}: {}; use --headless, or set DISPLAY to a running X server",
+                             what, SDL_GetError())};
 }
 
 struct WindowCloser {
@@ -60,7 +63,7 @@ class Host {
                                        SDL_WINDOW_RESIZABLE));
         if (window_ == nullptr)
             return no_window("no window");
-        SDL_SetWindowMinimumSize(window_.get(), 1100, 760);
+        SDL_SetWindowMinimumSize(window_.get(), 800, 480);
         renderer_.reset(SDL_CreateRenderer(window_.get(), -1, SDL_RENDERER_PRESENTVSYNC));
         if (renderer_ == nullptr)
             renderer_.reset(SDL_CreateRenderer(window_.get(), -1, SDL_RENDERER_SOFTWARE));
@@ -79,8 +82,13 @@ class Host {
         return {};
     }
 
-    void begin_frame() const {
+    void begin_frame() {
         ImGui_ImplSDL2_NewFrame();
+        ImGuiIO& io = ImGui::GetIO();
+        scale_ = frame_scale(io.DisplaySize);
+        io.DisplaySize = {io.DisplaySize.x / scale_, io.DisplaySize.y / scale_};
+        if (ImGui::IsMousePosValid(&io.MousePos))
+            io.MousePos = {io.MousePos.x / scale_, io.MousePos.y / scale_};
         ImGui::NewFrame();
     }
 
@@ -88,6 +96,7 @@ class Host {
         ImGui::Render();
         SDL_SetRenderDrawColor(renderer_.get(), 0x12, 0x14, 0x18, 255);
         SDL_RenderClear(renderer_.get());
+        SDL_RenderSetScale(renderer_.get(), scale_, scale_);
         render_with_sdl(*ImGui::GetDrawData(), renderer_.get());
         SDL_RenderPresent(renderer_.get());
     }
@@ -114,11 +123,18 @@ class Host {
     const Fonts& fonts() const { return fonts_; }
 
   private:
+    // Small windows show the frame reduced, those of twice the size (fine displays) enlarged by a whole number.
+    static float frame_scale(ImVec2 size) {
+        const float fits = std::min(size.x / kLeastWidth, size.y / kLeastHeight);
+        return fits < 1 ? std::max(fits, 0.2f) : std::floor(fits);
+    }
+
     std::unique_ptr<SDL_Window, WindowCloser> window_;
     std::unique_ptr<SDL_Renderer, WindowCloser> renderer_;
     std::unique_ptr<SDL_Texture, WindowCloser> letters_, monitor_;
     ImGuiContext* context_ = nullptr;
     bool connected_ = false;
+    float scale_ = 1;
     Fonts fonts_;
 };
 
@@ -155,11 +171,16 @@ class Keys {
   private:
     static Command command_of(SDL_Keycode key) {
         switch (key) {
-        case SDLK_F5: return Command::RunOrPause;
-        case SDLK_F9: return Command::NextFault;
-        case SDLK_F10: return Command::StepInstruction;
-        case SDLK_F11: return Command::NextPhase;
-        default: return Command::None;
+        case SDLK_F5:
+            return Command::RunOrPause;
+        case SDLK_F9:
+            return Command::NextFault;
+        case SDLK_F10:
+            return Command::StepInstruction;
+        case SDLK_F11:
+            return Command::NextPhase;
+        default:
+            return Command::None;
         }
     }
 
@@ -173,14 +194,20 @@ bool handle_events(Keys& keys, RunControl& control) {
     while (SDL_PollEvent(&event) != 0) {
         ImGui_ImplSDL2_ProcessEvent(&event);
         switch (event.type) {
-        case SDL_QUIT: return false;
-        case SDL_KEYDOWN: control.obey(keys.press(event.key)); break;
-        case SDL_KEYUP: keys.release(event.key.keysym.scancode); break;
+        case SDL_QUIT:
+            return false;
+        case SDL_KEYDOWN:
+            control.obey(keys.press(event.key));
+            break;
+        case SDL_KEYUP:
+            keys.release(event.key.keysym.scancode);
+            break;
         case SDL_WINDOWEVENT:
             if (event.window.event == SDL_WINDOWEVENT_FOCUS_LOST)
                 keys.release_all();
             break;
-        default: break;
+        default:
+            break;
         }
     }
     return true;
@@ -221,17 +248,13 @@ Result<void> show_window(Machine& machine, const ForkTracer& tracer, Symbolizer&
     View view;
     u64 seen = ~u64{0};
     for (u64 frame = 0; handle_events(keys, control); ++frame) {
+        if (!control.running())
+            SDL_WaitEventTimeout(nullptr, kIdleMilliseconds); // nothing moves by itself
         control.advance(clock.next());
         const bool due = !control.running() || frame % kFramesPerLook == 0;
-        // Pointers into the tracer's records do not outlive a move of the machine.
-        if (control.moves() != seen || frame == 0) {
-            if (due) {
-                view = observe(machine, &tracer, symbols);
-                seen = control.moves();
-            } else {
-                view.faults.clear();
-                view.forks.clear();
-            }
+        if (due && control.moves() != seen) {
+            view = observe(machine, &tracer, symbols);
+            seen = control.moves();
         }
         control.describe(view);
         host.begin_frame();

@@ -12,7 +12,6 @@
 namespace forkscope {
 
 struct WindowOptions {
-    bool paused_at_condition = false; // when the run first stops (--until), stay open, paused
     // Why the last slice returned false, in a few words; empty or absent: the window says what it can tell itself.
     std::function<std::string()> why_stopped = {};
 };

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window.
+"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Stepper.
 Exit codes: 0 passed, 1 failed, 77 cannot run here."""
 
 import ctypes
@@ -117,17 +117,22 @@ def wait_for(condition, seconds=30):
 
 # Of emu/ui/theme.hpp.
 PRIVATE, KERNEL, RUNNING, STOPPED = 0x4C9AE8, 0x6E7B91, 0x7CC97C, 0xFFD166
-F5 = 71  # X key codes of a PC keyboard: set 1 scan code + 8
+SHARED_READ_ONLY, SHARED_WRITABLE = 0xE8A23A, 0xC65FD3
+F5, F11 = 71, 95  # X key codes of a PC keyboard: set 1 scan code + 8
 LETTERS = {letter: code for row, first in (("qwertyuiop", 24), ("asdfghjkl", 38), ("zxcvbnm", 52))
            for code, letter in enumerate(row, first)}
 ENTER = 36
 
 
-def window(program):
-    """The window opens, shows the machine, takes keys for itself and for the guest, and closes in good order."""
+def need_display():
     if shutil.which("Xvfb") is None:
         print("Xvfb is not installed")
         sys.exit(SKIPPED)
+
+
+def window(program):
+    """The window opens, shows the machine, takes keys for itself and for the guest, and closes in good order."""
+    need_display()
     with tempfile.TemporaryDirectory() as folder:
         display = Display(folder)
         serial = os.path.join(folder, "serial")
@@ -157,5 +162,37 @@ def window(program):
             display.close()
 
 
+def stepper(program):
+    """`step` stops in the window inside fork, goes on with F5 and F11, and ends with the guest's own status."""
+    need_display()
+    if ctypes.util.find_library("Xtst") is None:
+        print("libXtst is not installed: no keys can be pressed")
+        sys.exit(SKIPPED)
+    with tempfile.TemporaryDirectory() as folder:
+        display = Display(folder)
+        environment = {**without_display(), "DISPLAY": display.name, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
+        forkscope = subprocess.Popen([program, "step", "--until", "phase:2b"], env=environment,
+                                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            def stopped():
+                shown = display.colours()
+                return shown.get(STOPPED, 0) > shown.get(RUNNING, 0)
+            check(wait_for(lambda: display.colours().get(SHARED_WRITABLE, 0) > 100 and stopped()),
+                  "the stepper does not stand before the protection of the pages")
+            check(display.colours().get(PRIVATE, 0) < 400, "pages are private already")
+            display.press(F11)
+            check(wait_for(lambda: display.colours().get(SHARED_READ_ONLY, 0) > 1000 and stopped()),
+                  "F11 did not run to the next step, where the pages are protected")
+            display.press(F5)
+            check(wait_for(lambda: display.colours().get(SHARED_READ_ONLY, 0) < 1000), "F5 did not let the guest go on")
+            forkscope.send_signal(signal.SIGTERM)
+            check(forkscope.wait(20) == 0, f"the window closed with {forkscope.returncode}: {forkscope.stderr.read()}")
+        finally:
+            if forkscope.poll() is None:
+                forkscope.kill()
+                forkscope.wait()
+            display.close()
+
+
 if __name__ == "__main__":
-    {"Screenshot": screenshot, "Window": window}[sys.argv[2]](sys.argv[1])
+    {"Screenshot": screenshot, "Window": window, "Stepper": stepper}[sys.argv[2]](sys.argv[1])

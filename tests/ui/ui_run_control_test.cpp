@@ -52,7 +52,8 @@ TEST(RunControl, StopsAtThePageFaultBeforeTheHandlerHasDoneAnything) {
     ASSERT_TRUE(run_frames(control, 2000));
     EXPECT_NE(status_of(control).find("page fault at"), std::string::npos) << status_of(control);
     const Machine& machine = bench.machine();
-    EXPECT_FALSE(machine.mmu().peek_walk(LinearAddress(machine.registers().cr2), Privilege::User, AccessKind::Write).ok);
+    EXPECT_FALSE(
+        machine.mmu().peek_walk(LinearAddress(machine.registers().cr2), Privilege::User, AccessKind::Write).ok);
 }
 
 TEST(RunControl, StepsOneInstructionAndShowsTheRegistersOfBefore) {
@@ -106,7 +107,8 @@ TEST(RunControl, SaysThatItPausedAndWhy) {
     ui::View view;
     WindowOptions options;
     options.why_stopped = [] { return std::string("the condition is met"); };
-    RunControl control(bench.machine(), [](Cycles) { return false; }, options);
+    RunControl control(
+        bench.machine(), [](Cycles) { return false; }, options);
     control.advance(1.0 / 60);
     EXPECT_FALSE(control.running());
     EXPECT_NE(status_of(control).find("the condition is met"), std::string::npos);

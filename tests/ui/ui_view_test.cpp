@@ -19,7 +19,8 @@ TEST(View, ShowsEveryUserPageOfBothSidesOnceInMapAndRanges) {
     UiBench bench("run=forkdemo --pages 8");
     ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_RUNNABLE));
     const View view = observe(bench.machine(), &bench.tracer(), bench.symbols());
-    ASSERT_EQ(view.current_fork, bench.tracer().current());
+    ASSERT_TRUE(view.inside_fork);
+    EXPECT_EQ(view.steps.fork, bench.tracer().current()->number);
     for (std::size_t side = 0; side < 2; ++side) {
         const SpaceView& space = view.tables.sides[side];
         ASSERT_TRUE(space.present);
@@ -107,7 +108,7 @@ TEST(View, ListsFaultsNewestFirstAndEachOnce) {
     const View view = observe(bench.machine(), &bench.tracer(), bench.symbols());
     ASSERT_GE(view.faults.size(), 8u);
     for (std::size_t i = 1; i < view.faults.size(); ++i)
-        EXPECT_GT(view.faults[i - 1]->record.number, view.faults[i]->record.number);
+        EXPECT_GT(view.faults[i - 1].record.number, view.faults[i].record.number);
 }
 
 } // namespace
