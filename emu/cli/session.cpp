@@ -128,6 +128,10 @@ Result<void> Session::open_host_ends() {
             return until.error();
         until_ = std::move(until).value();
         until_->arm(*machine_);
+        // forkdemo says where its own fork begins; those of init and the shell before it are not meant.
+        const bool workload = options_.command == Command::Step || options_.command == Command::Fork;
+        if (workload && options_.workload.empty() && options_.kernel_path.empty())
+            until_->count_only_workload_forks();
         sinks_.add(*until_);
     }
     auto serial = SerialPort::open(options_.serial.empty() ? "none" : options_.serial);
@@ -252,6 +256,7 @@ bool Session::ended(StopCause cause) {
 }
 
 bool Session::run_slice(Cycles cycles) {
+    until_met_ = false;
     RunLimit limit = options_.limit;
     limit.cycle = std::min(limit.cycle, machine_->now() + cycles);
     if (next_hash_ != 0)
@@ -269,6 +274,11 @@ bool Session::run_slice(Cycles cycles) {
         return false;
     if (until_ != nullptr && until_->met()) {
         outcome_ = {};
+        until_met_ = true;
+        // Once only: a window goes on past it.
+        sinks_.remove(*until_);
+        until_.reset();
+        machine_->cpu().set_breakpoints({});
         return false;
     }
     if (recording_ != nullptr && recording_->failed()) {

@@ -50,6 +50,8 @@ class Session {
     // Runs `cycles` of simulated time at most, for the window. False once the machine cannot go on.
     bool run_slice(Cycles cycles);
     Outcome outcome() const { return outcome_; }
+    // The last slice ended because of --until.
+    bool until_met() const { return until_met_; }
     // Closes what is being written: trace, snapshot, serial. The first trouble wins.
     Result<void> finish();
 
@@ -74,6 +76,7 @@ class Session {
     std::unique_ptr<TraceFileWriter> recording_;
     std::unique_ptr<SerialPort> serial_;
     std::unique_ptr<UntilCondition> until_;
+    bool until_met_ = false;
     std::string console_; // the last of what COM1 said
     Outcome outcome_;
     u64 next_hash_ = 0;
