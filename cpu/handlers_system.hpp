@@ -39,10 +39,11 @@ inline void set_zero_flag(Cpu& cpu, bool zero) {
 template <class T, bool kMemory> Step arpl(Cpu& cpu, const Instruction& in) {
     if (!descriptor_instructions_exist(cpu))
         return cpu.raise(kInvalidOpcode);
-    TRY(selector, (get_rm<u16, kMemory>(cpu, in)));
+    TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
     const u16 rpl = cpu.regs().reg<u16>(in.reg) & 3;
     const bool raised = (selector & 3) < rpl;
-    put_rm<u16, kMemory>(cpu, in, raised ? static_cast<u16>((selector & ~3u) | rpl) : selector);
+    if (raised) // else nothing is stored, and a place that may only be read will do
+        TRY_VOID((write_rm<u16, kMemory>(cpu, in, static_cast<u16>((selector & ~3u) | rpl))));
     set_zero_flag(cpu, raised);
     return Step::Next;
 }
