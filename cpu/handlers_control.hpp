@@ -122,7 +122,8 @@ template <class T> Step enter(Cpu& cpu, const Instruction& in) {
     constexpr u32 kStep = sizeof(T);
     u32 top = (r.esp() - kStep) & mask;
     TRY_VOID(cpu.write<T>(kSs, top, r.reg<T>(kEbp)));
-    const u32 frame = top;
+    // All of ESP, also on a 16-bit stack, where its upper half stands still (SDM 2A, ENTER: FrameTemp).
+    const u32 frame = (r.esp() & ~mask) | top;
     u32 source = static_cast<u32>(r.gpr[kEbp]) & mask;
     for (u32 i = 1; i < level; ++i) {
         source = (source - kStep) & mask;
@@ -137,10 +138,7 @@ template <class T> Step enter(Cpu& cpu, const Instruction& in) {
     const u32 bottom = (top - size) & mask;
     // The manual checks that the new top of stack can be written.
     TRY_VOID(cpu.probe_stack(bottom, 1));
-    if (mask == 0xFFFF || sizeof(T) == 2)
-        r.set_reg<u16>(kEbp, static_cast<u16>(frame));
-    else
-        r.set_reg<u32>(kEbp, frame);
+    r.set_reg<T>(kEbp, static_cast<T>(frame));
     cpu.set_stack_pointer(bottom);
     return Step::Next;
 }
