@@ -126,7 +126,7 @@ class Mmu {
     // is marked when the walker uses it, when a directory in use points to it, or by flag_frame (as page table); it
     // loses the mark after kTableStores stores without a walk through it: then it is data again.
     u8 table_levels(u64 frame) const { return frame < tables_.size() ? tables_[frame].levels : u8{0}; }
-    static constexpr u16 kTableStores = 4096;
+    static constexpr u16 kTableStores = 2049;
 
     // Drops everything derived, which is the fast table. The amnesia test calls it at random moments; no hash may
     // change. The page_table marks stay: they are what observers see, are saved, and are no part of the hash.

@@ -90,6 +90,11 @@ TlbPlace Mmu::refill(u32 linear, AccessKind kind, const Walk& walk, const TlbPla
         unpublish(old);
         tlb_.set_entry(old, {});
     }
+    // A page that a user may write is no table, whatever its frame was before it was freed and given out again.
+    constexpr u32 kUserWritable = kPteUser | kPteWritable;
+    const u64 frame = on_bus(static_cast<u32>(walk.physical.value)).page();
+    if ((walk.rights & kUserWritable) == kUserWritable && table_levels(frame) != 0)
+        unflag_frame(frame, kFramePageTable);
     TlbPlace place = tlb_.place_for(side, linear);
     if (MMU_MUTANT(RefillTakesNewWay) && old.found)
         place.way ^= 1;
