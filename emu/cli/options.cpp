@@ -83,6 +83,7 @@ void add_run_options(CLI::App& app, Options& options, RawOptions& raw) {
         ->type_name("N")
         ->check(kNotEmpty);
     app.add_option("--trace", options.trace_path, "record every event to this file")->type_name("FILE");
+    app.add_flag("--all-events", options.all_events, "record every translation that enters or leaves the TLB, too");
     app.add_option("--screenshot", options.screenshot_path, "write a picture when the run ends")->type_name("F.png");
     app.add_option("--load", options.load_path, "start from this snapshot")->type_name("FILE");
     app.add_option("--save", options.save_path, "write a snapshot when the run ends")->type_name("FILE");

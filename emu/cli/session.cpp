@@ -144,13 +144,15 @@ Result<void> Session::open_host_ends() {
     if (!options_.trace_path.empty()) {
         TraceHeader header;
         header.set("machine", fmt::format("p6 {} MB {} Hz", options_.ram_bytes >> 20, machine_->cycles_per_second()));
+        header.set("events", options_.all_events ? "all" : "all but tlb_fill and tlb_evict");
         header.set("seed", fmt::format("{}", options_.seed));
         header.set("command_line", options_.append);
         header.set("image.kernel",
                    fmt::format("{} xxh3:{:016x}", machine_->config().kernel_name, checksum(machine_->config().kernel)));
         header.set("image.initrd",
                    fmt::format("{} xxh3:{:016x}", machine_->config().initrd_name, checksum(machine_->config().initrd)));
-        auto recording = TraceFileWriter::create(options_.trace_path, header);
+        auto recording = TraceFileWriter::create(options_.trace_path, header,
+                                                options_.all_events ? kAllTraceKinds : ~kTranslationKinds);
         if (!recording.ok())
             return recording.error();
         recording_ = std::move(recording).value();
@@ -172,6 +174,7 @@ ForkTracer& Session::trace_forks() {
         options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };
         tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
         sinks_.add(*tracer_);
+        machine_->set_trace_sink(&sinks_);
     }
     return *tracer_;
 }

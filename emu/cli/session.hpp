@@ -28,6 +28,7 @@ struct Outcome {
 // Remembers that the guest stated a panic.
 class PanicWatch : public TraceSink {
   public:
+    TraceKinds kinds() const override { return trace_kinds({TraceKind::Tracepoint}); }
     void on_event(const TraceEvent& event) override;
     bool seen = false;
 };

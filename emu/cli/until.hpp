@@ -17,6 +17,7 @@ class UntilCondition : public TraceSink {
 
     // Sets breakpoints where the condition is an address.
     void arm(Machine& machine);
+    TraceKinds kinds() const override { return trace_kinds({TraceKind::Tracepoint}); }
     void on_event(const TraceEvent& event) override;
     void on_console(const std::string& text);
     void on_slice(Machine& machine); // looks at the screen
