@@ -1,4 +1,6 @@
 // The tracer against the guest kernel that is built into the program: what it says about a fork must be so.
+#include <unistd.h>
+
 #include <cstdio>
 #include <fstream>
 
@@ -151,7 +153,7 @@ TEST(GuestFork, AStormOfForksHasNoFindings) {
 }
 
 TEST(GuestFork, ARecordedRunReadsBackWhole) {
-    const std::string path = ::testing::TempDir() + "forkscope_guest.trace";
+    const std::string path = ::testing::TempDir() + std::to_string(::getpid()) + "_forkscope_guest.trace";
     Guest guest(forkdemo(7));
     auto writer = TraceFileWriter::create(path, {});
     ASSERT_TRUE(writer.ok());

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <fstream>
 
 #include <gtest/gtest.h>
@@ -31,7 +33,7 @@ std::size_t widest_line(const std::string& text) {
 
 // A small judge of JSON: brackets, strings, commas.
 bool is_json(const std::string& text) {
-    const std::string path = ::testing::TempDir() + "forkscope_report.json";
+    const std::string path = ::testing::TempDir() + std::to_string(::getpid()) + "_forkscope_report.json";
     std::ofstream(path) << text;
     if (std::system("python3 -c 'import json' 2>/dev/null") != 0)
         return true;

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -43,7 +45,7 @@ std::string run(const std::string& command) {
 
 // A real program made by the compiler at hand, or nothing where it cannot make 32-bit code.
 struct Compiled {
-    std::string folder = ::testing::TempDir() + "forkscope_symbolizer";
+    std::string folder = ::testing::TempDir() + std::to_string(::getpid()) + "_forkscope_symbolizer";
     std::string source = folder + "/victim.c";
     std::string path = folder + "/victim";
     std::vector<u8> bytes;
@@ -244,7 +246,7 @@ TEST(Symbolizer, ReadsSourceFromDiskElseFromTheFallback) {
 }
 
 TEST(Tar, ReadsWhatTarWrites) {
-    const std::string folder = ::testing::TempDir() + "forkscope_tar";
+    const std::string folder = ::testing::TempDir() + std::to_string(::getpid()) + "_forkscope_tar";
     const std::string deep = std::string(80, 'd');
     const std::string longest = deep + "/" + std::string(70, 'n');
     run("rm -rf " + folder + "; mkdir -p " + folder + "/bin/" + deep + "; printf hello > " + folder +

@@ -32,7 +32,9 @@ TraceEvent event_number(u64 i, Random& random) {
     return event;
 }
 
-std::string path_of(const char* name) { return ::testing::TempDir() + "forkscope_" + name + ".trace"; }
+std::string path_of(const char* name) {
+    return ::testing::TempDir() + std::to_string(::getpid()) + "_forkscope_" + name + ".trace";
+}
 
 std::vector<TraceEvent> record(const std::string& path, u64 count) {
     TraceHeader header;
