@@ -35,6 +35,12 @@ void StopWatch::stop(std::string reason) {
     machine_.request_stop();
 }
 
+TraceKinds StopWatch::kinds() const {
+    const TraceKinds own =
+        trace_kinds({TraceKind::Tracepoint, TraceKind::PteWrite, TraceKind::PageFault, TraceKind::InterruptReturn});
+    return next_ != nullptr ? own | next_->kinds() : own;
+}
+
 void StopWatch::on_event(const TraceEvent& event) {
     if (next_ != nullptr)
         next_->on_event(event);

@@ -20,6 +20,7 @@ class StopWatch : public TraceSink {
     StopWatch(const StopWatch&) = delete;
     StopWatch& operator=(const StopWatch&) = delete;
 
+    TraceKinds kinds() const override;
     void on_event(const TraceEvent& event) override;
     void want(Wanted wanted) {
         wanted_ = wanted;
