@@ -58,6 +58,12 @@ class Host {
         SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
         if (SDL_InitSubSystem(SDL_INIT_VIDEO) != 0)
             return no_window("no display");
+        // SDL falls back to drivers that show nothing; that is meant only where somebody asked for it.
+        const std::string_view driver = SDL_GetCurrentVideoDriver();
+        if ((driver == "dummy" || driver == "offscreen") && SDL_getenv("SDL_VIDEODRIVER") == nullptr) {
+            SDL_SetError("SDL found only its driver '%s', which shows nothing", driver.data());
+            return no_window("no display");
+        }
         window_.reset(SDL_CreateWindow("Forkscope", SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED,
                                        static_cast<int>(kDefaultWidth), static_cast<int>(kDefaultHeight),
                                        SDL_WINDOW_RESIZABLE));

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Stepper.
+"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Stepper|NoDisplay.
 Exit codes: 0 passed, 1 failed, 77 cannot run here."""
 
 import ctypes
@@ -59,6 +59,14 @@ def screenshot(program):
             message = ran.stderr.decode()
             check(ran.returncode == 1 and path in message and reason in message,
                   f"{path}: exit code {ran.returncode}, message: {message}")
+
+
+def no_display(program):
+    """A window that is asked for where there is no display is an error with advice, not a program that hangs."""
+    environment = without_display()
+    environment.pop("SDL_VIDEODRIVER", None)
+    ran = run([program, "run", "--display", "sdl", "--serial", "none"], env=environment)
+    check(ran.returncode == 1 and b"--headless" in ran.stderr, f"exit code {ran.returncode}, message: {ran.stderr.decode()}")
 
 
 class Display:
@@ -195,4 +203,4 @@ def stepper(program):
 
 
 if __name__ == "__main__":
-    {"Screenshot": screenshot, "Window": window, "Stepper": stepper}[sys.argv[2]](sys.argv[1])
+    {"Screenshot": screenshot, "Window": window, "Stepper": stepper, "NoDisplay": no_display}[sys.argv[2]](sys.argv[1])
