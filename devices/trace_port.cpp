@@ -24,8 +24,11 @@ u32 TracePort::io_read(u32 address, u32 size) {
 
 void TracePort::io_write(u32 address, u32 size, u32 value) {
     const u32 at = address - ABI_PORT_TRACE_ID;
-    if (at == 0)
+    if (at == 0) {
+        if (listener_)
+            listener_(value, arguments_);
         return wiring_->tracer().emit(TraceKind::Tracepoint, value, arguments_[0], arguments_[1], arguments_[2]);
+    }
     if (at < 4)
         return; // the middle of the id register
     const u32 shift = at % 4 * 8;

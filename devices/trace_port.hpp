@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 
 #include "devices/device.hpp"
 
@@ -10,6 +11,11 @@ namespace forkscope {
 
 class TracePort : public Device {
   public:
+    using Arguments = std::array<u32, 3>;
+    // Hears each tracepoint before anybody who observes: what the guest says of its frames helps the machine's books.
+    using Listener = std::function<void(u32 id, const Arguments&)>;
+
+    explicit TracePort(Listener listener = {}) : listener_(std::move(listener)) {}
     std::string_view name() const override { return "trace_port"; }
     void attach(Wiring& wiring) override;
     void reset() override { arguments_ = {}; }
@@ -19,7 +25,8 @@ class TracePort : public Device {
 
   private:
     Wiring* wiring_ = nullptr;
-    std::array<u32, 3> arguments_{};
+    Listener listener_;
+    Arguments arguments_{};
 };
 
 } // namespace forkscope

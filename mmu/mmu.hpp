@@ -124,7 +124,9 @@ class Mmu {
     void unflag_frame(u64 frame, u8 bits);
     // The marks of page-table frames: 0 = none, else bit 0: used as page table, bit 1: used as page directory. A frame
     // is marked when the walker uses it, when a directory in use points to it, or by flag_frame (as page table); it
-    // loses the mark after kTableStores stores without a walk through it: then it is data again.
+    // loses the mark when a user may write it, or after kTableStores stores without a walk: then it is data again.
+    // mark_table: somebody knows better; level 1 or 2 (of a directory, its tables too).
+    void mark_table(u64 frame, u8 level);
     u8 table_levels(u64 frame) const { return frame < tables_.size() ? tables_[frame].levels : u8{0}; }
     static constexpr u16 kTableStores = 2049;
 
@@ -192,7 +194,6 @@ class Mmu {
     void write_table_frame(PhysicalAddress physical, u32 size, const u8* bytes);
     u64 read_span(const Span& span);
     void write_span(const Span& span, u64 value);
-    void mark_table(u64 frame, u8 level);
     void note_table_store(u64 frame);
     void serialize_marks(Archive& ar);
 

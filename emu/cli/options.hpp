@@ -31,8 +31,8 @@ struct Options {
     Display display = Display::Automatic;
     std::string type_text;
     std::string until;
-    std::string serial;     // empty: by display
-    std::string trace_path; // --trace F, record -o F
+    std::string serial;      // empty: by display
+    std::string trace_path;  // --trace F, record -o F
     bool all_events = false; // record translations entering and leaving the TLB, too
     std::string screenshot_path;
     std::string load_path, save_path;

@@ -152,7 +152,7 @@ Result<void> Session::open_host_ends() {
         header.set("image.initrd",
                    fmt::format("{} xxh3:{:016x}", machine_->config().initrd_name, checksum(machine_->config().initrd)));
         auto recording = TraceFileWriter::create(options_.trace_path, header,
-                                                options_.all_events ? kAllTraceKinds : ~kTranslationKinds);
+                                                 options_.all_events ? kAllTraceKinds : ~kTranslationKinds);
         if (!recording.ok())
             return recording.error();
         recording_ = std::move(recording).value();

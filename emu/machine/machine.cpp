@@ -12,11 +12,11 @@
 #include "devices/pic.hpp"
 #include "devices/pit.hpp"
 #include "devices/port92.hpp"
-#include "devices/trace_port.hpp"
 #include "devices/uart.hpp"
 #include "emu/base/log.hpp"
 #include "emu/machine/images.hpp"
 #include "guest/abi/ports.h"
+#include "guest/abi/tracepoints.h"
 
 namespace forkscope {
 
@@ -98,6 +98,25 @@ template <class T, class... Args> T& Machine::add(Args&&... args) {
     return reference;
 }
 
+// The guest says which frames are directories from now on, and which are nothing any more: so a child's tables are
+// known before any walk uses them, and a table's frame that is given out again is not taken for one.
+void Machine::learn(u32 tracepoint, const TracePort::Arguments& arguments) {
+    switch (tracepoint) {
+    case TP_FORK_ADDRESS_SPACE:
+    case TP_FORK_RUNNABLE:
+    case TP_PROCESS_START:
+    case TP_PROCESS_EXEC:
+        if (arguments[2] != 0)
+            mmu_->mark_table(arguments[2] >> kPageShift, 2);
+        break;
+    case TP_FRAME_FREE:
+        mmu_->unflag_frame(arguments[0] >> kPageShift, kFramePageTable);
+        break;
+    default:
+        break;
+    }
+}
+
 void Machine::add_devices() {
     pic_ = &add<Pic>();
     add<Pit>();
@@ -112,7 +131,7 @@ void Machine::add_devices() {
     add<Dma>();
     add<DebugConsole>();
     add<ExitPort>();
-    add<TracePort>();
+    add<TracePort>([this](u32 id, const TracePort::Arguments& arguments) { learn(id, arguments); });
     firmware_config_ = &add<FirmwareConfig>();
     for (auto& device : devices_)
         device->attach(*this);

@@ -8,6 +8,7 @@
 
 #include "cpu/cpu.hpp"
 #include "devices/device.hpp"
+#include "devices/trace_port.hpp"
 #include "devices/vga.hpp"
 #include "emu/base/event_queue.hpp"
 #include "emu/machine/config.hpp"
@@ -91,6 +92,7 @@ class Machine final : private Wiring {
     Result<void> prepare_boot();
     void enter_kernel_directly();
     void add_devices();
+    void learn(u32 tracepoint, const TracePort::Arguments& arguments);
     template <class T, class... Args> T& add(Args&&... args);
     void apply(const InputEvent& event);
     void feed_keys();

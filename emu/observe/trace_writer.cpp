@@ -72,7 +72,7 @@ const std::string* TraceHeader::get(std::string_view key) const {
 }
 
 Result<std::unique_ptr<TraceFileWriter>> TraceFileWriter::create(const std::string& path, TraceHeader header,
-                                                                  TraceKinds kinds) {
+                                                                 TraceKinds kinds) {
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file < 0)
         return Error{

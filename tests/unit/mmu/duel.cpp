@@ -19,15 +19,6 @@ constexpr u32 kRegular = kPtePresent | kPteWritable | kPteUser;
 
 template <class T> Access<u64> widen(Access<T> access) { return {access.value, access.ok}; }
 
-bool agrees(const TlbEntry& is, const reference::Entry& expected, u32 page_shift) {
-    if (!expected.valid)
-        return is.entry == 0;
-    const u32 word = expected.frame << 12 | kPtePresent | kPteAccessed | (expected.writable ? u32{kPteWritable} : 0) |
-                     (expected.user ? u32{kPteUser} : 0) | (expected.dirty ? u32{kPteDirty} : 0) |
-                     (expected.large ? u32{kPteLarge} : 0) | (expected.global ? u32{kPteGlobal} : 0);
-    return is.entry == word && is.tag == expected.page << page_shift;
-}
-
 } // namespace
 
 Duel::Duel(u64 seed)
@@ -349,31 +340,39 @@ void Duel::maybe_invalidate(u32 linear) {
 // What kernels do to mappings, with every fourth flush forgotten.
 void Duel::edit_step() {
     const u32 linear = (random_.chance(8) ? pool_page() : hot_[random_.below(std::size(hot_))]) << 12;
-    if (random_.chance(10)) {
-        const u64 dice = random_.below(10);
-        const u32 old_entry = reference_.peek32(reference_.bus_address(directory_at(linear)));
-        u32 entry = table_frame_for(linear >> 22) << 12 | kRegular;
-        if (dice < 3)
-            entry = kPteLarge | random_flags();
-        else if (dice < 4)
-            entry = kPteLarge | random_flags() | static_cast<u32>(random_.below(4)) << 22;
-        else if (dice < 5)
-            entry = kPteLarge | kRegular | 0x1000u << random_.below(10);
-        else if (dice < 6)
-            entry = old_entry ^ (1u << random_.below(3));
-        else if (dice < 7)
-            entry = old_entry & ~u32{kPteAccessed | kPteDirty};
-        else if (dice < 9)
-            entry = kPteLarge | kRegular;
-        kernel_store(directory_at(linear), entry);
-        if (dice < 8)
-            return maybe_invalidate(linear);
-        // The page changes its size, unflushed, and is then written through the stale entry.
-        load(linear, 4, false);
-        kernel_store(directory_at(linear),
-                     (entry & kPteLarge) != 0 ? table_frame_for(linear >> 22) << 12 | kRegular : kPteLarge | kRegular);
-        return store(linear, 4, random_.next(), false);
-    }
+    if (random_.chance(10))
+        edit_directory(linear);
+    else
+        edit_table(linear);
+}
+
+void Duel::edit_directory(u32 linear) {
+    const u64 dice = random_.below(10);
+    const u32 old_entry = reference_.peek32(reference_.bus_address(directory_at(linear)));
+    u32 entry = table_frame_for(linear >> 22) << 12 | kRegular;
+    if (dice < 3)
+        entry = kPteLarge | random_flags();
+    else if (dice < 4)
+        entry = kPteLarge | random_flags() | static_cast<u32>(random_.below(4)) << 22;
+    else if (dice < 5)
+        entry = kPteLarge | kRegular | 0x1000u << random_.below(10);
+    else if (dice < 6)
+        entry = old_entry ^ (1u << random_.below(3));
+    else if (dice < 7)
+        entry = old_entry & ~u32{kPteAccessed | kPteDirty};
+    else if (dice < 9)
+        entry = kPteLarge | kRegular;
+    kernel_store(directory_at(linear), entry);
+    if (dice < 8)
+        return maybe_invalidate(linear);
+    // The page changes its size, unflushed, and is then written through the stale entry.
+    load(linear, 4, false);
+    kernel_store(directory_at(linear),
+                 (entry & kPteLarge) != 0 ? table_frame_for(linear >> 22) << 12 | kRegular : kPteLarge | kRegular);
+    store(linear, 4, random_.next(), false);
+}
+
+void Duel::edit_table(u32 linear) {
     const u32 at = table_at(linear);
     if (at == 0)
         return;
@@ -555,51 +554,6 @@ void Duel::code_written(PhysicalAddress address, u32 size) {
 u32 Duel::io_read(u32 address, u32) { return ReferenceMmu::device_byte(address); }
 void Duel::io_write(u32 address, u32, u32 value) {
     device_writes_ = ReferenceMmu::fold(device_writes_, address, value);
-}
-
-// --- Comparing
-
-void Duel::disagree(const std::string& what) {
-    if (mismatch_.empty())
-        mismatch_ = fmt::format("after {} accesses: {}", accesses_, what);
-}
-
-void Duel::compare_set(TlbSide side, u32 set) {
-    const reference::Set& expected = side == TlbSide::Data4K   ? reference_.data[set]
-                                     : side == TlbSide::Data4M ? reference_.large[set]
-                                                               : reference_.code[set];
-    const u32 shift = side == TlbSide::Data4M ? 22 : 12;
-    for (u32 way = 0; way < 4; ++way) {
-        const TlbEntry& is = mmu_.tlb().entry(side, set, way);
-        if (!agrees(is, expected.way[way], shift))
-            disagree(fmt::format("TLB side {} set {} way {}: tag {:#x} entry {:#x}, expected {} page {:#x} frame {:#x}",
-                                 static_cast<u32>(side), set, way, is.tag, is.entry, expected.way[way].valid,
-                                 expected.way[way].page, expected.way[way].frame));
-    }
-    const u8 bits = static_cast<u8>(expected.b0 | expected.b1 << 1 | expected.b2 << 2);
-    if (mmu_.tlb().plru(side, set) != bits)
-        disagree(fmt::format("TLB side {} set {}: replacement bits {}, expected {}", static_cast<u32>(side), set,
-                             mmu_.tlb().plru(side, set), bits));
-}
-
-void Duel::compare_sets_of(u32 linear) {
-    compare_set(TlbSide::Data4K, linear >> 12 & 15);
-    compare_set(TlbSide::Data4M, linear >> 22 & 1);
-    compare_set(TlbSide::Instruction, linear >> 12 & 7);
-}
-
-void Duel::compare_everything() {
-    for (u32 set = 0; set < 16; ++set)
-        compare_set(TlbSide::Data4K, set);
-    for (u32 set = 0; set < 2; ++set)
-        compare_set(TlbSide::Data4M, set);
-    for (u32 set = 0; set < 8; ++set)
-        compare_set(TlbSide::Instruction, set);
-}
-
-void Duel::compare_memory() {
-    if (std::memcmp(memory_.host(PhysicalAddress(0)), reference_.memory.data(), kRamBytes) != 0)
-        disagree("memory as a whole");
 }
 
 } // namespace forkscope

@@ -35,6 +35,8 @@ class Duel : private CodeListener, private IoHandler {
     void access(u32 linear, bool user);
     void control_step();
     void edit_step();
+    void edit_directory(u32 linear);
+    void edit_table(u32 linear);
     void flag_step();
     void mode_step();
     void load(u32 linear, u32 size, bool user);

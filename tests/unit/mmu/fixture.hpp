@@ -14,6 +14,7 @@ constexpr u32 kTestRam = 4u << 20;
 constexpr u32 kDirectory = 0x1000;
 constexpr u32 kFirstTable = 0x2000; // the table of directory entry n lies at kFirstTable + n * 4096
 constexpr u32 kRwUser = kPtePresent | kPteWritable | kPteUser;
+constexpr u32 kRwSupervisor = kPtePresent | kPteWritable;
 
 class EventRecorder : public TraceSink {
   public:

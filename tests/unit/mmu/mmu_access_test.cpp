@@ -69,12 +69,12 @@ TEST_F(MmuTest, UpdatesInPlaceWithOneWriteTranslation) {
 
 TEST_F(MmuTest, TellsOfEachTableEntryThatAStoreTouches) {
     map(0x400000, 0x6000 | kRwUser);
-    map(0x401000, (kFirstTable + kPageSize) | kRwUser); // the page's own table, mapped
+    map(0x401000, (kFirstTable + kPageSize) | kRwSupervisor); // the page's own table, mapped
     start_paging();
     ASSERT_TRUE(mmu.load<u8>(LinearAddress(0x400000), kUser).ok);
     const u32 before_low = table_entry(0x402000), before_high = table_entry(0x403000);
     recorder.events.clear();
-    ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x40100A), 0xFFFFFFFF, kUser).ok); // the halves of entries 2 and 3
+    ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x40100A), 0xFFFFFFFF, kKernel).ok); // the halves of entries 2 and 3
     const auto writes = recorder.of(TraceKind::PteWrite);
     ASSERT_EQ(writes.size(), 2u);
     EXPECT_EQ(writes[0].a, kFirstTable + kPageSize + 8);
@@ -88,13 +88,13 @@ TEST_F(MmuTest, TellsOfEachTableEntryThatAStoreTouches) {
 TEST_F(MmuTest, MarksTheTablesThatADirectoryInUsePointsTo) {
     map(0x400000, 0x6000 | kRwUser);
     put(kDirectory + 8, 0x9000 | kRwUser); // never walked through
-    map(0x401000, kDirectory | kRwUser);
+    map(0x401000, kDirectory | kRwSupervisor);
     start_paging();
     ASSERT_TRUE(mmu.load<u8>(LinearAddress(0x400000), kUser).ok);
     EXPECT_EQ(mmu.table_levels(kDirectory >> 12), 2);
     EXPECT_EQ(mmu.table_levels(9), 1);
     recorder.events.clear();
-    ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x40100C), 0xB000 | kRwUser, kUser).ok);
+    ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x40100C), 0xB000 | kRwUser, kKernel).ok);
     const auto marked = recorder.of(TraceKind::PageTableFrame);
     ASSERT_EQ(marked.size(), 1u);
     EXPECT_EQ(marked[0].a, 0xB000u);
@@ -103,14 +103,26 @@ TEST_F(MmuTest, MarksTheTablesThatADirectoryInUsePointsTo) {
 
 TEST_F(MmuTest, ForgetsATableFrameThatBecameData) {
     map(0x400000, 0x6000 | kRwUser);
-    map(0x401000, 0x9000 | kRwUser);
+    map(0x401000, 0x9000 | kRwSupervisor);
     put(kDirectory + 8, 0x9000 | kRwUser);
     start_paging();
     ASSERT_TRUE(mmu.load<u8>(LinearAddress(0x400000), kUser).ok);
     for (u32 i = 0; i < Mmu::kTableStores + 10; ++i)
-        ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x401000 + i % 1024 * 4), i, kUser).ok);
+        ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x401000 + i % 1024 * 4), i, kKernel).ok);
     EXPECT_EQ(mmu.table_levels(9), 0);
     EXPECT_EQ(recorder.of(TraceKind::PteWrite).size(), Mmu::kTableStores);
+}
+
+TEST_F(MmuTest, TakesNoFrameForATableThatAUserMayWrite) {
+    map(0x400000, 0x6000 | kRwUser);
+    map(0x401000, 0x9000 | kRwUser);
+    put(kDirectory + 8, 0x9000 | kRwUser);
+    start_paging();
+    ASSERT_TRUE(mmu.load<u8>(LinearAddress(0x400000), kUser).ok);
+    EXPECT_EQ(mmu.table_levels(9), 1);
+    ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x401000), 7, kUser).ok);
+    EXPECT_EQ(mmu.table_levels(9), 0);
+    EXPECT_TRUE(recorder.of(TraceKind::PteWrite).empty());
 }
 
 TEST_F(MmuTest, TellsTheCodeListenerAfterTheBytesAreStored) {

@@ -238,6 +238,28 @@ void ReferenceMmu::enter(u32 linear, Kind kind, const WalkResult& walk) {
     touch(set, way);
 }
 
+// Looks in the set of small entries and, for data, in that of large ones; the small entry wins.
+ReferenceMmu::Found ReferenceMmu::find(u32 linear, Kind kind) {
+    Found found;
+    Set& small = kind == Kind::Fetch ? code[(linear >> 12) % 8] : data[(linear >> 12) % 16];
+    for (u32 i = 0; i < 4; ++i) {
+        if (small.way[i].valid && small.way[i].page == linear >> 12)
+            found = {&small, i, false};
+    }
+    if (kind == Kind::Fetch)
+        return found;
+    Set& other = large[(linear >> 22) % 2];
+    for (u32 i = 0; i < 4; ++i) {
+        if (!other.way[i].valid || other.way[i].page != linear >> 22)
+            continue;
+        if (found.set != nullptr)
+            ++seen[kHitSmallInsideLarge];
+        else
+            found = {&other, i, true};
+    }
+    return found;
+}
+
 bool ReferenceMmu::translate(u32 linear, bool user, Kind kind, Outcome& outcome, u32& physical) {
     if ((cr0 & kCr0Pg) == 0) {
         physical = bus_address(linear);
@@ -246,43 +268,20 @@ bool ReferenceMmu::translate(u32 linear, bool user, Kind kind, Outcome& outcome,
     }
     const u32 side = kind == Kind::Fetch ? 1 : 0;
     ++accesses[side];
-    Set* set = kind == Kind::Fetch ? &code[(linear >> 12) % 8] : &data[(linear >> 12) % 16];
-    Entry* hit = nullptr;
-    u32 way = 0;
-    for (u32 i = 0; i < 4; ++i) {
-        if (set->way[i].valid && set->way[i].page == linear >> 12) {
-            hit = &set->way[i];
-            way = i;
-        }
-    }
-    bool hit_large = false;
-    if (kind != Kind::Fetch) {
-        Set& other = large[(linear >> 22) % 2];
-        for (u32 i = 0; i < 4; ++i) {
-            if (other.way[i].valid && other.way[i].page == linear >> 22) {
-                if (hit != nullptr) {
-                    ++seen[kHitSmallInsideLarge];
-                } else {
-                    hit = &other.way[i];
-                    way = i;
-                    set = &other;
-                    hit_large = true;
-                }
-            }
-        }
-    }
+    const Found found = find(linear, kind);
+    Entry* const hit = found.set == nullptr ? nullptr : &found.set->way[found.way];
     const bool write = kind == Kind::Write;
     bool permitted = false;
     if (hit != nullptr) {
         permitted = !(user && !hit->user) && !(write && !hit->writable && (user || (cr0 & kCr0Wp) != 0));
         if (permitted && (!write || hit->dirty)) {
-            const Set before = *set;
-            touch(*set, way);
-            const bool same = before.b0 == set->b0 && before.b1 == set->b1 && before.b2 == set->b2;
+            const Set before = *found.set;
+            touch(*found.set, found.way);
+            const bool same = before.b0 == found.set->b0 && before.b1 == found.set->b1 && before.b2 == found.set->b2;
             ++seen[same ? kHitMostRecent : kHitOtherWay];
-            seen[kHitLarge] += hit_large;
+            seen[kHitLarge] += found.large;
             seen[kHitGlobal] += hit->global;
-            const u32 frame = hit_large ? hit->frame | (linear >> 12 & 0x3FF) : hit->frame;
+            const u32 frame = found.large ? hit->frame | (linear >> 12 & 0x3FF) : hit->frame;
             if ((accesses[side] & 15) == 0) {
                 const WalkResult now = walk(linear, user, kind, true);
                 seen[kStaleHit] += !now.ok || now.frame != frame;
@@ -309,7 +308,7 @@ bool ReferenceMmu::translate(u32 linear, bool user, Kind kind, Outcome& outcome,
         return false;
     }
     seen[kUpgradeFound] += hit != nullptr && !permitted;
-    if (hit != nullptr && kind != Kind::Fetch && hit_large != result.large) {
+    if (hit != nullptr && kind != Kind::Fetch && found.large != result.large) {
         ++seen[result.large ? kBecameLarge : kBecameSmall];
         *hit = Entry{};
     }

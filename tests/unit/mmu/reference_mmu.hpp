@@ -133,6 +133,12 @@ class ReferenceMmu {
     enum class Kind { Read, Write, Fetch };
 
     bool is_rom(u32 physical) const { return physical >= rom_start_ && physical < 0x100000; }
+    struct Found {
+        Set* set = nullptr; // null: a miss
+        u32 way = 0;
+        bool large = false;
+    };
+    Found find(u32 linear, Kind kind);
     bool translate(u32 linear, bool user, Kind kind, Outcome& outcome, u32& physical);
     WalkResult walk(u32 linear, bool user, Kind kind, bool look);
     void set_entry_bits(u32 physical, u32 old_value, u32 bits);
