@@ -131,6 +131,7 @@ struct ForkRecord {
     Cycles child_first_run = 0;                     // 0 = not yet
     Cycles private_cycle = 0;                       // when no page was shared for copying any more; 0 = not yet
     bool parent_ended = false, child_ended = false; // exit or exec
+    bool followed = false;                          // faults are still looked for: its lists are kept
 
     std::vector<ForkPhase> phases; // in order; empty if not stated
     std::vector<PteChange> ptes;

@@ -57,7 +57,8 @@ void ForkTracer::check_rights(ForkRecord& fork) {
 
 // Read-only already before this fork because an earlier one left it so.
 bool ForkTracer::was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const {
-    for (const ForkRecord* earlier : active_) {
+    for (auto place = active_.rbegin(); place != active_.rend(); ++place) { // the newest knows best
+        const ForkRecord* earlier = *place;
         const bool party =
             earlier->parent_directory == fork.parent_directory || earlier->child_directory == fork.parent_directory;
         const auto found = party && earlier != &fork ? earlier->shared.find(page) : earlier->shared.end();
@@ -68,9 +69,12 @@ bool ForkTracer::was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) 
 }
 
 void ForkTracer::activate(ForkRecord& fork) {
+    fork.followed = true;
     active_.push_back(&fork);
-    if (active_.size() > options_.most_active)
+    if (active_.size() > options_.most_active) {
+        active_.front()->followed = false;
         active_.pop_front();
+    }
 }
 
 void ForkTracer::check_private(ForkRecord& fork) {
@@ -145,8 +149,10 @@ void ForkTracer::settle_page(ForkRecord& fork, ForkSide side, u32 page) {
 void ForkTracer::end_side(ForkRecord& fork, ForkSide side) {
     (side == ForkSide::Child ? fork.child_ended : fork.parent_ended) = true;
     check_private(fork);
-    if (fork.child_ended && fork.parent_ended)
+    if (fork.child_ended && fork.parent_ended) {
+        fork.followed = false;
         active_.remove(&fork);
+    }
 }
 
 void ForkTracer::process_ended(u32 pid) {

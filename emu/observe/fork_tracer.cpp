@@ -120,6 +120,8 @@ void ForkTracer::on_tracepoint(const TraceEvent& event) {
     case TP_PROCESS_EXIT:
         workload_.erase(static_cast<u32>(event.b));
         process_ended(static_cast<u32>(event.b));
+        // Its system calls will not return.
+        calls_.remove_if([pid = static_cast<u32>(event.b)](const Open& call) { return call.record.parent_pid == pid; });
         break;
     default:
         break;
@@ -260,8 +262,7 @@ ForkRecord& ForkTracer::publish(Open& open) {
 void ForkTracer::trim() {
     std::size_t whole = forks_.size();
     for (auto fork = forks_.begin(); fork != forks_.end();) {
-        const bool in_use =
-            &*fork == &forks_.back() || std::find(active_.begin(), active_.end(), &*fork) != active_.end();
+        const bool in_use = &*fork == &forks_.back() || fork->followed;
         if (whole > options_.keep_whole && !in_use && (!fork->ptes.empty() || !fork->faults.empty())) {
             fork->trimmed = true;
             fork->ptes = {};
