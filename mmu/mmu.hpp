@@ -174,6 +174,7 @@ class Mmu {
     Access<u64> load_for_update_slow(u32 linear, u32 size, Privilege privilege);
     void finish_update_slow(u64 value);
     Access<PhysicalAddress> fetch_slow(u32 linear, Privilege privilege);
+    bool probe_write_slow(u32 linear, u32 size, Privilege privilege);
     u8* bulk_slow(u32 linear, Privilege privilege, AccessKind kind);
 
     PhysicalAddress on_bus(u32 physical) const;
@@ -258,6 +259,16 @@ template <class T> inline void Mmu::finish_update(T value) {
         std::memcpy(update_host_, &value, sizeof value);
     else
         finish_update_slow(value);
+}
+
+inline Access<void> Mmu::probe_write(LinearAddress address, u32 size, Privilege privilege) {
+    const u32 linear = static_cast<u32>(address.value);
+    const FastSlot& slot = data_front_.slot(privilege, linear);
+    if (slot.write_tag == wanted_tag(linear, size)) [[likely]] {
+        touch(slot);
+        return {true};
+    }
+    return {probe_write_slow(linear, size, privilege)};
 }
 
 inline Access<PhysicalAddress> Mmu::fetch(LinearAddress address, Privilege privilege) {

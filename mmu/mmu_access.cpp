@@ -260,10 +260,10 @@ Access<u64> Mmu::load_for_update_slow(u32 linear, u32 size, Privilege privilege)
 
 void Mmu::finish_update_slow(u64 value) { write_span(update_span_, value); }
 
-Access<void> Mmu::probe_write(LinearAddress address, u32 size, Privilege privilege) {
+bool Mmu::probe_write_slow(u32 linear, u32 size, Privilege privilege) {
     EMU_ASSERT(size != 0 && size <= kPageSize, "a probe of {} bytes", size);
-    Span span{static_cast<u32>(address.value), size, 0, {}, {}};
-    return {translate_span(span, privilege, AccessKind::Write)};
+    Span span{linear, size, 0, {}, {}};
+    return translate_span(span, privilege, AccessKind::Write);
 }
 
 Access<PhysicalAddress> Mmu::fetch_slow(u32 linear, Privilege privilege) {
