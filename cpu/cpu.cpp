@@ -47,6 +47,7 @@ void Cpu::reset() {
     attention_ = interrupt_line_ ? u32{kAttentionInterrupt} : 0;
     halted_ = shutdown_ = nmi_pending_ = nmi_blocked_ = false;
     trap_pending_ = 0;
+    float_error_changed();
     mmu_.reset();
     blocks_.clear();
 }
@@ -427,6 +428,7 @@ void CpuState::serialize(Archive& ar) {
     ar.field("cpl", cpl);
     ar.field("tsc_offset", tsc_offset);
     ar.field("sysenter", sysenter);
+    ar.nested("x87", x87);
     if (ar.loading() && (cpl > 3 || gpr[kNoRegister] != 0))
         ar.fail("the registers hold impossible values");
 }

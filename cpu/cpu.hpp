@@ -106,6 +106,8 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     // Line 0 is INTR, line 1 is NMI.
     void set_line(u8 line, bool level) override;
     void set_interrupt_source(InterruptSource* source) { interrupt_source_ = source; }
+    // Where FERR# leads: high while an unmasked x87 exception is flagged and CR0.NE is 0.
+    void set_float_error_line(const IrqLine& line) { float_error_line_ = line; }
     void code_written(PhysicalAddress address, u32 size) override;
 
     void set_engine(Engine engine);
@@ -215,7 +217,10 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void write_cr4(u32 value);
     void note_missing(const Instruction& instruction); // the log, once a form
     void set_cpl(u8 cpl);
-    void flags_changed(); // after writes of IF, TF, VM
+    void flags_changed();       // after writes of IF, TF, VM
+    void float_error_changed(); // after writes of the x87's exception flags and masks, and of CR0.NE
+    // INTR will be taken before the next instruction (or, from a handler, before this one if it repeats).
+    bool interrupt_is_due() const { return interrupt_line_ && state_.flag(kFlagI) && instructions() >= shadow_until_; }
     void shadow_interrupts() {
         shadow_until_ = instructions() + 1;
         raise_attention(kAttentionShadow);
@@ -301,6 +306,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     Bus& bus_;
     Tracer& tracer_;
     InterruptSource* interrupt_source_ = nullptr;
+    IrqLine float_error_line_;
 
     CpuState state_;
     Privilege privilege_ = Privilege::Supervisor;

@@ -30,7 +30,19 @@ constexpr Row kRows[] = {
 
 constexpr u16 kRowCount = static_cast<u16>(sizeof(kRows) / sizeof(kRows[0]));
 
-enum class Immediate : u8 { None, Byte, ByteSigned, Word, Full, JumpByte, JumpFull, Offset, FarPointer, Enter };
+enum class Immediate : u8 {
+    None,
+    Byte,
+    ByteSigned,
+    Word,
+    Full,
+    JumpByte,
+    JumpFull,
+    Offset,
+    FarPointer,
+    Enter,
+    FloatOpcode
+};
 
 // ModRM.reg numbers that name nothing, by what the field selects (SDM 2B, MOV; SDM 3A 2.5).
 enum class RegField : u8 { Any, Segment, LoadedSegment, Control };
@@ -81,6 +93,8 @@ constexpr Rule make_rule(const Row& row) {
     Rule rule;
     rule.mod_rm = row.group >= 0;
     rule.lockable = (row.attributes & kLockable) != 0;
+    if (row.map == 1 && row.opcode >= 0xD8 && row.opcode <= 0xDF)
+        rule.immediate = Immediate::FloatOpcode;
     for (int i = 0; i < 3; ++i) {
         const Operand operand = row.operands[i];
         rule.mod_rm |= uses_mod_rm(operand);
@@ -279,6 +293,7 @@ void take_immediate(const u8*& at, Immediate kind, Instruction& in) {
     const bool wide = in.operand_size == 4;
     switch (kind) {
     case Immediate::None:
+    case Immediate::FloatOpcode: // no bytes of its own
         break;
     case Immediate::Byte:
         in.immediate = take8(at);
@@ -367,6 +382,8 @@ bool take_opcode(const u8*& at, Instruction& in) {
         const u8 mod = rule.mod_ignored ? 3 : mod_rm >> 6;
         in.reg = (mod_rm >> 3) & 7;
         in.flags |= kHasModRm;
+        if (rule.immediate == Immediate::FloatOpcode)
+            in.immediate = (cell & 7) << 8 | mod_rm;
         if ((kValidReg[static_cast<u8>(rule.reg_field)] >> in.reg & 1) == 0)
             return false;
         if (mod == 3) {

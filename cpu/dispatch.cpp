@@ -5,6 +5,7 @@
 #include "cpu/handlers_data.hpp"
 #include "cpu/handlers_string.hpp"
 #include "cpu/handlers_system.hpp"
+#include "cpu/handlers_x87.hpp"
 
 namespace forkscope {
 

@@ -24,6 +24,8 @@ void Cpu::write_cr0(u32 value) {
     if (state_.cr0 == old_value)
         return;
     mmu_.write_cr0(old_value, state_.cr0);
+    if (((state_.cr0 ^ old_value) & kCr0Ne) != 0)
+        float_error_changed();
 }
 
 void Cpu::write_cr3(u32 value) {
@@ -80,13 +82,6 @@ Step hlt(Cpu& cpu, const Instruction& in) {
     cpu.tracer().emit(TraceKind::Halt);
     cpu.halt();
     return cpu.leave_block(in);
-}
-
-Step wait(Cpu& cpu, const Instruction&) {
-    constexpr u32 kBoth = kCr0Mp | kCr0Ts;
-    if ((cpu.regs().cr0 & kBoth) == kBoth)
-        return cpu.raise(kDeviceNotAvailable);
-    return Step::Next;
 }
 
 Step clts(Cpu& cpu, const Instruction& in) {
@@ -244,8 +239,8 @@ Step cpuid(Cpu& cpu, const Instruction&) {
         break;
     case 1:
         eax = 0x633;
-        // DE, PSE, TSC, MSR, CX8, PGE, CMOV. No FPU yet.
-        edx = 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 13 | 1u << 15;
+        // FPU, DE, PSE, TSC, MSR, CX8, PGE, CMOV.
+        edx = 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 13 | 1u << 15;
         break;
     default:
         break;
@@ -262,13 +257,6 @@ Step invlpg(Cpu& cpu, const Instruction& in) {
         return cpu.raise(kGeneralProtection, 0);
     cpu.mmu().invalidate_page(LinearAddress(cpu.regs().segments[in.segment].base + cpu.offset_of(in)));
     return cpu.leave_block(in);
-}
-
-// Without a coprocessor these are bus cycles that nobody answers; FNSTSW and FNSTCW leave their operand alone.
-Step x87_absent(Cpu& cpu, const Instruction&) {
-    if ((cpu.regs().cr0 & (kCr0Em | kCr0Ts)) != 0)
-        return cpu.raise(kDeviceNotAvailable);
-    return Step::Next;
 }
 
 } // namespace forkscope::handlers

@@ -11,7 +11,6 @@ Step too_long(Cpu& cpu, const Instruction& in);
 Step cli(Cpu& cpu, const Instruction& in);
 Step sti(Cpu& cpu, const Instruction& in);
 Step hlt(Cpu& cpu, const Instruction& in);
-Step wait(Cpu& cpu, const Instruction& in);
 Step clts(Cpu& cpu, const Instruction& in);
 Step cache_control(Cpu& cpu, const Instruction& in);
 Step ud2(Cpu& cpu, const Instruction& in);
@@ -24,7 +23,6 @@ Step rdmsr(Cpu& cpu, const Instruction& in);
 Step wrmsr(Cpu& cpu, const Instruction& in);
 Step cpuid(Cpu& cpu, const Instruction& in);
 Step invlpg(Cpu& cpu, const Instruction& in);
-Step x87_absent(Cpu& cpu, const Instruction& in);
 
 // LAR, LSL, VERR, VERW, ARPL, SLDT, STR, LLDT and LTR exist in protected mode only.
 inline bool descriptor_instructions_exist(const Cpu& cpu) {

@@ -36,13 +36,15 @@ enum : u8 { kEs = 0, kCs, kSs, kDs, kFs, kGs, kSegmentCount };
 // Operand kinds in the manual's notation (SDM 2, appendix A.2): E = ModRM r/m, G = ModRM reg, M = memory only,
 // R = register only, I = immediate, J = relative, O = moffs, Z = register in the opcode, S = segment register,
 // C/D/T = control/debug/test register, X = DS:eSI, Y = ES:eDI, A = far pointer; b = 8, w = 16, d = 32 bits,
-// v = operand size, z = 16 or 32 immediate, p = far pointer, a = BOUND pair, s = pseudo-descriptor, q = 64 bits.
+// v = operand size, z = 16 or 32 immediate, p = far pointer, a = BOUND pair, s = pseudo-descriptor, q = 64 bits,
+// t = 80 bits.
 enum class Operand : u8 {
     None,
-    Eb, Ew, Ed, Ev, Gb, Gw, Gd, Gv, Mb, Mw, Md, Mq, Mv, Mp, Ma, Ms, M, Rd, Rv,
+    Eb, Ew, Ed, Ev, Gb, Gw, Gd, Gv, Mb, Mw, Md, Mq, Mt, Mv, Mp, Ma, Ms, M, Rd, Rv,
     Ib, Ibs, Iw, Iz, Iv, Jb, Jz, Ob, Ov, Zb, Zd, Zv, Sw, Cd, Dd, Td, Xb, Xv, Yb, Yv, Ap,
     One, Three, Al, Cl, Ax, Dx, Eax, // Eax: AX or EAX by operand size
     Es, Cs, Ss, Ds, Fs, Gs,
+    St0, Sti, // x87 registers: ST(0), and the one that ModRM.rm names
 };
 
 enum InstructionFlag : u8 {
@@ -57,7 +59,7 @@ enum InstructionFlag : u8 {
 struct Instruction {
     Handler handler = nullptr; // bound by the Block
 
-    u32 immediate = 0;    // sign- or zero-extended as the form says; far pointer: the offset
+    u32 immediate = 0;    // sign- or zero-extended as the form says; far pointer: the offset; x87: the 11 opcode bits
     u32 displacement = 0; // of the memory operand, sign-extended to 32 bits; moffs: the offset; J*: sign-extended distance
     u16 immediate2 = 0;   // ENTER: the level; far pointer: the selector
     u16 form = 0;         // row of opcodes.def; 0 = undefined opcode

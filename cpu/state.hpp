@@ -8,6 +8,7 @@
 
 #include "cpu/flags.hpp"
 #include "cpu/instruction.hpp"
+#include "cpu/x87_state.hpp"
 #include "emu/base/archive.hpp"
 #include "mmu/paging.hpp"
 #include "mmu/segment.hpp"
@@ -37,6 +38,7 @@ struct CpuState {
     u8 cpl = 0;
     u64 tsc_offset = 0;            // TSC = cycles + offset
     std::array<u64, 3> sysenter{}; // MSRs 174H..176H
+    X87State x87;
 
     template <class T> T reg(u8 number) const {
         static_assert(sizeof(T) <= 4);

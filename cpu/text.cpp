@@ -10,6 +10,7 @@ namespace {
 constexpr std::string_view kNames8[] = {"al", "cl", "dl", "bl", "ah", "ch", "dh", "bh"};
 constexpr std::string_view kNames16[] = {"ax", "cx", "dx", "bx", "sp", "bp", "si", "di"};
 constexpr std::string_view kNames32[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
+constexpr std::string_view kStackRegisters[] = {"st(0)", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"};
 constexpr std::string_view kSegmentNames[] = {"es", "cs", "ss", "ds", "fs", "gs"};
 
 // Forms whose name in Intel syntax depends on a size; the table names them once.
@@ -72,6 +73,8 @@ u32 operand_bytes(Operand operand, const Instruction& in) {
         return 4;
     case Operand::Mq:
         return 8;
+    case Operand::Mt:
+        return 10;
     case Operand::Mp:
         return in.operand_size + 2u;
     case Operand::Ma:
@@ -96,6 +99,8 @@ std::string_view size_prefix(u32 bytes) {
         return "fword ptr ";
     case 8:
         return "qword ptr ";
+    case 10:
+        return "xword ptr ";
     default:
         return "";
     }
@@ -109,14 +114,17 @@ std::string address_text(const Instruction& in) {
         if (!text.empty())
             text += '+';
         text += general_register(in.index, in.address_size);
-        if (in.scale != 0)
-            text += "*" + hex(1u << in.scale);
+        if (in.scale != 0) {
+            text += '*';
+            text += hex(1u << in.scale);
+        }
     }
     if (text.empty())
         return hex(in.address_size == 4 ? in.displacement : in.displacement & 0xFFFF);
     if (in.displacement != 0) {
         const bool negative = (in.displacement >> 31) != 0;
-        text += (negative ? "-" : "+") + hex(negative ? 0 - in.displacement : in.displacement);
+        text += negative ? '-' : '+';
+        text += hex(negative ? 0 - in.displacement : in.displacement);
     }
     return text;
 }
@@ -200,6 +208,10 @@ std::string operand_text(Operand operand, const Instruction& in, u32 address) {
     case Operand::Yb:
     case Operand::Yv:
         return string_operand_text(in, bytes, kEs, kEdi);
+    case Operand::St0:
+        return "st(0)";
+    case Operand::Sti:
+        return std::string(kStackRegisters[in.rm]);
     case Operand::Ap:
         return hex(in.immediate2) + ":" + hex(in.immediate);
     default:

@@ -32,7 +32,7 @@ bool is_drawn(const Form& form) {
     const std::string_view name = form.mnemonic;
     if ((form.attributes & kNoFuzz) != 0)
         return false; // depends on more than architectural state
-    if (form.cost == CostClass::Float)
+    if (form.map == 1 && (form.opcode & 0xF8) == 0xD8)
         return false; // x87 has its own comparison
     if (is_one_of(name, {"lcall", "ljmp", "retf", "iret"}))
         return false; // could reach 64-bit code; tested against other emulators

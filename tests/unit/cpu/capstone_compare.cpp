@@ -73,6 +73,7 @@ constexpr Meaning kMeanings[] = {
     {Operand::Mw, How::RegisterOrMemory, 2},
     {Operand::Md, How::RegisterOrMemory, 4},
     {Operand::Mq, How::RegisterOrMemory, 8},
+    {Operand::Mt, How::RegisterOrMemory, 10},
     {Operand::Mv, How::RegisterOrMemory, kV},
     {Operand::Mp, How::RegisterOrMemory, kVAndSelector},
     {Operand::Ma, How::RegisterOrMemory, kTwoV},
@@ -114,6 +115,8 @@ constexpr Meaning kMeanings[] = {
     {Operand::Ds, How::NamedRegister, 2, X86_REG_DS},
     {Operand::Fs, How::NamedRegister, 2, X86_REG_FS},
     {Operand::Gs, How::NamedRegister, 2, X86_REG_GS},
+    {Operand::St0, How::NamedRegister, 10, X86_REG_ST0},
+    {Operand::Sti, How::NumberedRegister, 10, X86_REG_ST0},
 };
 
 // Names that differ only in spelling: ours, as to_text() writes it, and Capstone's.
@@ -388,7 +391,7 @@ bool CapstoneComparer::append(Operand operand, Expected* operands, u32& count) c
         add(register_operand(kSegments[in.reg]));
         break;
     case How::NumberedRegister:
-        add(register_operand(static_cast<u16>(meaning.value + in.reg)));
+        add(register_operand(static_cast<u16>(meaning.value + (operand == Operand::Sti ? in.rm : in.reg))));
         break;
     case How::NamedRegister:
         add(register_operand(meaning.value));

@@ -121,6 +121,13 @@ bool hint_space(CapstoneComparer& comparer) {
            (sides.theirs == nullptr || sides.theirs->size == sides.ours.length);
 }
 
+bool operands_of_undocumented_stores(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return sides.difference == "operand count" && sides.mod_rm() >= 0xC0 &&
+           ((sides.opcode == 0xD9 && sides.mod_rm_reg() == 3) ||
+            (sides.opcode == 0xDF && (sides.mod_rm_reg() == 2 || sides.mod_rm_reg() == 3)));
+}
+
 bool base_ten_is_not_written(CapstoneComparer& comparer) {
     const Sides& sides = comparer.sides();
     return sides.difference == "operand count" && (sides.opcode == 0xD4 || sides.opcode == 0xD5) &&
@@ -173,6 +180,10 @@ const std::vector<KnownDifference>& known_differences() {
          "SDM 2B, NOP and PREFETCHh, and opcode map A-3: hints, all of them NOP r/m on a P6 (reserved ones too); "
          "Capstone knows only some, and as other instructions.",
          hint_space},
+        {"D9 /3, DF /2 and DF /3 with a register",
+         "In no manual (opcode maps A-8 and A-20 leave them empty): stores of ST(0) to ST(i). Capstone writes both "
+         "operands in its text and lists none.",
+         operands_of_undocumented_stores},
         {"AAM and AAD with base ten", "SDM 2A, AAM: the assembler's short form; the byte 0A is there all the same.",
          base_ten_is_not_written},
     };

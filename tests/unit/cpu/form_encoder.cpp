@@ -221,9 +221,10 @@ std::vector<MemoryOperand> every_memory_operand(u8 address_size) {
 
 bool has_mod_rm(const Form& form) {
     return form.group >= 0 ||
-           has_operand(form, {Operand::Eb, Operand::Ew, Operand::Ed, Operand::Ev, Operand::Gb, Operand::Gw, Operand::Gd,
-                              Operand::Gv, Operand::Mb, Operand::Mw, Operand::Md, Operand::Mq, Operand::Mv, Operand::Mp,
-                              Operand::Ma, Operand::Ms, Operand::M, Operand::Rd, Operand::Rv});
+           has_operand(form,
+                       {Operand::Sti, Operand::Eb, Operand::Ew, Operand::Ed, Operand::Ev, Operand::Gb, Operand::Gw,
+                        Operand::Gd,  Operand::Gv, Operand::Mb, Operand::Mw, Operand::Md, Operand::Mq, Operand::Mt,
+                        Operand::Mv,  Operand::Mp, Operand::Ma, Operand::Ms, Operand::M,  Operand::Rd, Operand::Rv});
 }
 
 bool ignores_mod(const Form& form) { return has_operand(form, {Operand::Cd, Operand::Dd, Operand::Td}); }
@@ -246,10 +247,13 @@ Encoded encode(u16 form_index, const Choice& choice) {
     if (form.map == 2)
         out.bytes.push_back(0x0F);
     out.bytes.push_back(form.opcode);
+    const size_t mod_rm_at = out.bytes.size();
     if (has_mod_rm(form))
         encode_mod_rm(form, choice, out);
     else
         out.expected.reg = form.opcode & 7;
+    if (form.map == 1 && form.opcode >= 0xD8 && form.opcode <= 0xDF)
+        out.expected.immediate = (form.opcode & 7u) << 8 | out.bytes[mod_rm_at];
     for (const Operand operand : form.operands)
         encode_immediate(operand, form, choice, out);
     out.expected.length = static_cast<u8>(out.bytes.size());

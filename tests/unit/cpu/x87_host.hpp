@@ -1,0 +1,83 @@
+// Owns: one x87 instruction executed on two sides from the same state: by the processor of this host, and by our
+// handlers; and the random states to start from.
+// Callers: x87_test.cpp, float80_test.cpp. Promises: the whole state is loaded and saved, so that whatever an
+// instruction does to registers, stack, tags, status, EFLAGS or memory is seen. Host: x86-64 Linux only.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpu/cpu.hpp"
+#include "cpu/decoder.hpp"
+#include "emu/base/random.hpp"
+
+#if defined(__x86_64__) && defined(__linux__)
+#define FORKSCOPE_HAS_HOST_X87 1
+#endif
+
+namespace forkscope::test {
+
+// What an x87 instruction reads and writes.
+struct X87Machine {
+    X87State x87;
+    std::array<u8, 16> memory{};
+    u32 flags = 0; // the arithmetic six
+    u16 ax = 0;
+};
+
+std::string describe(const X87Machine& machine);
+std::string describe(const Float80& number);
+
+// An instruction whose memory operand, if it has one, is [edx].
+class X87Instruction {
+  public:
+    // Of a row of the table; register forms name ST(rm).
+    X87Instruction(u16 form, u8 rm);
+
+    const std::string& text() const { return text_; }
+    const Instruction& decoded() const { return in_; }
+    const std::vector<u8>& bytes() const { return bytes_; }
+
+  private:
+    Instruction in_;
+    std::vector<u8> bytes_;
+    std::string text_;
+};
+
+// Our side: a Cpu whose handlers are called directly.
+class X87Ours {
+  public:
+    X87Ours();
+    void run(const X87Instruction& instruction, X87Machine& machine);
+    Cpu& cpu() { return cpu_; }
+
+  private:
+    Bus bus_;
+    Tracer tracer_;
+    PhysicalMemory memory_;
+    Mmu mmu_;
+    Cpu cpu_;
+};
+
+// The host's side: a stub made for one instruction.
+class X87Host {
+  public:
+    explicit X87Host(const X87Instruction& instruction);
+    ~X87Host();
+    X87Host(const X87Host&) = delete;
+    X87Host& operator=(const X87Host&) = delete;
+    void run(X87Machine& machine) const;
+
+  private:
+    void* stub_ = nullptr;
+};
+
+// Numbers of every class, with exponents and significands near the places where something changes.
+Float80 random_float(Random& random);
+u32 random_single(Random& random);
+u64 random_double(Random& random);
+X87Machine random_machine(Random& random, const X87Instruction& instruction);
+
+} // namespace forkscope::test
