@@ -3,11 +3,14 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <optional>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "emu/base/assert.hpp"
 #include "emu/base/log.hpp"
+#include "emu/cli/host_terminal.hpp"
 #include "emu/cli/serial_port.hpp"
 #include "emu/machine/images.hpp"
 #include "emu/observe/trace_text.hpp"
@@ -293,8 +296,20 @@ bool Session::run_slice(Cycles cycles) {
 
 Outcome Session::run_to_end() {
     // Only how often the host's ends are looked at: the guest cannot tell.
-    const Cycles slice = machine_->cycles_per_second() / 20;
-    while (run_slice(slice)) {
+    constexpr int kSlicesPerSecond = 20;
+    const Cycles slice = machine_->cycles_per_second() / kSlicesPerSecond;
+    const Interruption interruption;
+    std::optional<KeysUnechoed> keys;
+    if (options_.serial == "stdio")
+        keys.emplace(STDIN_FILENO);
+    for (u64 before = machine_->instructions(); run_slice(slice); before = machine_->instructions()) {
+        if (Interruption::requested()) {
+            outcome_ = {ExitCode::LimitReached, "stopped by Ctrl-C or a signal"};
+            break;
+        }
+        // A guest that waits for somebody at the terminal does so at the pace of the room, and costs the host nothing.
+        if (keys.has_value() && keys->interactive() && machine_->instructions() - before < slice / 50)
+            keys->wait_for_key(1000 / kSlicesPerSecond);
     }
     return outcome_;
 }

@@ -8,9 +8,11 @@ import os
 import random
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import images
@@ -225,6 +227,30 @@ class Output(Case):
         self.refuses(RUNTIME_ERROR, re.escape(path), "record", "-o", path, "--limit", "1000i")
         self.refuses(RUNTIME_ERROR, re.escape(path), *HEADLESS, "--serial", f"file:{path}")
         self.refuses(RUNTIME_ERROR, re.escape(self.directory.name), "record", "-o", self.directory.name, "--limit", "1000i")
+
+    def interrupted(self, number):
+        """A long recording that a signal ends; returns its exit status and what `trace info` says of it."""
+        path = os.path.join(self.directory.name, "cut.trace")
+        running = subprocess.Popen([PROGRAM, "record", "-o", path, "--append", "run=/bin/forkstorm 100000"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + SECONDS
+        while (not os.path.exists(path) or os.path.getsize(path) < 300000) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        running.send_signal(number)
+        status = running.wait(SECONDS)
+        return status, self.start("trace", "info", path)
+
+    def test_ended_by_control_c_are_whole(self):
+        status, info = self.interrupted(signal.SIGINT)
+        self.assertEqual(status, LIMIT_REACHED)
+        self.assertIn("in order", info.text)
+        self.assertNotIn("not in order", info.text)
+
+    def test_of_a_killed_program_open_up_to_their_last_chunk(self):
+        status, info = self.interrupted(signal.SIGKILL)
+        self.assertEqual(status, -signal.SIGKILL)
+        self.assertEqual(info.returncode, OK)
+        self.assertIn("the recording was cut off", info.text)
 
     def test_a_reader_that_goes_away(self):
         """`forkscope fork --json | head -c1` must not die of SIGPIPE with a trace of ours on stderr."""
