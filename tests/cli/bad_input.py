@@ -238,7 +238,9 @@ class Output(Case):
             time.sleep(0.02)
         running.send_signal(number)
         status = running.wait(SECONDS)
-        return status, self.start("trace", "info", path)
+        info = self.start("trace", "info", path)
+        info.text = info.stdout.decode()
+        return status, info
 
     def test_ended_by_control_c_are_whole(self):
         status, info = self.interrupted(signal.SIGINT)
