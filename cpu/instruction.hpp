@@ -40,11 +40,13 @@ enum : u8 { kEs = 0, kCs, kSs, kDs, kFs, kGs, kSegmentCount };
 // t = 80 bits.
 enum class Operand : u8 {
     None,
+    // clang-format off: a table
     Eb, Ew, Ed, Ev, Gb, Gw, Gd, Gv, Mb, Mw, Md, Mq, Mt, Mv, Mp, Ma, Ms, M, Rd, Rv,
     Ib, Ibs, Iw, Iz, Iv, Jb, Jz, Ob, Ov, Zb, Zd, Zv, Sw, Cd, Dd, Td, Xb, Xv, Yb, Yv, Ap,
     One, Three, Al, Cl, Ax, Dx, Eax, // Eax: AX or EAX by operand size
     Es, Cs, Ss, Ds, Fs, Gs,
     St0, Sti, // x87 registers: ST(0), and the one that ModRM.rm names
+    // clang-format on
 };
 
 enum InstructionFlag : u8 {
