@@ -40,7 +40,7 @@ enum : u8 { kEs = 0, kCs, kSs, kDs, kFs, kGs, kSegmentCount };
 // t = 80 bits.
 enum class Operand : u8 {
     None,
-    // clang-format off: a table
+    // clang-format off
     Eb, Ew, Ed, Ev, Gb, Gw, Gd, Gv, Mb, Mw, Md, Mq, Mt, Mv, Mp, Ma, Ms, M, Rd, Rv,
     Ib, Ibs, Iw, Iz, Iv, Jb, Jz, Ob, Ov, Zb, Zd, Zv, Sw, Cd, Dd, Td, Xb, Xv, Yb, Yv, Ap,
     One, Three, Al, Cl, Ax, Dx, Eax, // Eax: AX or EAX by operand size
@@ -61,10 +61,11 @@ enum InstructionFlag : u8 {
 struct Instruction {
     Handler handler = nullptr; // bound by the Block
 
-    u32 immediate = 0;    // sign- or zero-extended as the form says; far pointer: the offset; x87: the 11 opcode bits
-    u32 displacement = 0; // of the memory operand, sign-extended to 32 bits; moffs: the offset; J*: sign-extended distance
-    u16 immediate2 = 0;   // ENTER: the level; far pointer: the selector
-    u16 form = 0;         // row of opcodes.def; 0 = undefined opcode
+    u32 immediate = 0; // sign- or zero-extended as the form says; far pointer: the offset; x87: the 11 opcode bits
+    u32 displacement =
+        0; // of the memory operand, sign-extended to 32 bits; moffs: the offset; J*: sign-extended distance
+    u16 immediate2 = 0; // ENTER: the level; far pointer: the selector
+    u16 form = 0;       // row of opcodes.def; 0 = undefined opcode
 
     u8 length = 0;       // bytes, 1..15
     u8 operand_size = 4; // 2 or 4
@@ -73,13 +74,13 @@ struct Instruction {
     u8 segment = kDs;    // of the memory operand, override or default (also for X operands)
     u8 base = kNoRegister;
     u8 index = kNoRegister;
-    u8 scale = 0;        // shift count 0..3
-    u8 reg = 0;          // ModRM.reg, or the register number in the opcode (Z operands)
-    u8 rm = 0;           // ModRM.rm where it names a register
+    u8 scale = 0; // shift count 0..3
+    u8 reg = 0;   // ModRM.reg, or the register number in the opcode (Z operands)
+    u8 rm = 0;    // ModRM.rm where it names a register
 
-    u8 clock = 0;      // bound: its static cost in cycles
-    u8 number = 0;     // bound: how many instructions stand before it in its block
-    u16 offset = 0;    // bound: bytes from the block's start
+    u8 clock = 0;         // bound: its static cost in cycles
+    u8 number = 0;        // bound: how many instructions stand before it in its block
+    u16 offset = 0;       // bound: bytes from the block's start
     u16 clock_before = 0; // bound: static cost of the instructions before it
 
     bool has_memory() const { return (flags & kHasMemory) != 0; }
@@ -89,15 +90,15 @@ struct Instruction {
 // Attributes of a form.
 enum FormAttribute : u16 {
     kPlain = 0,
-    kLockable = 1,       // LOCK is allowed with a memory destination
-    kEndsBlock = 2,      // control transfer, or changes what later instructions mean
-    kMemoryOnly = 4,     // ModRM.mod = 3 is undefined
-    kRegisterOnly = 8,   // ModRM.mod != 3 is undefined
-    kString = 16,        // takes REP
-    kPrivileged = 32,    // only at CPL 0 in protected mode (for the fuzzer)
-    kControl = 64,       // changes eip (for the fuzzer and for block statistics)
-    kIo = 128,           // touches ports
-    kNoFuzz = 256,       // result depends on more than architectural state (RDTSC, CPUID)
+    kLockable = 1,     // LOCK is allowed with a memory destination
+    kEndsBlock = 2,    // control transfer, or changes what later instructions mean
+    kMemoryOnly = 4,   // ModRM.mod = 3 is undefined
+    kRegisterOnly = 8, // ModRM.mod != 3 is undefined
+    kString = 16,      // takes REP
+    kPrivileged = 32,  // only at CPL 0 in protected mode (for the fuzzer)
+    kControl = 64,     // changes eip (for the fuzzer and for block statistics)
+    kIo = 128,         // touches ports
+    kNoFuzz = 256,     // result depends on more than architectural state (RDTSC, CPUID)
 };
 
 enum class Since : u8 { I386, I486, P5, P6 };
@@ -110,13 +111,13 @@ enum class CostClass : u8 {
 
 // One row of opcodes.def.
 struct Form {
-    u8 map;         // 1: one byte, 2: 0F xx
+    u8 map; // 1: one byte, 2: 0F xx
     u8 opcode;
-    i16 group;      // -1: none; 0..7: ModRM.reg; 0xC0..0xFF: the whole ModRM byte
+    i16 group; // -1: none; 0..7: ModRM.reg; 0xC0..0xFF: the whole ModRM byte
     std::string_view mnemonic;
     Operand operands[3];
     std::string_view flags_read, flags_written, flags_undefined; // letters of "odiszapc"
-    u16 attributes; // FormAttribute
+    u16 attributes;                                              // FormAttribute
     Since since;
     CostClass cost;
 };
