@@ -13,6 +13,7 @@
 #include "emu/cli/host_terminal.hpp"
 #include "emu/cli/serial_port.hpp"
 #include "emu/machine/images.hpp"
+#include "emu/observe/tar.hpp"
 #include "emu/observe/trace_text.hpp"
 #include "guest/abi/tracepoints.h"
 
@@ -21,6 +22,16 @@ namespace forkscope {
 namespace {
 
 constexpr std::size_t kConsoleKept = 1u << 16;
+
+// The built-in guest's sources: the program shows them wherever it runs.
+std::optional<std::string> embedded_source(const std::string& path) {
+    const auto files = read_tar(embedded_guest_sources());
+    EMU_ASSERT(files.ok(), "the archive of guest sources is damaged: {}", files.error().message);
+    for (const TarEntry& file : files.value())
+        if (file.name == path)
+            return std::string(file.data.begin(), file.data.end());
+    return std::nullopt;
+}
 
 } // namespace
 
@@ -117,6 +128,7 @@ void Session::load_symbols() {
     auto kernel = ElfImage::from_bytes(config.kernel_name, config.kernel);
     if (kernel.ok())
         symbols_.add_kernel(std::move(kernel).value());
+    symbols_.set_source_fallback(embedded_source);
     if (!config.initrd.empty())
         static_cast<void>(symbols_.add_programs_of_initrd(config.initrd));
 }

@@ -46,6 +46,12 @@ def screenshot(program):
             check(ran.returncode == 0, f"fork --screenshot ended with {ran.returncode}: {ran.stderr.decode()}")
             with open(path, "rb") as file:
                 pictures.append(file.read())
+        # Without the tree: the program brings the guest's sources along.
+        elsewhere = os.path.join(folder, "elsewhere.png")
+        ran = run([program, "fork", "--pages", "4", "--screenshot", elsewhere], env=without_display(), cwd=folder)
+        check(ran.returncode == 0, f"fork --screenshot elsewhere ended with {ran.returncode}: {ran.stderr.decode()}")
+        with open(elsewhere, "rb") as file:
+            check(file.read() == pictures[0], "the picture depends on the folder that the program was started in")
         check(png_size(pictures[0]) == (WIDTH, HEIGHT), f"the picture measures {png_size(pictures[0])}")
         check(pictures[0] == pictures[1], "two runs gave two different pictures")
         prompt = os.path.join(folder, "prompt.png")
