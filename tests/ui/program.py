@@ -209,4 +209,4 @@ def stepper(program):
 
 
 if __name__ == "__main__":
-    {"Screenshot": screenshot, "Window": window, "Stepper": stepper, "NoDisplay": no_display}[sys.argv[2]](sys.argv[1])
+    {"Screenshot": screenshot, "Window": window, "Stepper": stepper, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))
