@@ -261,6 +261,9 @@ void Cpu::run_one_block(u64 instruction_limit) {
 
 void Cpu::run_instructions(const Block* block, const Instruction* first, u32 count) {
     const bool single_step = state_.flag(kFlagT);
+    // SDM 3B 17.3.1.1: RF, once looked at, is cleared by every instruction but those that load it. Cleared here, a
+    // software interrupt pushes it as 0, and a fault sets it in its frame again.
+    state_.system_flags &= ~u32{kFlagR};
     const Instruction* in = first;
     const Instruction* const end = first + count;
     running_ = block;
@@ -295,6 +298,8 @@ void Cpu::settle(Step step, const Instruction& at) {
         state_.eip = present_eip(at);
         if (step == Step::Fault)
             deliver_exception();
+        else
+            state_.system_flags |= kFlagR; // what interrupts a repeated string pushes RF as 1 (SDM 3B 17.3.1.1)
         return;
     }
     cycle_ += Cycles{at.clock_before} + at.clock;

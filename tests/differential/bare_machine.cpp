@@ -45,7 +45,8 @@ BareMachine::BareMachine(Engine engine, const SharedMemory& shared)
     fresh_.gdtr = {kOurAddress + kGdt, 127};
     fresh_.idtr = {kOurAddress + kIdt, (kLastVector + 1) * 8 - 1};
     fresh_.tr = segment(kTssSelector);
-    fresh_.ldtr = segment(kLdtSelector);
+    // A host that could not fill its LDT has none.
+    fresh_.ldtr = shared.has_ldt != 0 ? segment(kLdtSelector) : SegmentCache::null(0);
     fresh_.segments[kFs] = SegmentCache::null(0);
 }
 

@@ -14,11 +14,17 @@ namespace forkscope::test {
 struct Reference {
     Outcome outcome;
     u32 undefined_flags = 0;
-    bool reads_undefined = false;  // then the program proves nothing
+    bool reads_undefined = false;  // went by a flag that the manual leaves open
     bool undefined_result = false; // an instruction left more than flags open
+    bool beyond_the_table = false; // ended by bytes that mean something only to later processors
+    bool endless = false;          // did not end within reason, and has no outcome
+    u16 refused_opcode = 0;        // ended by LOCK before this: 0Fxx
+    u8 refused_reg = 0;
     u32 instructions = 0;
-    Instruction last;      // executed, or faulting
+    Instruction last;       // executed, or faulting
     u16 last_completed = 0; // its form; 0 = none
+
+    bool is_comparable() const { return !reads_undefined && !beyond_the_table && !endless; }
 };
 
 CodeMode mode_of(const TestCase& test);

@@ -1,6 +1,8 @@
 #include "native_host.hpp"
 
+#include <algorithm>
 #include <csignal>
+#include <initializer_list>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -11,13 +13,31 @@
 namespace forkscope::test {
 
 namespace {
-constexpr int kPatienceMilliseconds = 20'000;
-}
+constexpr u32 kBreakpointVector = 3;
+constexpr int kPatienceMilliseconds = 5'000;
+
+// Answers that every processor gives, to find out whether this kernel lets programs run and tells how they end.
+struct KnownAnswer {
+    const char* what;
+    bool in_16_bits;
+    std::initializer_list<u8> code;
+    u32 vector, error, cr2, eax;
+};
+const KnownAnswer kKnownAnswers[] = {
+    {"does not run 32-bit code", false, {0xB8, 0xFF, 0x00, 0x01, 0x00, 0x40}, kBreakpointVector, 0, 0, 0x10100},
+    {"does not tell about page faults", false, {0x31, 0xC0, 0x8A, 0x05, 0x56, 0x34, 0x12, 0x30}, 14, 4, 0x30123456, 0},
+    {"does not tell about undefined opcodes", false, {0x31, 0xC0, 0x0F, 0x0B}, 6, 0, 0, 0},
+    {"does not tell about protection faults", false, {0x31, 0xC0, 0xF4}, 13, 0, 0, 0},
+    {"does not tell error codes", false, {0xB8, 0xF8, 0xFF, 0, 0, 0x8E, 0xC0}, 13, 0xFFF8, 0, 0xFFF8},
+    {"does not run 16-bit code", true, {0x66, 0xB8, 0xFF, 0xFF, 0x00, 0x00, 0x40}, kBreakpointVector, 0, 0, 0},
+};
+} // namespace
 
 NativeHost::NativeHost() {
     file_ = memfd_create("cases", 0);
-    EMU_ASSERT(file_ >= 0 && ftruncate(file_, sizeof(SharedMemory)) == 0, "no shared memory for the native runner");
-    void* const mapped = mmap(nullptr, sizeof(SharedMemory), PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
+    const bool sized = file_ >= 0 && ftruncate(file_, sizeof(SharedMemory)) == 0;
+    void* const mapped =
+        sized ? mmap(nullptr, sizeof(SharedMemory), PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0) : MAP_FAILED;
     EMU_ASSERT(mapped != MAP_FAILED, "no shared memory for the native runner");
     shared_ = static_cast<SharedMemory*>(mapped);
 }
@@ -59,14 +79,43 @@ std::string NativeHost::start() {
     close(answers[1]);
     to_runner_ = requests[1];
     from_runner_ = answers[0];
-    if (finish(0xFF))
-        return {};
+    if (finish(0xFF)) {
+        shared_->has_ldt = ldt_is_useless_ ? 0 : shared_->has_ldt;
+        return probe();
+    }
     int status = 0;
     waitpid(process_, &status, 0);
     process_ = -1;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
         return "this host cannot run 32-bit code (see standard error)";
     return std::string("the native runner does not start: ") + FORKSCOPE_NATIVE_RUNNER;
+}
+
+std::string NativeHost::probe() {
+    Batch& batch = shared_->batches[0];
+    for (const KnownAnswer& known : kKnownAnswers) {
+        if (known.in_16_bits && shared_->has_ldt == 0)
+            continue;
+        TestCase test;
+        test.start.eflags = 0x202;
+        test.start.cs = known.in_16_bits ? ldt_selector(kCode16) : kFlatCode;
+        test.start.eip = known.in_16_bits ? 0 : kCodeAddress;
+        test.code_size = static_cast<u32>(known.code.size());
+        std::copy(known.code.begin(), known.code.end(), test.code);
+        batch.count = 1;
+        batch.cases[0] = test;
+        begin(0);
+        const Outcome& answer = batch.outcomes[0];
+        const bool right = finish(0) && answer.vector == known.vector && answer.error == known.error &&
+                           (known.vector != 14 || answer.cr2 == known.cr2) && answer.end.gpr[0] == known.eax;
+        if (!right && known.in_16_bits) { // and the runner may be gone
+            ldt_is_useless_ = true;
+            return start();
+        }
+        if (!right)
+            return std::string("this kernel ") + known.what;
+    }
+    return {};
 }
 
 void NativeHost::begin(u8 number) {

@@ -26,12 +26,15 @@ class NativeHost {
 
   private:
     void stop();
+    // Why the kernel is of no use here, or nothing; also finds out about the LDT.
+    std::string probe();
 
     SharedMemory* shared_ = nullptr;
     int file_ = -1;
     int to_runner_ = -1;
     int from_runner_ = -1;
     pid_t process_ = -1;
+    bool ldt_is_useless_ = false;
 };
 
 } // namespace forkscope::test

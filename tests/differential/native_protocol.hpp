@@ -1,5 +1,6 @@
 // Owns: the plain data that the test and the native runner share: where programs lie, test cases, outcomes, segments.
-// Callers: native_runner.cpp and everything in this folder. Promises: fixed layout, no pointers; both are built from it.
+// Callers: native_runner.cpp and everything in this folder. Promises: fixed layout, no pointers; both are built from
+// it.
 #pragma once
 
 #include <atomic>
@@ -27,18 +28,29 @@ struct LdtSegment {
     u32 limit; // the 20 bits as stored
     bool big;
     bool granular;
-    u8 contents; // descriptor type bits 3:2: 0 data, 1 expand-down, 2 code
+    u8 contents;    // descriptor type bits 3:2: 0 data, 1 expand-down, 2 code
     bool read_only; // execute-only for code
     bool present;
 };
-enum LdtEntry : u16 { kBased, kBasedReadOnly, kExpandDown, kExpandDown16, kStack16, kCode32, kCode16, kExecuteOnly,
-                      kAbsent, kTight, kLdtEntries };
+enum LdtEntry : u16 {
+    kBased,
+    kBasedReadOnly,
+    kExpandDown,
+    kExpandDown16,
+    kStack16,
+    kCode32,
+    kCode16,
+    kExecuteOnly,
+    kAbsent,
+    kTight,
+    kLdtEntries
+};
 inline constexpr LdtSegment kLdtSegments[kLdtEntries] = {
     {kDataAddress, 0x2FFF, true, false, 0, false, true},
     {kDataAddress - 0x100, 0x2FFF, true, false, 0, true, true},
-    {kReadOnlyAddress, 0xFFFFD, true, true, 1, false, true},              // FFFFE000..FFFFFFFF: the data
-    {kDataAddress - 0xE000, 0xDFFF, false, false, 1, false, true},        // E000..FFFF: the data
-    {kDataAddress - 0x1000, 0xFFFF, false, false, 0, false, true},        // SP, not ESP
+    {kReadOnlyAddress, 0xFFFFD, true, true, 1, false, true},       // FFFFE000..FFFFFFFF: the data
+    {kDataAddress - 0xE000, 0xDFFF, false, false, 1, false, true}, // E000..FFFF: the data
+    {kDataAddress - 0x1000, 0xFFFF, false, false, 0, false, true}, // SP, not ESP
     {kCodeAddress, kCodeBytes - 1, true, false, 2, false, true},
     {kCodeAddress, kCodeBytes - 1, false, false, 2, false, true},
     {kCodeAddress, kCodeBytes - 1, true, false, 2, true, true},

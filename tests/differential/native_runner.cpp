@@ -32,9 +32,7 @@ inline void clear_odd_flags() {
     asm volatile("pushfq\n andq %0, (%%rsp)\n popfq" ::"r"(~0x244400ul) : "memory", "cc"); // ID, AC, NT, DF
 }
 
-u64 segments_word(u64 old, u16 cs, u16 ss) {
-    return (old & 0x0000'FFFF'FFFF'0000ul) | cs | static_cast<u64>(ss) << 48;
-}
+u64 segments_word(u64 old, u16 cs, u16 ss) { return (old & 0x0000'FFFF'FFFF'0000ul) | cs | static_cast<u64>(ss) << 48; }
 
 constexpr int kGeneral[8] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI};
 
@@ -64,8 +62,8 @@ void install(const TestCase& test, gregset_t& context) {
         context[kGeneral[i]] = test.start.gpr[i];
     context[REG_RIP] = test.start.eip;
     context[REG_EFL] = test.start.eflags;
-    context[REG_CSGSFS] = static_cast<greg_t>(
-        segments_word(static_cast<u64>(context[REG_CSGSFS]), test.start.cs, test.start.ss));
+    context[REG_CSGSFS] =
+        static_cast<greg_t>(segments_word(static_cast<u64>(context[REG_CSGSFS]), test.start.cs, test.start.ss));
     asm volatile("mov %0, %%ds" ::"r"(test.start.ds));
     asm volatile("mov %0, %%es" ::"r"(test.start.es));
     asm volatile("mov %0, %%gs" ::"r"(test.start.gs));

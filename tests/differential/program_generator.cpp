@@ -34,8 +34,6 @@ bool is_drawn(const Form& form) {
         return false; // depends on more than architectural state
     if (form.map == 1 && (form.opcode & 0xF8) == 0xD8)
         return false; // x87 has its own comparison
-    if (is_one_of(name, {"lcall", "ljmp", "retf", "iret"}))
-        return false; // could reach 64-bit code; tested against other emulators
     if (is_one_of(name, {"int", "int1", "int3"}))
         return false; // system calls and debuggers
     if (is_one_of(name, {"sgdt", "sidt", "sldt", "str", "smsw"}))
@@ -60,10 +58,11 @@ ProgramGenerator::ProgramGenerator(u64 seed, BareMachine& machine) : random_(see
 // --- Values
 
 u32 ProgramGenerator::interesting() {
-    constexpr u32 kValues[] = {0,      1,      2,      3,      7,          8,          15,         16,        17,
-                               31,     32,     33,     0x7F,   0x80,       0x81,       0xFF,       0x100,     0x7FFF,
-                               0x8000, 0x8001, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFFFFFE, 0xFFFFFFFF,
-                               0xFFFFFF80, 0xFFFF8000, 0x99, 0x9A, 0x0F, 0x0A};
+    constexpr u32 kValues[] = {0,          1,          2,          3,          7,          8,          15,
+                               16,         17,         31,         32,         33,         0x7F,       0x80,
+                               0x81,       0xFF,       0x100,      0x7FFF,     0x8000,     0x8001,     0xFFFF,
+                               0x10000,    0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFF80,
+                               0xFFFF8000, 0x99,       0x9A,       0x0F,       0x0A};
     const u32 random = static_cast<u32>(random_.next());
     switch (random_.below(4)) {
     case 0:
@@ -93,6 +92,8 @@ u32 ProgramGenerator::target() {
     case 6:
     case 7:
         return kDataAddress + 4096 - static_cast<u32>(random_.below(9));
+    case 8: // the limit of kTight
+        return kDataAddress + kLdtSegments[kTight].limit + 4 - static_cast<u32>(random_.below(9));
     default:
         break;
     }
@@ -208,6 +209,8 @@ bool ProgramGenerator::add_instruction(const ProgramStyle& style) {
         decode(bytes, mode_, in);
         if (style.instructions > 1 && has_undefined_result(in, state()))
             continue;
+        if (form.mnemonic == "iret" && state().flag(kFlagNt))
+            continue; // returns to another task here, and is #GP in IA-32e mode
         const CpuState before = state();
         const u32 size_before = test_->code_size;
         const UndefinedFlags undefined_before = undefined_;
@@ -239,7 +242,7 @@ bool ProgramGenerator::choose_operands(Draft& draft) {
     if (form.mnemonic == "enter") {
         choice.immediate &= 63;
         choice.immediate2 = static_cast<u16>(random_.chance(4) ? random_.below(256) : random_.below(4));
-    } else if (form.mnemonic == "ret") {
+    } else if (is_one_of(form.mnemonic, {"ret", "retf"})) {
         choice.immediate &= 31;
     }
     if ((form.attributes & kString) != 0 && !random_.chance(3))
@@ -249,6 +252,9 @@ bool ProgramGenerator::choose_operands(Draft& draft) {
 
 bool ProgramGenerator::prepare(Draft& draft) {
     const Form& form = form_at(draft.form);
+    // Prefixes without effect: of the overrides the last one counts. More than 15 bytes are #GP.
+    if (random_.chance(24) && (!takes_memory(form) || draft.choice.segment != kSegmentCount))
+        draft.idle_prefixes = 1 + static_cast<u32>(random_.below(random_.chance(4) ? 14 : 2));
     if (form.mnemonic == "popf" && !settle_popf(draft))
         return false;
     if ((form.attributes & kString) != 0)
@@ -261,7 +267,8 @@ bool ProgramGenerator::prepare_stack(const Draft& draft) {
     if (is_one_of(name, {"enter", "leave"}) && !random_.chance(8))
         if (!set_register(kEbp, offset_in(kSs, kDataAddress + 0x200 + static_cast<u32>(random_.below(0x1000)))))
             return false;
-    const bool uses_stack = is_one_of(name, {"push", "pop", "pusha", "popa", "pushf", "enter", "call", "ret"});
+    const bool uses_stack = is_one_of(
+        name, {"push", "pop", "pusha", "popa", "pushf", "enter", "call", "ret", "lcall", "ljmp", "retf", "iret"});
     if (!uses_stack || random_.chance(16))
         return true;
     const SegmentCache& ss = state().segments[kSs];
@@ -273,6 +280,15 @@ bool ProgramGenerator::prepare_stack(const Draft& draft) {
     if (random_.chance(16))
         aimed = target();
     return set_register(kEsp, offset_in(kSs, random_.chance(8) ? aimed : aimed & ~3u));
+}
+
+// PUSH of a segment register as 32 bits may leave the upper half as it was (SDM 2B, PUSH): so it is made zero before.
+bool ProgramGenerator::clear_pushed_slot() {
+    const std::vector<u8> push_zero = mode_.default_32 ? std::vector<u8>{0x6A, 0} : std::vector<u8>{0x66, 0x6A, 0};
+    std::vector<u8> lea = {0x8D, 0x64, 0x24, 0x04}; // lea esp, [esp+4]
+    if (!mode_.default_32)
+        lea.insert(lea.begin(), {0x66, 0x67});
+    return append(push_zero) == Append::Continues && append(lea) == Append::Continues;
 }
 
 bool ProgramGenerator::prepare_string(Draft& draft) {
@@ -294,6 +310,8 @@ bool ProgramGenerator::prepare_segment_load(const Draft& draft) {
         return random_.chance(4) || set_register(draft.choice.rm, selector());
     if (form.mnemonic == "pop" && form.operands[0] >= Operand::Es)
         return push(selector(), draft.choice.operand_size);
+    if (form.mnemonic == "push" && form.operands[0] >= Operand::Es && draft.choice.operand_size == 4)
+        return clear_pushed_slot();
     return true;
 }
 
@@ -358,7 +376,8 @@ u32 ProgramGenerator::bit_distance(const Draft& draft) const {
 bool ProgramGenerator::aim(Draft& draft) {
     Choice& choice = draft.choice;
     MemoryOperand& memory = draft.memory;
-    choice.address_size = reaching_size(choice.segment == kSegmentCount ? u8{kDs} : choice.segment, choice.address_size);
+    choice.address_size =
+        reaching_size(choice.segment == kSegmentCount ? u8{kDs} : choice.segment, choice.address_size);
     if (choice.address_size == 2) {
         constexpr u8 kBases[] = {kEbx, kEbx, kEbp, kEbp, kEsi, kEdi, kEbp, kEbx, kNoRegister};
         constexpr u8 kIndexes[] = {kEsi,        kEdi,        kEsi,        kEdi,       kNoRegister,
@@ -444,7 +463,18 @@ std::vector<u8> ProgramGenerator::bytes_of(const Draft& draft) const {
     std::vector<u8> bytes = encode(draft.form, draft.choice).bytes;
     if (draft.repeat != 0)
         bytes.insert(bytes.begin(), draft.repeat);
+    bytes.insert(bytes.begin(), draft.idle_prefixes, 0x3E); // DS
     return bytes;
+}
+
+// What has to lie on the stack for a transfer, but for the offset on top; far ones stay in their segment.
+std::vector<u32> ProgramGenerator::beneath_offset(const Form& form) {
+    const u32 cs = state().segments[kCs].selector;
+    if (form.mnemonic == "iret") {
+        const u32 flags = interesting() & ~u32{kFlagAc | kFlagNt};
+        return {random_.chance(16) ? flags : flags & ~u32{kFlagT}, cs};
+    }
+    return form.mnemonic == "ret" ? std::vector<u32>{} : std::vector<u32>{cs};
 }
 
 // A branch to behind the filler that follows it.
@@ -453,18 +483,35 @@ bool ProgramGenerator::add_branch(Draft& draft) {
     const Form& form = form_at(draft.form);
     Choice& choice = draft.choice;
     const u32 skip = static_cast<u32>(skipped.size());
-    choice.address = nullptr;
-    choice.memory = nullptr;
+    const bool far_memory = form.operands[0] == Operand::Mp;
+    const bool from_stack = far_memory || is_one_of(form.mnemonic, {"ret", "retf", "iret"});
+    if (far_memory) {
+        draft.memory.base = kEsp;
+        choice.address_size = 4;
+        draft.address = encode_address(draft.memory, 4).front();
+        choice.memory = &draft.memory;
+        choice.address = &draft.address;
+    }
+    const u32 length = static_cast<u32>(bytes_of(draft).size());
+    const u32 usual = mode_.default_32 ? 4 : 2;
     if (is_relative(form)) {
         choice.immediate = skip;
+    } else if (form.operands[0] == Operand::Ap) {
+        choice.immediate = eip_of(test_->code_size + length + skip);
+        choice.immediate2 = state().segments[kCs].selector;
+    } else if (from_stack) {
+        const std::vector<u32> beneath = beneath_offset(form);
+        const u32 push_length = 1u + choice.operand_size + (choice.operand_size != usual ? 1u : 0u);
+        const u32 pushes = static_cast<u32>(beneath.size()) + 1;
+        const u32 wanted = eip_of(test_->code_size + pushes * push_length + length + skip);
+        for (const u32 value : beneath)
+            if (!push(value, choice.operand_size))
+                return false;
+        if (!push(wanted, choice.operand_size))
+            return false;
     } else {
-        const u32 length = static_cast<u32>(bytes_of(draft).size());
-        const u32 usual = mode_.default_32 ? 4 : 2;
-        const bool is_return = form.mnemonic == "ret";
-        const u32 before = is_return ? 1u + choice.operand_size + (choice.operand_size != usual ? 1u : 0u)
-                                     : 5u + (mode_.default_32 ? 0u : 1u);
-        const u32 wanted = eip_of(test_->code_size + before + length + skip);
-        if (is_return ? !push(wanted, choice.operand_size) : !set_register(choice.rm, wanted))
+        const u32 move_length = mode_.default_32 ? 5 : 6;
+        if (!set_register(choice.rm, eip_of(test_->code_size + move_length + length + skip)))
             return false;
     }
     std::vector<u8> bytes = bytes_of(draft);

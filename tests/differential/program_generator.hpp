@@ -17,7 +17,7 @@ struct ProgramStyle {
     u32 instructions = 40;
     bool segments = false; // with bases and limits, from the LDT
     bool code_16 = false;  // CS.D = 0; needs segments
-    u32 keep_fault = 8;    // one in so many faults is kept and ends the program
+    u32 keep_fault = 24;   // one in so many faults is kept and ends the program
 };
 
 // Is the form drawn at all? What is not, and why, stands beside the definition.
@@ -37,6 +37,7 @@ class ProgramGenerator {
         MemoryOperand memory;
         AddressBytes address;
         u8 repeat = 0; // F2 or F3
+        u32 idle_prefixes = 0;
     };
 
     void choose_world(const ProgramStyle& style);
@@ -50,11 +51,13 @@ class ProgramGenerator {
     bool prepare(Draft& draft);
     bool prepare_stack(const Draft& draft);
     bool prepare_string(Draft& draft);
+    bool clear_pushed_slot();
     bool prepare_segment_load(const Draft& draft);
     bool prepare_operands(Draft& draft);
     bool choose_operands(Draft& draft);
     bool aim(Draft& draft);
     bool add_branch(Draft& draft);
+    std::vector<u32> beneath_offset(const Form& form);
     bool define_flags();
     bool settle_popf(Draft& draft);
 

@@ -34,8 +34,8 @@ FlagEffect rotate_effect(u32 count) {
     return count == 1 ? FlagEffect{kFlagC | kFlagO, 0} : FlagEffect{kFlagC, kFlagO};
 }
 
-// SDM 2B, SAL/SAR/SHL/SHR and SHLD, SHRD: AF always, OF unless the count is 1, CF where the count reaches the width (not
-// SAR), and everything where a double shift's count exceeds it.
+// SDM 2B, SAL/SAR/SHL/SHR and SHLD, SHRD: AF always, OF unless the count is 1, CF where the count reaches the width
+// (not SAR), and everything where a double shift's count exceeds it.
 FlagEffect shift_effect(const Form& form, u32 count, u32 bits) {
     if (count == 0)
         return {};
