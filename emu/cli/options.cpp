@@ -16,9 +16,10 @@ namespace {
 // QEMU spells long options with one dash.
 std::vector<std::string> normalise(int argc, char** argv) {
     static const std::map<std::string, std::string> kQemu = {
-        {"-kernel", "--kernel"},       {"-initrd", "--initrd"},      {"-append", "--append"}, {"-serial", "--serial"},
-        {"-display", "--display"},     {"-nographic", "--headless"}, {"-hda", "--hda"},       {"-cdrom", "--cdrom"},
-        {"-no-reboot", "--no-reboot"}, {"-accel", "--accel"},        {"-cpu", "--cpu"}};
+        {"-kernel", "--kernel"},       {"-initrd", "--initrd"},     {"-append", "--append"},
+        {"-serial", "--serial"},       {"-debugcon", "--debugcon"}, {"-display", "--display"},
+        {"-nographic", "--headless"},  {"-hda", "--hda"},           {"-cdrom", "--cdrom"},
+        {"-no-reboot", "--no-reboot"}, {"-accel", "--accel"},       {"-cpu", "--cpu"}};
     std::vector<std::string> words;
     for (int i = 1; i < argc; ++i) {
         const auto known = kQemu.find(argv[i]);
@@ -74,6 +75,9 @@ void add_run_options(CLI::App& app, Options& options, RawOptions& raw) {
         ->type_name("sdl|tui|none");
     app.add_flag("--headless", raw.headless, "the same as --display none");
     app.add_option("--serial", options.serial, "where COM1 goes: stdio, file:F, pty, none")->type_name("WHERE");
+    app.add_option("--debugcon", options.debug_console, "where bytes for port E9h go: stdio, file:F, pty, none")
+        ->type_name("WHERE")
+        ->check(kNotEmpty);
     app.add_option("--type", options.type_text, "type this text on the keyboard; \\n is Enter")->type_name("TEXT");
     app.add_option("--until", options.until,
                    "stop at: serial:TEXT, screen:TEXT, symbol:NAME, address:HEX, tracepoint:NAME, fork, phase:N")

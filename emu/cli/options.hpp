@@ -31,7 +31,8 @@ struct Options {
     Display display = Display::Automatic;
     std::string type_text;
     std::string until;
-    std::string serial;      // empty: by display
+    std::string serial; // empty: by display
+    std::string debug_console = "none";
     std::string trace_path;  // --trace F, record -o F
     bool all_events = false; // record translations entering and leaving the TLB, too
     std::string screenshot_path;

@@ -12,8 +12,9 @@
 
 namespace forkscope {
 
-Result<std::unique_ptr<SerialPort>> SerialPort::open(const std::string& where) {
+Result<std::unique_ptr<SerialPort>> SerialPort::open(const std::string& where, const std::string& option) {
     std::unique_ptr<SerialPort> port(new SerialPort);
+    port->option_ = option;
     port->name_ = where;
     if (where == "none")
         return port;
@@ -28,14 +29,14 @@ Result<std::unique_ptr<SerialPort>> SerialPort::open(const std::string& where) {
         port->name_ = where.substr(5);
         port->out_ = ::open(port->name_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
         if (port->out_ < 0)
-            return Error{fmt::format("cannot write the serial port's file '{}': {}; choose another --serial file:F",
-                                     port->name_, std::strerror(errno))};
+            return Error{fmt::format("cannot write the file '{0}': {1}; choose another {2} file:F", port->name_,
+                                     std::strerror(errno), option)};
         return port;
     }
     if (where == "pty") {
         const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
         if (master < 0 || ::grantpt(master) != 0 || ::unlockpt(master) != 0)
-            return Error{fmt::format("cannot make a pseudo-terminal: {}; use --serial stdio", std::strerror(errno))};
+            return Error{fmt::format("cannot make a pseudo-terminal: {}; use {} stdio", std::strerror(errno), option)};
         const char* slave = ::ptsname(master);
         port->slave_ = ::open(slave, O_RDWR | O_NOCTTY | O_CLOEXEC);
         termios raw{};
@@ -43,10 +44,10 @@ Result<std::unique_ptr<SerialPort>> SerialPort::open(const std::string& where) {
         ::cfmakeraw(&raw);
         ::tcsetattr(port->slave_, TCSANOW, &raw);
         port->in_ = port->out_ = master;
-        std::fprintf(stderr, "forkscope: serial port COM1 is on %s\n", slave);
+        std::fprintf(stderr, "forkscope: %s is on %s\n", option.c_str(), slave);
         return port;
     }
-    return Error{fmt::format("--serial '{}': choose stdio, file:PATH, pty or none", where), ExitCode::Usage};
+    return Error{fmt::format("{} '{}': choose stdio, file:PATH, pty or none", option, where), ExitCode::Usage};
 }
 
 SerialPort::~SerialPort() {
@@ -73,9 +74,8 @@ void SerialPort::flush() {
         if (n > 0)
             done += static_cast<std::size_t>(n);
         else if (n < 0 && errno != EINTR)
-            error_ = fmt::format("cannot write the serial port's output to {}: {}; free some space or choose another "
-                                 "--serial",
-                                 name_, std::strerror(errno));
+            error_ = fmt::format("cannot write the guest's output to {}: {}; free some space or choose another {}",
+                                 name_, std::strerror(errno), option_);
     }
     buffer_.clear();
 }

@@ -1,4 +1,4 @@
-// Owns: SerialPort, the host end of COM1: stdio, a file, a pseudo-terminal, or nothing.
+// Owns: SerialPort, the host end of COM1 or of the debug console: stdio, a file, a pseudo-terminal, or nothing.
 // Callers: Session. Promises: reading never blocks; a write error is kept and reported at the end.
 #pragma once
 
@@ -13,8 +13,8 @@ namespace forkscope {
 
 class SerialPort {
   public:
-    // "stdio", "file:PATH", "pty", "none".
-    static Result<std::unique_ptr<SerialPort>> open(const std::string& where);
+    // "stdio", "file:PATH", "pty", "none". `option` is what the person typed it behind.
+    static Result<std::unique_ptr<SerialPort>> open(const std::string& where, const std::string& option = "--serial");
     ~SerialPort();
 
     void write(u8 byte);
@@ -29,6 +29,7 @@ class SerialPort {
     int out_ = -1;
     int slave_ = -1; // kept open, so that the pty survives its readers
     bool own_ = false;
+    std::string option_;
     std::string name_;
     std::string buffer_;
     std::string error_;

@@ -153,6 +153,10 @@ Result<void> Session::open_host_ends() {
     if (!serial.ok())
         return serial.error();
     serial_ = std::move(serial).value();
+    auto debug_console = SerialPort::open(options_.debug_console, "--debugcon");
+    if (!debug_console.ok())
+        return debug_console.error();
+    debug_console_ = std::move(debug_console).value();
     if (!options_.load_path.empty())
         if (auto loaded = machine_->load(options_.load_path); !loaded.ok())
             return loaded;
@@ -196,6 +200,7 @@ ForkTracer& Session::trace_forks() {
 
 void Session::on_output(std::string_view channel, u8 byte) {
     if (channel == "debug") {
+        debug_console_->write(byte);
         return;
     }
     serial_->write(byte);
@@ -282,6 +287,7 @@ bool Session::run_slice(Cycles cycles) {
     poll_input();
     const StopCause cause = machine_->run(limit);
     serial_->flush();
+    debug_console_->flush();
     if (next_hash_ != 0 && machine_->instructions() >= next_hash_) {
         print_hash();
         next_hash_ += options_.hash_every;
@@ -332,9 +338,11 @@ Result<void> Session::finish() {
         result = recording_->finish();
     if (!options_.save_path.empty() && result.ok())
         result = machine_->save(options_.save_path);
-    serial_->flush();
-    if (!serial_->error().empty() && result.ok())
-        result = Error{serial_->error()};
+    for (const auto& port : {serial_.get(), debug_console_.get()}) {
+        port->flush();
+        if (!port->error().empty() && result.ok())
+            result = Error{port->error()};
+    }
     if (options_.hash)
         print_hash();
     return result;

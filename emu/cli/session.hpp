@@ -76,6 +76,7 @@ class Session {
     std::unique_ptr<ForkTracer> tracer_;
     std::unique_ptr<TraceFileWriter> recording_;
     std::unique_ptr<SerialPort> serial_;
+    std::unique_ptr<SerialPort> debug_console_; // port E9h
     std::unique_ptr<UntilCondition> until_;
     bool until_met_ = false;
     std::string console_; // the last of what COM1 said
