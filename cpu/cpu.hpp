@@ -57,6 +57,16 @@ struct InterruptRequest {
     InterruptCause cause = InterruptCause::Hardware;
     bool has_error = false;
     u32 error = 0;
+
+    // EXT of an error code that arises while the vector is delivered (SDM 3A 6.13).
+    u32 ext() const { return cause == InterruptCause::Software ? 0 : 1; }
+    // EFLAGS as the interrupted program's image holds them (SDM 3B 17.3.1.1): faults restart their instruction, and RF
+    // keeps an instruction breakpoint from firing again; INT n has ended, and so has its RF.
+    u32 saved_flags(u32 eflags) const {
+        if (cause == InterruptCause::Fault)
+            return eflags | kFlagR;
+        return cause == InterruptCause::Software ? eflags & ~u32{kFlagR} : eflags;
+    }
 };
 
 // A segment descriptor as read from a table, with where it lies.
@@ -209,7 +219,8 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool far_return(u32 size, u32 release);
     bool interrupt_return(u32 size, u32 next_eip);
     bool interrupt(const InterruptRequest& request, u32 return_eip);
-    bool switch_task(u16 selector, TaskSwitch kind, u32 return_eip, bool has_error, u32 error);
+    // `event` is what the switch came from if it came through the IDT.
+    bool switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const InterruptRequest* event = nullptr);
 
     // Modes.
     void write_cr0(u32 value);
@@ -222,7 +233,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     // INTR will be taken before the next instruction (or, from a handler, before this one if it repeats).
     bool interrupt_is_due() const { return interrupt_line_ && state_.flag(kFlagI) && instructions() >= shadow_until_; }
     void shadow_interrupts() {
-        shadow_until_ = instructions() + 1;
+        shadow_until_ = instructions() + 2; // the running instruction and the one behind it
         raise_attention(kAttentionShadow);
     }
     void halt() {
@@ -276,7 +287,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool read_handler_segment(u16 selector, u32 ext, Descriptor& code);
     bool build_interrupt_frame(const InterruptRequest& request, const Descriptor& code, u32 ext, u32 return_eip,
                                StackFrame& frame);
-    bool read_task_descriptor(u16 selector, TaskSwitch kind, Descriptor& target);
+    bool read_task_descriptor(u16 selector, TaskSwitch kind, u32 ext, Descriptor& target);
     void save_task(u32 return_eip, u32 flags);
     bool link_tasks(u16 old_selector, Descriptor& target, TaskSwitch kind);
     bool interrupt_real(const InterruptRequest& request, u32 return_eip);
@@ -285,7 +296,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool interrupt_return_protected(u32 size, u32 eip, u16 selector, u32 flags);
     bool return_to_virtual_8086(u32 eip, u16 cs, u32 flags);
     bool return_outer(u32 eip, u16 selector, const Descriptor& descriptor, u32 new_esp, u16 new_ss);
-    bool enter_task(u16 ldt, const std::array<u16, kSegmentCount>& selectors, bool has_error, u32 error_code,
+    bool enter_task(u16 ldt, const std::array<u16, kSegmentCount>& selectors, const InterruptRequest* event,
                     u32 error_size);
     void drop_inaccessible_segments();
     void enter_virtual_segment(u8 segment, u16 selector);

@@ -275,6 +275,7 @@ inline Step into(Cpu& cpu, const Instruction& in) {
 // ICEBP: a debug trap without the privilege check of INT n.
 inline Step int1(Cpu& cpu, const Instruction& in) {
     cpu.charge(flat_clock(CostClass::Delivery));
+    cpu.regs().system_flags &= ~u32{kFlagR}; // the instruction ends here, and its RF with it
     return cpu.interrupt({kDebugException, InterruptCause::Trap, false, 0}, cpu.next_eip(in)) ? Step::Jump
                                                                                               : Step::Fault;
 }

@@ -82,7 +82,7 @@ bool Cpu::interrupt_real(const InterruptRequest& request, u32 return_eip) {
 // The vector's gate, with every check on the gate itself.
 bool Cpu::read_gate(const InterruptRequest& request, Descriptor& gate) {
     const bool software = request.cause == InterruptCause::Software;
-    const u32 error = request.vector * 8u + 2 + (software ? 0 : 1);
+    const u32 error = request.vector * 8u + 2 + request.ext();
     const u32 at = request.vector * 8u;
     if (at + 7 > state_.idtr.limit) {
         raise(kGeneralProtection, error);
@@ -150,9 +150,7 @@ bool Cpu::build_interrupt_frame(const InterruptRequest& request, const Descripto
         frame.privilege = privilege_;
         frame.fault_error = ext;
     }
-    // Faults restart their instruction: RF keeps an instruction breakpoint from firing again (SDM 3B 17.3.1.1).
-    const u32 resume = request.cause == InterruptCause::Fault ? u32{kFlagR} : 0;
-    frame.push(state_.eflags() | resume);
+    frame.push(request.saved_flags(state_.eflags()));
     frame.push(state_.segments[kCs].selector);
     frame.push(return_eip);
     if (request.has_error)
@@ -161,13 +159,13 @@ bool Cpu::build_interrupt_frame(const InterruptRequest& request, const Descripto
 }
 
 bool Cpu::interrupt_protected(const InterruptRequest& request, u32 return_eip) {
-    const u32 ext = request.cause == InterruptCause::Software ? 0 : 1;
+    const u32 ext = request.ext();
     Descriptor gate;
     if (!read_gate(request, gate))
         return false;
     const u16 selector = static_cast<u16>(gate.low >> 16);
     if (gate.type() == 5) // task gate
-        return switch_task(selector, TaskSwitch::Call, return_eip, request.has_error, request.error);
+        return switch_task(selector, TaskSwitch::Call, return_eip, &request);
 
     Descriptor code;
     StackFrame frame;
@@ -204,7 +202,7 @@ bool Cpu::interrupt_return(u32 size, u32 next_eip) {
     bool done;
     if (nested) {
         const auto link = read_system<u16>(state_.tr.base);
-        done = link.ok && switch_task(link.value, TaskSwitch::Return, next_eip, false, 0);
+        done = link.ok && switch_task(link.value, TaskSwitch::Return, next_eip);
     } else {
         done = interrupt_return_by_stack(size);
     }

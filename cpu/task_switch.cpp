@@ -16,14 +16,14 @@ constexpr TaskLayout kNarrow{0x0E, 0x10, 0x12, 0x22, 0x2A, 0x2B, 2, 4};
 } // namespace
 
 // The TSS that a switch names, available or busy as the kind of switch asks.
-bool Cpu::read_task_descriptor(u16 selector, TaskSwitch kind, Descriptor& target) {
+bool Cpu::read_task_descriptor(u16 selector, TaskSwitch kind, u32 ext, Descriptor& target) {
     const u8 vector = kind == TaskSwitch::Return ? kInvalidTss : kGeneralProtection;
-    const u32 error = selector & 0xFFFCu;
-    if (error == 0 || (selector & 4) != 0) {
+    const u32 error = (selector & 0xFFFCu) | ext;
+    if ((selector & 0xFFFC) == 0 || (selector & 4) != 0) {
         raise(vector, error);
         return false;
     }
-    if (!read_descriptor(selector, vector, 0, target))
+    if (!read_descriptor(selector, vector, ext, target))
         return false;
     const bool busy = (target.type() & 2) != 0;
     const bool is_tss = !target.is_segment() && (target.type() & 5) == 1;
@@ -87,13 +87,14 @@ bool Cpu::link_tasks(u16 old_selector, Descriptor& target, TaskSwitch kind) {
 
 // Everything of the old task is stored and everything of the new one read before registers change; faults while the new
 // task's segments are loaded belong to the new task.
-bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, bool has_error, u32 error_code) {
+bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const InterruptRequest* event) {
     Descriptor target;
-    if (!read_task_descriptor(selector, kind, target))
+    if (!read_task_descriptor(selector, kind, event != nullptr ? event->ext() : 0, target))
         return false;
     const u32 base = target.cache(selector).base;
     const TaskLayout& layout = (target.type() & 8) != 0 ? kWide : kNarrow;
-    save_task(return_eip, kind == TaskSwitch::Return ? state_.eflags() & ~u32{kFlagNt} : state_.eflags());
+    const u32 flags = event != nullptr ? event->saved_flags(state_.eflags()) : state_.eflags();
+    save_task(return_eip, kind == TaskSwitch::Return ? flags & ~u32{kFlagNt} : flags);
 
     const auto fetch = [&](u32 at) -> u32 {
         return layout.step == 4 ? read_system<u32>(base + at).value : read_system<u16>(base + at).value;
@@ -121,11 +122,11 @@ bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, bool has_er
         state_.set_reg<u32>(i, layout.step == 4 ? registers[i] : registers[i] | 0xFFFF0000u);
     state_.set_eflags(new_flags & 0x3F7FD7);
     state_.eip = new_eip;
-    return enter_task(new_ldt, selectors, has_error, error_code, layout.step);
+    return enter_task(new_ldt, selectors, event, layout.step);
 }
 
 // Loads the segments that the new task names. A fault here is the new task's, with the context already switched.
-bool Cpu::enter_task(u16 ldt, const std::array<u16, kSegmentCount>& selectors, bool has_error, u32 error_code,
+bool Cpu::enter_task(u16 ldt, const std::array<u16, kSegmentCount>& selectors, const InterruptRequest* event,
                      u32 error_size) {
     for (u8 i = 0; i < kSegmentCount; ++i) {
         state_.segments[i] = SegmentCache{};
@@ -167,8 +168,8 @@ bool Cpu::enter_task(u16 ldt, const std::array<u16, kSegmentCount>& selectors, b
             }
     }
     flags_changed();
-    if (has_error) {
-        const bool pushed = error_size == 4 ? push<u32>(error_code).ok : push<u16>(static_cast<u16>(error_code)).ok;
+    if (event != nullptr && event->has_error) {
+        const bool pushed = error_size == 4 ? push<u32>(event->error).ok : push<u16>(static_cast<u16>(event->error)).ok;
         if (!pushed)
             return false;
     }

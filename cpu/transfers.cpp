@@ -189,7 +189,7 @@ bool Cpu::transfer_by_gate(const Descriptor& gate, u16 selector, bool call, u32 
     const u16 target = static_cast<u16>(gate.low >> 16);
     if (is_call_gate)
         return transfer_by_call_gate(gate, target, call, return_eip);
-    return switch_task(is_tss ? selector : target, call ? TaskSwitch::Call : TaskSwitch::Jump, return_eip, false, 0);
+    return switch_task(is_tss ? selector : target, call ? TaskSwitch::Call : TaskSwitch::Jump, return_eip);
 }
 
 // Parameters are copied from the caller's stack, the first pushed lands highest.
