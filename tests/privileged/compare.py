@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Runs the test kernel and compares its log.
+
+    compare.py --kernel K --forkscope F golden          block engine's log against golden.txt, the interpreter's against it
+    compare.py --kernel K --forkscope F qemu|bochs      block engine's log against the peer's, less differences.py
+    compare.py --kernel K --forkscope F update          writes golden.txt
+
+With FORKSCOPE_LONG in the environment every case runs that is otherwise thinned out, and there is no golden log.
+"""
+import argparse
+import copy
+import os
+import sys
+import tempfile
+import zlib
+
+import differences
+import machines
+import record
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+GOLDEN = os.path.join(HERE, "golden.txt")
+SHOWN = 5
+
+
+def kernel_line(options):
+    """The kernel's command line: how many of the cases, which seed."""
+    words = ["long"] if os.environ.get("FORKSCOPE_LONG") else []
+    if options.seed:
+        words.append(f"seed={options.seed}")
+    if options.topic:
+        words.append(f"topic={options.topic}")
+    return " ".join(words)
+
+
+def log_of(machine, options, folder):
+    """The groups that the kernel logs on a machine; ends the test where it did not come to its end."""
+    line, seconds = kernel_line(options), 1200 if os.environ.get("FORKSCOPE_LONG") else 120
+    if machine in ("interp", "block"):
+        text = machines.forkscope(options.forkscope, machine, options.kernel, line, folder, seconds)
+    else:
+        text = getattr(machines, machine)(options.kernel, line, folder, seconds)
+    if options.keep:
+        with open(os.path.join(options.keep, machine + ".log"), "w", encoding="utf-8") as file:
+            file.write(text)
+    groups, complete = record.parse_log(text)
+    if not complete:
+        print(f"the kernel did not come to its end on {machine}; its last lines:")
+        print("\n".join(text.splitlines()[-4:]))
+        sys.exit(1)
+    return groups
+
+
+def digest(cases):
+    """A group in one line: how many cases, and a checksum over their lines."""
+    lines = "".join(f"{key} {rest}\n" for key, rest in cases.items())
+    return f"{len(cases)} {zlib.crc32(lines.encode()):08x}"
+
+
+def show(name, found):
+    """Prints the first of the differences of one group."""
+    print(f"{name}: {len(found)} cases differ")
+    for key, ours, theirs in found[:SHOWN]:
+        print(f"  {key}\n    ours   {ours}\n    theirs {theirs}")
+
+
+def compare_engines(block, interp):
+    wrong = 0
+    for name in sorted(set(block) | set(interp)):
+        ours, theirs = block.get(name, {}), interp.get(name, {})
+        found = [(key, ours.get(key), theirs.get(key)) for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+        if found:
+            show(f"block and interp, {name}", found)
+            wrong += len(found)
+    return wrong
+
+
+def compare_golden(block):
+    golden = dict(line.split(" ", 1) for line in machines.read(GOLDEN).splitlines())
+    now = {name: digest(cases) for name, cases in block.items()}
+    for name in sorted(set(golden) | set(now)):
+        if golden.get(name) != now.get(name):
+            print(f"{name}: golden {golden.get(name)}, now {now.get(name)}; "
+                  "see what QEMU and Bochs say (tests privileged.qemu, privileged.bochs)")
+    return golden != now
+
+
+def is_foretold(peer, group, key, ours, theirs, used):
+    """True if the rules for the peer make its record of ours, or leave the case out."""
+    expected, actual = record.Record(ours), record.Record(theirs)
+    for rule in differences.RULES:
+        if not rule.holds(peer, group, key):
+            continue
+        if rule.foretell is None:
+            used.add(rule.name)
+            return True
+        before = copy.deepcopy(expected)
+        rule.foretell(expected, actual)
+        if expected != before:
+            used.add(rule.name)
+    return expected == actual
+
+
+def compare_peer(peer, block, theirs):
+    used, wrong, cases, excused = set(), 0, 0, 0
+    for name in sorted(set(block) | set(theirs)):
+        found = []
+        for key in {**block.get(name, {}), **theirs.get(name, {})}:
+            cases += 1
+            ours, other = block.get(name, {}).get(key), theirs.get(name, {}).get(key)
+            if ours == other:
+                continue
+            if ours and other and is_foretold(peer, name, key, ours, other, used):
+                excused += 1
+                continue
+            found.append((key, ours, other))
+        if found:
+            show(f"{peer}, {name}", found)
+            wrong += len(found)
+    needless = {rule.name for rule in differences.RULES if rule.peer == peer} - used
+    if needless:
+        print("no case needs these rules of differences.py any more:", ", ".join(sorted(needless)))
+    print(f"{peer}: {cases} cases, {excused} of them differ as differences.py foretells, {wrong} otherwise")
+    return wrong + (len(needless) if not os.environ.get("FORKSCOPE_LONG") else 0)
+
+
+def undocumented_rules():
+    """The names of rules that DIFFERENCES.md does not explain, and the other way round."""
+    text = machines.read(os.path.join(HERE, "DIFFERENCES.md"))
+    explained = {line[4:].split(":")[0] for line in text.splitlines() if line.startswith("### ")}
+    wrong = explained ^ {rule.name for rule in differences.RULES}
+    if wrong:
+        print("in only one of differences.py and DIFFERENCES.md:", ", ".join(sorted(wrong)))
+    return len(wrong)
+
+
+def update_golden(options, folder):
+    block = log_of("block", options, folder)
+    with open(GOLDEN, "w", encoding="utf-8") as file:
+        file.writelines(f"{name} {digest(cases)}\n" for name, cases in block.items())
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kernel", required=True)
+    parser.add_argument("--forkscope", required=True)
+    parser.add_argument("--seed", type=int, help="another sequence of numbers for the cases that draw them")
+    parser.add_argument("--topic", help="one topic only")
+    parser.add_argument("--keep", help="a folder for the logs")
+    parser.add_argument("against", choices=["golden", "qemu", "bochs", "update"])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="forkscope-privileged-") as folder:
+        if options.against == "update":
+            return update_golden(options, folder)
+        if options.against == "golden":
+            block = log_of("block", options, folder)
+            wrong = compare_engines(block, log_of("interp", options, folder)) + undocumented_rules()
+            if not os.environ.get("FORKSCOPE_LONG"):
+                wrong += compare_golden(block)
+        else:
+            theirs = log_of(options.against, options, folder)
+            wrong = compare_peer(options.against, log_of("block", options, folder), theirs)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

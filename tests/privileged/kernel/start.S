@@ -1,0 +1,175 @@
+/* Multiboot entry, the road into a case and the roads out of it. Everything a case can see lies elsewhere, at fixed
+ * addresses (arena.h): no log depends on where this code was linked. */
+
+#define KERNEL_CODE 0x08
+#define KERNEL_DATA 0x10
+
+    .section .multiboot, "a"
+    .align 4
+    .long 0x1BADB002
+    .long 0x00000002
+    .long -(0x1BADB002 + 0x00000002)
+
+    .text
+    .global boot_entry
+boot_entry:
+    cli
+    cld
+    movl $kernel_stack_top, %esp
+    pushl %ebx
+    pushl %eax
+    call kernel_main
+1:  hlt
+    jmp 1b
+
+    .global load_kernel_segments
+load_kernel_segments:
+    ljmp $KERNEL_CODE, $1f
+1:  movl $KERNEL_DATA, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %fs
+    movl %eax, %gs
+    movl %eax, %ss
+    ret
+
+/* void enter_case(void): loads everything from `start` and goes there; returns by one of the roads out. */
+    .global enter_case
+enter_case:
+    pushal
+    movl %esp, kernel_esp
+    testl $0x20000, start_flags
+    jnz enter_virtual
+    testl $3, start_cs
+    jnz enter_outer
+    lssl start_esp, %esp
+    movl start_es, %eax
+    movl %eax, %es
+    movl start_fs, %eax
+    movl %eax, %fs
+    movl start_gs, %eax
+    movl %eax, %gs
+    movl %esp, start_saved_esp
+    movw %ss, start_saved_ss
+    movl $kernel_flags_stack, %esp      /* the flags come from a stack of ours: the case's stays as it is */
+    movl $KERNEL_DATA, %eax
+    movl %eax, %ss
+    pushl start_flags
+    popfl
+    lssl start_saved_esp, %esp
+    movl start_ecx, %ecx
+    movl start_edx, %edx
+    movl start_ebx, %ebx
+    movl start_ebp, %ebp
+    movl start_esi, %esi
+    movl start_edi, %edi
+    movl start_ds, %eax
+    movl %eax, %ds
+    movl %cs:start_eax, %eax
+    ljmpl *%cs:start_eip
+
+enter_virtual:
+    pushl start_gs
+    pushl start_fs
+    pushl start_ds
+    pushl start_es
+enter_outer:
+    pushl start_ss
+    pushl start_esp
+    pushl start_flags
+    pushl start_cs
+    pushl start_eip
+    testl $0x20000, start_flags
+    jnz 1f
+    movl start_es, %eax
+    movl %eax, %es
+    movl start_fs, %eax
+    movl %eax, %fs
+    movl start_gs, %eax
+    movl %eax, %gs
+1:  movl start_ecx, %ecx
+    movl start_edx, %edx
+    movl start_ebx, %ebx
+    movl start_ebp, %ebp
+    movl start_esi, %esi
+    movl start_edi, %edi
+    testl $0x20000, start_flags
+    jnz 2f
+    movl start_ds, %eax
+    movl %eax, %ds
+2:  movl %cs:start_eax, %eax
+    iretl
+
+/* One entry a vector. The debug registers keep what the entry needs room for: no word of the case's stack may change. */
+    .align 16
+    .global vector_entries
+vector_entries:
+    .set number, 0
+    .rept 64
+    .align 16
+    movl %eax, %dr0
+    movl $number, %eax
+    jmp case_end
+    .set number, number + 1
+    .endr
+
+case_end:
+    movl %eax, %dr1
+    movl %ds, %eax
+    movl %eax, %dr2
+    movl $KERNEL_DATA, %eax
+    movl %eax, %ds
+    movl %dr0, %eax
+    movl %eax, end_eax
+    movl %dr1, %eax
+    movl %eax, end_vector
+    movl %dr2, %eax
+    movw %ax, end_ds
+    movl %ecx, end_ecx
+    movl %edx, end_edx
+    movl %ebx, end_ebx
+    movl %esp, end_esp
+    movl %ebp, end_ebp
+    movl %esi, end_esi
+    movl %edi, end_edi
+    movw %ss, end_ss
+    movw %es, end_es
+    movw %fs, end_fs
+    movw %gs, end_gs
+back_to_kernel:
+    movl $KERNEL_DATA, %eax
+    movl %eax, %ss
+    movl kernel_esp, %esp
+    movl %eax, %es
+    movl %eax, %fs
+    movl %eax, %gs
+    pushfl
+    popl end_flags
+    pushl $2
+    popfl
+    popal
+    ret
+
+/* The double fault comes by a task gate, so that it arrives whatever the case did to its stack. */
+    .global double_fault_entry
+double_fault_entry:
+    movl $8, end_vector
+    popl end_error
+    jmp back_to_kernel
+
+    .bss
+    .align 16
+/* Pairs that LSS and the far JMP read stand together. */
+    .irp name, eip, cs, esp, ss, flags, es, ds, fs, gs, eax, ecx, edx, ebx, ebp, esi, edi, saved_esp, saved_ss
+    .global start_\name
+start_\name: .skip 4
+    .endr
+    .align 16
+    .skip 8192
+kernel_stack_top:
+    .skip 64
+kernel_flags_stack:
+    .skip 4096
+    .global double_fault_stack_top
+double_fault_stack_top:
+    .lcomm kernel_esp, 4
