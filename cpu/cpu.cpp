@@ -434,7 +434,9 @@ void CpuState::serialize(Archive& ar) {
     ar.field("tsc_offset", tsc_offset);
     ar.field("sysenter", sysenter);
     ar.nested("x87", x87);
-    if (ar.loading() && (cpl > 3 || gpr[kNoRegister] != 0))
+    ar.field("xmm", xmm);
+    ar.field("mxcsr", mxcsr);
+    if (ar.loading() && (cpl > 3 || gpr[kNoRegister] != 0 || (mxcsr & ~u32{kMxcsrAll}) != 0))
         ar.fail("the registers hold impossible values");
 }
 

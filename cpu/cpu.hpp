@@ -43,6 +43,7 @@ enum Vector : u8 {
     kPageFault = 14,
     kFloatingPoint = 16,
     kAlignmentCheck = 17,
+    kSimdFloatingPoint = 19,
 };
 
 struct PendingException {

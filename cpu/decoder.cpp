@@ -62,7 +62,7 @@ struct Rule {
     Immediate immediate = Immediate::None;
 };
 
-constexpr bool uses_mod_rm(Operand operand) { return operand >= Operand::Eb && operand <= Operand::Rv; }
+constexpr bool uses_mod_rm(Operand operand) { return operand >= Operand::Eb && operand <= Operand::Edw; }
 
 constexpr Immediate immediate_of(Operand operand) {
     switch (operand) {
@@ -122,24 +122,36 @@ struct Group {
     u16 whole[64] = {};
 };
 
-// A cell per opcode: a form, or kGroupBit and the number of a Group.
+// A cell per opcode: a form, or kGroupBit and the number of a Group. After the one-byte opcodes come those after 0F,
+// 256 for each mandatory prefix in the order of kMapNone to kMapF2.
 constexpr u16 kGroupBit = 0x8000;
-constexpr u16 kOpcodeCells = 512;
+constexpr u32 kColumns = 4;
+constexpr u16 kOpcodeCells = 256 * (1 + kColumns);
 
 constexpr bool depends_on_mod_rm(const Row& row) {
     return row.group >= 0 || (row.attributes & (kMemoryOnly | kRegisterOnly)) != 0;
 }
 
-constexpr u16 cell_of(const Row& row) { return static_cast<u16>((row.map - 1) * 256 + row.opcode); }
+// The cells of a row: one, or one for each mandatory prefix if it does not care.
+struct Cells {
+    u32 first;
+    u32 count;
+};
+constexpr Cells cells_of(const Row& row) {
+    if (row.map == 2)
+        return {256u + row.opcode, kColumns};
+    return {row.map == 1 ? row.opcode : 256u * (row.map - kMapNone + 1u) + row.opcode, 1};
+}
 
 constexpr u16 group_count() {
     bool grouped[kOpcodeCells] = {};
     u16 count = 0;
     for (u16 form = 1; form < kRowCount; ++form) {
-        bool& cell = grouped[cell_of(kRows[form])];
-        if (depends_on_mod_rm(kRows[form]) && !cell) {
+        const Cells cells = cells_of(kRows[form]);
+        for (u32 i = 0; i < cells.count && depends_on_mod_rm(kRows[form]); ++i) {
+            bool& cell = grouped[cells.first + 256 * i];
+            count = static_cast<u16>(count + !cell);
             cell = true;
-            ++count;
         }
     }
     return count;
@@ -169,26 +181,31 @@ constexpr void add_to_group(Lookup& lookup, Group& group, u16 form) {
     }
 }
 
+constexpr void add_to_cell(Lookup& lookup, u16& cell, u16& groups, u16 form) {
+    if (!depends_on_mod_rm(kRows[form])) {
+        claim(lookup, cell, form);
+        return;
+    }
+    if (cell == 0)
+        cell = static_cast<u16>(kGroupBit | groups++);
+    lookup.unambiguous &= (cell & kGroupBit) != 0;
+    if (kRows[form].group < 0xC0)
+        add_to_group(lookup, lookup.groups[cell & ~kGroupBit], form);
+}
+
 constexpr Lookup build_lookup() {
     Lookup lookup;
     u16 groups = 0;
     for (u16 form = 1; form < kRowCount; ++form) {
-        u16& cell = lookup.cells[cell_of(kRows[form])];
-        if (!depends_on_mod_rm(kRows[form])) {
-            claim(lookup, cell, form);
-            continue;
-        }
-        if (cell == 0)
-            cell = static_cast<u16>(kGroupBit | groups++);
-        lookup.unambiguous &= (cell & kGroupBit) != 0;
-        Group& group = lookup.groups[cell & ~kGroupBit];
-        if (kRows[form].group < 0xC0)
-            add_to_group(lookup, group, form);
+        const Cells cells = cells_of(kRows[form]);
+        for (u32 i = 0; i < cells.count; ++i)
+            add_to_cell(lookup, lookup.cells[cells.first + 256 * i], groups, form);
     }
     // Rows for one ModRM byte come last: they take their byte from the row for the whole ModRM.reg digit.
     for (u16 form = 1; form < kRowCount; ++form) {
-        if (kRows[form].group >= 0xC0)
-            lookup.groups[lookup.cells[cell_of(kRows[form])] & ~kGroupBit].whole[kRows[form].group - 0xC0] = form;
+        const Cells cells = cells_of(kRows[form]);
+        for (u32 i = 0; i < cells.count && kRows[form].group >= 0xC0; ++i)
+            lookup.groups[lookup.cells[cells.first + 256 * i] & ~kGroupBit].whole[kRows[form].group - 0xC0] = form;
     }
     return lookup;
 }
@@ -360,11 +377,18 @@ u32 take_prefixes(const u8* bytes, u32 limit, CodeMode mode, Instruction& in) {
     return count;
 }
 
+// Which mandatory prefix an opcode after 0F has: F2 and F3 go before 66 (SDM 2A 2.1.2).
+u32 column_of(CodeMode mode, const Instruction& in) {
+    if (in.repeats())
+        return (in.flags & kHasRepne) != 0 ? kMapF2 - kMapNone : kMapF3 - kMapNone;
+    return in.operand_size == (mode.default_32 ? 4 : 2) ? 0 : kMap66 - kMapNone;
+}
+
 // Opcode and what follows it. Returns false if there is no such form.
-bool take_opcode(const u8*& at, Instruction& in) {
+bool take_opcode(const u8*& at, CodeMode mode, Instruction& in) {
     u32 cell = take8(at);
     if (cell == 0x0F)
-        cell = 256 + take8(at);
+        cell = 256 + 256 * column_of(mode, in) + take8(at);
     in.reg = cell & 7;
     u16 form = kLookup.cells[cell];
     if ((form & kGroupBit) != 0) {
@@ -415,7 +439,7 @@ DecodeStatus decode(std::span<const u8> bytes, CodeMode mode, Instruction& instr
         at = padded;
     }
     const u8* const start = at;
-    const bool known = take_opcode(at, in);
+    const bool known = take_opcode(at, mode, in);
     const u32 length = prefixes + static_cast<u32>(at - start);
     if (known && length <= given) {
         in.length = static_cast<u8>(length);

@@ -3,6 +3,7 @@
 
 #include "cpu/handlers_control.hpp"
 #include "cpu/handlers_data.hpp"
+#include "cpu/handlers_simd_float.hpp"
 #include "cpu/handlers_string.hpp"
 #include "cpu/handlers_system.hpp"
 #include "cpu/handlers_x87.hpp"
@@ -65,6 +66,14 @@ struct HandlerSet {
     HandlerSet {                                                                                                       \
         {                                                                                                              \
             {f<x>, f<x>}, { f<x>, f<x> }                                                                               \
+        }                                                                                                              \
+    }
+#define M(f, ...)                                                                                                      \
+    HandlerSet {                                                                                                       \
+        {                                                                                                              \
+            {f<__VA_ARGS__ __VA_OPT__(, ) false>, f<__VA_ARGS__ __VA_OPT__(, ) true>}, {                               \
+                f<__VA_ARGS__ __VA_OPT__(, ) false>, f<__VA_ARGS__ __VA_OPT__(, ) true>                                \
+            }                                                                                                          \
         }                                                                                                              \
     }
 #define PICK(_1, _2, name, ...) name

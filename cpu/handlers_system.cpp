@@ -46,7 +46,7 @@ void Cpu::write_cr4(u32 value) {
 namespace forkscope::handlers {
 
 namespace {
-constexpr u32 kSupportedCr4 = kCr4Tsd | kCr4De | kCr4Pse | kCr4Mce | kCr4Pge | kCr4Pce;
+constexpr u32 kSupportedCr4 = kCr4Tsd | kCr4De | kCr4Pse | kCr4Mce | kCr4Pge | kCr4Pce | kCr4OsFxsr | kCr4OsXmmExcpt;
 constexpr u32 kMsrTsc = 0x10;
 } // namespace
 
@@ -239,8 +239,8 @@ Step cpuid(Cpu& cpu, const Instruction&) {
         break;
     case 1:
         eax = 0x633;
-        // FPU, DE, PSE, TSC, MSR, CX8, PGE, CMOV.
-        edx = 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 13 | 1u << 15;
+        // FPU, DE, PSE, TSC, MSR, CX8, PGE, CMOV, MMX, FXSR, SSE, SSE2.
+        edx = 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 13 | 1u << 15 | 15u << 23;
         break;
     default:
         break;

@@ -35,13 +35,15 @@ enum : u8 { kEs = 0, kCs, kSs, kDs, kFs, kGs, kSegmentCount };
 
 // Operand kinds in the manual's notation (SDM 2, appendix A.2): E = ModRM r/m, G = ModRM reg, M = memory only,
 // R = register only, I = immediate, J = relative, O = moffs, Z = register in the opcode, S = segment register,
-// C/D/T = control/debug/test register, X = DS:eSI, Y = ES:eDI, A = far pointer; b = 8, w = 16, d = 32 bits,
+// C/D/T = control/debug/test register, X = DS:eSI, Y = ES:eDI, A = far pointer, P/N = MM register in reg/rm, Q = MM
+// register or memory, V/U = XMM register in reg/rm, W = XMM register or memory; b = 8, w = 16, d = 32 bits,
 // v = operand size, z = 16 or 32 immediate, p = far pointer, a = BOUND pair, s = pseudo-descriptor, q = 64 bits,
-// t = 80 bits.
+// t = 80 bits, x = 128 bits, dw = 32 bits of a register or 16 of memory.
 enum class Operand : u8 {
     None,
     // clang-format off
     Eb, Ew, Ed, Ev, Gb, Gw, Gd, Gv, Mb, Mw, Md, Mq, Mt, Mv, Mp, Ma, Ms, M, Rd, Rv,
+    Pq, Nq, Qd, Qq, Vx, Ux, Wd, Wq, Wx, Mx, Edw,
     Ib, Ibs, Iw, Iz, Iv, Jb, Jz, Ob, Ov, Zb, Zd, Zv, Sw, Cd, Dd, Td, Xb, Xv, Yb, Yv, Ap,
     One, Three, Al, Cl, Ax, Dx, Eax, // Eax: AX or EAX by operand size
     Es, Cs, Ss, Ds, Fs, Gs,
@@ -101,7 +103,11 @@ enum FormAttribute : u16 {
     kNoFuzz = 256,     // result depends on more than architectural state (RDTSC, CPUID)
 };
 
-enum class Since : u8 { I386, I486, P5, P6 };
+// Where a form came in: a generation, or an extension that a model of the last generation may have.
+enum class Since : u8 { I386, I486, P5, P6, Mmx, Fxsr, Sse, Sse2 };
+
+// 0F xx forms that a prefix tells apart, as `map` of their rows.
+enum : u8 { kMapNone = 3, kMap66, kMapF3, kMapF2 };
 
 enum class CostClass : u8 {
 #define COST_CLASS(name, flat, text) name,
@@ -111,7 +117,7 @@ enum class CostClass : u8 {
 
 // One row of opcodes.def.
 struct Form {
-    u8 map; // 1: one byte, 2: 0F xx
+    u8 map; // 1: one byte, 2: 0F xx with any prefixes, kMapNone to kMapF2: with exactly this mandatory prefix
     u8 opcode;
     i16 group; // -1: none; 0..7: ModRM.reg; 0xC0..0xFF: the whole ModRM byte
     std::string_view mnemonic;

@@ -52,10 +52,13 @@ Vector128 simd_on_host(Function function, const Vector128& a, const Vector128& b
     function(target, std::bit_cast<__m128i>(b), mxcsr);
     return std::bit_cast<Vector128>(target);
 }
+// clang-format off
 #define SIMD_HOST_SHAPES(name)                                                                                         \
     SIMD_HOST(name##ps)                                                                                                \
-    SIMD_HOST(name##ss) SIMD_HOST(name##pd) SIMD_HOST(name##sd) static Vector128 host(                                 \
-        const Vector128& a, const Vector128& b, u32& mxcsr) {                                                          \
+    SIMD_HOST(name##ss)                                                                                                \
+    SIMD_HOST(name##pd)                                                                                                \
+    SIMD_HOST(name##sd)                                                                                                \
+    static Vector128 host(const Vector128& a, const Vector128& b, u32& mxcsr) {                                        \
         if constexpr (std::is_same_v<Shape, PackedSingle>)                                                             \
             return simd_on_host(host_##name##ps, a, b, mxcsr);                                                         \
         else if constexpr (std::is_same_v<Shape, ScalarSingle>)                                                        \
@@ -65,6 +68,7 @@ Vector128 simd_on_host(Function function, const Vector128& a, const Vector128& b
         else                                                                                                           \
             return simd_on_host(host_##name##sd, a, b, mxcsr);                                                         \
     }
+// clang-format on
 #else
 #define SIMD_HOST_SHAPES(name)
 #endif

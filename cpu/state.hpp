@@ -8,6 +8,8 @@
 
 #include "cpu/flags.hpp"
 #include "cpu/instruction.hpp"
+#include "cpu/simd_float.hpp"
+#include "cpu/simd_vector.hpp"
 #include "cpu/x87_state.hpp"
 #include "emu/base/archive.hpp"
 #include "mmu/paging.hpp"
@@ -38,7 +40,9 @@ struct CpuState {
     u8 cpl = 0;
     u64 tsc_offset = 0;            // TSC = cycles + offset
     std::array<u64, 3> sysenter{}; // MSRs 174H..176H
-    X87State x87;
+    X87State x87;                  // holds MM0 to MM7 too
+    std::array<Vector128, 8> xmm{};
+    u32 mxcsr = kMxcsrReset;
 
     template <class T> T reg(u8 number) const {
         static_assert(sizeof(T) <= 4);

@@ -11,6 +11,8 @@ constexpr std::string_view kNames8[] = {"al", "cl", "dl", "bl", "ah", "ch", "dh"
 constexpr std::string_view kNames16[] = {"ax", "cx", "dx", "bx", "sp", "bp", "si", "di"};
 constexpr std::string_view kNames32[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
 constexpr std::string_view kStackRegisters[] = {"st(0)", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"};
+constexpr std::string_view kMmRegisters[] = {"mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7"};
+constexpr std::string_view kXmmRegisters[] = {"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7"};
 constexpr std::string_view kSegmentNames[] = {"es", "cs", "ss", "ds", "fs", "gs"};
 
 // Forms whose name in Intel syntax depends on a size; the table names them once.
@@ -26,10 +28,20 @@ constexpr SizedName kSizedNames[] = {
     {"ins", "insw", "insd"},      {"outs", "outsw", "outsd"},
 };
 
+constexpr std::string_view kPredicates[] = {"eq", "lt", "le", "unord", "neq", "nlt", "nle", "ord"};
+
+// CMPPS and its like have a name for each predicate, which then is no operand.
+bool has_predicate_name(const Instruction& in) {
+    const Form& form = form_at(in.form);
+    return form.opcode == 0xC2 && form.map >= kMapNone && in.immediate < std::size(kPredicates);
+}
+
 std::string_view mnemonic_of(const Instruction& in) {
     const std::string_view name = form_at(in.form).mnemonic;
     if (name == "jcxz")
         return in.address_size == 4 ? "jecxz" : "jcxz";
+    if (name == "nop" && form_at(in.form).map == 1 && (in.flags & kHasRep) != 0)
+        return "pause";
     for (const SizedName& sized : kSizedNames) {
         if (sized.form == name)
             return in.operand_size == 4 ? sized.name32 : sized.name16;
@@ -70,11 +82,20 @@ u32 operand_bytes(Operand operand, const Instruction& in) {
     case Operand::Md:
     case Operand::Rd:
     case Operand::Zd:
+    case Operand::Qd:
+    case Operand::Wd:
         return 4;
+    case Operand::Edw:
+        return in.has_memory() ? 2 : 4;
     case Operand::Mq:
+    case Operand::Qq:
+    case Operand::Wq:
         return 8;
     case Operand::Mt:
         return 10;
+    case Operand::Wx:
+    case Operand::Mx:
+        return 16;
     case Operand::Mp:
         return in.operand_size + 2u;
     case Operand::Ma:
@@ -101,6 +122,8 @@ std::string_view size_prefix(u32 bytes) {
         return "qword ptr ";
     case 10:
         return "xword ptr ";
+    case 16:
+        return "xmmword ptr ";
     default:
         return "";
     }
@@ -169,6 +192,27 @@ std::string_view fixed_operand_text(Operand operand, const Instruction& in) {
     }
 }
 
+// MM and XMM registers; empty for other operands, and for memory.
+std::string_view simd_register(Operand operand, const Instruction& in) {
+    switch (operand) {
+    case Operand::Pq:
+        return kMmRegisters[in.reg];
+    case Operand::Vx:
+        return kXmmRegisters[in.reg];
+    case Operand::Nq:
+    case Operand::Qd:
+    case Operand::Qq:
+        return in.has_memory() ? std::string_view() : kMmRegisters[in.rm];
+    case Operand::Ux:
+    case Operand::Wd:
+    case Operand::Wq:
+    case Operand::Wx:
+        return in.has_memory() ? std::string_view() : kXmmRegisters[in.rm];
+    default:
+        return {};
+    }
+}
+
 std::string operand_text(Operand operand, const Instruction& in, u32 address) {
     const u32 bytes = operand_bytes(operand, in);
     switch (operand) {
@@ -217,7 +261,9 @@ std::string operand_text(Operand operand, const Instruction& in, u32 address) {
     default:
         if (operand >= Operand::One)
             return std::string(fixed_operand_text(operand, in));
-        // E, M, R and O operands
+        if (const std::string_view name = simd_register(operand, in); !name.empty())
+            return std::string(name);
+        // E, M, R, O, Q and W operands
         return in.has_memory() ? memory_text(in, bytes) : std::string(general_register(in.rm, bytes));
     }
 }
@@ -231,10 +277,14 @@ std::string to_text(const Instruction& instruction, u32 address) {
         text += "lock ";
     if ((form.attributes & kString) != 0 && instruction.repeats())
         text += (instruction.flags & kHasRepne) != 0 ? "repne " : form.flags_written.empty() ? "rep " : "repe ";
-    text += mnemonic_of(instruction);
+    const bool names_predicate = has_predicate_name(instruction);
+    if (names_predicate)
+        text += "cmp" + std::string(kPredicates[instruction.immediate]) + std::string(form.mnemonic.substr(3));
+    else
+        text += mnemonic_of(instruction);
     std::string_view separator = " ";
     for (const Operand operand : form.operands) {
-        if (operand == Operand::None)
+        if (operand == Operand::None || (names_predicate && operand == Operand::Ib))
             break;
         text += separator;
         text += operand_text(operand, instruction, address);

@@ -34,6 +34,8 @@ bool is_drawn(const Form& form) {
         return false; // depends on more than architectural state
     if (form.map == 1 && (form.opcode & 0xF8) == 0xD8)
         return false; // x87 has its own comparison
+    if (form.map >= kMapNone)
+        return false; // MMX and SSE have theirs
     if (is_one_of(name, {"int", "int1", "int3"}))
         return false; // system calls and debuggers
     if (is_one_of(name, {"sgdt", "sidt", "sldt", "str", "smsw"}))

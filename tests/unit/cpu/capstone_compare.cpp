@@ -25,6 +25,8 @@ enum class How : u8 {
     RegisterOrMemory,
     RegField,
     RmField,
+    NumberedRmOrMemory, // of the registers that start at `value`
+    WordOfRegisterOrMemory,
     Accumulator,
     Immediate,
     Target,
@@ -81,6 +83,17 @@ constexpr Meaning kMeanings[] = {
     {Operand::M, How::RegisterOrMemory, kUnsized},
     {Operand::Rd, How::RmField, 4},
     {Operand::Rv, How::RmField, kV},
+    {Operand::Pq, How::NumberedRegister, 8, X86_REG_MM0},
+    {Operand::Nq, How::NumberedRmOrMemory, 8, X86_REG_MM0},
+    {Operand::Qd, How::NumberedRmOrMemory, 4, X86_REG_MM0},
+    {Operand::Qq, How::NumberedRmOrMemory, 8, X86_REG_MM0},
+    {Operand::Vx, How::NumberedRegister, 16, X86_REG_XMM0},
+    {Operand::Ux, How::NumberedRmOrMemory, 16, X86_REG_XMM0},
+    {Operand::Wd, How::NumberedRmOrMemory, 4, X86_REG_XMM0},
+    {Operand::Wq, How::NumberedRmOrMemory, 8, X86_REG_XMM0},
+    {Operand::Wx, How::NumberedRmOrMemory, 16, X86_REG_XMM0},
+    {Operand::Mx, How::RegisterOrMemory, 16},
+    {Operand::Edw, How::WordOfRegisterOrMemory, 2},
     {Operand::Ib, How::Immediate, 1},
     {Operand::Ibs, How::Immediate, kV},
     {Operand::Iw, How::Immediate, 2},
@@ -131,13 +144,21 @@ bool is_prefix(u8 byte) {
            byte == 0xF0 || byte == 0xF2 || byte == 0xF3;
 }
 
-bool opcode_is_in_table(u32 opcode) {
+// Rows of an opcode (0x100 and up: after 0F) by what they say of mandatory prefixes.
+bool has_row(u32 opcode, u32 first_map, u32 last_map) {
     for (u16 form = 1; form < form_count(); ++form) {
-        if ((form_at(form).map - 1u) * 256 + form_at(form).opcode == opcode)
+        const Form& row = form_at(form);
+        const u32 row_opcode = (row.map == 1 ? 0u : 0x100u) + row.opcode;
+        if (row_opcode == opcode && row.map >= first_map && row.map <= last_map)
             return true;
     }
     return false;
 }
+
+bool has_predicate(const Instruction& in) {
+    return form_at(in.form).opcode == 0xC2 && form_at(in.form).map >= kMapNone;
+}
+bool names_predicate(const Instruction& in) { return has_predicate(in) && in.immediate < 8; } // "cmpeqps"
 
 bool same_instruction(const Instruction& a, const Instruction& b) {
     return a.form == b.form && a.length == b.length && a.flags == b.flags && a.operand_size == b.operand_size &&
@@ -155,6 +176,17 @@ u16 general_register(u8 number, u32 size) {
         return X86_REG_INVALID;
     return size == 1 ? kRegisters8[number] : size == 2 ? kRegisters16[number] : kRegisters32[number];
 }
+
+// The last of F2 and F3 counts, and goes before 66.
+u32 Sides::mandatory_prefix() const {
+    for (u32 i = prefixes; i-- > 0;) {
+        if (bytes[i] == 0xF2 || bytes[i] == 0xF3)
+            return bytes[i] == 0xF3 ? kMapF3 - kMapNone : kMapF2 - kMapNone;
+    }
+    return has_prefix(0x66) ? kMap66 - kMapNone : 0;
+}
+
+bool Sides::has_mandatory_prefixes() const { return opcode >= 0x100 && has_row(opcode, kMapNone, kMapF2); }
 
 bool Sides::has_prefix(u8 prefix) const { return std::memchr(bytes, prefix, prefixes) != nullptr; }
 
@@ -200,6 +232,14 @@ Verdict CapstoneComparer::compare(const u8* bytes, u32 size) {
     return lacking ? Verdict::FormWeLack : Verdict::Different;
 }
 
+CapstoneComparer::Other CapstoneComparer::compare_other(const u8* bytes, u32 size, CodeMode mode) {
+    auto& inner = inner_[mode.default_32 ? 1 : 0];
+    if (!inner)
+        inner = std::make_unique<CapstoneComparer>(mode);
+    const Verdict verdict = inner->compare(bytes, size);
+    return {verdict, inner->sides()};
+}
+
 bool CapstoneComparer::agrees_without(bool (*prefix)(u8 byte)) {
     u8 bytes[15];
     u32 size = 0;
@@ -212,19 +252,17 @@ bool CapstoneComparer::agrees_without(bool (*prefix)(u8 byte)) {
     }
     if (dropped == 0)
         return false;
-    if (!inner_)
-        inner_ = std::make_unique<CapstoneComparer>(sides_.mode);
-    const Verdict verdict = inner_->compare(bytes, size);
+    const auto [verdict, other] = compare_other(bytes, size, sides_.mode);
     if (verdict != Verdict::Same && verdict != Verdict::KnownDifference)
         return false;
     if (sides_.status == DecodeStatus::Undefined)
         return (sides_.ours.flags & kHasLock) != 0 || sides_.has_prefix(0xF0);
 
-    Instruction without = inner_->sides().ours;
+    Instruction without = other.ours;
     without.length = static_cast<u8>(without.length + dropped);
     without.flags = sides_.ours.flags;
     without.address_size = sides_.ours.address_size;
-    return inner_->sides().status == sides_.status && same_instruction(without, sides_.ours);
+    return other.status == sides_.status && same_instruction(without, sides_.ours);
 }
 
 u32 CapstoneComparer::bytes_looked_at() const {
@@ -248,6 +286,8 @@ std::string_view CapstoneComparer::first_difference() {
     Expected operands[4];
     u32 count = 0;
     for (const Operand operand : form_at(sides_.ours.form).operands) {
+        if (operand == Operand::Ib && names_predicate(sides_.ours))
+            break;
         if (!append(operand, operands, count))
             break;
     }
@@ -339,6 +379,12 @@ u16 CapstoneComparer::override_segment() const {
     return (sides_.ours.flags & kHasSegment) != 0 ? kSegments[sides_.ours.segment] : u16{X86_REG_INVALID};
 }
 
+// The register that ModRM.rm names: by Capstone's number of the first of its kind, or a general one of that size.
+CapstoneComparer::Expected CapstoneComparer::rm_register(u16 first, u8 size) const {
+    const u8 rm = sides_.ours.rm;
+    return register_operand(first != 0 ? static_cast<u16>(first + rm) : general_register(rm, size));
+}
+
 // Adds what `operand` stands for; false for Operand::None.
 bool CapstoneComparer::append(Operand operand, Expected* operands, u32& count) const {
     const Instruction& in = sides_.ours;
@@ -351,10 +397,11 @@ bool CapstoneComparer::append(Operand operand, Expected* operands, u32& count) c
     case How::Nothing:
         return false;
     case How::RegisterOrMemory:
-        if (in.has_memory())
-            add(memory_operand(size));
-        else
-            add(register_operand(general_register(in.rm, size)));
+    case How::NumberedRmOrMemory:
+        add(in.has_memory() ? memory_operand(size) : rm_register(meaning.value, size));
+        break;
+    case How::WordOfRegisterOrMemory:
+        add(in.has_memory() ? memory_operand(size) : rm_register(0, 4));
         break;
     case How::RegField:
         add(register_operand(general_register(in.reg, size)));
@@ -407,7 +454,7 @@ const std::string& CapstoneComparer::mnemonic() {
                          ((in.flags & kHasRepne) != 0 ? 4 : 0);
     std::string& name =
         mnemonics_[(u32{in.form} * 8 + prefixes) * 4 + (in.operand_size == 4 ? 2 : 0) + (in.address_size == 4 ? 1 : 0)];
-    if (!name.empty())
+    if (!name.empty() && !has_predicate(in))
         return name;
     const std::string text = to_text(in, static_cast<u32>(kAddress));
     size_t start = 0;
@@ -425,15 +472,20 @@ const std::string& CapstoneComparer::mnemonic() {
 }
 
 std::string CapstoneComparer::lacking_form() const {
-    char text[40];
-    const u8* at = sides_.bytes + sides_.prefixes;
+    constexpr const char* kPrefixes[] = {"", "66 ", "F3 ", "F2 "};
     const bool two = sides_.opcode >= 0x100;
-    const u8 mod_rm = at[two ? 2 : 1];
-    int length = std::snprintf(text, sizeof(text), two ? "0F %02X" : "%02X", sides_.opcode & 0xFF);
-    if (opcode_is_in_table(sides_.opcode))
-        length += std::snprintf(text + length, sizeof(text) - static_cast<size_t>(length), " /%d %s", mod_rm >> 3 & 7,
-                                mod_rm >= 0xC0 ? "register" : "memory");
-    return text;
+    const u8 mod_rm = sides_.mod_rm();
+    const u32 map = two ? kMapNone + sides_.mandatory_prefix() : 1u;
+    const bool by_prefix = two && has_row(sides_.opcode, kMapNone, kMapF2);
+    char text[40];
+    std::snprintf(text, sizeof(text), two ? "%s0F %02X" : "%s%02X", by_prefix ? kPrefixes[map - kMapNone] : "",
+                  sides_.opcode & 0xFF);
+    std::string form = text;
+    if (has_row(sides_.opcode, map, map) || (two && has_row(sides_.opcode, 2, 2))) {
+        std::snprintf(text, sizeof(text), " /%d %s", mod_rm >> 3 & 7, mod_rm >= 0xC0 ? "register" : "memory");
+        form += text;
+    }
+    return form;
 }
 
 std::string CapstoneComparer::explain() const {

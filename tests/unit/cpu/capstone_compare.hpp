@@ -27,7 +27,9 @@ struct Sides {
     std::string_view difference;     // the first one; empty if both sides agree
 
     bool has_prefix(u8 prefix) const;
+    u32 mandatory_prefix() const; // 0: none, 1: 66, 2: F3, 3: F2
     u8 mod_rm() const { return bytes[prefixes + (opcode >= 0x100 ? 2 : 1)]; }
+    bool has_mandatory_prefixes() const; // there is a row of this opcode that goes by one
     u8 mod_rm_reg() const { return mod_rm() >> 3 & 7; }
 };
 
@@ -46,12 +48,18 @@ class CapstoneComparer {
     const Sides& sides() const { return sides_; }
     u32 known_difference() const { return known_difference_; } // index into known_differences()
     u32 bytes_looked_at() const;
-    std::string lacking_form() const; // "0F AE /3 memory": the opcode of a form that we lack
+    std::string lacking_form() const; // "66 0F AE /3 memory": the opcode of a form that we lack
     std::string explain() const;      // bytes, both texts, what differs
 
     // For known_differences(): with every such prefix taken away, do both sides agree (or differ in a known way), and
     // do we make the same of it as with them? A LOCK that was taken away may have made ours undefined.
     bool agrees_without(bool (*prefix)(u8 byte));
+    // Other bytes, perhaps in the other mode: what comes of them, good until the next comparison.
+    struct Other {
+        Verdict verdict;
+        const Sides& sides;
+    };
+    Other compare_other(const u8* bytes, u32 size, CodeMode mode);
 
   private:
     struct Expected {
@@ -71,6 +79,7 @@ class CapstoneComparer {
     std::string_view first_different_operand(const Expected* operands, u32 count) const;
     bool append(Operand operand, Expected* operands, u32& count) const;
     static Expected register_operand(u16 reg);
+    Expected rm_register(u16 first, u8 size) const;
     static Expected number(u32 value, u32 mask);
     Expected immediate_operand(Operand operand, u8 size, u32 position) const;
     Expected memory_operand(u8 size) const;
@@ -83,7 +92,7 @@ class CapstoneComparer {
     std::vector<std::string> mnemonics_; // by form, sizes and prefixes; filled on demand
     Sides sides_;
     u32 known_difference_ = 0;
-    std::unique_ptr<CapstoneComparer> inner_; // for agrees_without()
+    std::unique_ptr<CapstoneComparer> inner_[2]; // by mode, for compare_other()
 };
 
 // A difference that we stand by: where it may occur, and why we are right.

@@ -94,7 +94,7 @@ std::vector<AddressBytes> encode_address32(const MemoryOperand& operand) {
     return out;
 }
 
-void encode_prefixes(const Choice& choice, Encoded& out) {
+void encode_prefixes(u8 map, const Choice& choice, Encoded& out) {
     constexpr u8 kOverrides[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65};
     const u8 default_size = choice.mode.default_32 ? 4 : 2;
     if (choice.lock) {
@@ -110,6 +110,18 @@ void encode_prefixes(const Choice& choice, Encoded& out) {
     }
     if (choice.address_size != default_size)
         out.bytes.push_back(0x67);
+    if (map == kMapF3 || map == kMapF2) {
+        out.bytes.push_back(map == kMapF3 ? 0xF3 : 0xF2);
+        out.expected.flags |= map == kMapF3 ? kHasRep : kHasRepne;
+    }
+}
+
+// 66 as part of the opcode is the prefix that is not the default operand size.
+u8 operand_size_of(const Form& form, const Choice& choice) {
+    const u8 default_size = choice.mode.default_32 ? 4 : 2;
+    if (form.map == kMap66)
+        return static_cast<u8>(6 - default_size);
+    return form.map == kMapNone ? default_size : choice.operand_size;
 }
 
 void encode_mod_rm(const Form& form, const Choice& choice, Encoded& out) {
@@ -220,11 +232,9 @@ std::vector<MemoryOperand> every_memory_operand(u8 address_size) {
 }
 
 bool has_mod_rm(const Form& form) {
-    return form.group >= 0 ||
-           has_operand(form,
-                       {Operand::Sti, Operand::Eb, Operand::Ew, Operand::Ed, Operand::Ev, Operand::Gb, Operand::Gw,
-                        Operand::Gd,  Operand::Gv, Operand::Mb, Operand::Mw, Operand::Md, Operand::Mq, Operand::Mt,
-                        Operand::Mv,  Operand::Mp, Operand::Ma, Operand::Ms, Operand::M,  Operand::Rd, Operand::Rv});
+    return form.group >= 0 || has_operand(form, {Operand::Sti}) ||
+           std::any_of(std::begin(form.operands), std::end(form.operands),
+                       [](Operand operand) { return operand >= Operand::Eb && operand <= Operand::Edw; });
 }
 
 bool ignores_mod(const Form& form) { return has_operand(form, {Operand::Cd, Operand::Dd, Operand::Td}); }
@@ -237,14 +247,16 @@ bool is_valid_reg(const Form& form, u8 reg) {
     return true;
 }
 
-Encoded encode(u16 form_index, const Choice& choice) {
+Encoded encode(u16 form_index, const Choice& wanted) {
     const Form& form = form_at(form_index);
+    Choice choice = wanted;
+    choice.operand_size = operand_size_of(form, wanted);
     Encoded out;
     out.expected.form = form_index;
     out.expected.operand_size = choice.operand_size;
     out.expected.address_size = choice.address_size;
-    encode_prefixes(choice, out);
-    if (form.map == 2)
+    encode_prefixes(form.map, choice, out);
+    if (form.map != 1)
         out.bytes.push_back(0x0F);
     out.bytes.push_back(form.opcode);
     const size_t mod_rm_at = out.bytes.size();
