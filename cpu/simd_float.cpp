@@ -200,20 +200,29 @@ template <class Bits> Bits extreme(SimdContext& context, Bits first, Bits second
     return order(a, b) == wanted ? a.bits : b.bits;
 }
 
-// The whole part of the square root of `value`, at least 2^126, and whether something was left over, in bit 0.
+// The whole part of the square root of `value`, at least 2^126, and whether something was left over, in bit 0. By
+// halves: the root of the upper half digit by digit, the rest by one division and at most one correction.
 u64 integer_root(u128 value) {
-    u64 root = 0;
-    u128 rest = 0;
-    for (int i = 63; i >= 0; --i) {
-        rest = rest << 2 | (value >> (2 * i) & 3);
-        const u128 trial = u128{root} << 2 | 1;
-        root <<= 1;
-        if (rest >= trial) {
-            rest -= trial;
-            root |= 1;
-        }
+    const u64 upper = static_cast<u64>(value >> 64);
+    u64 half = 0;
+    u64 rest = 0;
+    for (int i = 62; i >= 0; i -= 2) {
+        rest = rest << 2 | (upper >> i & 3);
+        const u64 trial = half << 2 | 1;
+        const bool fits = rest >= trial;
+        rest -= fits ? trial : 0;
+        half = half << 1 | (fits ? 1 : 0);
     }
-    return root | (rest != 0 ? 1 : 0);
+    const u128 dividend = u128{rest} << 32 | static_cast<u64>(value) >> 32;
+    const u64 quotient = static_cast<u64>(dividend / (2 * half));
+    const u128 square = u128{quotient} * quotient;
+    u128 root = (u128{half} << 32) + quotient;
+    u128 left = (dividend - u128{quotient} * (2 * half)) << 32 | static_cast<u32>(value);
+    if (left < square) {
+        left += 2 * root - 1;
+        root -= 1;
+    }
+    return static_cast<u64>(root) | (left != square ? 1 : 0);
 }
 
 template <class Bits> u64 root_of(const Number<Bits>& a, i32& exponent) {
