@@ -1,10 +1,12 @@
 // What refuses MMX and SSE instructions, and what their exceptions leave behind, seen from a small program in real
 // mode; FXSAVE's image.
+#include <algorithm>
 #include <cstring>
 
 #include <gtest/gtest.h>
 
 #include "cpu/cpu.hpp"
+#include "cpu/decoder.hpp"
 #include "emu/base/random.hpp"
 
 namespace forkscope::test {
@@ -270,6 +272,78 @@ TEST_F(SimdFaults, LeavesXmmAloneWithoutTheSystemsSupport) {
     EXPECT_TRUE(same_float_state(state(), saved));
     EXPECT_EQ(state().xmm, other.xmm);
     EXPECT_EQ(state().mxcsr, other.mxcsr);
+}
+
+// --- Vectors in two pages, of which the second is not there.
+
+class SimdPages : public SimdFaults {
+  protected:
+    static constexpr u32 kDirectory = 0x20000;
+    static constexpr u32 kTable = 0x21000;
+    static constexpr u32 kAbsent = 0x5000;
+
+    SimdPages() {
+        put(kDirectory, kTable | 7);
+        for (u32 page = 0; page < 0x100; ++page)
+            put(kTable + 4 * page, page * kPageSize == kAbsent ? 0 : page * kPageSize | 7);
+        CpuState changed = cpu_.state();
+        changed.cr0 = kCr0Pe | kCr0Et | kCr0Ne | kCr0Pg;
+        changed.cr3 = kDirectory;
+        SegmentDescriptor flat;
+        flat.raw_limit = 0xFFFFF;
+        flat.granular = flat.big = true;
+        flat.access = kAccessPresent | kAccessNotSystem | kAccessReadWrite | kAccessAccessed;
+        for (SegmentCache& segment : changed.segments)
+            segment = SegmentCache::from(0x10, flat);
+        cpu_.set_state(changed);
+        std::memset(host(kAbsent - kPageSize), 0x55, kPageSize);
+    }
+    void put(u32 address, u32 value) { std::memcpy(host(address), &value, 4); }
+
+    // With EBX and EDI at `address`: did it fault?
+    bool faults(std::vector<u8> bytes, u32 address) {
+        state().set_reg<u32>(kEbx, address);
+        state().set_reg<u32>(kEdi, address);
+        bytes.back() = bytes.back() < 0xC0 ? static_cast<u8>((bytes.back() & 0x38) | kEbx) : bytes.back(); // [ebx]
+        bytes.resize(15);
+        Instruction in;
+        EXPECT_EQ(decode(bytes, CodeMode{true}, in), DecodeStatus::Ok);
+        return handler_of(in)(cpu_, in) == Step::Fault;
+    }
+    bool page_is_untouched() {
+        const u8* page = host(kAbsent - kPageSize);
+        return std::all_of(page, page + kPageSize, [](u8 byte) { return byte == 0x55; });
+    }
+};
+
+TEST_F(SimdPages, StoresAllOrNothing) {
+    state().xmm[0] = state().xmm[1] = {~u64{0}, ~u64{0}};
+    state().x87.registers[1].significand = ~u64{0};
+    for (u32 inside = 1; inside < 16; ++inside) {
+        EXPECT_TRUE(faults(kMovupsStore, kAbsent - inside));
+        EXPECT_EQ(mmu_.fault().address.value, kAbsent);
+        EXPECT_TRUE(faults({0x66, 0x0F, 0xF7, 0xC1}, kAbsent - inside)); // maskmovdqu xmm0, xmm1
+        EXPECT_EQ(faults(kMaskmovq, kAbsent - inside), inside < 8);
+        std::memset(host(kAbsent - inside), 0x55, inside); // where eight bytes did fit
+    }
+    for (u32 inside = 16; inside < 512; inside += 16)
+        EXPECT_TRUE(faults(kFxsave, kAbsent - inside));
+    EXPECT_TRUE(page_is_untouched());
+    EXPECT_FALSE(faults(kFxsave, kAbsent - 512));
+    EXPECT_FALSE(faults(kMovupsStore, kAbsent - 16));
+}
+
+TEST_F(SimdPages, LoadsAllOrNothing) {
+    state().xmm[0] = {1, 2};
+    for (u32 inside = 1; inside < 16; ++inside) {
+        EXPECT_TRUE(faults(kMovups, kAbsent - inside));
+        EXPECT_EQ(mmu_.fault().address.value, kAbsent);
+    }
+    for (u32 inside = 16; inside < 512; inside += 16)
+        EXPECT_TRUE(faults(kFxrstor, kAbsent - inside));
+    EXPECT_EQ(state().xmm[0], (Vector128{1, 2}));
+    EXPECT_FALSE(faults(kMovups, kAbsent - 16));
+    EXPECT_EQ(state().xmm[0].low, 0x5555555555555555u);
 }
 
 #if defined(__x86_64__) && defined(__linux__)

@@ -1,4 +1,5 @@
 // Every MMX, SSE and SSE2 instruction against this host's processor, and the portable arithmetic against the host's.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +17,51 @@ namespace {
 bool is_long_run() {
     const char* value = std::getenv("FORKSCOPE_LONG");
     return value != nullptr && std::strcmp(value, "1") == 0;
+}
+
+// --- RCPPS and RSQRTPS: every fraction, with exponents of both parities.
+
+TEST(SimdApproximations, AreWithinTheBoundThatWeState) {
+    const u32 step = is_long_run() ? 1 : 29;
+    double worst_reciprocal = 0;
+    double worst_root = 0;
+    for (const u32 exponent : {1u, 126u, 127u, 200u, 251u}) {
+        for (u32 fraction = 0; fraction < 1u << 23; fraction += step) {
+            const u32 bits = exponent << 23 | fraction;
+            const double value = std::bit_cast<float>(bits);
+            const double reciprocal = std::bit_cast<float>(simd_reciprocal(bits));
+            const double root = std::bit_cast<float>(simd_reciprocal_root(bits));
+            worst_reciprocal = std::max(worst_reciprocal, std::fabs(reciprocal * value - 1));
+            worst_root = std::max(worst_root, std::fabs(root * std::sqrt(value) - 1));
+        }
+    }
+    EXPECT_LE(worst_reciprocal, 0x1p-13);
+    EXPECT_LE(worst_root, 0x1p-13);
+    EXPECT_GT(worst_reciprocal, 0x1p-14); // no better than twelve bits of fraction can be
+}
+
+// SDM 2B, RCPPS and RSQRTPS: signs, zeros, denormals, infinities and NaNs; a tiny result is zero.
+TEST(SimdApproximations, KnowTheSpecialNumbers) {
+    struct Case {
+        u32 value, reciprocal, root;
+    };
+    constexpr u32 kMinus = 0x80000000;
+    constexpr u32 kInfinity = 0x7F800000;
+    constexpr u32 kIndefinite = 0xFFC00000;
+    for (const Case& c : std::initializer_list<Case>{{0, kInfinity, kInfinity},
+                                                     {kMinus, kMinus | kInfinity, kMinus | kInfinity},
+                                                     {1, kInfinity, kInfinity},
+                                                     {0x807FFFFF, kMinus | kInfinity, kMinus | kInfinity},
+                                                     {kInfinity, 0, 0},
+                                                     {kMinus | kInfinity, kMinus, kIndefinite},
+                                                     {0xBF800000, 0xBF800000, kIndefinite},
+                                                     {0x7F800001, 0x7FC00001, 0x7FC00001},
+                                                     {0xFFC12345, 0xFFC12345, 0xFFC12345},
+                                                     {0x7F7FFFFF, 0, 0x1F800000},
+                                                     {0x7E800000, 0x00800000, 0x20000000}}) {
+        EXPECT_EQ(simd_reciprocal(c.value), c.reciprocal) << std::hex << c.value;
+        EXPECT_EQ(simd_reciprocal_root(c.value), c.root) << std::hex << c.value;
+    }
 }
 
 #ifdef FORKSCOPE_HAS_HOST_SIMD
