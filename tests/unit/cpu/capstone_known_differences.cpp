@@ -152,7 +152,6 @@ std::vector<u8> without_mandatory(const Sides& sides) {
 u32 address_bytes(CapstoneComparer& comparer) {
     const Sides& sides = comparer.sides();
     std::vector<u8> bytes = without_mandatory(sides);
-    std::erase_if(bytes, [&, i = 0u](u8 byte) mutable { return i++ < sides.prefixes && is_lock(byte); });
     const u32 prefixes = static_cast<u32>(bytes.size()) + sides.prefixes - (sides.size < 15 ? sides.size : 15);
     bytes[prefixes + 1] = 0xAF;
     bytes.resize(15);
