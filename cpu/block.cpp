@@ -62,6 +62,8 @@ bool BlockCache::kill(PhysicalAddress address, u32 size, const Block* running, b
 }
 
 void BlockCache::clear() {
+    if (used_ == 0)
+        return;
     std::fill(slots_.begin(), slots_.end(), nullptr);
     std::fill(frames_.begin(), frames_.end(), nullptr);
     used_ = 0;

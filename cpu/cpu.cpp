@@ -131,7 +131,12 @@ void Cpu::code_written(PhysicalAddress address, u32 size) {
     tracer_.emit(TraceKind::CodeInvalidated, address.value, size);
     if (blocks_.kill(address, size, running_, frame_is_empty))
         leave_ = true;
-    if (frame_is_empty)
+    // The reference engine's only instruction, which a repeated string may overwrite.
+    const bool beside_own = running_ == &scratch_block_ && address.page() == scratch_block_.start.page();
+    if (beside_own && address.value < scratch_block_.start.value + scratch_block_.bytes &&
+        scratch_block_.start.value < address.value + size)
+        leave_ = true;
+    if (frame_is_empty && !beside_own)
         mmu_.unflag_frame(address.page(), kFrameCode);
 }
 
@@ -150,13 +155,17 @@ void Cpu::shut_down_now() {
 StopReason Cpu::run_until(Cycles deadline, u64 instruction_limit) {
     deadline_ = deadline;
     for (;;) {
+        bool delivered = false;
         if (attention_ != 0) [[unlikely]]
-            if (const auto reason = serve_attention())
+            if (const auto reason = serve_attention(delivered))
                 return *reason;
         if (cycle_ >= deadline_)
             return StopReason::Deadline;
         if (instructions_ >= instruction_limit)
             return StopReason::Instructions;
+        // Before the handler's first instruction, something else may be due, or the delivery have ended in shutdown.
+        if (delivered) [[unlikely]]
+            continue;
         if (halted_) [[unlikely]] {
             // With interrupts off only an NMI could wake it, and nothing on this board makes one.
             if (deadline_ == kNever || (!state_.flag(kFlagI) && !nmi_pending_))
@@ -169,7 +178,7 @@ StopReason Cpu::run_until(Cycles deadline, u64 instruction_limit) {
 }
 
 // In the order of SDM 3A table 6-2, highest first.
-std::optional<StopReason> Cpu::serve_attention() {
+std::optional<StopReason> Cpu::serve_attention(bool& delivered) {
     // 1: reset and shutdown.
     if (shutdown_)
         return StopReason::Shutdown;
@@ -184,6 +193,7 @@ std::optional<StopReason> Cpu::serve_attention() {
         trap_pending_ = 0;
         halted_ = false;
         deliver_hardware({kDebugException, InterruptCause::Trap, false, 0});
+        delivered = true;
         return std::nullopt;
     }
     const bool shadowed = instructions_ < shadow_until_;
@@ -196,6 +206,7 @@ std::optional<StopReason> Cpu::serve_attention() {
         halted_ = false;
         attention_ &= ~u32{kAttentionNmi};
         deliver_hardware({kNmi, InterruptCause::Nmi, false, 0});
+        delivered = true;
         return std::nullopt;
     }
     // 6: maskable interrupts.
@@ -203,6 +214,7 @@ std::optional<StopReason> Cpu::serve_attention() {
         halted_ = false;
         const u8 vector = interrupt_source_ != nullptr ? interrupt_source_->acknowledge() : u8{0xFF};
         deliver_hardware({vector, InterruptCause::Hardware, false, 0});
+        delivered = true;
         return std::nullopt;
     }
     // 7: breakpoints before the next instruction.
@@ -368,6 +380,8 @@ Block* Cpu::build_block(PhysicalAddress start, u32 linear) {
         mmu_.flag_frame(start.page(), kFrameCode);
         return blocks_.insert(start, code_mode(), run.data(), static_cast<u16>(count));
     }
+    if (run[0].repeats() && (form_at(run[0].form).attributes & kString) != 0)
+        mmu_.flag_frame(start.page(), kFrameCode); // as blocks are: it stops where it overwrites itself
     scratch_block_ = Block{};
     scratch_block_.start = start;
     scratch_block_.mode = code_mode();

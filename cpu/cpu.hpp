@@ -301,7 +301,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
                     u32 error_size);
     void drop_inaccessible_segments();
     void enter_virtual_segment(u8 segment, u16 selector);
-    std::optional<StopReason> serve_attention();
+    std::optional<StopReason> serve_attention(bool& delivered);
     void deliver_hardware(const InterruptRequest& request);
     void deliver_exception();
     void run_one_block(u64 instruction_limit);
