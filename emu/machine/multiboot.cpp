@@ -10,7 +10,6 @@ namespace {
 
 constexpr u32 kHeaderMagic = 0x1BADB002;
 constexpr u32 kHeaderSearchBytes = 8192;
-constexpr u32 kFlagVideo = 1u << 2;
 constexpr u32 kFlagAddresses = 1u << 16;
 constexpr u32 kMandatoryUnknown = 0xFFF8; // bits 3..15: what we do not know and must
 

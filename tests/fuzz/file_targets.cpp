@@ -1,0 +1,117 @@
+// Snapshots, kernel images and traces from anybody: damaged ones are refused or read as far as they go.
+#include <filesystem>
+#include <fstream>
+#include <memory>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "emu/base/random.hpp"
+#include "emu/machine/machine.hpp"
+#include "emu/machine/multiboot.hpp"
+#include "emu/observe/trace_file.hpp"
+#include "targets.hpp"
+
+namespace forkscope::fuzz {
+
+namespace {
+
+// Damage to good bytes: where (scaled to their size), and by what. Then perhaps an end that comes early.
+std::vector<u8> damaged(std::vector<u8> bytes, InputReader input) {
+    const u16 cut = input.take<u16>();
+    while (!input.empty()) {
+        const u64 where = input.take<u32>();
+        const u8 with = input.take<u8>();
+        bytes[where % bytes.size()] ^= with;
+    }
+    if (cut != 0)
+        bytes.resize(bytes.size() * cut >> 16);
+    return bytes;
+}
+
+std::unique_ptr<Machine> small_machine() {
+    MachineConfig config;
+    config.ram_bytes = u64{2} << 20;
+    auto machine = Machine::create(std::move(config));
+    if (!machine.ok())
+        report("no machine of 2 MB can be made");
+    return std::move(machine).value();
+}
+
+// A machine that is in the middle of its firmware.
+std::vector<u8> good_snapshot() {
+    const auto machine = small_machine();
+    machine->run({kNever, 20'000});
+    return machine->snapshot();
+}
+
+// A trace of some chunks; its file is gone at once.
+std::vector<u8> good_trace() {
+    const std::string path =
+        (std::filesystem::temp_directory_path() / fmt::format("forkscope-fuzz-{}.trace", ::getpid())).string();
+    TraceHeader header;
+    header.set("machine", "none");
+    auto writer = TraceFileWriter::create(path, header);
+    if (!writer.ok())
+        report("no trace can be written");
+    Random random(1);
+    for (u32 i = 0; i < kTraceEventsPerChunk + 1000; ++i) {
+        TraceEvent event;
+        event.instructions = i * 3;
+        event.cycle = i * 7;
+        event.kind = static_cast<TraceKind>(i % static_cast<u64>(TraceKind::Count));
+        event.a = i % 5 == 0 ? random.next() : i;
+        (*writer)->on_event(event);
+    }
+    if (!(*writer)->finish().ok())
+        report("no trace can be finished");
+    std::ifstream file(path, std::ios::binary);
+    std::vector<u8> bytes{std::istreambuf_iterator<char>(file), {}};
+    std::filesystem::remove(path);
+    return bytes;
+}
+
+} // namespace
+
+void snapshot(std::span<const u8> input) {
+    static const std::vector<u8> good = good_snapshot();
+    static const auto machine = small_machine(); // refused snapshots leave it alone, and others set all of it
+    const u64 before = machine->hash();
+    const auto restored = machine->restore(damaged(good, InputReader(input)));
+    if (!restored.ok() && machine->hash() != before)
+        report("a snapshot that was refused has changed the machine");
+    machine->run({machine->now() + 20'000, machine->instructions() + 1000});
+}
+
+void multiboot(std::span<const u8> input) {
+    InputReader reader(input);
+    const u64 ram = u64{2 + reader.take<u8>() % 30u} << 20;
+    const std::span<const u8> kernel = reader.rest();
+    auto plan = plan_multiboot(kernel, "kernel", kernel.first(std::min<std::size_t>(kernel.size(), 100)), "module",
+                               "a command line", ram);
+    if (!plan.ok())
+        return;
+    for (const BootSegment& segment : plan->segments)
+        if (segment.bytes.size() > segment.memory_bytes || u64{segment.address} + segment.memory_bytes > ram)
+            report("a boot segment lies outside memory");
+}
+
+// The first byte decides whether the rest is damage or a whole file.
+void trace(std::span<const u8> input) {
+    static const std::vector<u8> good = good_trace();
+    InputReader reader(input);
+    const bool whole = (reader.take<u8>() & 1) != 0;
+    const std::span<const u8> rest = reader.rest();
+    auto file = TraceFileReader::from_bytes(whole ? std::vector<u8>(rest.begin(), rest.end()) : damaged(good, reader));
+    if (!file.ok())
+        return;
+    u64 events = 0;
+    const auto read = file->for_each([&](const TraceEvent& event) {
+        events += file->kind_name(static_cast<u8>(event.kind)).empty() ? 0 : 1;
+        return true;
+    });
+    if (read.ok() && file->damage().empty() && events > file->event_count())
+        report("more events are read than the file says it has");
+}
+
+} // namespace forkscope::fuzz
