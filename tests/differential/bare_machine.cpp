@@ -47,7 +47,6 @@ BareMachine::BareMachine(Engine engine, const SharedMemory& shared)
     fresh_.tr = segment(kTssSelector);
     // A host that could not fill its LDT has none.
     fresh_.ldtr = shared.has_ldt != 0 ? segment(kLdtSelector) : SegmentCache::null(0);
-    fresh_.segments[kFs] = SegmentCache::null(0);
 }
 
 void BareMachine::write32(u32 physical, u32 value) {
@@ -133,8 +132,8 @@ void BareMachine::load(const TestCase& test) {
     state.eip = test.start.eip;
     state.set_eflags(test.start.eflags);
     const Registers& start = test.start;
-    const u16 selectors[kSegmentCount] = {start.es, start.cs, start.ss, start.ds, 0, start.gs};
-    for (const u8 number : {kEs, kCs, kSs, kDs, kGs})
+    const u16 selectors[kSegmentCount] = {start.es, start.cs, start.ss, start.ds, start.fs, start.gs};
+    for (const u8 number : {kEs, kCs, kSs, kDs, kFs, kGs})
         state.segments[number] = segment(selectors[number]);
     cpu_.set_state(state);
 }
@@ -184,6 +183,7 @@ void BareMachine::collect(Outcome& outcome) const {
     outcome.end.ss = static_cast<u16>(frame[5]);
     outcome.end.ds = state.segments[kDs].selector;
     outcome.end.es = state.segments[kEs].selector;
+    outcome.end.fs = state.segments[kFs].selector;
     outcome.end.gs = state.segments[kGs].selector;
     outcome.cr2 = outcome.vector == kPageFault ? state.cr2 : 0;
     std::memcpy(outcome.data, data(), kDataBytes);

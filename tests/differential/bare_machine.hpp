@@ -8,6 +8,9 @@
 
 namespace forkscope::test {
 
+inline CodeMode mode_of(const CpuState& state) { return {state.segments[kCs].big}; }
+inline u32 linear_eip(const CpuState& state) { return state.segments[kCs].base + state.eip; }
+
 class BareMachine {
   public:
     // The images of `shared` are read at each load.

@@ -26,11 +26,6 @@ bool is_same_fault(const Reference& reference, const Outcome& theirs) {
            ((theirs.end.eflags ^ ours.end.eflags) & ~reference.undefined_flags) == 0;
 }
 
-bool is_prefix(u8 byte) {
-    constexpr u8 kPrefixes[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3};
-    return std::find(std::begin(kPrefixes), std::end(kPrefixes), byte) != std::end(kPrefixes);
-}
-
 // What the decoder refuses with a LOCK, by its bytes: the opcode behind the prefixes, and ModRM.reg.
 void note_refusal(const u8* bytes, u32 size, Reference& reference) {
     bool locked = false;
@@ -47,10 +42,10 @@ constexpr u32 kMostInstructions = 20'000;
 
 // Bytes that this project's table gives no meaning may have one on a later processor: opcodes that it lacks, and
 // two-byte opcodes behind F2 or F3 (TZCNT, POPCNT, …). What is undefined because of a LOCK is so everywhere.
-bool is_beyond_the_table(std::span<const u8> bytes, CodeMode mode, DecodeStatus status, const Instruction& in) {
+bool may_mean_something_else(std::span<const u8> bytes, CodeMode mode, DecodeStatus status, const Instruction& in) {
     if (status == DecodeStatus::Ok)
-        return in.repeats() && form_at(in.form).map == 2;
-    if (status != DecodeStatus::Undefined)
+        return !is_harmless(in) || (in.repeats() && form_at(in.form).map == 2);
+    if (status != DecodeStatus::Undefined || is_undefined_everywhere(bytes))
         return false;
     std::vector<u8> unlocked;
     bool prefixes = true;
@@ -63,41 +58,54 @@ bool is_beyond_the_table(std::span<const u8> bytes, CodeMode mode, DecodeStatus 
     return decode(unlocked, mode, without) != DecodeStatus::Ok;
 }
 
+// Is this where the host would execute the same? Not in its 64-bit code segment, nor in data, which it may not execute.
+bool is_common_ground(const CpuState& state) {
+    const bool in_data = linear_eip(state) - kDataAddress < kDataBytes + kReadOnlyBytes;
+    return !in_data && (state.segments[kCs].selector & ~3u) != 0x30;
+}
+
+// Looks at the instruction that comes next.
+Executed next_instruction(const TestCase& test, const CpuState& state, const UndefinedFlags& undefined,
+                          Reference& reference) {
+    const u32 size = std::min(test.code_size, kCodeBytes - test.code_offset);
+    Executed next{linear_eip(state) - (kCodeAddress + test.code_offset), state.eip, mode_of(state), {}};
+    reference.not_for_hosts |= !is_common_ground(state);
+    if (next.at >= size)
+        return next;
+    const std::span<const u8> bytes(test.code + next.at, size - next.at);
+    const DecodeStatus status = decode(bytes, next.mode, next.in);
+    reference.reads_undefined |= status == DecodeStatus::Ok && undefined.would_be_read(next.in);
+    reference.not_for_hosts |= may_mean_something_else(bytes, next.mode, status, next.in);
+    if (next.in.form == 0) {
+        note_refusal(bytes.data(), size - next.at, reference);
+    } else {
+        reference.last = next.in;
+        reference.undefined_result |= has_undefined_result(next.in, state);
+    }
+    return next;
+}
+
 } // namespace
 
-CodeMode mode_of(const TestCase& test) { return CodeMode{test.start.cs != ldt_selector(kCode16)}; }
-
-Reference run_reference(BareMachine& machine, const TestCase& test, std::vector<u64>* executed) {
+Reference run_reference(BareMachine& machine, const TestCase& test, std::vector<Executed>* path) {
     Reference reference;
     UndefinedFlags undefined;
     machine.load(test);
     const u64 start = machine.instructions();
-    const u32 size = std::min(test.code_size, kCodeBytes - test.code_offset);
+    if (path != nullptr)
+        path->clear();
     for (;;) {
         const CpuState before = machine.state();
-        const u32 at = before.eip - test.start.eip;
-        Instruction in;
-        if (at < size) {
-            const std::span<const u8> bytes(test.code + at, size - at);
-            const DecodeStatus status = decode(bytes, mode_of(test), in);
-            reference.reads_undefined |= status == DecodeStatus::Ok && undefined.would_be_read(in);
-            reference.beyond_the_table |= is_beyond_the_table(bytes, mode_of(test), status, in);
-            if (in.form == 0)
-                note_refusal(bytes.data(), size - at, reference);
-        }
-        const bool inside = in.form != 0;
-        if (inside)
-            reference.last = in;
-        reference.undefined_result |= inside && has_undefined_result(in, before);
+        const Executed next = next_instruction(test, before, undefined, reference);
+        if (path != nullptr)
+            path->push_back(next);
         const bool ended = !machine.step(reference.outcome);
         // A fault leaves the flags as they were, but for the iterations of a string; a trap comes after them.
         if (!ended || reference.outcome.vector == kDebugException)
-            undefined.note(in, before);
+            undefined.note(next.in, before);
         if (ended)
             break;
-        if (executed != nullptr)
-            ++(*executed)[in.form];
-        reference.last_completed = in.form;
+        reference.last_completed = next.in.form;
         reference.instructions = static_cast<u32>(machine.instructions() - start);
         reference.endless = reference.instructions > kMostInstructions;
         if (reference.endless)
@@ -117,6 +125,7 @@ std::string difference(const Outcome& theirs, const Outcome& ours, u32 undefined
     append(text, "ss", theirs.end.ss, ours.end.ss);
     append(text, "ds", selector_after_return(theirs.end.ds), selector_after_return(ours.end.ds));
     append(text, "es", selector_after_return(theirs.end.es), selector_after_return(ours.end.es));
+    append(text, "fs", selector_after_return(theirs.end.fs), selector_after_return(ours.end.fs));
     append(text, "gs", selector_after_return(theirs.end.gs), selector_after_return(ours.end.gs));
     append(text, "vector", theirs.vector, ours.vector);
     // Bit 4 says "fetch" only where execution can be forbidden (SDM 3A 4.7): 64-bit hosts can.
@@ -165,6 +174,14 @@ const std::vector<ExplainedDifference>& explained_differences() {
              return (ours.refused_opcode == 0x0F20 || ours.refused_opcode == 0x0F22) && ours.refused_reg == 0 &&
                     ours.outcome.vector == kInvalidOpcode && theirs.vector == kGeneralProtection;
          }},
+        {"an undefined opcode at the end of a page",
+         "SDM 3A table 6-2: faults on fetching come before those on decoding; how many bytes an undefined opcode has, "
+         "and "
+         "so whether the next page is fetched, is not said",
+         [](const Reference& ours, const Outcome& theirs) {
+             return ours.outcome.vector == kInvalidOpcode && theirs.vector == kPageFault &&
+                    theirs.cr2 == kCodeAddress + kCodeBytes && theirs.end.eip == ours.outcome.end.eip;
+         }},
         {"our own supervisor pages",
          "SDM 3A 4.7, bit 0: our tables and handlers are present there, and on the host nothing is",
          [](const Reference& ours, const Outcome& theirs) {
@@ -190,18 +207,18 @@ std::string flag_names(u32 flags) {
     return text;
 }
 
-std::string disassembly(const TestCase& test) {
+std::string disassembly(const TestCase& test, const std::vector<Executed>& path) {
     std::string text;
-    for (u32 at = 0; at < test.code_size;) {
-        Instruction in;
-        const DecodeStatus status = decode({test.code + at, test.code_size - at}, mode_of(test), in);
-        const u32 length = std::max<u32>(1, in.length);
+    for (const Executed& executed : path) {
+        const u32 length = std::max<u32>(1, executed.in.length);
         std::string bytes;
-        for (u32 i = 0; i < length; ++i)
-            bytes += fmt::format("{:02x} ", test.code[at + i]);
-        text += fmt::format("  {:08x}  {:30} {}\n", test.start.eip + at, bytes,
-                            status == DecodeStatus::Ok ? to_text(in, test.start.eip + at) : "(undefined)");
-        at += length;
+        for (u32 i = 0; i < length && executed.at + i < test.code_size; ++i)
+            bytes += fmt::format("{:02x} ", test.code[executed.at + i]);
+        if (bytes.empty())
+            continue; // behind the program
+        text += fmt::format("  {:08x}  {:30} {}{}\n", executed.eip, bytes,
+                            executed.in.form != 0 ? to_text(executed.in, executed.eip) : "(no instruction)",
+                            executed.mode.default_32 ? "" : "  ; 16-bit code");
     }
     return text;
 }
@@ -210,9 +227,9 @@ std::string registers_text(const Registers& registers) {
     std::string text = " ";
     for (int i = 0; i < 8; ++i)
         text += fmt::format(" {} {:08x}", kNames[i], registers.gpr[i]);
-    return text + fmt::format("\n  eip {:08x} eflags {:08x} ({}) cs {:x} ss {:x} ds {:x} es {:x} gs {:x}\n",
+    return text + fmt::format("\n  eip {:08x} eflags {:08x} ({}) cs {:x} ss {:x} ds {:x} es {:x} fs {:x} gs {:x}\n",
                               registers.eip, registers.eflags, flag_names(registers.eflags), registers.cs, registers.ss,
-                              registers.ds, registers.es, registers.gs);
+                              registers.ds, registers.es, registers.fs, registers.gs);
 }
 
 std::string outcome_text(const Outcome& outcome) {

@@ -7,6 +7,7 @@
 
 #include "bare_machine.hpp"
 #include "undefined_flags.hpp"
+#include "undefined_forms.hpp"
 
 namespace forkscope::test {
 
@@ -16,7 +17,7 @@ struct Reference {
     u32 undefined_flags = 0;
     bool reads_undefined = false;  // went by a flag that the manual leaves open
     bool undefined_result = false; // an instruction left more than flags open
-    bool beyond_the_table = false; // ended by bytes that mean something only to later processors
+    bool not_for_hosts = false;    // came to what may mean something else to the host, or calls its kernel
     bool endless = false;          // did not end within reason, and has no outcome
     u16 refused_opcode = 0;        // ended by LOCK before this: 0Fxx
     u8 refused_reg = 0;
@@ -24,13 +25,19 @@ struct Reference {
     Instruction last;       // executed, or faulting
     u16 last_completed = 0; // its form; 0 = none
 
-    bool is_comparable() const { return !reads_undefined && !beyond_the_table && !endless; }
+    bool is_comparable() const { return !reads_undefined && !not_for_hosts && !endless; }
 };
 
-CodeMode mode_of(const TestCase& test);
+// An instruction that a program came by; the last one need not have been completed.
+struct Executed {
+    u32 at; // offset in the test's code
+    u32 eip;
+    CodeMode mode;
+    Instruction in; // form 0: no instruction
+};
 
-// Runs the program an instruction at a time. `executed` (may be null) counts completed instructions by form.
-Reference run_reference(BareMachine& machine, const TestCase& test, std::vector<u64>* executed = nullptr);
+// Runs the program an instruction at a time. `path` may be null.
+Reference run_reference(BareMachine& machine, const TestCase& test, std::vector<Executed>* path = nullptr);
 
 // Empty if equal but for `undefined_flags`.
 std::string difference(const Outcome& theirs, const Outcome& ours, u32 undefined_flags);
@@ -44,7 +51,7 @@ struct ExplainedDifference {
 const std::vector<ExplainedDifference>& explained_differences();
 
 std::string flag_names(u32 flags);
-std::string disassembly(const TestCase& test);
+std::string disassembly(const TestCase& test, const std::vector<Executed>& path);
 std::string registers_text(const Registers& registers);
 std::string outcome_text(const Outcome& outcome);
 

@@ -63,7 +63,7 @@ struct Registers {
     u32 gpr[8] = {};
     u32 eip = 0;
     u32 eflags = 0;
-    u16 cs = kFlatCode, ss = kFlatData, ds = kFlatData, es = kFlatData, gs = kFlatData;
+    u16 cs = kFlatCode, ss = kFlatData, ds = kFlatData, es = kFlatData, fs = kFlatData, gs = kFlatData;
 };
 
 inline constexpr u32 kMostCode = 1600;

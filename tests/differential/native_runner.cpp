@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <asm/ldt.h>
+#include <asm/prctl.h>
 
 #include "native_protocol.hpp"
 
@@ -26,6 +27,8 @@ Batch* batch;
 u32 next_case;
 u32 dirty_from, dirty_size; // the last program's code
 gregset_t main_context;
+u64 own_fs_base; // of the C library's thread data
+u16 program_fs;
 
 // The kernel keeps these across a signal return, and AC would fault on our own accesses.
 inline void clear_odd_flags() {
@@ -33,6 +36,13 @@ inline void clear_odd_flags() {
 }
 
 u64 segments_word(u64 old, u16 cs, u16 ss) { return (old & 0x0000'FFFF'FFFF'0000ul) | cs | static_cast<u64>(ss) << 48; }
+
+// The C library's FS, without the C library.
+void take_back_fs() {
+    asm volatile("mov %%fs, %0" : "=r"(program_fs));
+    long number = SYS_arch_prctl;
+    asm volatile("syscall" : "+a"(number) : "D"(ARCH_SET_FS), "S"(own_fs_base) : "rcx", "r11", "memory");
+}
 
 constexpr int kGeneral[8] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI};
 
@@ -49,6 +59,7 @@ void record(const gregset_t& context, Outcome& outcome) {
     asm volatile("mov %%ds, %0" : "=r"(outcome.end.ds));
     asm volatile("mov %%es, %0" : "=r"(outcome.end.es));
     asm volatile("mov %%gs, %0" : "=r"(outcome.end.gs));
+    outcome.end.fs = program_fs;
     std::memcpy(outcome.data, reinterpret_cast<void*>(u64{kDataAddress}), kDataBytes);
 }
 
@@ -67,10 +78,12 @@ void install(const TestCase& test, gregset_t& context) {
     asm volatile("mov %0, %%ds" ::"r"(test.start.ds));
     asm volatile("mov %0, %%es" ::"r"(test.start.es));
     asm volatile("mov %0, %%gs" ::"r"(test.start.gs));
+    program_fs = test.start.fs;
 }
 
 void on_signal(int, siginfo_t*, void* argument) {
     clear_odd_flags();
+    take_back_fs();
     gregset_t& context = static_cast<ucontext_t*>(argument)->uc_mcontext.gregs;
     if (next_case == 0) {
         std::memcpy(main_context, context, sizeof(main_context));
@@ -78,10 +91,12 @@ void on_signal(int, siginfo_t*, void* argument) {
         record(context, batch->outcomes[next_case - 1]);
         batch->done = next_case;
     }
-    if (next_case < batch->count)
-        install(batch->cases[next_case++], context);
-    else
+    if (next_case >= batch->count) {
         std::memcpy(context, main_context, sizeof(main_context));
+        return;
+    }
+    install(batch->cases[next_case++], context);
+    asm volatile("mov %0, %%fs" ::"r"(program_fs)); // nothing of the C library's from here on
 }
 
 [[noreturn]] void give_up(int status, const char* what) {
@@ -170,6 +185,8 @@ int run() {
     if (mapped == MAP_FAILED)
         give_up(1, "no shared memory as file descriptor 3; the tests start this program");
     shared = static_cast<SharedMemory*>(mapped);
+    if (syscall(SYS_arch_prctl, ARCH_GET_FS, &own_fs_base) != 0)
+        give_up(kSkipped, "this kernel does not tell where FS points");
     if (!can_run_32_bit_code())
         give_up(kSkipped, "this kernel has no 32-bit code segment");
     map_world();

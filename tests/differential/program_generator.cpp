@@ -25,25 +25,11 @@ bool is_relative(const Form& form) { return has_operand(form, {Operand::Jb, Oper
 bool is_branch(const Form& form) { return (form.attributes & kControl) != 0 && form.mnemonic != "into"; }
 
 constexpr u32 kDangerous = 0x78; // the GDT entry in which Linux keeps the number of the CPU
+constexpr u32 kCode64 = 0x30;    // the host's 64-bit code
+
+u32 code_base(u16 selector) { return selector == kFlatCode ? 0 : kCodeAddress; }
 
 } // namespace
-
-bool is_drawn(const Form& form) {
-    const std::string_view name = form.mnemonic;
-    if ((form.attributes & kNoFuzz) != 0)
-        return false; // depends on more than architectural state
-    if (form.map == 1 && (form.opcode & 0xF8) == 0xD8)
-        return false; // x87 has its own comparison
-    if (form.map >= kMapNone)
-        return false; // MMX and SSE have theirs
-    if (is_one_of(name, {"int", "int1", "int3"}))
-        return false; // system calls and debuggers
-    if (is_one_of(name, {"sgdt", "sidt", "sldt", "str", "smsw"}))
-        return false; // Linux answers for the processor where it has UMIP
-    if (has_operand(form, {Operand::Fs}) && form.mnemonic == "pop")
-        return false; // the 64-bit runner needs FS
-    return name != "lfs";
-}
 
 ProgramGenerator::ProgramGenerator(u64 seed, BareMachine& machine) : random_(seed), machine_(machine) {
     std::map<std::string_view, std::vector<u16>> by_name;
@@ -141,16 +127,16 @@ void ProgramGenerator::choose_world(const ProgramStyle& style) {
                                  ldt_selector(kCode32),
                                  0};
         start.ss = kStacks[random_.below(std::size(kStacks))];
-        for (u16* const segment : {&start.ds, &start.es, &start.gs})
+        for (u16* const segment : {&start.ds, &start.es, &start.fs, &start.gs})
             *segment = kData[random_.below(std::size(kData))];
     }
-    mode_ = CodeMode{!style.code_16};
+    style_ = &style;
     test_->image = static_cast<u32>(random_.below(kImages));
     test_->code_size = 0;
     test_->code_offset = static_cast<u32>(random_.below(kCodeBytes - kMostCode));
     if (random_.chance(4)) // across the two pages
         test_->code_offset = 4096 - static_cast<u32>(random_.below(12));
-    start.eip = test_->code_offset + (start.cs == kFlatCode ? kCodeAddress : 0);
+    start.eip = kCodeAddress + test_->code_offset - code_base(start.cs);
 }
 
 void ProgramGenerator::choose_registers(const ProgramStyle& style) {
@@ -195,11 +181,15 @@ bool ProgramGenerator::add_instruction(const ProgramStyle& style) {
             const std::vector<u16>& kin = by_mnemonic_[random_.below(by_mnemonic_.size())];
             draft.form = kin[random_.below(kin.size())];
         }
+        if (random_.chance(100) && random_.chance(style.keep_fault)) {
+            append(undefined_encoding(random_));
+            return false;
+        }
         const Form& form = form_at(draft.form);
         if ((flags_of(form.flags_read) & undefined_.flags()) != 0 && !define_flags())
             return false;
-        draft.choice.mode = mode_;
-        const u8 usual = mode_.default_32 ? 4 : 2;
+        draft.choice.mode = mode();
+        const u8 usual = mode().default_32 ? 4 : 2;
         draft.choice.operand_size = random_.chance(4) ? static_cast<u8>(6 - usual) : usual;
         draft.choice.address_size = random_.chance(8) ? static_cast<u8>(6 - usual) : usual;
         if (random_.chance(8))
@@ -208,7 +198,7 @@ bool ProgramGenerator::add_instruction(const ProgramStyle& style) {
             return false;
         const std::vector<u8> bytes = bytes_of(draft);
         Instruction in;
-        decode(bytes, mode_, in);
+        decode(bytes, mode(), in);
         if (style.instructions > 1 && has_undefined_result(in, state()))
             continue;
         if (form.mnemonic == "iret" && state().flag(kFlagNt))
@@ -236,12 +226,14 @@ bool ProgramGenerator::choose_operands(Draft& draft) {
     Choice& choice = draft.choice;
     do
         choice.reg = general_register();
-    while (!is_valid_reg(form, choice.reg) || (form.operands[0] == Operand::Sw && choice.reg == kFs));
+    while (!is_valid_reg(form, choice.reg));
     choice.rm = general_register();
     choice.lock = random_.chance(400); // #UD without memory
     choice.immediate = interesting();
     choice.immediate2 = static_cast<u16>(random_.next());
-    if (form.mnemonic == "enter") {
+    if (form.mnemonic == "int") {
+        choice.immediate = random_.chance(2) ? 3 + static_cast<u32>(random_.below(2)) : choice.immediate & 0x7F;
+    } else if (form.mnemonic == "enter") {
         choice.immediate &= 63;
         choice.immediate2 = static_cast<u16>(random_.chance(4) ? random_.below(256) : random_.below(4));
     } else if (is_one_of(form.mnemonic, {"ret", "retf"})) {
@@ -286,9 +278,9 @@ bool ProgramGenerator::prepare_stack(const Draft& draft) {
 
 // PUSH of a segment register as 32 bits may leave the upper half as it was (SDM 2B, PUSH): so it is made zero before.
 bool ProgramGenerator::clear_pushed_slot() {
-    const std::vector<u8> push_zero = mode_.default_32 ? std::vector<u8>{0x6A, 0} : std::vector<u8>{0x66, 0x6A, 0};
+    const std::vector<u8> push_zero = mode().default_32 ? std::vector<u8>{0x6A, 0} : std::vector<u8>{0x66, 0x6A, 0};
     std::vector<u8> lea = {0x8D, 0x64, 0x24, 0x04}; // lea esp, [esp+4]
-    if (!mode_.default_32)
+    if (!mode().default_32)
         lea.insert(lea.begin(), {0x66, 0x67});
     return append(push_zero) == Append::Continues && append(lea) == Append::Continues;
 }
@@ -423,7 +415,7 @@ bool ProgramGenerator::aim(Draft& draft) {
 
 bool ProgramGenerator::set_register(u8 number, u32 value) {
     std::vector<u8> bytes;
-    if (!mode_.default_32)
+    if (!mode().default_32)
         bytes.push_back(0x66);
     bytes.push_back(static_cast<u8>(0xB8 + number)); // mov r32, imm32
     for (u32 i = 0; i < 4; ++i)
@@ -433,7 +425,7 @@ bool ProgramGenerator::set_register(u8 number, u32 value) {
 
 bool ProgramGenerator::push(u32 value, u8 operand_size) {
     std::vector<u8> bytes;
-    if (operand_size != (mode_.default_32 ? 4 : 2))
+    if (operand_size != (mode().default_32 ? 4 : 2))
         bytes.push_back(0x66);
     bytes.push_back(0x68);
     for (u32 i = 0; i < operand_size; ++i)
@@ -469,9 +461,23 @@ std::vector<u8> ProgramGenerator::bytes_of(const Draft& draft) const {
     return bytes;
 }
 
-// What has to lie on the stack for a transfer, but for the offset on top; far ones stay in their segment.
-std::vector<u32> ProgramGenerator::beneath_offset(const Form& form) {
-    const u32 cs = state().segments[kCs].selector;
+// Where a far transfer goes: mostly to where the program is already, else to another of the code segments (of the other
+// size, too), or to what is none.
+u16 ProgramGenerator::far_selector(const Form& form) {
+    const u16 here = state().segments[kCs].selector;
+    if (random_.chance(24)) {
+        const u16 any = selector();
+        return (any & ~3u) == kCode64 ? u16{0} : any;
+    }
+    constexpr u16 kCode[] = {kFlatCode, ldt_selector(kCode32), ldt_selector(kCode16), ldt_selector(kExecuteOnly)};
+    u16 there = style_->segments && random_.chance(2) ? kCode[random_.below(std::size(kCode))] : here;
+    if ((form.mnemonic == "ljmp" || form.mnemonic == "lcall" || random_.chance(24)) && random_.chance(4))
+        there = static_cast<u16>((there & ~3u) | random_.below(4)); // SDM 3A 5.8.1: any RPL up to CPL will do for these
+    return there;
+}
+
+// What has to lie on the stack for a transfer, but for the offset on top.
+std::vector<u32> ProgramGenerator::beneath_offset(const Form& form, u16 cs) {
     if (form.mnemonic == "iret") {
         const u32 flags = interesting() & ~u32{kFlagAc | kFlagNt};
         return {random_.chance(16) ? flags : flags & ~u32{kFlagT}, cs};
@@ -495,25 +501,28 @@ bool ProgramGenerator::add_branch(Draft& draft) {
         choice.address = &draft.address;
     }
     const u32 length = static_cast<u32>(bytes_of(draft).size());
-    const u32 usual = mode_.default_32 ? 4 : 2;
+    const bool far = from_stack && form.mnemonic != "ret";
+    const u16 target_cs = far || form.operands[0] == Operand::Ap ? far_selector(form) : state().segments[kCs].selector;
+    const u32 base = code_base(static_cast<u16>(target_cs | 3));
+    const u32 usual = mode().default_32 ? 4 : 2;
     if (is_relative(form)) {
         choice.immediate = skip;
     } else if (form.operands[0] == Operand::Ap) {
-        choice.immediate = eip_of(test_->code_size + length + skip);
-        choice.immediate2 = state().segments[kCs].selector;
+        choice.immediate = linear_of(test_->code_size + length + skip) - base;
+        choice.immediate2 = target_cs;
     } else if (from_stack) {
-        const std::vector<u32> beneath = beneath_offset(form);
+        const std::vector<u32> beneath = beneath_offset(form, target_cs);
         const u32 push_length = 1u + choice.operand_size + (choice.operand_size != usual ? 1u : 0u);
         const u32 pushes = static_cast<u32>(beneath.size()) + 1;
-        const u32 wanted = eip_of(test_->code_size + pushes * push_length + length + skip);
+        const u32 wanted = linear_of(test_->code_size + pushes * push_length + length + skip) - base;
         for (const u32 value : beneath)
             if (!push(value, choice.operand_size))
                 return false;
         if (!push(wanted, choice.operand_size))
             return false;
     } else {
-        const u32 move_length = mode_.default_32 ? 5 : 6;
-        if (!set_register(choice.rm, eip_of(test_->code_size + move_length + length + skip)))
+        const u32 move_length = mode().default_32 ? 5 : 6;
+        if (!set_register(choice.rm, linear_of(test_->code_size + move_length + length + skip) - base))
             return false;
     }
     std::vector<u8> bytes = bytes_of(draft);
@@ -526,7 +535,7 @@ ProgramGenerator::Append ProgramGenerator::append(const std::vector<u8>& bytes) 
     std::memcpy(test_->code + test_->code_size, bytes.data(), bytes.size());
     machine_.write_code(test_->code_offset + test_->code_size, bytes.data(), static_cast<u32>(bytes.size()));
     test_->code_size += static_cast<u32>(bytes.size());
-    for (u32 guard = 0; state().eip != eip_of(test_->code_size) && guard < 64; ++guard)
+    for (u32 guard = 0; linear_eip(state()) != linear_of(test_->code_size) && guard < 64; ++guard)
         if (!step())
             return Append::Ended;
     return Append::Continues;
@@ -534,10 +543,10 @@ ProgramGenerator::Append ProgramGenerator::append(const std::vector<u8>& bytes) 
 
 bool ProgramGenerator::step() {
     const CpuState before = state();
-    const u32 at = before.eip - test_->start.eip;
+    const u32 at = linear_eip(before) - (kCodeAddress + test_->code_offset);
     Instruction in;
     if (at < test_->code_size)
-        decode({test_->code + at, test_->code_size - at}, mode_, in);
+        decode({test_->code + at, test_->code_size - at}, mode(), in);
     if (!machine_.step(ended_))
         return false;
     undefined_.note(in, before);

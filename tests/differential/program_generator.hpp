@@ -1,7 +1,7 @@
 // Owns: ProgramGenerator: random programs of user-mode instructions made from opcodes.def while they run on our CPU, so
 // that addresses can be aimed at the data, branches are followed, and no undefined flag is ever read.
 // Callers: the host comparison. Promises: a pure function of the seed; programs only branch forwards; every form that
-// CPL 3 may meet is drawn, but for those that is_drawn() names.
+// CPL 3 may meet is drawn, but for those that why_not_drawn() names.
 #pragma once
 
 #include <vector>
@@ -10,6 +10,7 @@
 #include "bare_machine.hpp"
 #include "emu/base/random.hpp"
 #include "undefined_flags.hpp"
+#include "undefined_forms.hpp"
 
 namespace forkscope::test {
 
@@ -19,9 +20,6 @@ struct ProgramStyle {
     bool code_16 = false;  // CS.D = 0; needs segments
     u32 keep_fault = 24;   // one in so many faults is kept and ends the program
 };
-
-// Is the form drawn at all? What is not, and why, stands beside the definition.
-bool is_drawn(const Form& form);
 
 class ProgramGenerator {
   public:
@@ -57,7 +55,8 @@ class ProgramGenerator {
     bool choose_operands(Draft& draft);
     bool aim(Draft& draft);
     bool add_branch(Draft& draft);
-    std::vector<u32> beneath_offset(const Form& form);
+    u16 far_selector(const Form& form);
+    std::vector<u32> beneath_offset(const Form& form, u16 cs);
     bool define_flags();
     bool settle_popf(Draft& draft);
 
@@ -73,14 +72,15 @@ class ProgramGenerator {
     std::vector<u8> bytes_of(const Draft& draft) const;
     Append append(const std::vector<u8>& bytes);
     bool step();
-    u32 eip_of(u32 code_size) const { return test_->start.eip + code_size; }
+    u32 linear_of(u32 code_size) const { return kCodeAddress + test_->code_offset + code_size; }
+    CodeMode mode() const { return mode_of(state()); }
     const CpuState& state() const { return machine_.state(); }
     u32 gpr(u8 number) const { return static_cast<u32>(state().gpr[number]); }
 
     Random random_;
     BareMachine& machine_;
     TestCase* test_ = nullptr;
-    CodeMode mode_{true};
+    const ProgramStyle* style_ = nullptr;
     UndefinedFlags undefined_;
     Outcome ended_;
     bool is_odd_ = false; // met something whose result is not ours to know: make another
