@@ -69,6 +69,8 @@ void Cpu::set_line(u8 line, bool level) {
             raise_attention(kAttentionInterrupt);
         else
             attention_ &= ~u32{kAttentionInterrupt};
+    } else if (line == 2) {
+        float_error_ignored_ = level;
     } else if (level) {
         nmi_pending_ = true;
         raise_attention(kAttentionNmi);
@@ -114,6 +116,7 @@ void Cpu::set_state(const CpuState& state) {
         mmu_.write_cr4(old_cr4, state_.cr4);
     set_cpl(state_.cpl);
     flags_changed();
+    float_error_changed();
 }
 
 void Cpu::set_cpl(u8 cpl) {
@@ -294,7 +297,8 @@ void Cpu::run_instructions(const Block* block, const Instruction* first, u32 cou
         }
     }
     settle(step, *in);
-    if (single_step && step != Step::Fault && state_.flag(kFlagT)) [[unlikely]] {
+    const bool froze = step == Step::Repeat && halted_;
+    if (single_step && step != Step::Fault && !froze && state_.flag(kFlagT)) [[unlikely]] {
         if (instructions_ >= shadow_until_)
             trap_pending_ |= kDebugSingleStep;
         attention_ |= kAttentionTrap;
@@ -462,6 +466,7 @@ void Cpu::serialize(Archive& ar) {
     ar.field("interrupt_line", interrupt_line_);
     ar.field("nmi_pending", nmi_pending_);
     ar.field("nmi_blocked", nmi_blocked_);
+    ar.field("float_error_ignored", float_error_ignored_);
     // Relative, so that equal states hash equally however long ago the last shadow was.
     u8 shadowed = instructions_ < shadow_until_ ? 1 : 0;
     ar.field("shadowed", shadowed);

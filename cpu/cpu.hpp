@@ -114,7 +114,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool halted() const { return halted_; }
     bool shut_down() const { return shutdown_; }
 
-    // Line 0 is INTR, line 1 is NMI.
+    // Line 0 is INTR, line 1 is NMI, line 2 is IGNNE#.
     void set_line(u8 line, bool level) override;
     void set_interrupt_source(InterruptSource* source) { interrupt_source_ = source; }
     // Where FERR# leads: high while an unmasked x87 exception is flagged and CR0.NE is 0.
@@ -124,6 +124,10 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void set_engine(Engine engine);
     Engine engine() const { return engine_; }
     void forget_derived_state();
+    // Whether the x87 may use the host's, where that gives the same (float80_fast.hpp); without it all is done in
+    // integers.
+    void set_host_float(bool allowed) { host_float_ = allowed; }
+    bool host_float() const { return host_float_; }
     // Instructions whose linear address is in this list stop the run before they execute (debugger, phase stepper).
     void set_breakpoints(std::vector<u32> linear_addresses);
 
@@ -231,8 +235,13 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void set_cpl(u8 cpl);
     void flags_changed();       // after writes of IF, TF, VM
     void float_error_changed(); // after writes of the x87's exception flags and masks, and of CR0.NE
-    // INTR will be taken before the next instruction (or, from a handler, before this one if it repeats).
-    bool interrupt_is_due() const { return interrupt_line_ && state_.flag(kFlagI) && instructions() >= shadow_until_; }
+    bool float_error_ignored() const { return float_error_ignored_; }
+    // The present instruction waits, and starts anew after the next interrupt.
+    Step freeze() {
+        shadow_until_ = 0;
+        halt();
+        return Step::Repeat;
+    }
     void shadow_interrupts() {
         shadow_until_ = instructions() + 2; // the running instruction and the one behind it
         raise_attention(kAttentionShadow);
@@ -329,9 +338,10 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool shutdown_ = false;
     bool interrupt_line_ = false;
     bool nmi_pending_ = false;
-    bool nmi_blocked_ = false; // between NMI delivery and IRET
-    u32 trap_pending_ = 0;     // bits for DR6: a debug trap is due before the next instruction
-    u64 shadow_until_ = 0;     // no interrupt before this many instructions have retired
+    bool nmi_blocked_ = false;         // between NMI delivery and IRET
+    bool float_error_ignored_ = false; // IGNNE#
+    u32 trap_pending_ = 0;             // bits for DR6: a debug trap is due before the next instruction
+    u64 shadow_until_ = 0;             // no interrupt before this many instructions have retired
 
     Cycles cycle_ = 0;
     u64 instructions_ = 0;
@@ -341,6 +351,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     u32 block_eip_ = 0;
 
     Engine engine_ = Engine::Block;
+    bool host_float_ = true;
     BlockCache blocks_;
     Block scratch_block_;
     std::array<Instruction, 64> scratch_; // being decoded; the reference engine's only instruction

@@ -16,6 +16,14 @@ namespace {
 
 Step x87_not_available(Cpu& cpu) { return cpu.raise(kDeviceNotAvailable); }
 
+// A waiting instruction with an exception pending (SDM 1, D.2.1): FERR# is high already, and the processor waits for
+// what comes of it.
+Step x87_report(Cpu& cpu) {
+    if ((cpu.regs().cr0 & kCr0Ne) != 0)
+        return cpu.raise(kFloatingPoint);
+    return cpu.float_error_ignored() ? Step::Next : cpu.freeze();
+}
+
 // How instructions start that do not wait for exceptions.
 #define X87_BEGIN_WITHOUT_WAIT                                                                                         \
     X87State& x87 = cpu.regs().x87;                                                                                    \
@@ -135,24 +143,14 @@ Access<void> write_environment(Cpu& cpu, const Instruction& in, u32 offset, cons
 Step x87_refuse(Cpu& cpu) {
     if ((cpu.regs().cr0 & (kCr0Em | kCr0Ts)) != 0)
         return x87_not_available(cpu);
-    if ((cpu.regs().cr0 & kCr0Ne) != 0)
-        return cpu.raise(kFloatingPoint);
-    // Hardware freezes here until an interrupt comes, IRQ 13 as a rule. If none can come, this machine goes on.
-    cpu.float_error_changed();
-    return cpu.interrupt_is_due() ? Step::Repeat : Step::Next;
+    return x87_report(cpu);
 }
 
 Step x87_wait(Cpu& cpu, const Instruction&) {
     constexpr u32 kBoth = kCr0Mp | kCr0Ts;
     if ((cpu.regs().cr0 & kBoth) == kBoth)
         return x87_not_available(cpu);
-    if (cpu.regs().x87.error_pending()) {
-        if ((cpu.regs().cr0 & kCr0Ne) != 0)
-            return cpu.raise(kFloatingPoint);
-        cpu.float_error_changed();
-        return cpu.interrupt_is_due() ? Step::Repeat : Step::Next;
-    }
-    return Step::Next;
+    return cpu.regs().x87.error_pending() ? x87_report(cpu) : Step::Next;
 }
 
 // --- Loads and stores
@@ -173,7 +171,7 @@ Step x87_load_decimal(Cpu& cpu, const Instruction& in) {
     TRY(bits, read_extended(cpu, in, offset));
     x87_note_operand(cpu, in, offset);
     FloatContext context = x87.context();
-    x87_push(cpu, context, float_from_decimal({bits.significand, bits.sign_exponent}));
+    x87_push(cpu, context, float_from_decimal({bits.significand, static_cast<u16>(bits.sign_exponent)}));
     return Step::Next;
 }
 
@@ -200,7 +198,7 @@ Step x87_store_extended(Cpu& cpu, const Instruction& in) {
         value = Float80::indefinite();
     }
     if (!context.stopped())
-        TRY_VOID(write_extended(cpu, in, offset, value.significand, value.sign_exponent));
+        TRY_VOID(write_extended(cpu, in, offset, value.significand, static_cast<u16>(value.sign_exponent)));
     x87_note_operand(cpu, in, offset);
     x87_flag(cpu, context);
     if (!context.stopped())
@@ -241,14 +239,18 @@ Step x87_store_unchecked(Cpu& cpu, const Instruction& in) {
 Step x87_exchange(Cpu& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
-    FloatContext context = x87.context();
     Float80 first = x87.st(0);
     Float80 other = x87.st(in.rm);
-    if (x87.is_empty(0) || x87.is_empty(in.rm)) [[unlikely]] {
-        x87_underflow(context);
-        first = x87.is_empty(0) ? Float80::indefinite() : first;
-        other = x87.is_empty(in.rm) ? Float80::indefinite() : other;
+    if (!x87.is_empty(0) && !x87.is_empty(in.rm)) [[likely]] {
+        x87.registers[x87.physical(0)] = other;
+        x87.registers[x87.physical(in.rm)] = first;
+        x87.set_condition(0, kX87C1);
+        return Step::Next;
     }
+    FloatContext context = x87.context();
+    x87_underflow(context);
+    first = x87.is_empty(0) ? Float80::indefinite() : first;
+    other = x87.is_empty(in.rm) ? Float80::indefinite() : other;
     x87_flag(cpu, context);
     if (!context.stopped()) {
         x87.set(0, other);
@@ -488,7 +490,7 @@ Step x87_save(Cpu& cpu, const Instruction& in) {
     TRY_VOID(write_environment(cpu, in, offset, make_environment(cpu, in)));
     for (u32 i = 0; i < 8; ++i) {
         const u32 at = (offset + environment_size(in) + 10 * i) & counter_mask(in);
-        TRY_VOID(write_extended(cpu, in, at, x87.st(i).significand, x87.st(i).sign_exponent));
+        TRY_VOID(write_extended(cpu, in, at, x87.st(i).significand, static_cast<u16>(x87.st(i).sign_exponent)));
     }
     x87.initialise();
     cpu.float_error_changed();

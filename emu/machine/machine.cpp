@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "devices/cmos.hpp"
+#include "devices/coprocessor_error.hpp"
 #include "devices/debug_console.hpp"
 #include "devices/dma.hpp"
 #include "devices/exit_port.hpp"
@@ -129,6 +130,7 @@ void Machine::add_devices() {
     cmos.ram_bytes = config_.ram_bytes;
     add<Cmos>(cmos);
     add<Dma>();
+    auto& coprocessor_error = add<CoprocessorError>();
     add<DebugConsole>();
     add<ExitPort>();
     add<TracePort>([this](u32 id, const TracePort::Arguments& arguments) { learn(id, arguments); });
@@ -137,6 +139,8 @@ void Machine::add_devices() {
         device->attach(*this);
     pic_->set_output({cpu_.get(), 0});
     cpu_->set_interrupt_source(pic_);
+    cpu_->set_float_error_line({&coprocessor_error, 0});
+    coprocessor_error.set_ignore_line({cpu_.get(), 2});
 
     std::vector<u8> item;
     append_word(item, config_.ram_bytes, 8);

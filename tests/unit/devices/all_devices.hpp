@@ -3,6 +3,7 @@
 #pragma once
 
 #include "devices/cmos.hpp"
+#include "devices/coprocessor_error.hpp"
 #include "devices/debug_console.hpp"
 #include "devices/dma.hpp"
 #include "devices/exit_port.hpp"
@@ -29,6 +30,7 @@ struct AllDevices {
     Vga vga;
     Cmos cmos{{.start_unix_time = 951782390, .ram_bytes = u64{64} << 20}};
     Dma dma;
+    CoprocessorError coprocessor_error;
     DebugConsole debug_console;
     ExitPort exit_port;
     TracePort trace_port;
@@ -42,8 +44,13 @@ struct AllDevices {
     }
 
     std::vector<Device*> all() {
-        return {&pic,  &pit, &com1,          &com2,      &keyboard,   &port92,         &vga,
-                &cmos, &dma, &debug_console, &exit_port, &trace_port, &firmware_config};
+        return {&pic,           &pit,
+                &com1,          &com2,
+                &keyboard,      &port92,
+                &vga,           &cmos,
+                &dma,           &coprocessor_error,
+                &debug_console, &exit_port,
+                &trace_port,    &firmware_config};
     }
 };
 
