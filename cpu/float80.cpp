@@ -16,36 +16,24 @@ struct Rounded {
     bool up;
 };
 
-// Drops `low` and the lowest `discarded` bits of `high`.
+// Drops `low` and the lowest `discarded` bits of `high`. Without branches on the numbers: nobody could predict them.
 inline Rounded round_significand(Rounding rounding, bool sign, u64 high, u64 low, u32 discarded) {
-    const u64 mask = (u64{1} << discarded) - 1;
-    if (((high & mask) | low) == 0)
-        return {high, false, false, false};
+    const u64 unit = u64{1} << discarded;
+    const u64 mask = unit - 1;
+    const bool inexact = ((high & mask) | low) != 0;
     bool up = false;
-    switch (rounding) {
-    case Rounding::Nearest: {
-        const bool half = discarded == 0 ? low >> 63 != 0 : (high >> (discarded - 1) & 1) != 0;
-        const u64 below = discarded == 0 ? low << 1 : (high & (mask >> 1)) | low;
-        up = half && (below != 0 || (high >> discarded & 1) != 0);
-        break;
+    if (rounding == Rounding::Nearest) [[likely]] {
+        // The discarded bits as one number with the half at the top.
+        const u64 rest = discarded == 0 ? low : high << (64 - discarded) | u64{low != 0};
+        constexpr u64 kHalf = u64{1} << 63;
+        up = static_cast<bool>((rest > kHalf) | ((rest == kHalf) & ((high & unit) != 0)));
+    } else {
+        up = inexact && rounding == (sign ? Rounding::Down : Rounding::Up);
     }
-    case Rounding::Down:
-        up = sign;
-        break;
-    case Rounding::Up:
-        up = !sign;
-        break;
-    case Rounding::Zero:
-        break;
-    }
-    high &= ~mask;
-    if (up) {
-        high += mask + 1;
-        if (high == 0)
-            return {u64{1} << 63, true, true, true};
-    }
+    high = (high & ~mask) + (up ? unit : 0);
+    const bool carry = high == 0 && up;
     // A denormal may round up to the smallest normal number, which is no carry.
-    return {high, false, true, up};
+    return {high | u64{carry} << 63, carry, inexact, up};
 }
 
 u32 discarded_bits(Precision precision) {
@@ -119,36 +107,36 @@ Float80 quiet(Float80 a) { return {a.significand | u64{1} << 62, a.sign_exponent
 
 bool is_nan(FloatClass c) { return c == FloatClass::QuietNan || c == FloatClass::SignallingNan; }
 
-// Adds magnitudes of finite numbers not zero.
-Float80 add_magnitudes(FloatContext& context, bool sign, FloatParts a, FloatParts b) {
-    if (a.exponent < b.exponent)
-        std::swap(a, b);
-    const u128 big = u128{a.significand} << 63;
-    const u128 small = shift_right_jam(u128{b.significand} << 63, static_cast<u32>(a.exponent - b.exponent));
-    u128 sum = big + small;
-    i32 exponent = a.exponent + 1;
-    if (sum >> 127 == 0) {
-        sum <<= 1;
-        --exponent;
-    }
-    return float_round(context, sign, exponent, static_cast<u64>(sum >> 64), static_cast<u64>(sum), context.precision);
+// Adds magnitudes of finite numbers not zero; a's exponent is the larger.
+inline Float80 add_magnitudes(FloatContext& context, bool sign, const FloatParts& a, const FloatParts& b) {
+    const u32 distance = static_cast<u32>(a.exponent - b.exponent);
+    const u128 aligned = u128{b.significand} << 63; // its low 63 bits are empty, so short shifts lose nothing
+    u128 sum = (u128{a.significand} << 63) + (distance < 64 ? aligned >> distance : shift_right_jam(aligned, distance));
+    const u32 shift = static_cast<u32>(sum >> 127) ^ 1;
+    sum <<= shift;
+    return float_round(context, sign, a.exponent + 1 - static_cast<i32>(shift), static_cast<u64>(sum >> 64),
+                       static_cast<u64>(sum), context.precision);
 }
 
-// |a| - |b| with the sign that belongs to a; the other one if b is larger.
-Float80 subtract_magnitudes(FloatContext& context, bool sign, FloatParts a, FloatParts b) {
-    if (a.exponent < b.exponent || (a.exponent == b.exponent && a.significand < b.significand)) {
-        std::swap(a, b);
-        sign = !sign;
+// The same for |a| - |b|.
+inline Float80 subtract_magnitudes(FloatContext& context, bool sign, const FloatParts& a, const FloatParts& b) {
+    const u32 distance = static_cast<u32>(a.exponent - b.exponent);
+    const u128 aligned = u128{b.significand} << 64;
+    u128 difference =
+        (u128{a.significand} << 64) - (distance < 64 ? aligned >> distance : shift_right_jam(aligned, distance));
+    if (distance == 0) { // then b may be the larger, and nothing was lost
+        if (a.significand < b.significand) {
+            difference = 0 - difference;
+            sign = !sign;
+        }
+        if (difference == 0)
+            return Float80::zero(context.rounding == Rounding::Down);
     }
-    u128 difference = u128{a.significand} << 64;
-    difference -= shift_right_jam(u128{b.significand} << 64, static_cast<u32>(a.exponent - b.exponent));
-    if (difference == 0)
-        return Float80::zero(context.rounding == Rounding::Down);
-    u64 high = static_cast<u64>(difference >> 64);
+    const u64 high = static_cast<u64>(difference >> 64);
     const int shift = high != 0 ? __builtin_clzll(high) : 64 + __builtin_clzll(static_cast<u64>(difference));
     difference <<= shift;
-    high = static_cast<u64>(difference >> 64);
-    return float_round(context, sign, a.exponent - shift, high, static_cast<u64>(difference), context.precision);
+    return float_round(context, sign, a.exponent - shift, static_cast<u64>(difference >> 64),
+                       static_cast<u64>(difference), context.precision);
 }
 
 Float80 add_special(FloatContext& context, Float80 a, FloatClass class_a, Float80 b, FloatClass class_b) {
@@ -179,10 +167,12 @@ inline Float80 add_signed(FloatContext& context, Float80 a, Float80 b) {
         if (context.stopped())
             return a;
     }
-    const FloatParts parts_a = float_parts(a);
-    const FloatParts parts_b = float_parts(b);
-    return parts_a.sign == parts_b.sign ? add_magnitudes(context, parts_a.sign, parts_a, parts_b)
-                                        : subtract_magnitudes(context, parts_a.sign, parts_a, parts_b);
+    FloatParts large = float_parts(a);
+    FloatParts small = float_parts(b);
+    if (large.exponent < small.exponent)
+        std::swap(large, small);
+    return large.sign == small.sign ? add_magnitudes(context, large.sign, large, small)
+                                    : subtract_magnitudes(context, large.sign, large, small);
 }
 
 bool any_nan(Float80 a, Float80 b) {
@@ -224,8 +214,7 @@ Float80 float_round(FloatContext& context, bool sign, i32 exponent, u64 high, u6
     exponent += rounded.carry ? 1 : 0;
     if (exponent >= Float80::kMaxExponent) [[unlikely]]
         return overflow(context, sign, exponent, rounded, discarded);
-    if (rounded.inexact)
-        context.raised |= kFloatPrecision;
+    context.raised = static_cast<u8>(context.raised | (rounded.inexact ? kFloatPrecision : 0));
     context.rounded_up = rounded.up;
     return Float80::make(sign, static_cast<u32>(exponent), rounded.significand);
 }

@@ -28,8 +28,8 @@ enum class Precision : u8 { Single, Reserved, Double, Extended }; // Reserved is
 enum class FloatClass : u8 { Zero, Normal, Denormal, Infinity, QuietNan, SignallingNan, Unsupported };
 
 struct Float80 {
-    u64 significand = 0; // bit 63 is the integer bit
-    u16 sign_exponent = 0;
+    u64 significand = 0;   // bit 63 is the integer bit
+    u64 sign_exponent = 0; // 16 bits; as wide as it is read, or each load would wait for the store before it
 
     static constexpr i32 kBias = 16383;
     static constexpr i32 kMaxExponent = 0x7FFF;
@@ -61,7 +61,9 @@ struct Float80 {
     }
     template <class Ar> void serialize(Ar& ar) {
         ar.field("significand", significand);
-        ar.field("sign_exponent", sign_exponent);
+        u16 bits = static_cast<u16>(sign_exponent);
+        ar.field("sign_exponent", bits);
+        sign_exponent = bits;
     }
 };
 
@@ -71,6 +73,8 @@ struct FloatContext {
     u8 masked = kFloatAll;
     u8 raised = 0;
     bool rounded_up = false;       // away from zero: C1
+    u8 flagged = 0;                // raised by earlier operations
+    bool host_allowed = false;     // the host's x87 may be asked (float80_fast.hpp)
     bool denormal_operand = false; // an operand was denormal in the shorter format that it came from
 
     bool is_masked(u8 exception) const { return (masked & exception) != 0; }

@@ -3,11 +3,12 @@
 // the status word and reported by the next waiting instruction (SDM 1, 8.7).
 #pragma once
 
+#include "cpu/float80_fast.hpp"
 #include "cpu/handler_support.hpp"
 
 namespace forkscope::handlers {
 
-// #NM, or an exception that is pending; Step::Next if the instruction may go on after all.
+// #NM, #MF, or waiting for IRQ 13; Step::Next if the instruction may go on after all.
 Step x87_refuse(Cpu& cpu);
 
 // How every waiting instruction starts.
@@ -28,6 +29,12 @@ inline void x87_note_operand(Cpu& cpu, const Instruction& in, u32 offset) {
     x87_note_instruction(cpu, in);
     cpu.regs().x87.data_selector = cpu.regs().segments[in.segment].selector;
     cpu.regs().x87.data_offset = offset;
+}
+
+inline FloatContext x87_context(const Cpu& cpu) {
+    FloatContext context = cpu.state().x87.context();
+    context.host_allowed = cpu.host_float();
+    return context;
 }
 
 // The status word after an operation.
@@ -92,7 +99,7 @@ template <class Source> Step x87_load(Cpu& cpu, const Instruction& in) {
     const u32 offset = cpu.offset_of(in);
     TRY(bits, cpu.read<typename Source::Bits>(in.segment, offset));
     x87_note_operand(cpu, in, offset);
-    FloatContext context = x87.context();
+    FloatContext context = x87_context(cpu);
     Float80 value = Source::load(context, bits);
     const FloatClass kind = value.classify();
     if (kind == FloatClass::SignallingNan)
@@ -105,7 +112,7 @@ template <class Source> Step x87_load(Cpu& cpu, const Instruction& in) {
 template <class Target, int kPops> Step x87_store(Cpu& cpu, const Instruction& in) {
     X87_BEGIN;
     const u32 offset = cpu.offset_of(in);
-    FloatContext context = x87.context();
+    FloatContext context = x87_context(cpu);
     Float80 value = x87.st(0);
     if (x87.is_empty(0)) [[unlikely]] {
         x87_underflow(context);
@@ -141,7 +148,7 @@ template <int kPops> Step x87_store_i64(Cpu& cpu, const Instruction& in) {
 template <int kPops> Step x87_store_register(Cpu& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
-    FloatContext context = x87.context();
+    FloatContext context = x87_context(cpu);
     Float80 value = x87.st(0);
     if (x87.is_empty(0)) [[unlikely]] {
         x87_underflow(context);
@@ -158,7 +165,7 @@ template <int kPops> Step x87_store_register(Cpu& cpu, const Instruction& in) {
 template <FloatConstant kConstant> Step x87_load_constant(Cpu& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
-    FloatContext context = x87.context();
+    FloatContext context = x87_context(cpu);
     x87_push(cpu, context, float_constant(kConstant, context.rounding));
     return Step::Next;
 }
@@ -168,7 +175,8 @@ template <FloatConstant kConstant> Step x87_load_constant(Cpu& cpu, const Instru
 using FloatOperation = Float80 (*)(FloatContext&, Float80, Float80);
 
 template <FloatOperation kOperation, int kPops>
-Step x87_combine(Cpu& cpu, u32 to, Float80 a, Float80 b, FloatContext& context, bool empty) {
+[[gnu::always_inline]] inline Step x87_combine(Cpu& cpu, u32 to, Float80 a, Float80 b, FloatContext& context,
+                                               bool empty) {
     Float80 value;
     if (empty) [[unlikely]] {
         x87_underflow(context);
@@ -185,12 +193,13 @@ Step x87_combine(Cpu& cpu, u32 to, Float80 a, Float80 b, FloatContext& context, 
     return Step::Next;
 }
 
-template <FloatOperation kOperation, class Source> Step x87_with_memory(Cpu& cpu, const Instruction& in) {
+template <FloatOperation kOperation, class Source>
+[[gnu::always_inline]] inline Step x87_with_memory(Cpu& cpu, const Instruction& in) {
     X87_BEGIN;
     const u32 offset = cpu.offset_of(in);
     TRY(bits, cpu.read<typename Source::Bits>(in.segment, offset));
     x87_note_operand(cpu, in, offset);
-    FloatContext context = x87.context();
+    FloatContext context = x87_context(cpu);
     const Float80 b = Source::load(context, bits);
     return x87_combine<kOperation, 0>(cpu, 0, x87.st(0), b, context, x87.is_empty(0));
 }
@@ -210,10 +219,10 @@ template <FloatOperation kOperation> Step x87_with_i32(Cpu& cpu, const Instructi
 
 // ST(to) = operation(ST(to), ST(from)).
 template <FloatOperation kOperation, int kPops>
-Step x87_with_register(Cpu& cpu, const Instruction& in, u32 to, u32 from) {
+[[gnu::always_inline]] inline Step x87_with_register(Cpu& cpu, const Instruction& in, u32 to, u32 from) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
-    FloatContext context = x87.context();
+    FloatContext context = x87_context(cpu);
     const bool empty = x87.is_empty(to) || x87.is_empty(from);
     return x87_combine<kOperation, kPops>(cpu, to, x87.st(to), x87.st(from), context, empty);
 }
@@ -238,7 +247,7 @@ template <FloatOperation kOperation> Step x87_st1_st0_pop(Cpu& cpu, const Instru
 template <Float80 (*kOperation)(FloatContext&, Float80)> Step x87_unary(Cpu& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
-    FloatContext context = x87.context();
+    FloatContext context = x87_context(cpu);
     Float80 value;
     if (x87.is_empty(0)) [[unlikely]] {
         x87_underflow(context);
@@ -292,7 +301,7 @@ template <class Source, int kPops> Step x87_compare_memory(Cpu& cpu, const Instr
     const u32 offset = cpu.offset_of(in);
     TRY(bits, cpu.read<typename Source::Bits>(in.segment, offset));
     x87_note_operand(cpu, in, offset);
-    FloatContext context = x87.context();
+    FloatContext context = x87_context(cpu);
     const Float80 b = Source::load(context, bits);
     return x87_compare_with<kPops>(cpu, b, context, x87.is_empty(0), FloatCompare::Ordered);
 }
@@ -313,7 +322,7 @@ template <int kPops> Step x87_compare_i32(Cpu& cpu, const Instruction& in) {
 template <FloatCompare kKind, int kPops> Step x87_compare_register(Cpu& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
-    FloatContext context = x87.context();
+    FloatContext context = x87_context(cpu);
     const bool empty = x87.is_empty(0) || x87.is_empty(in.rm);
     return x87_compare_with<kPops>(cpu, x87.st(in.rm), context, empty, kKind);
 }
@@ -329,7 +338,7 @@ template <int kPops> Step x87_compare_unordered(Cpu& cpu, const Instruction& in)
 template <FloatCompare kKind, int kPops> Step x87_compare_flags(Cpu& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
-    FloatContext context = x87.context();
+    FloatContext context = x87_context(cpu);
     FloatRelation relation = FloatRelation::Unordered;
     if (x87.is_empty(0) || x87.is_empty(in.rm)) [[unlikely]]
         x87_underflow(context);
@@ -355,7 +364,7 @@ template <int kPops> Step x87_compare_flags_unordered(Cpu& cpu, const Instructio
 template <int kCondition> Step x87_cmov(Cpu& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
-    FloatContext context = x87.context();
+    FloatContext context = x87_context(cpu);
     Float80 value = x87.st(in.rm);
     bool moves = condition<kCondition>(cpu.regs().flags);
     if (x87.is_empty(0) || x87.is_empty(in.rm)) [[unlikely]] {
@@ -374,7 +383,7 @@ template <int kCondition> Step x87_cmov(Cpu& cpu, const Instruction& in) {
 template <FloatAngle (*kOperation)(FloatContext&, Float80)> Step x87_angle(Cpu& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
-    FloatContext context = x87.context();
+    FloatContext context = x87_context(cpu);
     FloatAngle angle{Float80::indefinite(), {}};
     if (x87.is_empty(0)) [[unlikely]]
         x87_underflow(context);

@@ -95,6 +95,7 @@ struct X87State {
         out.rounding = static_cast<Rounding>(control >> 10 & 3);
         out.precision = static_cast<Precision>(control >> 8 & 3);
         out.masked = control & kFloatAll;
+        out.flagged = status & kFloatAll;
         return out;
     }
     // FNINIT; the registers keep what they hold.

@@ -43,7 +43,7 @@ std::string describe(const SimdMachine& machine) {
     }
     for (u32 i = 0; i < 8; ++i) {
         std::snprintf(text, sizeof(text), "\n      mm%u %04x:%016llx  xmm%u %016llx'%016llx", i,
-                      machine.x87.registers[i].sign_exponent,
+                      static_cast<unsigned>(machine.x87.registers[i].sign_exponent),
                       static_cast<unsigned long long>(machine.x87.registers[i].significand), i,
                       static_cast<unsigned long long>(machine.xmm[i].high),
                       static_cast<unsigned long long>(machine.xmm[i].low));

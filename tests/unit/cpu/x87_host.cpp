@@ -25,7 +25,7 @@ constexpr CodeMode k32{true};
 
 void put_float(u8* at, const Float80& number) {
     std::memcpy(at, &number.significand, 8);
-    std::memcpy(at + 8, &number.sign_exponent, 2);
+    std::memcpy(at + 8, &number.sign_exponent, 2); // of a little-endian word
 }
 
 Float80 get_float(const u8* at) {
@@ -39,18 +39,18 @@ Float80 get_float(const u8* at) {
 
 std::string describe(const Float80& number) {
     char text[40];
-    std::snprintf(text, sizeof(text), "%04x:%016llx", number.sign_exponent,
+    std::snprintf(text, sizeof(text), "%04x:%016llx", static_cast<unsigned>(number.sign_exponent),
                   static_cast<unsigned long long>(number.significand));
     return text;
 }
 
-std::string describe(const X87Machine& machine) {
+std::string describe(const X87Machine& machine, bool longer) {
     const X87State& x87 = machine.x87;
     char text[120];
     std::snprintf(text, sizeof(text), "CW %04x SW %04x TW %04x flags %03x ax %04x mem ", x87.control, x87.status_word(),
                   x87.tag_word(), machine.flags, machine.ax);
     std::string out = text;
-    for (int i = 9; i >= 0; --i) {
+    for (int i = longer ? 107 : 9; i >= 0; --i) {
         std::snprintf(text, sizeof(text), "%02x", machine.memory[static_cast<size_t>(i)]);
         out += text;
     }
@@ -59,15 +59,17 @@ std::string describe(const X87Machine& machine) {
     return out;
 }
 
-X87Instruction::X87Instruction(u16 form_index, u8 rm) {
+X87Instruction::X87Instruction(u16 form_index, u8 rm, u8 operand_size) {
     const Form& form = form_at(form_index);
-    bytes_ = {form.opcode, 0};
+    if (operand_size == 2)
+        bytes_ = {0x66};
+    bytes_.insert(bytes_.end(), {form.opcode, 0});
     if (form.group >= 0xC0)
-        bytes_[1] = static_cast<u8>(form.group);
+        bytes_.back() = static_cast<u8>(form.group);
     else if ((form.attributes & kMemoryOnly) != 0)
-        bytes_[1] = static_cast<u8>(form.group << 3 | kEdxOperand);
+        bytes_.back() = static_cast<u8>(form.group << 3 | kEdxOperand);
     else
-        bytes_[1] = static_cast<u8>(0xC0 | form.group << 3 | rm);
+        bytes_.back() = static_cast<u8>(0xC0 | form.group << 3 | rm);
     decode(bytes_, k32, in_);
     in_.handler = handler_of(in_);
     text_ = to_text(in_, 0);
@@ -199,34 +201,44 @@ u32 random_exponent(Random& random) {
 
 } // namespace
 
-Float80 random_float(Random& random) {
+Float80 random_float(Random& random, OperandClass kind) {
     const bool sign = random.chance(2);
     const u64 bits = random.next();
-    switch (random.below(24)) {
-    case 0:
+    switch (kind) {
+    case OperandClass::Zero:
         return Float80::zero(sign);
-    case 1:
-        return Float80::infinity(sign);
-    case 2: // quiet NaN
-        return Float80::make(sign, 0x7FFF, u64{3} << 62 | (random.chance(2) ? random.below(4) : bits >> 2));
-    case 3: // signalling NaN
-        return Float80::make(sign, 0x7FFF, u64{1} << 63 | (random.chance(2) ? 1 + random.below(4) : bits >> 2 | 1));
-    case 4: // denormal
+    case OperandClass::Denormal:
         return Float80::make(sign, 0, (bits >> 1 >> random.below(63)) | 1);
-    case 5: // pseudo-denormal
+    case OperandClass::PseudoDenormal:
         return Float80::make(sign, 0, u64{1} << 63 | bits >> random.below(63));
-    case 6: // unnormal, pseudo-NaN, pseudo-infinity
-        return Float80::make(sign, random.chance(2) ? 0x7FFF : random_exponent(random),
-                             random.chance(3) ? 0 : bits >> 1);
-    case 7: { // a small integer, or one and a half, two and a half ...
+    case OperandClass::SmallInteger: { // or one and a half, two and a half ...
         const u64 value = 1 + random.below(40);
         const int shift = __builtin_clzll(value);
         return Float80::make(sign, static_cast<u32>(16383 + 63 - shift - static_cast<int>(random.below(3))),
                              value << shift);
     }
-    default:
-        return Float80::make(sign, random_exponent(random), random_significand(random));
+    case OperandClass::Infinity:
+        return Float80::infinity(sign);
+    case OperandClass::QuietNan:
+        return Float80::make(sign, 0x7FFF, u64{3} << 62 | (random.chance(2) ? random.below(4) : bits >> 2));
+    case OperandClass::SignallingNan:
+        return Float80::make(sign, 0x7FFF, u64{1} << 63 | (random.chance(2) ? 1 + random.below(4) : bits >> 2 | 1));
+    case OperandClass::Unnormal:
+        return Float80::make(sign, random_exponent(random), random.chance(3) ? 0 : bits >> 1);
+    case OperandClass::PseudoInfinity:
+        return Float80::make(sign, 0x7FFF, 0);
+    case OperandClass::PseudoNan:
+        return Float80::make(sign, 0x7FFF, bits >> 1 | 1);
+    case OperandClass::Normal:
+    case OperandClass::Count:
+        break;
     }
+    return Float80::make(sign, random_exponent(random), random_significand(random));
+}
+
+Float80 random_float(Random& random) {
+    return random_float(random, random.chance(2) ? OperandClass::Normal
+                                                 : static_cast<OperandClass>(random.below(kOperandClasses)));
 }
 
 u32 random_single(Random& random) {
@@ -261,8 +273,20 @@ u64 random_double(Random& random) {
 
 namespace {
 
-void fill_memory(Random& random, const X87Instruction& instruction, std::array<u8, 16>& memory) {
+// An environment or whole state with pointers of zero: the host's are its own affair.
+void fill_state(Random& random, u32 word, std::array<u8, 112>& memory) {
+    for (u32 i = 0; i < 3 * word; i += 2) {
+        const u16 bits = static_cast<u16>(random.next());
+        std::memcpy(memory.data() + i, &bits, 2);
+    }
+    for (u32 i = 0; i < 8; ++i)
+        put_float(memory.data() + 7 * word + 10 * i, random_float(random));
+}
+
+void fill_memory(Random& random, const X87Instruction& instruction, std::array<u8, 112>& memory) {
     const Form& form = form_at(instruction.decoded().form);
+    if (form.operands[0] == Operand::M)
+        return fill_state(random, instruction.decoded().operand_size, memory);
     u64 low = random.next();
     u16 high = static_cast<u16>(random.next());
     const bool integer = form.mnemonic.substr(0, 2) == "fi";
@@ -280,7 +304,7 @@ void fill_memory(Random& random, const X87Instruction& instruction, std::array<u
     } else if (form.operands[0] == Operand::Mt) {
         const Float80 number = random_float(random);
         low = number.significand;
-        high = number.sign_exponent;
+        high = static_cast<u16>(number.sign_exponent);
     }
     std::memcpy(memory.data(), &low, 8);
     std::memcpy(memory.data() + 8, &high, 2);
@@ -288,27 +312,32 @@ void fill_memory(Random& random, const X87Instruction& instruction, std::array<u
 
 } // namespace
 
-X87Machine random_machine(Random& random, const X87Instruction& instruction) {
+X87Machine machine_in_cell(Random& random, const X87Instruction& instruction, u64 cell) {
     X87Machine machine;
     X87State& x87 = machine.x87;
     const u64 bits = random.next();
     const u32 masks = (bits & 1) != 0 ? 0x3F : static_cast<u32>(bits >> 1 & 0x3F);
-    x87.set_control_word(static_cast<u16>((bits >> 8 & 0x1F00) | masks));
+    const u32 modes = static_cast<u32>(cell % 16) << 8; // rounding and precision
+    cell /= 16;
+    const OperandClass first = static_cast<OperandClass>(cell % kOperandClasses);
+    const OperandClass second = static_cast<OperandClass>(cell / kOperandClasses % kOperandClasses);
+    x87.set_control_word(static_cast<u16>((bits >> 8 & 0x1000) | modes | masks));
     // Only what is masked may be flagged already, or the instruction would not run.
     x87.set_status_word(static_cast<u16>((bits >> 24 & 0x7F40) | (bits >> 48 & masks)));
-    const u64 occupancy = random.below(16);
+    const u64 occupancy = random.below(32);
     x87.occupied = occupancy == 0 ? static_cast<u8>(bits >> 56) : occupancy == 1 ? u8{0xFF} : u8{0x0F};
     if (occupancy > 1) // ST(0) to ST(3)
         x87.occupied = static_cast<u8>(0x0F0F >> (8 - x87.top) | 0x0F << x87.top);
+    const u32 other = x87.physical(instruction.decoded().rm != 0 ? instruction.decoded().rm : 1);
     for (u32 i = 0; i < 8; ++i)
-        x87.registers[i] = i == x87.top || i == x87.physical(1) || i == x87.physical(instruction.decoded().rm)
-                               ? random_float(random)
-                               : Float80::make(false, 16383, bits | u64{1} << 63);
+        x87.registers[i] = i == x87.top || i == other ? random_float(random, i == other ? second : first)
+                                                      : Float80::make(false, 16383, bits | u64{1} << 63);
     // Often two numbers of much the same size.
-    if (random.chance(3)) {
-        const u32 other = x87.physical(instruction.decoded().rm != 0 ? instruction.decoded().rm : 1);
-        const u32 exponent = x87.st(0).sign_exponent + static_cast<u32>(random.below(5)) - 2;
-        x87.registers[other].sign_exponent = static_cast<u16>((exponent & 0x7FFF) | (random.next() & 0x8000));
+    if (first == OperandClass::Normal && second == OperandClass::Normal && random.chance(2)) {
+        const u32 exponent = static_cast<u32>(x87.st(0).exponent()) + static_cast<u32>(random.below(5)) - 2;
+        if (exponent - 1 < 0x7FFE)
+            x87.registers[other] =
+                Float80::make(x87.registers[other].sign(), exponent, x87.registers[other].significand);
     }
     fill_memory(random, instruction, machine.memory);
     LazyFlags flags;

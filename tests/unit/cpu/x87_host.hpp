@@ -22,19 +22,19 @@ namespace forkscope::test {
 // What an x87 instruction reads and writes.
 struct X87Machine {
     X87State x87;
-    std::array<u8, 16> memory{};
-    u32 flags = 0; // the arithmetic six
+    std::array<u8, 112> memory{}; // FNSAVE's image is 108 bytes long
+    u32 flags = 0;                // the arithmetic six
     u16 ax = 0;
 };
 
-std::string describe(const X87Machine& machine);
+std::string describe(const X87Machine& machine, bool longer = false); // with 108 bytes of memory, or 10
 std::string describe(const Float80& number);
 
 // An instruction whose memory operand, if it has one, is [edx].
 class X87Instruction {
   public:
     // Of a row of the table; register forms name ST(rm).
-    X87Instruction(u16 form, u8 rm);
+    X87Instruction(u16 form, u8 rm, u8 operand_size = 4);
 
     const std::string& text() const { return text_; }
     const Instruction& decoded() const { return in_; }
@@ -74,10 +74,31 @@ class X87Host {
     void* stub_ = nullptr;
 };
 
-// Numbers of every class, with exponents and significands near the places where something changes.
+enum class OperandClass : u8 {
+    Zero,
+    Denormal,
+    PseudoDenormal,
+    SmallInteger,
+    Normal,
+    Infinity,
+    QuietNan,
+    SignallingNan,
+    Unnormal,
+    PseudoInfinity,
+    PseudoNan,
+    Count,
+};
+inline constexpr u64 kOperandClasses = static_cast<u64>(OperandClass::Count);
+
+// Numbers with exponents and significands near the places where something changes.
+Float80 random_float(Random& random, OperandClass kind);
 Float80 random_float(Random& random);
 u32 random_single(Random& random);
 u64 random_double(Random& random);
-X87Machine random_machine(Random& random, const X87Instruction& instruction);
+
+// The matrix: rounding x precision x class of ST(0) x class of ST(1) or ST(i). Masks, flags, occupied registers and
+// memory operands are random in each cell.
+inline constexpr u64 kMatrixCells = 16 * kOperandClasses * kOperandClasses;
+X87Machine machine_in_cell(Random& random, const X87Instruction& instruction, u64 cell);
 
 } // namespace forkscope::test
