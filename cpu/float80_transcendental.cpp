@@ -89,7 +89,7 @@ Wide log2_by_ratio(const Wide& m_minus_1, const Wide& m_plus_1) {
 }
 
 // x = 2^power * m with m in [0.707, 1.414].
-Wide log2_of(const Wide& x, bool& is_integer) {
+Wide log2_of(const Wide& x) {
     i32 power = x.exponent;
     Wide m{false, 0, x.significand};
     constexpr u64 kRootTwo = 0xB504F333F9DE6485;
@@ -98,7 +98,6 @@ Wide log2_of(const Wide& x, bool& is_integer) {
         m.exponent = -1;
     }
     const Wide m_minus_1 = wide_subtract(m, kOne);
-    is_integer = m_minus_1.is_zero();
     return wide_add(wide_from_integer(power), log2_by_ratio(m_minus_1, wide_add(m, kOne)));
 }
 
@@ -170,11 +169,11 @@ AngleKind check_angle(FloatContext& context, Float80 a, FloatAngle& out) {
 
 Float80 rounded_sine(FloatContext& context, const ReducedAngle& angle, bool sign) {
     const Wide value = sine_in_quadrant(angle, angle.quadrant);
-    return wide_round(context, sign ? value.negated() : value, Exactness::Inexact);
+    return wide_round(context, sign ? value.negated() : value);
 }
 
 Float80 rounded_cosine(FloatContext& context, const ReducedAngle& angle) {
-    return wide_round(context, sine_in_quadrant(angle, angle.quadrant + 1), Exactness::Inexact);
+    return wide_round(context, sine_in_quadrant(angle, angle.quadrant + 1));
 }
 
 // atan(smaller / larger) in [0, pi/4], both positive.
@@ -210,13 +209,24 @@ Float80 arctangent_special(FloatContext& context, Float80 y, FloatClass class_y,
         angle = kHalfPi; // x is zero
     }
     angle.negative = y.sign();
-    return wide_round(context, angle, Exactness::Inexact);
+    return wide_round(context, angle);
 }
 
-Float80 log_product(FloatContext& context, const Wide& y, const Wide& logarithm, bool is_exact) {
+// y * log2 of a number. Logarithms that are integers make exact products, which processors flag as inexact all the
+// same.
+Float80 log_product(FloatContext& context, const Wide& y, const Wide& logarithm) {
     if (logarithm.is_zero())
         return Float80::zero(y.negative != logarithm.negative);
-    return wide_round(context, wide_multiply(y, logarithm), is_exact ? Exactness::Exact : Exactness::Inexact);
+    const Wide product = wide_multiply(y, logarithm);
+    const bool is_integer =
+        logarithm.exponent >= 0 && logarithm.exponent < 16 && (logarithm.significand << (logarithm.exponent + 1)) == 0;
+    if (!is_integer)
+        return wide_round(context, product);
+    const Float80 result = float_round(context, product.negative, product.exponent + Float80::kBias,
+                                       static_cast<u64>(product.significand >> 64),
+                                       static_cast<u64>(product.significand), Precision::Extended);
+    context.raised |= kFloatPrecision | (result.exponent() == 0 ? kFloatUnderflow : 0);
+    return result;
 }
 
 // FYL2X where an operand is zero or infinite, or x negative or 1 (SDM 2A, table 3-59).
@@ -263,14 +273,16 @@ Float80 float_exp2_minus_1(FloatContext& context, Float80 a) {
     float_note_denormal(context, a_class);
     if (context.stopped())
         return a;
-    // Beyond -1 to 1 the result is undefined.
-    if (a.exponent() >= Float80::kBias)
+    // Beyond -1 to 1 the result is undefined: processors leave the number.
+    if (a.exponent() >= Float80::kBias) {
+        context.raised |= kFloatPrecision;
         return a == minus_one ? Float80::make(true, Float80::kBias - 1, u64{1} << 63) : a;
+    }
     const Wide y = wide_multiply(wide_from(a), kLnTwo);
     const u128 z = wide_fraction(y);
     const Wide series = a.sign() ? sum_series<Signs::Alternating>(kExponentialSeries, z)
                                  : sum_series<Signs::Same>(kExponentialSeries, z);
-    return wide_round(context, wide_multiply(y, series), Exactness::Inexact);
+    return wide_round(context, wide_multiply(y, series));
 }
 
 Float80 float_y_log2(FloatContext& context, Float80 y, Float80 x) {
@@ -285,9 +297,8 @@ Float80 float_y_log2(FloatContext& context, Float80 y, Float80 x) {
     float_note_denormal(context, class_x, class_y);
     if (context.stopped())
         return y;
-    bool is_integer = false;
-    const Wide logarithm = log2_of(wide_from(x), is_integer);
-    return log_product(context, wide_from(y), logarithm, is_integer);
+    const Wide logarithm = log2_of(wide_from(x));
+    return log_product(context, wide_from(y), logarithm);
 }
 
 Float80 float_y_log2_plus_1(FloatContext& context, Float80 y, Float80 x) {
@@ -307,14 +318,13 @@ Float80 float_y_log2_plus_1(FloatContext& context, Float80 y, Float80 x) {
     if (context.stopped())
         return y;
     const Wide wide_x = wide_from(x);
-    if (x.exponent() >= Float80::kBias) { // beyond what is defined; below -1 there is no logarithm
-        if (x.sign())
-            return context.invalid();
-        bool is_integer = false;
-        const Wide logarithm = log2_of(wide_add(wide_x, kOne), is_integer);
-        return log_product(context, wide_from(y), logarithm, is_integer);
+    if (x.sign() && x.exponent() >= Float80::kBias) { // there is no logarithm: processors leave the number
+        context.raised |= kFloatPrecision;
+        return x;
     }
-    return log_product(context, wide_from(y), log2_by_ratio(wide_x, wide_add(wide_x, kTwo)), false);
+    if (x.exponent() >= Float80::kBias - 2) // 1 + x takes no more than 128 bits
+        return log_product(context, wide_from(y), log2_of(wide_add(wide_x, kOne)));
+    return log_product(context, wide_from(y), log2_by_ratio(wide_x, wide_add(wide_x, kTwo)));
 }
 
 Float80 float_arctangent(FloatContext& context, Float80 y, Float80 x) {
@@ -337,7 +347,7 @@ Float80 float_arctangent(FloatContext& context, Float80 y, Float80 x) {
     if (x.sign())
         angle = wide_subtract(kPi, angle);
     angle.negative = y.sign();
-    return wide_round(context, angle, Exactness::Inexact);
+    return wide_round(context, angle);
 }
 
 FloatAngle float_sine(FloatContext& context, Float80 a) {
@@ -359,8 +369,8 @@ FloatAngle float_sine_cosine(FloatContext& context, Float80 a) {
     FloatAngle out;
     if (check_angle(context, a, out) == AngleKind::Number) {
         const ReducedAngle angle = reduce_angle(float_parts(a));
+        out.second = rounded_cosine(context, angle); // before the sine, of whose rounding C1 tells
         out.first = rounded_sine(context, angle, a.sign());
-        out.second = rounded_cosine(context, angle);
     }
     return out;
 }
@@ -369,9 +379,12 @@ FloatAngle float_tangent(FloatContext& context, Float80 a) {
     FloatAngle out;
     if (check_angle(context, a, out) == AngleKind::Number) {
         const ReducedAngle angle = reduce_angle(float_parts(a));
-        const Wide sine = sine_in_quadrant(angle, angle.quadrant);
-        const Wide value = wide_divide(sine, sine_in_quadrant(angle, angle.quadrant + 1));
-        out.first = wide_round(context, a.sign() ? value.negated() : value, Exactness::Inexact);
+        // Tangents of small angles lie above them by less than the quotient is true.
+        const Wide value =
+            a.exponent() < Float80::kBias - 62
+                ? angle.rest
+                : wide_divide(sine_in_quadrant(angle, angle.quadrant), sine_in_quadrant(angle, angle.quadrant + 1));
+        out.first = wide_round(context, a.sign() ? value.negated() : value);
         out.second = Float80::make(false, Float80::kBias, u64{1} << 63);
     }
     return out;
@@ -402,7 +415,7 @@ Float80 float_constant(FloatConstant constant, Rounding rounding) {
     }
     FloatContext context;
     context.rounding = rounding;
-    return wide_round(context, *value, Exactness::Inexact);
+    return wide_round(context, *value);
 }
 
 } // namespace forkscope

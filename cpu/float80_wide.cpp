@@ -96,8 +96,8 @@ u128 wide_fraction(const Wide& a) {
     return shift >= 128 ? 0 : a.significand >> shift;
 }
 
-Float80 wide_round(FloatContext& context, const Wide& a, Exactness exactness) {
-    const u64 low = static_cast<u64>(a.significand) | (exactness == Exactness::Inexact ? 1 : 0);
+Float80 wide_round(FloatContext& context, const Wide& a) {
+    const u64 low = static_cast<u64>(a.significand) | 1;
     return float_round(context, a.negative, a.exponent + Float80::kBias, static_cast<u64>(a.significand >> 64), low,
                        Precision::Extended);
 }

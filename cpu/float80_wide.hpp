@@ -42,8 +42,7 @@ bool wide_less(const Wide& a, const Wide& b); // of magnitudes
 // A number in [0, 1) as a fraction of 128 bits.
 u128 wide_fraction(const Wide& a);
 
-enum class Exactness : u8 { Exact, Inexact };
-// Rounds to Float80; Inexact: the true value lies a little beside.
-Float80 wide_round(FloatContext& context, const Wide& a, Exactness exactness);
+// Rounds to Float80; the true value lies a little beside.
+Float80 wide_round(FloatContext& context, const Wide& a);
 
 } // namespace forkscope
