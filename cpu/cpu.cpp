@@ -20,6 +20,7 @@ bool ends_block(const Instruction& in) {
 Cpu::Cpu(Mmu& mmu, Bus& bus, Tracer& tracer) : mmu_(mmu), bus_(bus), tracer_(tracer) {
     mmu_.set_code_listener(this);
     tracer_.set_moment_source(this);
+    set_host_float(true);
     reset();
 }
 

@@ -126,7 +126,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void forget_derived_state();
     // Whether the x87 may use the host's, where that gives the same (float80_fast.hpp); without it all is done in
     // integers.
-    void set_host_float(bool allowed) { host_float_ = allowed; }
+    void set_host_float(bool allowed);
     bool host_float() const { return host_float_; }
     // Instructions whose linear address is in this list stop the run before they execute (debugger, phase stepper).
     void set_breakpoints(std::vector<u32> linear_addresses);
@@ -351,7 +351,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     u32 block_eip_ = 0;
 
     Engine engine_ = Engine::Block;
-    bool host_float_ = true;
+    bool host_float_ = false;
     BlockCache blocks_;
     Block scratch_block_;
     std::array<Instruction, 64> scratch_; // being decoded; the reference engine's only instruction

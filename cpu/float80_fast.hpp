@@ -4,6 +4,8 @@
 // context, with the host's help or without (tests compare all three).
 #pragma once
 
+#include <initializer_list>
+
 #include "cpu/float80.hpp"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(FORKSCOPE_NO_HOST_X87)
@@ -94,11 +96,63 @@ inline Float80 fast_subtract_reversed(FloatContext& context, Float80 a, Float80 
                                 static_cast<u64>(product >> 64), static_cast<u64>(product));
 }
 
+// --- Formats of memory: kFraction bits below the integer bit, kExponent bits of exponent.
+
+template <u32 kFraction, u32 kExponent> struct ShortWay {
+    static constexpr u32 kSpecial = (1u << kExponent) - 1; // exponent of infinities and NaNs
+    static constexpr u32 kRebias = Float80::kBias - (kSpecial >> 1);
+    static constexpr u32 kDropped = 63 - kFraction;
+
+    // False if it is no normal number.
+    static bool load(u64 bits, Float80& value) {
+        const u32 exponent = static_cast<u32>(bits >> kFraction) & kSpecial;
+        value = Float80::make(bits >> (kFraction + kExponent) != 0, exponent + kRebias,
+                              u64{1} << 63 | bits << (63 - kFraction));
+        return exponent - 1 < kSpecial - 1;
+    }
+    // False unless a normal number comes out, rounded to nearest.
+    static bool store(FloatContext& context, Float80 a, u64& bits) {
+        const u32 exponent = static_cast<u32>(a.exponent()) - kRebias;
+        if (exponent - 1 >= kSpecial - 2 || (a.significand >> 63) == 0 || context.rounding != Rounding::Nearest)
+            return false;
+        const u64 rest = a.significand << (64 - kDropped);
+        const u64 kept = a.significand >> kDropped;
+        constexpr u64 kHalf = u64{1} << 63;
+        const bool up = static_cast<bool>((rest > kHalf) | ((rest == kHalf) & ((kept & 1) != 0)));
+        context.raised = static_cast<u8>(context.raised | u32{rest != 0} << 5);
+        context.rounded_up = up;
+        // The integer bit counts as one more in the exponent, and so does a carry.
+        bits = (u64{exponent - 1} << kFraction) + kept + up + (u64{a.sign()} << (kFraction + kExponent));
+        return true;
+    }
+};
+using ShortWaySingle = ShortWay<23, 8>;
+using ShortWayDouble = ShortWay<52, 11>;
+
+inline Float80 fast_from_32(FloatContext& context, u32 bits) {
+    Float80 value;
+    return ShortWaySingle::load(bits, value) ? value : float_from_32(context, bits);
+}
+inline Float80 fast_from_64(FloatContext& context, u64 bits) {
+    Float80 value;
+    return ShortWayDouble::load(bits, value) ? value : float_from_64(context, bits);
+}
+inline u32 fast_to_32(FloatContext& context, Float80 a) {
+    u64 bits = 0;
+    return ShortWaySingle::store(context, a, bits) ? static_cast<u32>(bits) : float_to_32(context, a);
+}
+inline u64 fast_to_64(FloatContext& context, Float80 a) {
+    u64 bits = 0;
+    return ShortWayDouble::store(context, a, bits) ? bits : float_to_64(context, a);
+}
+
+// --- The host's x87
+
 // May the host's x87 compute this? Its control word is the ABI's: 64 bits, to nearest, all masked. The only exception
 // that an operation on moderate numbers can meet is inexactness, and that is flagged already, so C1 is all there is to
 // ask for: reading the host's status costs less than clearing it.
 inline bool host_may_compute(const FloatContext& context) {
-    return kHasHostX87 && context.host_allowed && (context.flagged & kFloatPrecision) != 0 &&
+    return context.host_allowed && (context.flagged & kFloatPrecision) != 0 &&
            context.precision == Precision::Extended && context.rounding == Rounding::Nearest;
 }
 
@@ -116,6 +170,18 @@ inline Float80 host_square_root(FloatContext& context, Float80 a) {
 #else
 inline Float80 host_square_root(FloatContext& context, Float80 a) { return float_square_root(context, a); }
 #endif
+
+// Some hosts only play the x87 with doubles (Valgrind, translators to other processors): those are not asked.
+inline bool host_x87_is_whole() {
+    for (const u64 significand : {u64{1} << 63, u64{3} << 62, u64{0xAAAAAAAAAAAAAAAB}}) {
+        FloatContext theirs;
+        FloatContext ours;
+        const Float80 number = Float80::make(false, 0x4000, significand);
+        if (host_square_root(theirs, number) != float_square_root(ours, number) || theirs.rounded_up != ours.rounded_up)
+            return false;
+    }
+    return kHasHostX87;
+}
 
 // The one operation that gains by it: FNSTSW alone takes as long as a sum, product or quotient in integers.
 inline Float80 fast_square_root(FloatContext& context, Float80 a) {

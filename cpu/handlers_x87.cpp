@@ -8,6 +8,11 @@ namespace forkscope {
 // FERR#: high while an unmasked exception is flagged and CR0.NE asks for the way of the PC, which is IRQ 13.
 void Cpu::float_error_changed() { float_error_line_.set(state_.x87.error_pending() && (state_.cr0 & kCr0Ne) == 0); }
 
+void Cpu::set_host_float(bool allowed) {
+    static const bool whole = host_x87_is_whole();
+    host_float_ = allowed && whole;
+}
+
 } // namespace forkscope
 
 namespace forkscope::handlers {

@@ -60,13 +60,13 @@ template <int kPops> void x87_pop(X87State& x87) {
 
 struct Single {
     using Bits = u32;
-    static Float80 load(FloatContext& context, u32 bits) { return float_from_32(context, bits); }
-    static u32 store(FloatContext& context, Float80 value) { return float_to_32(context, value); }
+    static Float80 load(FloatContext& context, u32 bits) { return fast_from_32(context, bits); }
+    static u32 store(FloatContext& context, Float80 value) { return fast_to_32(context, value); }
 };
 struct Double {
     using Bits = u64;
-    static Float80 load(FloatContext& context, u64 bits) { return float_from_64(context, bits); }
-    static u64 store(FloatContext& context, Float80 value) { return float_to_64(context, value); }
+    static Float80 load(FloatContext& context, u64 bits) { return fast_from_64(context, bits); }
+    static u64 store(FloatContext& context, Float80 value) { return fast_to_64(context, value); }
 };
 template <class T> struct Integer {
     using Bits = T;
@@ -101,10 +101,10 @@ template <class Source> Step x87_load(Cpu& cpu, const Instruction& in) {
     x87_note_operand(cpu, in, offset);
     FloatContext context = x87_context(cpu);
     Float80 value = Source::load(context, bits);
-    const FloatClass kind = value.classify();
-    if (kind == FloatClass::SignallingNan)
+    if (value.exponent() == Float80::kMaxExponent && value.classify() == FloatClass::SignallingNan) [[unlikely]]
         value = float_nan(context, value);
-    float_note_denormal(context, FloatClass::Zero);
+    if (context.denormal_operand) [[unlikely]]
+        context.raised |= kFloatDenormal;
     x87_push(cpu, context, value);
     return Step::Next;
 }

@@ -166,5 +166,32 @@ TEST(Float80, ComesToTheSameByTheShortWayAndTheLong) {
     }
 }
 
+TEST(Float80, ComesToTheSameByTheShortWayToMemory) {
+    const u64 count = is_long_run() ? 30'000'000 : 300'000;
+    Random random(8);
+    u64 different = 0;
+    for (u64 i = 0; i < count; ++i) {
+        FloatContext fast;
+        fast.rounding = static_cast<Rounding>(random.below(2) * random.below(4));
+        fast.masked = random.chance(2) ? u8{kFloatAll} : static_cast<u8>(random.below(64));
+        FloatContext reference = fast;
+        const Float80 number = random_float(random);
+        const bool is_double = random.chance(2);
+        const u64 quick = is_double ? fast_to_64(fast, number) : fast_to_32(fast, number);
+        const u64 slow = is_double ? float_to_64(reference, number) : float_to_32(reference, number);
+        const u64 bits = is_double ? random_double(random) : random_single(random);
+        const Float80 loaded = is_double ? fast_from_64(fast, bits) : fast_from_32(fast, static_cast<u32>(bits));
+        const Float80 expected =
+            is_double ? float_from_64(reference, bits) : float_from_32(reference, static_cast<u32>(bits));
+        if (quick == slow && loaded == expected && fast.raised == reference.raised &&
+            fast.rounded_up == reference.rounded_up && fast.denormal_operand == reference.denormal_operand) [[likely]]
+            continue;
+        if (++different <= 3)
+            ADD_FAILURE() << describe(number) << " to memory: " << std::hex << quick << ", reference " << slow << "; "
+                          << bits << " from memory: " << describe(loaded) << ", reference " << describe(expected);
+    }
+    EXPECT_EQ(different, 0u);
+}
+
 } // namespace
 } // namespace forkscope::test
