@@ -81,7 +81,7 @@ void settle_fcomi(const X87Machine& start, X87Machine& theirs) {
 }
 
 TEST(X87, DoesWhatTheHostDoesInEveryCellOfTheMatrix) {
-    const u64 rounds = is_long_run() ? 1000 : 4;
+    const u64 rounds = is_long_run() ? 150 : 4;
     X87Ours ours;
     ours.cpu().set_host_float(false);
     Tally tally;
@@ -106,7 +106,7 @@ TEST(X87, DoesWhatTheHostDoesInEveryCellOfTheMatrix) {
 #endif
 
 TEST(X87, GivesTheSameWithTheHostsHelpAndWithout) {
-    const u64 rounds = is_long_run() ? 50 : 1;
+    const u64 rounds = is_long_run() ? 10 : 1;
     X87Ours alone;
     alone.cpu().set_host_float(false);
     X87Ours helped;
@@ -137,7 +137,7 @@ constexpr ShortWay kShortWays[] = {
 };
 
 TEST(Float80, ComesToTheSameByTheShortWayAndTheLong) {
-    const u64 count = is_long_run() ? 30'000'000 : 300'000;
+    const u64 count = is_long_run() ? 5'000'000 : 300'000;
     for (const ShortWay& way : kShortWays) {
         Random random(7);
         u64 different = 0;
@@ -167,7 +167,7 @@ TEST(Float80, ComesToTheSameByTheShortWayAndTheLong) {
 }
 
 TEST(Float80, ComesToTheSameByTheShortWayToMemory) {
-    const u64 count = is_long_run() ? 30'000'000 : 300'000;
+    const u64 count = is_long_run() ? 5'000'000 : 300'000;
     Random random(8);
     u64 different = 0;
     for (u64 i = 0; i < count; ++i) {
