@@ -33,7 +33,7 @@ Cpu::~Cpu() {
 void Cpu::reset() {
     state_ = CpuState{};
     state_.eip = 0xFFF0;
-    state_.cr0 = kCr0Cd | kCr0Nw | kCr0Et;
+    state_.cr0 = model_->cr0_reset;
     state_.idtr.limit = 0x3FF;
     for (u8 segment = 0; segment < kSegmentCount; ++segment)
         state_.segments[segment] = SegmentCache::at_reset(0, 0);
@@ -41,9 +41,9 @@ void Cpu::reset() {
     state_.ldtr.limit = 0xFFFF;
     state_.tr.limit = 0xFFFF;
     state_.tr.access = 0x8B;
-    state_.set_reg<u32>(kEdx, 0x633); // family 6, model 3, stepping 3
-    state_.dr[6] = 0xFFFF0FF0u;
-    state_.dr[7] = 0x400;
+    state_.set_reg<u32>(kEdx, model_->signature);
+    state_.dr[6] = model_->dr6_reset;
+    state_.dr[7] = model_->dr7_reset;
     privilege_ = Privilege::Supervisor;
     attention_ = interrupt_line_ ? u32{kAttentionInterrupt} : 0;
     halted_ = shutdown_ = nmi_pending_ = nmi_blocked_ = false;
@@ -88,6 +88,11 @@ void Cpu::shorten_deadline(Cycles deadline) {
 void Cpu::set_engine(Engine engine) {
     engine_ = engine;
     forget_derived_state();
+}
+
+void Cpu::set_model(CpuModel model) {
+    model_ = &model_of(model);
+    reset();
 }
 
 void Cpu::forget_derived_state() {
@@ -338,6 +343,8 @@ Block* Cpu::find_block() {
 }
 
 void Cpu::bind(Instruction& in, const Instruction* previous) const {
+    if (!model_->runs(form_at(in.form).since)) [[unlikely]]
+        in.form = 0;
     in.handler = handler_of(in);
     in.clock = flat_clock(form_at(in.form).cost);
     if (previous != nullptr) {
@@ -455,6 +462,8 @@ void CpuState::serialize(Archive& ar) {
     ar.nested("x87", x87);
     ar.field("xmm", xmm);
     ar.field("mxcsr", mxcsr);
+    ar.field("model_registers", model_registers);
+    ar.field("test_registers", test_registers);
     if (ar.loading() && (cpl > 3 || gpr[kNoRegister] != 0 || (mxcsr & ~u32{kMxcsrAll}) != 0))
         ar.fail("the registers hold impossible values");
 }

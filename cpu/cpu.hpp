@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "cpu/block.hpp"
+#include "cpu/model.hpp"
 #include "cpu/state.hpp"
 #include "emu/base/event_queue.hpp"
 #include "emu/base/interrupt.hpp"
@@ -121,6 +122,10 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void set_float_error_line(const IrqLine& line) { float_error_line_ = line; }
     void code_written(PhysicalAddress address, u32 size) override;
 
+    // Turns this into another processor, and resets it.
+    void set_model(CpuModel model);
+    const Model& model() const { return *model_; }
+    bool has(Feature feature) const { return model_->has(feature); }
     void set_engine(Engine engine);
     Engine engine() const { return engine_; }
     void forget_derived_state();
@@ -329,6 +334,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     InterruptSource* interrupt_source_ = nullptr;
     IrqLine float_error_line_;
 
+    const Model* model_ = &model_of(kDefaultCpuModel);
     CpuState state_;
     Privilege privilege_ = Privilege::Supervisor;
     PendingException pending_;

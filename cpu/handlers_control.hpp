@@ -91,7 +91,8 @@ template <class T> Step pushf(Cpu& cpu, const Instruction&) {
 }
 
 // Which bits POPF and IRET may change at this privilege (SDM 2B, POPF).
-inline u32 changeable_flags(const CpuState& r, u32 size) {
+inline u32 changeable_flags(const Cpu& cpu, u32 size) {
+    const CpuState& r = cpu.state();
     u32 mask = kFlagsArithmetic | kFlagT | kFlagD | kFlagNt;
     if (size == 4)
         mask |= kFlagAc | kFlagId;
@@ -99,7 +100,7 @@ inline u32 changeable_flags(const CpuState& r, u32 size) {
         mask |= kFlagI | kFlagIopl;
     else if (r.cpl <= r.iopl())
         mask |= kFlagI;
-    return mask;
+    return mask & cpu.model().eflags;
 }
 
 template <class T> Step popf(Cpu& cpu, const Instruction& in) {
@@ -107,7 +108,7 @@ template <class T> Step popf(Cpu& cpu, const Instruction& in) {
     if (r.virtual_8086() && r.iopl() < 3)
         return cpu.raise(kGeneralProtection, 0);
     TRY(value, cpu.peek_stack<T>());
-    const u32 mask = changeable_flags(r, sizeof(T));
+    const u32 mask = changeable_flags(cpu, sizeof(T));
     r.set_eflags((r.eflags() & ~mask & ~(sizeof(T) == 4 ? u32{kFlagR} : 0)) | (value & mask));
     cpu.set_stack_pointer(r.esp() + u32{sizeof(T)});
     cpu.flags_changed();

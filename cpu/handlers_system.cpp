@@ -20,7 +20,7 @@ void Cpu::note_missing(const Instruction& in) {
 
 void Cpu::write_cr0(u32 value) {
     const u32 old_value = state_.cr0;
-    state_.cr0 = value | kCr0Et;
+    state_.cr0 = value | model_->cr0_ones;
     if (state_.cr0 == old_value)
         return;
     mmu_.write_cr0(old_value, state_.cr0);
@@ -44,11 +44,6 @@ void Cpu::write_cr4(u32 value) {
 } // namespace forkscope
 
 namespace forkscope::handlers {
-
-namespace {
-constexpr u32 kSupportedCr4 = kCr4Tsd | kCr4De | kCr4Pse | kCr4Mce | kCr4Pge | kCr4Pce | kCr4OsFxsr | kCr4OsXmmExcpt;
-constexpr u32 kMsrTsc = 0x10;
-} // namespace
 
 Step undefined_opcode(Cpu& cpu, const Instruction& in) {
     cpu.note_missing(in);
@@ -100,7 +95,12 @@ Step cache_control(Cpu& cpu, const Instruction&) {
 
 Step ud2(Cpu& cpu, const Instruction&) { return cpu.raise(kInvalidOpcode); }
 
+// CR4 came with the Pentium.
+static bool control_register_exists(const Cpu& cpu, u8 number) { return number != 4 || cpu.model().cr4 != 0; }
+
 Step mov_r_control(Cpu& cpu, const Instruction& in) {
+    if (!control_register_exists(cpu, in.reg))
+        return cpu.raise(kInvalidOpcode);
     if (!cpu.privileged())
         return cpu.raise(kGeneralProtection, 0);
     const CpuState& r = cpu.regs();
@@ -126,18 +126,19 @@ Step mov_r_control(Cpu& cpu, const Instruction& in) {
 }
 
 Step mov_control_r(Cpu& cpu, const Instruction& in) {
+    if (!control_register_exists(cpu, in.reg))
+        return cpu.raise(kInvalidOpcode);
     if (!cpu.privileged())
         return cpu.raise(kGeneralProtection, 0);
     const u32 value = cpu.regs().reg<u32>(in.rm);
     switch (in.reg) {
     case 0: {
-        const bool paging_unprotected = (value & kCr0Pg) != 0 && (value & kCr0Pe) == 0;
-        const bool write_through_without_cache = (value & kCr0Nw) != 0 && (value & kCr0Cd) == 0;
+        const u32 defined = value & cpu.model().cr0;
+        const bool paging_unprotected = (defined & kCr0Pg) != 0 && (defined & kCr0Pe) == 0;
+        const bool write_through_without_cache = (defined & kCr0Nw) != 0 && (defined & kCr0Cd) == 0;
         if (paging_unprotected || write_through_without_cache)
             return cpu.raise(kGeneralProtection, 0);
-        constexpr u32 kDefined =
-            kCr0Pe | kCr0Mp | kCr0Em | kCr0Ts | kCr0Ne | kCr0Wp | kCr0Am | kCr0Nw | kCr0Cd | kCr0Pg;
-        cpu.write_cr0(value & kDefined);
+        cpu.write_cr0(defined);
         break;
     }
     case 2:
@@ -147,7 +148,7 @@ Step mov_control_r(Cpu& cpu, const Instruction& in) {
         cpu.write_cr3(value);
         break;
     case 4:
-        if ((value & ~kSupportedCr4) != 0)
+        if ((value & ~cpu.model().cr4) != 0)
             return cpu.raise(kGeneralProtection, 0);
         cpu.write_cr4(value);
         break;
@@ -188,68 +189,6 @@ Step mov_debug_r(Cpu& cpu, const Instruction& in) {
     else
         target = value;
     return cpu.leave_block(in);
-}
-
-Step rdtsc(Cpu& cpu, const Instruction&) {
-    if (!cpu.privileged() && (cpu.regs().cr4 & kCr4Tsd) != 0)
-        return cpu.raise(kGeneralProtection, 0);
-    const u64 value = cpu.now() + cpu.regs().tsc_offset;
-    cpu.regs().set_reg<u32>(kEax, static_cast<u32>(value));
-    cpu.regs().set_reg<u32>(kEdx, static_cast<u32>(value >> 32));
-    return Step::Next;
-}
-
-Step rdmsr(Cpu& cpu, const Instruction&) {
-    if (!cpu.privileged() || cpu.regs().virtual_8086())
-        return cpu.raise(kGeneralProtection, 0);
-    CpuState& r = cpu.regs();
-    u64 value = 0;
-    if (r.reg<u32>(kEcx) == kMsrTsc)
-        value = cpu.now() + r.tsc_offset;
-    else
-        return cpu.raise(kGeneralProtection, 0);
-    r.set_reg<u32>(kEax, static_cast<u32>(value));
-    r.set_reg<u32>(kEdx, static_cast<u32>(value >> 32));
-    return Step::Next;
-}
-
-Step wrmsr(Cpu& cpu, const Instruction& in) {
-    if (!cpu.privileged() || cpu.regs().virtual_8086())
-        return cpu.raise(kGeneralProtection, 0);
-    CpuState& r = cpu.regs();
-    const u64 value = (r.gpr[kEdx] << 32) | r.reg<u32>(kEax);
-    if (r.reg<u32>(kEcx) != kMsrTsc)
-        return cpu.raise(kGeneralProtection, 0);
-    r.tsc_offset = value - cpu.now();
-    return cpu.leave_block(in);
-}
-
-Step cpuid(Cpu& cpu, const Instruction&) {
-    CpuState& r = cpu.regs();
-    u32 eax = 0;
-    u32 ebx = 0;
-    u32 ecx = 0;
-    u32 edx = 0;
-    switch (r.reg<u32>(kEax)) {
-    case 0:
-        eax = 1;
-        ebx = 0x756E6547; // "GenuineIntel"
-        edx = 0x49656E69;
-        ecx = 0x6C65746E;
-        break;
-    case 1:
-        eax = 0x633;
-        // FPU, DE, PSE, TSC, MSR, CX8, PGE, CMOV, MMX, FXSR, SSE, SSE2.
-        edx = 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 13 | 1u << 15 | 15u << 23;
-        break;
-    default:
-        break;
-    }
-    r.set_reg<u32>(kEax, eax);
-    r.set_reg<u32>(kEbx, ebx);
-    r.set_reg<u32>(kEcx, ecx);
-    r.set_reg<u32>(kEdx, edx);
-    return Step::Next;
 }
 
 Step invlpg(Cpu& cpu, const Instruction& in) {

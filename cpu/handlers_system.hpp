@@ -22,6 +22,9 @@ Step rdtsc(Cpu& cpu, const Instruction& in);
 Step rdmsr(Cpu& cpu, const Instruction& in);
 Step wrmsr(Cpu& cpu, const Instruction& in);
 Step cpuid(Cpu& cpu, const Instruction& in);
+Step rdpmc(Cpu& cpu, const Instruction& in);
+Step mov_r_test(Cpu& cpu, const Instruction& in);
+Step mov_test_r(Cpu& cpu, const Instruction& in);
 Step invlpg(Cpu& cpu, const Instruction& in);
 
 // LAR, LSL, VERR, VERW, ARPL, SLDT, STR, LLDT and LTR exist in protected mode only.

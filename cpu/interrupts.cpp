@@ -244,6 +244,7 @@ bool Cpu::interrupt_return_by_stack(u32 size) {
     state_.segments[kCs].selector = selector;
     state_.segments[kCs].base = u32{selector} << 4;
     state_.eip = eip;
+    mask &= model_->eflags;
     state_.set_eflags((state_.eflags() & ~mask) | (flags & mask));
     return true;
 }
@@ -262,6 +263,7 @@ bool Cpu::interrupt_return_protected(u32 size, u32 eip, u16 selector, u32 flags)
         mask |= kFlagI;
     if (state_.cpl == 0)
         mask |= kFlagIopl | (size == 4 ? kFlagVif | kFlagVip : 0);
+    mask &= model_->eflags;
     if (rpl == state_.cpl) {
         if (!mark_accessed(descriptor))
             return false;
@@ -295,7 +297,7 @@ bool Cpu::return_to_virtual_8086(u32 eip, u16 cs, u32 flags) {
         raise(kGeneralProtection, 0);
         return false;
     }
-    state_.set_eflags(flags & 0x3F7FD7);
+    state_.set_eflags(flags & model_->eflags);
     enter_virtual_segment(kCs, cs);
     enter_virtual_segment(kSs, static_cast<u16>(popped[1]));
     enter_virtual_segment(kEs, static_cast<u16>(popped[2]));

@@ -120,7 +120,7 @@ bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const Inter
     }
     for (u8 i = 0; i < 8; ++i)
         state_.set_reg<u32>(i, layout.step == 4 ? registers[i] : registers[i] | 0xFFFF0000u);
-    state_.set_eflags(new_flags & 0x3F7FD7);
+    state_.set_eflags(new_flags & model_->eflags);
     state_.eip = new_eip;
     return enter_task(new_ldt, selectors, event, layout.step);
 }

@@ -44,7 +44,7 @@ struct RawOptions {
     std::string display = "auto";
     std::string limit;
     std::string tlb = "model";
-    std::string cpu;
+    std::string cpu = std::string(model_of(kDefaultCpuModel).name);
     bool headless = false;
     bool no_fast_table = false;
     bool no_reboot = false;
@@ -60,7 +60,7 @@ void add_machine_options(CLI::App& app, Options& options, RawOptions& raw) {
         ->type_name("SIZE");
     app.add_option("--engine", raw.engine, "interp: one instruction at a time (the reference); block: decoded blocks")
         ->type_name("interp|block");
-    app.add_option("--cpu", raw.cpu, "processor model; this version has p6")->type_name("MODEL");
+    app.add_option("--cpu", raw.cpu, "processor model")->type_name("i386|i486|pentium|p6");
     app.add_option("--tlb", raw.tlb, "model: the Pentium's TLB; this version has no other")->type_name("KIND");
     app.add_flag("--no-fast-table", raw.no_fast_table, "let every access take the TLB model's full path");
     app.add_flag("--direct", options.direct, "enter the kernel at once, without the firmware");
@@ -116,8 +116,10 @@ Result<void> finish(Options& options, const RawOptions& raw) {
         return usage(fmt::format("--engine is interp or block, not '{}'", raw.engine));
     if (raw.tlb != "model")
         return usage(fmt::format("--tlb '{}': this version has the TLB 'model' only", raw.tlb));
-    if (!raw.cpu.empty() && raw.cpu != "p6")
-        return usage(fmt::format("--cpu '{}': this version has the processor 'p6' only", raw.cpu));
+    const Model* model = find_model(raw.cpu);
+    if (model == nullptr)
+        return usage(fmt::format("--cpu is i386, i486, pentium or p6, not '{}'", raw.cpu));
+    options.cpu = model->number;
     if (!raw.disk.empty() || !raw.cdrom.empty())
         return usage("disks are not there yet: boot a multiboot kernel with --kernel FILE");
     options.fast_table = !raw.no_fast_table;

@@ -24,6 +24,7 @@ struct Options {
     std::string kernel_path, initrd_path, append;
     u64 ram_bytes = u64{64} << 20;
     Engine engine = Engine::Block;
+    CpuModel cpu = kDefaultCpuModel;
     bool fast_table = true;
     bool direct = false;
 

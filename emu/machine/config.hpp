@@ -15,6 +15,7 @@ struct MachineConfig {
     u64 ram_bytes = u64{64} << 20;
     u64 cycles_per_second = 100'000'000;
     Engine engine = Engine::Block;
+    CpuModel cpu = kDefaultCpuModel;
     bool fast_table = true;
     std::vector<u8> kernel; // a multiboot 1 image; empty: the firmware finds nothing to boot
     std::string kernel_name = "kernel";

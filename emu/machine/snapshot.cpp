@@ -58,6 +58,12 @@ void Machine::serialize(Archive& ar) {
     if (ar.loading() && (ram != config_.ram_bytes || rate != config_.cycles_per_second))
         return ar.fail(
             fmt::format("the snapshot is of a machine with {} MB of RAM and {} cycles a second", ram >> 20, rate));
+    u8 model = static_cast<u8>(config_.cpu);
+    ar.field("cpu_model", model);
+    if (ar.loading() && model != static_cast<u8>(config_.cpu))
+        return ar.fail(model < all_models().size()
+                           ? fmt::format("the snapshot is of a machine with --cpu {}", all_models()[model].name)
+                           : std::string("the snapshot is of a machine with an unknown processor"));
     ar.nested("cpu", *cpu_);
     // Memory before the Mmu: loading the Mmu marks the frames that serve as page tables.
     ar.nested("memory", *memory_);

@@ -274,8 +274,8 @@ void HostCpu::check_coverage() {
             continue;
         }
         const bool always_ends = (row.attributes & (kPrivileged | kIo)) != 0 || row.mnemonic == "ud2" ||
-                                 row.mnemonic == "cli" || row.mnemonic == "sti" || row.mnemonic == "int" ||
-                                 row.mnemonic == "int3";
+                                 row.mnemonic == "rsm" || row.mnemonic == "cli" || row.mnemonic == "sti" ||
+                                 row.mnemonic == "int" || row.mnemonic == "int3";
         EXPECT_GT(always_ends ? tally_.ended[form] : tally_.executed[form], 0u) << "never ran: " << name;
         ++rows;
     }

@@ -1,0 +1,117 @@
+// What differs by model: CPUID, MSRs, counters, test registers. The tables are in model.cpp.
+#include "cpu/handlers_system.hpp"
+
+namespace forkscope::handlers {
+
+namespace {
+
+void put_pair(Cpu& cpu, u64 value) {
+    cpu.regs().set_reg<u32>(kEax, static_cast<u32>(value));
+    cpu.regs().set_reg<u32>(kEdx, static_cast<u32>(value >> 32));
+}
+
+constexpr u64 kCounterBits = (u64{1} << 40) - 1;
+
+} // namespace
+
+Step cpuid(Cpu& cpu, const Instruction&) {
+    CpuState& r = cpu.regs();
+    const CpuidLeaf leaf = cpu.model().cpuid(r.reg<u32>(kEax));
+    r.set_reg<u32>(kEax, leaf.eax);
+    r.set_reg<u32>(kEbx, leaf.ebx);
+    r.set_reg<u32>(kEcx, leaf.ecx);
+    r.set_reg<u32>(kEdx, leaf.edx);
+    return Step::Next;
+}
+
+Step rdtsc(Cpu& cpu, const Instruction&) {
+    if (!cpu.privileged() && (cpu.regs().cr4 & kCr4Tsd) != 0)
+        return cpu.raise(kGeneralProtection, 0);
+    put_pair(cpu, cpu.now() + cpu.regs().tsc_offset);
+    return Step::Next;
+}
+
+// SDM 2B, RDPMC: the P6 has counters 0 and 1.
+Step rdpmc(Cpu& cpu, const Instruction&) {
+    const u32 number = cpu.regs().reg<u32>(kEcx);
+    if ((!cpu.privileged() && (cpu.regs().cr4 & kCr4Pce) == 0) || number > 1)
+        return cpu.raise(kGeneralProtection, 0);
+    put_pair(cpu, cpu.regs().model_registers[kFirstCounter + number]);
+    return Step::Next;
+}
+
+Step rdmsr(Cpu& cpu, const Instruction&) {
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    const CpuState& r = cpu.regs();
+    const MsrRow* row = cpu.model().msr(r.reg<u32>(kEcx));
+    if (row == nullptr)
+        return cpu.raise(kGeneralProtection, 0);
+    switch (row->kind) {
+    case MsrKind::Constant:
+        put_pair(cpu, 0);
+        break;
+    case MsrKind::Stored:
+    case MsrKind::Counter:
+        put_pair(cpu, r.model_registers[row->slot]);
+        break;
+    case MsrKind::Sysenter:
+        put_pair(cpu, r.sysenter[row->slot]);
+        break;
+    case MsrKind::TimeStampCounter:
+        put_pair(cpu, cpu.now() + r.tsc_offset);
+        break;
+    }
+    return Step::Next;
+}
+
+Step wrmsr(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    CpuState& r = cpu.regs();
+    const u64 value = (r.gpr[kEdx] << 32) | r.reg<u32>(kEax);
+    const MsrRow* row = cpu.model().msr(r.reg<u32>(kEcx));
+    const bool checked = row != nullptr && (row->kind == MsrKind::Stored || row->kind == MsrKind::Sysenter);
+    if (row == nullptr || (checked && (value & ~row->writable) != 0))
+        return cpu.raise(kGeneralProtection, 0);
+    switch (row->kind) {
+    case MsrKind::Constant:
+        break;
+    case MsrKind::Stored:
+        r.model_registers[row->slot] = value;
+        break;
+    case MsrKind::Counter:
+        r.model_registers[row->slot] = static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) & kCounterBits;
+        break;
+    case MsrKind::Sysenter:
+        r.sysenter[row->slot] = value;
+        break;
+    case MsrKind::TimeStampCounter:
+        r.tsc_offset = value - cpu.now();
+        break;
+    }
+    return cpu.leave_block(in);
+}
+
+// The test registers of the 386 (TLB) and 486 (TLB, cache) hold what is written; no test is run.
+static bool test_register_exists(const Cpu& cpu, u8 number) { return (cpu.model().test_registers >> number & 1) != 0; }
+
+Step mov_r_test(Cpu& cpu, const Instruction& in) {
+    if (!test_register_exists(cpu, in.reg))
+        return cpu.raise(kInvalidOpcode);
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    cpu.regs().set_reg<u32>(in.rm, cpu.regs().test_registers[in.reg]);
+    return Step::Next;
+}
+
+Step mov_test_r(Cpu& cpu, const Instruction& in) {
+    if (!test_register_exists(cpu, in.reg))
+        return cpu.raise(kInvalidOpcode);
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    cpu.regs().test_registers[in.reg] = cpu.regs().reg<u32>(in.rm);
+    return Step::Next;
+}
+
+} // namespace forkscope::handlers

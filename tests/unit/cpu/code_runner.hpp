@@ -1,0 +1,101 @@
+// Owns: CodeRunner, a processor with 2 MB of memory and a port that logs, for running a few bytes of code.
+// Callers: tests of the Cpu. Promises: every_way() lists engine x fast table; a test that runs in each of them and
+// compares hash() proves that they agree.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "cpu/cpu.hpp"
+
+namespace forkscope::test {
+
+struct Way {
+    Engine engine;
+    bool fast_table;
+};
+inline std::vector<Way> every_way() {
+    return {{Engine::Interpreter, true}, {Engine::Interpreter, false}, {Engine::Block, true}, {Engine::Block, false}};
+}
+
+class CodeRunner {
+  public:
+    // Bytes written to kLogPort are kept in `log`.
+    static constexpr u8 kLogPort = 0xE9;
+    // Protected mode: selectors of the GDT, where things lie.
+    static constexpr u16 kCode = 0x08, kData = 0x10, kUserCode = 0x1B, kUserData = 0x23, kTss = 0x28, kCode16 = 0x30,
+                         kLdt = 0x38, kTss2 = 0x40, kTss3 = 0x48, kFree = 0x50;
+    static constexpr u32 kGdt = 0x1000, kIdt = 0x1800, kTssAt = 0x2000, kTss2At = 0x2200, kTss3At = 0x2400,
+                         kHandlers = 0x3000, kLdtAt = 0x2800, kStack = 0x9000, kUserStack = 0xA000, kStart = 0x10000;
+
+    explicit CodeRunner(Way way = {Engine::Block, true}, CpuModel model = kDefaultCpuModel);
+
+    // Real mode: CS:IP = 1000:0000, SS:SP = 0000:9000; each vector's handler logs its number and halts.
+    void enter_real_mode();
+    // Flat 32-bit protected mode without paging at ring `cpl`, EIP = kStart; each handler logs its vector and halts;
+    // IDT gates have DPL 3.
+    void enter_protected_mode(u8 cpl = 0);
+    // Virtual-8086 mode, CS:IP = 1000:0000, SS:SP = 0000:A000, with handlers as in protected mode.
+    void enter_virtual_8086(u32 flags);
+
+    // Puts bytes in memory; returns the address behind them.
+    u32 put(u32 address, const std::vector<int>& bytes);
+    u32 code(const std::vector<int>& bytes) { return put(kStart, bytes); }
+    void put32(u32 address, u32 value);
+    void put16(u32 address, u16 value);
+    u32 get32(u32 address) const;
+    u16 get16(u32 address) const;
+    void descriptor(u16 selector, const SegmentDescriptor& descriptor);
+    void descriptor(u16 selector, u32 base, u32 limit, u8 access, bool big = true, bool granular = false);
+    void gate(u8 vector, u16 selector, u32 offset, u8 access);
+    // The handler of `vector` becomes these bytes.
+    void handler(u8 vector, const std::vector<int>& bytes) { put(handler_at(vector), bytes); }
+    static constexpr u32 handler_at(u8 vector) { return kHandlers + vector * 32u; }
+    // An 8-bit log entry: MOV AL, n; OUT E9, AL.
+    static std::vector<int> log_bytes(u8 value) { return {0xB0, value, 0xE6, kLogPort}; }
+    // Pages of the first 4 MB map to themselves, for both rings; CR0.PG is set.
+    void enable_paging();
+    u32 page_entry(u32 linear) const { return 0x101000u + (linear >> 12) * 4; }
+
+    // Until HLT with nothing that could wake it, shutdown, or 10,000 instructions.
+    StopReason run(u64 most = 10'000);
+    void step() { cpu.run_until(kNever, cpu.instructions() + 1); }
+
+    CpuState& edit() { return edited_ = cpu.state(); }
+    void apply() { cpu.set_state(edited_); }
+    u32 eax() const { return static_cast<u32>(cpu.state().gpr[kEax]); }
+    u32 reg(u8 number) const { return static_cast<u32>(cpu.state().gpr[number]); }
+    u32 eip() const { return cpu.state().eip; }
+    // Element of the stack, counted from ESP, 32 bits each.
+    u32 stack32(u32 element) const { return get32(cpu.state().segments[kSs].base + cpu.state().esp() + element * 4); }
+    u16 stack16(u32 element) const {
+        return get16(cpu.state().segments[kSs].base + (cpu.state().esp() & 0xFFFF) + element * 2);
+    }
+    u64 hash();
+
+    std::vector<int> log;
+
+  private:
+    class LogPort final : public IoHandler {
+      public:
+        explicit LogPort(std::vector<int>& log) : log_(log) {}
+        u32 io_read(u32, u32) override { return 0x5A; }
+        void io_write(u32, u32, u32 value) override { log_.push_back(static_cast<int>(value)); }
+
+      private:
+        std::vector<int>& log_;
+    };
+
+    Bus bus_;
+    Tracer tracer_;
+    PhysicalMemory memory_;
+    CpuState edited_;
+    LogPort log_port_;
+
+  public:
+    Mmu mmu;
+    Cpu cpu;
+};
+
+} // namespace forkscope::test
