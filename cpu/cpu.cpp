@@ -1,6 +1,7 @@
 #include "cpu/cpu.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "cpu/decoder.hpp"
 #include "emu/base/log.hpp"
@@ -47,9 +48,11 @@ void Cpu::reset() {
     privilege_ = Privilege::Supervisor;
     attention_ = interrupt_line_ ? u32{kAttentionInterrupt} : 0;
     halted_ = shutdown_ = nmi_pending_ = nmi_blocked_ = false;
-    trap_pending_ = 0;
     float_error_changed();
+    trap_pending_ = watch_hits_ = 0;
+    shadow_until_ = 0;
     mmu_.reset();
+    debug_registers_changed();
     blocks_.clear();
 }
 
@@ -103,10 +106,10 @@ void Cpu::forget_derived_state() {
 void Cpu::set_breakpoints(std::vector<u32> linear_addresses) {
     breakpoints_ = std::move(linear_addresses);
     std::sort(breakpoints_.begin(), breakpoints_.end());
-    if (breakpoints_.empty())
-        attention_ &= ~u32{kAttentionBreakpoint};
-    else
+    if (any_breakpoint())
         attention_ |= kAttentionBreakpoint;
+    else
+        attention_ &= ~u32{kAttentionBreakpoint};
 }
 
 void Cpu::set_state(const CpuState& state) {
@@ -123,6 +126,7 @@ void Cpu::set_state(const CpuState& state) {
     set_cpl(state_.cpl);
     flags_changed();
     float_error_changed();
+    debug_registers_changed();
 }
 
 void Cpu::set_cpl(u8 cpl) {
@@ -131,6 +135,7 @@ void Cpu::set_cpl(u8 cpl) {
 }
 
 void Cpu::flags_changed() {
+    mmu_.set_alignment_check(state_.flag(kFlagAc) && (state_.cr0 & kCr0Am) != 0);
     if (state_.flag(kFlagT))
         raise_attention(kAttentionTrap);
 }
@@ -172,7 +177,8 @@ StopReason Cpu::run_until(Cycles deadline, u64 instruction_limit) {
             return StopReason::Deadline;
         if (instructions_ >= instruction_limit)
             return StopReason::Instructions;
-        // Before the handler's first instruction, something else may be due, or the delivery have ended in shutdown.
+        // Before the handler's first instruction, something else may be due (a breakpoint on it, one that its frame
+        // has hit), or the delivery have ended in shutdown.
         if (delivered) [[unlikely]]
             continue;
         if (halted_) [[unlikely]] {
@@ -197,19 +203,16 @@ std::optional<StopReason> Cpu::serve_attention(bool& delivered) {
         return StopReason::Requested;
     }
     // 4: traps on the instruction before.
-    if (trap_pending_ != 0) {
-        state_.dr[6] |= trap_pending_;
-        trap_pending_ = 0;
+    if (trap_pending_ != 0 && !debug_shadowed()) {
         halted_ = false;
-        deliver_hardware({kDebugException, InterruptCause::Trap, false, 0});
+        deliver_debug(std::exchange(trap_pending_, 0));
         delivered = true;
         return std::nullopt;
     }
-    const bool shadowed = instructions_ < shadow_until_;
-    if (!shadowed)
+    if (!shadowed())
         attention_ &= ~u32{kAttentionShadow};
     // 5: NMI.
-    if (nmi_pending_ && !nmi_blocked_ && !shadowed) {
+    if (nmi_pending_ && !nmi_blocked_ && !shadowed()) {
         nmi_pending_ = false;
         nmi_blocked_ = true;
         halted_ = false;
@@ -219,7 +222,7 @@ std::optional<StopReason> Cpu::serve_attention(bool& delivered) {
         return std::nullopt;
     }
     // 6: maskable interrupts.
-    if (interrupt_line_ && state_.flag(kFlagI) && !shadowed) {
+    if (interrupt_line_ && state_.flag(kFlagI) && !shadowed()) {
         halted_ = false;
         const u8 vector = interrupt_source_ != nullptr ? interrupt_source_->acknowledge() : u8{0xFF};
         deliver_hardware({vector, InterruptCause::Hardware, false, 0});
@@ -232,9 +235,16 @@ std::optional<StopReason> Cpu::serve_attention(bool& delivered) {
         breakpoint_passed_at_ = instructions_;
         return StopReason::Requested;
     }
+    if (code_breakpoints_ != 0 && !halted_ && !debug_shadowed() && !state_.flag(kFlagR)) {
+        if (const u32 hits = code_breakpoints_at(linear_eip()); hits != 0) {
+            deliver_debug(hits);
+            delivered = true;
+            return std::nullopt;
+        }
+    }
     // Nothing to serve now: keep only the bits that still stand for something.
-    attention_ &= kAttentionShadow | kAttentionBreakpoint | (interrupt_line_ ? u32{kAttentionInterrupt} : 0) |
-                  (nmi_pending_ ? u32{kAttentionNmi} : 0);
+    attention_ &= kAttentionShadow | kAttentionBreakpoint | (trap_pending_ != 0 ? u32{kAttentionTrap} : 0) |
+                  (interrupt_line_ ? u32{kAttentionInterrupt} : 0) | (nmi_pending_ ? u32{kAttentionNmi} : 0);
     return std::nullopt;
 }
 
@@ -247,13 +257,13 @@ void Cpu::deliver_hardware(const InterruptRequest& request) {
 // How many instructions of the block may run before something outside has to be looked at.
 u32 Cpu::instructions_allowed(const Block& block, u64 instruction_limit) const {
     const bool wanted = (attention_ & (kAttentionInterrupt | kAttentionNmi | kAttentionShadow)) != 0;
-    if (state_.flag(kFlagT) || (wanted && instructions_ < shadow_until_))
+    if (state_.flag(kFlagT | kFlagR) || (wanted && shadowed()))
         return 1;
     u32 count = block.count;
     const SegmentCache& cs = state_.segments[kCs];
     const bool fits = block.clocks <= deadline_ - cycle_ && count <= instruction_limit - instructions_ &&
                       state_.eip <= cs.limit && block.bytes - 1u <= cs.limit - state_.eip;
-    if (fits && breakpoints_.empty()) [[likely]]
+    if (fits && !any_breakpoint()) [[likely]]
         return count;
     // One instruction may start as long as the deadline lies ahead, whatever it costs.
     const Instruction* in = block.first;
@@ -261,7 +271,7 @@ u32 Cpu::instructions_allowed(const Block& block, u64 instruction_limit) const {
     while (allowed < count && in[allowed].clock_before < deadline_ - cycle_ &&
            allowed < instruction_limit - instructions_ &&
            in[allowed].offset + in[allowed].length - 1u <= cs.limit - state_.eip &&
-           !std::binary_search(breakpoints_.begin(), breakpoints_.end(), linear_eip() + in[allowed].offset))
+           !breaks_at(linear_eip() + in[allowed].offset))
         ++allowed;
     return allowed;
 }
@@ -281,10 +291,12 @@ void Cpu::run_one_block(u64 instruction_limit) {
 }
 
 void Cpu::run_instructions(const Block* block, const Instruction* first, u32 count) {
-    const bool single_step = state_.flag(kFlagT);
-    // SDM 3B 17.3.1.1: RF, once looked at, is cleared by every instruction but those that load it. Cleared here, a
-    // software interrupt pushes it as 0, and a fault sets it in its frame again.
-    state_.system_flags &= ~u32{kFlagR};
+    // RF lasts up to the instruction that it resumes; what follows may set it anew (SDM 3B 17.3.1.1).
+    const u32 special = state_.system_flags & (kFlagT | kFlagR);
+    if (special != 0) [[unlikely]] {
+        state_.system_flags &= ~u32{kFlagR};
+        step_trap_ = (special & kFlagT) != 0;
+    }
     const Instruction* in = first;
     const Instruction* const end = first + count;
     running_ = block;
@@ -303,17 +315,17 @@ void Cpu::run_instructions(const Block* block, const Instruction* first, u32 cou
         }
     }
     settle(step, *in);
-    const bool froze = step == Step::Repeat && halted_;
-    if (single_step && step != Step::Fault && !froze && state_.flag(kFlagT)) [[unlikely]] {
-        if (instructions_ >= shadow_until_)
-            trap_pending_ |= kDebugSingleStep;
-        attention_ |= kAttentionTrap;
-    }
+    if (special != 0) [[unlikely]]
+        after_special_instruction(special, step);
 }
 
 void Cpu::settle(Step step, const Instruction& at) {
     current_ = nullptr;
     running_ = nullptr;
+    if (step == Step::Fault) [[unlikely]]
+        watch_hits_ = 0;
+    if (watch_hits_ != 0) [[unlikely]]
+        trap_pending_ |= std::exchange(watch_hits_, 0);
     if (step == Step::Fault || step == Step::Repeat) [[unlikely]] {
         cycle_ += at.clock_before;
         instructions_ += at.number;
@@ -321,7 +333,7 @@ void Cpu::settle(Step step, const Instruction& at) {
         if (step == Step::Fault)
             deliver_exception();
         else
-            state_.system_flags |= kFlagR; // what interrupts a repeated string pushes RF as 1 (SDM 3B 17.3.1.1)
+            state_.system_flags |= kFlagR; // between iterations (SDM 3B 17.3.1.1)
         return;
     }
     cycle_ += Cycles{at.clock_before} + at.clock;
@@ -478,17 +490,19 @@ void Cpu::serialize(Archive& ar) {
     ar.field("nmi_blocked", nmi_blocked_);
     ar.field("float_error_ignored", float_error_ignored_);
     // Relative, so that equal states hash equally however long ago the last shadow was.
-    u8 shadowed = instructions_ < shadow_until_ ? 1 : 0;
-    ar.field("shadowed", shadowed);
+    u8 shadow = shadowed() ? static_cast<u8>(1 + static_cast<u8>(shadow_)) : u8{0};
+    ar.field("shadowed", shadow);
     ar.field("trap_pending", trap_pending_);
     ar.field("cycle", cycle_);
     ar.field("instructions", instructions_);
     if (ar.loading()) {
-        shadow_until_ = instructions_ + (shadowed != 0 ? 1 : 0);
+        shadow_until_ = instructions_ + (shadow != 0 ? 1 : 0);
+        shadow_ = shadow == 2 ? Shadow::InterruptsAndDebug : Shadow::Interrupts;
+        watch_hits_ = 0;
         attention_ = ~(u32{kAttentionStop} | kAttentionBreakpoint);
-        if (!breakpoints_.empty())
-            attention_ |= kAttentionBreakpoint;
         set_cpl(state_.cpl);
+        flags_changed();
+        debug_registers_changed();
         blocks_.clear();
     }
 }

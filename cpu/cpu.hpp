@@ -92,6 +92,9 @@ struct Descriptor {
     }
 };
 
+// What the instruction after this one is shielded from.
+enum class Shadow : u8 { Interrupts, InterruptsAndDebug };
+
 // How a task switch came about.
 enum class TaskSwitch : u8 { Jump, Call, Return };
 
@@ -121,6 +124,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     // Where FERR# leads: high while an unmasked x87 exception is flagged and CR0.NE is 0.
     void set_float_error_line(const IrqLine& line) { float_error_line_ = line; }
     void code_written(PhysicalAddress address, u32 size) override;
+    void watch_hit(u8 number) override;
 
     // Turns this into another processor, and resets it.
     void set_model(CpuModel model);
@@ -238,18 +242,33 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void write_cr4(u32 value);
     void note_missing(const Instruction& instruction); // the log, once a form
     void set_cpl(u8 cpl);
-    void flags_changed();       // after writes of IF, TF, VM
+    void flags_changed();       // after writes of IF, TF, VM, AC
     void float_error_changed(); // after writes of the x87's exception flags and masks, and of CR0.NE
     bool float_error_ignored() const { return float_error_ignored_; }
     // The present instruction waits, and starts anew after the next interrupt.
     Step freeze() {
         shadow_until_ = 0;
+        step_trap_ = false;
         halt();
         return Step::Repeat;
     }
-    void shadow_interrupts() {
-        shadow_until_ = instructions() + 2; // the running instruction and the one behind it
+    // INTR will be taken before the next instruction (or, from a handler, before this one if it repeats).
+    bool interrupt_is_due() const { return interrupt_line_ && state_.flag(kFlagI) && instructions() >= shadow_until_; }
+    // The next instruction runs before an interrupt (STI), and before a debug exception too (MOV SS, POP SS). An
+    // instruction that stands in such a shadow casts none.
+    void shadow_interrupts(Shadow shadow) {
+        if (instructions() < shadow_until_)
+            return;
+        shadow_until_ = instructions() + 2;
+        shadow_ = shadow;
         raise_attention(kAttentionShadow);
+    }
+    // Debug registers (debug_registers.cpp). After any change of DR0..DR3, DR7 or CR4.DE:
+    void debug_registers_changed();
+    // An access to a port, for I/O breakpoints.
+    void port_accessed(u16 port, u32 size) {
+        if (port_breakpoints_ != 0) [[unlikely]]
+            match_port_breakpoints(port, size);
     }
     void halt() {
         halted_ = true;
@@ -316,6 +335,14 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void drop_inaccessible_segments();
     void enter_virtual_segment(u8 segment, u16 selector);
     std::optional<StopReason> serve_attention(bool& delivered);
+    void match_port_breakpoints(u16 port, u32 size);
+    u32 code_breakpoints_at(u32 linear) const;
+    bool any_breakpoint() const { return !breakpoints_.empty() || code_breakpoints_ != 0; }
+    bool breaks_at(u32 linear) const;
+    bool shadowed() const { return instructions_ < shadow_until_; }
+    bool debug_shadowed() const { return shadowed() && shadow_ == Shadow::InterruptsAndDebug; }
+    void deliver_debug(u32 dr6_bits);
+    void after_special_instruction(u32 special, Step step);
     void deliver_hardware(const InterruptRequest& request);
     void deliver_exception();
     void run_one_block(u64 instruction_limit);
@@ -347,7 +374,12 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool nmi_blocked_ = false;         // between NMI delivery and IRET
     bool float_error_ignored_ = false; // IGNNE#
     u32 trap_pending_ = 0;             // bits for DR6: a debug trap is due before the next instruction
-    u64 shadow_until_ = 0;             // no interrupt before this many instructions have retired
+    u32 watch_hits_ = 0;               // the same, of the running instruction: void if it faults
+    bool step_trap_ = false;           // the running instruction began with TF and has not delivered an interrupt
+    u8 code_breakpoints_ = 0;          // by number: those of DR7 that are enabled
+    u8 port_breakpoints_ = 0;
+    u64 shadow_until_ = 0; // no interrupt before this many instructions have retired
+    Shadow shadow_ = Shadow::Interrupts;
 
     Cycles cycle_ = 0;
     u64 instructions_ = 0;
@@ -369,8 +401,9 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
 Handler handler_of(const Instruction& instruction);
 Handler too_long_handler();
 u8 flat_clock(CostClass cost);
-inline constexpr u32 kDebugSingleStep = 1u << 14; // DR6.BS
-inline constexpr u32 kDebugTaskSwitch = 1u << 15; // DR6.BT
+inline constexpr u32 kDebugRegisterAccess = 1u << 13; // DR6.BD, and DR7.GD
+inline constexpr u32 kDebugSingleStep = 1u << 14;     // DR6.BS
+inline constexpr u32 kDebugTaskSwitch = 1u << 15;     // DR6.BT
 
 template <class T> Access<T> Cpu::read(u8 segment, u32 offset) {
     const SegmentCache& cache = state_.segments[segment];

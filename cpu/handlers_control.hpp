@@ -55,7 +55,7 @@ template <u8 kSegment, class T> Step pop_segment(Cpu& cpu, const Instruction& in
         return Step::Fault;
     cpu.set_stack_pointer(cpu.regs().esp() + u32{sizeof(T)});
     if constexpr (kSegment == kSs)
-        cpu.shadow_interrupts();
+        cpu.shadow_interrupts(Shadow::InterruptsAndDebug);
     return cpu.leave_block(in);
 }
 
@@ -309,7 +309,7 @@ template <class T, bool kMemory> Step mov_segment_rm(Cpu& cpu, const Instruction
     if (!cpu.load_segment(in.reg, selector))
         return Step::Fault;
     if (in.reg == kSs)
-        cpu.shadow_interrupts();
+        cpu.shadow_interrupts(Shadow::InterruptsAndDebug);
     return cpu.leave_block(in);
 }
 

@@ -214,6 +214,7 @@ template <class T, bool> Step ins(Cpu& cpu, const Instruction& in) {
     const auto body = [port](Cpu& c, const Instruction& i) {
         TRY_VOID(c.probe_write(kEs, target_offset(c, i), sizeof(T)));
         const T value = static_cast<T>(c.bus().read_port(port, sizeof(T)));
+        c.port_accessed(port, sizeof(T));
         TRY_VOID(c.write<T>(kEs, target_offset(c, i), value));
         set_by_address_size(c, i, kEdi, target_offset(c, i) + stride<T>(c));
         return Step::Next;
@@ -229,6 +230,7 @@ template <class T, bool> Step outs(Cpu& cpu, const Instruction& in) {
     const auto body = [port](Cpu& c, const Instruction& i) {
         TRY(value, c.read<T>(i.segment, source_offset(c, i)));
         c.bus().write_port(port, sizeof(T), value);
+        c.port_accessed(port, sizeof(T));
         set_by_address_size(c, i, kEsi, source_offset(c, i) + stride<T>(c));
         return Step::Next;
     };
@@ -240,6 +242,7 @@ template <class T> Step in_port(Cpu& cpu, const Instruction& in, u16 port) {
     if (!cpu.io_allowed(port, sizeof(T)))
         return Step::Fault;
     cpu.regs().set_reg<T>(kEax, static_cast<T>(cpu.bus().read_port(port, sizeof(T))));
+    cpu.port_accessed(port, sizeof(T));
     return cpu.leave_block(in);
 }
 
@@ -247,6 +250,7 @@ template <class T> Step out_port(Cpu& cpu, const Instruction& in, u16 port) {
     if (!cpu.io_allowed(port, sizeof(T)))
         return Step::Fault;
     cpu.bus().write_port(port, sizeof(T), cpu.regs().reg<T>(kEax));
+    cpu.port_accessed(port, sizeof(T));
     return cpu.leave_block(in);
 }
 

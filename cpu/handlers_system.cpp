@@ -26,6 +26,7 @@ void Cpu::write_cr0(u32 value) {
     mmu_.write_cr0(old_value, state_.cr0);
     if (((state_.cr0 ^ old_value) & kCr0Ne) != 0)
         float_error_changed();
+    flags_changed();
 }
 
 void Cpu::write_cr3(u32 value) {
@@ -39,6 +40,7 @@ void Cpu::write_cr4(u32 value) {
     if (value == old_value)
         return;
     mmu_.write_cr4(old_value, value);
+    debug_registers_changed();
 }
 
 } // namespace forkscope
@@ -66,7 +68,7 @@ Step sti(Cpu& cpu, const Instruction& in) {
     if (r.protected_mode() && r.cpl > r.iopl())
         return cpu.raise(kGeneralProtection, 0);
     if (!r.flag(kFlagI))
-        cpu.shadow_interrupts();
+        cpu.shadow_interrupts(Shadow::Interrupts);
     r.system_flags |= kFlagI;
     return cpu.leave_block(in);
 }
@@ -158,36 +160,54 @@ Step mov_control_r(Cpu& cpu, const Instruction& in) {
     return cpu.leave_block(in);
 }
 
-Step mov_r_debug(Cpu& cpu, const Instruction& in) {
-    if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
-    u8 number = in.reg;
-    if (number == 4 || number == 5) { // aliases of 6 and 7 unless CR4.DE
-        if ((cpu.regs().cr4 & kCr4De) != 0)
-            return cpu.raise(kInvalidOpcode);
+namespace {
+
+// DR4 and DR5 are aliases of DR6 and DR7 unless CR4.DE. False: a fault was recorded.
+bool reach_debug_register(Cpu& cpu, u8& number) {
+    if (!cpu.privileged()) {
+        cpu.raise(kGeneralProtection, 0);
+        return false;
+    }
+    if (number == 4 || number == 5) {
+        if ((cpu.regs().cr4 & kCr4De) != 0) {
+            cpu.raise(kInvalidOpcode);
+            return false;
+        }
         number += 2;
     }
+    if ((cpu.regs().dr[7] & kDebugRegisterAccess) != 0) {
+        cpu.regs().dr[6] |= kDebugRegisterAccess;
+        cpu.raise(kDebugException);
+        return false;
+    }
+    return true;
+}
+
+} // namespace
+
+Step mov_r_debug(Cpu& cpu, const Instruction& in) {
+    u8 number = in.reg;
+    if (!reach_debug_register(cpu, number))
+        return Step::Fault;
     cpu.regs().set_reg<u32>(in.rm, cpu.regs().dr[number]);
     return Step::Next;
 }
 
 Step mov_debug_r(Cpu& cpu, const Instruction& in) {
-    if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
     u8 number = in.reg;
-    if (number == 4 || number == 5) {
-        if ((cpu.regs().cr4 & kCr4De) != 0)
-            return cpu.raise(kInvalidOpcode);
-        number += 2;
-    }
+    if (!reach_debug_register(cpu, number))
+        return Step::Fault;
     const u32 value = cpu.regs().reg<u32>(in.rm);
+    constexpr u32 kWritableDr6 = 0xE00F; // BT BS BD B3..B0
+    constexpr u32 kWritableDr7 = 0xFFFF23FF;
     u32& target = cpu.regs().dr[number];
     if (number == 6)
-        target = (value & 0xE00F) | 0xFFFF0FF0u;
+        target = (value & kWritableDr6) | (cpu.model().dr6_reset & ~kWritableDr6);
     else if (number == 7)
-        target = (value & 0xFFFF2FFFu) | 0x400;
+        target = (value & kWritableDr7) | (cpu.model().dr7_reset & ~kWritableDr7);
     else
         target = value;
+    cpu.debug_registers_changed();
     return cpu.leave_block(in);
 }
 

@@ -46,10 +46,16 @@ bool Cpu::interrupt(const InterruptRequest& request, u32 return_eip) {
     const u8 from_cpl = state_.cpl;
     const bool done =
         state_.protected_mode() ? interrupt_protected(request, return_eip) : interrupt_real(request, return_eip);
-    if (done)
-        tracer_.emit(TraceKind::Interrupt, request.vector, request.has_error ? request.error : 0,
-                     static_cast<u64>(request.cause) | (u64{from_cpl} << 8), return_eip);
-    return done;
+    if (!done)
+        return false;
+    step_trap_ = false;
+    shadow_until_ = 0;
+    // So that the handler can use the debug registers (SDM 3B 17.2.4, GD).
+    if (request.vector == kDebugException && request.cause != InterruptCause::Software)
+        state_.dr[7] &= ~kDebugRegisterAccess;
+    tracer_.emit(TraceKind::Interrupt, request.vector, request.has_error ? request.error : 0,
+                 static_cast<u64>(request.cause) | (u64{from_cpl} << 8), return_eip);
+    return true;
 }
 
 bool Cpu::interrupt_real(const InterruptRequest& request, u32 return_eip) {
@@ -198,6 +204,7 @@ bool Cpu::interrupt_protected(const InterruptRequest& request, u32 return_eip) {
 
 bool Cpu::interrupt_return(u32 size, u32 next_eip) {
     const u8 from_cpl = state_.cpl;
+    nmi_blocked_ = false; // even if what follows faults
     const bool nested = state_.protected_mode() && !state_.virtual_8086() && state_.flag(kFlagNt);
     bool done;
     if (nested) {
@@ -208,7 +215,6 @@ bool Cpu::interrupt_return(u32 size, u32 next_eip) {
     }
     if (!done)
         return false;
-    nmi_blocked_ = false;
     flags_changed();
     tracer_.emit(TraceKind::InterruptReturn, state_.segments[kCs].base + state_.eip, from_cpl, state_.cpl);
     return true;

@@ -14,7 +14,7 @@ Step Cpu::raise(u8 vector, u32 error) {
 }
 
 Step Cpu::raise_page_fault() {
-    pending_ = {kPageFault, true, mmu_.fault().error_code};
+    pending_ = {mmu_.fault().misaligned ? kAlignmentCheck : kPageFault, true, mmu_.fault().error_code};
     return Step::Fault;
 }
 

@@ -122,6 +122,11 @@ bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const Inter
         state_.set_reg<u32>(i, layout.step == 4 ? registers[i] : registers[i] | 0xFFFF0000u);
     state_.set_eflags(new_flags & model_->eflags);
     state_.eip = new_eip;
+    constexpr u32 kLocalEnables = 0x155; // L0..L3, LE
+    if ((state_.dr[7] & kLocalEnables) != 0) {
+        state_.dr[7] &= ~kLocalEnables;
+        debug_registers_changed();
+    }
     return enter_task(new_ldt, selectors, event, layout.step);
 }
 

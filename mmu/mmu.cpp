@@ -106,6 +106,20 @@ void Mmu::set_a20(bool enabled) {
     drop_fronts();
 }
 
+void Mmu::set_watches(std::span<const LinearWatch> watches) {
+    if (watches.empty() && watches_.empty())
+        return;
+    watches_.assign(watches.begin(), watches.end());
+    data_front_.drop_all();
+}
+
+void Mmu::set_alignment_check(bool enabled) {
+    if (alignment_check_ == enabled)
+        return;
+    alignment_check_ = enabled;
+    data_front_.drop_all();
+}
+
 // Invalidates what translates `linear`, global or not, and every piece of its large page. The replacement bits stay.
 u32 Mmu::drop_page(u32 linear) {
     u32 dropped = 0;

@@ -21,6 +21,7 @@ namespace forkscope {
 struct PageFaultInfo {
     LinearAddress address; // goes to CR2
     u32 error_code = 0;
+    bool misaligned = false; // no page fault: an alignment check
 };
 
 struct MmuCounters {
@@ -36,11 +37,20 @@ struct MmuCounters {
     void serialize(Archive& ar);
 };
 
-// The Cpu's block cache hears of stores into frames flagged kFrameCode through this.
+// A data breakpoint (SDM 3B 17.2.5): accesses to [address, address + size) are reported. Lies within a page.
+struct LinearWatch {
+    u32 address = 0;
+    u32 size = 0;
+    bool reads = false; // stores always
+    u8 number = 0;
+};
+
+// The Cpu hears of stores into frames flagged kFrameCode, and of its data breakpoints, through this.
 class CodeListener {
   public:
     virtual ~CodeListener() = default;
     virtual void code_written(PhysicalAddress address, u32 size) = 0;
+    virtual void watch_hit(u8 number) { static_cast<void>(number); }
 };
 
 class Mmu {
@@ -95,6 +105,12 @@ class Mmu {
     // repeat ROM below 1 MiB) is decoded before the gate.
     void set_a20(bool enabled);
     bool a20() const { return a20_; }
+
+    // Data breakpoints, at most four: their pages stay out of the fast table, and watch_hit() tells of each access.
+    void set_watches(std::span<const LinearWatch> watches);
+    // Accesses of 2, 4 and 8 bytes at user privilege must be aligned, or fail with fault().misaligned. While it is on,
+    // user accesses stay out of the fast table.
+    void set_alignment_check(bool enabled);
 
     // --- Looking. Never changes anything: no A/D, no TLB, no counters, no device reads (device memory reads as !ok).
     Walk peek_walk(LinearAddress address, Privilege privilege, AccessKind kind) const;
@@ -187,6 +203,8 @@ class Mmu {
     void unpublish(const TlbPlace& place);
     void publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPlace& place, PhysicalAddress physical);
     u32 drop_page(u32 linear);
+    bool withheld(u32 linear, Privilege privilege, AccessKind kind) const;
+    void report_watches(u32 linear, u32 size, AccessKind kind);
     void flush(TlbFlushReason reason, bool keep_global);
     void drop_fronts();
 
@@ -211,6 +229,8 @@ class Mmu {
     MmuCounters counters_;
     bool a20_ = true;
     bool fast_enabled_ = true;
+    bool alignment_check_ = false;
+    std::vector<LinearWatch> watches_;
     CodeListener* code_listener_ = nullptr;
     Watcher watcher_;
     std::vector<TableMark> tables_;

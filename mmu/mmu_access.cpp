@@ -34,7 +34,7 @@ Walk Mmu::walk(u32 linear, Privilege privilege, AccessKind kind) {
 }
 
 void Mmu::take_fault(u32 linear, const Walk& walk) {
-    fault_ = {LinearAddress(linear), walk.error_code};
+    fault_ = {LinearAddress(linear), walk.error_code, false};
     ++counters_.page_faults;
     tracer_.emit(TraceKind::PageFault, linear, walk.error_code, walk.levels[0].entry, walk.levels[1].entry);
 }
@@ -119,6 +119,27 @@ TlbPlace Mmu::refill(u32 linear, AccessKind kind, const Walk& walk, const TlbPla
     return place;
 }
 
+// Must every access to the page be looked at? Only while data breakpoints or alignment checks are on.
+bool Mmu::withheld(u32 linear, Privilege privilege, AccessKind kind) const {
+    if (kind == AccessKind::Fetch)
+        return false;
+    if (alignment_check_ && privilege == Privilege::User)
+        return true;
+    for (const LinearWatch& watch : watches_) {
+        if (((watch.address ^ linear) & ~kPageMask) == 0)
+            return true;
+    }
+    return false;
+}
+
+void Mmu::report_watches(u32 linear, u32 size, AccessKind kind) {
+    for (const LinearWatch& watch : watches_) {
+        const bool overlaps = linear - watch.address < watch.size || watch.address - linear < size;
+        if (overlaps && (kind == AccessKind::Write || watch.reads) && code_listener_ != nullptr)
+            code_listener_->watch_hit(watch.number);
+    }
+}
+
 // Lets later accesses like this one use the front: `place` was just touched. `place.found` is false if paging is off.
 void Mmu::publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPlace& place, PhysicalAddress physical) {
     if (kind == AccessKind::Write && memory_.is_memory(physical))
@@ -128,7 +149,7 @@ void Mmu::publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPla
     const u32 page = linear & ~kPageMask;
     FastSlot& slot = front(kind).slot(privilege, linear);
     const u8 flags = memory_.flags(physical.page());
-    if ((flags & (kFrameDevice | kFrameWatched)) != 0) {
+    if ((flags & (kFrameDevice | kFrameWatched)) != 0 || withheld(linear, privilege, kind)) {
         if (slot.read_tag == page)
             slot = {};
         return;
@@ -159,10 +180,20 @@ bool Mmu::translate_span(Span& span, Privilege privilege, AccessKind kind) {
             return false;
     }
     span.low = translate(span.linear, privilege, kind);
-    if (!span.low.ok || span.low_size == span.size)
-        return span.low.ok;
-    span.high = translate(high_linear, privilege, kind);
-    return span.high.ok;
+    if (!span.low.ok)
+        return false;
+    if (span.low_size < span.size) {
+        span.high = translate(high_linear, privilege, kind);
+        if (!span.high.ok)
+            return false;
+    }
+    // After the page faults (SDM 3A table 6-2).
+    const bool checked = alignment_check_ && privilege == Privilege::User;
+    if (checked && (span.size == 2 || span.size == 4 || span.size == 8) && (span.linear & (span.size - 1)) != 0) {
+        fault_ = {LinearAddress(span.linear), 0, true};
+        return false;
+    }
+    return true;
 }
 
 // --- Bytes
@@ -239,6 +270,7 @@ Access<u64> Mmu::load_slow(u32 linear, u32 size, Privilege privilege) {
     Span span{linear, size, 0, {}, {}};
     if (!translate_span(span, privilege, AccessKind::Read))
         return Access<u64>::fault();
+    report_watches(linear, size, AccessKind::Read);
     return {read_span(span), true};
 }
 
@@ -246,6 +278,7 @@ bool Mmu::store_slow(u32 linear, u32 size, u64 value, Privilege privilege) {
     Span span{linear, size, 0, {}, {}};
     if (!translate_span(span, privilege, AccessKind::Write))
         return false;
+    report_watches(linear, size, AccessKind::Write);
     write_span(span, value);
     return true;
 }
@@ -255,6 +288,7 @@ Access<u64> Mmu::load_for_update_slow(u32 linear, u32 size, Privilege privilege)
     update_span_ = {linear, size, 0, {}, {}};
     if (!translate_span(update_span_, privilege, AccessKind::Write))
         return Access<u64>::fault();
+    report_watches(linear, size, AccessKind::Write);
     return {read_span(update_span_), true};
 }
 
@@ -275,7 +309,7 @@ Access<PhysicalAddress> Mmu::fetch_slow(u32 linear, Privilege privilege) {
 
 // A plain hit on plain memory, or nothing at all.
 u8* Mmu::bulk_slow(u32 linear, Privilege privilege, AccessKind kind) {
-    if (!fast_enabled_)
+    if (!fast_enabled_ || withheld(linear, privilege, kind))
         return nullptr;
     PhysicalAddress physical = on_bus(linear);
     if (control_.paging()) {

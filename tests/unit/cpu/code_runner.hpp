@@ -19,10 +19,24 @@ inline std::vector<Way> every_way() {
     return {{Engine::Interpreter, true}, {Engine::Interpreter, false}, {Engine::Block, true}, {Engine::Block, false}};
 }
 
+// An interrupt controller that always gives one vector, as long as somebody holds the line.
+class OneVector final : public InterruptSource {
+  public:
+    OneVector(Cpu& cpu, u8 vector) : cpu_(cpu), vector_(vector) { cpu.set_interrupt_source(this); }
+    u8 acknowledge() override {
+        cpu_.set_line(0, false);
+        return vector_;
+    }
+
+  private:
+    Cpu& cpu_;
+    u8 vector_;
+};
+
 class CodeRunner {
   public:
-    // Bytes written to kLogPort are kept in `log`.
-    static constexpr u8 kLogPort = 0xE9;
+    // What is written to kLogPort, 8 to 32 bits at once, is kept in `log`.
+    static constexpr u8 kLogPort = 0xE8;
     // Protected mode: selectors of the GDT, where things lie.
     static constexpr u16 kCode = 0x08, kData = 0x10, kUserCode = 0x1B, kUserData = 0x23, kTss = 0x28, kCode16 = 0x30,
                          kLdt = 0x38, kTss2 = 0x40, kTss3 = 0x48, kFree = 0x50;
@@ -52,7 +66,7 @@ class CodeRunner {
     // The handler of `vector` becomes these bytes.
     void handler(u8 vector, const std::vector<int>& bytes) { put(handler_at(vector), bytes); }
     static constexpr u32 handler_at(u8 vector) { return kHandlers + vector * 32u; }
-    // An 8-bit log entry: MOV AL, n; OUT E9, AL.
+    // MOV AL, n; OUT kLogPort, AL
     static std::vector<int> log_bytes(u8 value) { return {0xB0, value, 0xE6, kLogPort}; }
     // Pages of the first 4 MB map to themselves, for both rings; CR0.PG is set.
     void enable_paging();
@@ -62,8 +76,17 @@ class CodeRunner {
     StopReason run(u64 most = 10'000);
     void step() { cpu.run_until(kNever, cpu.instructions() + 1); }
 
-    CpuState& edit() { return edited_ = cpu.state(); }
-    void apply() { cpu.set_state(edited_); }
+    // Registers are changed by edit() as often as one likes, then apply().
+    CpuState& edit() {
+        if (!editing_)
+            edited_ = cpu.state();
+        editing_ = true;
+        return edited_;
+    }
+    void apply() {
+        editing_ = false;
+        cpu.set_state(edited_);
+    }
     u32 eax() const { return static_cast<u32>(cpu.state().gpr[kEax]); }
     u32 reg(u8 number) const { return static_cast<u32>(cpu.state().gpr[number]); }
     u32 eip() const { return cpu.state().eip; }
@@ -74,23 +97,24 @@ class CodeRunner {
     }
     u64 hash();
 
-    std::vector<int> log;
+    std::vector<u32> log;
 
   private:
     class LogPort final : public IoHandler {
       public:
-        explicit LogPort(std::vector<int>& log) : log_(log) {}
+        explicit LogPort(std::vector<u32>& log) : log_(log) {}
         u32 io_read(u32, u32) override { return 0x5A; }
-        void io_write(u32, u32, u32 value) override { log_.push_back(static_cast<int>(value)); }
+        void io_write(u32, u32, u32 value) override { log_.push_back(value); }
 
       private:
-        std::vector<int>& log_;
+        std::vector<u32>& log_;
     };
 
     Bus bus_;
     Tracer tracer_;
     PhysicalMemory memory_;
     CpuState edited_;
+    bool editing_ = false;
     LogPort log_port_;
 
   public:

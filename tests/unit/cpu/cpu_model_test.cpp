@@ -21,7 +21,7 @@ int vector_of(CpuModel model, const std::vector<int>& bytes, u32 ecx = 0) {
     runner.apply();
     runner.code(with_hlt(bytes));
     EXPECT_EQ(runner.run(), StopReason::Halted);
-    return runner.log.empty() ? -1 : runner.log[0];
+    return runner.log.empty() ? -1 : static_cast<int>(runner.log[0]);
 }
 
 TEST(CpuModels, TellTheirSignatureInEdxAtReset) {
