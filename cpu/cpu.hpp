@@ -92,6 +92,9 @@ struct Descriptor {
     }
 };
 
+enum class InterruptFlag : u8 { Real, Virtual, Neither };
+enum class Redirection : u8 { Done, No, Fault };
+
 // What the instruction after this one is shielded from.
 enum class Shadow : u8 { Interrupts, InterruptsAndDebug };
 
@@ -221,6 +224,18 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void set_code_segment(const SegmentCache& cache, u8 cpl);
     bool privileged() const { return !state_.protected_mode() || state_.cpl == 0; }
     bool io_allowed(u16 port, u32 size);
+    // What CLI and STI act on at this privilege (SDM 2A, table 3-7).
+    InterruptFlag interrupt_flag() const;
+    // The rules of CR4.VME for 16-bit PUSHF, POPF, IRET and INT n hold: virtual-8086 mode with IOPL < 3.
+    bool virtual_interrupts() const {
+        return state_.virtual_8086() && state_.iopl() < 3 && (state_.cr4 & kCr4Vme) != 0;
+    }
+    // FLAGS as a virtual-8086 task sees them then: VIF for IF, IOPL 3. And back: false = #GP(0) is due.
+    u16 virtual_flags() const;
+    bool set_virtual_flags(u16 flags);
+    // INT n in virtual-8086 mode with CR4.VME, if the TSS's bitmap leaves it to the 8086 program's own handler.
+    // Redirection::Fault: a fault was recorded.
+    Redirection redirect_interrupt(u8 vector, u32 return_eip);
     bool load_ldtr(u16 selector);
     bool load_task_register(u16 selector);
     // For LAR, LSL, VERR, VERW: the descriptor if the present privilege may see it. False = not visible (no fault) if

@@ -84,6 +84,10 @@ template <class T> Step popa(Cpu& cpu, const Instruction&) {
 }
 
 template <class T> Step pushf(Cpu& cpu, const Instruction&) {
+    if (sizeof(T) == 2 && cpu.virtual_interrupts()) {
+        TRY_VOID(cpu.push<T>(static_cast<T>(cpu.virtual_flags())));
+        return Step::Next;
+    }
     if (cpu.regs().virtual_8086() && cpu.regs().iopl() < 3)
         return cpu.raise(kGeneralProtection, 0);
     TRY_VOID(cpu.push<T>(static_cast<T>(cpu.regs().eflags() & ~u32{kFlagVm | kFlagR})));
@@ -105,9 +109,16 @@ inline u32 changeable_flags(const Cpu& cpu, u32 size) {
 
 template <class T> Step popf(Cpu& cpu, const Instruction& in) {
     CpuState& r = cpu.regs();
-    if (r.virtual_8086() && r.iopl() < 3)
+    const bool virtual_flags = sizeof(T) == 2 && cpu.virtual_interrupts();
+    if (r.virtual_8086() && r.iopl() < 3 && !virtual_flags)
         return cpu.raise(kGeneralProtection, 0);
     TRY(value, cpu.peek_stack<T>());
+    if (virtual_flags) {
+        if (!cpu.set_virtual_flags(static_cast<u16>(value)))
+            return cpu.raise(kGeneralProtection, 0);
+        cpu.set_stack_pointer(r.esp() + u32{sizeof(T)});
+        return cpu.leave_block(in);
+    }
     const u32 mask = changeable_flags(cpu, sizeof(T));
     r.set_eflags((r.eflags() & ~mask & ~(sizeof(T) == 4 ? u32{kFlagR} : 0)) | (value & mask));
     cpu.set_stack_pointer(r.esp() + u32{sizeof(T)});
@@ -262,9 +273,15 @@ inline Step software_interrupt(Cpu& cpu, const Instruction& in, u8 vector) {
 inline Step int3(Cpu& cpu, const Instruction& in) { return software_interrupt(cpu, in, kBreakpoint); }
 
 inline Step int_n(Cpu& cpu, const Instruction& in) {
-    if (cpu.regs().virtual_8086() && cpu.regs().iopl() < 3)
-        return cpu.raise(kGeneralProtection, 0);
-    return software_interrupt(cpu, in, static_cast<u8>(in.immediate));
+    const u8 vector = static_cast<u8>(in.immediate);
+    if (cpu.regs().virtual_8086()) {
+        const Redirection redirection = cpu.redirect_interrupt(vector, cpu.next_eip(in));
+        if (redirection != Redirection::No)
+            return redirection == Redirection::Done ? Step::Jump : Step::Fault;
+        if (cpu.regs().iopl() < 3)
+            return cpu.raise(kGeneralProtection, 0);
+    }
+    return software_interrupt(cpu, in, vector);
 }
 
 inline Step into(Cpu& cpu, const Instruction& in) {

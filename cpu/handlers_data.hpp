@@ -463,6 +463,12 @@ Step sahf(Cpu& cpu, const Instruction& in);
 Step lahf(Cpu& cpu, const Instruction& in);
 Step cmc(Cpu& cpu, const Instruction& in);
 
+// AL = CF ? FF : 0. In Intel's manuals only as an opcode that is not to be used, but every processor has it.
+inline Step salc(Cpu& cpu, const Instruction&) {
+    cpu.regs().set_reg<u8>(kEax, cpu.regs().flags.c() ? 0xFF : 0);
+    return Step::Next;
+}
+
 template <int kValue> Step set_carry(Cpu& cpu, const Instruction&) {
     cpu.regs().flags.set_c(kValue != 0);
     return Step::Next;

@@ -93,6 +93,43 @@ Step wrmsr(Cpu& cpu, const Instruction& in) {
     return cpu.leave_block(in);
 }
 
+// Flat 4 GB code and data segments whatever the GDT says (SDM 2B, SYSENTER).
+static SegmentCache flat_segment(u32 selector, bool code, u8 dpl) {
+    SegmentDescriptor descriptor;
+    descriptor.raw_limit = 0xFFFFF;
+    descriptor.granular = descriptor.big = true;
+    descriptor.access = static_cast<u8>(kAccessPresent | kAccessNotSystem | kAccessReadWrite | kAccessAccessed |
+                                        (code ? kAccessCode : 0) | dpl << 5);
+    return SegmentCache::from(static_cast<u16>(selector), descriptor);
+}
+
+enum SysenterRegister : u8 { kSysenterCs, kSysenterEsp, kSysenterEip };
+
+Step sysenter(Cpu& cpu, const Instruction&) {
+    CpuState& r = cpu.regs();
+    const u32 cs = static_cast<u32>(r.sysenter[kSysenterCs]) & 0xFFFC;
+    if (!r.protected_mode() || cs == 0)
+        return cpu.raise(kGeneralProtection, 0);
+    r.system_flags &= ~u32{kFlagVm | kFlagI | kFlagR};
+    cpu.set_code_segment(flat_segment(cs, true, 0), 0);
+    r.segments[kSs] = flat_segment(cs + 8, false, 0);
+    r.set_reg<u32>(kEsp, static_cast<u32>(r.sysenter[kSysenterEsp]));
+    r.eip = static_cast<u32>(r.sysenter[kSysenterEip]);
+    return Step::Jump;
+}
+
+Step sysexit(Cpu& cpu, const Instruction&) {
+    CpuState& r = cpu.regs();
+    const u32 cs = static_cast<u32>(r.sysenter[kSysenterCs]) & 0xFFFC;
+    if (!r.protected_mode() || cs == 0 || r.cpl != 0)
+        return cpu.raise(kGeneralProtection, 0);
+    r.segments[kSs] = flat_segment((cs + 24) | 3, false, 3);
+    cpu.set_code_segment(flat_segment((cs + 16) | 3, true, 3), 3);
+    r.eip = r.reg<u32>(kEdx);
+    r.set_reg<u32>(kEsp, r.reg<u32>(kEcx));
+    return Step::Jump;
+}
+
 // The test registers of the 386 (TLB) and 486 (TLB, cache) hold what is written; no test is run.
 static bool test_register_exists(const Cpu& cpu, u8 number) { return (cpu.model().test_registers >> number & 1) != 0; }
 

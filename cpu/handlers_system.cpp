@@ -55,18 +55,23 @@ Step undefined_opcode(Cpu& cpu, const Instruction& in) {
 Step too_long(Cpu& cpu, const Instruction&) { return cpu.raise(kGeneralProtection, 0); }
 
 Step cli(Cpu& cpu, const Instruction& in) {
-    CpuState& r = cpu.regs();
-    if (r.protected_mode() && r.cpl > r.iopl())
+    const InterruptFlag flag = cpu.interrupt_flag();
+    if (flag == InterruptFlag::Neither)
         return cpu.raise(kGeneralProtection, 0);
-    r.system_flags &= ~u32{kFlagI};
+    cpu.regs().system_flags &= ~u32{flag == InterruptFlag::Real ? kFlagI : kFlagVif};
     return cpu.leave_block(in);
 }
 
-// Interrupts are recognised only after the next instruction.
+// Interrupts are recognised only after the next instruction. With a virtual interrupt pending the monitor must act.
 Step sti(Cpu& cpu, const Instruction& in) {
     CpuState& r = cpu.regs();
-    if (r.protected_mode() && r.cpl > r.iopl())
+    const InterruptFlag flag = cpu.interrupt_flag();
+    if (flag == InterruptFlag::Neither || (flag == InterruptFlag::Virtual && r.flag(kFlagVip)))
         return cpu.raise(kGeneralProtection, 0);
+    if (flag == InterruptFlag::Virtual) {
+        r.system_flags |= kFlagVif;
+        return cpu.leave_block(in);
+    }
     if (!r.flag(kFlagI))
         cpu.shadow_interrupts(Shadow::Interrupts);
     r.system_flags |= kFlagI;

@@ -23,6 +23,8 @@ Step rdmsr(Cpu& cpu, const Instruction& in);
 Step wrmsr(Cpu& cpu, const Instruction& in);
 Step cpuid(Cpu& cpu, const Instruction& in);
 Step rdpmc(Cpu& cpu, const Instruction& in);
+Step sysenter(Cpu& cpu, const Instruction& in);
+Step sysexit(Cpu& cpu, const Instruction& in);
 Step mov_r_test(Cpu& cpu, const Instruction& in);
 Step mov_test_r(Cpu& cpu, const Instruction& in);
 Step invlpg(Cpu& cpu, const Instruction& in);

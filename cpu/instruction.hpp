@@ -100,7 +100,7 @@ enum FormAttribute : u16 {
     kPrivileged = 32,  // only at CPL 0 in protected mode (for the fuzzer)
     kControl = 64,     // changes eip (for the fuzzer and for block statistics)
     kIo = 128,         // touches ports
-    kNoFuzz = 256,     // result depends on more than architectural state (RDTSC, CPUID)
+    kNoFuzz = 256,     // result depends on more than architectural state (RDTSC, CPUID), or on the maker
 };
 
 // Where a form came in: a generation, or an extension that a model of the last generation may have.

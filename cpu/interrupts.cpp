@@ -222,7 +222,8 @@ bool Cpu::interrupt_return(u32 size, u32 next_eip) {
 
 // Pops eip, cs and flags, then goes on as the mode asks.
 bool Cpu::interrupt_return_by_stack(u32 size) {
-    if (state_.virtual_8086() && state_.iopl() < 3) {
+    const bool virtual_flags = size == 2 && virtual_interrupts();
+    if (state_.virtual_8086() && state_.iopl() < 3 && !virtual_flags) {
         raise(kGeneralProtection, 0);
         return false;
     }
@@ -246,6 +247,13 @@ bool Cpu::interrupt_return_by_stack(u32 size) {
         mask |= kFlagIopl;
     if (size == 4)
         mask |= kFlagR | kFlagAc | kFlagId;
+    if (virtual_flags) {
+        if (!set_virtual_flags(static_cast<u16>(flags))) {
+            raise(kGeneralProtection, 0);
+            return false;
+        }
+        mask = 0;
+    }
     set_stack_pointer(state_.esp() + 3 * size);
     state_.segments[kCs].selector = selector;
     state_.segments[kCs].base = u32{selector} << 4;

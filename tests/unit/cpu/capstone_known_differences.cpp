@@ -118,8 +118,19 @@ bool count_register_of_jcxz(CapstoneComparer& comparer) {
 
 bool hint_space(CapstoneComparer& comparer) {
     const Sides& sides = comparer.sides();
-    return sides.opcode >= 0x118 && sides.opcode <= 0x11F && sides.status == DecodeStatus::Ok &&
+    const bool is_hint = (sides.opcode >= 0x118 && sides.opcode <= 0x11F) || sides.opcode == 0x10D;
+    return is_hint && sides.status == DecodeStatus::Ok &&
            (sides.theirs == nullptr || sides.theirs->size == sides.ours.length);
+}
+
+bool undefined_by_name(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return (sides.opcode == 0x1B9 || sides.opcode == 0x1FF) && sides.status == DecodeStatus::Ok;
+}
+
+bool test_registers(CapstoneComparer& comparer) {
+    const Sides& sides = comparer.sides();
+    return (sides.opcode == 0x124 || sides.opcode == 0x126) && sides.status == DecodeStatus::Ok;
 }
 
 bool operands_of_undocumented_stores(CapstoneComparer& comparer) {
@@ -265,10 +276,15 @@ const KnownDifference kDifferences[] = {
      width_of_jump_target},
     {"JCXZ with 67 and another prefix",
      "SDM 2A, Jcc: address size alone chooses between CX and ECX; Capstone forgets 67.", count_register_of_jcxz},
-    {"0F 18 to 0F 1F",
+    {"0F 0D, 0F 18 to 0F 1F",
      "SDM 2B, NOP and PREFETCHh, and opcode map A-3: hints, all of them NOP r/m on a P6 (reserved ones too); "
      "Capstone knows only some, and as other instructions.",
      hint_space},
+    {"UD0 and UD1", "SDM 2B, UD: both have a ModRM byte; Capstone calls UD1 ud2b, and takes it for bare in some forms.",
+     undefined_by_name},
+    {"MOV from and to test registers",
+     "i486 Programmer's Reference Manual, MOV: 0F 24 and 0F 26; no test registers since the Pentium, nor in Capstone.",
+     test_registers},
     {"D9 /3, DF /2 and DF /3 with a register",
      "In no manual (opcode maps A-8 and A-20 leave them empty): stores of ST(0) to ST(i). Capstone writes both "
      "operands in its text and lists none.",

@@ -1,0 +1,200 @@
+// Virtual-8086 mode, its extensions (CR4.VME) and protected-mode virtual interrupts (CR4.PVI): SDM 3A chapter 20.
+#include <gtest/gtest.h>
+
+#include "code_runner.hpp"
+
+namespace forkscope::test {
+namespace {
+
+using Bytes = std::vector<int>;
+constexpr u32 kIopl3 = kFlagIopl;
+constexpr u32 kRedirection = CodeRunner::kTssAt + 0x68; // 32 bytes, up to the I/O bitmap at 88
+
+// Vector 20h as the 8086 program's own handler, at 1000:0100: INC CX; HLT. HLT is #GP here.
+void own_handler(CodeRunner& runner) {
+    runner.put16(0x20 * 4, 0x100);
+    runner.put16(0x20 * 4 + 2, 0x1000);
+    runner.put(CodeRunner::kStart + 0x100, {0x41, 0xF4});
+}
+
+struct Setup {
+    u32 flags = 0;
+    u32 cr4 = 0;
+    bool redirected = true; // the bit of vector 20h is clear
+};
+
+struct Ended {
+    std::vector<u32> log;
+    u32 flags = 0; // in the frame of the fault that ended it
+    u32 eip = 0;
+    u32 eax = 0, ecx = 0;
+    u16 sp = 0;
+    u16 top[3] = {}; // words on the task's stack
+    u64 hash = 0;
+    bool operator==(const Ended& other) const {
+        return log == other.log && flags == other.flags && eip == other.eip && hash == other.hash;
+    }
+};
+
+// Ends with whatever enters ring 0, usually the #GP of a HLT.
+Ended run(const Bytes& code, const Setup& setup) {
+    Ended result;
+    for (const Way way : every_way()) {
+        CodeRunner runner(way);
+        runner.enter_virtual_8086(setup.flags);
+        runner.edit().cr4 = setup.cr4;
+        runner.apply();
+        runner.put(kRedirection + 0x20 / 8, {setup.redirected ? 0 : 1});
+        own_handler(runner);
+        runner.code(code);
+        EXPECT_EQ(runner.run(), StopReason::Halted);
+        Ended ended;
+        ended.log = runner.log;
+        const u32 skip = runner.log[0] == 13 ? 1 : 0;
+        ended.eip = runner.stack32(skip);
+        ended.flags = runner.stack32(skip + 2);
+        ended.sp = static_cast<u16>(runner.stack32(skip + 3));
+        ended.ecx = runner.reg(kEcx);
+        for (u32 i = 0; i < 3; ++i)
+            ended.top[i] = runner.get16(ended.sp + i * 2);
+        ended.hash = runner.hash();
+        if (way.engine == Engine::Interpreter && way.fast_table)
+            result = ended;
+        EXPECT_TRUE(ended == result);
+    }
+    return result;
+}
+
+using Log = std::vector<u32>;
+
+TEST(Virtual8086, NeedsIopl3ForTheFlagInstructionsWithoutVme) {
+    for (const Bytes& code : {Bytes{0xFA}, Bytes{0xFB}, Bytes{0x9C}, Bytes{0x9D}, Bytes{0xCD, 0x20}, Bytes{0xCF}}) {
+        const Ended ended = run(code, {});
+        EXPECT_EQ(ended.log, (Log{13})) << std::hex << code[0];
+        EXPECT_EQ(ended.eip, 0u);
+    }
+    EXPECT_EQ(run({0xFB, 0xF4}, {kIopl3, 0}).flags & kFlagI, u32{kFlagI});
+}
+
+TEST(Virtual8086, ChangesVifInPlaceOfIfWithVme) {
+    const Ended on = run({0xFB, 0xF4}, {0, kCr4Vme}); // sti; hlt
+    EXPECT_EQ(on.eip, 1u);
+    EXPECT_EQ(on.flags & (kFlagI | kFlagVif), u32{kFlagVif});
+    const Ended off = run({0xFA, 0xF4}, {kFlagVif | kFlagI, kCr4Vme}); // cli; hlt
+    EXPECT_EQ(off.flags & (kFlagI | kFlagVif), u32{kFlagI});
+    const Ended pending = run({0xFB, 0xF4}, {kFlagVip, kCr4Vme});
+    EXPECT_EQ(pending.log, (Log{13}));
+    EXPECT_EQ(pending.eip, 0u) << "STI with VIP set";
+    // With IOPL 3 it is the real one.
+    EXPECT_EQ(run({0xFB, 0xF4}, {kIopl3, kCr4Vme}).flags & (kFlagI | kFlagVif), u32{kFlagI});
+}
+
+TEST(Virtual8086, PushesVifAsIfAndIopl3WithVme) {
+    const Ended ended = run({0x9C, 0xF4}, {kFlagVif, kCr4Vme}); // pushf; hlt
+    EXPECT_EQ(ended.eip, 1u);
+    EXPECT_EQ(ended.top[0] & (kFlagI | kFlagIopl), u32{kFlagI | kFlagIopl});
+    EXPECT_EQ(run({0x9C, 0xF4}, {kFlagI, kCr4Vme}).top[0] & (kFlagI | kFlagIopl), u32{kFlagIopl});
+    // 32-bit forms are not helped.
+    EXPECT_EQ(run({0x66, 0x9C, 0xF4}, {kFlagVif, kCr4Vme}).eip, 0u);
+}
+
+TEST(Virtual8086, PopsIfIntoVifWithVme) {
+    // push 0200; popf; hlt
+    const Ended ended = run({0x68, 0x00, 0x02, 0x9D, 0xF4}, {0, kCr4Vme});
+    EXPECT_EQ(ended.eip, 4u);
+    EXPECT_EQ(ended.flags & (kFlagI | kFlagVif | kFlagIopl), u32{kFlagVif});
+    EXPECT_EQ(run({0x68, 0x00, 0x02, 0x9D, 0xF4}, {kFlagVip, kCr4Vme}).eip, 3u) << "VIP";
+    EXPECT_EQ(run({0x68, 0x00, 0x01, 0x9D, 0xF4}, {0, kCr4Vme}).eip, 3u) << "TF";
+    EXPECT_EQ(run({0x68, 0x00, 0x00, 0x9D, 0xF4}, {kFlagVip | kFlagVif, kCr4Vme}).flags & kFlagVif, 0u);
+}
+
+TEST(Virtual8086, ReturnsWithVifWithVme) {
+    // push 0201 (flags); push 1000 (cs); push 0200 (ip); iret. At 0200: hlt
+    const Bytes code = {0x68, 0x01, 0x02, 0x68, 0x00, 0x10, 0x68, 0x10, 0x00,
+                        0xCF, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xF4};
+    const Ended ended = run(code, {0, kCr4Vme});
+    EXPECT_EQ(ended.eip, 0x10u);
+    EXPECT_EQ(ended.flags & (kFlagI | kFlagVif | kFlagC), u32{kFlagVif | kFlagC});
+    EXPECT_EQ(ended.sp, CodeRunner::kUserStack);
+    const Ended refused = run(code, {kFlagVip, kCr4Vme});
+    EXPECT_EQ(refused.eip, 9u);
+    EXPECT_EQ(refused.sp, CodeRunner::kUserStack - 6);
+}
+
+TEST(Virtual8086, LeavesInterruptsToTheProgramAsTheBitmapSays) {
+    const Ended ended = run({0xCD, 0x20}, {kFlagVif | kFlagI, kCr4Vme});
+    EXPECT_EQ(ended.log, (Log{13}));
+    EXPECT_EQ(ended.eip, 0x101u) << "the HLT of its own handler";
+    EXPECT_EQ(ended.flags & (kFlagI | kFlagVif), u32{kFlagI});
+    EXPECT_EQ(ended.top[0], 2u);
+    EXPECT_EQ(ended.top[1], 0x1000u);
+    EXPECT_EQ(ended.top[2] & (kFlagI | kFlagIopl), u32{kFlagI | kFlagIopl});
+    // The same with IOPL 3: the real IF.
+    EXPECT_EQ(run({0xCD, 0x20}, {kFlagI | kIopl3, kCr4Vme}).flags & (kFlagI | kFlagVif), 0u);
+    // A set bit keeps it for the monitor.
+    EXPECT_EQ(run({0xCD, 0x20}, {0, kCr4Vme, false}).log, (Log{13}));
+    EXPECT_EQ(run({0xCD, 0x20}, {0, kCr4Vme, false}).eip, 0u);
+    EXPECT_EQ(run({0xCD, 0x20}, {kIopl3, kCr4Vme, false}).log, (Log{0x20}));
+    EXPECT_EQ(run({0xCD, 0x20}, {kIopl3, 0}).log, (Log{0x20}));
+    // INT3 is never redirected.
+    EXPECT_EQ(run({0xCC}, {0, kCr4Vme}).log, (Log{3}));
+}
+
+TEST(ProtectedModeVirtualInterrupts, ChangeVifAtRing3) {
+    for (const Way way : every_way()) {
+        for (const u32 cr4 : {u32{0}, u32{kCr4Pvi}}) {
+            CodeRunner runner(way);
+            runner.enter_protected_mode(3);
+            runner.edit().cr4 = cr4;
+            runner.edit().set_eflags(kFlagI);
+            runner.apply();
+            runner.code({0xFB, 0xCD, 0x20}); // sti; int 20h
+            runner.run();
+            EXPECT_EQ(runner.log, (Log{cr4 == 0 ? 13u : 0x20u}));
+            if (cr4 != 0) {
+                EXPECT_EQ(runner.stack32(2) & (kFlagI | kFlagVif), u32{kFlagI | kFlagVif});
+            }
+        }
+        CodeRunner runner(way);
+        runner.enter_protected_mode(3);
+        runner.edit().cr4 = kCr4Pvi;
+        runner.edit().set_eflags(kFlagVip);
+        runner.apply();
+        runner.code({0xFA, 0xFB, 0xCD, 0x20}); // cli; sti: #GP as VIP is set
+        runner.run();
+        EXPECT_EQ(runner.log, (Log{13}));
+        EXPECT_EQ(runner.stack32(1), CodeRunner::kStart + 1);
+    }
+}
+
+TEST(FastSystemCalls, GoToRing0AndBack) {
+    for (const Way way : every_way()) {
+        CodeRunner runner(way);
+        runner.enter_protected_mode(3);
+        runner.edit().sysenter = {CodeRunner::kCode, 0x8000, 0x11000};
+        runner.edit().set_eflags(kFlagI);
+        runner.apply();
+        runner.code({0x0F, 0x34}); // sysenter
+        // At 11000, ring 0: mov edx, 12000; mov ecx, 7000; sysexit
+        runner.put(0x11000, {0xBA, 0, 0x20, 1, 0, 0xB9, 0, 0x70, 0, 0, 0x0F, 0x35});
+        runner.cpu.run_until(kNever, runner.cpu.instructions() + 1);
+        EXPECT_EQ(runner.cpu.state().cpl, 0);
+        EXPECT_EQ(runner.cpu.state().segments[kSs].selector, CodeRunner::kData);
+        EXPECT_EQ(runner.cpu.state().esp(), 0x8000u);
+        EXPECT_FALSE(runner.cpu.state().flag(kFlagI));
+        runner.cpu.run_until(kNever, runner.cpu.instructions() + 3);
+        EXPECT_EQ(runner.cpu.state().cpl, 3);
+        EXPECT_EQ(runner.eip(), 0x12000u);
+        EXPECT_EQ(runner.cpu.state().esp(), 0x7000u);
+        EXPECT_EQ(runner.cpu.state().segments[kCs].selector, CodeRunner::kCode + 16 + 3);
+        EXPECT_EQ(runner.cpu.state().segments[kSs].selector, CodeRunner::kCode + 24 + 3);
+    }
+    CodeRunner runner;
+    runner.enter_protected_mode(3);
+    runner.code({0x0F, 0x34});
+    runner.run();
+    EXPECT_EQ(runner.log, (Log{13})) << "SYSENTER_CS is null";
+}
+
+} // namespace
+} // namespace forkscope::test
