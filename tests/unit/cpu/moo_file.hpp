@@ -1,0 +1,57 @@
+// Owns: the reader of MOO files, captures of single instructions on real processors (tests/data/README.md).
+// Callers: tests. Promises: any bytes are accepted; what does not fit ends the list.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "emu/base/types.hpp"
+
+namespace forkscope::test {
+
+// RG32's order.
+enum MooRegister : u8 {
+    kMooCr0,
+    kMooCr3,
+    kMooEax,
+    kMooEbx,
+    kMooEcx,
+    kMooEdx,
+    kMooEsi,
+    kMooEdi,
+    kMooEbp,
+    kMooEsp,
+    kMooCs,
+    kMooDs,
+    kMooEs,
+    kMooFs,
+    kMooGs,
+    kMooSs,
+    kMooEip,
+    kMooEflags,
+    kMooDr6,
+    kMooDr7,
+    kMooRegisters
+};
+
+struct MooByte {
+    u32 address = 0;
+    u8 value = 0;
+};
+
+struct MooTest {
+    u32 number = 0;
+    std::string name;
+    std::vector<u8> bytes;
+    std::array<u32, kMooRegisters> before{};
+    std::array<u32, kMooRegisters> after{}; // all of them
+    std::vector<MooByte> memory_before;
+    std::vector<MooByte> memory_after; // what changed
+    std::optional<u8> exception;
+};
+
+std::vector<MooTest> read_moo_file(const std::string& path);
+
+} // namespace forkscope::test
