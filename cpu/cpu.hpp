@@ -222,6 +222,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool read_descriptor(u16 selector, u8 vector, u32 ext, Descriptor& descriptor);
     bool mark_accessed(Descriptor& descriptor);
     void set_code_segment(const SegmentCache& cache, u8 cpl);
+    void set_real_code_segment(u16 selector); // real and virtual-8086 mode
     bool privileged() const { return !state_.protected_mode() || state_.cpl == 0; }
     bool io_allowed(u16 port, u32 size);
     // What CLI and STI act on at this privilege (SDM 2A, table 3-7).

@@ -79,8 +79,7 @@ bool Cpu::interrupt_real(const InterruptRequest& request, u32 return_eip) {
         return false;
     set_stack_pointer(frame.esp);
     state_.system_flags &= ~u32{kFlagI | kFlagT | kFlagAc};
-    state_.segments[kCs].selector = static_cast<u16>(entry.value >> 16);
-    state_.segments[kCs].base = (entry.value >> 16) << 4;
+    set_real_code_segment(static_cast<u16>(entry.value >> 16));
     state_.eip = entry.value & 0xFFFF;
     return true;
 }
@@ -255,8 +254,7 @@ bool Cpu::interrupt_return_by_stack(u32 size) {
         mask = 0;
     }
     set_stack_pointer(state_.esp() + 3 * size);
-    state_.segments[kCs].selector = selector;
-    state_.segments[kCs].base = u32{selector} << 4;
+    set_real_code_segment(selector);
     state_.eip = eip;
     mask &= model_->eflags;
     state_.set_eflags((state_.eflags() & ~mask) | (flags & mask));

@@ -18,20 +18,11 @@ struct FeatureBit {
     u8 position;
 };
 constexpr FeatureBit kFeatureBits[] = {
-    {Feature::Fpu, 0},
-    {Feature::Vme, 1},
-    {Feature::DebugExtensions, 2},
-    {Feature::LargePages, 3},
-    {Feature::Tsc, 4},
-    {Feature::Msr, 5},
-    {Feature::Cx8, 8},
-    {Feature::Sysenter, 11},
-    {Feature::GlobalPages, 13},
-    {Feature::Cmov, 15},
-    {Feature::CacheLineFlush, 19},
-    {Feature::Mmx, 23},
-    {Feature::Fxsr, 24},
-    {Feature::Sse, 25},
+    {Feature::Fpu, 0},          {Feature::Vme, 1},   {Feature::DebugExtensions, 2},
+    {Feature::LargePages, 3},   {Feature::Tsc, 4},   {Feature::Msr, 5},
+    {Feature::MachineCheck, 7}, {Feature::Cx8, 8},   {Feature::Sysenter, 11},
+    {Feature::GlobalPages, 13}, {Feature::Cmov, 15}, {Feature::CacheLineFlush, 19},
+    {Feature::Mmx, 23},         {Feature::Fxsr, 24}, {Feature::Sse, 25},
     {Feature::Sse2, 26},
 };
 
@@ -47,9 +38,11 @@ constexpr u32 kFeatures386 = bit(Feature::Fpu); // an 80387 beside it
 constexpr u32 kFeatures486 =
     kFeatures386 | bit(Feature::AlignmentCheck) | bit(Feature::WriteProtect) | bit(Feature::Cpuid);
 constexpr u32 kFeaturesPentium = kFeatures486 | bit(Feature::Vme) | bit(Feature::DebugExtensions) |
-                                 bit(Feature::LargePages) | bit(Feature::Tsc) | bit(Feature::Msr) | bit(Feature::Cx8);
+                                 bit(Feature::LargePages) | bit(Feature::Tsc) | bit(Feature::Msr) |
+                                 bit(Feature::MachineCheck) | bit(Feature::Cx8);
 constexpr u32 kFeaturesP6 = kFeaturesPentium | bit(Feature::Sysenter) | bit(Feature::GlobalPages) | bit(Feature::Cmov) |
-                            bit(Feature::PerformanceCounters);
+                            bit(Feature::PerformanceCounters) | bit(Feature::Mmx) | bit(Feature::Fxsr) |
+                            bit(Feature::Sse) | bit(Feature::Sse2) | bit(Feature::CacheLineFlush);
 
 constexpr u16 kSince386 = bit(Since::I386);
 constexpr u16 kSince486 = kSince386 | bit(Since::I486);

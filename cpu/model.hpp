@@ -24,6 +24,7 @@ enum class Feature : u8 {
     LargePages,      // CR4.PSE
     Tsc,             // RDTSC
     Msr,             // RDMSR, WRMSR
+    MachineCheck,    // CR4.MCE; none ever happens
     Cx8,             // CMPXCHG8B
     Sysenter,        // and SYSEXIT
     GlobalPages,     // CR4.PGE

@@ -113,6 +113,14 @@ void Cpu::set_code_segment(const SegmentCache& cache, u8 cpl) {
     set_cpl(cpl);
 }
 
+// The limit stays as it was, but the segment can be written again after a way through protected mode.
+void Cpu::set_real_code_segment(u16 selector) {
+    SegmentCache& cs = state_.segments[kCs];
+    cs.access = static_cast<u8>((cs.access & kAccessDpl) | kAccessPresent | kAccessNotSystem | kAccessReadWrite |
+                                kAccessAccessed);
+    cs.load_real(selector);
+}
+
 bool Cpu::load_ldtr(u16 selector) {
     if ((selector & 0xFFFC) == 0) {
         state_.ldtr = SegmentCache{};

@@ -103,13 +103,11 @@ bool Cpu::far_jump(u16 selector, u32 offset, u32 size, u32 next_eip) {
     if (size == 2)
         offset &= 0xFFFF;
     if (!state_.protected_mode() || state_.virtual_8086()) {
-        SegmentCache& cs = state_.segments[kCs];
-        if (offset > cs.limit) {
+        if (offset > state_.segments[kCs].limit) {
             raise(kGeneralProtection, 0);
             return false;
         }
-        cs.selector = selector;
-        cs.base = u32{selector} << 4;
+        set_real_code_segment(selector);
         state_.eip = offset;
         return true;
     }
@@ -141,16 +139,14 @@ bool Cpu::far_call(u16 selector, u32 offset, u32 size, u32 return_eip) {
     frame.push(state_.segments[kCs].selector);
     frame.push(return_eip);
     if (!state_.protected_mode() || state_.virtual_8086()) {
-        SegmentCache& cs = state_.segments[kCs];
-        if (offset > cs.limit) {
+        if (offset > state_.segments[kCs].limit) {
             raise(kGeneralProtection, 0);
             return false;
         }
         if (!write_frame(frame))
             return false;
         set_stack_pointer(frame.esp);
-        cs.selector = selector;
-        cs.base = u32{selector} << 4;
+        set_real_code_segment(selector);
         state_.eip = offset;
         return true;
     }
@@ -355,8 +351,7 @@ bool Cpu::far_return(u32 size, u32 release) {
             return false;
         }
         set_stack_pointer(state_.esp() + 2 * size + release);
-        state_.segments[kCs].selector = selector;
-        state_.segments[kCs].base = u32{selector} << 4;
+        set_real_code_segment(selector);
         state_.eip = eip.value;
         return true;
     }

@@ -91,7 +91,7 @@ TEST(CpuModels, AnswerCpuidByTheirTable) {
     EXPECT_EQ(runner.reg(kEbx), 0x756E6547u);
     EXPECT_EQ(model_of(CpuModel::I486).cpuid(1).eax, 0x435u);
     const u32 pentium = model_of(CpuModel::Pentium).cpuid(1).edx;
-    EXPECT_EQ(pentium & 0x1FEu, 0x13Eu) << "VME DE PSE TSC MSR CX8";
+    EXPECT_EQ(pentium & 0x1FFu, 0x1BFu) << "FPU VME DE PSE TSC MSR MCE CX8";
     EXPECT_EQ(pentium & (1u << 13 | 1u << 15), 0u);
     const u32 p6 = model_of(CpuModel::P6).cpuid(1).edx;
     EXPECT_EQ(p6 & (1u << 6 | 1u << 11 | 1u << 13 | 1u << 15), 1u << 11 | 1u << 13 | 1u << 15)

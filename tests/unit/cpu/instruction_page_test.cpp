@@ -211,7 +211,7 @@ std::string page_text() {
 }
 
 TEST(InstructionPage, IsWhatTheTablesSay) {
-    const std::string path = FORKSCOPE_DOCS "/instructions.md";
+    const std::string path = FORKSCOPE_PAGE;
     const std::string text = page_text();
     if (std::getenv("FORKSCOPE_UPDATE") != nullptr) {
         std::ofstream(path, std::ios::binary) << text;

@@ -1,4 +1,4 @@
-// Virtual-8086 mode, its extensions (CR4.VME) and protected-mode virtual interrupts (CR4.PVI): SDM 3A chapter 20.
+// Real mode, and virtual-8086 mode with its extensions (CR4.VME, CR4.PVI): SDM 3A chapter 20. SYSENTER and SYSEXIT.
 #include <gtest/gtest.h>
 
 #include "code_runner.hpp"
@@ -194,6 +194,71 @@ TEST(FastSystemCalls, GoToRing0AndBack) {
     runner.code({0x0F, 0x34});
     runner.run();
     EXPECT_EQ(runner.log, (Log{13})) << "SYSENTER_CS is null";
+}
+
+TEST(RealMode, WritesThroughCsAfterAWayThroughProtectedMode) {
+    for (const Way way : every_way()) {
+        CodeRunner runner(way);
+        runner.enter_protected_mode();
+        // In a 16-bit code segment at 10000: mov eax, cr0; and al, FE; mov cr0, eax; jmp 1000:0010
+        runner.descriptor(CodeRunner::kCode16, CodeRunner::kStart, 0xFFFF, 0x9A, false);
+        runner.code({0x0F, 0x20, 0xC0, 0x24, 0xFE, 0x0F, 0x22, 0xC0, 0xEA, 0x10, 0x00, 0x00, 0x10});
+        // cs mov byte [80], 5A; hlt
+        runner.put(CodeRunner::kStart + 0x10, {0x2E, 0xC6, 0x06, 0x80, 0x00, 0x5A, 0xF4});
+        CpuState& state = runner.edit();
+        state.segments[kCs] = SegmentCache::from(
+            CodeRunner::kCode16, SegmentDescriptor::parse(u64{runner.get32(CodeRunner::kGdt + 0x34)} << 32 |
+                                                          runner.get32(CodeRunner::kGdt + 0x30)));
+        state.eip = 0;
+        runner.apply();
+        EXPECT_EQ(runner.run(), StopReason::Halted);
+        EXPECT_EQ(runner.log, Log{});
+        EXPECT_EQ(runner.get32(CodeRunner::kStart + 0x80), 0x5Au);
+    }
+}
+
+TEST(RealMode, ChecksLimitsAtTheEndOfASegment) {
+    struct Case {
+        Bytes code;
+        std::vector<u32> log;
+    };
+    const Case cases[] = {
+        {{0xA1, 0xFF, 0xFF, 0xF4}, {13}},                   // mov ax, [FFFF]
+        {{0xA0, 0xFF, 0xFF, 0xF4}, {}},                     // mov al, [FFFF]
+        {{0x36, 0xA1, 0xFF, 0xFF, 0xF4}, {12}},             // mov ax, ss:[FFFF]
+        {{0x67, 0xA0, 0, 0, 1, 0, 0xF4}, {13}},             // mov al, [00010000]
+        {{0xBC, 0x01, 0x00, 0x50, 0xF4}, {12}},             // mov sp, 1; push ax: the word lies at FFFF
+        {{0x26, 0x36, 0x3E, 0xA1, 0xFF, 0xFF, 0xF4}, {13}}, // the last override counts
+        {{0x3E, 0x36, 0xA1, 0xFF, 0xFF, 0xF4}, {12}},
+    };
+    for (const Case& c : cases) {
+        for (const Way way : every_way()) {
+            CodeRunner runner(way);
+            runner.enter_real_mode();
+            runner.code(c.code);
+            const StopReason reason = runner.run();
+            if (c.code[0] == 0xBC) {
+                EXPECT_EQ(reason, StopReason::Shutdown) << "no room for the frame of #SS either, nor for #DF's";
+                continue;
+            }
+            EXPECT_EQ(reason, StopReason::Halted);
+            EXPECT_EQ(runner.log, c.log) << std::hex << c.code[0];
+        }
+    }
+}
+
+TEST(Instructions, AreAtMostFifteenBytesLong) {
+    for (const Way way : every_way()) {
+        for (const u32 prefixes : {14u, 15u}) {
+            CodeRunner runner(way);
+            runner.enter_protected_mode();
+            Bytes code(prefixes, 0x3E);
+            code.insert(code.end(), {0x90, 0xF4});
+            runner.code(code);
+            EXPECT_EQ(runner.run(), StopReason::Halted);
+            EXPECT_EQ(runner.log, prefixes == 14 ? Log{} : Log{13});
+        }
+    }
 }
 
 } // namespace
