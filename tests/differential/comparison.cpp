@@ -154,6 +154,13 @@ const std::vector<ExplainedDifference>& explained_differences() {
              return (theirs.vector == kGeneralProtection || theirs.vector == kStackFault) && theirs.error == 0 &&
                     ours.outcome.vector == kPageFault && ours.outcome.cr2 > 0xFFFFFFFF - 16;
          }},
+        {"a misaligned access to a page that faults",
+         "SDM 3A table 6-2: page fault and alignment check are of one class, whose order is the processor's; ours is "
+         "the table's, AMD's the other",
+         [](const Reference& ours, const Outcome& theirs) {
+             return theirs.vector == kAlignmentCheck && ours.outcome.vector == kPageFault &&
+                    theirs.end.eip == ours.outcome.end.eip;
+         }},
         {"PUSHA, POPA, ENTER, a far CALL that fault half way",
          "SDM 3A 6.5: a fault leaves the state before the instruction, as here; the host has stored or loaded the "
          "first "
@@ -179,8 +186,11 @@ const std::vector<ExplainedDifference>& explained_differences() {
          "and "
          "so whether the next page is fetched, is not said",
          [](const Reference& ours, const Outcome& theirs) {
-             return ours.outcome.vector == kInvalidOpcode && theirs.vector == kPageFault &&
-                    theirs.cr2 == kCodeAddress + kCodeBytes && theirs.end.eip == ours.outcome.end.eip;
+             const auto fetches = [](const Outcome& one, const Outcome& other) {
+                 return one.vector == kPageFault && one.cr2 == kCodeAddress + kCodeBytes &&
+                        other.vector == kInvalidOpcode && one.end.eip == other.end.eip;
+             };
+             return fetches(theirs, ours.outcome) || fetches(ours.outcome, theirs);
          }},
         {"our own supervisor pages",
          "SDM 3A 4.7, bit 0: our tables and handlers are present there, and on the host nothing is",

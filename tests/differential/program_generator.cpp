@@ -24,6 +24,9 @@ bool takes_memory(const Form& form) {
 bool is_relative(const Form& form) { return has_operand(form, {Operand::Jb, Operand::Jz}); }
 bool is_branch(const Form& form) { return (form.attributes & kControl) != 0 && form.mnemonic != "into"; }
 
+constexpr u32 kCacheLine = 64;
+u32 unsplit(u32 address) { return address % kCacheLine > kCacheLine - 8 ? address & ~7u : address; }
+
 constexpr u32 kDangerous = 0x78; // the GDT entry in which Linux keeps the number of the CPU
 constexpr u32 kCode64 = 0x30;    // the host's 64-bit code
 
@@ -147,6 +150,8 @@ void ProgramGenerator::choose_registers(const ProgramStyle& style) {
     start.eflags = (interesting() & (kFlagsArithmetic | kFlagD)) | kFlagFixed | kFlagI;
     if (random_.chance(2))
         start.eflags &= ~u32{kFlagD};
+    if (random_.chance(24))
+        start.eflags |= kFlagAc;
     if (style.instructions == 1 && random_.chance(64))
         start.eflags |= kFlagT;
 }
@@ -234,7 +239,8 @@ bool ProgramGenerator::choose_operands(Draft& draft) {
     if (form.mnemonic == "int") {
         choice.immediate = random_.chance(2) ? 3 + static_cast<u32>(random_.below(2)) : choice.immediate & 0x7F;
     } else if (form.mnemonic == "enter") {
-        choice.immediate &= 63;
+        // Whether the test of the new top of the stack is a misaligned reference, the manual does not say.
+        choice.immediate &= state().flag(kFlagAc) ? 60 : 63;
         choice.immediate2 = static_cast<u16>(random_.chance(4) ? random_.below(256) : random_.below(4));
     } else if (is_one_of(form.mnemonic, {"ret", "retf"})) {
         choice.immediate &= 31;
@@ -309,11 +315,11 @@ bool ProgramGenerator::prepare_segment_load(const Draft& draft) {
     return true;
 }
 
-// POPF gets a value chosen here: TF now and then (it ends the program), and not AC.
+// POPF gets a value chosen here: TF now and then (it ends the program), and AC (so does much of what follows).
 bool ProgramGenerator::settle_popf(Draft& draft) {
-    u32 flags = interesting() & ~u32{kFlagAc};
-    if (!random_.chance(16))
-        flags &= ~u32{kFlagT};
+    u32 flags = interesting() & ~u32{kFlagAc | kFlagT};
+    if (random_.chance(16))
+        flags |= random_.chance(2) ? kFlagT : kFlagAc;
     return prepare_stack(draft) && push(flags, draft.choice.operand_size);
 }
 
@@ -366,9 +372,16 @@ u32 ProgramGenerator::bit_distance(const Draft& draft) const {
                                           : static_cast<u32>(static_cast<i16>(number) >> 4) * 2;
 }
 
+// Linux may stop or slow down programs that lock across cache lines, where the processor tells it.
+bool ProgramGenerator::locks(const Draft& draft) const {
+    return draft.choice.lock || form_at(draft.form).mnemonic == "xchg";
+}
+
 // A memory operand whose address comes out at a chosen place, whatever the registers hold.
 bool ProgramGenerator::aim(Draft& draft) {
     Choice& choice = draft.choice;
+    const bool lockable = (form_at(draft.form).attributes & kLockable) != 0;
+    choice.lock = lockable ? random_.chance(4) : random_.chance(200);
     MemoryOperand& memory = draft.memory;
     choice.address_size =
         reaching_size(choice.segment == kSegmentCount ? u8{kDs} : choice.segment, choice.address_size);
@@ -386,7 +399,7 @@ bool ProgramGenerator::aim(Draft& draft) {
         memory.scale = memory.index == kNoRegister ? u8{0} : static_cast<u8>(random_.below(4));
     }
     const u8 segment = segment_of(draft, memory.base);
-    const u32 wanted = offset_in(segment, target()) - bit_distance(draft);
+    const u32 wanted = offset_in(segment, locks(draft) ? unsplit(target()) : target()) - bit_distance(draft);
     const bool near = memory.base != kNoRegister && memory.base != kEsp && memory.base != memory.index;
     if (near && random_.chance(3)) { // so that a short displacement, or none, will do
         const u32 rest = memory.index == kNoRegister ? 0 : gpr(memory.index) << memory.scale;
@@ -406,8 +419,6 @@ bool ProgramGenerator::aim(Draft& draft) {
     draft.address = encodings[random_.below(encodings.size())];
     choice.memory = &memory;
     choice.address = &draft.address;
-    const bool lockable = (form_at(draft.form).attributes & kLockable) != 0;
-    choice.lock = lockable ? random_.chance(4) : random_.chance(200);
     return true;
 }
 
@@ -479,8 +490,8 @@ u16 ProgramGenerator::far_selector(const Form& form) {
 // What has to lie on the stack for a transfer, but for the offset on top.
 std::vector<u32> ProgramGenerator::beneath_offset(const Form& form, u16 cs) {
     if (form.mnemonic == "iret") {
-        const u32 flags = interesting() & ~u32{kFlagAc | kFlagNt};
-        return {random_.chance(16) ? flags : flags & ~u32{kFlagT}, cs};
+        const u32 flags = interesting() & ~u32{kFlagAc | kFlagNt | kFlagT};
+        return {random_.chance(16) ? flags | (random_.chance(2) ? kFlagT : kFlagAc) : flags, cs};
     }
     return form.mnemonic == "ret" ? std::vector<u32>{} : std::vector<u32>{cs};
 }

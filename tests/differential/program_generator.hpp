@@ -53,6 +53,7 @@ class ProgramGenerator {
     bool prepare_segment_load(const Draft& draft);
     bool prepare_operands(Draft& draft);
     bool choose_operands(Draft& draft);
+    bool locks(const Draft& draft) const;
     bool aim(Draft& draft);
     bool add_branch(Draft& draft);
     u16 far_selector(const Form& form);

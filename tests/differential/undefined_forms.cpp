@@ -37,6 +37,10 @@ bool is_one_of(std::string_view name, std::initializer_list<std::string_view> na
 
 const char* why_not_drawn(const Form& form) {
     const std::string_view name = form.mnemonic;
+    if (form.operands[0] == Operand::Td || form.operands[1] == Operand::Td)
+        return "no processor after the 486 has test registers";
+    if (is_one_of(name, {"ud0", "ud1"}))
+        return "undefined everywhere: drawn as bytes";
     if ((form.attributes & kNoFuzz) != 0)
         return "depends on more than architectural state";
     if (form.map == 1 && (form.opcode & 0xF8) == 0xD8)

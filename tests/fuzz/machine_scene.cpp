@@ -120,8 +120,12 @@ void MachineScene::build_pages() {
 
 void MachineScene::choose_registers(InputReader& input) {
     const u32 flags = input.take<u32>();
-    state_.set_eflags((flags & ~u32{kFlagVm}) | (mode_ == SceneMode::Virtual8086 ? u32{kFlagVm} : 0));
-    cr4_ = input.take<u8>();
+    state_.set_eflags((flags & 0x3FFFFF & ~u32{kFlagVm}) | (mode_ == SceneMode::Virtual8086 ? u32{kFlagVm} : 0));
+    constexpr u32 kOfCr4 = kCr4Vme | kCr4Pvi | kCr4Tsd | kCr4De | kCr4Pse | kCr4Pge;
+    const u32 bits = input.take<u8>();
+    cr4_ = (bits & kOfCr4) | ((bits & kCr4Pae) == 0 ? kCr4OsFxsr | kCr4OsXmmExcpt : 0u);
+    // EFLAGS has none of its upper eight bits.
+    cr0_ = (flags >> 24 & (kCr0Mp | kCr0Em | kCr0Ts | kCr0Ne)) | ((flags >> 24 & 1) != 0 ? u32{kCr0Am} : 0);
     for (u8 number = 0; number < 8; ++number) {
         const u32 value = input.take<u16>();
         state_.gpr[number] = (value & 1) != 0 ? static_cast<u32>(static_cast<i16>(value)) : value;
@@ -138,7 +142,8 @@ SegmentCache MachineScene::segment(u16 selector) const {
 
 void MachineScene::choose_segments() {
     const bool real = mode_ == SceneMode::Real;
-    state_.cr0 = kCr0Et | (real ? 0u : u32{kCr0Pe});
+    state_.cr0 = cr0_ | kCr0Et | (real ? 0u : u32{kCr0Pe});
+    state_.cr4 = cr4_;
     state_.gdtr = {kGdt, 0xFF};
     state_.idtr = {real ? kVectorTable : kIdt, real ? u16{0x3FF} : u16{kVectors * 8 - 1}};
     state_.eip = kCode;
@@ -169,7 +174,6 @@ void MachineScene::choose_segments() {
     if (mode_ == SceneMode::PagedKernel || mode_ == SceneMode::PagedUser) {
         state_.cr0 |= kCr0Pg | kCr0Wp;
         state_.cr3 = kDirectory;
-        state_.cr4 = cr4_ & (kCr4Pse | kCr4Pge);
     }
 }
 

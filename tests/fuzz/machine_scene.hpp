@@ -31,7 +31,8 @@ class MachineScene {
     SegmentCache segment(u16 selector) const;
 
     SceneMode mode_;
-    u8 cr4_ = 0;
+    u32 cr0_ = 0; // beside PE and PG
+    u32 cr4_ = 0;
     std::vector<u8> memory_;
     CpuState state_;
 };
