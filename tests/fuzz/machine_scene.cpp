@@ -26,8 +26,13 @@ u64 gate(u16 selector, u32 offset, u8 access, u8 parameters = 0) {
 
 } // namespace
 
-MachineScene::MachineScene(InputReader& input)
-    : mode_(static_cast<SceneMode>(input.take<u8>() % static_cast<u8>(SceneMode::Count))), memory_(kMemory) {
+MachineScene::MachineScene(InputReader& input) : memory_(kMemory) {
+    constexpr u8 kModes = static_cast<u8>(SceneMode::Count);
+    const u8 world = input.take<u8>();
+    mode_ = static_cast<SceneMode>(world % kModes);
+    constexpr CpuModel kModels[] = {CpuModel::P6, CpuModel::P6,      CpuModel::P6,   CpuModel::P6,
+                                    CpuModel::P6, CpuModel::Pentium, CpuModel::I486, CpuModel::I386};
+    model_ = kModels[world / kModes % std::size(kModels)];
     build_vectors();
     build_descriptors();
     build_tasks();
@@ -120,18 +125,33 @@ void MachineScene::build_pages() {
 
 void MachineScene::choose_registers(InputReader& input) {
     const u32 flags = input.take<u32>();
-    state_.set_eflags((flags & 0x3FFFFF & ~u32{kFlagVm}) | (mode_ == SceneMode::Virtual8086 ? u32{kFlagVm} : 0));
+    const Model& model = model_of(model_);
+    state_.set_eflags((flags & model.eflags & ~u32{kFlagVm}) | (mode_ == SceneMode::Virtual8086 ? u32{kFlagVm} : 0));
     constexpr u32 kOfCr4 = kCr4Vme | kCr4Pvi | kCr4Tsd | kCr4De | kCr4Pse | kCr4Pge;
     const u32 bits = input.take<u8>();
-    cr4_ = (bits & kOfCr4) | ((bits & kCr4Pae) == 0 ? kCr4OsFxsr | kCr4OsXmmExcpt : 0u);
-    // EFLAGS has none of its upper eight bits.
+    cr4_ = ((bits & kOfCr4) | ((bits & kCr4Pae) == 0 ? kCr4OsFxsr | kCr4OsXmmExcpt : 0u)) & model.cr4;
+    // EFLAGS has none of its upper ten bits.
     cr0_ = (flags >> 24 & (kCr0Mp | kCr0Em | kCr0Ts | kCr0Ne)) | ((flags >> 24 & 1) != 0 ? u32{kCr0Am} : 0);
     for (u8 number = 0; number < 8; ++number) {
         const u32 value = input.take<u16>();
         state_.gpr[number] = (value & 1) != 0 ? static_cast<u32>(static_cast<i16>(value)) : value;
     }
-    state_.dr[7] = 0x400;
-    state_.dr[6] = 0xFFFF0FF0;
+    choose_breakpoints((flags >> 22 & 1) != 0, (flags >> 23 & 1) != 0);
+}
+
+// SDM 3B 17.2.4: two in the code, two in the data and on the stack.
+void MachineScene::choose_breakpoints(bool code, bool data) {
+    const Model& model = model_of(model_);
+    state_.dr[6] = model.dr6_reset;
+    state_.dr[7] = model.dr7_reset;
+    state_.dr[0] = kCode + 6;
+    state_.dr[1] = kHandlers + 16;
+    state_.dr[2] = static_cast<u32>(state_.gpr[kEsp]) - 4;
+    state_.dr[3] = static_cast<u32>(state_.gpr[kEbx]);
+    if (code)
+        state_.dr[7] |= 0x0000000A;
+    if (data)
+        state_.dr[7] |= 0xFD0000A0; // four bytes, written; four bytes, read or written
 }
 
 SegmentCache MachineScene::segment(u16 selector) const {
@@ -142,7 +162,7 @@ SegmentCache MachineScene::segment(u16 selector) const {
 
 void MachineScene::choose_segments() {
     const bool real = mode_ == SceneMode::Real;
-    state_.cr0 = cr0_ | kCr0Et | (real ? 0u : u32{kCr0Pe});
+    state_.cr0 = (cr0_ & model_of(model_).cr0) | kCr0Et | (real ? 0u : u32{kCr0Pe});
     state_.cr4 = cr4_;
     state_.gdtr = {kGdt, 0xFF};
     state_.idtr = {real ? kVectorTable : kIdt, real ? u16{0x3FF} : u16{kVectors * 8 - 1}};
@@ -172,7 +192,7 @@ void MachineScene::choose_segments() {
     if (small)
         state_.eip = kCode - kHandlers;
     if (mode_ == SceneMode::PagedKernel || mode_ == SceneMode::PagedUser) {
-        state_.cr0 |= kCr0Pg | kCr0Wp;
+        state_.cr0 |= kCr0Pg | (kCr0Wp & model_of(model_).cr0);
         state_.cr3 = kDirectory;
     }
 }

@@ -15,6 +15,7 @@ class MachineScene {
   public:
     explicit MachineScene(InputReader& input);
     void apply(Machine& machine) const;
+    CpuModel model() const { return model_; }
 
   private:
     static constexpr u32 kVectorTable = 0, kGdt = 0x1000, kLdt = 0x1200, kIdt = 0x1400, kTasks = 0x1800;
@@ -27,10 +28,12 @@ class MachineScene {
     void build_tasks();
     void build_pages();
     void choose_registers(InputReader& input);
+    void choose_breakpoints(bool code, bool data);
     void choose_segments();
     SegmentCache segment(u16 selector) const;
 
     SceneMode mode_;
+    CpuModel model_;
     u32 cr0_ = 0; // beside PE and PG
     u32 cr4_ = 0;
     std::vector<u8> memory_;

@@ -1,4 +1,5 @@
 // A machine in any mode runs any code in both engines: neither crashes or hangs, and both come to the same state.
+#include <map>
 #include <memory>
 
 #include <fmt/format.h>
@@ -19,8 +20,9 @@ enum Option : u8 { kSlowTable = 1, kForgetful = 2, kSnapshots = 4 };
 // Made once and set back for each input: a snapshot decides the whole state, so nothing of an input may stay behind.
 class Stage {
   public:
-    explicit Stage(Engine engine) {
+    Stage(Engine engine, CpuModel model) {
         MachineConfig config;
+        config.cpu = model;
         config.ram_bytes = kRam;
         config.engine = engine;
         auto made = Machine::create(std::move(config));
@@ -45,6 +47,14 @@ class Stage {
     std::vector<u8> pristine_;
 };
 
+Stage& stage(Engine engine, CpuModel model) {
+    static std::map<std::pair<Engine, CpuModel>, std::unique_ptr<Stage>> stages;
+    std::unique_ptr<Stage>& one = stages[{engine, model}];
+    if (one == nullptr)
+        one = std::make_unique<Stage>(engine, model);
+    return *one;
+}
+
 void disturb(Machine& machine, u8 options) {
     if ((options & kForgetful) != 0)
         machine.forget_derived_state();
@@ -58,10 +68,8 @@ void machine(std::span<const u8> input) {
     InputReader reader(input);
     const u8 options = reader.take<u8>();
     const MachineScene scene(reader);
-    static Stage interpreter_stage(Engine::Interpreter);
-    static Stage block_stage(Engine::Block);
-    Machine& reference = interpreter_stage.set(true, scene);
-    Machine& block = block_stage.set((options & kSlowTable) == 0, scene);
+    Machine& reference = stage(Engine::Interpreter, scene.model()).set(true, scene);
+    Machine& block = stage(Engine::Block, scene.model()).set((options & kSlowTable) == 0, scene);
     if (reference.hash() != block.hash())
         report("two machines of one scene start differently");
     for (u32 slice = 1; slice <= kSlices; ++slice) {
