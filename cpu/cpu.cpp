@@ -302,6 +302,7 @@ void Cpu::run_instructions(const Block* block, const Instruction* first, u32 cou
     running_ = block;
     block_eip_ = state_.eip;
     leave_ = false;
+    task_switched_ = false;
     Step step;
     for (;;) {
         current_ = in;
@@ -329,7 +330,8 @@ void Cpu::settle(Step step, const Instruction& at) {
     if (step == Step::Fault || step == Step::Repeat) [[unlikely]] {
         cycle_ += at.clock_before;
         instructions_ += at.number;
-        state_.eip = present_eip(at);
+        if (!task_switched_)
+            state_.eip = present_eip(at);
         if (step == Step::Fault)
             deliver_exception();
         else

@@ -326,12 +326,13 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool write_frame(StackFrame& frame);
     // The ring's stack from the TSS, checked as for a transfer inwards.
     bool inner_stack(u8 ring, u32 ext, StackFrame& frame);
-    bool read_outer_stack(u16 selector, u8 cpl, SegmentCache& ss);
+    bool read_outer_stack(u16 selector, u8 cpl, u8 absent, SegmentCache& ss);
     bool transfer_to_code(u16 selector, u32 offset, Descriptor& descriptor);
     bool transfer_by_gate(const Descriptor& gate, u16 selector, bool call, u32 return_eip);
     bool transfer_by_call_gate(const Descriptor& gate, u16 target, bool call, u32 return_eip);
     bool copy_parameters(u32 count, StackFrame& frame);
-    bool read_return_segment(u16 selector, u32 eip, Descriptor& descriptor);
+    bool read_return_segment(u16 selector, Descriptor& descriptor);
+    bool check_return_address(u32 eip, const Descriptor& descriptor);
     Access<u32> peek_element(u32 index, u32 size, u32 skipped = 0);
     bool read_gate(const InterruptRequest& request, Descriptor& gate);
     bool read_handler_segment(u16 selector, u32 ext, Descriptor& code);
@@ -345,7 +346,12 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool interrupt_return_by_stack(u32 size);
     bool interrupt_return_protected(u32 size, u32 eip, u16 selector, u32 flags);
     bool return_to_virtual_8086(u32 eip, u16 cs, u32 flags);
-    bool return_outer(u32 eip, u16 selector, const Descriptor& descriptor, u32 new_esp, u16 new_ss);
+    // `absent` is the vector for a stack segment that is not present.
+    bool return_outer(u32 eip, u16 selector, Descriptor& descriptor, u32 new_esp, u16 new_ss, u8 absent);
+    bool check_task_ldt(u16 selector, Descriptor& descriptor);
+    bool load_task_code_and_stack(u16 ldt, u16 cs, u16 ss);
+    bool load_task_data_segment(u8 segment, u16 selector);
+    bool load_task_segments(u16 ldt, const std::array<u16, kSegmentCount>& selectors);
     bool enter_task(u16 ldt, const std::array<u16, kSegmentCount>& selectors, const InterruptRequest* event,
                     u32 error_size);
     void drop_inaccessible_segments();
@@ -382,7 +388,8 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     Privilege privilege_ = Privilege::Supervisor;
     PendingException pending_;
     u32 attention_ = 0;
-    bool leave_ = false; // a slow path wants the block left after the present instruction
+    bool task_switched_ = false; // the running instruction has: a fault now belongs to the new task
+    bool leave_ = false;         // a slow path wants the block left after the present instruction
     bool halted_ = false;
     bool shutdown_ = false;
     bool interrupt_line_ = false;

@@ -266,7 +266,7 @@ bool Cpu::interrupt_return_protected(u32 size, u32 eip, u16 selector, u32 flags)
         return return_to_virtual_8086(eip, selector, flags);
     const u8 rpl = selector & 3;
     Descriptor descriptor;
-    if (!read_return_segment(selector, eip, descriptor))
+    if (!read_return_segment(selector, descriptor))
         return false;
     u32 mask = kFlagsArithmetic | kFlagT | kFlagD | kFlagNt;
     if (size == 4)
@@ -277,7 +277,7 @@ bool Cpu::interrupt_return_protected(u32 size, u32 eip, u16 selector, u32 flags)
         mask |= kFlagIopl | (size == 4 ? kFlagVif | kFlagVip : 0);
     mask &= model_->eflags;
     if (rpl == state_.cpl) {
-        if (!mark_accessed(descriptor))
+        if (!check_return_address(eip, descriptor) || !mark_accessed(descriptor))
             return false;
         set_stack_pointer(state_.esp() + 3 * size);
         set_code_segment(descriptor.cache(selector), rpl);
@@ -287,9 +287,10 @@ bool Cpu::interrupt_return_protected(u32 size, u32 eip, u16 selector, u32 flags)
         if (!esp.ok)
             return false;
         const auto ss = peek_element(4, size);
-        if (!ss.ok || !mark_accessed(descriptor))
+        if (!ss.ok)
             return false;
-        if (!return_outer(eip, selector, descriptor, esp.value, static_cast<u16>(ss.value)))
+        // IRET alone calls an absent stack segment #NP (SDM 2A, IRET: exceptions).
+        if (!return_outer(eip, selector, descriptor, esp.value, static_cast<u16>(ss.value), kSegmentNotPresent))
             return false;
     }
     state_.set_eflags((state_.eflags() & ~mask) | (flags & mask));

@@ -1,6 +1,8 @@
 // Hardware task switching (SDM 3A chapter 7).
 #include "cpu/cpu.hpp"
 
+#include <algorithm>
+
 namespace forkscope {
 
 namespace {
@@ -127,51 +129,121 @@ bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const Inter
         state_.dr[7] &= ~kLocalEnables;
         debug_registers_changed();
     }
+    task_switched_ = true;
     return enter_task(new_ldt, selectors, event, layout.step);
+}
+
+// An LDT selector that a task may hold: null, or an LDT's in the GDT. Whether it is present counts later.
+bool Cpu::check_task_ldt(u16 selector, Descriptor& descriptor) {
+    state_.ldtr = SegmentCache::null(selector);
+    if ((selector & 0xFFFC) == 0)
+        return true;
+    if ((selector & 4) == 0 && !read_descriptor(selector, kInvalidTss, 0, descriptor))
+        return false;
+    if ((selector & 4) != 0 || descriptor.is_segment() || descriptor.type() != 2) {
+        raise(kInvalidTss, selector & 0xFFFCu);
+        return false;
+    }
+    if (descriptor.present())
+        state_.ldtr = descriptor.cache(selector);
+    return true;
+}
+
+// LDT, code and stack in the order of the checks that SDM 3A table 7-1 gives for the P6 family. Until all of them hold
+// the new task's stack is not to be trusted: CPL 3 makes the fault's delivery take ring 0's.
+bool Cpu::load_task_code_and_stack(u16 ldt, u16 cs, u16 ss) {
+    const auto refuse = [this](u8 vector, u16 selector) {
+        raise(vector, selector & 0xFFFCu);
+        return false;
+    };
+    const u8 ring = cs & 3;
+    Descriptor table, code, stack;
+    set_cpl(3);
+    if (!check_task_ldt(ldt, table))
+        return false;
+    const bool has_code = (cs & 0xFFFC) != 0 && read_descriptor(cs, kInvalidTss, 0, code);
+    if (!has_code && (cs & 0xFFFC) != 0 && pending_.vector == kPageFault)
+        return false;
+    if (has_code && code.is_code() && (code.is_conforming() ? code.dpl() > ring : code.dpl() != ring))
+        return refuse(kInvalidTss, cs);
+    if ((ss & 0xFFFC) == 0)
+        return refuse(kInvalidTss, ss);
+    if (!read_descriptor(ss, kInvalidTss, 0, stack))
+        return false;
+    if (!stack.is_writable_data())
+        return refuse(kInvalidTss, ss);
+    if (!stack.present())
+        return refuse(kStackFault, ss);
+    if (stack.dpl() != ring)
+        return refuse(kInvalidTss, ss);
+    if ((ldt & 0xFFFC) != 0 && !table.present())
+        return refuse(kInvalidTss, ldt);
+    if (!has_code || !code.is_code())
+        return refuse(kInvalidTss, cs);
+    if (!code.present())
+        return refuse(kSegmentNotPresent, cs);
+    if ((ss & 3) != ring)
+        return refuse(kInvalidTss, ss);
+    if (!mark_accessed(stack) || !mark_accessed(code))
+        return false;
+    state_.segments[kSs] = stack.cache(ss);
+    set_code_segment(code.cache(cs), ring);
+    return true;
+}
+
+// DS, ES, FS or GS of the new task: #TS where MOV would raise #GP (SDM 3A table 7-1).
+bool Cpu::load_task_data_segment(u8 segment, u16 selector) {
+    state_.segments[segment] = SegmentCache::null(selector);
+    if ((selector & 0xFFFC) == 0)
+        return true;
+    Descriptor descriptor;
+    if (!read_descriptor(selector, kInvalidTss, 0, descriptor))
+        return false;
+    const u8 ring = std::max<u8>(selector & 3, state_.cpl);
+    const bool fits = descriptor.is_data() || descriptor.is_readable_code();
+    const bool reachable = descriptor.dpl() >= ring || (descriptor.is_code() && descriptor.is_conforming());
+    if (!fits || !reachable) {
+        raise(kInvalidTss, selector & 0xFFFCu);
+        return false;
+    }
+    if (!descriptor.present()) {
+        raise(kSegmentNotPresent, selector & 0xFFFCu);
+        return false;
+    }
+    if (!mark_accessed(descriptor))
+        return false;
+    state_.segments[segment] = descriptor.cache(selector);
+    return true;
+}
+
+bool Cpu::load_task_segments(u16 ldt, const std::array<u16, kSegmentCount>& selectors) {
+    for (u8 i = 0; i < kSegmentCount; ++i)
+        state_.segments[i] = SegmentCache::null(selectors[i]);
+    if (!state_.virtual_8086()) {
+        if (!load_task_code_and_stack(ldt, selectors[kCs], selectors[kSs]))
+            return false;
+        for (const u8 segment : {kDs, kEs, kFs, kGs})
+            if (!load_task_data_segment(segment, selectors[segment]))
+                return false;
+        return true;
+    }
+    for (u8 i = 0; i < kSegmentCount; ++i)
+        enter_virtual_segment(i, selectors[i]);
+    set_cpl(3);
+    Descriptor table;
+    if (!check_task_ldt(ldt, table))
+        return false;
+    if ((ldt & 0xFFFC) == 0 || table.present())
+        return true;
+    raise(kInvalidTss, ldt & 0xFFFCu);
+    return false;
 }
 
 // Loads the segments that the new task names. A fault here is the new task's, with the context already switched.
 bool Cpu::enter_task(u16 ldt, const std::array<u16, kSegmentCount>& selectors, const InterruptRequest* event,
                      u32 error_size) {
-    for (u8 i = 0; i < kSegmentCount; ++i) {
-        state_.segments[i] = SegmentCache{};
-        state_.segments[i].selector = selectors[i];
-    }
-    const auto invalid = [this](u16 selector) {
-        raise(kInvalidTss, selector & 0xFFFCu);
+    if (!load_task_segments(ldt, selectors))
         return false;
-    };
-    if ((ldt & 4) != 0)
-        return invalid(ldt);
-    if (!load_ldtr(ldt))
-        return pending_.vector == kPageFault ? false : invalid(ldt);
-    if (state_.virtual_8086()) {
-        for (u8 i = 0; i < kSegmentCount; ++i)
-            enter_virtual_segment(i, selectors[i]);
-        set_cpl(3);
-    } else {
-        const u16 cs = selectors[kCs];
-        Descriptor code;
-        if ((cs & 0xFFFC) == 0 || !read_descriptor(cs, kInvalidTss, 0, code))
-            return invalid(cs);
-        const u8 rpl = cs & 3;
-        const bool fits = code.is_code() && (code.is_conforming() ? code.dpl() <= rpl : code.dpl() == rpl);
-        if (!fits)
-            return invalid(cs);
-        if (!code.present()) {
-            raise(kSegmentNotPresent, cs & 0xFFFCu);
-            return false;
-        }
-        if (!mark_accessed(code))
-            return false;
-        set_code_segment(code.cache(cs), rpl);
-        for (const u8 segment : {kSs, kEs, kDs, kFs, kGs})
-            if (!load_segment(segment, selectors[segment])) {
-                if (pending_.vector == kGeneralProtection)
-                    pending_.vector = kInvalidTss;
-                return false;
-            }
-    }
     flags_changed();
     if (event != nullptr && event->has_error) {
         const bool pushed = error_size == 4 ? push<u32>(event->error).ok : push<u16>(static_cast<u16>(event->error)).ok;

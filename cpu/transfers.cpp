@@ -257,7 +257,7 @@ bool Cpu::transfer_by_call_gate(const Descriptor& gate, u16 target, bool call, u
 }
 
 // The stack segment that an outer return names.
-bool Cpu::read_outer_stack(u16 selector, u8 cpl, SegmentCache& ss) {
+bool Cpu::read_outer_stack(u16 selector, u8 cpl, u8 absent, SegmentCache& ss) {
     const u32 error = selector & 0xFFFCu;
     if (error == 0) {
         raise(kGeneralProtection, 0);
@@ -271,7 +271,7 @@ bool Cpu::read_outer_stack(u16 selector, u8 cpl, SegmentCache& ss) {
         return false;
     }
     if (!descriptor.present()) {
-        raise(kStackFault, error);
+        raise(absent, error);
         return false;
     }
     if (!mark_accessed(descriptor))
@@ -289,10 +289,12 @@ void Cpu::drop_inaccessible_segments() {
     }
 }
 
-bool Cpu::return_outer(u32 eip, u16 selector, const Descriptor& descriptor, u32 new_esp, u16 new_ss) {
+// The return address is checked last (SDM 2B, RET: RETURN-TO-OUTER-PRIVILEGE-LEVEL).
+bool Cpu::return_outer(u32 eip, u16 selector, Descriptor& descriptor, u32 new_esp, u16 new_ss, u8 absent) {
     SegmentCache ss;
     const u8 cpl = selector & 3;
-    if (!read_outer_stack(new_ss, cpl, ss))
+    if (!read_outer_stack(new_ss, cpl, absent, ss) || !check_return_address(eip, descriptor) ||
+        !mark_accessed(descriptor))
         return false;
     set_code_segment(descriptor.cache(selector), cpl);
     state_.eip = eip;
@@ -303,7 +305,7 @@ bool Cpu::return_outer(u32 eip, u16 selector, const Descriptor& descriptor, u32 
 }
 
 // The code segment that a far return or IRET names, at the same or an outer ring.
-bool Cpu::read_return_segment(u16 selector, u32 eip, Descriptor& descriptor) {
+bool Cpu::read_return_segment(u16 selector, Descriptor& descriptor) {
     const u32 error = selector & 0xFFFCu;
     const u8 rpl = selector & 3;
     if (error == 0) {
@@ -322,11 +324,14 @@ bool Cpu::read_return_segment(u16 selector, u32 eip, Descriptor& descriptor) {
         raise(kSegmentNotPresent, error);
         return false;
     }
-    if (eip > descriptor.cache(selector).limit) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
     return true;
+}
+
+bool Cpu::check_return_address(u32 eip, const Descriptor& descriptor) {
+    if (eip <= descriptor.cache(0).limit)
+        return true;
+    raise(kGeneralProtection, 0);
+    return false;
 }
 
 // An element of the stack, `size` bytes, zero-extended.
@@ -356,10 +361,10 @@ bool Cpu::far_return(u32 size, u32 release) {
         return true;
     }
     Descriptor descriptor;
-    if (!read_return_segment(selector, eip.value, descriptor))
+    if (!read_return_segment(selector, descriptor))
         return false;
     if ((selector & 3) == state_.cpl) {
-        if (!mark_accessed(descriptor))
+        if (!check_return_address(eip.value, descriptor) || !mark_accessed(descriptor))
             return false;
         set_stack_pointer(state_.esp() + 2 * size + release);
         set_code_segment(descriptor.cache(selector), state_.cpl);
@@ -370,9 +375,9 @@ bool Cpu::far_return(u32 size, u32 release) {
     if (!esp.ok)
         return false;
     const auto ss = peek_element(3, size, release);
-    if (!ss.ok || !mark_accessed(descriptor))
+    if (!ss.ok)
         return false;
-    return return_outer(eip.value, selector, descriptor, esp.value + release, static_cast<u16>(ss.value));
+    return return_outer(eip.value, selector, descriptor, esp.value + release, static_cast<u16>(ss.value), kStackFault);
 }
 
 } // namespace forkscope
