@@ -8,8 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-RF, DESCRIPTOR_SEGMENT = 0x10000, 0x1000
+RF, VIF, VIP, DESCRIPTOR_SEGMENT = 0x10000, 0x80000, 0x100000, 0x1000
 FAULTS_WITH_ERROR = (10, 11, 12, 13, 14)
+REGISTERS = ("eax", "ecx", "edx", "ebx", "ebp", "esi", "edi", "sp")
 FAULTS = (0, 5, 6, 7, *FAULTS_WITH_ERROR)
 
 
@@ -27,10 +28,17 @@ class Rule:
         return peer == self.peer and re.fullmatch(self.groups, group) and re.search(self.keys, key)
 
 
+def may_be_flags(place, value):
+    """A word of a stack that looks like EFLAGS, or the field of a task segment."""
+    if place[0] in ("M", "W", "V"):
+        return place[1] == 0x24
+    return place[0][0] in "spt" and value & 2 and value < 0x400000
+
+
 def without_rf(ours, _):
     """No RF in the flags of a fault: in a frame, aligned or not, or in the task segment."""
     for place, value in ours.words.items():
-        if value & RF and value & 0xFFFF & 2 and value < 0x400000:
+        if value & RF and may_be_flags(place, value) and not value & VIP:  # with VIP it is a selector and an IP
             ours.words[place] = value & ~RF
     place = ours.byte_place(8 + (4 if ours.vector in FAULTS_WITH_ERROR else 0) + 2)
     if ours.vector in FAULTS and place and ours.byte_at(place) & 1 and ours.top & 3:
@@ -58,31 +66,125 @@ def without_accessed(ours, _):
         del ours.words[place]
 
 
-def task_fault_for_absent_stack(ours, theirs):
-    """#TS instead of #SS."""
-    if ours.vector == 12 and theirs.vector == 10:
-        ours.vector = 10
-
-
 def words_below(ours, theirs):
-    """What the peer stored on a stack before it found that there was no room."""
+    """What the peer stored on a stack before it found that there was no room, or that the target lies beyond its limit."""
     for place, value in theirs.words.items():
-        if ours.vector == 12 and place[0][0] in "spt" and place not in ours.words:
+        if ours.vector in (12, 13) and place[0][0] in "spt" and place not in ours.words:
             ours.words[place] = value
+
+
+def chance(ours, theirs):
+    """Both end with a fault, but which and where is another matter."""
+    if ours.vector in (8, *FAULTS_WITH_ERROR) and theirs.vector in (8, *FAULTS_WITH_ERROR):
+        ours.fields, ours.words = dict(theirs.fields), dict(theirs.words)
+
+
+def anything_after_fault(ours, theirs):
+    """What the peer makes of a fault in the new task."""
+    if ours.vector in (8, *FAULTS_WITH_ERROR):
+        ours.fields, ours.words = dict(theirs.fields), dict(theirs.words)
+
+
+def fault_instead(ours_is, theirs_is):
+    """Another vector, the same error code."""
+    def change(ours, theirs):
+        if ours.vector == ours_is and theirs.vector == theirs_is:
+            ours.vector = theirs_is
+    return change
+
+
+def error_code_is_selector(ours, theirs):
+    """#GP with the selector where the manual says #GP(0)."""
+    place = ours.byte_place(0)
+    if ours.vector == theirs.vector == 13 and place and ours.words[place[0]] == 0 and place[0] in theirs.words:
+        ours.words[place[0]] = theirs.words[place[0]]
+
+
+def narrow_sp(ours, theirs):
+    """SP where the manual says ESP."""
+    for place, value in theirs.words.items():
+        if ours.words.get(place, 0) & 0xFFFF == value and value < 0x10000:
+            ours.words[place] = value
+
+
+def esp_before_error_code(ours, theirs):
+    """The ESP that a double fault saves is the one before the error code was pushed."""
+    for place in (("W", 0x38), ("N", 0x18)):
+        if ours.vector == theirs.vector == 8 and place in ours.words and place not in theirs.words:
+            del ours.words[place]
+
+
+def other_upper_halves(ours, theirs):
+    """Of the registers that a 16-bit task segment loads, and of what is made of them."""
+    for name in REGISTERS:
+        mine, value = ours.fields.get(name, ""), theirs.fields.get(name)
+        if not mine[:-4].endswith("FFFF"):
+            continue
+        if value is None:
+            del ours.fields[name]
+        elif int(mine[-4:], 16) == int(value.rsplit(":", 1)[-1][-4:], 16):
+            ours.fields[name] = value
+    for place, value in theirs.words.items():
+        if ours.words.get(place, 0) >> 16 == 0xFFFF and ours.words[place] & 0xFFFF == value & 0xFFFF:
+            ours.words[place] = value
+
+
+def inner_rpl(ours, theirs):
+    """The RPL of CS is the conforming segment's DPL."""
+    for place, value in theirs.words.items():
+        if ours.words.get(place, value) != value and ours.words[place] & ~3 == value & ~3:
+            ours.words[place] = value
+
+
+def without_virtual_interrupt_flags(ours, _):
+    """VIF and VIP cannot be set."""
+    ours.words = {place: value & ~(VIF | VIP) if may_be_flags(place, value) else value
+                  for place, value in ours.words.items()}
+    flags = int(ours.fields.get("f", "0"), 16)
+    if flags & (VIF | VIP):
+        ours.fields["f"] = f"{flags & ~(VIF | VIP):X}"
 
 
 RULES = [
     Rule("no-rf", "qemu", ".*", "", without_rf),
     Rule("no-ext", "qemu", ".*", "", without_ext),
     Rule("no-accessed-in-delivery", "qemu", "int[.].*", "", without_accessed),
-    Rule("absent-inner-stack", "qemu", "int[.](stack|double|external)", "", task_fault_for_absent_stack),
-    Rule("no-limit-of-stack", "qemu", "int[.]stack_limit"),
+    Rule("no-accessed-in-transfer", "qemu", "far[.](direct|gate_target|gate|stack|random)|ret[.](code|stack|random)|task[.]field",
+         "", without_accessed),
+    Rule("absent-inner-stack", "qemu", "int[.](stack|double|external)|far[.](stack|random)", "", fault_instead(12, 10)),
+    Rule("absent-gate-target", "qemu", "far[.](gate|gate_target|random)", "", fault_instead(11, 13)),
+    Rule("absent-return-stack", "qemu", "ret[.](stack|random)", "", fault_instead(12, 11)),
+    Rule("limit-error-code", "qemu", "far[.](limit|random)", "", error_code_is_selector),
+    Rule("no-limit-of-stack", "qemu", "int[.]stack_limit|far[.](stack_limit|missing_parameters|full_stack)|ret[.]short"),
     Rule("no-limit-of-stack", "qemu", "int[.](double|external)", "(^|[.])6[.]"),
-    Rule("no-limit-of-handler", "qemu", "int[.]offset", "^[0-9A-F]+[.][3-7][.]"),
+    Rule("no-limit-of-target", "qemu", "int[.]offset", "^[0-9A-F]+[.][3-7][.]"),
+    Rule("no-limit-of-target", "qemu", "far[.]gate_offset", r"^\d[.]\d[.][3-6][.]"),
+    Rule("no-limit-of-target", "qemu", "ret[.]limit", r"^\d[.][2-5][.]"),
     Rule("no-icebp", "qemu", "int[.](cause|privilege|double)", "^6[.]"),
     Rule("no-icebp", "qemu", "int[.]flags", "^[0-9A-F]+[.][0-9A-F]+[.]6[.]"),
+    Rule("no-vme", "qemu", "ret[.](flags|outward_flags)|task[.]kind", "", without_virtual_interrupt_flags),
+    Rule("no-vme", "qemu", "ret[.]flags", "^[68][.]1"),
+    Rule("rf-of-int", "qemu", "task[.]kind", "", rf_kept),
     Rule("rf-of-int", "qemu", "int[.]flags", "^[89][.]", rf_kept),
-    Rule("task-limit", "qemu", "int[.]task_limit", "^0[.].*[.]1[129A]$"),
-    Rule("task-limit", "bochs", "int[.]task_limit", "^0[.].*[.]1[129A]$"),
-    Rule("partial-frame", "bochs", "int[.]stack_limit", "", words_below),
+    Rule("rf-of-int", "qemu", "ret[.]flags", "", rf_kept),
+    Rule("conforming-rpl", "qemu", "far[.](gate|gate_target)", "^1[.]", inner_rpl),
+    Rule("upper-halves", "qemu", "task[.]kind", r"^\d[.][23][.]\d[.]2$"),
+    Rule("upper-halves", "qemu", "far[.](direct|odd)|task[.].*|int[.].*", "", other_upper_halves),
+    Rule("partial-frame", "qemu", "far[.]limit", "", words_below),
+    Rule("vm-outside-ring-0", "qemu", "ret[.]outward_flags", "[.]1$"),
+    Rule("faults-in-new-task", "qemu", "task[.](field|odd_field|eip|error_code)", "", anything_after_fault),
+    Rule("no-trap-bit", "qemu", "task[.]trap", r"^\d[.]1[.]"),
+    Rule("conforming-task-code", "qemu", "task[.]field", "^1[.][9BDF][C-F][.]"),
+    Rule("return-to-itself", "qemu", "task[.]busy", r"^6[.]\d[.]0$"),
+    Rule("task-in-ldt", "qemu", "task[.]odd", "", fault_instead(13, 10)),
+    Rule("several-faults", "qemu", "(far|ret|task)[.]random"),
+    Rule("task-limit", "qemu", "(int|far)[.]task_limit", "^0[.].*[.]1[129A]$"),
+    Rule("task-limit", "bochs", "(int|far)[.]task_limit", "^0[.].*[.]1[129A]$"),
+    Rule("partial-frame", "bochs", "int[.]stack_limit|far[.](limit|full_stack|stack_limit)", "", words_below),
+    Rule("narrow-sp-through-gate", "bochs", "far[.]parameters", "[.]3$", narrow_sp),
+    Rule("absent-half-of-ss", "bochs", "ret[.]short", "^(0[.]3[.]E|1[.]3[.]16|2[.]3[.]12)[.]4$"),
+    Rule("absent-half-of-ss", "bochs", "ret[.]random", "^(4C7|73C)[.]"),
+    Rule("esp-after-error-code", "bochs", "task[.](eip|random)", "", esp_before_error_code),
+    Rule("task-check-order", "bochs", "task[.](field|odd_field)", "^1[.]", chance),
+    Rule("task-check-order", "bochs", "task[.]random", "", chance),
 ]

@@ -118,7 +118,8 @@ static void build_narrow_task(u32 slot) {
 }
 
 void build_arena(void) {
-    /* INT3 wherever nothing else lies: a peer that leaves out a check comes back all the same. */
+    /* INT3 wherever nothing else lies: a peer that leaves out a check comes back
+     * all the same. */
     fill_words((void*)GDT, 0xCCCCCCCC, ARENA_END - GDT);
     fill_words((void*)GDT, 0, 3 * PAGE);
     build_tables();

@@ -1,5 +1,6 @@
-/* Owns: where everything lies that a case can see: tables, task segments, stacks, code. Fixed, whatever the compiler does.
- * Callers: the topics. Promises: `reset_arena` brings back the same bytes each time; run_case logs every byte that changed. */
+/* Owns: where everything lies that a case can see: tables, task segments, stacks, code. Fixed, whatever the compiler
+ * does. Callers: the topics. Promises: `reset_arena` brings back the same bytes each time; run_case logs every byte
+ * that changed. */
 #ifndef PRIVILEGED_ARENA_H
 #define PRIVILEGED_ARENA_H
 
@@ -15,13 +16,13 @@ enum place {
     GDT = 0x300000,
     LDT = 0x301000,
     IDT = 0x302000,
-    TASKS = 0x303000,   /* the task segments, 0x80 apart */
-    RINGS = 0x304000,   /* a page for each ring: its stacks */
-    CODE = 0x308000,    /* the case's instructions */
-    TARGET = 0x309000,  /* where transfers lead */
+    TASKS = 0x303000,  /* the task segments, 0x80 apart */
+    RINGS = 0x304000,  /* a page for each ring: its stacks */
+    CODE = 0x308000,   /* the case's instructions */
+    TARGET = 0x309000, /* where transfers lead */
     DATA = 0x30A000,
-    TABLES = 0x30C000,  /* page directory and one page table */
-    BITMAP = 0x310000,  /* a task segment with an I/O bitmap behind it */
+    TABLES = 0x30C000, /* page directory and one page table */
+    BITMAP = 0x310000, /* a task segment with an I/O bitmap behind it */
     ARENA_END = 0x320000,
     PAGE = 0x1000,
 };
@@ -72,7 +73,8 @@ struct narrow_task {
     u16 link, sp0, ss0, sp1, ss1, sp2, ss2, ip, flags, ax, cx, dx, bx, sp, bp, si, di, es, cs, ss, ds, ldt;
 };
 
-#define WIDE(slot) ((struct wide_task*)(TASKS + ((slot) == TASK_MAIN ? 0 : (slot) == TASK_FAULT ? 1 : (slot)-16) * TASK_BYTES))
+#define WIDE(slot)                                                                                                     \
+    ((struct wide_task*)(TASKS + ((slot) == TASK_MAIN ? 0 : (slot) == TASK_FAULT ? 1 : (slot)-16) * TASK_BYTES))
 #define NARROW(slot) ((struct narrow_task*)WIDE(slot))
 #define GDT_SLOT(slot) (((u64*)GDT)[slot])
 #define LDT_SLOT(slot) (((u64*)LDT)[slot])

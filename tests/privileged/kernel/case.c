@@ -8,7 +8,8 @@ u16 end_ss, end_ds, end_es, end_fs, end_gs;
 bool log_thin;
 u32 log_seed;
 
-/* What is compared before and after a case. Offsets in the log count from `zero`. */
+/* What is compared before and after a case. Offsets in the log count from
+ * `zero`. */
 struct region {
     const char* name;
     u32 address, bytes, zero;
@@ -100,7 +101,8 @@ u32 random_number(void) {
     return group_state;
 }
 
-/* Chosen by the case's number alone, so that a thin run is a part of the full one. */
+/* Chosen by the case's number alone, so that a thin run is a part of the full
+ * one. */
 static bool is_chosen(void) {
     u32 mixed = ++group_cases * 0x9E3779B1;
     mixed ^= mixed >> 15;
@@ -162,9 +164,7 @@ void emit16(u32 value) { emit(2, (const u8*)&value); }
 void emit32(u32 value) { emit(4, (const u8*)&value); }
 u32 emit_here(void) { return emit_at; }
 
-void target_is_undefined_opcode(bool undefined) {
-    *(volatile u32*)TARGET = undefined ? 0x0B0F0B0F : 0xCCCCCCCC;
-}
+void target_is_undefined_opcode(bool undefined) { *(volatile u32*)TARGET = undefined ? 0x0B0F0B0F : 0xCCCCCCCC; }
 
 static void load_table(u32 base, u16 limit, bool interrupts) {
     struct {

@@ -1,5 +1,6 @@
 /* Owns: how a case is written, chosen, run and logged.
- * Callers: the topics. Promises: a case always comes back, by its own INT3, by a fault, or by the double fault's task. */
+ * Callers: the topics. Promises: a case always comes back, by its own INT3, by a fault, or by the double fault's task.
+ */
 #ifndef PRIVILEGED_CASE_H
 #define PRIVILEGED_CASE_H
 
@@ -40,6 +41,9 @@ u32 emit_here(void);
 /* What TARGET is filled with: INT3, or UD2 for cases that replace vector 3. */
 void target_is_undefined_opcode(bool undefined);
 
+/* QEMU loses the machine in a few cases; it is not asked for them. */
+extern bool peer_is_qemu;
+
 /* How the case ended, for topics that look. */
 extern u32 end_vector;
 
@@ -76,6 +80,7 @@ void emit_cause(enum cause cause, u32 ring);
 /* The topics. */
 void interrupt_cases(void);
 void transfer_cases(void);
+void return_cases(void);
 void task_cases(void);
 void segment_cases(void);
 void virtual_8086_cases(void);

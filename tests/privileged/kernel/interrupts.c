@@ -1,7 +1,8 @@
 #include "case.h"
 
-/* Interrupts and exceptions through gates: gate types x privilege x presence, the handler's segment, the inner stack,
- * limits, flags, error codes, and what becomes of a fault within a delivery. */
+/* Interrupts and exceptions through gates: gate types x privilege x presence,
+ * the handler's segment, the inner stack, limits, flags, error codes, and what
+ * becomes of a fault within a delivery. */
 
 enum { VECTOR = 0x30 };
 static const u8 gate_types[] = {INTERRUPT_GATE, TRAP_GATE, INTERRUPT_GATE16, TRAP_GATE16};
@@ -38,7 +39,8 @@ static void gate_bytes(void) {
     }
 }
 
-/* The handler's segment: each sixth byte, each RPL of the gate's selector, from each ring. */
+/* The handler's segment: each sixth byte, each RPL of the gate's selector, from
+ * each ring. */
 static void handler_segments(void) {
     group("int.segment", 3);
     for (u32 type = 0; type < GATE_TYPES; type++) {
@@ -173,7 +175,8 @@ static void odd_inner_stacks(void) {
     }
 }
 
-/* An inner stack of 0x100 bytes, normal or expanding downwards, 16 or 32 bits wide, and a pointer near its ends. */
+/* An inner stack of 0x100 bytes, normal or expanding downwards, 16 or 32 bits
+ * wide, and a pointer near its ends. */
 static void inner_stack_limits(void) {
     group("int.stack_limit", 1);
     for (u32 kind = 0; kind < 4; kind++) {
@@ -204,7 +207,8 @@ static void task_limits(void) {
     group("int.task_limit", 1);
     for (u32 narrow = 0; narrow < 2; narrow++) {
         for (u32 way = 0; way < INWARD; way++) {
-            /* Ring 0's stack must be there: the double fault's task switch needs the whole segment. */
+            /* Ring 0's stack must be there: the double fault's task switch needs the
+             * whole segment. */
             for (u32 limit = narrow ? 5 : 11; limit < 0x1C; limit++) {
                 if (!next_case()) {
                     continue;
@@ -234,8 +238,8 @@ static void handler_offsets(void) {
                     }
                     start_in_ring(ring);
                     const enum cause by = cause ? BY_SEGMENT : BY_INT;
-                    IDT_SLOT(vector_of(by)) =
-                        gate(PRESENT | 0x60 | gate_types[type], selector(RING_CODE16 + (ring & 2), 0), offsets[which], 0);
+                    IDT_SLOT(vector_of(by)) = gate(PRESENT | 0x60 | gate_types[type],
+                                                   selector(RING_CODE16 + (ring & 2), 0), offsets[which], 0);
                     emit_cause(by, ring);
                     RUN(type, which, ring, cause);
                 }
@@ -295,7 +299,8 @@ static void flags_of_delivery(void) {
     target_is_undefined_opcode(false);
 }
 
-/* Each cause through each kind of gate to each ring further in: which address and which error code are pushed. */
+/* Each cause through each kind of gate to each ring further in: which address
+ * and which error code are pushed. */
 static void causes_and_gates(void) {
     group("int.cause", 1);
     static const u8 types[] = {INTERRUPT_GATE, TRAP_GATE, INTERRUPT_GATE16, TRAP_GATE16, TASK_GATE};
@@ -320,7 +325,8 @@ static void causes_and_gates(void) {
     watch_more(false, false, false);
 }
 
-/* The privilege of the gate counts for INT n, INT3 and INTO, not for exceptions and ICEBP. */
+/* The privilege of the gate counts for INT n, INT3 and INTO, not for exceptions
+ * and ICEBP. */
 static void gate_privilege(void) {
     group("int.privilege", 1);
     for (u32 cause = 0; cause < CAUSES; cause++) {
@@ -409,7 +415,8 @@ static void request_timer_interrupt(void) {
     outb(0x21, 0xFE);
 }
 
-/* An interrupt from outside: EXT is set in every error code. It comes after the instruction that follows STI. */
+/* An interrupt from outside: EXT is set in every error code. It comes after the
+ * instruction that follows STI. */
 static void external_interrupts(void) {
     group("int.external", 1);
     for (u32 how = 0; how < 9; how++) {

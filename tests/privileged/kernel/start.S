@@ -3,6 +3,7 @@
 
 #define KERNEL_CODE 0x08
 #define KERNEL_DATA 0x10
+#define ENTRY_STACK 0x31FFF0
 
     .section .multiboot, "a"
     .align 4
@@ -40,6 +41,7 @@ enter_case:
     movl %esp, kernel_esp
     testl $0x20000, start_flags
     jnz enter_virtual
+    movl $ENTRY_STACK, %eax             /* a 16-bit stack takes over the upper half of ESP: a known one */
     testl $3, start_cs
     jnz enter_outer
     lssl start_esp, %esp
@@ -69,11 +71,14 @@ enter_case:
     ljmpl *%cs:start_eip
 
 enter_virtual:
+    movl $ENTRY_STACK, %esp
     pushl start_gs
     pushl start_fs
     pushl start_ds
     pushl start_es
+    movl %esp, %eax
 enter_outer:
+    movl %eax, %esp
     pushl start_ss
     pushl start_esp
     pushl start_flags
@@ -146,8 +151,12 @@ back_to_kernel:
     pushfl
     popl end_flags
     pushl $2
-    popfl
-    popal
+    popfl                               /* with NT, IRET would go back to the task that failed */
+    pushl $2                            /* POPF leaves VIF and VIP */
+    pushl $KERNEL_CODE
+    pushl $1f
+    iretl
+1:  popal
     ret
 
 /* The double fault comes by a task gate, so that it arrives whatever the case did to its stack. */
