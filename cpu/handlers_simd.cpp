@@ -84,11 +84,12 @@ Access<void> write_vector(Cpu& cpu, const Instruction& in, const Vector128& valu
 
 Access<void> store_masked(Cpu& cpu, const Instruction& in, const Vector128& value, const Vector128& mask, u32 size) {
     const u32 selected = sign_mask<u8>(mask);
-    if (selected == 0)
-        return {};
     const u32 start = cpu.regs().reg<u32>(kEdi) & counter_mask(in);
+    // Also where no byte is selected: SDM 2B, MASKMOVQ, leaves that open, and the host does so.
     if (const auto writable = cpu.probe_write(in.segment, start, size); !writable.ok)
         return writable;
+    if (const auto aligned = cpu.probe_write(in.segment, start, 8); !aligned.ok)
+        return aligned;
     const auto bytes = lanes_of<u8>(value);
     for (u32 i = 0; i < size; ++i) {
         if ((selected >> i & 1) == 0)

@@ -45,12 +45,44 @@ Access<Float80> read_extended(Cpu& cpu, const Instruction& in, u32 offset) {
     return {Float80{significand.value, sign_exponent.value}};
 }
 
+// Ten bytes that must be aligned to eight (SDM 3A, table 6-7).
+Access<void> probe_extended(Cpu& cpu, const Instruction& in, u32 offset) {
+    const auto writable = cpu.probe_write(in.segment, offset, 10);
+    return writable.ok ? cpu.probe_write(in.segment, offset, 8) : writable;
+}
+
 Access<void> write_extended(Cpu& cpu, const Instruction& in, u32 offset, u64 low, u16 high) {
-    if (const auto writable = cpu.probe_write(in.segment, offset, 10); !writable.ok)
+    if (const auto writable = probe_extended(cpu, in, offset); !writable.ok)
         return writable;
     if (const auto written = cpu.write<u64>(in.segment, offset, low); !written.ok)
         return written;
     return cpu.write<u16>(in.segment, (offset + 8) & counter_mask(in), high);
+}
+
+// Registers of an image go by words: the image as a whole must be aligned to its environment's fields, and no more.
+
+constexpr u32 kRegisterWords = 5;
+
+Access<Float80> read_register(Cpu& cpu, const Instruction& in, u32 offset) {
+    u64 words[kRegisterWords];
+    for (u32 i = 0; i < kRegisterWords; ++i) {
+        const auto word = cpu.read<u16>(in.segment, (offset + 2 * i) & counter_mask(in));
+        if (!word.ok)
+            return Access<Float80>::fault();
+        words[i] = word.value;
+    }
+    return {Float80{words[0] | words[1] << 16 | words[2] << 32 | words[3] << 48, static_cast<u16>(words[4])}};
+}
+
+// After probe_write over the whole image.
+Access<void> write_register(Cpu& cpu, const Instruction& in, u32 offset, const Float80& number) {
+    for (u32 i = 0; i < kRegisterWords; ++i) {
+        const u64 word = i < 4 ? number.significand >> (16 * i) : number.sign_exponent;
+        const auto written = cpu.write<u16>(in.segment, (offset + 2 * i) & counter_mask(in), static_cast<u16>(word));
+        if (!written.ok)
+            return written;
+    }
+    return {};
 }
 
 // --- The environment in memory (SDM 1, figures 8-9 to 8-12): seven words or doublewords.
@@ -204,6 +236,8 @@ Step x87_store_extended(Cpu& cpu, const Instruction& in) {
     }
     if (!context.stopped())
         TRY_VOID(write_extended(cpu, in, offset, value.significand, static_cast<u16>(value.sign_exponent)));
+    else
+        TRY_VOID(probe_extended(cpu, in, offset));
     x87_note_operand(cpu, in, offset);
     x87_flag(cpu, context);
     if (!context.stopped())
@@ -223,6 +257,8 @@ Step x87_store_decimal(Cpu& cpu, const Instruction& in) {
     const PackedDecimal decimal = float_to_decimal(context, value);
     if (!context.stopped())
         TRY_VOID(write_extended(cpu, in, offset, decimal.low, decimal.high));
+    else
+        TRY_VOID(probe_extended(cpu, in, offset));
     x87_note_operand(cpu, in, offset);
     x87_flag(cpu, context);
     if (!context.stopped())
@@ -478,7 +514,7 @@ Step x87_restore(Cpu& cpu, const Instruction& in) {
     TRY_VOID(read_environment(cpu, in, offset, environment));
     std::array<Float80, 8> stack;
     for (u32 i = 0; i < 8; ++i) {
-        TRY(value, read_extended(cpu, in, (offset + environment_size(in) + 10 * i) & counter_mask(in)));
+        TRY(value, read_register(cpu, in, offset + environment_size(in) + 10 * i));
         stack[i] = value;
     }
     take_environment(cpu, in, environment);
@@ -494,8 +530,7 @@ Step x87_save(Cpu& cpu, const Instruction& in) {
     TRY_VOID(cpu.probe_write(in.segment, offset, environment_size(in) + 80));
     TRY_VOID(write_environment(cpu, in, offset, make_environment(cpu, in)));
     for (u32 i = 0; i < 8; ++i) {
-        const u32 at = (offset + environment_size(in) + 10 * i) & counter_mask(in);
-        TRY_VOID(write_extended(cpu, in, at, x87.st(i).significand, static_cast<u16>(x87.st(i).sign_exponent)));
+        TRY_VOID(write_register(cpu, in, offset + environment_size(in) + 10 * i, x87.st(i)));
     }
     x87.initialise();
     cpu.float_error_changed();

@@ -122,6 +122,8 @@ template <class Target, int kPops> Step x87_store(Cpu& cpu, const Instruction& i
     const bool stopped = context.store_stopped();
     if (!stopped)
         TRY_VOID(cpu.write<typename Target::Bits>(in.segment, offset, bits));
+    else // the operand's own faults come first, as on the host
+        TRY_VOID(cpu.probe_write(in.segment, offset, sizeof bits));
     x87_note_operand(cpu, in, offset);
     x87_flag(cpu, context);
     if (!stopped)

@@ -413,5 +413,49 @@ TEST(AlignmentChecks, FaultAtRing3WithAcAndAm) {
     }
 }
 
+// SDM 3A, table 6-7: a state image by operand size, extended precision by eight bytes. The operand is [ebx] or [edi].
+TEST(AlignmentChecks, AskNoMoreOfAStateImageThanItsFieldsNeed) {
+    struct Case {
+        std::vector<int> bytes;
+        u32 alignment;
+    };
+    const Case cases[] = {
+        {{0xDD, 0x23}, 4},             // frstor
+        {{0xDD, 0x33}, 4},             // fnsave
+        {{0xD9, 0x23}, 4},             // fldenv
+        {{0xD9, 0x33}, 4},             // fnstenv
+        {{0x66, 0xDD, 0x23}, 2},       // frstor
+        {{0x66, 0xDD, 0x33}, 2},       // fnsave
+        {{0x66, 0xD9, 0x33}, 2},       // fnstenv
+        {{0xDB, 0x2B}, 8},             // fld tbyte
+        {{0xDB, 0x3B}, 8},             // fstp tbyte
+        {{0xDF, 0x33}, 8},             // fbstp
+        {{0x66, 0x0F, 0xF7, 0xC1}, 8}, // maskmovdqu xmm0, xmm1
+    };
+    for (const Case& one : cases) {
+        for (const u32 misaligned_by : {8u, 4u, 2u, 1u}) {
+            CodeRunner runner;
+            runner.enter_protected_mode(3);
+            runner.code(one.bytes);
+            const u32 address = 0xB000 + misaligned_by;
+            for (u32 at = 0; at < 112; at += 4)
+                runner.put32(address + at, 0x5555037F);
+            runner.edit().cr0 |= kCr0Am;
+            runner.edit().cr4 |= kCr4OsFxsr;
+            runner.edit().set_eflags(kFlagAc);
+            runner.edit().set_reg<u32>(kEbx, address);
+            runner.edit().set_reg<u32>(kEdi, address);
+            runner.edit().x87.initialise();
+            runner.edit().x87.occupied = 1;
+            runner.apply();
+            runner.step();
+            const bool faulted = runner.cpu.state().cpl == 0;
+            EXPECT_EQ(faulted, misaligned_by < one.alignment) << one.bytes[0] << " at " << misaligned_by;
+            for (u32 at = 0; faulted && at < 112; at += 4)
+                ASSERT_EQ(runner.get32(address + at), 0x5555037Fu) << "half of it was stored";
+        }
+    }
+}
+
 } // namespace
 } // namespace forkscope::test

@@ -214,12 +214,14 @@ TEST_F(SimdFaults, RefusesReservedBitsOfMxcsr) {
     }
 }
 
-TEST_F(SimdFaults, WritesNothingForAMaskThatSelectsNothing) {
-    state().x87.registers[1].significand = 0x7F7F7F7F7F7F7F7F;
-    data_ = 0xFFFC; // eight bytes do not fit
-    EXPECT_EQ(run(kMaskmovq), kNothing);
-    state().x87.registers[1].significand = 0x80;
-    EXPECT_EQ(run(kMaskmovq), kGeneralProtection);
+TEST_F(SimdFaults, ChecksTheWholeOperandWhateverTheMaskSelects) {
+    for (const u64 mask : {u64{0x7F7F7F7F7F7F7F7F}, u64{0x80}}) {
+        state().x87.registers[1].significand = mask;
+        data_ = 0xFFFC; // eight bytes do not fit
+        EXPECT_EQ(run(kMaskmovq), kGeneralProtection);
+        data_ = 0xFFF8;
+        EXPECT_EQ(run(kMaskmovq), kNothing);
+    }
 }
 
 void fill_at_random(CpuState& state, Random& random) {
@@ -331,6 +333,17 @@ TEST_F(SimdPages, StoresAllOrNothing) {
     EXPECT_TRUE(page_is_untouched());
     EXPECT_FALSE(faults(kFxsave, kAbsent - 512));
     EXPECT_FALSE(faults(kMovupsStore, kAbsent - 16));
+}
+
+// SDM 2B, MASKMOVQ, leaves it open.
+TEST_F(SimdPages, AsksForAPageAlsoWhereTheMaskSelectsNothing) {
+    state().xmm[1] = {};
+    state().x87.registers[1].significand = 0;
+    EXPECT_TRUE(faults({0x66, 0x0F, 0xF7, 0xC1}, kAbsent)); // maskmovdqu xmm0, xmm1
+    EXPECT_TRUE(faults(kMaskmovq, kAbsent));
+    EXPECT_FALSE(faults({0x66, 0x0F, 0xF7, 0xC1}, kAbsent - 16));
+    EXPECT_FALSE(faults(kMaskmovq, kAbsent - 8));
+    EXPECT_TRUE(page_is_untouched());
 }
 
 TEST_F(SimdPages, LoadsAllOrNothing) {

@@ -223,6 +223,25 @@ TEST(X87Cpu, LeavesEverythingAloneWhenTheOperandFaults) {
     EXPECT_EQ(program.get<u64>(kData), 0u);
 }
 
+// FST, FSTP, FIST, FISTP, FBSTP of an empty ST(0), invalid operation unmasked: nothing would be stored.
+TEST(X87Cpu, ReportsAFaultOfTheOperandAlsoWhereNothingIsStored) {
+    for (const auto& [opcode, reg] : {std::pair<u8, u8>{0xD9, 2}, {0xDD, 3}, {0xDB, 7}, {0xDF, 3}, {0xDF, 6}}) {
+        Program program;
+        program.put<u16>(kData, 0x037E);
+        ASSERT_EQ(program.run({0xD9, 0x2B}), -1);
+        const u8 mod_rm = static_cast<u8>(reg << 3 | kEbx);
+        program.edit([](CpuState& state) {
+            state.segments[kDs].limit = kData - 1;
+            state.segments[kDs].flat_read = state.segments[kDs].flat_write = false;
+        });
+        EXPECT_EQ(program.run({opcode, mod_rm}), kGeneralProtection) << int{opcode};
+        EXPECT_EQ(program.x87().status_word(), 0);
+        program.edit([](CpuState& state) { state.segments[kDs].limit = 0xFFFF; });
+        EXPECT_EQ(program.run({opcode, mod_rm}), -1);
+        EXPECT_EQ(program.x87().status_word(), 0x80C1); // invalid, stack fault, error summary, busy
+    }
+}
+
 // SDM 1, 8.1.8: control instructions do not count.
 TEST(X87Cpu, PointsToTheLastInstructionThatWasNoControlInstruction) {
     Program program;
