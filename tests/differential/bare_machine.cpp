@@ -23,6 +23,34 @@ u64 descriptor_of(const LdtSegment& in) {
     return out.encode();
 }
 
+void take_floats(const FloatRegisters& floats, CpuState& state) {
+    X87State& x87 = state.x87;
+    x87.set_control_word(floats.control);
+    x87.set_status_word(floats.status);
+    x87.occupied = floats.occupied;
+    for (u32 i = 0; i < 8; ++i) {
+        x87.registers[x87.physical(i)] = {floats.stack[i].significand, floats.stack[i].sign_exponent};
+        state.xmm[i] = {floats.xmm[i][0], floats.xmm[i][1]};
+    }
+    state.mxcsr = floats.mxcsr;
+}
+
+FloatRegisters floats_of(const CpuState& state) {
+    const X87State& x87 = state.x87;
+    FloatRegisters floats;
+    floats.control = x87.control;
+    floats.status = x87.status_word();
+    floats.occupied = x87.occupied;
+    for (u32 i = 0; i < 8; ++i) {
+        floats.stack[i].significand = x87.st(i).significand;
+        floats.stack[i].sign_exponent = x87.st(i).sign_exponent;
+        floats.xmm[i][0] = state.xmm[i].low;
+        floats.xmm[i][1] = state.xmm[i].high;
+    }
+    floats.mxcsr = state.mxcsr;
+    return floats;
+}
+
 } // namespace
 
 BareMachine::BareMachine(Engine engine, const SharedMemory& shared)
@@ -41,6 +69,7 @@ BareMachine::BareMachine(Engine engine, const SharedMemory& shared)
     fresh_ = cpu_.state();
     fresh_.cr0 = kCr0Pe | kCr0Mp | kCr0Et | kCr0Ne | kCr0Wp | kCr0Am | kCr0Pg;
     fresh_.cr3 = kDirectory;
+    fresh_.cr4 = kCr4OsFxsr | kCr4OsXmmExcpt;
     fresh_.cpl = 3;
     fresh_.gdtr = {kOurAddress + kGdt, 127};
     fresh_.idtr = {kOurAddress + kIdt, (kLastVector + 1) * 8 - 1};
@@ -131,6 +160,7 @@ void BareMachine::load(const TestCase& test) {
         state.gpr[i] = test.start.gpr[i];
     state.eip = test.start.eip;
     state.set_eflags(test.start.eflags);
+    take_floats(test.start.floats, state);
     const Registers& start = test.start;
     const u16 selectors[kSegmentCount] = {start.es, start.cs, start.ss, start.ds, start.fs, start.gs};
     for (const u8 number : {kEs, kCs, kSs, kDs, kFs, kGs})
@@ -166,6 +196,20 @@ bool BareMachine::step(Outcome& outcome) {
     return false;
 }
 
+u64 BareMachine::state_hash() {
+    HashArchive archive;
+    cpu_.serialize(archive);
+    mmu_.serialize(archive);
+    return archive.digest();
+}
+
+u64 BareMachine::memory_hash() {
+    HashArchive archive;
+    archive.raw("tables", memory_.host(PhysicalAddress(0)), kOurs + kOurBytes);
+    archive.raw("world", memory_.host(PhysicalAddress(kCodeFrame)), kCodeBytes + kDataBytes + kReadOnlyBytes);
+    return archive.digest();
+}
+
 // Reads the frame that delivery pushed.
 void BareMachine::collect(Outcome& outcome) const {
     const CpuState& state = cpu_.state();
@@ -185,6 +229,7 @@ void BareMachine::collect(Outcome& outcome) const {
     outcome.end.es = state.segments[kEs].selector;
     outcome.end.fs = state.segments[kFs].selector;
     outcome.end.gs = state.segments[kGs].selector;
+    outcome.end.floats = floats_of(state);
     outcome.cr2 = outcome.vector == kPageFault ? state.cr2 : 0;
     std::memcpy(outcome.data, data(), kDataBytes);
 }

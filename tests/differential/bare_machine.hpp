@@ -32,6 +32,9 @@ class BareMachine {
     // Is the linear address in the pages that hold our tables, our stack and our handlers?
     static bool is_ours(u32 linear) { return linear - kOurAddress < kOurBytes; }
     u64 instructions() const { return cpu_.instructions(); }
+    // Of registers, TLB and clock; of memory. Equal for two machines that have run the same programs.
+    u64 state_hash();
+    u64 memory_hash();
     const u8* data() const { return memory_.host(PhysicalAddress(kDataFrame)); }
 
   private:

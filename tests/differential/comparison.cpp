@@ -16,15 +16,25 @@ void append(std::string& text, std::string_view name, u32 theirs, u32 ours) {
         text += fmt::format("  {}: host {:08x}, ours {:08x}\n", name, theirs, ours);
 }
 
+void append(std::string& text, const std::string& name, u64 their_high, u64 their_low, u64 high, u64 low) {
+    if (their_high != high || their_low != low)
+        text += fmt::format("  {}: host {:x}'{:016x}, ours {:x}'{:016x}\n", name, their_high, their_low, high, low);
+}
+
+void append_floats(std::string& text, const FloatRegisters& theirs, const FloatRegisters& ours) {
+    append(text, "x87 control", theirs.control, ours.control);
+    append(text, "x87 status", theirs.status, ours.status);
+    append(text, "x87 registers in use", theirs.occupied, ours.occupied);
+    append(text, "mxcsr", theirs.mxcsr, ours.mxcsr);
+    for (u32 i = 0; i < 8; ++i) {
+        append(text, fmt::format("st({})", i), theirs.stack[i].sign_exponent, theirs.stack[i].significand,
+               ours.stack[i].sign_exponent, ours.stack[i].significand);
+        append(text, fmt::format("xmm{}", i), theirs.xmm[i][1], theirs.xmm[i][0], ours.xmm[i][1], ours.xmm[i][0]);
+    }
+}
+
 // The runner reads selectors after an IRET to CPL 3, which makes every null selector 0.
 u16 selector_after_return(u16 selector) { return (selector & ~3) == 0 ? u16{0} : selector; }
-
-bool is_same_fault(const Reference& reference, const Outcome& theirs) {
-    const Outcome& ours = reference.outcome;
-    return theirs.vector != kBreakpoint && theirs.vector == ours.vector && theirs.error == ours.error &&
-           theirs.end.eip == ours.end.eip && theirs.end.gpr[kEsp] == ours.end.gpr[kEsp] &&
-           ((theirs.end.eflags ^ ours.end.eflags) & ~reference.undefined_flags) == 0;
-}
 
 // What the decoder refuses with a LOCK, by its bytes: the opcode behind the prefixes, and ModRM.reg.
 void note_refusal(const u8* bytes, u32 size, Reference& reference) {
@@ -74,7 +84,8 @@ Executed next_instruction(const TestCase& test, const CpuState& state, const Und
         return next;
     const std::span<const u8> bytes(test.code + next.at, size - next.at);
     const DecodeStatus status = decode(bytes, next.mode, next.in);
-    reference.reads_undefined |= status == DecodeStatus::Ok && undefined.would_be_read(next.in);
+    reference.reads_undefined |=
+        status == DecodeStatus::Ok && (undefined.would_be_read(next.in) || is_settled_by_maker(next.in, state));
     reference.not_for_hosts |= may_mean_something_else(bytes, next.mode, status, next.in);
     if (next.in.form == 0) {
         note_refusal(bytes.data(), size - next.at, reference);
@@ -127,6 +138,7 @@ std::string difference(const Outcome& theirs, const Outcome& ours, u32 undefined
     append(text, "es", selector_after_return(theirs.end.es), selector_after_return(ours.end.es));
     append(text, "fs", selector_after_return(theirs.end.fs), selector_after_return(ours.end.fs));
     append(text, "gs", selector_after_return(theirs.end.gs), selector_after_return(ours.end.gs));
+    append_floats(text, theirs.end.floats, ours.end.floats);
     append(text, "vector", theirs.vector, ours.vector);
     // Bit 4 says "fetch" only where execution can be forbidden (SDM 3A 4.7): 64-bit hosts can.
     append(text, "error code", theirs.vector == kPageFault ? theirs.error & ~u32{kFaultFetch} : theirs.error,
@@ -141,65 +153,6 @@ std::string difference(const Outcome& theirs, const Outcome& ours, u32 undefined
                 ++shown;
             }
     return text;
-}
-
-const std::vector<ExplainedDifference>& explained_differences() {
-    static const std::vector<ExplainedDifference> table = {
-        {"SHLD, SHRD of 16 bits by more than 16",
-         "SDM 2B, SHLD: if the count is greater than the operand size, the result is undefined; ours is the P6's",
-         [](const Reference& ours, const Outcome&) { return ours.undefined_result; }},
-        {"an access beyond FFFFFFFF",
-         "SDM 3A 5.3: with the limit FFFFFFFF such accesses may or may not cause the exception; ours wrap as on the P6",
-         [](const Reference& ours, const Outcome& theirs) {
-             return (theirs.vector == kGeneralProtection || theirs.vector == kStackFault) && theirs.error == 0 &&
-                    ours.outcome.vector == kPageFault && ours.outcome.cr2 > 0xFFFFFFFF - 16;
-         }},
-        {"a misaligned access to a page that faults",
-         "SDM 3A table 6-2: page fault and alignment check are of one class, whose order is the processor's; ours is "
-         "the table's, AMD's the other",
-         [](const Reference& ours, const Outcome& theirs) {
-             return theirs.vector == kAlignmentCheck && ours.outcome.vector == kPageFault &&
-                    theirs.end.eip == ours.outcome.end.eip;
-         }},
-        {"PUSHA, POPA, ENTER, a far CALL that fault half way",
-         "SDM 3A 6.5: a fault leaves the state before the instruction, as here; the host has stored or loaded the "
-         "first "
-         "ones, which their restart does once more",
-         [](const Reference& ours, const Outcome& theirs) {
-             const std::string_view name = form_at(ours.last.form).mnemonic;
-             return (name == "pusha" || name == "popa" || name == "enter" || name == "lcall") &&
-                    is_same_fault(ours, theirs);
-         }},
-        {"LOCK VERW", "SDM 2A, LOCK: #UD before any other instruction than those listed; AMD's VERW takes it",
-         [](const Reference& ours, const Outcome& theirs) {
-             return ours.refused_opcode == 0x0F00 && ours.refused_reg == 5 && ours.outcome.vector == kInvalidOpcode &&
-                    theirs.vector != kInvalidOpcode;
-         }},
-        {"LOCK MOV CR0",
-         "SDM 2A, LOCK: #UD; on AMD it is the name of CR8 (APM 3, MOV CRn), which CPL 3 may not touch either",
-         [](const Reference& ours, const Outcome& theirs) {
-             return (ours.refused_opcode == 0x0F20 || ours.refused_opcode == 0x0F22) && ours.refused_reg == 0 &&
-                    ours.outcome.vector == kInvalidOpcode && theirs.vector == kGeneralProtection;
-         }},
-        {"an undefined opcode at the end of a page",
-         "SDM 3A table 6-2: faults on fetching come before those on decoding; how many bytes an undefined opcode has, "
-         "and "
-         "so whether the next page is fetched, is not said",
-         [](const Reference& ours, const Outcome& theirs) {
-             const auto fetches = [](const Outcome& one, const Outcome& other) {
-                 return one.vector == kPageFault && one.cr2 == kCodeAddress + kCodeBytes &&
-                        other.vector == kInvalidOpcode && one.end.eip == other.end.eip;
-             };
-             return fetches(theirs, ours.outcome) || fetches(ours.outcome, theirs);
-         }},
-        {"our own supervisor pages",
-         "SDM 3A 4.7, bit 0: our tables and handlers are present there, and on the host nothing is",
-         [](const Reference& ours, const Outcome& theirs) {
-             return theirs.vector == kPageFault && ours.outcome.vector == kPageFault &&
-                    BareMachine::is_ours(theirs.cr2) && ours.outcome.error == (theirs.error | kFaultProtection);
-         }},
-    };
-    return table;
 }
 
 std::string flag_names(u32 flags) {
@@ -237,9 +190,16 @@ std::string registers_text(const Registers& registers) {
     std::string text = " ";
     for (int i = 0; i < 8; ++i)
         text += fmt::format(" {} {:08x}", kNames[i], registers.gpr[i]);
-    return text + fmt::format("\n  eip {:08x} eflags {:08x} ({}) cs {:x} ss {:x} ds {:x} es {:x} fs {:x} gs {:x}\n",
-                              registers.eip, registers.eflags, flag_names(registers.eflags), registers.cs, registers.ss,
-                              registers.ds, registers.es, registers.fs, registers.gs);
+    text += fmt::format("\n  eip {:08x} eflags {:08x} ({}) cs {:x} ss {:x} ds {:x} es {:x} fs {:x} gs {:x}\n",
+                        registers.eip, registers.eflags, flag_names(registers.eflags), registers.cs, registers.ss,
+                        registers.ds, registers.es, registers.fs, registers.gs);
+    const FloatRegisters& floats = registers.floats;
+    text += fmt::format("  x87 control {:04x} status {:04x} in use {:02x} mxcsr {:04x}\n", floats.control,
+                        floats.status, floats.occupied, floats.mxcsr);
+    for (int i = 0; i < 8; ++i)
+        text += fmt::format("  st({}) {:04x}'{:016x}  xmm{} {:016x}'{:016x}\n", i, floats.stack[i].sign_exponent,
+                            floats.stack[i].significand, i, floats.xmm[i][1], floats.xmm[i][0]);
+    return text;
 }
 
 std::string outcome_text(const Outcome& outcome) {

@@ -2,6 +2,7 @@
 // Callers: host_cpu_test.cpp. Promises: every difference is either in the table, with its reason, or reported.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,7 @@ struct ExplainedDifference {
     const char* reason; // with the manual's section
     bool (*applies)(const Reference& ours, const Outcome& theirs);
 };
-const std::vector<ExplainedDifference>& explained_differences();
+std::span<const ExplainedDifference> explained_differences(); // explained_differences.cpp
 
 std::string flag_names(u32 flags);
 std::string disassembly(const TestCase& test, const std::vector<Executed>& path);

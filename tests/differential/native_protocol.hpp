@@ -59,11 +59,32 @@ inline constexpr LdtSegment kLdtSegments[kLdtEntries] = {
 };
 constexpr u16 ldt_selector(u16 entry) { return static_cast<u16>(entry * 8 + 7); }
 
+// The registers of x87, MMX and SSE as FXSAVE stores them (SDM 1, 10.5.1), as far as XMM7. Where the last x87
+// instruction was is left out: processors keep more or less of it.
+struct FloatRegisters {
+    struct Stacked {
+        u64 significand = 0;
+        u16 sign_exponent = 0;
+        u16 reserved[3] = {};
+    };
+    u16 control = 0x037F;
+    u16 status = 0;
+    u8 occupied = 0;
+    u8 reserved = 0;
+    u16 left_out[9] = {};
+    u32 mxcsr = 0x1F80;
+    u32 mxcsr_mask = 0; // left out
+    Stacked stack[8];   // ST(0) to ST(7)
+    u64 xmm[8][2] = {};
+};
+static_assert(sizeof(FloatRegisters) == 288);
+
 struct Registers {
     u32 gpr[8] = {};
     u32 eip = 0;
     u32 eflags = 0;
     u16 cs = kFlatCode, ss = kFlatData, ds = kFlatData, es = kFlatData, fs = kFlatData, gs = kFlatData;
+    FloatRegisters floats;
 };
 
 inline constexpr u32 kMostCode = 1600;

@@ -46,6 +46,24 @@ void take_back_fs() {
 
 constexpr int kGeneral[8] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI};
 
+// Of the signal frame, to which the kernel saves with XSAVE and from which it restores (SDM 1, 13.4).
+void record_floats(const void* image, FloatRegisters& floats) {
+    std::memcpy(&floats, image, sizeof(floats));
+    std::memset(floats.left_out, 0, sizeof(floats.left_out));
+    floats.reserved = 0;
+    floats.mxcsr_mask = 0;
+}
+
+void install_floats(const FloatRegisters& floats, void* image) {
+    std::memcpy(image, &floats, sizeof(floats));
+    constexpr u32 kSoftwareBytes = 464;
+    constexpr u32 kExtendedHeader = 512;
+    u32 magic;
+    std::memcpy(&magic, static_cast<u8*>(image) + kSoftwareBytes, sizeof(magic));
+    if (magic == FP_XSTATE_MAGIC1)
+        static_cast<u8*>(image)[kExtendedHeader] |= 3; // x87 and SSE are not in their initial state
+}
+
 void record(const gregset_t& context, Outcome& outcome) {
     for (int i = 0; i < 8; ++i)
         outcome.end.gpr[i] = static_cast<u32>(context[kGeneral[i]]);
@@ -85,16 +103,20 @@ void on_signal(int, siginfo_t*, void* argument) {
     clear_odd_flags();
     take_back_fs();
     gregset_t& context = static_cast<ucontext_t*>(argument)->uc_mcontext.gregs;
+    void* const image = static_cast<ucontext_t*>(argument)->uc_mcontext.fpregs;
     if (next_case == 0) {
         std::memcpy(main_context, context, sizeof(main_context));
     } else {
         record(context, batch->outcomes[next_case - 1]);
+        record_floats(image, batch->outcomes[next_case - 1].end.floats);
         batch->done = next_case;
     }
     if (next_case >= batch->count) {
         std::memcpy(context, main_context, sizeof(main_context));
+        install_floats({}, image);
         return;
     }
+    install_floats(batch->cases[next_case].start.floats, image);
     install(batch->cases[next_case++], context);
     asm volatile("mov %0, %%fs" ::"r"(program_fs)); // nothing of the C library's from here on
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "float_values.hpp"
+
 namespace forkscope::test {
 
 namespace {
@@ -11,10 +13,6 @@ bool has_operand(const Form& form, std::initializer_list<Operand> wanted) {
     return std::any_of(std::begin(form.operands), std::end(form.operands), [&](Operand operand) {
         return std::find(wanted.begin(), wanted.end(), operand) != wanted.end();
     });
-}
-
-bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
-    return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 bool takes_memory(const Form& form) {
@@ -154,6 +152,7 @@ void ProgramGenerator::choose_registers(const ProgramStyle& style) {
         start.eflags |= kFlagAc;
     if (style.instructions == 1 && random_.chance(64))
         start.eflags |= kFlagT;
+    start.floats = random_floats(random_);
 }
 
 void ProgramGenerator::make(const ProgramStyle& style, TestCase& test) {
@@ -191,6 +190,8 @@ bool ProgramGenerator::add_instruction(const ProgramStyle& style) {
             return false;
         }
         const Form& form = form_at(draft.form);
+        if (style.instructions > 1 && loads_float_state(form) && !random_.chance(8))
+            continue;
         if ((flags_of(form.flags_read) & undefined_.flags()) != 0 && !define_flags())
             return false;
         draft.choice.mode = mode();
@@ -199,12 +200,17 @@ bool ProgramGenerator::add_instruction(const ProgramStyle& style) {
         draft.choice.address_size = random_.chance(8) ? static_cast<u8>(6 - usual) : usual;
         if (random_.chance(8))
             draft.choice.segment = static_cast<u8>(random_.below(kSegmentCount));
-        if (!choose_operands(draft) || !prepare(draft))
+        choose_operands(draft);
+        if (!suits_x87_stack(form, draft.choice.rm, state().x87) && !random_.chance(8))
+            continue;
+        if (!prepare(draft))
             return false;
         const std::vector<u8> bytes = bytes_of(draft);
         Instruction in;
         decode(bytes, mode(), in);
         if (style.instructions > 1 && has_undefined_result(in, state()))
+            continue;
+        if (is_settled_by_maker(in, state()))
             continue;
         if (form.mnemonic == "iret" && state().flag(kFlagNt))
             continue; // returns to another task here, and is #GP in IA-32e mode
@@ -226,7 +232,7 @@ bool ProgramGenerator::add_instruction(const ProgramStyle& style) {
 // --- Operands
 
 // What does not depend on the registers' values.
-bool ProgramGenerator::choose_operands(Draft& draft) {
+void ProgramGenerator::choose_operands(Draft& draft) {
     const Form& form = form_at(draft.form);
     Choice& choice = draft.choice;
     do
@@ -247,7 +253,6 @@ bool ProgramGenerator::choose_operands(Draft& draft) {
     }
     if ((form.attributes & kString) != 0 && !random_.chance(3))
         draft.repeat = random_.chance(2) ? 0xF2 : 0xF3;
-    return true;
 }
 
 bool ProgramGenerator::prepare(Draft& draft) {
@@ -267,8 +272,8 @@ bool ProgramGenerator::prepare_stack(const Draft& draft) {
     if (is_one_of(name, {"enter", "leave"}) && !random_.chance(8))
         if (!set_register(kEbp, offset_in(kSs, kDataAddress + 0x200 + static_cast<u32>(random_.below(0x1000)))))
             return false;
-    const bool uses_stack = is_one_of(
-        name, {"push", "pop", "pusha", "popa", "pushf", "enter", "call", "ret", "lcall", "ljmp", "retf", "iret"});
+    const bool uses_stack = is_one_of(name, {"push", "pop", "pusha", "popa", "pushf", "popf", "enter", "call", "ret",
+                                             "lcall", "ljmp", "retf", "iret", "fldcw", "ldmxcsr"});
     if (!uses_stack || random_.chance(16))
         return true;
     const SegmentCache& ss = state().segments[kSs];
@@ -343,6 +348,14 @@ bool ProgramGenerator::prepare_operands(Draft& draft) {
         choice.immediate = offset_in(segment, target());
         return true;
     }
+    if (is_one_of(form.mnemonic, {"maskmovq", "maskmovdqu"})) {
+        const u8 segment = choice.segment == kSegmentCount ? u8{kDs} : choice.segment;
+        choice.address_size = reaching_size(segment, choice.address_size);
+        return set_register(kEdi, offset_in(segment, target()));
+    }
+    if (is_one_of(form.mnemonic, {"fldcw", "ldmxcsr"}) && !random_.chance(8))
+        return aim_at_pushed(draft,
+                             form.mnemonic == "fldcw" ? random_x87_control(random_) : random_sse_control(random_));
     if (takes_memory(form) && ((form.attributes & kMemoryOnly) != 0 || random_.chance(2)))
         return aim(draft);
     return true;
@@ -377,6 +390,27 @@ bool ProgramGenerator::locks(const Draft& draft) const {
     return draft.choice.lock || form_at(draft.form).mnemonic == "xchg";
 }
 
+// The operand lies on the stack.
+bool ProgramGenerator::aim_at_pushed(Draft& draft, u32 value) {
+    aim_at_top(draft);
+    draft.choice.segment = kSegmentCount;
+    return push(value, 4);
+}
+
+void ProgramGenerator::aim_at_top(Draft& draft) {
+    draft.memory = {kEsp, kNoRegister, 0, 0};
+    draft.choice.address_size = 4;
+    draft.address = encode_address(draft.memory, 4).front();
+    draft.choice.memory = &draft.memory;
+    draft.choice.address = &draft.address;
+}
+
+// A linear address that the operand is to have.
+u32 ProgramGenerator::target_for(const Draft& draft) {
+    const u32 address = locks(draft) ? unsplit(target()) : target();
+    return wants_vector_alignment(form_at(draft.form)) && !random_.chance(12) ? address & ~15u : address;
+}
+
 // A memory operand whose address comes out at a chosen place, whatever the registers hold.
 bool ProgramGenerator::aim(Draft& draft) {
     Choice& choice = draft.choice;
@@ -399,7 +433,7 @@ bool ProgramGenerator::aim(Draft& draft) {
         memory.scale = memory.index == kNoRegister ? u8{0} : static_cast<u8>(random_.below(4));
     }
     const u8 segment = segment_of(draft, memory.base);
-    const u32 wanted = offset_in(segment, locks(draft) ? unsplit(target()) : target()) - bit_distance(draft);
+    const u32 wanted = offset_in(segment, target_for(draft)) - bit_distance(draft);
     const bool near = memory.base != kNoRegister && memory.base != kEsp && memory.base != memory.index;
     if (near && random_.chance(3)) { // so that a short displacement, or none, will do
         const u32 rest = memory.index == kNoRegister ? 0 : gpr(memory.index) << memory.scale;
@@ -504,13 +538,8 @@ bool ProgramGenerator::add_branch(Draft& draft) {
     const u32 skip = static_cast<u32>(skipped.size());
     const bool far_memory = form.operands[0] == Operand::Mp;
     const bool from_stack = far_memory || is_one_of(form.mnemonic, {"ret", "retf", "iret"});
-    if (far_memory) {
-        draft.memory.base = kEsp;
-        choice.address_size = 4;
-        draft.address = encode_address(draft.memory, 4).front();
-        choice.memory = &draft.memory;
-        choice.address = &draft.address;
-    }
+    if (far_memory)
+        aim_at_top(draft);
     const u32 length = static_cast<u32>(bytes_of(draft).size());
     const bool far = from_stack && form.mnemonic != "ret";
     const u16 target_cs = far || form.operands[0] == Operand::Ap ? far_selector(form) : state().segments[kCs].selector;

@@ -52,9 +52,12 @@ class ProgramGenerator {
     bool clear_pushed_slot();
     bool prepare_segment_load(const Draft& draft);
     bool prepare_operands(Draft& draft);
-    bool choose_operands(Draft& draft);
+    void choose_operands(Draft& draft);
     bool locks(const Draft& draft) const;
     bool aim(Draft& draft);
+    bool aim_at_pushed(Draft& draft, u32 value);
+    void aim_at_top(Draft& draft);
+    u32 target_for(const Draft& draft);
     bool add_branch(Draft& draft);
     u16 far_selector(const Form& form);
     std::vector<u32> beneath_offset(const Form& form, u16 cs);

@@ -1,15 +1,10 @@
 #include "undefined_flags.hpp"
 
+#include "undefined_forms.hpp"
+
 namespace forkscope::test {
 
 namespace {
-
-bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
-    for (const std::string_view other : names)
-        if (name == other)
-            return true;
-    return false;
-}
 
 // The count of a shift or rotate, masked as the processor does; the last operand says where it comes from.
 u32 shift_count(const Instruction& in, const Form& form, const CpuState& before) {

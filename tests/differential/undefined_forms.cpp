@@ -29,11 +29,11 @@ constexpr UndefinedForm kUndefinedForms[] = {
     {2, 0xB9, 0xFF, false},                     // UD1
 };
 
+} // namespace
+
 bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
     return std::find(names.begin(), names.end(), name) != names.end();
 }
-
-} // namespace
 
 const char* why_not_drawn(const Form& form) {
     const std::string_view name = form.mnemonic;
@@ -43,10 +43,12 @@ const char* why_not_drawn(const Form& form) {
         return "undefined everywhere: drawn as bytes";
     if ((form.attributes & kNoFuzz) != 0)
         return "depends on more than architectural state";
-    if (form.map == 1 && (form.opcode & 0xF8) == 0xD8)
-        return "the x87 has its own comparison (tests/unit/cpu/x87_test.cpp)";
-    if (form.since >= Since::Mmx)
-        return "MMX, SSE and SSE2 have their own comparison (tests/unit/cpu/simd_test.cpp)";
+    if (form.cost == CostClass::FloatFunction)
+        return "transcendentals may differ in the last place (tests/unit/cpu/x87_transcendental_test.cpp)";
+    if (is_one_of(name, {"rcpps", "rcpss", "rsqrtps", "rsqrtss"}))
+        return "approximations are each maker's own (tests/unit/cpu/simd_test.cpp)";
+    if (is_one_of(name, {"fnstenv", "fnsave", "fxsave"}))
+        return "stores where the last x87 instruction was, of which processors keep more or less";
     if (is_one_of(name, {"sgdt", "sidt", "sldt", "str", "smsw"}))
         return "Linux answers for the processor where that has UMIP";
     if (name == "int1")
@@ -54,6 +56,24 @@ const char* why_not_drawn(const Form& form) {
     if (is_one_of(name, {"sysenter", "syscall"}))
         return "calls the host's kernel";
     return nullptr;
+}
+
+namespace {
+
+u32 linear_operand(const Instruction& in, const CpuState& before) {
+    const u32 offset = before.reg<u32>(in.base) + (before.reg<u32>(in.index) << in.scale) + in.displacement;
+    return before.segments[in.segment].base + (in.address_size == 4 ? offset : offset & 0xFFFF);
+}
+
+} // namespace
+
+bool is_settled_by_maker(const Instruction& in, const CpuState& before) {
+    const Form& form = form_at(in.form);
+    if (before.flag(kFlagAc) && in.has_memory() && is_one_of(form.mnemonic, {"movups", "movupd", "movdqu"}))
+        return linear_operand(in, before) % 16 == 8;
+    const bool is_fcomi =
+        (form.opcode == 0xDB || form.opcode == 0xDF) && form.map == 1 && form.flags_written == "oszapc";
+    return is_fcomi && (before.x87.status & kX87C1) != 0;
 }
 
 bool is_harmless(const Instruction& in) {
