@@ -85,7 +85,8 @@ void machine(std::span<const u8> input) {
                             slice, static_cast<int>(expected), reference.now(), reference.instructions(),
                             static_cast<int>(cause), block.now(), block.instructions())
                     .c_str());
-        if (reference.hash() != block.hash())
+        const bool hashed = slice == 1 || slice == kSlices || cause != StopCause::Limit; // most of the time goes there
+        if (hashed && reference.hash() != block.hash())
             report(
                 fmt::format("the engines differ after slice {}, {} instructions", slice, block.instructions()).c_str());
         if (cause != StopCause::Limit)
