@@ -5,7 +5,7 @@
     compare.py --kernel K --forkscope F qemu|bochs      block engine's log against the peer's, less differences.py
     compare.py --kernel K --forkscope F update          writes golden.txt
 
-With FORKSCOPE_LONG in the environment every case runs that is otherwise thinned out, and there is no golden log.
+`--thin N` runs one in N of the cases, 0 also those that are otherwise left out; FORKSCOPE_LONG in the environment is 0 for all.
 """
 import argparse
 import copy
@@ -25,7 +25,7 @@ SHOWN = int(os.environ.get("SHOWN", "5"))
 
 def kernel_line(options):
     """The kernel's command line: how many of the cases, which seed."""
-    words = ["long"] if os.environ.get("FORKSCOPE_LONG") else []
+    words = [f"thin={options.thin}"]
     if options.seed:
         words.append(f"seed={options.seed}")
     if options.topic:
@@ -35,7 +35,7 @@ def kernel_line(options):
 
 def log_of(machine, options, folder):
     """The groups that the kernel logs on a machine; ends the test where it did not come to its end."""
-    line, seconds = kernel_line(options) + (" qemu" if machine == "qemu" else ""), 1200 if os.environ.get("FORKSCOPE_LONG") else 120
+    line, seconds = kernel_line(options) + (" qemu" if machine == "qemu" else ""), 1200 if options.thin == 0 else 120
     if machine in ("interp", "block"):
         text = machines.forkscope(options.forkscope, machine, options.kernel, line, folder, seconds)
     else:
@@ -101,7 +101,7 @@ def is_foretold(peer, group, key, ours, theirs, used):
     return expected == actual
 
 
-def compare_peer(peer, block, theirs):
+def compare_peer(peer, block, theirs, whole):
     used, wrong, cases, excused = set(), 0, 0, 0
     for name in sorted(set(block) | set(theirs)):
         found = []
@@ -118,10 +118,10 @@ def compare_peer(peer, block, theirs):
             show(f"{peer}, {name}", found)
             wrong += len(found)
     needless = {rule.name for rule in differences.RULES if rule.peer == peer} - used
-    if needless:
+    if whole and needless:
         print("no case needs these rules of differences.py any more:", ", ".join(sorted(needless)))
     print(f"{peer}: {cases} cases, {excused} of them differ as differences.py foretells, {wrong} otherwise")
-    return wrong + (len(needless) if not os.environ.get("FORKSCOPE_LONG") else 0)
+    return wrong + (len(needless) if whole else 0)
 
 
 def undocumented_rules():
@@ -146,21 +146,25 @@ def main():
     parser.add_argument("--kernel", required=True)
     parser.add_argument("--forkscope", required=True)
     parser.add_argument("--seed", type=int, help="another sequence of numbers for the cases that draw them")
+    parser.add_argument("--thin", type=int, default=1, help="one in so many cases; 0: all that there are")
     parser.add_argument("--topic", help="one topic only")
     parser.add_argument("--keep", help="a folder for the logs")
     parser.add_argument("against", choices=["golden", "qemu", "bochs", "update"])
     options = parser.parse_args()
+    if os.environ.get("FORKSCOPE_LONG"):
+        options.thin = 0
+    whole = options.thin == 1 and not options.topic and not options.seed
     with tempfile.TemporaryDirectory(prefix="forkscope-privileged-") as folder:
         if options.against == "update":
             return update_golden(options, folder)
         if options.against == "golden":
             block = log_of("block", options, folder)
             wrong = compare_engines(block, log_of("interp", options, folder)) + undocumented_rules()
-            if not os.environ.get("FORKSCOPE_LONG"):
+            if whole:
                 wrong += compare_golden(block)
         else:
             theirs = log_of(options.against, options, folder)
-            wrong = compare_peer(options.against, log_of("block", options, folder), theirs)
+            wrong = compare_peer(options.against, log_of("block", options, folder), theirs, whole)
     return 1 if wrong else 0
 
 

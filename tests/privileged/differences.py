@@ -85,6 +85,12 @@ def anything_after_fault(ours, theirs):
         ours.fields, ours.words = dict(theirs.fields), dict(theirs.words)
 
 
+def anything_after_short_stack(ours, theirs):
+    """The peer reads an SS of which half lies beyond the limit, and finds it wrong."""
+    if ours.vector == 12 and theirs.vector == 13 and ours.byte_place(0) and ours.words[ours.byte_place(0)[0]] == 0:
+        ours.fields, ours.words = dict(theirs.fields), dict(theirs.words)
+
+
 def fault_instead(ours_is, theirs_is):
     """Another vector, the same error code."""
     def change(ours, theirs):
@@ -145,6 +151,24 @@ def without_virtual_interrupt_flags(ours, _):
         ours.fields["f"] = f"{flags & ~(VIF | VIP):X}"
 
 
+def narrow_push(ours, theirs):
+    """Half a double word of the stack keeps what it was, and the limit may lie there."""
+    if ours.vector == 12 and theirs.vector == 3:
+        ours.fields, ours.words = dict(theirs.fields), dict(theirs.words)
+    for place in {place for place in (*ours.words, *theirs.words) if place[0] == "p3"}:
+        if place in theirs.words:
+            ours.words[place] = theirs.words[place]
+        else:
+            del ours.words[place]
+
+
+def other_limit_bits(ours, theirs):
+    """Bits 16 to 19 of what LAR loads."""
+    value = int(theirs.fields.get("ecx", "0"), 16)
+    if "ecx" in ours.fields and int(ours.fields["ecx"], 16) & ~0xF0000 == value & ~0xF0000:
+        ours.fields["ecx"] = theirs.fields["ecx"]
+
+
 RULES = [
     Rule("no-rf", "qemu", ".*", "", without_rf),
     Rule("no-ext", "qemu", ".*", "", without_ext),
@@ -177,13 +201,26 @@ RULES = [
     Rule("conforming-task-code", "qemu", "task[.]field", "^1[.][9BDF][C-F][.]"),
     Rule("return-to-itself", "qemu", "task[.]busy", r"^6[.]\d[.]0$"),
     Rule("task-in-ldt", "qemu", "task[.]odd", "", fault_instead(13, 10)),
+    Rule("lar-limit-bits", "qemu", "limit[.](query|odd_query)", "^0[.]", other_limit_bits),
+    Rule("no-limits", "qemu", "limit[.](memory|address16|string|stack|enter_room|code|fetch)"),
+    Rule("no-limits", "qemu", "seg[.]use"),
+    Rule("no-such-register", "qemu", "seg[.]privileged", "^(10|11|14)[.][1-3][.]"),
+    Rule("unknown-msr", "qemu", "seg[.]privileged", "^1[89][.]0[.]"),
+    Rule("null-task", "qemu", "seg[.]privileged", "^1F[.]0[.]"),
+    Rule("null-task", "qemu", "seg[.]odd_system", "^3[.][0-3][.]0$"),
+    Rule("lock-clts", "qemu", "seg[.]privileged", "^20[.]"),
+    Rule("no-control-checks", "qemu", "seg[.]privileged", "^13[.]0[.]"),
+    Rule("no-control-checks", "qemu", "seg[.]control", "^([3-9A-F])[.]0$"),
     Rule("several-faults", "qemu", "(far|ret|task)[.]random"),
     Rule("task-limit", "qemu", "(int|far)[.]task_limit", "^0[.].*[.]1[129A]$"),
     Rule("task-limit", "bochs", "(int|far)[.]task_limit", "^0[.].*[.]1[129A]$"),
-    Rule("partial-frame", "bochs", "int[.]stack_limit|far[.](limit|full_stack|stack_limit)", "", words_below),
+    Rule("partial-frame", "bochs", "int[.]stack_limit|far[.](limit|full_stack|stack_limit)|limit[.](code|stack)", "", words_below),
+    Rule("push-segment", "bochs", "seg[.]store", "^[0-5][.][03][.]2$", narrow_push),
+    Rule("push-segment", "bochs", "limit[.]stack", "^[0-3][.]11[.]", narrow_push),
+    Rule("wrap-of-4g", "bochs", "limit[.]memory", "^5[.]1[B-E][.]"),
     Rule("narrow-sp-through-gate", "bochs", "far[.]parameters", "[.]3$", narrow_sp),
     Rule("absent-half-of-ss", "bochs", "ret[.]short", "^(0[.]3[.]E|1[.]3[.]16|2[.]3[.]12)[.]4$"),
-    Rule("absent-half-of-ss", "bochs", "ret[.]random", "^(4C7|73C)[.]"),
+    Rule("absent-half-of-ss", "bochs", "ret[.]random", "", anything_after_short_stack),
     Rule("esp-after-error-code", "bochs", "task[.](eip|random)", "", esp_before_error_code),
     Rule("task-check-order", "bochs", "task[.](field|odd_field)", "^1[.]", chance),
     Rule("task-check-order", "bochs", "task[.]random", "", chance),

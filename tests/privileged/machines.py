@@ -86,7 +86,7 @@ def bochs(kernel, line, folder, seconds):
         "boot: cdrom",
         f"ata0-master: type=cdrom, path={make_disc(kernel, line, folder)}, status=inserted",
         'display_library: rfb, options="timeout=0"',
-        "cpu: ips=50000000, model=p3_katmai",
+        "cpu: ips=50000000, model=p3_katmai, ignore_bad_msrs=0",
         "clock: sync=none",
         "port_e9_hack: enabled=1",
         "panic: action=report",

@@ -5,7 +5,7 @@ u32 start_cr0, start_cr3, start_cr4;
 u16 start_task, start_local, start_idt_limit, start_gdt_limit;
 u32 end_vector, end_error, end_flags, end_eax, end_ecx, end_edx, end_ebx, end_esp, end_ebp, end_esi, end_edi;
 u16 end_ss, end_ds, end_es, end_fs, end_gs;
-bool log_thin;
+u32 log_thin;
 u32 log_seed;
 
 /* What is compared before and after a case. Offsets in the log count from
@@ -51,7 +51,7 @@ enum { REGIONS = sizeof regions / sizeof regions[0] };
 static u8 pristine[REGIONS][0x200], before[REGIONS][0x200];
 static bool watched[4] = {true, true, true, true};
 static const char* group_name;
-static u32 group_thin, group_state, group_cases;
+static u32 group_thin, group_seed, group_state, group_cases;
 static u32 emit_at = CODE;
 static const u32 first_register = 0x1A1A1A00;
 
@@ -71,22 +71,31 @@ void keep_pristine_arena(void) {
 
 void reset_arena(void) {
     for (u32 i = 0; i < REGIONS; i++) {
-        if (is_watched(&regions[i])) {
+        if (is_watched(&regions[i]) || regions[i].when == WITH_DATA) {
             copy_words((void*)regions[i].address, pristine[i], regions[i].bytes);
         }
     }
 }
 
+void fill_data(void) {
+    for (u32 i = 0; i < 0x80; i++) {
+        *(volatile u8*)(DATA + i) = (u8)i;
+    }
+    for (u32 i = 0xF80; i < 0x1080; i++) {
+        *(volatile u8*)(DATA + i) = (u8)(i * 7);
+    }
+}
+
 void group(const char* name, u32 thin) {
     group_name = name;
-    group_thin = log_thin ? thin : 1;
-    group_cases = 0;
-    group_state = 0x9E3779B9 * log_seed;
-    for (const char* letter = name; *letter != '\0'; letter++) {
-        group_state = (group_state ^ (u8)*letter) * 0x01000193;
+    group_thin = log_thin * thin;
+    if (log_thin == 0) {
+        group_thin = 1;
     }
-    if (group_state == 0) {
-        group_state = 1;
+    group_cases = 0;
+    group_seed = 0x9E3779B9 * log_seed;
+    for (const char* letter = name; *letter != '\0'; letter++) {
+        group_seed = (group_seed ^ (u8)*letter) * 0x01000193;
     }
     log_text("# ");
     log_text(name);
@@ -108,6 +117,10 @@ static bool is_chosen(void) {
     mixed ^= mixed >> 15;
     mixed *= 0x85EBCA77;
     mixed ^= mixed >> 13;
+    group_state = (mixed ^ group_seed) | 1; /* a case draws the same numbers in a thin run */
+    for (u32 i = 0; i < 4; i++) {
+        random_number();
+    }
     return mixed % group_thin == 0;
 }
 

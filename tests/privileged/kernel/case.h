@@ -29,7 +29,9 @@ void run_case(u32 count, const u32* key);
 #define RUN(...) run_case(sizeof((u32[]){__VA_ARGS__}) / 4, (u32[]){__VA_ARGS__})
 /* What also is looked at for changes in this group: the other tasks' stacks, DATA, page tables. */
 void watch_more(bool tasks, bool data, bool tables);
-/* The group's own sequence of numbers, the same on every machine. */
+/* Fills what is watched of DATA, each byte another. */
+void fill_data(void);
+/* The case's own sequence of numbers, the same on every machine. */
 u32 random_number(void);
 
 /* Instructions, written behind each other. */

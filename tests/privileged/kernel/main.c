@@ -6,17 +6,15 @@ enum { LOADER_MAGIC = 0x2BADB002, HAS_COMMAND_LINE = 4, COMMAND_LINE = 4 };
 void keep_pristine_arena(void);
 void load_kernel_tables(void);
 bool peer_is_qemu;
-extern bool log_thin;
+extern u32 log_thin;
 extern u32 log_seed;
 
 static const struct {
     const char* name;
     void (*run)(void);
 } topics[] = {
-    {"interrupts", interrupt_cases},
-    {"transfers", transfer_cases},
-    {"returns", return_cases},
-    {"tasks", task_cases},
+    {"interrupts", interrupt_cases}, {"transfers", transfer_cases}, {"returns", return_cases},
+    {"tasks", task_cases},           {"segments", segment_cases},   {"limits", limit_cases},
 };
 
 static bool begins_with(const char* text, const char* name) {
@@ -84,7 +82,7 @@ void kernel_main(u32 magic, const u32* information) {
     if (magic == LOADER_MAGIC && (information[0] & HAS_COMMAND_LINE) != 0) {
         line = (const char*)information[COMMAND_LINE];
     }
-    log_thin = option(line, "long") == 0;
+    log_thin = number(option(line, "thin="), 1);
     peer_is_qemu = option(line, "qemu") != 0;
     log_seed = number(option(line, "seed="), 1);
     const char* only = option(line, "topic=");
