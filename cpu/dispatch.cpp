@@ -91,7 +91,7 @@ constexpr HandlerSet kHandlers[] = {
 };
 
 constexpr u8 kFlatClocks[] = {
-#define COST_CLASS(name, flat, text) flat,
+#define COST_CLASS(name, flat, p6, text) flat,
 #include "cpu/cost_classes.def"
 #undef COST_CLASS
 };

@@ -110,7 +110,7 @@ enum class Since : u8 { I386, I486, P5, P6, Mmx, Fxsr, Sse, Sse2 };
 enum : u8 { kMapNone = 3, kMap66, kMapF3, kMapF2 };
 
 enum class CostClass : u8 {
-#define COST_CLASS(name, flat, text) name,
+#define COST_CLASS(name, flat, p6, text) name,
 #include "cpu/cost_classes.def"
 #undef COST_CLASS
 };

@@ -43,11 +43,11 @@ const Row kRows[] = {
 
 struct Cost {
     std::string_view name;
-    int clocks;
+    int clocks, p6;
     std::string_view text;
 };
 constexpr Cost kCosts[] = {
-#define COST_CLASS(name, flat, text) {#name, flat, text},
+#define COST_CLASS(name, flat, p6, text) {#name, flat, p6, text},
 #include "cpu/cost_classes.def"
 #undef COST_CLASS
 };
@@ -204,9 +204,9 @@ std::string page_text() {
             "odiszapc. `NP`, `66`, `F3`, `F2` before `0F`: mandatory prefix, or none. Clocks are those of the flat "
             "clock.\n\n";
     write_forms(page);
-    page << "\n## Cost classes\n\n| class | clocks | what |\n|---|---|---|\n";
+    page << "\n## Cost classes\n\n| class | clocks | p6 model | what |\n|---|---|---|---|\n";
     for (const Cost& cost : kCosts)
-        page << "| " << cost.name << " | " << cost.clocks << " | " << cost.text << " |\n";
+        page << "| " << cost.name << " | " << cost.clocks << " | " << cost.p6 << " | " << cost.text << " |\n";
     return page.str();
 }
 
