@@ -56,6 +56,12 @@ void read_state(Bytes bytes, std::array<u32, kMooRegisters>& registers, std::vec
     });
 }
 
+void read_clocks(Bytes bytes, std::vector<MooClock>& clocks) {
+    constexpr std::size_t kSize = 15;
+    for (std::size_t at = 4; at + kSize <= bytes.size(); at += kSize)
+        clocks.push_back({word(bytes, at + 1), bytes[at + 11], bytes[at + 12]});
+}
+
 MooTest read_test(Bytes bytes) {
     MooTest test;
     test.number = word(bytes, 0);
@@ -68,6 +74,8 @@ MooTest read_test(Bytes bytes) {
             read_state(content, test.before, test.memory_before);
         else if (name == "EXCP" && !content.empty())
             test.exception = content[0];
+        else if (name == "CYCL")
+            read_clocks(content, test.clocks);
         if (name == "INIT")
             test.after = test.before;
         else if (name == "FINA")

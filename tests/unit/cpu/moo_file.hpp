@@ -41,6 +41,15 @@ struct MooByte {
     u8 value = 0;
 };
 
+// One clock of the bus: T1 and T2 are a cycle's two clocks, the idle bus is in none.
+struct MooClock {
+    enum Status : u8 { kFetch = 4, kHalt = 5, kRead = 6, kWrite = 7 };
+    u32 address = 0;
+    u8 status = 0;
+    u8 t_state = 0;
+    bool starts(Status what) const { return t_state == 1 && status == what; }
+};
+
 struct MooTest {
     u32 number = 0;
     std::string name;
@@ -49,6 +58,7 @@ struct MooTest {
     std::array<u32, kMooRegisters> after{}; // all of them
     std::vector<MooByte> memory_before;
     std::vector<MooByte> memory_after; // what changed
+    std::vector<MooClock> clocks;      // from the first code fetch to HALT
     std::optional<u8> exception;
 };
 
