@@ -44,10 +44,15 @@ bool Cpu::read_task_descriptor(u16 selector, TaskSwitch kind, u32 ext, Descripto
     }
     const u32 old_size = ((state_.tr.access & 8) != 0 ? kWide : kNarrow).size;
     const auto old_task = mmu_.probe_write(LinearAddress(state_.tr.base), old_size + 1, Privilege::Supervisor);
-    const auto new_task = old_task.ok ? mmu_.probe_write(LinearAddress(target.cache(selector).base), layout.size + 1,
-                                                         Privilege::Supervisor)
-                                      : old_task;
-    if (!new_task.ok) {
+    if (!old_task.ok) {
+        raise_page_fault();
+        return false;
+    }
+    // The new task's segment is only read, but for the link that CALL and interrupts leave there.
+    const u32 base = target.cache(selector).base;
+    if (!read_system<u8>(base).ok || !read_system<u8>(base + layout.size).ok)
+        return false;
+    if (kind == TaskSwitch::Call && !mmu_.probe_write(LinearAddress(base), 2, Privilege::Supervisor).ok) {
         raise_page_fault();
         return false;
     }
