@@ -103,7 +103,10 @@ def is_foretold(peer, group, key, ours, theirs, used):
 
 def compare_peer(peer, block, theirs, whole):
     used, wrong, cases, excused = set(), 0, 0, 0
-    for name in sorted(set(block) | set(theirs)):
+    lacking = sorted(set(theirs) - set(block))
+    if lacking:
+        print("Forkscope lacks what these groups need:", ", ".join(lacking))
+    for name in sorted(block):
         found = []
         for key in {**block.get(name, {}), **theirs.get(name, {})}:
             cases += 1

@@ -162,6 +162,30 @@ def narrow_push(ours, theirs):
             del ours.words[place]
 
 
+def accessed_before_fault(ours, theirs):
+    """The accessed bits are set though the access faults."""
+    for place in (("D", 8), ("E", 0x20), ("T", 0)):
+        if ours.vector == theirs.vector == 14 and place in theirs.words and place not in ours.words:
+            ours.words[place] = theirs.words[place]
+
+
+def change_error_code(wrong, condition):
+    """Bits of a page fault's error code that the peer leaves away."""
+    def change(ours, theirs):
+        place = ours.byte_place(0)
+        if ours.vector != theirs.vector or ours.vector != 14 or not place or place[0] not in theirs.words:
+            return
+        if condition & ours.byte_at(place) == condition and not wrong & theirs.byte_at(place):
+            ours.set_byte(place, ours.byte_at(place) & ~wrong)
+    return change
+
+
+def aligned_address(ours, theirs):
+    """CR2 is that of the double word."""
+    if ours.vector == theirs.vector == 14 and "cr2" in ours.fields:
+        ours.fields["cr2"] = f"{int(ours.fields['cr2'], 16) & ~3:X}"
+
+
 def other_limit_bits(ours, theirs):
     """Bits 16 to 19 of what LAR loads."""
     value = int(theirs.fields.get("ecx", "0"), 16)
@@ -201,6 +225,7 @@ RULES = [
     Rule("conforming-task-code", "qemu", "task[.]field", "^1[.][9BDF][C-F][.]"),
     Rule("return-to-itself", "qemu", "task[.]busy", r"^6[.]\d[.]0$"),
     Rule("task-in-ldt", "qemu", "task[.]odd", "", fault_instead(13, 10)),
+    Rule("lar-limit-bits", "qemu", "page[.]implicit", "^2[.]", other_limit_bits),
     Rule("lar-limit-bits", "qemu", "limit[.](query|odd_query)", "^0[.]", other_limit_bits),
     Rule("no-limits", "qemu", "limit[.](memory|address16|string|stack|enter_room|code|fetch)"),
     Rule("no-limits", "qemu", "seg[.]use"),
@@ -211,12 +236,20 @@ RULES = [
     Rule("lock-clts", "qemu", "seg[.]privileged", "^20[.]"),
     Rule("no-control-checks", "qemu", "seg[.]privileged", "^13[.]0[.]"),
     Rule("no-control-checks", "qemu", "seg[.]control", "^([3-9A-F])[.]0$"),
+    Rule("accessed-before-fault", "qemu", "page[.].*", "", accessed_before_fault),
+    Rule("reserved-not-present", "qemu", "page[.].*", "", change_error_code(1, 9)),
+    Rule("update-as-read", "qemu", "page[.]update", "^[0123678][.]", change_error_code(2, 2)),
+    Rule("page-attribute", "qemu", "page[.]large_reserved", "^C[.].[.][13]$"),
+    Rule("parameters-as-supervisor", "qemu", "page[.]implicit", "^5[.][0-6][.][13]$"),
+    Rule("task-read-order", "qemu", "page[.]implicit", "^8[.][0246][.]"),
+    Rule("accessed-width", "qemu", "page[.]implicit", "^1[.]", aligned_address),
     Rule("several-faults", "qemu", "(far|ret|task)[.]random"),
     Rule("task-limit", "qemu", "(int|far)[.]task_limit", "^0[.].*[.]1[129A]$"),
     Rule("task-limit", "bochs", "(int|far)[.]task_limit", "^0[.].*[.]1[129A]$"),
     Rule("partial-frame", "bochs", "int[.]stack_limit|far[.](limit|full_stack|stack_limit)|limit[.](code|stack)", "", words_below),
     Rule("push-segment", "bochs", "seg[.]store", "^[0-5][.][03][.]2$", narrow_push),
     Rule("push-segment", "bochs", "limit[.]stack", "^[0-3][.]11[.]", narrow_push),
+    Rule("page-attribute", "bochs", "page[.]large_reserved", "^C[.].[.][13]$"),
     Rule("wrap-of-4g", "bochs", "limit[.]memory", "^5[.]1[B-E][.]"),
     Rule("narrow-sp-through-gate", "bochs", "far[.]parameters", "[.]3$", narrow_sp),
     Rule("absent-half-of-ss", "bochs", "ret[.]short", "^(0[.]3[.]E|1[.]3[.]16|2[.]3[.]12)[.]4$"),

@@ -136,3 +136,5 @@ void build_arena(void) {
     build_narrow_task(TASK_NARROW);
     build_narrow_task(TASK_NARROW_2);
 }
+
+void build_low_memory(void) { fill_words((void*)V_CODE, 0xCCCCCCCC, 3 * PAGE); }

@@ -21,10 +21,17 @@ enum place {
     CODE = 0x308000,   /* the case's instructions */
     TARGET = 0x309000, /* where transfers lead */
     DATA = 0x30A000,
-    TABLES = 0x30C000, /* page directory and one page table */
+    TABLES = 0x30C000, /* page directory, a page table that maps all this, and at + 3 pages one for a case */
     BITMAP = 0x310000, /* a task segment with an I/O bitmap behind it */
+    POINTERS = 0x314000, /* page tables with PAE: pointers, directory, two tables, one for a case */
+    WIDE_DIRECTORY = 0x315000,
+    WIDE_TABLES = 0x316000,
+    WIDE_TEST_TABLE = 0x318000,
     ARENA_END = 0x320000,
     PAGE = 0x1000,
+    V_CODE = 0x60000, /* of virtual-8086 mode */
+    V_DATA = 0x61000,
+    V_STACK = 0x62000,
 };
 
 /* Within a ring's page: where its stacks begin (they grow downwards from there). */
@@ -95,6 +102,9 @@ u64 gate(u32 access, u16 target, u32 offset, u32 count);
 u64 any_descriptor(u32 access);
 
 void build_arena(void);
+void build_low_memory(void);
+void build_page_tables(void);
+void keep_pristine_arena(void);
 void reset_arena(void);
 
 #endif

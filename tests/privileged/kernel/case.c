@@ -15,7 +15,7 @@ struct region {
     u32 address, bytes, zero;
     u8 when;
 };
-enum { ALWAYS, WITH_TASKS, WITH_DATA, WITH_TABLES };
+enum { ALWAYS, WITH_TASKS, WITH_DATA, WITH_TABLES, WITH_LOW };
 enum { BELOW = 0x80, ABOVE = 0x20 };
 #define STACK(name, ring, top, when)                                                                                   \
     { name, RINGS + (ring)*PAGE + (top)-BELOW, BELOW + ABOVE, RINGS + (ring)*PAGE + (top), when }
@@ -45,14 +45,19 @@ static const struct region regions[] = {
     {"e", DATA + 0xF80, 0x100, DATA + PAGE, WITH_DATA},
     {"P", TABLES + PAGE + 0xC00, 0x80, TABLES + PAGE + 0xC00, WITH_TABLES},
     {"D", TABLES, 0x10, TABLES, WITH_TABLES},
+    {"T", TABLES + 3 * PAGE, 0x10, TABLES + 3 * PAGE, WITH_TABLES},
+    {"E", WIDE_DIRECTORY, 0x40, WIDE_DIRECTORY, WITH_TABLES},
+    {"Q", WIDE_TEST_TABLE, 0x10, WIDE_TEST_TABLE, WITH_TABLES},
+    {"v", V_STACK + START_STACK - BELOW, BELOW + ABOVE, V_STACK + START_STACK, WITH_LOW},
+    {"w", V_DATA, 0x40, V_DATA, WITH_LOW},
 };
 enum { REGIONS = sizeof regions / sizeof regions[0] };
 
 static u8 pristine[REGIONS][0x200], before[REGIONS][0x200];
-static bool watched[4] = {true, true, true, true};
+static bool watched[5] = {true, true, true, true, true};
 static const char* group_name;
 static u32 group_thin, group_seed, group_state, group_cases;
-static u32 emit_at = CODE;
+static u32 emit_start = CODE, emit_at = CODE;
 static const u32 first_register = 0x1A1A1A00;
 
 void watch_more(bool tasks, bool data, bool tables) {
@@ -60,6 +65,8 @@ void watch_more(bool tasks, bool data, bool tables) {
     watched[WITH_DATA] = data;
     watched[WITH_TABLES] = tables;
 }
+
+void watch_low(bool low) { watched[WITH_LOW] = low; }
 
 static bool is_watched(const struct region* region) { return watched[region->when]; }
 
@@ -129,10 +136,7 @@ bool next_case(void) {
         return false;
     }
     reset_arena();
-    for (u32 at = CODE; at < emit_at; at++) {
-        *(volatile u8*)at = 0xCC;
-    }
-    emit_at = CODE;
+    emit_from(CODE);
     start_task = selector(TASK_MAIN, 0);
     start_local = selector(LOCAL, 0);
     start_idt_limit = VECTORS * 8 - 1;
@@ -175,6 +179,13 @@ void emit(u32 count, const u8* bytes) {
 }
 void emit16(u32 value) { emit(2, (const u8*)&value); }
 void emit32(u32 value) { emit(4, (const u8*)&value); }
+void emit_from(u32 address) {
+    while (emit_at > emit_start) {
+        *(volatile u8*)--emit_at = 0xCC;
+    }
+    emit_start = emit_at = address;
+}
+
 u32 emit_here(void) { return emit_at; }
 
 void target_is_undefined_opcode(bool undefined) { *(volatile u32*)TARGET = undefined ? 0x0B0F0B0F : 0xCCCCCCCC; }

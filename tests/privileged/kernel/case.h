@@ -29,6 +29,7 @@ void run_case(u32 count, const u32* key);
 #define RUN(...) run_case(sizeof((u32[]){__VA_ARGS__}) / 4, (u32[]){__VA_ARGS__})
 /* What also is looked at for changes in this group: the other tasks' stacks, DATA, page tables. */
 void watch_more(bool tasks, bool data, bool tables);
+void watch_low(bool low);
 /* Fills what is watched of DATA, each byte another. */
 void fill_data(void);
 /* The case's own sequence of numbers, the same on every machine. */
@@ -40,6 +41,8 @@ void emit(u32 count, const u8* bytes);
 void emit16(u32 value);
 void emit32(u32 value);
 u32 emit_here(void);
+/* Where the next instruction goes; CODE at first. */
+void emit_from(u32 address);
 /* What TARGET is filled with: INT3, or UD2 for cases that replace vector 3. */
 void target_is_undefined_opcode(bool undefined);
 
@@ -57,6 +60,8 @@ static inline u8 inb(u16 port) {
     return value;
 }
 void mask_interrupts(void);
+/* Lets the timer's interrupt wait at the controller. */
+void request_timer_interrupt(void);
 
 /* What raises an exception or interrupt, with the vector that it raises. */
 enum cause {

@@ -57,3 +57,15 @@ void emit_cause(enum cause cause, u32 ring) {
         break;
     }
 }
+
+/* Mode 0, a short count. */
+void request_timer_interrupt(void) {
+    mask_interrupts();
+    outb(0x43, 0x30);
+    outb(0x40, 2);
+    outb(0x40, 0);
+    outb(0x20, 0x0A);
+    while ((inb(0x20) & 1) == 0) {
+    }
+    outb(0x21, 0xFE);
+}

@@ -403,18 +403,6 @@ static void double_faults(void) {
     target_is_undefined_opcode(false);
 }
 
-/* Lets the timer's interrupt wait at the controller: mode 0, a short count. */
-static void request_timer_interrupt(void) {
-    mask_interrupts();
-    outb(0x43, 0x30);
-    outb(0x40, 2);
-    outb(0x40, 0);
-    outb(0x20, 0x0A);
-    while ((inb(0x20) & 1) == 0) {
-    }
-    outb(0x21, 0xFE);
-}
-
 /* An interrupt from outside: EXT is set in every error code. It comes after the
  * instruction that follows STI. */
 static void external_interrupts(void) {

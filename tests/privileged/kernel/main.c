@@ -3,7 +3,6 @@
 
 enum { LOADER_MAGIC = 0x2BADB002, HAS_COMMAND_LINE = 4, COMMAND_LINE = 4 };
 
-void keep_pristine_arena(void);
 void load_kernel_tables(void);
 bool peer_is_qemu;
 extern u32 log_thin;
@@ -13,8 +12,8 @@ static const struct {
     const char* name;
     void (*run)(void);
 } topics[] = {
-    {"interrupts", interrupt_cases}, {"transfers", transfer_cases}, {"returns", return_cases},
-    {"tasks", task_cases},           {"segments", segment_cases},   {"limits", limit_cases},
+    {"interrupts", interrupt_cases}, {"transfers", transfer_cases}, {"returns", return_cases}, {"tasks", task_cases},
+    {"segments", segment_cases},     {"limits", limit_cases},       {"paging", paging_cases},
 };
 
 static bool begins_with(const char* text, const char* name) {
@@ -47,6 +46,15 @@ static u32 number(const char* text, u32 otherwise) {
         value = value * 10 + (u32)(*text - '0');
     }
     return value;
+}
+
+/* The command line lies in memory that cases use. */
+static const char* keep_word(const char* text) {
+    static char kept[32];
+    for (u32 i = 0; text != 0 && i < sizeof kept - 1 && text[i] > ' '; i++) {
+        kept[i] = text[i];
+    }
+    return text == 0 ? 0 : kept;
 }
 
 static void initialise_pics(void) {
@@ -85,13 +93,15 @@ void kernel_main(u32 magic, const u32* information) {
     log_thin = number(option(line, "thin="), 1);
     peer_is_qemu = option(line, "qemu") != 0;
     log_seed = number(option(line, "seed="), 1);
-    const char* only = option(line, "topic=");
+    const char* only = keep_word(option(line, "topic="));
     build_arena();
+    build_page_tables();
+    build_low_memory();
     keep_pristine_arena();
     mask_interrupts();
     load_kernel_tables();
     for (u32 i = 0; i < sizeof topics / sizeof topics[0]; i++) {
-        if (only == 0 || begins_with(only, topics[i].name)) {
+        if (only == 0 || begins_with(topics[i].name, only)) {
             topics[i].run();
         }
     }
