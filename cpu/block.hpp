@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cpu/instruction.hpp"
+#include "cpu/clock.hpp"
 #include "mmu/physical_memory.hpp"
 
 namespace forkscope {
@@ -20,6 +20,7 @@ struct Block {
     u16 count = 0;
     u32 clocks = 0; // static cost of all instructions
     Instruction* first = nullptr;
+    PipelineState entry, exit; // what its clocks were bound behind, and what it leaves if all of it runs
     Block* next_in_frame = nullptr;
 };
 

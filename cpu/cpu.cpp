@@ -11,10 +11,13 @@ namespace forkscope {
 namespace {
 constexpr u32 kMostInstructionsInBlock = 64;
 
+constexpr u32 kMostClocksInBlock = 50'000; // before its last instruction; Instruction::clock_before holds no more
+
 // Repeated strings cost more than their static clocks say, so nothing may follow them in a block.
 bool ends_block(const Instruction& in) {
     const u16 attributes = form_at(in.form).attributes;
-    return (attributes & kEndsBlock) != 0 || ((attributes & kString) != 0 && in.repeats());
+    return (attributes & kEndsBlock) != 0 || ((attributes & kString) != 0 && in.repeats()) ||
+           (in.ending & kDecidedLate) != 0 || in.clock_before > kMostClocksInBlock - in.clock;
 }
 } // namespace
 
@@ -51,6 +54,11 @@ void Cpu::reset() {
     float_error_changed();
     trap_pending_ = watch_hits_ = 0;
     shadow_until_ = 0;
+    pipeline_ = {};
+    predictor_.reset();
+    caches_.code.invalidate();
+    caches_.data.invalidate();
+    bus_free_at_ = bank_access_ = 0;
     mmu_.reset();
     debug_registers_changed();
     blocks_.clear();
@@ -93,8 +101,12 @@ void Cpu::set_engine(Engine engine) {
     forget_derived_state();
 }
 
-void Cpu::set_model(CpuModel model) {
+void Cpu::set_model(CpuModel model, ClockKind clock) {
     model_ = &model_of(model);
+    clock_.configure(model, clock);
+    caches_ = clock_.caches() ? caches_of(model) : FirstLevelCaches();
+    mmu_.report_accesses(clock_.caches());
+    mmu_.report_misaligned(!clock_.flat() && clock_.path(ClockPath::Misaligned) != 0);
     reset();
 }
 
@@ -156,8 +168,8 @@ void Cpu::code_written(PhysicalAddress address, u32 size) {
 
 u64 Cpu::iterations_left(Cycles cost) const {
     if (state_.flag(kFlagT) || now() >= deadline_)
-        return 1;
-    return std::max<u64>(1, (deadline_ - now() + cost - 1) / cost);
+        return 0;
+    return (deadline_ - now() + cost - 1) / std::max<Cycles>(1, cost);
 }
 
 void Cpu::shut_down_now() {
@@ -249,15 +261,17 @@ std::optional<StopReason> Cpu::serve_attention(bool& delivered) {
 }
 
 void Cpu::deliver_hardware(const InterruptRequest& request) {
-    charge(flat_clock(CostClass::Delivery));
+    charge(clock_.delivery(), CycleCause::Delivery);
+    pipeline_ = {};
     if (!interrupt(request, state_.eip))
         deliver_exception();
+    path_taken_ = false;
 }
 
 // How many instructions of the block may run before something outside has to be looked at.
 u32 Cpu::instructions_allowed(const Block& block, u64 instruction_limit) const {
     const bool wanted = (attention_ & (kAttentionInterrupt | kAttentionNmi | kAttentionShadow)) != 0;
-    if (state_.flag(kFlagT | kFlagR) || (wanted && shadowed()))
+    if (state_.flag(kFlagT | kFlagR) || (wanted && shadowed()) || cycle_ >= deadline_) // the fetch itself costs, too
         return 1;
     u32 count = block.count;
     const SegmentCache& cs = state_.segments[kCs];
@@ -287,7 +301,28 @@ void Cpu::run_one_block(u64 instruction_limit) {
         deliver_exception();
         return;
     }
+    if (!clock_.flat() && !(block->entry == pipeline_)) [[unlikely]]
+        rebind(*block);
     run_instructions(block, block->first, instructions_allowed(*block, instruction_limit));
+}
+
+// Runs up to `end`, or to the instruction after which something else has to be looked at; `in` is the last one.
+template <bool kFetchLines> Step Cpu::run_loop(const Block* block, const Instruction*& in, const Instruction* end) {
+    for (;;) {
+        current_ = in;
+        if constexpr (kFetchLines) {
+            if (block != nullptr)
+                fetch_lines(block->start + in->offset, in->length);
+        }
+        const Step step = in->handler(*this, *in);
+        if (step != Step::Next) [[unlikely]]
+            return step;
+        if (++in == end || leave_) [[unlikely]] {
+            --in;
+            state_.eip = next_eip(*in);
+            return step;
+        }
+    }
 }
 
 void Cpu::run_instructions(const Block* block, const Instruction* first, u32 count) {
@@ -303,18 +338,10 @@ void Cpu::run_instructions(const Block* block, const Instruction* first, u32 cou
     block_eip_ = state_.eip;
     leave_ = false;
     task_switched_ = false;
-    Step step;
-    for (;;) {
-        current_ = in;
-        step = in->handler(*this, *in);
-        if (step != Step::Next) [[unlikely]]
-            break;
-        if (++in == end || leave_) [[unlikely]] {
-            --in;
-            state_.eip = next_eip(*in);
-            break;
-        }
-    }
+    const Step step = clock_.caches() ? run_loop<true>(block, in, end) : run_loop<false>(block, in, end);
+    if (!clock_.flat()) [[unlikely]]
+        pass_pipeline(block, first,
+                      static_cast<u32>(in - first) + (step == Step::Fault || step == Step::Repeat ? 0 : 1));
     settle(step, *in);
     if (special != 0) [[unlikely]]
         after_special_instruction(special, step);
@@ -327,6 +354,7 @@ void Cpu::settle(Step step, const Instruction& at) {
         watch_hits_ = 0;
     if (watch_hits_ != 0) [[unlikely]]
         trap_pending_ |= std::exchange(watch_hits_, 0);
+    by_cause_[static_cast<std::size_t>(CycleCause::Pipeline)] += at.penalty_before;
     if (step == Step::Fault || step == Step::Repeat) [[unlikely]] {
         cycle_ += at.clock_before;
         instructions_ += at.number;
@@ -336,10 +364,15 @@ void Cpu::settle(Step step, const Instruction& at) {
             deliver_exception();
         else
             state_.system_flags |= kFlagR; // between iterations (SDM 3B 17.3.1.1)
+        repeating_ = step == Step::Repeat;
         return;
     }
     cycle_ += Cycles{at.clock_before} + at.clock;
+    by_cause_[static_cast<std::size_t>(CycleCause::Pipeline)] += at.penalty;
     instructions_ += at.number + 1u;
+    repeating_ = false;
+    if (at.ending != 0)
+        end_cost(at);
 }
 
 Block* Cpu::find_block() {
@@ -356,16 +389,15 @@ Block* Cpu::find_block() {
     return build_block(physical.value, linear);
 }
 
-void Cpu::bind(Instruction& in, const Instruction* previous) const {
+void Cpu::bind(Instruction& in, const Instruction* previous, PipelineState& pipeline) const {
     if (!model_->runs(form_at(in.form).since)) [[unlikely]]
         in.form = 0;
     in.handler = handler_of(in);
-    in.clock = flat_clock(form_at(in.form).cost);
     if (previous != nullptr) {
         in.number = static_cast<u8>(previous->number + 1);
         in.offset = static_cast<u16>(previous->offset + previous->length);
-        in.clock_before = static_cast<u16>(previous->clock_before + previous->clock);
     }
+    bind_clocks(in, previous, pipeline);
 }
 
 // Decodes from `start` to the end of the page, of the run, or of the block's size. The reference engine keeps nothing
@@ -380,6 +412,7 @@ Block* Cpu::build_block(PhysicalAddress start, u32 linear) {
     const u32 available = kPageSize - start.offset();
     const u32 most = engine_ == Engine::Block ? kMostInstructionsInBlock : 1;
     std::array<Instruction, kMostInstructionsInBlock>& run = scratch_;
+    PipelineState pipeline = pipeline_;
     u32 count = 0;
     u32 at = 0;
     while (count < most && at < available) {
@@ -390,7 +423,7 @@ Block* Cpu::build_block(PhysicalAddress start, u32 linear) {
             break;
         if (status == DecodeStatus::TooLong)
             in.form = 0;
-        bind(in, count == 0 ? nullptr : &run[count - 1]);
+        bind(in, count == 0 ? nullptr : &run[count - 1], pipeline);
         if (status == DecodeStatus::TooLong)
             in.handler = too_long_handler();
         at += in.length;
@@ -404,7 +437,10 @@ Block* Cpu::build_block(PhysicalAddress start, u32 linear) {
     }
     if (engine_ == Engine::Block) {
         mmu_.flag_frame(start.page(), kFrameCode);
-        return blocks_.insert(start, code_mode(), run.data(), static_cast<u16>(count));
+        Block* block = blocks_.insert(start, code_mode(), run.data(), static_cast<u16>(count));
+        block->entry = pipeline_;
+        block->exit = pipeline;
+        return block;
     }
     if (run[0].repeats() && (form_at(run[0].form).attributes & kString) != 0)
         mmu_.flag_frame(start.page(), kFrameCode); // as blocks are: it stops where it overwrites itself
@@ -415,6 +451,8 @@ Block* Cpu::build_block(PhysicalAddress start, u32 linear) {
     scratch_block_.count = 1;
     scratch_block_.clocks = run[0].clock;
     scratch_block_.first = run.data();
+    scratch_block_.entry = pipeline_;
+    scratch_block_.exit = pipeline;
     return &scratch_block_;
 }
 
@@ -432,6 +470,8 @@ void Cpu::run_crossing_instruction(u32 linear) {
             deliver_exception();
             return;
         }
+        if (clock_.caches())
+            fetch_lines(physical.value, 1);
         bytes[count - 1] = mmu_.memory().is_memory(physical.value)
                                ? *mmu_.memory().host(physical.value)
                                : static_cast<u8>(bus_.read_memory(physical.value, 1));
@@ -440,7 +480,8 @@ void Cpu::run_crossing_instruction(u32 linear) {
     }
     if (status == DecodeStatus::TooLong)
         in.form = 0;
-    bind(in, nullptr);
+    PipelineState pipeline = pipeline_;
+    bind(in, nullptr, pipeline);
     if (status == DecodeStatus::TooLong)
         in.handler = too_long_handler();
     const SegmentCache& cs = state_.segments[kCs];
@@ -497,6 +538,18 @@ void Cpu::serialize(Archive& ar) {
     ar.field("trap_pending", trap_pending_);
     ar.field("cycle", cycle_);
     ar.field("instructions", instructions_);
+    ar.nested("pipeline", pipeline_);
+    ar.field("repeating", repeating_);
+    ar.field("repeat_asked", repeat_asked_);
+    ar.field("cycles_by_cause", by_cause_);
+    if (clock_.predicts())
+        ar.nested("branch_predictor", predictor_);
+    if (clock_.caches()) {
+        ar.nested("code_cache", caches_.code);
+        ar.nested("data_cache", caches_.data);
+        ar.field("bus_free_at", bus_free_at_);
+        ar.field("bank_access", bank_access_);
+    }
     if (ar.loading()) {
         shadow_until_ = instructions_ + (shadow != 0 ? 1 : 0);
         shadow_ = shadow == 2 ? Shadow::InterruptsAndDebug : Shadow::Interrupts;

@@ -7,6 +7,9 @@
 #include <optional>
 
 #include "cpu/block.hpp"
+#include "cpu/branch_predictor.hpp"
+#include "cpu/clock.hpp"
+#include "cpu/first_level_cache.hpp"
 #include "cpu/model.hpp"
 #include "cpu/state.hpp"
 #include "emu/base/event_queue.hpp"
@@ -128,11 +131,17 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void set_float_error_line(const IrqLine& line) { float_error_line_ = line; }
     void code_written(PhysicalAddress address, u32 size) override;
     void watch_hit(u8 number) override;
+    void walked(u32 updates) override;
+    void misaligned() override;
+    void accessed(PhysicalAddress physical, u32 size, AccessKind kind) override;
 
     // Turns this into another processor, and resets it.
-    void set_model(CpuModel model);
+    void set_model(CpuModel model, ClockKind clock = ClockKind::Flat);
     const Model& model() const { return *model_; }
     bool has(Feature feature) const { return model_->has(feature); }
+    const Clock& clock() const { return clock_; }
+    // Cycles by cause since power-on; Base is what is left of now().
+    CycleCounters cycles_by_cause() const;
     void set_engine(Engine engine);
     Engine engine() const { return engine_; }
     void forget_derived_state();
@@ -291,9 +300,27 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
         raise_attention(kAttentionHalt);
     }
     void shut_down_now();
-    // Cost beyond the form's static one, settled at once.
-    void charge(Cycles cycles) { cycle_ += cycles; }
-    // How many more iterations of `cost` cycles a repeated instruction may run before the deadline; at least 1.
+    // Cost beyond the static one, settled at once.
+    void charge(Cycles cycles, CycleCause cause = CycleCause::Base) {
+        cycle_ += cycles;
+        by_cause_[static_cast<std::size_t>(cause)] += cycles;
+        if (running_ != nullptr && cycle_ + running_->clocks > deadline_)
+            leave_ = true;
+    }
+    // The total of a path that mode, privilege or descriptors chose; it takes the place of the table's row.
+    void take_path(ClockPath path, CycleCause cause = CycleCause::Base);
+    // What the operand's value adds, where the model's row says so (Clock::by_operand).
+    void charge_operand(const Instruction& in, u32 value) {
+        if (!clock_.flat()) [[unlikely]]
+            charge(clock_.by_operand(in, value));
+    }
+    // A repeated string or port instruction: each iteration's cost; it starts, or goes on, with `count` iterations to
+    // do; it has done the last.
+    Cycles iteration_clocks(const Instruction& in) const;
+    void begin_repeat(u32 count);
+    void end_repeat(const Instruction& in);
+    // How many more iterations of `cost` cycles a repeated instruction may run before the deadline. The first one may
+    // start in any case.
     u64 iterations_left(Cycles cost) const;
     bool leave_requested() const { return leave_; }
 
@@ -373,8 +400,25 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     Block* find_block();
     Block* build_block(PhysicalAddress start, u32 linear);
     void run_crossing_instruction(u32 linear);
-    void bind(Instruction& instruction, const Instruction* previous) const;
+    void bind(Instruction& instruction, const Instruction* previous, PipelineState& pipeline) const;
+    void bind_clocks(Instruction& instruction, const Instruction* previous, PipelineState& pipeline) const;
+    void rebind(Block& block);
     void settle(Step step, const Instruction& at);
+    void end_cost(const Instruction& at);
+    void predict(const Instruction& at, bool taken);
+    void fetch_lines(PhysicalAddress start, u32 length);
+    void line_missed();
+    template <bool kFetchLines> Step run_loop(const Block* block, const Instruction*& in, const Instruction* end);
+    ClockPath port_path(ClockPath allowed) const;
+    std::optional<ClockPath> protected_path(const Instruction& in) const;
+    struct InterruptOrigin {
+        bool protected_mode, virtual_8086;
+        u8 cpl;
+    };
+    void charge_interrupt(const InterruptRequest& request, InterruptOrigin origin);
+    void charge_call_gate(bool call, bool inward, u32 parameters);
+    void charge_task_switch(TaskSwitch kind, bool by_interrupt, bool wide);
+    void pass_pipeline(const Block* block, const Instruction* first, u32 executed);
     CodeMode code_mode() const { return {state_.segments[kCs].big}; }
 
     Mmu& mmu_;
@@ -404,6 +448,16 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     u64 shadow_until_ = 0; // no interrupt before this many instructions have retired
     Shadow shadow_ = Shadow::Interrupts;
 
+    Clock clock_;
+    BranchPredictor predictor_;
+    FirstLevelCaches caches_;
+    Cycles bus_free_at_ = 0;   // a line is being brought in until then
+    u64 bank_access_ = 0;      // Pentium, of the last access: instruction number * 8 + bank
+    PipelineState pipeline_;   // behind the last instruction
+    bool repeating_ = false;   // a repeated instruction stopped between two iterations, and nothing came between
+    u32 repeat_asked_ = 0;     // the iterations that it had to do when it started
+    bool path_taken_ = false;  // the running instruction's cost was decided by take_path
+    CycleCounters by_cause_{}; // but for Base
     Cycles cycle_ = 0;
     u64 instructions_ = 0;
     Cycles deadline_ = 0;
@@ -423,7 +477,6 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
 // The handler of a form for this operand size and operand kind (dispatch.cpp).
 Handler handler_of(const Instruction& instruction);
 Handler too_long_handler();
-u8 flat_clock(CostClass cost);
 inline constexpr u32 kDebugRegisterAccess = 1u << 13; // DR6.BD, and DR7.GD
 inline constexpr u32 kDebugSingleStep = 1u << 14;     // DR6.BS
 inline constexpr u32 kDebugTaskSwitch = 1u << 15;     // DR6.BT

@@ -443,6 +443,7 @@ DecodeStatus decode(std::span<const u8> bytes, CodeMode mode, Instruction& instr
     const u32 length = prefixes + static_cast<u32>(at - start);
     if (known && length <= given) {
         in.length = static_cast<u8>(length);
+        in.prefixes = static_cast<u8>(prefixes);
         return DecodeStatus::Ok;
     }
     in = Instruction{};

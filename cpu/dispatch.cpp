@@ -90,12 +90,6 @@ constexpr HandlerSet kHandlers[] = {
 #undef OPCODE
 };
 
-constexpr u8 kFlatClocks[] = {
-#define COST_CLASS(name, flat, p6, text) flat,
-#include "cpu/cost_classes.def"
-#undef COST_CLASS
-};
-
 } // namespace
 
 Handler handler_of(const Instruction& in) {
@@ -103,7 +97,5 @@ Handler handler_of(const Instruction& in) {
 }
 
 Handler too_long_handler() { return handlers::too_long; }
-
-u8 flat_clock(CostClass cost) { return kFlatClocks[static_cast<u8>(cost)]; }
 
 } // namespace forkscope

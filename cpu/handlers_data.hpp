@@ -186,6 +186,7 @@ template <class T, bool kMemory> Step cmpxchg_rm_r(Cpu& cpu, const Instruction& 
     Sub::apply<T>(cpu.regs().flags, accumulator, value);
     // Memory is written in either case, as the manual says.
     const bool equal = accumulator == value;
+    cpu.charge_operand(in, equal);
     if (equal) {
         put_rm<T, kMemory>(cpu, in, cpu.regs().reg<T>(in.reg));
     } else {
@@ -230,6 +231,8 @@ inline Step cmpxchg8b(Cpu& cpu, const Instruction& in) {
 template <class Op, class T, bool kMemory> Step shift_by(Cpu& cpu, const Instruction& in, u32 count) {
     count &= 31;
     TRY(a, (get_rm<T, kMemory>(cpu, in)));
+    if constexpr (std::is_same_v<Op, Rcl> || std::is_same_v<Op, Rcr>)
+        cpu.charge_operand(in, count);
     if (count != 0)
         put_rm<T, kMemory>(cpu, in, Op::template apply<T>(cpu.regs().flags, a, count));
     else if constexpr (kMemory)
@@ -330,6 +333,7 @@ struct Bsr {
 // A zero source leaves the destination as it was (all models in fact, P6 and later as documented by AMD).
 template <class Op, class T, bool kMemory> Step bit_scan(Cpu& cpu, const Instruction& in) {
     TRY(value, (read_rm<T, kMemory>(cpu, in)));
+    cpu.charge_operand(in, value);
     const u32 others = cpu.regs().flags.pack() & ~u32{kFlagZ};
     if (value != 0)
         cpu.regs().set_reg<T>(in.reg, static_cast<T>(Op::apply(value)));
@@ -357,6 +361,7 @@ template <class T> void set_multiply_flags(Cpu& cpu, T low, bool overflow) {
 
 template <class T, bool kMemory> Step mul_rm(Cpu& cpu, const Instruction& in) {
     TRY(b, (read_rm<T, kMemory>(cpu, in)));
+    cpu.charge_operand(in, b);
     const u64 product = static_cast<u64>(cpu.regs().reg<T>(kEax)) * b;
     set_product<T>(cpu, product);
     set_multiply_flags<T>(cpu, static_cast<T>(product), (product >> kBits<T>) != 0);
@@ -367,6 +372,7 @@ template <class T> i64 sign_extend(T value) { return static_cast<i64>(static_cas
 
 template <class T, bool kMemory> Step imul_rm(Cpu& cpu, const Instruction& in) {
     TRY(b, (read_rm<T, kMemory>(cpu, in)));
+    cpu.charge_operand(in, b);
     const i64 product = sign_extend<T>(cpu.regs().reg<T>(kEax)) * sign_extend<T>(b);
     set_product<T>(cpu, static_cast<u64>(product));
     set_multiply_flags<T>(cpu, static_cast<T>(product), product != sign_extend<T>(static_cast<T>(product)));
@@ -381,12 +387,14 @@ template <class T> void imul_into(Cpu& cpu, u8 reg, T a, T b) {
 
 template <class T, bool kMemory> Step imul_r_rm(Cpu& cpu, const Instruction& in) {
     TRY(b, (read_rm<T, kMemory>(cpu, in)));
+    cpu.charge_operand(in, b);
     imul_into<T>(cpu, in.reg, cpu.regs().reg<T>(in.reg), b);
     return Step::Next;
 }
 
 template <class T, bool kMemory> Step imul_r_rm_imm(Cpu& cpu, const Instruction& in) {
     TRY(b, (read_rm<T, kMemory>(cpu, in)));
+    cpu.charge_operand(in, static_cast<T>(in.immediate)); // the multiplier
     imul_into<T>(cpu, in.reg, b, static_cast<T>(in.immediate));
     return Step::Next;
 }
@@ -441,7 +449,9 @@ template <class T, bool kMemory> Step idiv_rm(Cpu& cpu, const Instruction& in) {
 // --- Conditions
 
 template <int N, class T, bool kMemory> Step setcc(Cpu& cpu, const Instruction& in) {
-    TRY_VOID((write_rm<T, kMemory>(cpu, in, static_cast<T>(condition<N>(cpu.regs().flags) ? 1 : 0))));
+    const bool holds = condition<N>(cpu.regs().flags);
+    TRY_VOID((write_rm<T, kMemory>(cpu, in, static_cast<T>(holds ? 1 : 0))));
+    cpu.charge_operand(in, holds);
     return Step::Next;
 }
 

@@ -11,33 +11,35 @@ namespace forkscope::handlers {
 // Runs `body` until the counter is zero, `stop` says so, or the time is up. The counter moves with each iteration.
 // `bulk` may do many iterations at once: it gets the number allowed and returns the number done (0 = cannot).
 template <class Body, class Bulk, class Stop>
-Step repeat(Cpu& cpu, const Instruction& in, Cycles cost, Body body, Bulk bulk, Stop stop) {
+Step repeat(Cpu& cpu, const Instruction& in, Body body, Bulk bulk, Stop stop) {
     const u32 mask = counter_mask(in);
+    const Cycles cost = cpu.iteration_clocks(in);
     u32 count = static_cast<u32>(cpu.regs().gpr[kEcx]) & mask;
-    u64 allowed = cpu.iterations_left(cost);
+    cpu.begin_repeat(count);
+    bool may_start = true; // the first iteration, whatever it costs
     while (count != 0) {
-        if (allowed == 0 || cpu.leave_requested())
+        if ((!may_start && cpu.iterations_left(cost) == 0) || cpu.leave_requested())
             return Step::Repeat;
+        may_start = false;
         // The first iteration always goes the slow way: it brings the pages in and their TLB order to where further
         // iterations leave it (mmu/README.md, string fixpoint).
         if (const Step step = body(cpu, in); step != Step::Next)
             return step;
         count = (count - 1) & mask;
-        --allowed;
         set_by_address_size(cpu, in, kEcx, count);
         cpu.charge(cost);
         if (stop(cpu))
             break;
-        const u64 most = count < allowed ? count : allowed;
+        const u64 most = std::min<u64>(count, cpu.iterations_left(cost));
         bool stopped = false;
         const u64 done = most == 0 || cpu.leave_requested() ? 0 : bulk(cpu, in, static_cast<u32>(most), stopped);
         count = (count - static_cast<u32>(done)) & mask;
-        allowed -= done;
         set_by_address_size(cpu, in, kEcx, count);
         cpu.charge(cost * done);
         if (stopped)
             break;
     }
+    cpu.end_repeat(in);
     return Step::Next;
 }
 
@@ -53,8 +55,10 @@ inline u32 target_offset(Cpu& cpu, const Instruction& in) {
 }
 
 // How many elements of T lie upwards from `offset` within this page of a flat segment; 0 if a bulk run is not possible.
-template <class T> u32 elements_in_page(const Cpu& cpu, const Instruction& in, bool flat, u32 linear) {
+template <class T> u32 elements_in_page(Cpu& cpu, const Instruction& in, bool flat, u32 linear) {
     if (!flat || in.address_size != 4 || cpu.state().flag(kFlagD))
+        return 0;
+    if (linear % sizeof(T) != 0 && cpu.mmu().reports_misaligned())
         return 0;
     return (kPageSize - (linear & kPageMask)) / u32{sizeof(T)};
 }
@@ -93,7 +97,7 @@ template <class T, bool> Step movs(Cpu& cpu, const Instruction& in) {
         c.regs().set_reg<u32>(kEdi, static_cast<u32>(c.regs().gpr[kEdi] + bytes));
         return n;
     };
-    return repeat(cpu, in, flat_clock(CostClass::StringStep), body, bulk, never);
+    return repeat(cpu, in, body, bulk, never);
 }
 
 template <class T, bool> Step stos(Cpu& cpu, const Instruction& in) {
@@ -117,7 +121,7 @@ template <class T, bool> Step stos(Cpu& cpu, const Instruction& in) {
         c.regs().set_reg<u32>(kEdi, static_cast<u32>(c.regs().gpr[kEdi] + n * sizeof(T)));
         return n;
     };
-    return repeat(cpu, in, flat_clock(CostClass::StringStep), body, bulk, never);
+    return repeat(cpu, in, body, bulk, never);
 }
 
 template <class T, bool> Step lods(Cpu& cpu, const Instruction& in) {
@@ -129,7 +133,7 @@ template <class T, bool> Step lods(Cpu& cpu, const Instruction& in) {
     };
     if (!in.repeats())
         return body(cpu, in);
-    return repeat(cpu, in, flat_clock(CostClass::StringStep), body, no_bulk, never);
+    return repeat(cpu, in, body, no_bulk, never);
 }
 
 template <class T, bool> Step cmps(Cpu& cpu, const Instruction& in) {
@@ -170,7 +174,7 @@ template <class T, bool> Step cmps(Cpu& cpu, const Instruction& in) {
         return done;
     };
     const auto stop = [while_equal](Cpu& c) { return c.regs().flags.z() != while_equal; };
-    return repeat(cpu, in, flat_clock(CostClass::StringStep), body, bulk, stop);
+    return repeat(cpu, in, body, bulk, stop);
 }
 
 template <class T, bool> Step scas(Cpu& cpu, const Instruction& in) {
@@ -203,7 +207,7 @@ template <class T, bool> Step scas(Cpu& cpu, const Instruction& in) {
         return done;
     };
     const auto stop = [while_equal](Cpu& c) { return c.regs().flags.z() != while_equal; };
-    return repeat(cpu, in, flat_clock(CostClass::StringStep), body, bulk, stop);
+    return repeat(cpu, in, body, bulk, stop);
 }
 
 template <class T, bool> Step ins(Cpu& cpu, const Instruction& in) {
@@ -219,7 +223,7 @@ template <class T, bool> Step ins(Cpu& cpu, const Instruction& in) {
         set_by_address_size(c, i, kEdi, target_offset(c, i) + stride<T>(c));
         return Step::Next;
     };
-    const Step step = in.repeats() ? repeat(cpu, in, flat_clock(CostClass::Io), body, no_bulk, never) : body(cpu, in);
+    const Step step = in.repeats() ? repeat(cpu, in, body, no_bulk, never) : body(cpu, in);
     return step == Step::Next ? cpu.leave_block(in) : step;
 }
 
@@ -234,7 +238,7 @@ template <class T, bool> Step outs(Cpu& cpu, const Instruction& in) {
         set_by_address_size(c, i, kEsi, source_offset(c, i) + stride<T>(c));
         return Step::Next;
     };
-    const Step step = in.repeats() ? repeat(cpu, in, flat_clock(CostClass::Io), body, no_bulk, never) : body(cpu, in);
+    const Step step = in.repeats() ? repeat(cpu, in, body, no_bulk, never) : body(cpu, in);
     return step == Step::Next ? cpu.leave_block(in) : step;
 }
 

@@ -219,7 +219,9 @@ Step mov_debug_r(Cpu& cpu, const Instruction& in) {
 Step invlpg(Cpu& cpu, const Instruction& in) {
     if (!cpu.privileged() || cpu.regs().virtual_8086())
         return cpu.raise(kGeneralProtection, 0);
-    cpu.mmu().invalidate_page(LinearAddress(cpu.regs().segments[in.segment].base + cpu.offset_of(in)));
+    const u32 linear = cpu.regs().segments[in.segment].base + cpu.offset_of(in);
+    const bool held = cpu.mmu().invalidate_page(LinearAddress(linear));
+    cpu.take_path(held ? ClockPath::InvalidateHit : ClockPath::InvalidateMiss);
     return cpu.leave_block(in);
 }
 

@@ -1,6 +1,6 @@
 // Owns: Instruction, one decoded instruction as plain data, and the names of what it may hold.
 // Callers: the Decoder writes it; interpreter, translators, disassembly checks and the fuzzer read it.
-// Promises: a pure function of (bytes, CodeMode) except `handler`, `clock` and `offset`, which a Block binds.
+// Promises: a pure function of (bytes, CodeMode) except the fields that a Block binds.
 #pragma once
 
 #include <string_view>
@@ -80,10 +80,16 @@ struct Instruction {
     u8 reg = 0;   // ModRM.reg, or the register number in the opcode (Z operands)
     u8 rm = 0;    // ModRM.rm where it names a register
 
-    u8 clock = 0;         // bound: its static cost in cycles
-    u8 number = 0;        // bound: how many instructions stand before it in its block
-    u16 offset = 0;       // bound: bytes from the block's start
-    u16 clock_before = 0; // bound: static cost of the instructions before it
+    u8 prefixes = 0; // bytes of them; for MMX and SSE the one that belongs to the opcode, too
+
+    u8 number = 0;          // bound: how many instructions stand before it in its block
+    u16 offset = 0;         // bound: bytes from the block's start
+    u16 clock = 0;          // bound: its static cost in cycles
+    u16 clock_before = 0;   // bound: static cost of the instructions before it
+    u16 penalty_before = 0; // bound: what of that the pipeline cost
+    u8 penalty = 0;         // bound: the same of this one
+    u8 taken = 0;           // bound: what it costs more if it jumps
+    u8 ending = 0;          // bound: CostEnding
 
     bool has_memory() const { return (flags & kHasMemory) != 0; }
     bool repeats() const { return (flags & (kHasRep | kHasRepne)) != 0; }

@@ -22,12 +22,14 @@ bool makes_double_fault(u8 first, u8 second) {
 // Delivers the recorded exception at the present eip; on trouble the double fault, then shutdown.
 void Cpu::deliver_exception() {
     PendingException exception = pending_;
+    pipeline_ = {};
     for (;;) {
+        path_taken_ = false;
         if (exception.vector == kPageFault) {
             state_.cr2 = static_cast<u32>(mmu_.fault().address.value);
             mmu_.drop_faulting_entry(mmu_.fault().address);
         }
-        charge(flat_clock(CostClass::Delivery));
+        charge(clock_.delivery(), CycleCause::Delivery);
         const InterruptRequest request{exception.vector, InterruptCause::Fault, exception.has_error, exception.error};
         if (interrupt(request, state_.eip))
             return;
@@ -44,10 +46,13 @@ void Cpu::deliver_exception() {
 
 bool Cpu::interrupt(const InterruptRequest& request, u32 return_eip) {
     const u8 from_cpl = state_.cpl;
+    const InterruptOrigin origin{state_.protected_mode(), state_.virtual_8086(), from_cpl};
+    repeating_ = false;
     const bool done =
         state_.protected_mode() ? interrupt_protected(request, return_eip) : interrupt_real(request, return_eip);
     if (!done)
         return false;
+    charge_interrupt(request, origin);
     step_trap_ = false;
     shadow_until_ = 0;
     // So that the handler can use the debug registers (SDM 3B 17.2.4, GD).
@@ -320,6 +325,7 @@ bool Cpu::return_to_virtual_8086(u32 eip, u16 cs, u32 flags) {
     state_.gpr[kEsp] = popped[0];
     state_.eip = eip;
     set_cpl(3);
+    take_path(ClockPath::ReturnVirtual8086);
     return true;
 }
 

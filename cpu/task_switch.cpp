@@ -135,6 +135,7 @@ bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const Inter
         debug_registers_changed();
     }
     task_switched_ = true;
+    charge_task_switch(kind, event != nullptr, layout.step == 4);
     return enter_task(new_ldt, selectors, event, layout.step);
 }
 

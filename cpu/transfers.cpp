@@ -253,6 +253,7 @@ bool Cpu::transfer_by_call_gate(const Descriptor& gate, u16 target, bool call, u
     if (call)
         set_stack_pointer(frame.esp);
     state_.eip = offset;
+    charge_call_gate(call, inward, gate.high & 31);
     return true;
 }
 
@@ -301,6 +302,7 @@ bool Cpu::return_outer(u32 eip, u16 selector, Descriptor& descriptor, u32 new_es
     state_.segments[kSs] = ss;
     set_stack_pointer(new_esp);
     drop_inaccessible_segments();
+    take_path(form_at(current_->form).mnemonic == "iret" ? ClockPath::ReturnOuter : ClockPath::ReturnFarOuter);
     return true;
 }
 

@@ -11,7 +11,7 @@
 namespace forkscope {
 
 struct alignas(32) FastSlot {
-    static constexpr u32 kNone = 1; // never equal to a page's address
+    static constexpr u32 kNone = 0x800; // never what an access looks for: a page's address, with bits 2:0 if misaligned
 
     u32 read_tag = kNone;      // linear address of the page if loads (fetches, on the I side) may use the slot
     u32 write_tag = kNone;     // the same for stores

@@ -70,11 +70,12 @@ void Mmu::write_cr4(u32 old_value, u32 new_value) {
         flush(TlbFlushReason::Cr4, false);
 }
 
-void Mmu::invalidate_page(LinearAddress address) {
+bool Mmu::invalidate_page(LinearAddress address) {
     const auto linear = static_cast<u32>(address.value);
     const u32 dropped = drop_page(linear);
     ++counters_.flushes[static_cast<u32>(TlbFlushReason::Invlpg)];
     tracer_.emit(TraceKind::TlbFlush, static_cast<u64>(TlbFlushReason::Invlpg), linear, dropped);
+    return dropped != 0;
 }
 
 void Mmu::drop_faulting_entry(LinearAddress address) {
@@ -117,6 +118,11 @@ void Mmu::set_alignment_check(bool enabled) {
     if (alignment_check_ == enabled)
         return;
     alignment_check_ = enabled;
+    data_front_.drop_all();
+}
+
+void Mmu::report_accesses(bool enabled) {
+    reports_accesses_ = enabled;
     data_front_.drop_all();
 }
 

@@ -51,6 +51,14 @@ class CodeListener {
     virtual ~CodeListener() = default;
     virtual void code_written(PhysicalAddress address, u32 size) = 0;
     virtual void watch_hit(u8 number) { static_cast<void>(number); }
+    // A page walk of the guest's, which wrote `updates` entries' A and D bits.
+    virtual void walked(u32 updates) { static_cast<void>(updates); }
+    // An access across an aligned doubleword (8 bytes: quadword), if asked for by report_misaligned.
+    virtual void misaligned() {}
+    // Each load and store that reaches memory, if asked for by report_accesses; an access across two pages is two.
+    virtual void accessed(PhysicalAddress physical, u32 size, AccessKind kind) {
+        static_cast<void>(physical), static_cast<void>(size), static_cast<void>(kind);
+    }
 };
 
 class Mmu {
@@ -94,7 +102,7 @@ class Mmu {
     void write_cr0(u32 old_value, u32 new_value);
     void write_cr3(u32 new_value, TlbFlushReason reason);
     void write_cr4(u32 old_value, u32 new_value);
-    void invalidate_page(LinearAddress address); // INVLPG
+    bool invalidate_page(LinearAddress address); // INVLPG; was there anything to drop?
     const PagingControl& control() const { return control_; }
     // The #PF entry drop of SDM 3A 4.10.4.1, called by fault delivery.
     void drop_faulting_entry(LinearAddress address);
@@ -111,6 +119,11 @@ class Mmu {
     // Accesses of 2, 4 and 8 bytes at user privilege must be aligned, or fail with fault().misaligned. While it is on,
     // user accesses stay out of the fast table.
     void set_alignment_check(bool enabled);
+    // Accesses that are not aligned leave the fast path, so that the listener hears of them.
+    void report_misaligned(bool enabled) { misaligned_mask_ = enabled ? 7 : 0; }
+    // Every load and store leaves the fast path, for a listener that keeps a cache.
+    void report_accesses(bool enabled);
+    bool reports_misaligned() const { return misaligned_mask_ != 0; }
 
     // --- Looking. Never changes anything: no A/D, no TLB, no counters, no device reads (device memory reads as !ok).
     Walk peek_walk(LinearAddress address, Privilege privilege, AccessKind kind) const;
@@ -182,7 +195,9 @@ class Mmu {
     }
     // The tag that an access of `size` bytes must find: that of its last byte's page, in the slot of its first byte's
     // page. An access that spans two pages therefore never matches.
-    static u32 wanted_tag(u32 linear, u32 size) { return (linear + size - 1) & ~kPageMask; }
+    u32 wanted_tag(u32 linear, u32 size) const {
+        return ((linear + size - 1) & ~kPageMask) | (linear & (size - 1) & misaligned_mask_);
+    }
     static u8* host_of(const FastSlot& slot, u32 linear) { return reinterpret_cast<u8*>(slot.addend + linear); }
 
     Access<u64> load_slow(u32 linear, u32 size, Privilege privilege);
@@ -205,6 +220,8 @@ class Mmu {
     u32 drop_page(u32 linear);
     bool withheld(u32 linear, Privilege privilege, AccessKind kind) const;
     void report_watches(u32 linear, u32 size, AccessKind kind);
+    void report_misalignment(u32 linear, u32 size);
+    void report_access(const Span& span, AccessKind kind);
     void flush(TlbFlushReason reason, bool keep_global);
     void drop_fronts();
 
@@ -230,6 +247,8 @@ class Mmu {
     bool a20_ = true;
     bool fast_enabled_ = true;
     bool alignment_check_ = false;
+    bool reports_accesses_ = false;
+    u32 misaligned_mask_ = 0; // low address bits that keep an access off the fast path
     std::vector<LinearWatch> watches_;
     CodeListener* code_listener_ = nullptr;
     Watcher watcher_;
@@ -284,7 +303,7 @@ template <class T> inline void Mmu::finish_update(T value) {
 inline Access<void> Mmu::probe_write(LinearAddress address, u32 size, Privilege privilege) {
     const u32 linear = static_cast<u32>(address.value);
     const FastSlot& slot = data_front_.slot(privilege, linear);
-    if (slot.write_tag == wanted_tag(linear, size)) [[likely]] {
+    if (slot.write_tag == ((linear + size - 1) & ~kPageMask)) [[likely]] {
         touch(slot);
         return {true};
     }

@@ -30,7 +30,11 @@ bool Mmu::may(const TlbEntry& entry, Privilege privilege, AccessKind kind) const
 
 Walk Mmu::walk(u32 linear, Privilege privilege, AccessKind kind) {
     SetBitsPolicy policy{*this};
-    return walk_page_tables<Paging32>(policy, control_, linear, privilege, kind);
+    const u64 before = counters_.accessed_dirty_writes;
+    const Walk result = walk_page_tables<Paging32>(policy, control_, linear, privilege, kind);
+    if (code_listener_ != nullptr)
+        code_listener_->walked(static_cast<u32>(counters_.accessed_dirty_writes - before));
+    return result;
 }
 
 void Mmu::take_fault(u32 linear, const Walk& walk) {
@@ -123,6 +127,8 @@ TlbPlace Mmu::refill(u32 linear, AccessKind kind, const Walk& walk, const TlbPla
 bool Mmu::withheld(u32 linear, Privilege privilege, AccessKind kind) const {
     if (kind == AccessKind::Fetch)
         return false;
+    if (reports_accesses_)
+        return true;
     if (alignment_check_ && privilege == Privilege::User)
         return true;
     for (const LinearWatch& watch : watches_) {
@@ -130,6 +136,20 @@ bool Mmu::withheld(u32 linear, Privilege privilege, AccessKind kind) const {
             return true;
     }
     return false;
+}
+
+void Mmu::report_access(const Span& span, AccessKind kind) {
+    if (!reports_accesses_ || code_listener_ == nullptr)
+        return;
+    code_listener_->accessed(span.low.physical, span.low_size, kind);
+    if (span.low_size < span.size)
+        code_listener_->accessed(span.high.physical, span.size - span.low_size, kind);
+}
+
+void Mmu::report_misalignment(u32 linear, u32 size) {
+    const u32 unit = size == 8 ? 7 : 3;
+    if (misaligned_mask_ != 0 && (linear & unit) + size > unit + 1 && code_listener_ != nullptr)
+        code_listener_->misaligned();
 }
 
 void Mmu::report_watches(u32 linear, u32 size, AccessKind kind) {
@@ -271,6 +291,8 @@ Access<u64> Mmu::load_slow(u32 linear, u32 size, Privilege privilege) {
     if (!translate_span(span, privilege, AccessKind::Read))
         return Access<u64>::fault();
     report_watches(linear, size, AccessKind::Read);
+    report_misalignment(linear, size);
+    report_access(span, AccessKind::Read);
     return {read_span(span), true};
 }
 
@@ -279,6 +301,8 @@ bool Mmu::store_slow(u32 linear, u32 size, u64 value, Privilege privilege) {
     if (!translate_span(span, privilege, AccessKind::Write))
         return false;
     report_watches(linear, size, AccessKind::Write);
+    report_misalignment(linear, size);
+    report_access(span, AccessKind::Write);
     write_span(span, value);
     return true;
 }
@@ -289,10 +313,16 @@ Access<u64> Mmu::load_for_update_slow(u32 linear, u32 size, Privilege privilege)
     if (!translate_span(update_span_, privilege, AccessKind::Write))
         return Access<u64>::fault();
     report_watches(linear, size, AccessKind::Write);
+    report_misalignment(linear, size);
+    report_access(update_span_, AccessKind::Read);
     return {read_span(update_span_), true};
 }
 
-void Mmu::finish_update_slow(u64 value) { write_span(update_span_, value); }
+void Mmu::finish_update_slow(u64 value) {
+    report_misalignment(update_span_.linear, update_span_.size);
+    report_access(update_span_, AccessKind::Write);
+    write_span(update_span_, value);
+}
 
 bool Mmu::probe_write_slow(u32 linear, u32 size, Privilege privilege) {
     EMU_ASSERT(size != 0 && size <= kPageSize, "a probe of {} bytes", size);

@@ -44,6 +44,7 @@ struct RawOptions {
     std::string display = "auto";
     std::string limit;
     std::string tlb = "model";
+    std::string clock = "flat";
     std::string cpu = std::string(model_of(kDefaultCpuModel).name);
     bool headless = false;
     bool no_fast_table = false;
@@ -61,6 +62,8 @@ void add_machine_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("--engine", raw.engine, "interp: one instruction at a time (the reference); block: decoded blocks")
         ->type_name("interp|block");
     app.add_option("--cpu", raw.cpu, "processor model")->type_name("i386|i486|pentium|p6");
+    app.add_option("--clock", raw.clock, "what instructions cost: flat, model or cache (cpu/README.md)")
+        ->type_name("flat|model|cache");
     app.add_option("--tlb", raw.tlb, "model: the Pentium's TLB; this version has no other")->type_name("KIND");
     app.add_flag("--no-fast-table", raw.no_fast_table, "let every access take the TLB model's full path");
     app.add_flag("--direct", options.direct, "enter the kernel at once, without the firmware");
@@ -120,6 +123,12 @@ Result<void> finish(Options& options, const RawOptions& raw) {
     if (model == nullptr)
         return usage(fmt::format("--cpu is i386, i486, pentium or p6, not '{}'", raw.cpu));
     options.cpu = model->number;
+    static const std::map<std::string, ClockKind> kClocks = {
+        {"flat", ClockKind::Flat}, {"model", ClockKind::Model}, {"cache", ClockKind::Cache}};
+    const auto clock = kClocks.find(raw.clock);
+    if (clock == kClocks.end())
+        return usage(fmt::format("--clock is flat, model or cache, not '{}'", raw.clock));
+    options.clock = clock->second;
     if (!raw.disk.empty() || !raw.cdrom.empty())
         return usage("disks are not there yet: boot a multiboot kernel with --kernel FILE");
     options.fast_table = !raw.no_fast_table;

@@ -25,6 +25,7 @@ struct Options {
     u64 ram_bytes = u64{64} << 20;
     Engine engine = Engine::Block;
     CpuModel cpu = kDefaultCpuModel;
+    ClockKind clock = ClockKind::Flat;
     bool fast_table = true;
     bool direct = false;
 

@@ -74,6 +74,7 @@ Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     config.ram_bytes = options.ram_bytes;
     config.engine = options.engine;
     config.cpu = options.cpu;
+    config.clock = options.clock;
     config.fast_table = options.fast_table;
     config.direct = options.direct;
     config.command_line = options.append;

@@ -16,6 +16,7 @@ struct MachineConfig {
     u64 cycles_per_second = 100'000'000;
     Engine engine = Engine::Block;
     CpuModel cpu = kDefaultCpuModel;
+    ClockKind clock = ClockKind::Flat;
     bool fast_table = true;
     std::vector<u8> kernel; // a multiboot 1 image; empty: the firmware finds nothing to boot
     std::string kernel_name = "kernel";

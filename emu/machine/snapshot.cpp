@@ -64,6 +64,10 @@ void Machine::serialize(Archive& ar) {
         return ar.fail(model < all_models().size()
                            ? fmt::format("the snapshot is of a machine with --cpu {}", all_models()[model].name)
                            : std::string("the snapshot is of a machine with an unknown processor"));
+    u8 clock = static_cast<u8>(config_.clock);
+    ar.field("clock", clock);
+    if (ar.loading() && clock != static_cast<u8>(config_.clock))
+        return ar.fail("the snapshot is of a machine with another --clock");
     ar.nested("cpu", *cpu_);
     // Memory before the Mmu: loading the Mmu marks the frames that serve as page tables.
     ar.nested("memory", *memory_);

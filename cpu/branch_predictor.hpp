@@ -1,0 +1,29 @@
+// Owns: the branch target buffer: which branches were taken lately, and where to. Callers: the Cpu, on clocks that
+// predict. Promises: part of the machine's state; 256 entries, 4 ways, two-bit counters (AP-500); an entry comes in when
+// its branch is first taken. The manuals do not tell how a way is chosen: here they take turns.
+#pragma once
+
+#include <array>
+
+#include "emu/base/archive.hpp"
+
+namespace forkscope {
+
+class BranchPredictor {
+  public:
+    // A branch at `at` (linear) went to `target`, or fell through. Was that foretold?
+    bool foretold(u32 at, bool taken, u32 target);
+    void reset() { *this = BranchPredictor(); }
+    void serialize(Archive& ar);
+
+  private:
+    static constexpr u32 kSets = 64, kWays = 4;
+    static constexpr u8 kStronglyTaken = 3, kWeaklyTaken = 2;
+
+    std::array<u32, kSets * kWays> address_{}; // set-major
+    std::array<u32, kSets * kWays> target_{};
+    std::array<u8, kSets * kWays> counter_{}; // 0 to 3, + 4 where the entry is valid
+    std::array<u8, kSets> next_way_{};
+};
+
+} // namespace forkscope

@@ -1,0 +1,105 @@
+// Owns: Clock, what an instruction costs on the modelled processor: static clocks, and what the pipeline remembers.
+// Callers: the Cpu binds blocks and settles time with it. Promises: static clocks are a pure function of the table's
+// row, the bytes and PipelineState, so every engine gets the same; what each --clock includes stands in cpu/README.md.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "cpu/clocks.hpp"
+#include "cpu/instruction_use.hpp"
+#include "cpu/model.hpp"
+#include "emu/base/archive.hpp"
+
+namespace forkscope {
+
+enum class ClockKind : u8 {
+    Flat,  // a cost by class, the same on every model
+    Model, // the model's table, pipeline, branches, TLB walks, misaligned accesses; memory always answers at once
+    Cache, // and its first-level caches
+};
+
+// Where cycles went. Base is what no other cause claims.
+enum class CycleCause : u8 { Base, Pipeline, Branch, TlbWalk, Cache, Misaligned, Delivery, Io, Count };
+std::string_view name_of(CycleCause cause);
+
+using CycleCounters = std::array<Cycles, static_cast<std::size_t>(CycleCause::Count)>;
+
+// What the instructions so far leave for the next one. All zero behind a taken jump that leaves nothing, after RESET,
+// and always on the flat clock.
+struct PipelineState {
+    u16 written = 0;     // general registers that the last instruction (Pentium: the last pair) wrote, by bit
+    u16 waiting = 0;     // Pentium: those that the instruction in the U pipe wrote, which may still get a partner
+    u16 clocks = 0;      // Pentium: what that one costs; 0: none waits
+    u8 kind = 0;         // Pentium: of that one
+    bool jumped = false; // 386: by a jump that wants the m of its target
+
+    bool operator==(const PipelineState&) const = default;
+    void serialize(Archive& ar);
+};
+
+// How an instruction's cost ends when it has run.
+enum CostEnding : u8 {
+    kMayJump = 1, // if it does, StaticClock::taken more
+    kAlwaysJumps = 2,
+    kDecidedLate = 4, // costs Clock::row, unless Cpu::take_path was called
+    kPredicted = 8,   // by the branch target buffer
+    kInV = 16,        // runs in the V pipe
+    kAtPort = 32,
+};
+
+struct StaticClock {
+    u16 clocks = 0;
+    u8 penalty = 0; // of them, what the pipeline cost
+    u8 taken = 0;
+    u8 ending = 0; // CostEnding, bits
+};
+
+class Clock {
+  public:
+    Clock();
+    void configure(CpuModel model, ClockKind kind);
+    ClockKind kind() const { return kind_; }
+    bool flat() const { return kind_ == ClockKind::Flat; }
+    bool caches() const { return kind_ == ClockKind::Cache && model_ != CpuModel::I386; }
+    bool predicts() const { return !flat() && model_ >= CpuModel::Pentium; }
+
+    // The cost of `in` behind `pipeline`, which moves on to behind `in`.
+    StaticClock advance(PipelineState& pipeline, const Instruction& in) const;
+    PipelineState behind_jump(const Instruction& in) const;
+
+    // Clocks of a path that is chosen while running. 0 on the flat clock.
+    u32 path(ClockPath path) const { return paths_[static_cast<std::size_t>(path)]; }
+    // The table's figure for this form, for what is decided late and took no other path.
+    u32 row(const Instruction& in) const;
+    // Flat clock: what an interrupt or exception costs.
+    u32 delivery() const { return delivery_; }
+    // One iteration of a repeated string or port instruction.
+    u32 iteration(const Instruction& in) const;
+    // REP MOVS, where a count of one is cheaper.
+    bool moves(const Instruction& in) const { return rows_[in.form].cell.rule == ClockRule::RepeatMove; }
+    // What an operand's value adds: the multiplier, the source of a bit scan, the count of RCL and RCR, for SETcc and
+    // CMPXCHG whether the condition held.
+    u32 by_operand(const Instruction& in, u32 value) const;
+    // A page walk that wrote `updates` entries.
+    u32 walk(u32 updates) const;
+
+  private:
+    struct Row {
+        ClockCell cell{};
+        Pairing pairing = Pairing::None;
+        u8 ending = 0;
+    };
+    u32 base(const Instruction& in) const;
+    u32 penalty(const PipelineState& pipeline, const Instruction& in, const InstructionUse& use) const;
+    void advance_pentium(PipelineState& pipeline, const Instruction& in, const InstructionUse& use,
+                         StaticClock& cost) const;
+
+    CpuModel model_ = kDefaultCpuModel;
+    ClockKind kind_ = ClockKind::Flat;
+    u32 delivery_ = 0;
+    std::vector<Row> rows_;  // by form
+    std::vector<u32> paths_; // by ClockPath
+};
+
+} // namespace forkscope

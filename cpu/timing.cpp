@@ -1,0 +1,257 @@
+// How the Cpu settles what its Clock says: static clocks when code is bound, the rest when it is known.
+#include "cpu/cpu.hpp"
+
+namespace forkscope {
+
+void Cpu::bind_clocks(Instruction& in, const Instruction* previous, PipelineState& pipeline) const {
+    const StaticClock cost = clock_.advance(pipeline, in);
+    in.clock = cost.clocks;
+    in.penalty = cost.penalty;
+    in.ending = cost.ending;
+    in.taken = cost.taken;
+    if (previous != nullptr) {
+        in.clock_before = static_cast<u16>(previous->clock_before + previous->clock);
+        in.penalty_before = static_cast<u16>(previous->penalty_before + previous->penalty);
+    }
+}
+
+// The block was reached behind something else than when it was bound.
+void Cpu::rebind(Block& block) {
+    PipelineState pipeline = pipeline_;
+    for (u32 i = 0; i < block.count; ++i)
+        bind_clocks(block.first[i], i == 0 ? nullptr : &block.first[i - 1], pipeline);
+    const Instruction& last = block.first[block.count - 1];
+    block.clocks = u32{last.clock_before} + last.clock;
+    block.entry = pipeline_;
+    block.exit = pipeline;
+}
+
+// `executed` instructions from `first` on are done, of `block` if that is not null.
+void Cpu::pass_pipeline(const Block* block, const Instruction* first, u32 executed) {
+    if (block != nullptr && executed == block->count) {
+        pipeline_ = block->exit;
+        return;
+    }
+    for (u32 i = 0; i < executed; ++i)
+        clock_.advance(pipeline_, first[i]);
+}
+
+void Cpu::take_path(ClockPath path, CycleCause cause) {
+    charge(clock_.path(path), cause);
+    path_taken_ = true;
+}
+
+Cycles Cpu::iteration_clocks(const Instruction& in) const {
+    const bool sends = form_at(in.form).operands[0] == Operand::Dx;
+    const bool outside_real = sends && state_.protected_mode() && clock_.path(ClockPath::RepeatOutStep) != 0;
+    return outside_real ? clock_.path(ClockPath::RepeatOutStep) : clock_.iteration(in);
+}
+
+void Cpu::begin_repeat(u32 count) {
+    if (!repeating_)
+        repeat_asked_ = count;
+}
+
+// Its iterations are paid.
+void Cpu::end_repeat(const Instruction& in) {
+    if (clock_.flat() || (form_at(in.form).attributes & kIo) != 0)
+        return;
+    if (repeat_asked_ == 0)
+        take_path(ClockPath::RepeatNone);
+    else if (repeat_asked_ == 1 && clock_.moves(in)) {
+        charge(clock_.path(ClockPath::RepeatMoveOnce) - clock_.iteration(in));
+        path_taken_ = true;
+    }
+}
+
+// --- Paths
+
+// The first of three neighbours: CPL <= IOPL, looked up in the TSS, virtual-8086 mode.
+ClockPath Cpu::port_path(ClockPath allowed) const {
+    const u32 which = state_.virtual_8086() ? 2 : state_.cpl > state_.iopl() ? 1 : 0;
+    return static_cast<ClockPath>(static_cast<u32>(allowed) + which);
+}
+
+// LDS and its kin.
+static std::optional<ClockPath> far_pointer_path(std::string_view mnemonic) {
+    if (mnemonic == "lss")
+        return ClockPath::SegmentLoadFarStack;
+    if (mnemonic == "lfs" || mnemonic == "lgs")
+        return ClockPath::SegmentLoadFarExtra;
+    return mnemonic == "lds" || mnemonic == "les" ? std::optional(ClockPath::SegmentLoadFar) : std::nullopt;
+}
+
+// What protected mode makes of an instruction that no gate, ring or task has changed.
+std::optional<ClockPath> Cpu::protected_path(const Instruction& in) const {
+    const Form& form = form_at(in.form);
+    const bool memory = in.has_memory();
+    if ((form.attributes & kIo) != 0) {
+        const bool input = form.mnemonic.front() == 'i';
+        if ((form.attributes & kString) != 0 && in.repeats())
+            return port_path(input ? ClockPath::RepeatInAllowed : ClockPath::RepeatOutAllowed);
+        if ((form.attributes & kString) != 0)
+            return port_path(input ? ClockPath::InStringAllowed : ClockPath::OutStringAllowed);
+        const bool immediate = form.operands[0] == Operand::Ib || form.operands[1] == Operand::Ib;
+        if (immediate)
+            return port_path(input ? ClockPath::InImmediateAllowed : ClockPath::OutImmediateAllowed);
+        return port_path(input ? ClockPath::InAllowed : ClockPath::OutAllowed);
+    }
+    if (form.mnemonic == "pushf")
+        return ClockPath::PushFlagsProtected;
+    if (form.mnemonic == "popf")
+        return ClockPath::PopFlagsProtected;
+    if (state_.virtual_8086())
+        return std::nullopt;
+    if (form.mnemonic == "lcall")
+        return memory ? ClockPath::CallFarMemoryProtected : ClockPath::CallFarProtected;
+    if (form.mnemonic == "ljmp")
+        return memory ? ClockPath::JumpFarMemoryProtected : ClockPath::JumpFarProtected;
+    if (form.mnemonic == "retf")
+        return ClockPath::ReturnFarProtected;
+    if (form.mnemonic == "iret")
+        return ClockPath::ReturnSame;
+    const Operand target = form.operands[0];
+    const bool named = target >= Operand::Es && target <= Operand::Gs; // POP; MOV has it in ModRM
+    if (form.mnemonic != "mov" && !named)
+        return far_pointer_path(form.mnemonic);
+    const std::size_t loaded =
+        named ? static_cast<std::size_t>(target) - static_cast<std::size_t>(Operand::Es) : in.reg;
+    if ((state_.segments[loaded].selector & 0xFFFC) == 0)
+        return ClockPath::SegmentLoadNull;
+    if (named)
+        return ClockPath::SegmentPop;
+    return memory ? ClockPath::SegmentLoadMemory : ClockPath::SegmentLoadRegister;
+}
+
+void Cpu::charge_interrupt(const InterruptRequest& request, InterruptOrigin origin) {
+    if (clock_.flat() || path_taken_) // a task switch has its own
+        return;
+    const ClockPath path = !origin.protected_mode     ? ClockPath::InterruptReal
+                           : origin.virtual_8086      ? ClockPath::InterruptVirtual8086
+                           : origin.cpl != state_.cpl ? ClockPath::InterruptInner
+                                                      : ClockPath::InterruptSame;
+    take_path(path, CycleCause::Delivery);
+    const bool page_fault = request.cause == InterruptCause::Fault && request.vector == kPageFault;
+    if (page_fault)
+        charge(clock_.path(ClockPath::PageFault), CycleCause::Delivery);
+    if (request.cause == InterruptCause::Hardware)
+        charge(clock_.path(ClockPath::ExternalInterrupt), CycleCause::Delivery);
+    if (request.cause == InterruptCause::Nmi)
+        charge(clock_.path(ClockPath::NonMaskableInterrupt), CycleCause::Delivery);
+    if (request.cause != InterruptCause::Software || current_ == nullptr)
+        return;
+    const std::string_view name = form_at(current_->form).mnemonic;
+    const ClockPath overflow = origin.protected_mode ? ClockPath::Overflow : ClockPath::OverflowReal;
+    const ClockPath by = name == "into"           ? overflow
+                         : !origin.protected_mode ? ClockPath::SoftwareInterruptReal
+                         : name == "int3"         ? ClockPath::Breakpoint
+                                                  : ClockPath::SoftwareInterrupt;
+    charge(clock_.path(by), CycleCause::Delivery);
+}
+
+void Cpu::charge_call_gate(bool call, bool inward, u32 parameters) {
+    const bool memory = current_->has_memory();
+    if (!call)
+        return take_path(memory ? ClockPath::JumpGateMemory : ClockPath::JumpGate);
+    if (memory)
+        charge(clock_.path(ClockPath::CallGateMemory));
+    if (!inward)
+        return take_path(ClockPath::CallGateSame);
+    take_path(parameters == 0 ? ClockPath::CallGateInner : ClockPath::CallGateParameters);
+    charge(Cycles{parameters} * clock_.path(ClockPath::CallGateParameter));
+}
+
+void Cpu::charge_task_switch(TaskSwitch kind, bool by_interrupt, bool wide) {
+    const bool returns = kind == TaskSwitch::Return;
+    if (state_.virtual_8086())
+        take_path(returns ? ClockPath::TaskReturnVirtual8086 : ClockPath::TaskSwitchVirtual8086);
+    else if (wide)
+        take_path(returns ? ClockPath::TaskReturn32 : ClockPath::TaskSwitch32);
+    else
+        take_path(returns ? ClockPath::TaskReturn16 : ClockPath::TaskSwitch16);
+    const bool memory = current_ != nullptr && current_->has_memory();
+    const auto by = [memory](ClockPath direct) { // its neighbours: by a task gate, through memory, both
+        return static_cast<ClockPath>(static_cast<u32>(direct) + (memory ? 2 : 0));
+    };
+    charge(clock_.path(by_interrupt               ? ClockPath::TaskByInterrupt
+                       : returns                  ? ClockPath::TaskByReturn
+                       : kind == TaskSwitch::Call ? by(ClockPath::TaskByCall)
+                                                  : by(ClockPath::TaskByJump)));
+}
+
+// What only the end of the instruction tells: which path it took, and whether it jumped.
+void Cpu::end_cost(const Instruction& at) {
+    if ((at.ending & kDecidedLate) != 0 && !path_taken_) {
+        const auto path = state_.protected_mode() ? protected_path(at) : std::nullopt;
+        charge(path ? clock_.path(*path) : clock_.row(at),
+               (at.ending & kAtPort) != 0 ? CycleCause::Io : CycleCause::Base);
+        if (path == ClockPath::ReturnFarProtected && at.immediate != 0)
+            charge(clock_.path(ClockPath::ReturnFarImmediate));
+    }
+    path_taken_ = false;
+    const bool jumps = (at.ending & kAlwaysJumps) != 0 || ((at.ending & kMayJump) != 0 && state_.eip != next_eip(at));
+    if ((at.ending & kPredicted) != 0 && clock_.predicts())
+        predict(at, jumps);
+    if (jumps) {
+        charge(at.taken, CycleCause::Branch);
+        pipeline_ = clock_.behind_jump(at);
+    }
+}
+
+void Cpu::walked(u32 updates) { charge(clock_.walk(updates), CycleCause::TlbWalk); }
+
+void Cpu::misaligned() { charge(clock_.path(ClockPath::Misaligned), CycleCause::Misaligned); }
+
+void Cpu::predict(const Instruction& at, bool taken) {
+    const u32 base = state_.segments[kCs].base;
+    if (predictor_.foretold(base + present_eip(at), taken, base + state_.eip))
+        return;
+    const bool in_v = (at.ending & (kInV | kMayJump)) == (kInV | kMayJump);
+    charge(clock_.path(in_v ? ClockPath::MispredictedV : ClockPath::MispredictedU), CycleCause::Branch);
+}
+
+// --- Caches
+
+// The first doubleword is waited for; while the rest of the line comes in, only the next miss waits.
+void Cpu::line_missed() {
+    const Cycles waits = bus_free_at_ > now() ? bus_free_at_ - now() : 0;
+    charge(waits + clock_.path(ClockPath::CacheMissRead), CycleCause::Cache);
+    bus_free_at_ = now() + clock_.path(ClockPath::CacheMissFill);
+}
+
+void Cpu::fetch_lines(PhysicalAddress start, u32 length) {
+    FirstLevelCache& cache = caches_.code.present() ? caches_.code : caches_.data;
+    const u32 line = cache.geometry().line;
+    for (u64 at = start.value & ~u64{line - 1u}; at < start.value + length; at += line) {
+        if (!cache.read(at))
+            line_missed();
+    }
+}
+
+void Cpu::accessed(PhysicalAddress physical, u32 size, AccessKind kind) {
+    const u32 line = caches_.data.geometry().line;
+    for (u64 at = physical.value & ~u64{line - 1u}; at < physical.value + size; at += line) {
+        if (kind == AccessKind::Write)
+            caches_.data.write(at);
+        else if (!caches_.data.read(at))
+            line_missed();
+    }
+    if (model_->number != CpuModel::Pentium || current_ == nullptr)
+        return;
+    // Eight banks, by address bits 4:2; both pipes in one of them: V waits (AP-500).
+    const u64 access = instructions() * 8 + (physical.value >> 2 & 7);
+    if ((current_->ending & kInV) != 0 && access == bank_access_ + 8)
+        charge(clock_.path(ClockPath::BankConflict), CycleCause::Cache);
+    bank_access_ = access;
+}
+
+CycleCounters Cpu::cycles_by_cause() const {
+    CycleCounters counters = by_cause_;
+    Cycles others = 0;
+    for (const Cycles cycles : by_cause_)
+        others += cycles;
+    counters[static_cast<std::size_t>(CycleCause::Base)] += now() - others;
+    return counters;
+}
+
+} // namespace forkscope
