@@ -1,6 +1,6 @@
-// Owns: the first-level cache of `--clock cache`: which lines it holds and which goes next; no data, as memory is always
-// up to date here. Callers: the Cpu. Promises: part of the machine's state; a read that misses brings its line in, a
-// write that misses brings nothing (i486: write-through; Pentium: no allocation on a write).
+// Owns: the first-level cache of `--clock cache`: which lines it holds and which goes next; no data, as memory is
+// always up to date here. Callers: the Cpu. Promises: part of the machine's state; a read that misses brings its line
+// in, a write that misses brings nothing (i486: write-through; Pentium: no allocation on a write).
 #pragma once
 
 #include <vector>
