@@ -94,12 +94,6 @@ u32 width_of(const Form& form, const Instruction& in) {
 
 } // namespace
 
-std::string_view name_of(CycleCause cause) {
-    constexpr std::string_view kNames[] = {"base",  "pipeline",   "branch",   "tlb walk",
-                                           "cache", "misaligned", "delivery", "ports"};
-    return kNames[static_cast<std::size_t>(cause)];
-}
-
 void PipelineState::serialize(Archive& ar) {
     ar.field("written", written);
     ar.field("waiting", waiting);

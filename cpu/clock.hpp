@@ -10,6 +10,7 @@
 #include "cpu/instruction_use.hpp"
 #include "cpu/model.hpp"
 #include "emu/base/archive.hpp"
+#include "emu/base/trace_vocabulary.hpp"
 
 namespace forkscope {
 
@@ -18,12 +19,6 @@ enum class ClockKind : u8 {
     Model, // the model's table, pipeline, branches, TLB walks, misaligned accesses; memory always answers at once
     Cache, // and its first-level caches
 };
-
-// Where cycles went. Base is what no other cause claims.
-enum class CycleCause : u8 { Base, Pipeline, Branch, TlbWalk, Cache, Misaligned, Delivery, Io, Count };
-std::string_view name_of(CycleCause cause);
-
-using CycleCounters = std::array<Cycles, static_cast<std::size_t>(CycleCause::Count)>;
 
 // What the instructions so far leave for the next one. All zero behind a taken jump that leaves nothing, after RESET,
 // and always on the flat clock.

@@ -2,6 +2,9 @@
 // Callers: mmu and cpu write them, observe reads them. Promises: values are part of trace files and never change.
 #pragma once
 
+#include <array>
+#include <string_view>
+
 #include "emu/base/types.hpp"
 
 namespace forkscope {
@@ -18,6 +21,15 @@ enum class TlbFlushReason : u8 {
 };
 
 enum class InterruptCause : u8 { Hardware = 0, Software = 1, Fault = 2, Trap = 3, Nmi = 4 };
+
+// Where cycles went. Base is what no other cause claims.
+enum class CycleCause : u8 { Base, Pipeline, Branch, TlbWalk, Cache, Misaligned, Delivery, Io, Count };
+using CycleCounters = std::array<Cycles, static_cast<std::size_t>(CycleCause::Count)>; // by CycleCause
+constexpr std::string_view cycle_cause_name(CycleCause cause) {
+    constexpr std::string_view kNames[] = {"base",  "pipeline",   "branch",   "tlb_walk",
+                                           "cache", "misaligned", "delivery", "ports"};
+    return kNames[static_cast<std::size_t>(cause)];
+}
 
 enum class TlbSide : u8 { Data4K = 0, Data4M = 1, Instruction = 2 };
 

@@ -105,6 +105,7 @@ void add_fork_options(CLI::App& app, Options& options) {
         ->check(kNotEmpty);
     app.add_option("--workload", options.workload, "run this guest command line instead of forkdemo")->type_name("CMD");
     app.add_flag("--json", options.json, "print one JSON object (docs/fork-report.md)");
+    app.add_flag("--functions", options.functions, "tell the cycles of each function, too (slower)");
 }
 
 Result<void> finish(Options& options, const RawOptions& raw) {

@@ -50,6 +50,7 @@ struct Options {
     bool pages_given = false;
     std::string workload; // command line for the guest's sh; empty: forkdemo
     bool json = false;
+    bool functions = false; // cycles by function: every instruction is looked at
 
     // Trace.
     std::string trace_file;

@@ -192,6 +192,7 @@ ForkTracer& Session::trace_forks() {
     if (tracer_ == nullptr) {
         ForkTracerOptions options;
         options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
+        options.account = [this] { return machine_->cpu().cycles_by_cause(); };
         options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };
         tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
         sinks_.add(*tracer_);
@@ -287,7 +288,7 @@ bool Session::run_slice(Cycles cycles) {
     if (next_hash_ != 0)
         limit.instructions = std::min(limit.instructions, next_hash_);
     poll_input();
-    const StopCause cause = machine_->run(limit);
+    const StopCause cause = options_.functions && tracer_ != nullptr ? run_counting(limit) : machine_->run(limit);
     serial_->flush();
     debug_console_->flush();
     if (next_hash_ != 0 && machine_->instructions() >= next_hash_) {
@@ -312,6 +313,25 @@ bool Session::run_slice(Cycles cycles) {
         return false;
     }
     return true;
+}
+
+// One instruction at a time, so that each one's cost is known. Steps change nothing that the guest could tell.
+StopCause Session::run_counting(const RunLimit& limit) {
+    const auto spent = [this] {
+        return RunTime{machine_->instructions(), machine_->now(), machine_->cpu().cycles_by_cause()};
+    };
+    RunTime before = spent();
+    while (machine_->now() < limit.cycle && machine_->instructions() < limit.instructions) {
+        const u32 eip = machine_->cpu().linear_eip();
+        const StopCause cause = machine_->step();
+        if (cause != StopCause::Limit)
+            return cause;
+        const RunTime after = spent();
+        // A tracepoint is stamped with the moment before its OUT costs: that cost belongs to what it begins.
+        tracer_->on_instruction(eip, after - before);
+        before = after;
+    }
+    return StopCause::Limit;
 }
 
 Outcome Session::run_to_end() {

@@ -65,6 +65,7 @@ class Session {
     void poll_input();
     void print_hash();
     bool ended(StopCause cause);
+    StopCause run_counting(const RunLimit& limit);
     Outcome shutdown_outcome();
 
     Options options_;

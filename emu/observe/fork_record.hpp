@@ -142,7 +142,8 @@ struct ForkRecord {
     ForkCounts counts;
     u64 fault_counts[9] = {}; // faults that belong, by FaultRecord::page
     u64 other_faults = 0;
-    bool trimmed = false; // some entries of the lists were given up; counts are whole
+    std::map<u32, RunTime> by_instruction; // inside fork, by eip; only where on_instruction was called
+    bool trimmed = false;                  // some entries of the lists were given up; counts are whole
 
     std::map<u32, SharedPage> shared;         // by linear page
     u64 still_shared = 0;                     // copy-on-write pages that neither side has left yet

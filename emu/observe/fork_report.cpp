@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "emu/observe/report_text.hpp"
 #include "emu/observe/trace_text.hpp"
 
 namespace forkscope {
@@ -11,22 +12,6 @@ namespace {
 
 constexpr std::size_t kWidth = 100;
 constexpr u64 kShortestRun = 4; // pages that are shown as one row
-
-// 1234567 -> "1,234,567".
-std::string grouped(u64 value) {
-    std::string digits = std::to_string(value);
-    for (std::size_t at = digits.size(); at > 3;) {
-        at -= 3;
-        digits.insert(at, ",");
-    }
-    return digits;
-}
-
-std::string shortened(std::string text, std::size_t width) {
-    if (text.size() > width)
-        text = text.substr(0, width - 1) + "~";
-    return text;
-}
 
 // Breaks a sentence into lines that begin with the indentation.
 std::string wrapped(const std::string& text, const std::string& first, const std::string& later) {
@@ -70,6 +55,7 @@ class Report {
     std::string text() {
         summary();
         phases();
+        out_ += fork_cycles_text(fork_, options_);
         entries();
         differences();
         flushes();

@@ -51,6 +51,16 @@ std::vector<PteRange> pte_ranges(const ForkRecord& fork);
 // What lies at an address, as far as it can be told: "stack", "main_buffer+0x40", "mapped memory".
 std::string memory_name(const ForkRecord& fork, u32 address, const ForkReportOptions& options);
 
+// The cost of one function inside fork, without what it calls.
+struct FunctionCost {
+    std::string name;
+    RunTime spent;
+};
+// Dearest first; empty unless instructions were counted (ForkTracer::on_instruction).
+std::vector<FunctionCost> fork_functions(const ForkRecord& fork, const Symbolizer& symbols);
+// Cycles by phase and cause, and by function; empty where nobody kept the account.
+std::string fork_cycles_text(const ForkRecord& fork, const ForkReportOptions& options = {});
+
 std::string fork_report_text(const ForkRecord& fork, const ForkReportOptions& options = {});
 // Who forked whom; `highlight` marks one fork's line.
 std::string fork_tree_text(const std::list<ForkRecord>& forks, u64 highlight = 0);

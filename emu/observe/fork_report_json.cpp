@@ -16,6 +16,7 @@ class Json {
         head(fork);
         counts("counts", fork.counts);
         phases(fork);
+        functions(fork);
         ptes(fork);
         frames(fork);
         flushes(fork);
@@ -31,6 +32,8 @@ class Json {
     void head(const ForkRecord& fork);
     void side(const char* key, u32 pid, u32 directory, bool ended);
     void counts(const char* key, const ForkCounts& counts);
+    void causes(const RunTime& spent);
+    void functions(const ForkRecord& fork);
     void phases(const ForkRecord& fork);
     void ptes(const ForkRecord& fork);
     void frames(const ForkRecord& fork);
@@ -78,6 +81,7 @@ void Json::head(const ForkRecord& fork) {
     side("child", fork.child_pid, fork.child_directory, fork.child_ended);
     json_.number("result", fork.result).boolean("returned", fork.left).boolean("failed", fork.failed);
     json_.number("cycles", fork.spent.cycles).number("instructions", fork.spent.instructions);
+    causes(fork.spent);
     json_.number("begin_cycle", fork.begin_cycle).number("begin_instruction", fork.begin_instructions);
     json_.number("end_cycle", fork.left_cycle).number("end_instruction", fork.left_instructions);
     json_.number("child_first_run_cycle", fork.child_first_run).number("private_cycle", fork.private_cycle);
@@ -104,6 +108,28 @@ void Json::counts(const char* key, const ForkCounts& counts) {
         .end_object();
 }
 
+void Json::causes(const RunTime& spent) {
+    json_.begin_object("cycles_by_cause");
+    for (std::size_t cause = 0; cause < spent.by_cause.size(); ++cause)
+        json_.number(cycle_cause_name(static_cast<CycleCause>(cause)), spent.by_cause[cause]);
+    json_.end_object();
+}
+
+void Json::functions(const ForkRecord& fork) {
+    if (fork.by_instruction.empty() || options_.symbols == nullptr)
+        return;
+    json_.begin_array("functions");
+    for (const FunctionCost& function : fork_functions(fork, *options_.symbols)) {
+        json_.begin_object()
+            .text("name", function.name)
+            .number("cycles", function.spent.cycles)
+            .number("instructions", function.spent.instructions);
+        causes(function.spent);
+        json_.end_object();
+    }
+    json_.end_array();
+}
+
 void Json::phases(const ForkRecord& fork) {
     json_.begin_array("phases");
     for (const ForkPhase& phase : fork.phases) {
@@ -116,6 +142,7 @@ void Json::phases(const ForkRecord& fork) {
             .number("end_instruction", phase.end_instructions)
             .number("cycles", phase.spent.cycles)
             .number("instructions", phase.spent.instructions);
+        causes(phase.spent);
         counts("counts", phase.counts);
         json_.end_object();
     }

@@ -21,6 +21,7 @@ bool takes_write_right(u32 old_value, u32 new_value) {
 ForkTracer::ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTracerOptions options)
     : symbols_(symbols), options_(std::move(options)), tables_(memory, options_.watch),
       faults_(context_, options_.faults) {
+    context_.set_account(options_.account);
     faults_.set_symbolizer(symbols);
     faults_.set_closed([this](FaultRecord& fault) { on_fault(fault); });
     tables_.set_found(
@@ -39,6 +40,13 @@ const ForkRecord* ForkTracer::current() const {
         if (open.key == context_.current())
             return &open.record;
     return nullptr;
+}
+
+void ForkTracer::on_instruction(u32 eip, const RunTime& spent) {
+    for (Open& open : open_) {
+        if (open.key == context_.current())
+            open.record.by_instruction[eip] += spent;
+    }
 }
 
 void ForkTracer::on_event(const TraceEvent& event) {

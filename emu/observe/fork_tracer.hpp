@@ -26,6 +26,8 @@ struct ForkTracerOptions {
     TableMap::Watch watch = {};
     // The running CPU's EBP at the moment of the event: tells who called what wrote an entry. May be empty.
     std::function<u32()> frame_pointer = {};
+    // The CPU's cycles by cause at the moment of the event. May be empty.
+    ProcessContext::Account account = {};
 };
 
 class ForkTracer : public TraceSink {
@@ -43,6 +45,9 @@ class ForkTracer : public TraceSink {
     const ForkRecord* current() const;
     const ForkRecord* last() const { return forks_.empty() ? nullptr : &forks_.back(); }
     u64 forgotten() const { return forgotten_; }
+
+    // For a profile by function: the instruction at `eip` cost this; it counts for the fork that its thread is in.
+    void on_instruction(u32 eip, const RunTime& spent);
 
     // Every closed fault, also those outside of forks.
     void set_fault_listener(FaultTracker::Closed listener) { fault_listener_ = std::move(listener); }

@@ -17,7 +17,7 @@ void ProcessContext::on_event(const TraceEvent& event) {
     if (!started_) {
         started_ = true;
         current_ = space_key(event.address_space);
-        since_ = {event.instructions, event.cycle};
+        since_ = time_of(event);
     }
     if (event.kind == TraceKind::Cr3Load && !stated_) {
         switch_to(space_key(event.b & ~u64{kPageMask}), event);
@@ -49,18 +49,18 @@ void ProcessContext::on_event(const TraceEvent& event) {
 void ProcessContext::switch_to(Key key, const TraceEvent& now) {
     if (key == current_)
         return;
-    totals_[current_] += RunTime{now.instructions, now.cycle} - since_;
+    totals_[current_] += time_of(now) - since_;
     if (totals_.size() > kMostContexts)
         totals_.erase(totals_.begin());
     current_ = key;
-    since_ = {now.instructions, now.cycle};
+    since_ = time_of(now);
 }
 
 RunTime ProcessContext::run_time(Key key, const TraceEvent& now) const {
     const auto found = totals_.find(key);
     RunTime time = found == totals_.end() ? RunTime{} : found->second;
     if (key == current_)
-        time += RunTime{now.instructions, now.cycle} - since_;
+        time += time_of(now) - since_;
     return time;
 }
 

@@ -2,9 +2,11 @@
 // Callers: fault and fork tracers. Promises: works without any tracepoint; time spent in other contexts is told apart.
 #pragma once
 
+#include <functional>
 #include <map>
 
 #include "emu/base/trace.hpp"
+#include "emu/base/trace_vocabulary.hpp"
 
 namespace forkscope {
 
@@ -12,21 +14,33 @@ namespace forkscope {
 struct RunTime {
     u64 instructions = 0;
     Cycles cycles = 0;
+    CycleCounters by_cause{}; // all zero where nobody keeps the account
 
     RunTime operator-(const RunTime& earlier) const {
-        return {instructions - earlier.instructions, cycles - earlier.cycles};
+        RunTime rest{instructions - earlier.instructions, cycles - earlier.cycles, by_cause};
+        for (std::size_t cause = 0; cause < by_cause.size(); ++cause)
+            rest.by_cause[cause] -= earlier.by_cause[cause];
+        return rest;
     }
     RunTime& operator+=(const RunTime& more) {
         instructions += more.instructions;
         cycles += more.cycles;
+        for (std::size_t cause = 0; cause < by_cause.size(); ++cause)
+            by_cause[cause] += more.by_cause[cause];
         return *this;
     }
+    // What a cause other than Base claims of it.
+    Cycles explained() const { return cycles - by_cause[0]; }
 };
 
 class ProcessContext {
   public:
     // Identifies the running thread (pid and thread number) or, without tracepoints, the address space.
     using Key = u64;
+
+    // Asked for the cycles by cause so far, at the moment of an event. May be empty.
+    using Account = std::function<CycleCounters()>;
+    void set_account(Account account) { account_ = std::move(account); }
 
     // Call for every event before asking about it.
     void on_event(const TraceEvent& event);
@@ -44,7 +58,11 @@ class ProcessContext {
 
   private:
     void switch_to(Key key, const TraceEvent& now);
+    RunTime time_of(const TraceEvent& event) const {
+        return {event.instructions, event.cycle, account_ ? account_() : CycleCounters{}};
+    }
 
+    Account account_;
     bool stated_ = false; // the guest states its context switches
     bool started_ = false;
     u32 pid_ = 0;

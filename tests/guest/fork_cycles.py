@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Where the cycles of a fork went: causes, phases and functions add up, on every clock, and work is the same on all.
+
+Usage: fork_cycles.py FORKSCOPE
+"""
+
+import json
+import subprocess
+import sys
+
+MODELS = [("p6", "flat"), ("i486", "model"), ("pentium", "model"), ("p6", "model"), ("i486", "cache"), ("pentium", "cache")]
+
+
+def report(program, *options):
+    result = subprocess.run([program, "fork", "--json", *options], stdin=subprocess.DEVNULL, capture_output=True,
+                            timeout=120, check=False)
+    assert result.returncode == 0, (result.returncode, result.stderr.decode())
+    return json.loads(result.stdout)
+
+
+def check_sums(fork, where):
+    causes = fork["cycles_by_cause"]
+    assert sum(causes.values()) == fork["cycles"], where
+    for part in ("phases", "functions"):
+        rows = fork[part]
+        for row in rows:
+            assert sum(row["cycles_by_cause"].values()) == row["cycles"], (where, row)
+        for cause, cycles in causes.items():
+            total = sum(row["cycles_by_cause"][cause] for row in rows)
+            assert total == cycles, (where, part, cause, total, cycles)
+        assert sum(row["instructions"] for row in rows) == fork["instructions"], (where, part)
+
+
+def main(program):
+    instructions = set()
+    for cpu, clock in MODELS:
+        where = f"--cpu {cpu} --clock {clock}"
+        fork = report(program, "--cpu", cpu, "--clock", clock, "--functions")
+        check_sums(fork, where)
+        causes = fork["cycles_by_cause"]
+        assert (causes["cache"] > 0) == (clock == "cache"), (where, causes)
+        assert (causes["tlb_walk"] > 0) == (clock != "flat"), (where, causes)
+        assert (causes["pipeline"] > 0) == (clock != "flat" and cpu != "p6"), (where, causes)
+        assert [function["cycles"] for function in fork["functions"]] == \
+            sorted((function["cycles"] for function in fork["functions"]), reverse=True)
+        assert {"fork_process", "memcpy"} <= {function["name"] for function in fork["functions"]}
+        for engine in ("interp", "block"):
+            again = report(program, "--cpu", cpu, "--clock", clock, "--engine", engine)
+            assert again["cycles_by_cause"] == causes, (where, engine, again["cycles_by_cause"], causes)
+        instructions.add(fork["instructions"])
+        print(f"{where}: {fork['cycles']} cycles, {fork['instructions']} instructions")
+    assert len(instructions) == 1, instructions
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
