@@ -324,9 +324,9 @@ Float80 float_divide(FloatContext& context, Float80 a, Float80 b) {
     const i32 exponent = parts_a.exponent - parts_b.exponent + Float80::kBias - (smaller ? 1 : 0);
     const u64 quotient = static_cast<u64>(dividend / divisor);
     const u64 rest = static_cast<u64>(dividend - u128{quotient} * divisor);
-    // Only its relation to one half matters.
-    const u64 half = divisor - rest;
-    const u64 low = rest == 0 ? 0 : rest < half ? 1 : rest == half ? u64{1} << 63 : u64{3} << 62;
+    // Only its relation to one half matters. It is never one half: dividend = (2 * quotient + 1) * divisor / 2 would
+    // have an odd factor of more than 64 bits.
+    const u64 low = rest == 0 ? 0 : rest < divisor - rest ? 1 : u64{3} << 62;
     return float_round(context, sign, exponent, quotient, low, context.precision);
 }
 
