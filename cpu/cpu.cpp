@@ -128,6 +128,8 @@ void Cpu::set_state(const CpuState& state) {
     const u32 old_cr0 = state_.cr0;
     const u32 old_cr3 = state_.cr3;
     const u32 old_cr4 = state_.cr4;
+    if (state.eip != state_.eip)
+        shadow_until_ = 0; // what stood in the shadow of STI or MOV SS comes no more
     state_ = state;
     if (state_.cr0 != old_cr0)
         mmu_.write_cr0(old_cr0, state_.cr0);

@@ -393,6 +393,23 @@ TEST(TaskSwitches, TrapIfTheTaskSaysSoAndDropLocalBreakpoints) {
     EXPECT_EQ(log, (Log{0x11000, kDr6 | 1u << 15, 0x402}));
 }
 
+// A debugger that goes elsewhere takes nothing of a shadow along: MOV SS there casts its own.
+TEST(SingleStep, IsHeldBackByMovSsAlsoWhereADebuggerWentFromAnother) {
+    CodeRunner runner;
+    runner.enter_protected_mode(0);
+    runner.code({0x8E, 0xD0, 0x90, 0x90}); // mov ss, eax
+    runner.edit().set_reg<u32>(kEax, CodeRunner::kData);
+    runner.apply();
+    runner.step();
+    EXPECT_EQ(runner.eip(), kStart + 2);
+    runner.edit().eip = kStart;
+    runner.edit().set_eflags(runner.edit().eflags() | kFlagT);
+    runner.apply();
+    EXPECT_EQ(runner.run(), StopReason::Halted);
+    EXPECT_EQ(runner.log, (Log{1}));
+    EXPECT_EQ(runner.stack32(0), kStart + 3) << "behind the first NOP";
+}
+
 TEST(AlignmentChecks, FaultAtRing3WithAcAndAm) {
     for (const Way way : every_way()) {
         for (const bool armed : {false, true}) {
