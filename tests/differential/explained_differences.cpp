@@ -59,8 +59,25 @@ constexpr ExplainedDifference kExplained[] = {
          const std::string_view name = form_at(ours.last.form).mnemonic;
          Outcome settled = theirs;
          settled.cr2 = ours.outcome.cr2;
-         return (name == "fldenv" || name == "frstor" || name == "fxrstor") && theirs.cr2 - settled.cr2 < 512 &&
+         const u32 distance = (theirs.cr2 - ours.outcome.cr2) & (ours.last.address_size == 2 ? 0xFFFFu : ~0u);
+         return (name == "fldenv" || name == "frstor" || name == "fxrstor") && distance < 512 &&
                 difference(settled, ours.outcome, ours.undefined_flags).empty();
+     }},
+    {"FXRSTOR from a misaligned place where alignment is checked",
+     "SDM 2A, FXRSTOR, #AC: whether it takes the place of #GP is not guaranteed and may vary with the processor",
+     [](const Reference& ours, const Outcome& theirs) {
+         return form_at(ours.last.form).mnemonic == "fxrstor" && theirs.vector == kAlignmentCheck &&
+                ours.outcome.vector == kGeneralProtection && theirs.end.eip == ours.outcome.end.eip;
+     }},
+    {"an operand of more than eight bytes, whose first part faults and whose rest leaves the segment",
+     "SDM 3A table 6-2: the two faults are of one class, whose order is the processor's; ours is the segment's first",
+     [](const Reference& ours, const Outcome& theirs) {
+         constexpr std::string_view kLong[] = {"maskmovdqu", "fbstp",  "fstp",   "fbld",
+                                               "fld",        "frstor", "fldenv", "fxrstor"};
+         const bool outside = (ours.outcome.vector == kGeneralProtection || ours.outcome.vector == kStackFault) &&
+                              ours.outcome.error == 0;
+         return std::find(std::begin(kLong), std::end(kLong), form_at(ours.last.form).mnemonic) != std::end(kLong) &&
+                outside && theirs.vector == kPageFault && theirs.end.eip == ours.outcome.end.eip;
      }},
     {"a misaligned vector outside the stack segment",
      "SDM 3A table 6-2: the two faults are of one class, whose order is the processor's; ours is #SS, AMD's #GP",

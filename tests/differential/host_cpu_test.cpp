@@ -316,7 +316,7 @@ TEST_F(HostCpu, AgreesOnSingleInstructions) {
     ProgramStyle style;
     style.instructions = 1;
     style.keep_fault = 2;
-    run(style, is_long() ? 20'000'000 : 150'000, seed_of_run());
+    run(style, is_long() ? 6'000'000 : 150'000, seed_of_run());
     check_coverage();
 }
 
@@ -336,14 +336,14 @@ TEST_F(HostCpu, FindsAnAdcThatForgetsTheCarryAndReducesTheProgramToIt) {
     EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 8) << text;
 }
 
-TEST_F(HostCpu, AgreesOnPrograms) { run({}, is_long() ? 50'000'000 : 500'000, seed_of_run() + 1); }
+TEST_F(HostCpu, AgreesOnPrograms) { run({}, is_long() ? 30'000'000 : 500'000, seed_of_run() + 1); }
 
 TEST_F(HostCpu, AgreesOnProgramsInSegmentsWithBasesAndLimits) {
     if (!has_ldt())
         GTEST_SKIP() << "this kernel has no modify_ldt, or no 16-bit code segments";
     ProgramStyle style;
     style.segments = true;
-    run(style, is_long() ? 25'000'000 : 250'000, seed_of_run() + 2);
+    run(style, is_long() ? 15'000'000 : 250'000, seed_of_run() + 2);
 }
 
 TEST_F(HostCpu, AgreesOn16BitPrograms) {
@@ -352,7 +352,7 @@ TEST_F(HostCpu, AgreesOn16BitPrograms) {
     ProgramStyle style;
     style.segments = true;
     style.code_16 = true;
-    run(style, is_long() ? 25'000'000 : 250'000, seed_of_run() + 3);
+    run(style, is_long() ? 15'000'000 : 250'000, seed_of_run() + 3);
 }
 
 } // namespace
