@@ -24,6 +24,7 @@ bool ends_block(const Instruction& in) {
 Cpu::Cpu(Mmu& mmu, Bus& bus, Tracer& tracer) : mmu_(mmu), bus_(bus), tracer_(tracer) {
     mmu_.set_code_listener(this);
     tracer_.set_moment_source(this);
+    mmu_.set_paging_features(model_->paging());
     set_host_float(true);
     reset();
 }
@@ -48,6 +49,8 @@ void Cpu::reset() {
     state_.set_reg<u32>(kEdx, model_->signature);
     state_.dr[6] = model_->dr6_reset;
     state_.dr[7] = model_->dr7_reset;
+    if (has(Feature::PageAttributes))
+        state_.model_registers[kPageAttributesSlot] = kPageAttributesAtReset;
     privilege_ = Privilege::Supervisor;
     attention_ = interrupt_line_ ? u32{kAttentionInterrupt} : 0;
     halted_ = shutdown_ = nmi_pending_ = nmi_blocked_ = false;
@@ -69,7 +72,7 @@ Moment Cpu::moment() const {
     m.instructions = instructions();
     m.cycle = now();
     m.eip = state_.segments[kCs].base + (current_ != nullptr ? present_eip(*current_) : state_.eip);
-    m.address_space = state_.cr3 & 0xFFFFF000u;
+    m.address_space = mmu_.control().space_of(state_.cr3);
     m.cpl = state_.cpl;
     return m;
 }
@@ -107,6 +110,7 @@ void Cpu::set_model(CpuModel model, ClockKind clock) {
     caches_ = clock_.caches() ? caches_of(model) : FirstLevelCaches();
     mmu_.report_accesses(clock_.caches());
     mmu_.report_misaligned(!clock_.flat() && clock_.path(ClockPath::Misaligned) != 0);
+    mmu_.set_paging_features(model_->paging());
     reset();
 }
 

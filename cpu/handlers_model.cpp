@@ -12,6 +12,15 @@ void put_pair(Cpu& cpu, u64 value) {
 
 constexpr u64 kCounterBits = (u64{1} << 40) - 1;
 
+// Whether the value may be written: no bit that the register lacks, and no memory type that does not exist (2 and 3).
+bool fits(const MsrRow& row, u64 value) {
+    if (row.kind == MsrKind::PageAttributes && ((value >> 1 & ~(value >> 2)) & 0x0101010101010101) != 0)
+        return false;
+    const bool any =
+        row.kind == MsrKind::Constant || row.kind == MsrKind::Counter || row.kind == MsrKind::TimeStampCounter;
+    return any || (value & ~row.writable) == 0;
+}
+
 } // namespace
 
 Step cpuid(Cpu& cpu, const Instruction&) {
@@ -53,6 +62,8 @@ Step rdmsr(Cpu& cpu, const Instruction&) {
         break;
     case MsrKind::Stored:
     case MsrKind::Counter:
+    case MsrKind::ExtendedFeatures:
+    case MsrKind::PageAttributes:
         put_pair(cpu, r.model_registers[row->slot]);
         break;
     case MsrKind::Sysenter:
@@ -71,13 +82,16 @@ Step wrmsr(Cpu& cpu, const Instruction& in) {
     CpuState& r = cpu.regs();
     const u64 value = (r.gpr[kEdx] << 32) | r.reg<u32>(kEax);
     const MsrRow* row = cpu.model().msr(r.reg<u32>(kEcx));
-    const bool checked = row != nullptr && (row->kind == MsrKind::Stored || row->kind == MsrKind::Sysenter);
-    if (row == nullptr || (checked && (value & ~row->writable) != 0))
+    if (row == nullptr || !fits(*row, value))
         return cpu.raise(kGeneralProtection, 0);
     switch (row->kind) {
     case MsrKind::Constant:
         break;
+    case MsrKind::ExtendedFeatures:
+        cpu.mmu().write_efer(static_cast<u32>(value));
+        [[fallthrough]];
     case MsrKind::Stored:
+    case MsrKind::PageAttributes:
         r.model_registers[row->slot] = value;
         break;
     case MsrKind::Counter:

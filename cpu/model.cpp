@@ -18,13 +18,27 @@ struct FeatureBit {
     u8 position;
 };
 constexpr FeatureBit kFeatureBits[] = {
-    {Feature::Fpu, 0},          {Feature::Vme, 1},   {Feature::DebugExtensions, 2},
-    {Feature::LargePages, 3},   {Feature::Tsc, 4},   {Feature::Msr, 5},
-    {Feature::MachineCheck, 7}, {Feature::Cx8, 8},   {Feature::Sysenter, 11},
-    {Feature::GlobalPages, 13}, {Feature::Cmov, 15}, {Feature::CacheLineFlush, 19},
-    {Feature::Mmx, 23},         {Feature::Fxsr, 24}, {Feature::Sse, 25},
+    {Feature::Fpu, 0},
+    {Feature::Vme, 1},
+    {Feature::DebugExtensions, 2},
+    {Feature::LargePages, 3},
+    {Feature::Tsc, 4},
+    {Feature::Msr, 5},
+    {Feature::Pae, 6},
+    {Feature::MachineCheck, 7},
+    {Feature::Cx8, 8},
+    {Feature::Sysenter, 11},
+    {Feature::GlobalPages, 13},
+    {Feature::Cmov, 15},
+    {Feature::Pse36, 17},
+    {Feature::PageAttributes, 16},
+    {Feature::CacheLineFlush, 19},
+    {Feature::Mmx, 23},
+    {Feature::Fxsr, 24},
+    {Feature::Sse, 25},
     {Feature::Sse2, 26},
 };
+constexpr u32 kNoExecuteBit = 1u << 20; // leaf 80000001H, EDX
 
 constexpr u32 kFlags386 = 0x37FD5; // C P A Z S T I D O IOPL NT RF VM
 constexpr u32 kFlags486 = kFlags386 | kFlagAc | kFlagId;
@@ -42,7 +56,8 @@ constexpr u32 kFeaturesPentium = kFeatures486 | bit(Feature::Vme) | bit(Feature:
                                  bit(Feature::MachineCheck) | bit(Feature::Cx8);
 constexpr u32 kFeaturesP6 = kFeaturesPentium | bit(Feature::Sysenter) | bit(Feature::GlobalPages) | bit(Feature::Cmov) |
                             bit(Feature::PerformanceCounters) | bit(Feature::Mmx) | bit(Feature::Fxsr) |
-                            bit(Feature::Sse) | bit(Feature::Sse2) | bit(Feature::CacheLineFlush);
+                            bit(Feature::Sse) | bit(Feature::Sse2) | bit(Feature::CacheLineFlush) | bit(Feature::Pae) |
+                            bit(Feature::Pse36) | bit(Feature::PageAttributes) | bit(Feature::NoExecute);
 
 constexpr u16 kSince386 = bit(Since::I386);
 constexpr u16 kSince486 = kSince386 | bit(Since::I486);
@@ -52,13 +67,27 @@ constexpr u16 kSinceP6 =
 
 // "GenuineIntel" in EBX, EDX, ECX.
 constexpr u32 kGenu = 0x756E6547, kIneI = 0x49656E69, kNtel = 0x6C65746E;
-constexpr u32 kSignature486 = 0x435, kSignaturePentium = 0x52C, kSignatureP6 = 0x695;
+constexpr u32 kSignature486 = 0x435, kSignaturePentium = 0x52C, kSignatureP6 = 0x6D8;
 constexpr CpuidLeaf kLeaves486[] = {{1, kGenu, kNtel, kIneI}, {kSignature486, 0, 0, 0}};
 constexpr CpuidLeaf kLeavesPentium[] = {{1, kGenu, kNtel, kIneI}, {kSignaturePentium, 0, 0, 0}};
-// Leaf 2, SDM 2A table 3-12: the TLB that is modelled. 01: instruction pages, 4-way, 32 entries; 03: 4 KB data pages,
-// 4-way, 64; 04: 4 MB data pages, 4-way, 8.
+// Leaf 2, SDM 2A table 3-12: the TLB that is modelled, which is the Pentium III's. 01: instruction pages, 4-way, 32
+// entries; 02: 4 MB instruction pages, 2; 03: 4 KB data pages, 4-way, 64; 04: 4 MB data pages, 4-way, 8.
 // Leaf 1, EBX: CLFLUSH goes by 8 quadwords.
-constexpr CpuidLeaf kLeavesP6[] = {{2, kGenu, kNtel, kIneI}, {kSignatureP6, 8 << 8, 0, 0}, {0x04030101, 0, 0, 0}};
+constexpr CpuidLeaf kLeavesP6[] = {{2, kGenu, kNtel, kIneI}, {kSignatureP6, 8 << 8, 0, 0}, {0x03020101, 0, 0, 0x04}};
+// Four characters of the name that leaves 80000002H to 80000004H give.
+constexpr u32 four(std::string_view text, std::size_t at) {
+    u32 word = 0;
+    for (std::size_t i = 0; i < 4 && at + i < text.size(); ++i)
+        word |= static_cast<u32>(static_cast<u8>(text[at + i])) << (8 * i);
+    return word;
+}
+constexpr CpuidLeaf name_leaf(std::size_t number) {
+    constexpr std::string_view kName = "Intel(R) Pentium(R) M processor";
+    const std::size_t at = number * 16;
+    return {four(kName, at), four(kName, at + 4), four(kName, at + 8), four(kName, at + 12)};
+}
+constexpr CpuidLeaf kExtendedLeavesP6[] = {
+    {0x80000004, 0, 0, 0}, {0, 0, 0, 0}, name_leaf(0), name_leaf(1), name_leaf(2)};
 
 // SDM 4, tables 2-57 and 2-56. The performance counters hold what is written to them: no event is counted.
 constexpr MsrRow kMsrsPentium[] = {
@@ -84,6 +113,8 @@ constexpr MsrRow kMsrsP6[] = {
     {0x176, MsrKind::Sysenter, 2, 0xFFFFFFFF},      // SYSENTER_EIP_MSR
     {0x186, MsrKind::Stored, 3, 0xFFFFFFFF},        // EVNTSEL0
     {0x187, MsrKind::Stored, 4, 0xFFFFFFFF},        // EVNTSEL1
+    {0x277, MsrKind::PageAttributes, kPageAttributesSlot, 0x0707070707070707}, // IA32_PAT
+    {0xC0000080, MsrKind::ExtendedFeatures, 5, kEferNxe},                      // IA32_EFER
 };
 
 constexpr Model kModels[] = {
@@ -102,7 +133,8 @@ constexpr Model kModels[] = {
      0,
      0b1100'0000,
      {},
-     {}},
+     {},
+     kTlbOfI386},
     {CpuModel::I486,
      "i486",
      "SL enhanced Intel486 DX2",
@@ -118,17 +150,26 @@ constexpr Model kModels[] = {
      0,
      0b1111'1000,
      kLeaves486,
-     {}},
+     {},
+     kTlbOfI486},
     {CpuModel::Pentium, "pentium", "Pentium (P54C)", kSignaturePentium, kFeaturesPentium, kSincePentium, kFlagsPentium,
-     kCr0Of486, kCr0Et, kCr0Reset, kCr4OfPentium, 0xFFFF0FF0, 0x400, 0, kLeavesPentium, kMsrsPentium},
-    {CpuModel::P6, "p6", "Pentium M, the last with the P6's core: Pentium III and SSE2, no PAE", kSignatureP6,
-     kFeaturesP6, kSinceP6, kFlagsPentium, kCr0Of486, kCr0Et, kCr0Reset,
-     kCr4OfPentium | kCr4Pge | kCr4Pce | kCr4OsFxsr | kCr4OsXmmExcpt, 0xFFFF0FF0, 0x400, 0, kLeavesP6, kMsrsP6},
+     kCr0Of486, kCr0Et, kCr0Reset, kCr4OfPentium, 0xFFFF0FF0, 0x400, 0, kLeavesPentium, kMsrsPentium, kTlbOfPentium},
+    {CpuModel::P6, "p6", "Pentium M (Dothan C0): a Pentium III with SSE2 and NX; its TLB is the Pentium III's",
+     kSignatureP6, kFeaturesP6, kSinceP6, kFlagsPentium, kCr0Of486, kCr0Et, kCr0Reset,
+     kCr4OfPentium | kCr4Pae | kCr4Pge | kCr4Pce | kCr4OsFxsr | kCr4OsXmmExcpt, 0xFFFF0FF0, 0x400, 0, kLeavesP6,
+     kMsrsP6, kTlbOfP6, kExtendedLeavesP6},
 };
 
 } // namespace
 
 CpuidLeaf Model::cpuid(u32 leaf) const {
+    constexpr u32 kExtended = 0x80000000;
+    if (leaf >= kExtended && leaf - kExtended < extended_leaves.size()) {
+        CpuidLeaf answer = extended_leaves[leaf - kExtended];
+        if (leaf == kExtended + 1 && has(Feature::NoExecute))
+            answer.edx |= kNoExecuteBit;
+        return answer;
+    }
     const u32 highest = static_cast<u32>(leaves.size()) - 1;
     const u32 row = leaf < highest ? leaf : highest;
     CpuidLeaf answer = leaves[row];

@@ -1,12 +1,13 @@
-// Owns: the CPU models: which instructions, control bits, flags, MSRs and CPUID leaves each has. A table per model.
-// Callers: the Cpu and its handlers ask has() and the masks; cli finds models by name. Promises: constant plain data;
-// nothing else in the program knows one model from another.
+// Owns: the CPU models: which instructions, control bits, flags, MSRs, CPUID leaves and TLB each has. A table per
+// model. Callers: the Cpu and its handlers ask has() and the masks; cli finds models by name. Promises: constant plain
+// data; nothing else in the program knows one model from another.
 #pragma once
 
 #include <span>
 #include <string_view>
 
 #include "cpu/instruction.hpp"
+#include "mmu/tlb.hpp"
 
 namespace forkscope {
 
@@ -35,6 +36,10 @@ enum class Feature : u8 {
     Sse2,
     CacheLineFlush,      // CLFLUSH
     PerformanceCounters, // RDPMC and the P6's counters
+    Pae,                 // CR4.PAE, 36 address lines
+    Pse36,               // 4 MB pages above 4 GB
+    PageAttributes,      // the PAT register; memory types change nothing here
+    NoExecute,           // EFER.NXE
 };
 
 struct CpuidLeaf {
@@ -47,8 +52,12 @@ enum class MsrKind : u8 {
     Counter,  // the same, 40 bits; a write sign-extends its low 32 bits
     Sysenter, // CpuState::sysenter[slot]
     TimeStampCounter,
+    ExtendedFeatures, // EFER: Stored, and the Mmu hears of it
+    PageAttributes,   // Stored: eight memory types
 };
 inline constexpr u8 kFirstCounter = 1; // slots that RDPMC reads: this one and the next
+inline constexpr u8 kPageAttributesSlot = 6;
+inline constexpr u64 kPageAttributesAtReset = 0x0007040600070406; // SDM 3A 11.12.4
 
 struct MsrRow {
     u32 number;
@@ -73,12 +82,17 @@ struct Model {
     u8 test_registers;                 // a bit by number: those that MOV reaches
     std::span<const CpuidLeaf> leaves; // by number; EDX of leaf 1 comes from `features`
     std::span<const MsrRow> msrs;
+    TlbModel tlb;
+    std::span<const CpuidLeaf> extended_leaves = {}; // from 80000000H on; NX of leaf 80000001H comes from `features`
 
     constexpr bool has(Feature feature) const { return (features >> static_cast<u32>(feature) & 1) != 0; }
     constexpr bool runs(Since from) const { return (since >> static_cast<u32>(from) & 1) != 0; }
     // The answer of CPUID; above the highest leaf that of the highest, as on Intel's processors.
     CpuidLeaf cpuid(u32 leaf) const;
     const MsrRow* msr(u32 msr_number) const; // nullptr: #GP
+    PagingFeatures paging() const {
+        return {has(Feature::Pse36), has(Feature::PageAttributes), has(Feature::Pae) ? u8{36} : u8{32}};
+    }
 };
 
 const Model& model_of(CpuModel model);

@@ -43,7 +43,7 @@ struct CpuState {
     X87State x87;                  // holds MM0 to MM7 too
     std::array<Vector128, 8> xmm{};
     u32 mxcsr = kMxcsrReset;
-    std::array<u64, 5> model_registers{}; // other MSRs, by the model's table
+    std::array<u64, 7> model_registers{}; // other MSRs, by the model's table
     std::array<u32, 8> test_registers{};
 
     template <class T> T reg(u8 number) const {

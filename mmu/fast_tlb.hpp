@@ -43,10 +43,10 @@ class FastTlb {
                 drop(candidate);
         }
     }
-    // Forgets every page of the 4 MB region around `linear`.
-    void drop_large_page(u32 linear) {
+    // Forgets every page of the large page around `linear`; `mask` covers the offset within it.
+    void drop_large_page(u32 linear, u32 mask) {
         for_each([=](FastSlot& candidate) {
-            if (((candidate.read_tag ^ linear) & kLargeMask) == 0)
+            if (((candidate.read_tag ^ linear) & ~mask) == 0)
                 drop(candidate);
         });
     }
@@ -67,8 +67,6 @@ class FastTlb {
     }
 
   private:
-    static constexpr u32 kLargeMask = 0xFFC00000;
-
     static void drop(FastSlot& slot) { slot.read_tag = slot.write_tag = FastSlot::kNone; }
     template <class Function> void for_each(Function function) {
         for (auto& half : slots_) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "mmu/mutant.hpp"
+#include "mmu/page_walk.hpp"
 #include "mmu/policies.hpp"
 
 namespace forkscope {
@@ -14,8 +15,9 @@ MmuMutant active_mmu_mutant = MmuMutant::None;
 #endif
 
 namespace {
-constexpr TlbSide kSides[] = {TlbSide::Data4K, TlbSide::Data4M, TlbSide::Instruction};
-constexpr u32 kLargePageMask = 0xFFC00000;
+// Changes of these load the PDPTE registers (SDM 3A 4.4.1); those of CR4 flush the TLB too.
+constexpr u32 kLoadingCr0Bits = kCr0Pg | kCr0Cd | kCr0Nw;
+constexpr u32 kLoadingCr4Bits = kCr4Pge | kCr4Pae | kCr4Pse;
 } // namespace
 
 void MmuCounters::serialize(Archive& ar) {
@@ -48,6 +50,8 @@ void Mmu::write_cr0(u32 old_value, u32 new_value) {
         flush(TlbFlushReason::Cr0, false);
         drop_fronts();
     }
+    if ((changed & kLoadingCr0Bits) != 0)
+        load_pdptes();
     if ((changed & kCr0Wp) != 0 && !MMU_MUTANT(WriteTagsSurviveWpChange))
         data_front_.drop_write_tags();
 }
@@ -56,8 +60,10 @@ void Mmu::write_cr3(u32 new_value, TlbFlushReason reason) {
     const u32 old_value = control_.cr3;
     tracer_.emit(TraceKind::Cr3Load, old_value, new_value);
     control_.cr3 = new_value;
-    if (reason != TlbFlushReason::TaskSwitch || old_value != new_value)
-        flush(reason, true);
+    if (reason == TlbFlushReason::TaskSwitch && old_value == new_value)
+        return;
+    flush(reason, true);
+    load_pdptes();
 }
 
 void Mmu::write_cr4(u32 old_value, u32 new_value) {
@@ -65,9 +71,50 @@ void Mmu::write_cr4(u32 old_value, u32 new_value) {
         tracer_.emit(TraceKind::ControlRegister, 4, old_value, new_value);
     const u32 changed = control_.cr4 ^ new_value;
     control_.cr4 = new_value;
-    const u32 flushing = kCr4Pge | kCr4Pae | (MMU_MUTANT(PseToggleKeepsEntries) ? 0u : u32{kCr4Pse});
-    if ((changed & flushing) != 0)
-        flush(TlbFlushReason::Cr4, false);
+    if ((changed & kLoadingCr4Bits & (MMU_MUTANT(PseToggleKeepsEntries) ? ~u32{kCr4Pse} : ~0u)) == 0)
+        return;
+    flush(TlbFlushReason::Cr4, false);
+    if (!MMU_MUTANT(LargeShiftStays))
+        tlb_.set_large_shift(control_.large_shift());
+    if (!MMU_MUTANT(PdptesKeptOnCr4))
+        load_pdptes();
+}
+
+std::array<u64, 4> Mmu::read_pdptes(u32 cr3) const {
+    std::array<u64, 4> entries;
+    for (u32 i = 0; i < entries.size(); ++i)
+        read_entry(memory_, on_bus(cr3 & ~31u) + i * sizeof(u64), entries[i]);
+    return entries;
+}
+
+void Mmu::load_pdptes() {
+    if (control_.paging() && control_.pae())
+        control_.pdpte = read_pdptes(control_.cr3);
+}
+
+bool Mmu::pdptes_valid(u32 cr3) const {
+    for (const u64 entry : read_pdptes(cr3))
+        if ((entry & kPtePresent) != 0 && (entry & PaePaging::pdpte_reserved_bits(control_)) != 0)
+            return false;
+    return true;
+}
+
+bool Mmu::accepts_cr0(u32 value) const {
+    const bool loads = ((control_.cr0 ^ value) & kLoadingCr0Bits) != 0 && (value & kCr0Pg) != 0 && control_.pae();
+    return !loads || pdptes_valid(control_.cr3);
+}
+
+bool Mmu::accepts_cr3(u32 value) const { return !control_.paging() || !control_.pae() || pdptes_valid(value); }
+
+bool Mmu::accepts_cr4(u32 value) const {
+    const bool loads = ((control_.cr4 ^ value) & kLoadingCr4Bits) != 0 && control_.paging() && (value & kCr4Pae) != 0;
+    return !loads || pdptes_valid(control_.cr3);
+}
+
+void Mmu::set_tlb_model(const TlbModel& model) {
+    drop_fronts();
+    tlb_ = Tlb(model);
+    tlb_.set_large_shift(control_.large_shift());
 }
 
 bool Mmu::invalidate_page(LinearAddress address) {
@@ -89,8 +136,11 @@ void Mmu::drop_faulting_entry(LinearAddress address) {
 
 void Mmu::reset() {
     flush(TlbFlushReason::Reset, false);
+    const PagingFeatures features = control_.features;
     control_ = {};
+    control_.features = features;
     tlb_.reset();
+    tlb_.set_large_shift(control_.large_shift());
     drop_fronts();
     fault_ = {};
     for (u64 frame = 0; frame < tables_.size(); ++frame) {
@@ -129,49 +179,45 @@ void Mmu::report_accesses(bool enabled) {
 // Invalidates what translates `linear`, global or not, and every piece of its large page. The replacement bits stay.
 u32 Mmu::drop_page(u32 linear) {
     u32 dropped = 0;
-    const auto drop = [&](const TlbPlace& place) {
-        if (!MMU_MUTANT(FrontSurvivesInvlpg))
-            unpublish(place);
-        tlb_.set_entry(place, {});
-        ++dropped;
-    };
-    for (const TlbSide side : {TlbSide::Data4K, TlbSide::Data4M}) {
-        const TlbPlace place = tlb_.find(side, linear);
-        if (place.found)
-            drop(place);
+    for (u32 number = 0; number < Tlb::kSides; ++number) {
+        const auto side = static_cast<TlbSide>(number);
+        if (!tlb_.has(side) || (side == TlbSide::Instruction && MMU_MUTANT(InvlpgForgetsInstructionSide)) ||
+            (side == TlbSide::Instruction4M && MMU_MUTANT(InvlpgForgetsLargeFetch)))
+            continue;
+        const bool pieces = tlb_.holds_pieces(side) && !MMU_MUTANT(InvlpgForgetsPieces);
+        const auto drop_if_same = [&](const TlbPlace& place) {
+            const TlbEntry& entry = tlb_.entry(place);
+            const bool piece = pieces && (entry.entry & kPteLarge) != 0;
+            if (!entry.valid() || ((entry.tag ^ linear) & ~(piece ? tlb_.large_mask() : tlb_.page_mask(side))) != 0)
+                return;
+            if (!MMU_MUTANT(FrontSurvivesInvlpg))
+                unpublish(place);
+            tlb_.set_entry(place, {});
+            ++dropped;
+        };
+        const u32 set = tlb_.set_of(side, linear);
         if (MMU_MUTANT(InvlpgResetsPlru))
-            tlb_.plru_byte(tlb_.plru_number(place)) = 0;
-    }
-    const TlbGeometry& g = tlb_.geometry(TlbSide::Instruction);
-    for (u8 set = 0; set < g.sets && !MMU_MUTANT(InvlpgForgetsInstructionSide); ++set) {
-        for (u8 way = 0; way < g.ways; ++way) {
-            const TlbEntry& entry = tlb_.entry(TlbSide::Instruction, set, way);
-            const bool piece = (entry.entry & kPteLarge) != 0 && !MMU_MUTANT(InvlpgForgetsPieces);
-            if (entry.valid() && ((entry.tag ^ linear) & (piece ? kLargePageMask : ~kPageMask)) == 0)
-                drop({TlbSide::Instruction, set, way, true});
-        }
+            tlb_.plru_byte(tlb_.plru_number({side, 0, false, set})) = 0;
+        if (pieces)
+            tlb_.for_each_valid(side, drop_if_same);
+        for (u32 way = 0; way < tlb_.geometry(side).ways && !pieces; ++way)
+            drop_if_same({side, static_cast<u8>(way), true, set});
     }
     return dropped;
 }
 
 void Mmu::flush(TlbFlushReason reason, bool keep_global) {
     u32 dropped = 0;
-    for (const TlbSide side : kSides) {
-        const TlbGeometry& g = tlb_.geometry(side);
-        for (u8 set = 0; set < g.sets; ++set) {
-            for (u8 way = 0; way < g.ways; ++way) {
-                const TlbPlace place{side, set, way, true};
-                const TlbEntry& entry = tlb_.entry(place);
-                const bool global = (entry.entry & kPteGlobal) != 0 && !MMU_MUTANT(Cr3DropsGlobal);
-                if (!entry.valid() || (keep_global && global))
-                    continue;
-                if (!MMU_MUTANT(FrontSurvivesCr3))
-                    unpublish(place);
-                tlb_.set_entry(place, {});
-                ++dropped;
-            }
-        }
-    }
+    tlb_.for_each_valid([&](const TlbPlace& place) {
+        const bool global = (tlb_.entry(place).entry & kPteGlobal) != 0 && !MMU_MUTANT(Cr3DropsGlobal);
+        if (keep_global && global)
+            return;
+        if (!MMU_MUTANT(FrontSurvivesCr3))
+            unpublish(place);
+        tlb_.set_entry(place, {});
+        ++dropped;
+    });
+    tlb_.compact();
     ++counters_.flushes[static_cast<u32>(reason)];
     tracer_.emit(TraceKind::TlbFlush, static_cast<u64>(reason), 0, dropped);
 }
@@ -180,13 +226,17 @@ void Mmu::flush(TlbFlushReason reason, bool keep_global) {
 
 // Takes a modelled entry out of the front. Clearing a slot is always safe: the next access asks the model.
 void Mmu::unpublish(const TlbPlace& place) {
-    const TlbEntry& entry = tlb_.entry(place);
-    if (place.side == TlbSide::Instruction)
-        fetch_front_.drop_page(entry.tag);
-    else if (place.side == TlbSide::Data4K || MMU_MUTANT(FrontSurvivesLargeEviction))
-        data_front_.drop_page(entry.tag);
+    const u32 tag = tlb_.entry(place).tag;
+    const bool large = Tlb::is_large(place.side);
+    const bool fetch = place.side == TlbSide::Instruction || place.side == TlbSide::Instruction4M;
+    if (fetch || (tlb_.model().unified() && !MMU_MUTANT(FetchFrontSurvivesDataEviction)))
+        large ? fetch_front_.drop_large_page(tag, tlb_.large_mask()) : fetch_front_.drop_page(tag);
+    if (fetch)
+        return;
+    if (large && !MMU_MUTANT(FrontSurvivesLargeEviction))
+        data_front_.drop_large_page(tag, tlb_.large_mask());
     else
-        data_front_.drop_large_page(entry.tag);
+        data_front_.drop_page(tag);
 }
 
 void Mmu::drop_fronts() {
@@ -200,6 +250,11 @@ void Mmu::forget_derived_state() { drop_fronts(); }
 
 void Mmu::set_fast_table(bool enabled) {
     fast_enabled_ = enabled;
+    drop_fronts();
+}
+
+void Mmu::set_count_hits(bool enabled) {
+    count_hits_ = enabled;
     drop_fronts();
 }
 
@@ -242,12 +297,28 @@ void Mmu::mark_table(u64 frame, u8 level) {
     if (level != 2)
         return;
     const u8* table = memory_.host(PhysicalAddress(frame << kPageShift));
-    for (u32 offset = 0; offset < kPageSize; offset += 4) {
-        u32 entry = 0;
-        std::memcpy(&entry, table + offset, sizeof entry);
-        if ((entry & kPtePresent) != 0 && !Paging32::is_large(entry, 2, control_))
-            mark_table(on_bus(entry & ~kPageMask).page(), 1);
+    const u32 width = control_.entry_bytes();
+    for (u32 offset = 0; offset < kPageSize; offset += width) {
+        u64 entry = 0;
+        std::memcpy(&entry, table + offset, width);
+        mark_table_of(entry);
     }
+}
+
+// What a present entry of a directory leads to.
+void Mmu::mark_table_of(u64 entry) {
+    const bool large =
+        control_.pae() ? PaePaging::is_large(entry, 2, control_) : Paging32::is_large(entry, 2, control_);
+    if ((entry & kPtePresent) != 0 && !large)
+        mark_table(on_bus(entry & kPteFrame).page(), 1);
+}
+
+void Mmu::mark_space(u32 cr3) {
+    if (!control_.pae())
+        return mark_table(cr3 >> kPageShift, 2);
+    for (const u64 entry : read_pdptes(cr3))
+        if ((entry & kPtePresent) != 0)
+            mark_table(on_bus(entry & kPteFrame).page(), 2);
 }
 
 // A frame that is stored to again and again and never walked through has become data.
@@ -275,9 +346,11 @@ Walk Mmu::peek_walk(LinearAddress address, Privilege privilege, AccessKind kind)
 Walk Mmu::peek_walk_in(u32 cr3, LinearAddress address, Privilege privilege, AccessKind kind) const {
     PagingControl control = control_;
     control.cr3 = cr3;
+    if (control.pae() && cr3 != control_.cr3)
+        control.pdpte = read_pdptes(cr3);
     LookPolicy policy{*this};
-    Walk walk = walk_page_tables<Paging32>(policy, control, static_cast<u32>(address.value), privilege, kind);
-    walk.physical = walk.ok ? on_bus(static_cast<u32>(walk.physical.value)) : PhysicalAddress();
+    Walk walk = walk_in_mode(policy, control, static_cast<u32>(address.value), privilege, kind);
+    walk.physical = walk.ok ? on_bus(walk.physical.value) : PhysicalAddress();
     return walk;
 }
 
@@ -317,7 +390,11 @@ void Mmu::serialize(Archive& ar) {
     ar.field("cr0", control_.cr0);
     ar.field("cr3", control_.cr3);
     ar.field("cr4", control_.cr4);
+    ar.field("efer", control_.efer);
+    ar.field("pdpte", control_.pdpte);
     ar.field("a20", a20_);
+    if (ar.loading())
+        tlb_.set_large_shift(control_.large_shift());
     ar.nested("tlb", tlb_);
     ar.nested("counters", counters_);
     if (!ar.hashing())

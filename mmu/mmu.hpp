@@ -94,14 +94,26 @@ class Mmu {
     // TLB as one access does; with two alternating pages the caller must first run one element of each (mmu/README.md).
     const u8* bulk_read(LinearAddress address, Privilege privilege);
     u8* bulk_write(LinearAddress address, Privilege privilege);
+    // The same for the instruction that repeats, whose bytes were last fetched from `expected`; asked before the
+    // others.
+    bool bulk_fetch(LinearAddress address, Privilege privilege, PhysicalAddress expected);
 
     const PageFaultInfo& fault() const { return fault_; }
 
     // --- Control. Each applies the flush rules of SDM 3A 4.10.4 and 11.9 and emits ControlRegister or Cr3Load, and
     // TlbFlush. A task switch to the same CR3 flushes nothing.
+    // Where PAE paging is in use afterwards they load the PDPTE registers if the manual says so (4.4.1). The caller
+    // asks first whether those may be loaded, and raises #GP(0) instead if not.
     void write_cr0(u32 old_value, u32 new_value);
     void write_cr3(u32 new_value, TlbFlushReason reason);
     void write_cr4(u32 old_value, u32 new_value);
+    bool accepts_cr0(u32 value) const;
+    bool accepts_cr3(u32 value) const;
+    bool accepts_cr4(u32 value) const;
+    void write_efer(u32 value) { control_.efer = value; } // flushes nothing: NX counts as it did when loaded
+    void set_paging_features(const PagingFeatures& features) { control_.features = features; }
+    // Another processor's TLB, empty.
+    void set_tlb_model(const TlbModel& model);
     bool invalidate_page(LinearAddress address); // INVLPG; was there anything to drop?
     const PagingControl& control() const { return control_; }
     // The #PF entry drop of SDM 3A 4.10.4.1, called by fault delivery.
@@ -154,8 +166,10 @@ class Mmu {
     // The marks of page-table frames: 0 = none, else bit 0: used as page table, bit 1: used as page directory. A frame
     // is marked when the walker uses it, when a directory in use points to it, or by flag_frame (as page table); it
     // loses the mark when a user may write it, or after kTableStores stores without a walk: then it is data again.
-    // mark_table: somebody knows better; level 1 or 2 (of a directory, its tables too).
+    // mark_table: somebody knows better; level 1 or 2 (of a directory, its tables too). mark_space: all directories of
+    // an address space, by its CR3.
     void mark_table(u64 frame, u8 level);
+    void mark_space(u32 cr3);
     u8 table_levels(u64 frame) const { return frame < tables_.size() ? tables_[frame].levels : u8{0}; }
     static constexpr u16 kTableStores = 2049;
 
@@ -164,6 +178,12 @@ class Mmu {
     void forget_derived_state();
     // Off: every access takes the model's full path. No hash may change.
     void set_fast_table(bool enabled);
+    // On: every access is counted at the TLB entry that it hits (TlbEntry::hits). Slow, and no hash changes.
+    void set_count_hits(bool enabled);
+    bool count_hits() const { return count_hits_; }
+    // Whether each instruction, and each iteration of a repeated one, is to be fetched: code and data share their
+    // replacement state, or hits are counted. Else one fetch for a run of instructions within a page leaves the same.
+    bool fetches_each_instruction() const { return tlb_.model().unified() || count_hits_; }
     // After PhysicalMemory::begin_epoch(), which calls it.
     void drop_write_tags();
 
@@ -208,7 +228,14 @@ class Mmu {
     bool probe_write_slow(u32 linear, u32 size, Privilege privilege);
     u8* bulk_slow(u32 linear, Privilege privilege, AccessKind kind);
 
-    PhysicalAddress on_bus(u32 physical) const;
+    PhysicalAddress on_bus(u64 physical) const;
+    PhysicalAddress physical_of(const TlbPlace& place, u32 linear) const;
+    std::array<u64, 4> read_pdptes(u32 cr3) const;
+    void load_pdptes();
+    bool pdptes_valid(u32 cr3) const;
+    template <class Policy>
+    static Walk walk_in_mode(Policy& policy, const PagingControl& control, u32 linear, Privilege privilege,
+                             AccessKind kind);
     Translation translate(u32 linear, Privilege privilege, AccessKind kind);
     bool translate_span(Span& span, Privilege privilege, AccessKind kind);
     bool may(const TlbEntry& entry, Privilege privilege, AccessKind kind) const;
@@ -231,6 +258,7 @@ class Mmu {
     u64 read_span(const Span& span);
     void write_span(const Span& span, u64 value);
     void note_table_store(u64 frame);
+    void mark_table_of(u64 entry);
     void serialize_marks(Archive& ar);
 
     PhysicalMemory& memory_;
@@ -246,6 +274,7 @@ class Mmu {
     MmuCounters counters_;
     bool a20_ = true;
     bool fast_enabled_ = true;
+    bool count_hits_ = false;
     bool alignment_check_ = false;
     bool reports_accesses_ = false;
     u32 misaligned_mask_ = 0; // low address bits that keep an access off the fast path
@@ -328,6 +357,15 @@ inline const u8* Mmu::bulk_read(LinearAddress address, Privilege privilege) {
         return host_of(slot, linear);
     }
     return bulk_slow(linear, privilege, AccessKind::Read);
+}
+
+inline bool Mmu::bulk_fetch(LinearAddress address, Privilege privilege, PhysicalAddress expected) {
+    const u32 linear = static_cast<u32>(address.value);
+    const FastSlot& slot = fetch_front_.slot(privilege, linear);
+    if (slot.read_tag != (linear & ~kPageMask) || (slot.physical | (linear & kPageMask)) != expected.value)
+        return false;
+    touch(slot);
+    return true;
 }
 
 inline u8* Mmu::bulk_write(LinearAddress address, Privilege privilege) {

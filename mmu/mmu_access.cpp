@@ -8,14 +8,14 @@
 namespace forkscope {
 
 // The address as it appears on the bus.
-PhysicalAddress Mmu::on_bus(u32 physical) const {
-    constexpr u32 kRomAlias = 0xFFFE0000;
-    if (physical >= kRomAlias) [[unlikely]] {
+PhysicalAddress Mmu::on_bus(u64 physical) const {
+    constexpr u64 kRomAlias = 0xFFFE0000, kFourGigabytes = u64{1} << 32;
+    if (physical >= kRomAlias && physical < kFourGigabytes) [[unlikely]] {
         const PhysicalAddress low(physical & 0xFFFFF);
         if ((memory_.flags(low.page()) & kFrameReadOnly) != 0)
             return low;
     }
-    constexpr u32 kA20 = 1u << 20;
+    constexpr u64 kA20 = 1u << 20;
     return PhysicalAddress(a20_ ? physical : physical & ~kA20);
 }
 
@@ -25,13 +25,22 @@ bool Mmu::may(const TlbEntry& entry, Privilege privilege, AccessKind kind) const
     const bool user = privilege == Privilege::User;
     if (user && (entry.entry & kPteUser) == 0)
         return false;
+    if (kind == AccessKind::Fetch)
+        return (entry.entry & kPteNoExecute) == 0;
     return kind != AccessKind::Write || (entry.entry & kPteWritable) != 0 || (!user && !control_.write_protect());
+}
+
+PhysicalAddress Mmu::physical_of(const TlbPlace& place, u32 linear) const {
+    const u32 mask = tlb_.page_mask(place.side);
+    return on_bus((tlb_.entry(place).entry & kPteFrame & ~u64{mask}) | (linear & mask));
 }
 
 Walk Mmu::walk(u32 linear, Privilege privilege, AccessKind kind) {
     SetBitsPolicy policy{*this};
+    if (MMU_MUTANT(PdptesReadFromMemory))
+        load_pdptes();
     const u64 before = counters_.accessed_dirty_writes;
-    const Walk result = walk_page_tables<Paging32>(policy, control_, linear, privilege, kind);
+    const Walk result = walk_in_mode(policy, control_, linear, privilege, kind);
     if (code_listener_ != nullptr)
         code_listener_->walked(static_cast<u32>(counters_.accessed_dirty_writes - before));
     return result;
@@ -40,7 +49,7 @@ Walk Mmu::walk(u32 linear, Privilege privilege, AccessKind kind) {
 void Mmu::take_fault(u32 linear, const Walk& walk) {
     fault_ = {LinearAddress(linear), walk.error_code, false};
     ++counters_.page_faults;
-    tracer_.emit(TraceKind::PageFault, linear, walk.error_code, walk.levels[0].entry, walk.levels[1].entry);
+    tracer_.emit(TraceKind::PageFault, linear, walk.error_code, walk.at(2).entry, walk.at(1).entry);
 }
 
 // One access to one page: what the chip does, in its order. On a fault nothing of the TLB is touched.
@@ -57,8 +66,9 @@ Mmu::Translation Mmu::translate(u32 linear, Privilege privilege, AccessKind kind
     const bool clean = kind == AccessKind::Write && place.found && (tlb_.entry(place).entry & kPteDirty) == 0;
     if (permitted && (!clean || MMU_MUTANT(DirtyWithoutWalk))) {
         ++counters_.tlb_hits[side];
-        const u32 mask = Paging32::page_mask(place.side == TlbSide::Data4M);
-        physical = on_bus((tlb_.entry(place).entry & ~mask & ~kPageMask) | (linear & mask));
+        physical = physical_of(place, linear);
+        if (count_hits_)
+            tlb_.count_hit(place);
     } else {
         if (!place.found)
             ++counters_.tlb_misses[side];
@@ -71,7 +81,7 @@ Mmu::Translation Mmu::translate(u32 linear, Privilege privilege, AccessKind kind
             take_fault(linear, result);
             return {};
         }
-        physical = on_bus(static_cast<u32>(result.physical.value));
+        physical = on_bus(result.physical.value);
         if (memory_.is_memory(physical)) // the host fetches the bytes while the books are kept
             __builtin_prefetch(memory_.host(physical));
         place = refill(linear, kind, result, place);
@@ -83,8 +93,8 @@ Mmu::Translation Mmu::translate(u32 linear, Privilege privilege, AccessKind kind
 
 // Enters a walk's result. `old` is the entry that was hit but did not suffice, if there was one.
 TlbPlace Mmu::refill(u32 linear, AccessKind kind, const Walk& walk, const TlbPlace& old) {
-    const bool fetch = kind == AccessKind::Fetch;
-    const TlbSide side = fetch ? TlbSide::Instruction : walk.large ? TlbSide::Data4M : TlbSide::Data4K;
+    const TlbSide side =
+        walk.large && !MMU_MUTANT(LargeFetchEntersAsPiece) ? tlb_.large_side(kind) : tlb_.small_side(kind);
     const auto emit = [&](TraceKind event, const TlbPlace& place, const TlbEntry& entry) {
         tracer_.emit(event, entry.tag, entry.entry, u64{place.set} << 8 | place.way, static_cast<u64>(place.side));
     };
@@ -96,10 +106,10 @@ TlbPlace Mmu::refill(u32 linear, AccessKind kind, const Walk& walk, const TlbPla
     }
     // A page that a user may write is no table, whatever its frame was before it was freed and given out again.
     constexpr u32 kUserWritable = kPteUser | kPteWritable;
-    const u64 frame = on_bus(static_cast<u32>(walk.physical.value)).page();
+    const u64 frame = on_bus(walk.physical.value).page();
     if ((walk.rights & kUserWritable) == kUserWritable && table_levels(frame) != 0)
         unflag_frame(frame, kFramePageTable);
-    TlbPlace place = tlb_.place_for(side, linear);
+    TlbPlace place = tlb_.take_place(side, linear);
     if (MMU_MUTANT(RefillTakesNewWay) && old.found)
         place.way ^= 1;
     const TlbEntry& previous = tlb_.entry(place);
@@ -109,11 +119,12 @@ TlbPlace Mmu::refill(u32 linear, AccessKind kind, const Walk& walk, const TlbPla
         if (!MMU_MUTANT(FrontSurvivesEviction))
             unpublish(place);
     }
-    const u32 mask = side == TlbSide::Data4M ? Paging32::page_mask(true) : kPageMask;
+    const u32 mask = tlb_.page_mask(side);
     TlbEntry entry;
     entry.tag = linear & ~mask;
-    entry.entry = (static_cast<u32>(walk.physical.value) & ~mask) | walk.rights | kPtePresent | kPteAccessed |
-                  (walk.dirty ? u32{kPteDirty} : 0) | (walk.large ? u32{kPteLarge} : 0);
+    entry.entry = (walk.physical.value & ~u64{mask}) | walk.rights | kPtePresent | kPteAccessed |
+                  (walk.dirty ? u32{kPteDirty} : 0) | (walk.large ? u32{kPteLarge} : 0) |
+                  (walk.no_execute ? kPteNoExecute : 0);
     const Moment now = tracer_.now();
     entry.filled_by = now.eip;
     entry.filled_at = now.cycle;
@@ -164,7 +175,7 @@ void Mmu::report_watches(u32 linear, u32 size, AccessKind kind) {
 void Mmu::publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPlace& place, PhysicalAddress physical) {
     if (kind == AccessKind::Write && memory_.is_memory(physical))
         memory_.mark_written(physical.page());
-    if (!fast_enabled_)
+    if (!fast_enabled_ || count_hits_)
         return;
     const u32 page = linear & ~kPageMask;
     FastSlot& slot = front(kind).slot(privilege, linear);
@@ -174,7 +185,7 @@ void Mmu::publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPla
             slot = {};
         return;
     }
-    const u32 entry = place.found ? tlb_.entry(place).entry : u32{kPteDirty};
+    const u64 entry = place.found ? tlb_.entry(place).entry : u64{kPteDirty};
     const bool writable = !place.found || may(tlb_.entry(place), privilege, AccessKind::Write);
     const bool plain = flags == 0 || MMU_MUTANT(WriteTagIgnoresFlags);
     const bool store_ready = (writable || MMU_MUTANT(WriteTagIgnoresWritable)) && plain &&
@@ -184,7 +195,7 @@ void Mmu::publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPla
     slot.physical = static_cast<u32>(physical.value) & ~kPageMask;
     slot.addend = reinterpret_cast<std::uintptr_t>(memory_.host(physical.page_start())) - page;
     slot.set = static_cast<u8>(place.found ? tlb_.plru_number(place) : Tlb::kNoSet);
-    slot.touch = place.found ? plru_touch(place.way, tlb_.geometry(place.side).ways) : PlruTouch{};
+    slot.touch = place.found ? tlb_.touch_of(place) : PlruTouch{};
     if (MMU_MUTANT(FrontHitTouchesNothing))
         slot.touch = {};
     if (MMU_MUTANT(UserSharesSupervisorFront))
@@ -249,22 +260,24 @@ void Mmu::write_piece(u32 linear, PhysicalAddress physical, u32 size, u64 value)
         watcher_(LinearAddress(linear), physical, size, AccessKind::Write);
 }
 
-// Stores into a page-table frame, telling of each 32-bit entry touched.
+// Stores into a page-table frame, telling of each entry touched.
 void Mmu::write_table_frame(PhysicalAddress physical, u32 size, const u8* bytes) {
-    const u64 first = physical.value & ~u64{3};
-    const u64 last = (physical.value + size - 1) & ~u64{3};
-    u32 old_entries[3] = {};
-    std::memcpy(old_entries, memory_.host(PhysicalAddress(first)), last - first + 4);
+    const u32 width = control_.entry_bytes();
+    const u64 first = physical.value & ~u64{width - 1};
+    const u64 last = (physical.value + size - 1) & ~u64{width - 1};
+    std::array<u64, 3> old_entries{};
+    for (u64 at = first; at <= last; at += width)
+        std::memcpy(&old_entries[(at - first) / width], memory_.host(PhysicalAddress(at)), width);
     std::memcpy(memory_.host(physical), bytes, size);
     const u64 frame = physical.page();
     const u8 levels = tables_[frame].levels;
     const u64 level = (levels & 2) != 0 ? 2 : levels;
-    for (u64 at = first; at <= last; at += 4) {
-        u32 entry = 0;
-        std::memcpy(&entry, memory_.host(PhysicalAddress(at)), sizeof entry);
-        tracer_.emit(TraceKind::PteWrite, at, old_entries[(at - first) / 4], entry, level);
-        if (level == 2 && (entry & kPtePresent) != 0 && !Paging32::is_large(entry, 2, control_))
-            mark_table(on_bus(entry & ~kPageMask).page(), 1);
+    for (u64 at = first; at <= last; at += width) {
+        u64 entry = 0;
+        std::memcpy(&entry, memory_.host(PhysicalAddress(at)), width);
+        tracer_.emit(TraceKind::PteWrite, at, old_entries[(at - first) / width], entry, level);
+        if (level == 2)
+            mark_table_of(entry);
     }
     note_table_store(frame);
 }
@@ -339,18 +352,16 @@ Access<PhysicalAddress> Mmu::fetch_slow(u32 linear, Privilege privilege) {
 
 // A plain hit on plain memory, or nothing at all.
 u8* Mmu::bulk_slow(u32 linear, Privilege privilege, AccessKind kind) {
-    if (!fast_enabled_ || withheld(linear, privilege, kind))
+    if (!fast_enabled_ || count_hits_ || withheld(linear, privilege, kind))
         return nullptr;
     PhysicalAddress physical = on_bus(linear);
     if (control_.paging()) {
         const TlbPlace place = tlb_.find(kind, linear);
         if (!place.found || !may(tlb_.entry(place), privilege, kind))
             return nullptr;
-        const u32 entry = tlb_.entry(place).entry;
-        if (kind == AccessKind::Write && (entry & kPteDirty) == 0)
+        if (kind == AccessKind::Write && (tlb_.entry(place).entry & kPteDirty) == 0)
             return nullptr;
-        const u32 mask = Paging32::page_mask(place.side == TlbSide::Data4M);
-        physical = on_bus((entry & ~mask & ~kPageMask) | (linear & mask));
+        physical = physical_of(place, linear);
     }
     const u8 flags = memory_.flags(physical.page());
     const u8 slow = kind == AccessKind::Write ? static_cast<u8>(~kFrameClean) : u8{kFrameDevice | kFrameWatched};

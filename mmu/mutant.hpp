@@ -34,6 +34,20 @@ enum class MmuMutant {
     HighPageFirst,
     ReservedBitsIgnored,
     TableRightsOnly,
+    Pse36BitsLost,
+    WidthBitsIgnored,
+    FetchBitWithoutNx,
+    NoExecuteIgnored,
+    PdptesReadFromMemory,
+    PdptesKeptOnCr4,
+    LargeShiftStays,
+    FetchFrontSurvivesDataEviction,
+    LargeFetchEntersAsPiece,
+    FifoMovesOnHit,
+    FifoStands,
+    RandomNotSaved,
+    InvlpgForgetsLargeFetch,
+    SparseFlushForgets,
     Count
 };
 

@@ -1,6 +1,7 @@
 // Owns: the bits of page-table entries, error codes and control registers that concern paging, and the walk itself.
 // Callers: Mmu (walk that sets A and D), PageTableView and others (walk that only looks), tests.
-// Promises: SDM 3A 4.3: 32-bit paging with 4 KB and 4 MB pages; one walk, two policies.
+// Promises: SDM 3A 4.3 and 4.4: 32-bit paging with 4 KB and 4 MB pages, PAE paging with 4 KB and 2 MB pages and NX; one
+// walk, two policies.
 #pragma once
 
 #include <array>
@@ -20,6 +21,9 @@ enum PteBit : u32 {
     kPteLarge = 1u << 7, // in a directory entry, where CR4.PSE is set
     kPteGlobal = 1u << 8,
 };
+// The rest of an entry, as wide as any mode has it.
+inline constexpr u64 kPteFrame = 0x000FFFFFFFFFF000;
+inline constexpr u64 kPteNoExecute = u64{1} << 63;
 
 enum FaultBit : u32 {
     kFaultProtection = 1u << 0, // 0: not present
@@ -57,16 +61,35 @@ enum Cr4Bit : u32 {
     kCr4OsXmmExcpt = 1u << 10,
 };
 
+inline constexpr u32 kEferNxe = 1u << 11; // MSR C0000080h
+
+// What a processor model has beyond plain 32-bit paging. CR4 says the rest.
+struct PagingFeatures {
+    bool pse36 = false;    // 4 MB pages above 4 GB
+    bool pat = false;      // bit 12 of a large page's entry is no reserved one
+    u8 physical_bits = 32; // width of physical addresses: entries' bits above are reserved
+};
+
 // What the Mmu needs of the control registers. Owned by the Cpu's state; the Mmu keeps a copy.
 struct PagingControl {
     u32 cr0 = 0;
     u32 cr3 = 0;
     u32 cr4 = 0;
+    u32 efer = 0;
+    std::array<u64, 4> pdpte{}; // the registers of SDM 3A 4.4.1: memory is not asked again until they are loaded
+    PagingFeatures features;
 
     bool paging() const { return (cr0 & kCr0Pg) != 0; }
     bool write_protect() const { return (cr0 & kCr0Wp) != 0; }
     bool large_pages() const { return (cr4 & kCr4Pse) != 0; }
     bool global_pages() const { return (cr4 & kCr4Pge) != 0; }
+    bool pae() const { return (cr4 & kCr4Pae) != 0; }
+    bool no_execute() const { return pae() && (efer & kEferNxe) != 0; }
+    u64 physical_mask() const { return (u64{1} << features.physical_bits) - 1; }
+    u32 entry_bytes() const { return pae() ? 8 : 4; }
+    u32 large_shift() const { return pae() ? 21 : 22; }
+    // What names the address space: the part of CR3 that leads to tables.
+    u32 space_of(u32 value) const { return value & (pae() ? ~31u : ~kPageMask); }
 };
 
 enum class Privilege : u8 { Supervisor = 0, User = 1 };
@@ -75,19 +98,26 @@ enum class AccessKind : u8 { Read = 0, Write = 1, Fetch = 2 };
 // One level of a walk: which entry was read, and what it held.
 struct WalkLevel {
     PhysicalAddress entry_address;
-    u32 entry = 0;
+    u64 entry = 0;
     bool read = false;
 };
 
 // The whole result of a walk. `ok` means: translated and permitted.
 struct Walk {
+    static constexpr u32 kMostLevels = 4;
+
     bool ok = false;
-    u32 error_code = 0;              // for the page fault if !ok
-    PhysicalAddress physical;        // of the byte asked for, if ok
-    bool large = false;              // a 4 MB page
-    u32 rights = 0;                  // kPteWritable | kPteUser as both levels grant them, and kPteGlobal of the leaf
-    bool dirty = false;              // D of the leaf after the walk
-    std::array<WalkLevel, 2> levels; // [0] = directory entry, [1] = table entry
+    u32 error_code = 0;       // for the page fault if !ok
+    PhysicalAddress physical; // of the byte asked for, if ok
+    bool large = false;       // a 4 MB page, or 2 MB under PAE
+    bool no_execute = false;  // at some level, and EFER.NXE says that it counts
+    bool dirty = false;       // D of the leaf after the walk
+    u32 rights = 0;           // kPteWritable | kPteUser as all levels grant them, and kPteGlobal of the leaf
+    // By level: 1 = table entry, 2 = directory entry, 3 = PDPTE register, with the address that it was loaded from.
+    std::array<WalkLevel, kMostLevels> levels;
+
+    WalkLevel& at(u32 level) { return levels[level - 1]; }
+    const WalkLevel& at(u32 level) const { return levels[level - 1]; }
 };
 
 } // namespace forkscope

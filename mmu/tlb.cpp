@@ -1,9 +1,46 @@
 #include "mmu/tlb.hpp"
 
+#include <cstdlib>
+
 #include "emu/base/assert.hpp"
 #include "mmu/mutant.hpp"
 
 namespace forkscope {
+
+namespace {
+
+constexpr u32 kMostScanned = 1024; // entries of an array that is gone through whole
+constexpr u32 kSmallPages = 1u << 20, kLargePages = 1u << 11;
+
+// splitmix64: any seed will do, 0 too.
+u64 next_random(u64& state) {
+    state += 0x9E3779B97F4A7C15ull;
+    u64 z = state;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+    return z ^ (z >> 31);
+}
+
+} // namespace
+
+TlbModel studied(TlbModel model, TlbStudy study, u64 seed) {
+    TlbGeometry* const arrays[] = {&model.data_4k, &model.data_4m, &model.instruction, &model.instruction_4m};
+    for (TlbGeometry* geometry : arrays) {
+        if (geometry->sets == 0)
+            continue;
+        const bool large = geometry == &model.data_4m || geometry == &model.instruction_4m;
+        if (study == TlbStudy::Infinite)
+            *geometry = {large ? kLargePages : kSmallPages, 1};
+        else if (study == TlbStudy::Tiny)
+            *geometry = {1, 2};
+    }
+    if (study == TlbStudy::Random)
+        model.policy = TlbPolicy::Random;
+    else if (study == TlbStudy::Fifo)
+        model.policy = TlbPolicy::Fifo;
+    model.seed = seed;
+    return model;
+}
 
 void TlbEntry::serialize(Archive& ar) {
     ar.field("tag", tag);
@@ -12,81 +49,165 @@ void TlbEntry::serialize(Archive& ar) {
         return;
     ar.field("filled_by", filled_by);
     ar.field("filled_at", filled_at);
+    ar.field("hits", hits);
 }
 
-Tlb::Tlb(const TlbModel& model) {
-    const TlbGeometry geometries[] = {model.data_4k, model.data_4m, model.instruction};
+Tlb::Tlb(const TlbModel& model) : model_(model), generator_(model.seed) {
+    const TlbGeometry geometries[] = {model.data_4k, model.data_4m, model.instruction, model.instruction_4m};
     u32 sets = 0;
     for (u32 i = 0; i < arrays_.size(); ++i) {
         const TlbGeometry& g = geometries[i];
         EMU_ASSERT((g.ways & (g.ways - 1)) == 0 && g.ways <= 8 && (g.sets & (g.sets - 1)) == 0,
                    "a TLB of {} sets and {} ways cannot be indexed by address bits", g.sets, g.ways);
-        arrays_[i] = {g, sets, std::vector<TlbEntry>(std::size_t{g.sets} * g.ways)};
-        sets += g.sets;
+        Array& a = arrays_[i];
+        a.geometry = g;
+        a.first_plru = sets;
+        a.sparse = a.places() > kMostScanned;
+        // Zero bytes are an invalid entry; of a large array the host keeps only the pages that are used.
+        a.entries = {static_cast<TlbEntry*>(std::calloc(a.places() + 1, sizeof(TlbEntry))), std::free};
+        EMU_ASSERT(a.entries != nullptr, "no memory for a TLB of {} entries", a.places());
+        a.is_listed.assign(a.sparse ? a.places() : 0, false);
+        sets += g.ways > 1 ? g.sets : 0;
     }
     EMU_ASSERT(sets <= kNoSet, "{} sets have no room for their replacement bits", sets);
 }
 
 TlbPlace Tlb::find(TlbSide side, u32 linear) const {
     const Array& a = array(side);
-    const u32 set = set_of(side, linear);
-    const u32 tag = linear >> a.geometry.page_shift << a.geometry.page_shift;
-    for (u32 way = 0; way < a.geometry.ways; ++way) {
-        const TlbEntry& candidate = a.entries[set * a.geometry.ways + way];
-        if (candidate.tag == tag && candidate.valid())
-            return {side, static_cast<u8>(set), static_cast<u8>(way), true};
-    }
-    return {side, static_cast<u8>(set), 0, false};
-}
-
-TlbPlace Tlb::find(AccessKind kind, u32 linear) const {
-    if (kind == AccessKind::Fetch)
-        return find(TlbSide::Instruction, linear);
-    const TlbPlace small = find(TlbSide::Data4K, linear);
-    return small.found ? small : find(TlbSide::Data4M, linear);
-}
-
-TlbPlace Tlb::place_for(TlbSide side, u32 linear) const {
-    TlbPlace place = find(side, linear);
-    if (place.found)
+    TlbPlace place{side, 0, false, 0};
+    if (a.geometry.sets == 0)
         return place;
-    const Array& a = array(side);
-    for (u8 way = 0; way < a.geometry.ways && !MMU_MUTANT(PlruEvenIfInvalidWay); ++way) {
-        if (!a.entries[u32{place.set} * a.geometry.ways + way].valid()) {
-            place.way = way;
+    place.set = set_of(side, linear);
+    const u32 tag = linear & ~page_mask(side);
+    const TlbEntry* const set = &a.entries[place.set * a.geometry.ways];
+    for (u32 way = 0; way < a.geometry.ways; ++way) {
+        if (set[way].tag == tag && set[way].valid()) {
+            place.way = static_cast<u8>(way);
+            place.found = true;
             return place;
         }
     }
-    place.way = static_cast<u8>(plru_victim(plru_[a.first_plru + place.set], a.geometry.ways));
     return place;
+}
+
+TlbPlace Tlb::find(AccessKind kind, u32 linear) const {
+    const TlbPlace small = find(small_side(kind), linear);
+    const TlbSide large = large_side(kind);
+    return small.found || large == small.side ? small : find(large, linear);
+}
+
+TlbPlace Tlb::take_place(TlbSide side, u32 linear) {
+    TlbPlace place = find(side, linear);
+    if (place.found)
+        return place;
+    const u32 ways = array(side).geometry.ways;
+    for (u32 way = 0; way < ways && !MMU_MUTANT(PlruEvenIfInvalidWay); ++way) {
+        place.way = static_cast<u8>(way);
+        if (!entry(place).valid())
+            return place;
+    }
+    place.way = static_cast<u8>(take_victim(place));
+    return place;
+}
+
+u32 Tlb::take_victim(const TlbPlace& place) {
+    const u32 ways = array(place.side).geometry.ways;
+    u8& state = plru_[plru_number(place)];
+    switch (model_.policy) {
+    case TlbPolicy::TreePlru:
+        return plru_victim(state, ways);
+    case TlbPolicy::Fifo: {
+        const u32 victim = state & (ways - 1);
+        if (!MMU_MUTANT(FifoStands))
+            state = static_cast<u8>((victim + 1) & (ways - 1));
+        return victim;
+    }
+    case TlbPolicy::Random:
+        break;
+    }
+    return static_cast<u32>(next_random(generator_) & (ways - 1));
 }
 
 void Tlb::touch(const TlbPlace& place) {
     u8& bits = plru_[plru_number(place)];
-    const PlruTouch touched = plru_touch(place.way, array(place.side).geometry.ways);
+    const PlruTouch touched = touch_of(place);
     bits = static_cast<u8>((bits & touched.keep) | touched.point);
+    if (MMU_MUTANT(FifoMovesOnHit) && model_.policy == TlbPolicy::Fifo)
+        bits = static_cast<u8>((bits + 1) & (geometry(place.side).ways - 1));
 }
 
 void Tlb::set_entry(const TlbPlace& place, const TlbEntry& entry) {
     Array& a = array(place.side);
-    a.entries[u32{place.set} * a.geometry.ways + place.way] = entry;
+    const u32 index = place.set * a.geometry.ways + place.way;
+    a.entries[index] = entry;
+    if (a.sparse && entry.valid() && !a.is_listed[index]) {
+        a.is_listed[index] = true;
+        a.listed.push_back(index);
+    }
+}
+
+void Tlb::compact() {
+    for (Array& a : arrays_) {
+        if (!a.sparse)
+            continue;
+        const auto gone = [&a](u32 index) {
+            const bool dead = !a.entries[index].valid();
+            if (dead && !MMU_MUTANT(SparseFlushForgets))
+                a.is_listed[index] = false;
+            return dead;
+        };
+        a.listed.erase(std::remove_if(a.listed.begin(), a.listed.end(), gone), a.listed.end());
+    }
 }
 
 void Tlb::reset() {
-    for (Array& a : arrays_)
-        a.entries.assign(a.entries.size(), {});
+    for_each_valid([this](const TlbPlace& place) { entry_at(place) = {}; });
+    compact();
     plru_ = {};
+    generator_ = model_.seed;
 }
 
 void Tlb::serialize(Archive& ar) {
-    constexpr std::string_view kNames[] = {"data_4k", "data_4m", "instruction"};
+    constexpr std::string_view kNames[] = {"data_4k", "data_4m", "instruction", "instruction_4m"};
     for (u32 i = 0; i < arrays_.size(); ++i) {
+        Array& a = arrays_[i];
         ar.begin(kNames[i]);
-        for (TlbEntry& entry : arrays_[i].entries)
-            ar.nested("entry", entry);
-        ar.raw("plru", plru_.data() + arrays_[i].first_plru, arrays_[i].geometry.sets);
+        if (a.sparse) {
+            serialize_sparse(ar, a);
+        } else {
+            for (u32 index = 0; index < a.places(); ++index)
+                ar.nested("entry", a.entries[index]);
+        }
+        if (a.geometry.ways > 1)
+            ar.raw("plru", plru_.data() + a.first_plru, a.geometry.sets);
         ar.end();
     }
+    if (!MMU_MUTANT(RandomNotSaved))
+        ar.field("generator", generator_);
+}
+
+// The valid entries alone, each after its place, in order.
+void Tlb::serialize_sparse(Archive& ar, Array& a) {
+    std::vector<u32> places;
+    for (const u32 index : a.listed)
+        if (a.entries[index].valid())
+            places.push_back(index);
+    std::sort(places.begin(), places.end());
+    ar.sequence("places", places, a.places());
+    if (ar.loading() && ar.good()) {
+        for (const u32 index : a.listed)
+            a.entries[index] = {};
+        for (const u32 index : places)
+            if (index >= a.places())
+                return ar.fail("a TLB entry lies outside its array");
+        a.listed = places;
+        a.is_listed.assign(a.places(), false);
+        for (const u32 index : places)
+            a.is_listed[index] = true;
+    }
+    for (const u32 index : places)
+        if (index < a.places())
+            ar.nested("entry", a.entries[index]);
 }
 
 } // namespace forkscope

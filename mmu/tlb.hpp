@@ -1,9 +1,12 @@
-// Owns: the modelled TLB: arrays of sets and ways with their replacement bits, as the real chip has them.
-// Callers: the Mmu changes it; windows, reports and tests look. Promises: entries go stale exactly as on silicon: only
-// the Mmu's flush rules and fills change them; contents and replacement bits are part of the machine's hash.
+// Owns: the modelled TLB: arrays of sets and ways with their replacement bits, as the real chip has them, and the
+// study modes. Callers: the Mmu changes it; windows, reports and tests look. Promises: entries go stale exactly as on
+// silicon: only the Mmu's flush rules and fills change them; contents and replacement bits are part of the machine's
+// hash.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <memory>
 #include <vector>
 
 #include "emu/base/archive.hpp"
@@ -15,12 +18,13 @@ namespace forkscope {
 
 struct TlbEntry {
     u32 tag = 0; // linear address of the page's first byte
-    // Frame address | kPtePresent (valid) | kPteWritable, kPteUser (as both levels grant) | kPteAccessed | kPteDirty |
-    // kPteLarge (the page is 4 MB; on the I side: a piece of one) | kPteGlobal. 0 = invalid.
-    u32 entry = 0;
-    // Who filled it, for people. Not part of the hash.
+    // Who filled it, for people; and how often it was hit since, while hits are counted. Not part of the hash.
     u32 filled_by = 0; // linear address of the instruction
+    // Frame address | kPtePresent (valid) | kPteWritable, kPteUser (as all levels grant them) | kPteAccessed |
+    // kPteDirty | kPteLarge (the page is large, or a piece of a large one) | kPteGlobal | kPteNoExecute. 0 = invalid.
+    u64 entry = 0;
     Cycles filled_at = 0;
+    u64 hits = 0;
 
     bool valid() const { return (entry & kPtePresent) != 0; }
     bool operator==(const TlbEntry& other) const { return tag == other.tag && entry == other.entry; }
@@ -28,17 +32,42 @@ struct TlbEntry {
 };
 
 struct TlbGeometry {
-    u8 sets;
-    u8 ways; // a power of two up to 8
-    u8 page_shift;
+    u32 sets = 0; // a power of two; 0: there is no such array
+    u32 ways = 0; // a power of two up to 8
 };
 
-// Pentium (P5): facts in mmu/README.md.
-struct TlbModel {
-    TlbGeometry data_4k{16, 4, 12};
-    TlbGeometry data_4m{2, 4, 22};
-    TlbGeometry instruction{8, 4, 12};
+enum class TlbPolicy : u8 {
+    TreePlru,
+    Fifo,   // a pointer for each set
+    Random, // a generator whose state is saved
 };
+
+// One processor's TLB (sources: mmu/README.md). Without an instruction array, data and code share the data arrays;
+// without an array for large pages they enter as 4 KB pieces.
+struct TlbModel {
+    TlbGeometry data_4k{16, 4};
+    TlbGeometry data_4m{2, 4};
+    TlbGeometry instruction{8, 4};
+    TlbGeometry instruction_4m{};
+    TlbPolicy policy = TlbPolicy::TreePlru;
+    u64 seed = 0; // of the generator
+
+    bool unified() const { return instruction.sets == 0; }
+};
+inline constexpr TlbModel kTlbOfI386{{8, 4}, {}, {}, {}};
+inline constexpr TlbModel kTlbOfI486{{8, 4}, {}, {}, {}};
+inline constexpr TlbModel kTlbOfPentium{};
+inline constexpr TlbModel kTlbOfP6{{16, 4}, {2, 4}, {8, 4}, {1, 2}};
+
+// What one changes of a processor's TLB to see what it is good for.
+enum class TlbStudy : u8 {
+    Model,
+    Infinite, // every page has its own place
+    Tiny,     // each array is one set of two ways
+    Random,
+    Fifo,
+};
+TlbModel studied(TlbModel model, TlbStudy study, u64 seed);
 
 // Tree pseudo-LRU: bit n of the set's byte is node n of a heap-ordered tree and points to the half to replace next:
 // 0 = lower ways, 1 = upper ways. Touching a way makes the nodes above it point away: bits = (bits & keep) | point.
@@ -71,41 +100,79 @@ constexpr u32 plru_victim(u8 bits, u32 ways) {
 // A place in the Tlb.
 struct TlbPlace {
     TlbSide side = TlbSide::Data4K;
-    u8 set = 0;
     u8 way = 0;
     bool found = false;
+    u32 set = 0;
 };
 
 class Tlb {
   public:
+    static constexpr u32 kSides = 4;
+
     explicit Tlb(const TlbModel& model = {});
 
+    const TlbModel& model() const { return model_; }
     const TlbGeometry& geometry(TlbSide side) const { return array(side).geometry; }
+    bool has(TlbSide side) const { return geometry(side).sets != 0; }
     const TlbEntry& entry(TlbSide side, u32 set, u32 way) const {
         return array(side).entries[set * array(side).geometry.ways + way];
     }
     const TlbEntry& entry(const TlbPlace& place) const { return entry(place.side, place.set, place.way); }
-    u8 plru(TlbSide side, u32 set) const { return plru_[array(side).first_plru + set]; }
+    // The replacement state of a set: tree bits, or the FIFO's pointer.
+    u8 plru(TlbSide side, u32 set) const { return plru_[plru_number({side, 0, false, set})]; }
 
-    u32 set_of(TlbSide side, u32 linear) const {
-        const TlbGeometry& g = array(side).geometry;
-        return (linear >> g.page_shift) & (g.sets - 1u);
+    // Large pages are 4 MB, or 2 MB: the Mmu flushes when that changes.
+    void set_large_shift(u32 shift) { large_shift_ = shift; }
+    u32 page_shift(TlbSide side) const { return is_large(side) ? large_shift_ : kPageShift; }
+    u32 page_mask(TlbSide side) const { return (1u << page_shift(side)) - 1; }
+    u32 large_mask() const { return (1u << large_shift_) - 1; }
+    static bool is_large(TlbSide side) { return side == TlbSide::Data4M || side == TlbSide::Instruction4M; }
+    // The arrays that an access uses.
+    TlbSide small_side(AccessKind kind) const {
+        return kind == AccessKind::Fetch && !model_.unified() ? TlbSide::Instruction : TlbSide::Data4K;
     }
+    TlbSide large_side(AccessKind kind) const {
+        const TlbSide small = small_side(kind);
+        const TlbSide large = small == TlbSide::Instruction ? TlbSide::Instruction4M : TlbSide::Data4M;
+        return has(large) ? large : small;
+    }
+
+    u32 set_of(TlbSide side, u32 linear) const { return (linear >> page_shift(side)) & (geometry(side).sets - 1); }
     // Where the page of `linear` is in one array.
     TlbPlace find(TlbSide side, u32 linear) const;
-    // What an access would hit: 4 KB entries come before 4 MB ones.
+    // What an access would hit: 4 KB entries come before large ones.
     TlbPlace find(AccessKind kind, u32 linear) const;
-    // Where a new entry for `linear` goes: over an entry of the same page, else the first invalid way, else the victim.
-    TlbPlace place_for(TlbSide side, u32 linear) const;
+    // Where a new entry for `linear` goes: over an entry of the same page, else the first invalid way, else the victim,
+    // which moves a FIFO's pointer or the generator.
+    TlbPlace take_place(TlbSide side, u32 linear);
 
     void touch(const TlbPlace& place);
+    PlruTouch touch_of(const TlbPlace& place) const {
+        return model_.policy == TlbPolicy::TreePlru ? plru_touch(place.way, geometry(place.side).ways) : PlruTouch{};
+    }
     void set_entry(const TlbPlace& place, const TlbEntry& entry);
-    // Everything invalid and the replacement bits 0: the state after RESET.
+    void count_hit(const TlbPlace& place) { ++entry_at(place).hits; }
+    // Everything invalid and the replacement state 0, the generator at its seed: the state after RESET.
     void reset();
+    // In no promised order. `act` may invalidate the entry.
+    template <class Act> void for_each_valid(TlbSide side, Act act) const;
+    template <class Act> void for_each_valid(Act act) const {
+        for (u32 side = 0; side < kSides; ++side)
+            for_each_valid(static_cast<TlbSide>(side), act);
+    }
+    // Whether large pages enter the array as 4 KB pieces.
+    bool holds_pieces(TlbSide side) const {
+        return !is_large(side) && !has(side == TlbSide::Instruction ? TlbSide::Instruction4M : TlbSide::Data4M);
+    }
+    // After a flush: shortens the lists that for_each_valid goes by.
+    void compact();
 
     // For the fast table's inline update: the byte of a set, by number over all arrays. The last one belongs to no set.
     u8& plru_byte(u32 number) { return plru_[number]; }
-    u32 plru_number(const TlbPlace& place) const { return array(place.side).first_plru + place.set; }
+    u32 plru_number(const TlbPlace& place) const {
+        const Array& a = array(place.side);
+        return a.geometry.ways > 1 ? a.first_plru + place.set : kNoSet;
+    }
     static constexpr u32 kNoSet = 63;
 
     void serialize(Archive& ar);
@@ -114,13 +181,41 @@ class Tlb {
     struct Array {
         TlbGeometry geometry;
         u32 first_plru = 0;
-        std::vector<TlbEntry> entries; // set-major
+        std::unique_ptr<TlbEntry[], void (*)(void*)> entries{nullptr, nullptr}; // set-major
+        // An array too large to be gone through: the places that hold an entry, and some that do so no more.
+        bool sparse = false;
+        std::vector<u32> listed;
+        std::vector<bool> is_listed;
+
+        u32 places() const { return geometry.sets * geometry.ways; }
+        TlbPlace place(TlbSide side, u32 index) const {
+            return {side, static_cast<u8>(index % geometry.ways), true, index / geometry.ways};
+        }
     };
     const Array& array(TlbSide side) const { return arrays_[static_cast<u32>(side)]; }
     Array& array(TlbSide side) { return arrays_[static_cast<u32>(side)]; }
+    TlbEntry& entry_at(const TlbPlace& place) {
+        Array& a = array(place.side);
+        return a.entries[place.set * a.geometry.ways + place.way];
+    }
+    u32 take_victim(const TlbPlace& place);
+    void serialize_sparse(Archive& ar, Array& array);
 
-    std::array<Array, 3> arrays_;
+    TlbModel model_;
+    std::array<Array, kSides> arrays_;
     std::array<u8, kNoSet + 1> plru_{};
+    u64 generator_ = 0;
+    u32 large_shift_ = 22;
 };
+
+template <class Act> void Tlb::for_each_valid(TlbSide side, Act act) const {
+    const Array& a = array(side);
+    const u32 count = a.sparse ? static_cast<u32>(a.listed.size()) : a.places();
+    for (u32 i = 0; i < count; ++i) {
+        const u32 index = a.sparse ? a.listed[i] : i;
+        if (a.entries[index].valid())
+            act(a.place(side, index));
+    }
+}
 
 } // namespace forkscope

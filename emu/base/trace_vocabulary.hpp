@@ -31,6 +31,6 @@ constexpr std::string_view cycle_cause_name(CycleCause cause) {
     return kNames[static_cast<std::size_t>(cause)];
 }
 
-enum class TlbSide : u8 { Data4K = 0, Data4M = 1, Instruction = 2 };
+enum class TlbSide : u8 { Data4K = 0, Data4M = 1, Instruction = 2, Instruction4M = 3 };
 
 } // namespace forkscope

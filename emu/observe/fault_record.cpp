@@ -237,7 +237,7 @@ std::shared_ptr<const Location> FaultTracker::locate(u32 address_space, u32 eip,
     location->address = eip;
     if (symbols_ != nullptr) {
         if (eip < options_.kernel_base && symbols_->program_of(address_space).empty())
-            symbols_->identify(reader.memory(), address_space, eip);
+            symbols_->identify(reader, address_space, eip);
         *location = symbols_->lookup(address_space, eip);
     }
     if (location->known()) {

@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::size_t kMostCalls = 1024;
 constexpr std::size_t kMostEndedCalls = 32;
-constexpr u32 kFrameMask = ~kPageMask;
 
 } // namespace
 
@@ -27,7 +26,7 @@ void ForkTracer::system_call_begins(const TraceEvent& event) {
     call.return_eip = static_cast<u32>(event.d);
     call.record.parent_pid = context_.pid_of(event.address_space);
     call.record.parent_thread = context_.current_thread();
-    call.record.parent_directory = event.address_space & kFrameMask;
+    call.record.parent_directory = event.address_space;
     call.record.begin_instructions = event.instructions;
     call.record.begin_cycle = event.cycle;
 }
@@ -134,6 +133,7 @@ void ForkTracer::add_unseen_entries(Open& call, const PageTableView& child, cons
         change.directory = child.address_space();
         change.linear = entry.linear;
         change.level = entry.large ? 2 : 1;
+        change.bytes = bytes_at(change.level);
         change.written = false;
         add_pte(call, change);
     }

@@ -24,7 +24,9 @@ u64 run_of_shared_pages(const ForkRecord& fork, u32 page) {
     return count;
 }
 
-u32 rights_of(u32 entry) { return (entry & kPtePresent) != 0 ? entry & (kPtePresent | kPteWritable | kPteUser) : 0; }
+u32 rights_of(u64 entry) {
+    return (entry & kPtePresent) != 0 ? static_cast<u32>(entry) & (kPtePresent | kPteWritable | kPteUser) : 0;
+}
 
 } // namespace
 
@@ -70,14 +72,13 @@ std::vector<PteRange> pte_ranges(const ForkRecord& fork) {
     });
     std::vector<PteRange> ranges;
     for (const PteChange* change : changes) {
-        const u64 bytes = change->level == 2 ? u64{4} << 20 : u64{kPageSize};
         const bool moved = (change->old_value & change->new_value & kPtePresent) != 0 &&
-                           ((change->old_value ^ change->new_value) & ~kPageMask) != 0;
+                           ((change->old_value ^ change->new_value) & kPteFrame) != 0;
         const bool marked = (change->new_value & kPtePresent) == 0 && change->new_value != 0;
         PteRange range{change->side,
                        change->level,
                        change->linear,
-                       change->linear + bytes,
+                       change->linear + u64{change->bytes},
                        1,
                        rights_of(change->old_value),
                        rights_of(change->new_value),

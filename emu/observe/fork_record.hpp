@@ -24,10 +24,11 @@ struct PteChange {
     u64 instructions = 0;
     Cycles cycle = 0;
     u32 entry_address = 0; // physical
-    u32 old_value = 0;
-    u32 new_value = 0;
+    u64 old_value = 0;
+    u64 new_value = 0;
     u32 directory = 0;   // of the space that the entry belongs to; 0 = unknown
     u32 linear = 0;      // first address that the entry maps
+    u32 bytes = 0;       // how many it maps
     u8 level = 0;        // 1 = table, 2 = directory
     bool written = true; // false: found in place when the table became known; who wrote it was not seen
     ForkSide side = ForkSide::Unknown;

@@ -14,7 +14,7 @@ constexpr std::size_t kMostLooseFaults = 1024;
 PageTableView ForkTracer::user_half(u32 directory) const {
     PageTableViewOptions options;
     options.kernel_base = options_.kernel_base;
-    options.large_pages = tables_.reader().large_pages();
+    options.form = tables_.reader().form();
     options.kernel_half = false;
     return PageTableView::read(tables_.reader().memory(), directory, options);
 }

@@ -11,9 +11,9 @@ namespace {
 
 constexpr u32 kFrameMask = ~kPageMask;
 
-bool takes_write_right(u32 old_value, u32 new_value) {
+bool takes_write_right(u64 old_value, u64 new_value) {
     return (old_value & kPtePresent) != 0 && (new_value & kPtePresent) != 0 && (old_value & kPteWritable) != 0 &&
-           (new_value & kPteWritable) == 0 && ((old_value ^ new_value) & kFrameMask) == 0;
+           (new_value & kPteWritable) == 0 && ((old_value ^ new_value) & kPteFrame) == 0;
 }
 
 } // namespace
@@ -106,11 +106,11 @@ ForkTracer::OpenList::iterator ForkTracer::find_open(u32 parent_pid, u32 child_p
 }
 
 void ForkTracer::on_tracepoint(const TraceEvent& event) {
-    const auto directory = static_cast<u32>(event.d) & kFrameMask;
+    const u32 directory = space_of(event.d);
     if (event.a >= TP_FORK_ENTER && event.a <= TP_FORK_LEAVE)
         return on_fork_stop(event);
     if (event.a == TP_FRAME_FREE)
-        loaded_.erase(static_cast<u32>(event.b) & kFrameMask);
+        loaded_.erase(space_of(event.b));
     if (event.a >= TP_FRAME_ALLOC && event.a <= TP_FRAME_COPY)
         return on_frame(event);
     switch (event.a) {
@@ -152,7 +152,7 @@ void ForkTracer::begin_stated(const TraceEvent& event) {
     record.stated = true;
     record.parent_pid = static_cast<u32>(event.b);
     record.parent_thread = context_.current_thread();
-    record.parent_directory = event.address_space & kFrameMask;
+    record.parent_directory = event.address_space;
     record.pages_named = static_cast<u32>(event.d);
     if (const auto named = workload_.find(record.parent_pid); named != workload_.end()) {
         record.in_workload = true;
@@ -190,7 +190,7 @@ void ForkTracer::on_fork_stop(const TraceEvent& event) {
     if (child_pid != 0)
         record.child_pid = child_pid;
     if ((event.a == TP_FORK_ADDRESS_SPACE || event.a == TP_FORK_RUNNABLE) && event.d != 0) {
-        record.child_directory = static_cast<u32>(event.d) & kFrameMask;
+        record.child_directory = space_of(event.d);
         if (record.child_pid != 0)
             context_.set_pid(record.child_directory, record.child_pid);
     }
@@ -325,8 +325,7 @@ std::array<u32, 3> ForkTracer::callers(u32 address_space) const {
     for (u32& caller : found) {
         std::array<u32, 2> words;
         if (frame < options_.kernel_base || frame % 4 != 0 ||
-            !tables_.reader().read(address_space & kFrameMask, frame,
-                                   {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
+            !tables_.reader().read(address_space, frame, {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
             words[1] < options_.kernel_base || words[0] <= frame)
             break;
         caller = words[1];
@@ -343,14 +342,15 @@ void ForkTracer::on_pte_write(const TraceEvent& event) {
     change.instructions = event.instructions;
     change.cycle = event.cycle;
     change.entry_address = static_cast<u32>(event.a);
-    change.old_value = static_cast<u32>(event.b);
-    change.new_value = static_cast<u32>(event.c);
+    change.old_value = event.b;
+    change.new_value = event.c;
     change.eip = event.eip;
     change.callers = callers(event.address_space);
     const EntryOwner owner = tables_.locate(change.entry_address);
     change.directory = owner.directory;
     change.linear = owner.linear;
     change.level = owner.directory != 0 ? owner.level : static_cast<u8>(event.d);
+    change.bytes = bytes_at(change.level);
     if (change.directory != 0 && change.directory != open->record.parent_directory) {
         open->foreign.insert(change.directory);
         // Somebody builds a space there: its next load counts as its first.
@@ -365,19 +365,20 @@ void ForkTracer::on_table_found(u32 frame, const EntryOwner& owner, const TraceE
     if (open == nullptr || owner.directory == open->record.parent_directory)
         return;
     if (owner.level == 2)
-        open->new_directories.push_back(frame);
+        open->new_directories.push_back(owner.directory);
     const AddressSpaceReader& reader = tables_.reader();
-    const u32 step = owner.level == 2 ? 22 : kPageShift;
-    for (u32 i = 0; i < 1024; ++i) {
+    const u32 width = reader.form().entry_bytes();
+    for (u32 i = 0; i < reader.form().slots(); ++i) {
         PteChange change;
-        change.new_value = reader.word(u64{frame} + i * 4);
+        change.new_value = reader.entry(u64{frame} + i * width);
         if ((change.new_value & kPtePresent) == 0)
             continue;
         change.instructions = event.instructions;
         change.cycle = event.cycle;
-        change.entry_address = frame + i * 4;
+        change.entry_address = frame + i * width;
         change.directory = owner.directory;
-        change.linear = owner.linear + (i << step);
+        change.bytes = bytes_at(owner.level);
+        change.linear = owner.linear + i * change.bytes;
         change.level = owner.level;
         change.written = false;
         add_pte(*open, change);
@@ -457,7 +458,7 @@ void ForkTracer::on_flush(const TraceEvent& event) {
 }
 
 void ForkTracer::on_cr3(const TraceEvent& event) {
-    const auto directory = static_cast<u32>(event.b) & kFrameMask;
+    const u32 directory = space_of(event.b);
     // Whoever is in the middle of a fork loses its cached translations when another space is loaded.
     for (Open& open : open_)
         if (open.record.parent_directory != directory)
@@ -468,8 +469,8 @@ void ForkTracer::on_cr3(const TraceEvent& event) {
         if (!record.phases.empty())
             ++record.phases.back().counts.cr3_loads;
         if (record.cr3_loads.size() < options_.most_entries)
-            record.cr3_loads.push_back({event.instructions, event.cycle, static_cast<u32>(event.a) & kFrameMask,
-                                        directory, static_cast<int>(record.phases.size()) - 1});
+            record.cr3_loads.push_back({event.instructions, event.cycle, space_of(event.a), directory,
+                                        static_cast<int>(record.phases.size()) - 1});
     }
     for (ForkRecord* fork : active_)
         if (fork->child_directory == directory && fork->child_first_run == 0)

@@ -85,6 +85,10 @@ class ForkTracer : public TraceSink {
     void on_cr3(const TraceEvent& event);
     void add_pte(Open& open, PteChange change);
     std::array<u32, 3> callers(u32 address_space) const;
+    u32 space_of(u64 cr3) const { return tables_.reader().form().space_of(static_cast<u32>(cr3)); }
+    u32 bytes_at(u8 level) const { // that an entry maps
+        return level == 2 ? static_cast<u32>(tables_.reader().form().large_bytes()) : kPageSize;
+    }
     Open* working(); // the open fork or system call that the running thread is in
     OpenList::iterator find_open(u32 parent_pid, u32 child_pid);
     ForkRecord& publish(Open& open);

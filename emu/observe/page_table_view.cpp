@@ -9,20 +9,14 @@ namespace forkscope {
 
 namespace {
 
-constexpr u32 kSlots = 1024;
-constexpr u32 kSlotShift = 22;
-constexpr u32 kFrameMask = ~kPageMask;
-constexpr u32 kLargeFrameMask = 0xFFC00000u;
-using Table = std::array<u32, kSlots>;
+constexpr u64 kMostFrame = 0xFFFFFFFF; // RAM, and with it every table, lies below 4 GB
 
-bool is_large(u32 directory_entry, bool large_pages) { return large_pages && (directory_entry & kPteLarge) != 0; }
-
-// The slot in which a directory maps itself, or kSlots.
-u32 self_slot(const Table& directory, u32 own_frame) {
-    for (u32 slot = kSlots; slot-- > 0;)
-        if ((directory[slot] & kPtePresent) != 0 && (directory[slot] & kFrameMask) == own_frame)
+// The slot in which a directory maps itself, or as many as it has.
+u32 self_slot(const std::vector<u64>& directory, u64 own_frame) {
+    for (u32 slot = static_cast<u32>(directory.size()); slot-- > 0;)
+        if ((directory[slot] & kPtePresent) != 0 && (directory[slot] & kPteFrame) == own_frame)
             return slot;
-    return kSlots;
+    return static_cast<u32>(directory.size());
 }
 
 u32 flags_of(const PageEntry& entry) { return kPtePresent | entry.rights; }
@@ -37,32 +31,70 @@ u32 AddressSpaceReader::word(u64 physical) const {
     return value;
 }
 
-bool AddressSpaceReader::table(u64 frame_address, std::span<u32> entries) const {
-    return memory_->read(PhysicalAddress(frame_address & kFrameMask),
-                         {reinterpret_cast<u8*>(entries.data()), entries.size_bytes()});
+u64 AddressSpaceReader::entry(u64 physical) const {
+    u64 value = 0;
+    if (!memory_->read(PhysicalAddress(physical), {reinterpret_cast<u8*>(&value), form_.entry_bytes()}))
+        return 0;
+    return value;
+}
+
+std::vector<u64> AddressSpaceReader::table(u64 frame_address) const {
+    std::array<u8, kPageSize> bytes;
+    if (!memory_->read(PhysicalAddress(frame_address & kPteFrame), bytes))
+        return {};
+    std::vector<u64> entries(form_.slots());
+    for (u32 slot = 0; slot < entries.size(); ++slot)
+        std::memcpy(&entries[slot], bytes.data() + slot * form_.entry_bytes(), form_.entry_bytes());
+    return entries;
+}
+
+std::vector<u64> AddressSpaceReader::directories(u32 address_space) const {
+    if (!form_.pae)
+        return {address_space};
+    std::vector<u64> frames;
+    for (u32 i = 0; i < form_.directories(); ++i) {
+        const u64 pointer = entry(address_space + u64{i} * 8);
+        frames.push_back((pointer & kPtePresent) != 0 ? pointer & kPteFrame : 0);
+    }
+    return frames;
+}
+
+u64 PagingForm::frame_of(u64 entry, bool large) const {
+    if (!large)
+        return entry & kPteFrame;
+    return pae ? entry & kPteFrame & ~(large_bytes() - 1) : (entry & 0xFFC00000) | (entry >> 13 & 0xF) << 32;
 }
 
 WalkView AddressSpaceReader::walk(u32 address_space, u32 address) const {
     WalkView view;
-    view.directory_entry_address = PhysicalAddress((address_space & kFrameMask) + (address >> kSlotShift) * 4);
-    view.directory_entry = word(view.directory_entry_address.value);
+    u64 directory = form_.space_of(address_space);
+    if (form_.pae) {
+        const u64 pointer = entry(directory + u64{address >> 30} * 8);
+        if ((pointer & kPtePresent) == 0)
+            return view;
+        directory = pointer & kPteFrame;
+    }
+    const u32 slots = form_.slots();
+    const u32 slot = address >> form_.slot_shift() & (slots - 1);
+    view.directory_entry_address = PhysicalAddress(directory + u64{slot} * form_.entry_bytes());
+    view.directory_entry = entry(view.directory_entry_address.value);
     if ((view.directory_entry & kPtePresent) == 0)
         return view;
-    const u32 rights = view.directory_entry & (kPteWritable | kPteUser);
-    if (is_large(view.directory_entry, large_pages_)) {
-        view.present = view.large = true;
-        view.rights = rights | (view.directory_entry & kPteGlobal);
-        view.frame = (view.directory_entry & kLargeFrameMask) | (address & ~kLargeFrameMask & kFrameMask);
-        return view;
+    view.rights = static_cast<u32>(view.directory_entry) & (kPteWritable | kPteUser);
+    view.large = form_.is_large(view.directory_entry);
+    if (!view.large) {
+        view.table_entry_address = PhysicalAddress((view.directory_entry & kPteFrame) +
+                                                   u64{address >> kPageShift & (slots - 1)} * form_.entry_bytes());
+        view.table_entry = entry(view.table_entry_address.value);
+        if ((view.table_entry & kPtePresent) == 0)
+            return view;
+        view.rights &= static_cast<u32>(view.table_entry);
     }
-    const u32 table_slot = address >> kPageShift & (kSlots - 1);
-    view.table_entry_address = PhysicalAddress((view.directory_entry & kFrameMask) + table_slot * 4);
-    view.table_entry = word(view.table_entry_address.value);
-    if ((view.table_entry & kPtePresent) == 0)
-        return view;
     view.present = true;
-    view.rights = (rights & view.table_entry) | (view.table_entry & kPteGlobal);
-    view.frame = view.table_entry & kFrameMask;
+    view.no_execute = ((view.directory_entry | view.table_entry) & kPteNoExecute) != 0;
+    view.rights |= static_cast<u32>(view.leaf()) & kPteGlobal;
+    const u64 within = view.large ? address & (form_.large_bytes() - 1) & ~u64{kPageMask} : 0;
+    view.frame = form_.frame_of(view.leaf(), view.large) | within;
     return view;
 }
 
@@ -106,60 +138,76 @@ std::string rights_text(u32 flags) {
 PageTableView PageTableView::read(const PhysicalMemory& memory, u32 address_space,
                                   const PageTableViewOptions& options) {
     PageTableView view;
-    view.address_space_ = address_space & kFrameMask;
+    view.address_space_ = options.form.space_of(address_space);
     view.kernel_base_ = options.kernel_base;
-    const AddressSpaceReader reader(memory, options.large_pages);
-    Table directory;
-    if (!reader.table(view.address_space_, directory))
-        return view;
-    const u32 self = self_slot(directory, view.address_space_);
-    for (u32 slot = 0; slot < kSlots; ++slot) {
-        const u32 entry = directory[slot];
-        const u32 linear = slot << kSlotShift;
+    const AddressSpaceReader reader(memory, options.form);
+    u32 first = 0;
+    for (const u64 directory : reader.directories(view.address_space_)) {
+        if (directory != 0 || !options.form.pae)
+            view.add_directory(reader, options, directory, first);
+        first += 1u << 30;
+    }
+    return view;
+}
+
+void PageTableView::add_directory(const AddressSpaceReader& reader, const PageTableViewOptions& options, u64 directory,
+                                  u32 first) {
+    const PagingForm& form = reader.form();
+    const std::vector<u64> entries = reader.table(directory);
+    const u32 self = self_slot(entries, directory);
+    for (u32 slot = 0; slot < entries.size(); ++slot) {
+        const u64 entry = entries[slot];
+        const u32 linear = first + (slot << form.slot_shift());
         if ((entry & kPtePresent) == 0 || (!options.kernel_half && linear >= options.kernel_base))
             continue;
-        const u32 target = entry & kFrameMask;
-        const u32 entry_address = view.address_space_ + slot * 4;
-        if (is_large(entry, options.large_pages)) {
-            view.add_entry(linear, entry, entry_address, entry, true);
+        const u64 target = entry & kPteFrame;
+        const u64 entry_address = directory + u64{slot} * form.entry_bytes();
+        if (form.is_large(entry)) {
+            add_entry(form, linear, entry, entry_address, entry, true).size = form.large_bytes();
             continue;
         }
         // A window: the directory itself, a directory that we were told of, or one that maps itself in the same slot.
         const bool named =
             std::find(options.directories.begin(), options.directories.end(), target) != options.directories.end();
-        const bool mirrored = self != kSlots && (reader.word(target + u64{self} * 4) & (kFrameMask | kPtePresent)) ==
-                                                    (target | kPtePresent);
-        if (target == view.address_space_ || named || mirrored) {
-            view.add_entry(linear, entry, entry_address, entry, false);
-            view.entries_.back().state = PageState::Window;
+        const u64 mirror = reader.entry(target + u64{self} * form.entry_bytes());
+        const bool mirrored = self != entries.size() && (mirror & (kPteFrame | kPtePresent)) == (target | kPtePresent);
+        if (target == directory || named || mirrored) {
+            PageEntry& window = add_entry(form, linear, entry, entry_address, entry, false);
+            window.state = PageState::Window;
+            window.size = form.large_bytes();
         } else {
-            view.add_table(reader, slot, entry);
+            add_table(reader, linear, entry);
         }
     }
-    return view;
 }
 
-void PageTableView::add_table(const AddressSpaceReader& reader, u32 slot, u32 directory_entry) {
-    Table table;
-    const u32 frame = directory_entry & kFrameMask;
-    if (!reader.table(frame, table))
+void PageTableView::add_table(const AddressSpaceReader& reader, u32 linear, u64 directory_entry) {
+    const u64 frame = directory_entry & kPteFrame;
+    const std::vector<u64> entries = reader.table(frame);
+    if (entries.empty() || frame > kMostFrame)
         return;
-    tables_.push_back(frame);
-    for (u32 i = 0; i < kSlots; ++i)
-        if ((table[i] & kPtePresent) != 0)
-            add_entry(slot << kSlotShift | i << kPageShift, table[i], frame + i * 4, directory_entry, false);
+    tables_.push_back(static_cast<u32>(frame));
+    const PagingForm& form = reader.form();
+    for (u32 i = 0; i < entries.size(); ++i)
+        if ((entries[i] & kPtePresent) != 0)
+            add_entry(form, linear | i << kPageShift, entries[i], frame + u64{i} * form.entry_bytes(), directory_entry,
+                      false);
 }
 
-void PageTableView::add_entry(u32 linear, u32 entry, u32 entry_address, u32 directory_entry, bool large) {
+PageEntry& PageTableView::add_entry(const PagingForm& form, u32 linear, u64 entry, u64 entry_address,
+                                    u64 directory_entry, bool large) {
     PageEntry page;
     page.linear = linear;
     page.entry = entry;
-    page.entry_address = entry_address;
-    page.rights = (entry & directory_entry & (kPteWritable | kPteUser)) | (entry & kPteGlobal);
-    page.physical = large ? entry & kLargeFrameMask : entry & kFrameMask;
+    page.entry_address = static_cast<u32>(entry_address);
+    page.rights = (static_cast<u32>(entry & directory_entry) & (kPteWritable | kPteUser)) |
+                  (static_cast<u32>(entry) & kPteGlobal);
+    page.no_execute = ((entry | directory_entry) & kPteNoExecute) != 0;
+    page.physical = form.frame_of(entry, large);
     page.large = large;
     page.state = linear >= kernel_base_ || (page.rights & kPteUser) == 0 ? PageState::Kernel : PageState::Private;
     entries_.push_back(page);
+    return entries_.back();
 }
 
 const PageEntry* PageTableView::find(u32 address) const {

@@ -17,38 +17,61 @@ namespace forkscope {
 struct WalkView {
     PhysicalAddress directory_entry_address;
     PhysicalAddress table_entry_address; // 0 where the walk did not get there
-    u32 directory_entry = 0;
-    u32 table_entry = 0;
+    u64 directory_entry = 0;
+    u64 table_entry = 0;
     bool present = false;
     bool large = false;
-    u32 rights = 0; // kPteWritable | kPteUser as both levels grant them, kPteGlobal of the leaf
+    bool no_execute = false;
+    u32 rights = 0; // kPteWritable | kPteUser as all levels grant them, kPteGlobal of the leaf
     u64 frame = 0;  // physical address of the 4 KB frame, if present
 
-    u32 leaf() const { return large ? directory_entry : table_entry; }
+    u64 leaf() const { return large ? directory_entry : table_entry; }
     bool writable() const { return present && (rights & kPteWritable) != 0; }
     bool user() const { return present && (rights & kPteUser) != 0; }
 };
 
-// Reads through page tables without the Mmu. `address_space` is CR3's directory base.
+// What decides the form of page tables; as CR4 says, for who has no Mmu.
+struct PagingForm {
+    bool large_pages = true; // CR4.PSE; PAE has them anyway
+    bool pae = false;
+
+    static PagingForm of(u32 cr4) { return {(cr4 & kCr4Pse) != 0, (cr4 & kCr4Pae) != 0}; }
+    u32 entry_bytes() const { return pae ? 8 : 4; }
+    u32 slots() const { return kPageSize / entry_bytes(); }
+    u32 directories() const { return pae ? 4 : 1; }  // that one address space has
+    u32 slot_shift() const { return pae ? 21 : 22; } // what one directory entry maps
+    u64 large_bytes() const { return u64{1} << slot_shift(); }
+    // What names an address space: its directory, or the table of its four directories.
+    u32 space_of(u32 cr3) const { return cr3 & (pae ? ~31u : ~kPageMask); }
+    bool is_large(u64 directory_entry) const { return (pae || large_pages) && (directory_entry & kPteLarge) != 0; }
+    // The frame of a present entry; of a 4 MB page the bits above the 32nd lie lower (PSE-36).
+    u64 frame_of(u64 entry, bool large) const;
+    bool operator==(const PagingForm&) const = default;
+};
+
+// Reads through page tables without the Mmu. `address_space` is PagingForm::space_of(CR3).
 class AddressSpaceReader {
   public:
-    explicit AddressSpaceReader(const PhysicalMemory& memory, bool large_pages = true)
-        : memory_(&memory), large_pages_(large_pages) {}
+    explicit AddressSpaceReader(const PhysicalMemory& memory, PagingForm form = {}) : memory_(&memory), form_(form) {}
 
     WalkView walk(u32 address_space, u32 address) const;
     // Fills `bytes` from the address on; false if a page is absent. Rights are not asked.
     bool read(u32 address_space, u32 address, std::span<u8> bytes) const;
     // The 32-bit word at a physical address; 0 outside of RAM.
     u32 word(u64 physical) const;
-    // All 1024 entries of a table; false outside of RAM.
-    bool table(u64 frame_address, std::span<u32> entries) const;
+    // One entry, as wide as the form has them; 0 outside of RAM.
+    u64 entry(u64 physical) const;
+    // All entries of a table, 1024 or 512; empty outside of RAM.
+    std::vector<u64> table(u64 frame_address) const;
+    // The directories of an address space, lowest addresses first; 0 where there is none.
+    std::vector<u64> directories(u32 address_space) const;
     const PhysicalMemory& memory() const { return *memory_; }
-    bool large_pages() const { return large_pages_; }
-    void set_large_pages(bool on) { large_pages_ = on; }
+    const PagingForm& form() const { return form_; }
+    void set_form(PagingForm form) { form_ = form; }
 
   private:
     const PhysicalMemory* memory_;
-    bool large_pages_;
+    PagingForm form_;
 };
 
 enum class PageState : u8 { Absent, Private, SharedReadOnly, SharedWritable, Kernel, Window };
@@ -57,14 +80,16 @@ const char* page_state_name(PageState state);
 // One present leaf, or one window.
 struct PageEntry {
     u32 linear = 0;
-    u32 entry = 0; // the leaf as it stands
     u32 entry_address = 0;
+    u64 entry = 0;  // the leaf as it stands
     u32 rights = 0; // as in WalkView
-    u64 physical = 0;
+    bool no_execute = false;
     bool large = false;
     PageState state = PageState::Private;
+    u64 physical = 0;
+    u64 size = kPageSize;
 
-    u64 bytes() const { return large || state == PageState::Window ? u64{4} << 20 : u64{kPageSize}; }
+    u64 bytes() const { return size; }
 };
 
 // Neighbouring entries with the same flags and state. Physical addresses run on, unless `scattered`.
@@ -83,13 +108,13 @@ struct PageRange {
 
 struct PageTableViewOptions {
     u32 kernel_base = 0xC0000000u;
-    bool large_pages = true;
+    PagingForm form = {};
     bool kernel_half = true;
     // Other directories: an entry of one directory that points to another is a window on it, not a table.
-    std::vector<u32> directories = {};
+    std::vector<u64> directories = {};
 };
 
-// Everything that one directory maps.
+// Everything that one address space maps.
 class PageTableView {
   public:
     static PageTableView read(const PhysicalMemory& memory, u32 address_space,
@@ -100,15 +125,17 @@ class PageTableView {
     const PageEntry* find(u32 address) const;
     // With `by_frame`, entries join only where their frames run on; else `scattered` says that they do not.
     std::vector<PageRange> ranges(bool by_frame = false) const;
-    // Tables (level 1) that the directory uses, windows not counted.
+    // Tables (level 1) that the space uses, windows not counted.
     const std::vector<u32>& tables() const { return tables_; }
 
     // Sets the state of user pages: shared means that the frame is mapped more than once within `views`.
     static void classify(std::span<PageTableView* const> views);
 
   private:
-    void add_table(const AddressSpaceReader& reader, u32 slot, u32 directory_entry);
-    void add_entry(u32 linear, u32 entry, u32 entry_address, u32 directory_entry, bool large);
+    void add_directory(const AddressSpaceReader& reader, const PageTableViewOptions& options, u64 directory, u32 first);
+    void add_table(const AddressSpaceReader& reader, u32 linear, u64 directory_entry);
+    PageEntry& add_entry(const PagingForm& form, u32 linear, u64 entry, u64 entry_address, u64 directory_entry,
+                         bool large);
 
     u32 address_space_ = 0;
     u32 kernel_base_ = 0;

@@ -20,7 +20,7 @@ void ProcessContext::on_event(const TraceEvent& event) {
         since_ = time_of(event);
     }
     if (event.kind == TraceKind::Cr3Load && !stated_) {
-        switch_to(space_key(event.b & ~u64{kPageMask}), event);
+        switch_to(space_key(event.b & ~u64{31}), event);
     } else if (event.kind == TraceKind::Tracepoint) {
         const auto pid = static_cast<u32>(event.b);
         const auto directory = static_cast<u32>(event.d);

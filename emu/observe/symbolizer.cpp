@@ -119,8 +119,7 @@ std::string Symbolizer::program_of(u32 address_space) const {
     return found == bound_.end() ? "" : found->second->name();
 }
 
-bool Symbolizer::identify(const PhysicalMemory& memory, u32 address_space, u32 address) {
-    const AddressSpaceReader reader(memory);
+bool Symbolizer::identify(const AddressSpaceReader& reader, u32 address_space, u32 address) {
     const u32 page = address & ~kPageMask;
     std::array<u8, kPageSize> bytes;
     if (page >= kernel_base_ || programs_.empty() || !reader.read(address_space, page, bytes))

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "emu/observe/elf_image.hpp"
-#include "mmu/physical_memory.hpp"
+#include "emu/observe/page_table_view.hpp"
 
 namespace forkscope {
 
@@ -53,7 +53,7 @@ class Symbolizer {
     void bind_like(u32 address_space, u32 parent);
     std::string program_of(u32 address_space) const; // empty: unknown
     // Finds the program whose file bytes stand in memory at `address` of the space, and binds it. Looks only.
-    bool identify(const PhysicalMemory& memory, u32 address_space, u32 address);
+    bool identify(const AddressSpaceReader& reader, u32 address_space, u32 address);
 
     Location lookup(u32 address_space, u32 address) const;
     // "name" in the kernel, else in the space's program; "program:name" in that program.

@@ -161,11 +161,12 @@ void draw_ranges(const TablesView& tables) {
     ImGui::EndChild();
 }
 
-std::string entry_text(u32 entry) {
+std::string entry_text(u64 entry) {
     if (entry == 0)
         return "–";
-    return (entry & kPtePresent) == 0 ? "mark" // the kernel's own, absent for the hardware
-                                      : fmt::format("{:05x} {}", entry >> kPageShift, rights_text(entry));
+    return (entry & kPtePresent) == 0
+               ? "mark" // the kernel's own, absent for the hardware
+               : fmt::format("{:05x} {}", (entry & kPteFrame) >> kPageShift, rights_text(static_cast<u32>(entry)));
 }
 
 void draw_writes(const TablesView& tables) {
@@ -185,9 +186,11 @@ void draw_writes(const TablesView& tables) {
         line.put(40, kDim, row.step);
         line.put(45, kAccent, row.name, static_cast<std::size_t>(std::max(1, columns - 45)));
         if (line.end())
-            ImGui::SetTooltip("%s entry at %08x: %08x → %08x\ncycle %s, by the instruction at %08x",
-                              change.level == 2 ? "directory" : "table", change.entry_address, change.old_value,
-                              change.new_value, grouped(change.cycle).c_str(), change.eip);
+            ImGui::SetTooltip("%s entry at %08x: %08llx → %08llx\ncycle %s, by the instruction at %08x",
+                              change.level == 2 ? "directory" : "table", change.entry_address,
+                              static_cast<unsigned long long>(change.old_value),
+                              static_cast<unsigned long long>(change.new_value), grouped(change.cycle).c_str(),
+                              change.eip);
     }
     if (tables.writes.empty())
         dim_line("none");

@@ -75,7 +75,7 @@ static std::vector<StackWord> observe_stack(const Machine& machine, const Symbol
         word.address = address;
         for (std::size_t i = 0; i < bytes.size(); ++i)
             word.value |= u32{bytes[i]} << (8 * i);
-        const Location location = symbols.lookup(registers.cr3 & ~kPageMask, word.value);
+        const Location location = symbols.lookup(machine.mmu().control().space_of(registers.cr3), word.value);
         if (location.known() && location.line != 0)
             word.name = location.symbol;
         words.push_back(std::move(word));
@@ -91,10 +91,12 @@ View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbo
     view.registers = machine.registers();
     view.linear_eip = machine.cpu().linear_eip();
     view.halted = machine.cpu().halted();
-    const u32 space = view.registers.cr3 & ~kPageMask;
+    const PagingControl& control = machine.mmu().control();
+    const u32 space = control.space_of(view.registers.cr3);
     // Naming a program for the first time takes a look at its bytes in memory.
-    if (machine.mmu().control().paging() && view.linear_eip < kKernelBase && symbols.program_of(space).empty())
-        static_cast<void>(symbols.identify(machine.mmu().memory(), space, view.linear_eip));
+    if (control.paging() && view.linear_eip < kKernelBase && symbols.program_of(space).empty())
+        static_cast<void>(symbols.identify(AddressSpaceReader(machine.mmu().memory(), PagingForm::of(control.cr4)),
+                                           space, view.linear_eip));
     view.tables = observe_tables(machine, tracer, symbols);
     if (tracer != nullptr) {
         view.pid = tracer->context().current_pid();

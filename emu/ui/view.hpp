@@ -92,7 +92,7 @@ struct TlbRow {
 struct TlbView {
     bool paging = false;
     std::vector<TlbRow> rows; // those that disagree first
-    std::array<u32, 3> valid{}, places{};
+    std::array<u32, Tlb::kSides> valid{}, places{};
     u32 stale = 0;
 };
 

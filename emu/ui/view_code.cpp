@@ -81,7 +81,7 @@ std::optional<u32> branch_target(const std::string& text) {
 class Listing {
   public:
     Listing(const Machine& machine, const Symbolizer& symbols)
-        : mmu_(machine.mmu()), symbols_(symbols), space_(machine.registers().cr3 & ~kPageMask),
+        : mmu_(machine.mmu()), symbols_(symbols), space_(machine.mmu().control().space_of(machine.registers().cr3)),
           eip_(machine.cpu().linear_eip()), disassembler_(machine.registers().segments[kCs].big) {}
 
     CodeView view() {

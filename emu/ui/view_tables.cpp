@@ -27,14 +27,14 @@ u32 child_directory(const ForkRecord& fork) {
 
 bool side_lives(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
     const u32 owner = tracer.context().pid_of(directory);
-    return directory != 0 && tracer.tables().is_directory(directory) && (owner == 0 ? !ended : owner == pid);
+    return directory != 0 && tracer.tables().is_space(directory) && (owner == 0 ? !ended : owner == pid);
 }
 
 // A child that has called exec since has another directory than it was born with.
 u32 present_directory(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
     if (side_lives(tracer, directory, pid, ended))
         return directory;
-    for (const u32 other : tracer.tables().directories())
+    for (const u32 other : tracer.tables().spaces())
         if (pid != 0 && tracer.context().pid_of(other) == pid)
             return other;
     return 0;
@@ -90,7 +90,7 @@ class TablesObserver {
 
   private:
     void choose_sides() {
-        const u32 present = machine_.registers().cr3 & ~kPageMask;
+        const u32 present = machine_.mmu().control().space_of(machine_.registers().cr3);
         const ForkRecord* fork = tracer_ != nullptr ? shown_fork(*tracer_) : nullptr;
         if (fork == nullptr) {
             const u32 pid = tracer_ != nullptr ? tracer_->context().pid_of(present) : 0;
@@ -118,7 +118,7 @@ class TablesObserver {
     void read(std::size_t number, u32 directory, u32 pid) {
         SpaceView& side = view_.sides[number];
         PageTableViewOptions options;
-        options.large_pages = machine_.mmu().control().large_pages();
+        options.form = PagingForm::of(machine_.mmu().control().cr4);
         if (tracer_ != nullptr)
             options.directories = tracer_->tables().directories();
         side.present = true;
@@ -169,12 +169,13 @@ class TablesObserver {
 
     void collect_rows() {
         std::map<u64, MapRow> user, kernel;
+        const u32 slot_shift = machine_.mmu().control().large_shift();
         for (std::size_t number = 0; number < 2; ++number) {
             const SpaceView& side = view_.sides[number];
             for (const PageEntry& entry : side.table.entries()) {
                 if (entry.linear >= kKernelBase) {
                     mark(kernel[entry.linear / kKernelRowBytes], number, entry.linear >> 22, entry.state,
-                         was_written(side, entry.linear & 0xFFC00000u, 2));
+                         was_written(side, entry.linear >> slot_shift << slot_shift, 2));
                     continue;
                 }
                 const u64 pages = std::min<u64>(entry.bytes() / kPageSize, 1024);

@@ -7,8 +7,6 @@ namespace forkscope::ui {
 
 namespace {
 
-constexpr std::array<TlbSide, 3> kSides = {TlbSide::Data4K, TlbSide::Data4M, TlbSide::Instruction};
-
 // What the page table of the present space says of an entry: "" where the two agree. An accessed or dirty bit that the
 // TLB does not have yet is no disagreement: hardware walks again before it matters.
 std::string disagreement(const Machine& machine, TlbSide side, const TlbEntry& entry) {
@@ -17,17 +15,16 @@ std::string disagreement(const Machine& machine, TlbSide side, const TlbEntry& e
         mmu.peek_walk_in(machine.registers().cr3, LinearAddress(entry.tag), Privilege::Supervisor, AccessKind::Read);
     if (!walk.ok)
         return "absent now";
-    const u32 mask = side == TlbSide::Data4M ? 0xFFC00000u : ~kPageMask;
-    const u32 frame = entry.entry & mask;
-    const u32 walked = static_cast<u32>(walk.physical.value) & mask;
-    if (frame != walked)
+    const u64 mask = kPteFrame & ~u64{mmu.tlb().page_mask(side)};
+    const u64 walked = walk.physical.value & mask;
+    if ((entry.entry & mask) != walked)
         return fmt::format("frame {:05x} now", walked >> kPageShift);
-    const u32 lost = entry.entry & ~walk.rights;
+    const u32 lost = static_cast<u32>(entry.entry) & ~walk.rights;
     if ((lost & kPteUser) != 0)
         return "kernel-only now";
     if ((lost & kPteWritable) != 0)
         return "read-only now";
-    const u32 gained = walk.rights & ~entry.entry;
+    const u32 gained = walk.rights & ~static_cast<u32>(entry.entry);
     if ((gained & (kPteWritable | kPteUser)) != 0)
         return "more rights now";
     if ((entry.entry & kPteDirty) != 0 && !walk.dirty)
@@ -41,25 +38,21 @@ TlbView observe_tlb(const Machine& machine) {
     TlbView view;
     const Tlb& tlb = machine.mmu().tlb();
     view.paging = machine.mmu().control().paging();
-    for (const TlbSide side : kSides) {
+    for (u32 number = 0; number < Tlb::kSides; ++number) {
+        const auto side = static_cast<TlbSide>(number);
         const TlbGeometry& geometry = tlb.geometry(side);
-        const auto number = static_cast<std::size_t>(side);
-        view.places[number] = u32{geometry.sets} * geometry.ways;
-        for (u32 set = 0; set < geometry.sets; ++set) {
-            for (u32 way = 0; way < geometry.ways; ++way) {
-                const TlbEntry& entry = tlb.entry(side, set, way);
-                if (!entry.valid())
-                    continue;
-                ++view.valid[number];
-                TlbRow row{side, set, way, entry, tlb.plru(side, set), true, "yes"};
-                if (const std::string text = disagreement(machine, side, entry); !text.empty()) {
-                    row.agrees = false;
-                    row.verdict = "no: " + text;
-                    ++view.stale;
-                }
-                view.rows.push_back(std::move(row));
+        view.places[number] = geometry.sets * geometry.ways;
+        tlb.for_each_valid(side, [&](const TlbPlace& place) {
+            const TlbEntry& entry = tlb.entry(place);
+            ++view.valid[number];
+            TlbRow row{side, place.set, place.way, entry, tlb.plru(side, place.set), true, "yes"};
+            if (const std::string text = disagreement(machine, side, entry); !text.empty()) {
+                row.agrees = false;
+                row.verdict = "no: " + text;
+                ++view.stale;
             }
-        }
+            view.rows.push_back(std::move(row));
+        });
     }
     std::stable_partition(view.rows.begin(), view.rows.end(), [](const TlbRow& row) { return !row.agrees; });
     return view;

@@ -106,7 +106,7 @@ def compare_peer(peer, block, theirs, whole):
     lacking = sorted(set(theirs) - set(block))
     if lacking:
         print("Forkscope lacks what these groups need:", ", ".join(lacking))
-    for name in sorted(block):
+    for name in sorted(set(block) & set(theirs)):
         found = []
         for key in {**block.get(name, {}), **theirs.get(name, {})}:
             cases += 1

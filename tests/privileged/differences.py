@@ -239,7 +239,6 @@ RULES = [
     Rule("accessed-before-fault", "qemu", "page[.].*", "", accessed_before_fault),
     Rule("reserved-not-present", "qemu", "page[.].*", "", change_error_code(1, 9)),
     Rule("update-as-read", "qemu", "page[.]update", "^[0123678][.]", change_error_code(2, 2)),
-    Rule("page-attribute", "qemu", "page[.]large_reserved", "^C[.].[.][13]$"),
     Rule("parameters-as-supervisor", "qemu", "page[.]implicit", "^5[.][0-6][.][13]$"),
     Rule("task-read-order", "qemu", "page[.]implicit", "^8[.][0246][.]"),
     Rule("accessed-width", "qemu", "page[.]implicit", "^1[.]", aligned_address),
@@ -249,7 +248,6 @@ RULES = [
     Rule("partial-frame", "bochs", "int[.]stack_limit|far[.](limit|full_stack|stack_limit)|limit[.](code|stack)", "", words_below),
     Rule("push-segment", "bochs", "seg[.]store", "^[0-5][.][03][.]2$", narrow_push),
     Rule("push-segment", "bochs", "limit[.]stack", "^[0-3][.]11[.]", narrow_push),
-    Rule("page-attribute", "bochs", "page[.]large_reserved", "^C[.].[.][13]$"),
     Rule("wrap-of-4g", "bochs", "limit[.]memory", "^5[.]1[B-E][.]"),
     Rule("narrow-sp-through-gate", "bochs", "far[.]parameters", "[.]3$", narrow_sp),
     Rule("absent-half-of-ss", "bochs", "ret[.]short", "^(0[.]3[.]E|1[.]3[.]16|2[.]3[.]12)[.]4$"),
@@ -257,4 +255,6 @@ RULES = [
     Rule("esp-after-error-code", "bochs", "task[.](eip|random)", "", esp_before_error_code),
     Rule("task-check-order", "bochs", "task[.](field|odd_field)", "^1[.]", chance),
     Rule("task-check-order", "bochs", "task[.]random", "", chance),
+    Rule("forty-address-bits", "bochs", "page[.]pae_reserved", r"^2[4-7][.]"),
+    Rule("forty-address-bits", "bochs", "page[.]pointer", r"^(0[.]0|2[4-7][.]1)[.]"),
 ]

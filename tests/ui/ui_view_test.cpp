@@ -89,10 +89,10 @@ TEST(View, CallsATlbEntryStaleWhenThePageTableChangesBehindIt) {
                 chosen = &entry;
     ASSERT_NE(chosen, nullptr);
     const Walk walk = machine.mmu().peek_walk(LinearAddress(chosen->tag), Privilege::Supervisor, AccessKind::Read);
-    const u32 weaker = walk.levels[1].entry & ~u32{kPteWritable};
+    const u32 weaker = static_cast<u32>(walk.at(1).entry) & ~u32{kPteWritable};
     const std::array<u8, 4> bytes = {static_cast<u8>(weaker), static_cast<u8>(weaker >> 8),
                                      static_cast<u8>(weaker >> 16), static_cast<u8>(weaker >> 24)};
-    ASSERT_TRUE(machine.mmu().poke_physical(walk.levels[1].entry_address, bytes));
+    ASSERT_TRUE(machine.mmu().poke_physical(walk.at(1).entry_address, bytes));
     const TlbView view = observe_tlb(machine);
     EXPECT_EQ(view.stale, 1u);
     ASSERT_FALSE(view.rows.empty());

@@ -203,13 +203,13 @@ static void pointers(void) {
                     continue;
                 }
                 turn_paging_on(true, 0, false);
-                start_eax = POINTERS + 0x20;
-                u64* copy = (u64*)start_eax;
+                u64* copy = (u64*)(POINTERS + 0x20);
                 copy[0] = *(u64*)POINTERS;
                 copy[1] = copy[2] = copy[3] = 0;
                 copy[slot] = (1ull << bit ^ present) | (bit != 0 || present ? WIDE_DIRECTORY : 0);
                 EMIT(0x0F, 0x22, 0xD8); /* MOV CR3, EAX */
                 emit_access(READ, slot << 30 | 0x308000);
+                start_eax = POINTERS + 0x20;
                 RUN(bit, present, slot);
             }
         }
@@ -380,6 +380,7 @@ void paging_cases(void) {
     crossings();
     implicit_accesses();
     if (has_pae()) {
+        build_page_tables(); /* cases before this one have written over those that they did not use */
         three_levels();
         wide_large_pages();
         if (!peer_is_qemu) { /* checks nothing as CR3 is loaded, and is lost */

@@ -94,10 +94,15 @@ TEST(CpuModels, AnswerCpuidByTheirTable) {
     EXPECT_EQ(pentium & 0x1FFu, 0x1BFu) << "FPU VME DE PSE TSC MSR MCE CX8";
     EXPECT_EQ(pentium & (1u << 13 | 1u << 15), 0u);
     const u32 p6 = model_of(CpuModel::P6).cpuid(1).edx;
-    EXPECT_EQ(p6 & (1u << 6 | 1u << 11 | 1u << 13 | 1u << 15), 1u << 11 | 1u << 13 | 1u << 15)
-        << "SEP PGE CMOV, no PAE";
+    const u32 paging = 1u << 6 | 1u << 11 | 1u << 13 | 1u << 15 | 1u << 16 | 1u << 17;
+    EXPECT_EQ(p6 & paging, paging) << "PAE SEP PGE CMOV PAT PSE-36";
     // Above the highest leaf the highest answers.
-    EXPECT_EQ(model_of(CpuModel::P6).cpuid(0x80000000).eax, model_of(CpuModel::P6).cpuid(2).eax);
+    EXPECT_EQ(model_of(CpuModel::P6).cpuid(3).eax, model_of(CpuModel::P6).cpuid(2).eax);
+    EXPECT_EQ(model_of(CpuModel::P6).cpuid(0x80000005).eax, model_of(CpuModel::P6).cpuid(2).eax);
+    EXPECT_EQ(model_of(CpuModel::Pentium).cpuid(0x80000000).eax, model_of(CpuModel::Pentium).cpuid(1).eax);
+    EXPECT_EQ(model_of(CpuModel::P6).cpuid(0x80000000).eax, 0x80000004u);
+    EXPECT_EQ(model_of(CpuModel::P6).cpuid(0x80000001).edx, 1u << 20) << "NX";
+    EXPECT_EQ(model_of(CpuModel::P6).cpuid(0x80000002).eax, 0x65746E49u) << "Inte";
 }
 
 TEST(CpuModels, KnowTheirModelSpecificRegisters) {
@@ -109,6 +114,49 @@ TEST(CpuModels, KnowTheirModelSpecificRegisters) {
     EXPECT_EQ(vector_of(CpuModel::P6, rdmsr, 0x174), -1);
     EXPECT_EQ(vector_of(CpuModel::P6, rdmsr, 0x11), 13);
     EXPECT_EQ(vector_of(CpuModel::I486, rdmsr, 0x10), 6);
+    EXPECT_EQ(vector_of(CpuModel::P6, rdmsr, 0xC0000080), -1);
+    EXPECT_EQ(vector_of(CpuModel::Pentium, rdmsr, 0xC0000080), 13);
+}
+
+// MOV EAX, low; MOV EDX, high; WRMSR
+std::vector<int> write_msr(u32 low, u32 high = 0) {
+    std::vector<int> bytes = {0xB8, 0, 0, 0, 0, 0xBA, 0, 0, 0, 0, 0x0F, 0x30};
+    for (u32 i = 0; i < 4; ++i) {
+        bytes[1 + i] = static_cast<int>(low >> (8 * i) & 0xFF);
+        bytes[6 + i] = static_cast<int>(high >> (8 * i) & 0xFF);
+    }
+    return bytes;
+}
+
+TEST(CpuModels, CheckWhatIsWrittenToEferAndPat) {
+    EXPECT_EQ(vector_of(CpuModel::P6, write_msr(0x800), 0xC0000080), -1) << "NXE";
+    EXPECT_EQ(vector_of(CpuModel::P6, write_msr(0x100), 0xC0000080), 13) << "there is no long mode";
+    EXPECT_EQ(vector_of(CpuModel::P6, write_msr(0x07060504, 0x00010100), 0x277), -1);
+    for (const u32 type : {2u, 3u, 8u})
+        EXPECT_EQ(vector_of(CpuModel::P6, write_msr(0, type << 24), 0x277), 13) << "no memory type has this number";
+    CodeRunner runner({Engine::Block, true}, CpuModel::P6);
+    EXPECT_EQ(runner.cpu.state().model_registers[kPageAttributesSlot], kPageAttributesAtReset);
+}
+
+// MOV CR0/CR3/CR4 load the PDPTE registers, and refuse those with reserved bits before anything has changed.
+TEST(CpuModels, RefuseToLoadBadPdptes) {
+    const auto run = [](u32 pointer, const std::vector<int>& last) {
+        CodeRunner runner({Engine::Block, true}, CpuModel::P6);
+        runner.enter_protected_mode();
+        runner.put32(0x8000, pointer);
+        runner.put32(0x8004, 0);
+        std::vector<int> bytes = {0xB8, 0x20, 0,    0, 0, 0x0F, 0x22, 0xE0,  // CR4.PAE
+                                  0xB8, 0x00, 0x80, 0, 0, 0x0F, 0x22, 0xD8}; // CR3 = 8000H
+        bytes.insert(bytes.end(), last.begin(), last.end());
+        runner.code(with_hlt(bytes));
+        runner.run();
+        return runner.log.empty() ? -1 : static_cast<int>(runner.log[0]);
+    };
+    const std::vector<int> page = {0x0F, 0x20, 0xC0, 0x0D, 0, 0, 0, 0x80, 0x0F, 0x22, 0xC0}; // CR0.PG
+    EXPECT_EQ(run(0x9001 | 2, {}), -1) << "without paging nothing is loaded";
+    EXPECT_EQ(run(0x9001 | 2, page), 13);
+    EXPECT_EQ(run(0x9001 | 0x20, page), 13);
+    EXPECT_EQ(vector_of(CpuModel::Pentium, {0xB8, 0x20, 0, 0, 0, 0x0F, 0x22, 0xE0}), 13) << "no CR4.PAE";
 }
 
 } // namespace

@@ -194,7 +194,7 @@ std::string page_text() {
             "do not edit. A test keeps it true.\n\n"
             "## Models\n\n";
     write_models(page);
-    page << "\nNo model has UMOV, XBTS, IBTS (early 386), LOADALL, SMM with RSM, PAE, an APIC, MTRRs or machine "
+    page << "\nNo model has UMOV, XBTS, IBTS (early 386), LOADALL, SMM with RSM, an APIC, MTRRs or machine "
             "checks.\n\n"
             "## Forms\n\n"
             "Operands are in the manual's notation (SDM 2, appendix A.2; `cpu/instruction.hpp`). Since: the generation "

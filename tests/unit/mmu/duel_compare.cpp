@@ -8,9 +8,10 @@ namespace {
 bool agrees(const TlbEntry& is, const reference::Entry& expected, u32 page_shift) {
     if (!expected.valid)
         return is.entry == 0;
-    const u32 word = expected.frame << 12 | kPtePresent | kPteAccessed | (expected.writable ? u32{kPteWritable} : 0) |
-                     (expected.user ? u32{kPteUser} : 0) | (expected.dirty ? u32{kPteDirty} : 0) |
-                     (expected.large ? u32{kPteLarge} : 0) | (expected.global ? u32{kPteGlobal} : 0);
+    const u64 word = u64{expected.frame} << 12 | kPtePresent | kPteAccessed |
+                     (expected.writable ? u32{kPteWritable} : 0) | (expected.user ? u32{kPteUser} : 0) |
+                     (expected.dirty ? u32{kPteDirty} : 0) | (expected.large ? u32{kPteLarge} : 0) |
+                     (expected.global ? u32{kPteGlobal} : 0);
     return is.entry == word && is.tag == expected.page << page_shift;
 }
 

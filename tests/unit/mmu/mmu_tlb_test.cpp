@@ -43,15 +43,15 @@ TEST(Tlb, HasThePentiumsGeometry) {
 TEST(Tlb, FillsInvalidWaysBeforeItEvicts) {
     Tlb tlb;
     for (u32 i = 0; i < 4; ++i) {
-        const TlbPlace place = tlb.place_for(TlbSide::Data4K, i << 16);
+        const TlbPlace place = tlb.take_place(TlbSide::Data4K, i << 16);
         EXPECT_EQ(place.way, i);
-        tlb.set_entry(place, {i << 16, kPtePresent, 0, 0});
+        tlb.set_entry(place, {i << 16, 0, kPtePresent, 0, 0});
         tlb.touch(place);
     }
-    EXPECT_EQ(tlb.place_for(TlbSide::Data4K, 4u << 16).way, 0);
-    EXPECT_EQ(tlb.place_for(TlbSide::Data4K, 2u << 16).way, 2) << "the same page is replaced in place";
-    tlb.set_entry({TlbSide::Data4K, 0, 3, true}, {});
-    EXPECT_EQ(tlb.place_for(TlbSide::Data4K, 4u << 16).way, 3);
+    EXPECT_EQ(tlb.take_place(TlbSide::Data4K, 4u << 16).way, 0);
+    EXPECT_EQ(tlb.take_place(TlbSide::Data4K, 2u << 16).way, 2) << "the same page is replaced in place";
+    tlb.set_entry({TlbSide::Data4K, 3, true, 0}, {});
+    EXPECT_EQ(tlb.take_place(TlbSide::Data4K, 4u << 16).way, 3);
 }
 
 } // namespace
