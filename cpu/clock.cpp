@@ -14,6 +14,7 @@ constexpr u32 kFlatClocks[] = {
 };
 
 constexpr u16 kEspBit = 1u << kEsp;
+constexpr u16 kStackMoved = 1u << 8; // in PipelineState::waiting: the stack engine did
 
 bool one_of(std::string_view name, std::initializer_list<std::string_view> names) {
     return std::find(names.begin(), names.end(), name) != names.end();
@@ -132,7 +133,7 @@ u32 Clock::base(const Instruction& in) const {
     const ClockCell& cell = rows_[in.form].cell;
     switch (cell.rule) {
     case ClockRule::Branch:
-        return cell.reg;
+        return std::min(cell.reg, cell.mem);
     case ClockRule::Width: {
         const u32 more = in.has_memory() ? u32{cell.mem} - cell.reg : 0;
         return in.operand_size == 2 ? cell.reg + more : cell.step + more;
@@ -143,7 +144,7 @@ u32 Clock::base(const Instruction& in) const {
     case ClockRule::EnterLess:
         return enter_clocks(cell, in.immediate2 & 31);
     case ClockRule::ControlRegister:
-        return in.reg == 3 ? cell.step : in.reg == 2 ? cell.mem : cell.reg;
+        return in.reg == 4 ? path(ClockPath::LoadCr4) : in.reg == 3 ? cell.step : in.reg == 2 ? cell.mem : cell.reg;
     case ClockRule::DebugRegister:
         return in.reg < 4 ? cell.reg : cell.mem;
     case ClockRule::Repeat:
@@ -155,9 +156,11 @@ u32 Clock::base(const Instruction& in) const {
     }
 }
 
+bool Clock::tells_repeats(const Instruction& in) const { return repeats(rows_[in.form].cell) && in.repeats(); }
+
 u32 Clock::row(const Instruction& in) const {
     const ClockCell& cell = rows_[in.form].cell;
-    if (repeats(cell) && in.repeats())
+    if (tells_repeats(in))
         return cell.mem;
     return base(in);
 }
@@ -209,7 +212,8 @@ u32 Clock::walk(u32 updates) const {
 
 // What the address and the instruction's looks cost before it starts.
 u32 Clock::penalty(const PipelineState& pipeline, const Instruction& in, const InstructionUse& use) const {
-    u32 clocks = in.prefixes * path(ClockPath::Prefix);
+    const u32 prefixes = in.prefixes - (tells_repeats(in) ? 1u : 0u); // the row is REP's own
+    u32 clocks = prefixes * path(ClockPath::Prefix);
     const u16 address = static_cast<u16>(use.address | (use.stack ? kEspBit : 0));
     if ((address & pipeline.written) != 0)
         clocks += path(ClockPath::AddressInterlock);
@@ -232,12 +236,14 @@ StaticClock Clock::advance(PipelineState& pipeline, const Instruction& in) const
     if (flat())
         return cost;
     cost.ending = row.ending;
-    if (repeats(row.cell) && in.repeats())
+    if (tells_repeats(in))
         cost.ending |= kDecidedLate;
     if ((cost.ending & kDecidedLate) != 0)
         cost.clocks = 0;
-    if (row.cell.rule == ClockRule::Branch)
-        cost.taken = static_cast<u8>(row.cell.mem - row.cell.reg);
+    if (row.cell.rule == ClockRule::Branch) { // the Pentium's LOOP is cheaper when it jumps
+        cost.taken = static_cast<u8>(std::max(row.cell.reg, row.cell.mem) - cost.clocks);
+        cost.ending |= row.cell.mem < row.cell.reg ? kCheaperTaken : 0;
+    }
     if (model_ == CpuModel::P6)
         return cost;
     const InstructionUse use = use_of(in);
@@ -266,9 +272,12 @@ enum Kind : u8 { kRegister, kReads, kModifies, kKinds, kFloat = kKinds };
 Kind kind_of(u32 clocks) { return clocks >= 3 ? kModifies : clocks == 2 ? kReads : kRegister; }
 constexpr u8 kPaired[kKinds][kKinds] = {{1, 2, 3}, {2, 2, 3}, {3, 4, 5}}; // U, V
 
+// PUSH, POP and CALL follow each other at the stack pointer without waiting; who names ESP waits for them.
 bool pairs_by_registers(const PipelineState& pipeline, const InstructionUse& use) {
-    // PUSH, POP and CALL follow each other at the stack pointer without waiting.
-    return ((use.read | use.written) & pipeline.waiting) == 0;
+    const u16 named = use.read | use.written;
+    const bool after_stack = (pipeline.waiting & kStackMoved) != 0 && (named & kEspBit) != 0 && !use.stack;
+    const bool before_stack = (pipeline.waiting & kEspBit) != 0 && use.stack;
+    return (named & pipeline.waiting) == 0 && !after_stack && !before_stack;
 }
 
 } // namespace
@@ -280,32 +289,31 @@ void Clock::advance_pentium(PipelineState& pipeline, const Instruction& in, cons
     const bool plain = !(use.displacement && use.immediate);
     cost.penalty = static_cast<u8>(penalty(pipeline, in, use));
     const bool waits = pipeline.clocks != 0;
-    const bool explicit_stack = (pipeline.waiting & kEspBit) != 0 && use.stack;
     const bool to_v = pipeline.kind == kFloat ? pairing == Pairing::Exchange
                                               : pairing == Pairing::Either || pairing == Pairing::Second;
-    if (waits && to_v && plain && in.prefixes == 0 && !explicit_stack && pairs_by_registers(pipeline, use)) {
+    if (waits && to_v && plain && in.prefixes == 0 && pairs_by_registers(pipeline, use)) {
         const u32 together = pipeline.kind == kFloat ? pipeline.clocks : kPaired[pipeline.kind][kind_of(cost.clocks)];
         const u32 more = together > pipeline.clocks ? together - pipeline.clocks : 0;
         cost.clocks = static_cast<u16>(more + cost.penalty);
         cost.ending |= kInV;
-        const u16 written = static_cast<u16>(pipeline.waiting | use.written);
+        const u16 written = static_cast<u16>((pipeline.waiting & ~kStackMoved) | use.written);
         pipeline = {};
         pipeline.written = written;
         return;
     }
     if (waits) { // it went alone: its results are those of the cycle before
-        pipeline.written = pipeline.waiting;
+        pipeline.written = pipeline.waiting & ~kStackMoved;
         cost.penalty = static_cast<u8>(penalty(pipeline, in, use));
     }
     const u16 clocks = cost.clocks;
     cost.clocks = static_cast<u16>(clocks + cost.penalty);
     const bool may_wait =
         plain && (pairing == Pairing::Either || pairing == Pairing::First || pairing == Pairing::Float);
-    const u16 before = pipeline.written;
+    const u16 before = cost.penalty == 0 ? pipeline.written : 0; // the wait for U is one for V, too
     pipeline = {};
     if (may_wait) {
         pipeline.written = before;
-        pipeline.waiting = use.written;
+        pipeline.waiting = static_cast<u16>(use.written | (use.stack ? kStackMoved : 0));
         pipeline.clocks = clocks;
         pipeline.kind = pairing == Pairing::Float ? kFloat : kind_of(clocks);
     } else {

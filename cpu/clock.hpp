@@ -41,6 +41,7 @@ enum CostEnding : u8 {
     kPredicted = 8,   // by the branch target buffer
     kInV = 16,        // runs in the V pipe
     kAtPort = 32,
+    kCheaperTaken = 64, // StaticClock::taken is what it costs more if it does not jump
 };
 
 struct StaticClock {
@@ -71,7 +72,8 @@ class Clock {
     u32 delivery() const { return delivery_; }
     // One iteration of a repeated string or port instruction.
     u32 iteration(const Instruction& in) const;
-    // REP MOVS, where a count of one is cheaper.
+    // Does its row tell repeated strings apart from others? And is it REP MOVS, where a count of one is cheaper?
+    bool tells_repeats(const Instruction& in) const;
     bool moves(const Instruction& in) const { return rows_[in.form].cell.rule == ClockRule::RepeatMove; }
     // What an operand's value adds: the multiplier, the source of a bit scan, the count of RCL and RCR, for SETcc and
     // CMPXCHG whether the condition held.

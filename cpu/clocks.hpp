@@ -39,7 +39,7 @@ enum class ClockRule : u8 {
     Repeat,          // no REP: reg; REP: mem + step * n; n = 0: path RepeatNone
     RepeatMove,      // the same; n = 1: path RepeatMoveOnce
     RepeatPort,      // no REP: reg; REP: mem + step * n, whatever n; protected mode: the port paths instead of reg
-    ControlRegister, // CR0 and CR4: reg; CR2: mem; CR3: step
+    ControlRegister, // CR0: reg; CR2: mem; CR3: step; CR4: path LoadCr4
     DebugRegister,   // DR0 to DR3: reg; DR4 to DR7: mem
 };
 

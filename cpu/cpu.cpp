@@ -271,7 +271,7 @@ void Cpu::deliver_hardware(const InterruptRequest& request) {
     pipeline_ = {};
     if (!interrupt(request, state_.eip))
         deliver_exception();
-    path_taken_ = false;
+    path_taken_ = PathTaken::No;
 }
 
 // How many instructions of the block may run before something outside has to be looked at.
@@ -281,7 +281,8 @@ u32 Cpu::instructions_allowed(const Block& block, u64 instruction_limit) const {
         return 1;
     u32 count = block.count;
     const SegmentCache& cs = state_.segments[kCs];
-    const bool fits = block.clocks <= deadline_ - cycle_ && count <= instruction_limit - instructions_ &&
+    // At the very deadline nothing may start, not even what costs nothing.
+    const bool fits = block.clocks < deadline_ - cycle_ && count <= instruction_limit - instructions_ &&
                       state_.eip <= cs.limit && block.bytes - 1u <= cs.limit - state_.eip;
     if (fits && !any_breakpoint()) [[likely]]
         return count;

@@ -259,7 +259,9 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool interrupt_return(u32 size, u32 next_eip);
     bool interrupt(const InterruptRequest& request, u32 return_eip);
     // `event` is what the switch came from if it came through the IDT.
-    bool switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const InterruptRequest* event = nullptr);
+    // `by_gate`: of JMP and CALL, which named a task gate.
+    bool switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const InterruptRequest* event = nullptr,
+                     bool by_gate = false);
 
     // Modes.
     void write_cr0(u32 value);
@@ -304,11 +306,17 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void charge(Cycles cycles, CycleCause cause = CycleCause::Base) {
         cycle_ += cycles;
         by_cause_[static_cast<std::size_t>(cause)] += cycles;
-        if (running_ != nullptr && cycle_ + running_->clocks > deadline_)
+        // Even at the deadline itself: the last ones of the block may cost nothing, and must not start there.
+        if (running_ != nullptr && cycle_ + running_->clocks >= deadline_)
             leave_ = true;
     }
     // The total of a path that mode, privilege or descriptors chose; it takes the place of the table's row.
     void take_path(ClockPath path, CycleCause cause = CycleCause::Base);
+    // The same, where the total holds what the 386 needs for the target (its m), too.
+    void take_whole_path(ClockPath path) {
+        take_path(path);
+        path_taken_ = PathTaken::Whole;
+    }
     // What the operand's value adds, where the model's row says so (Clock::by_operand).
     void charge_operand(const Instruction& in, u32 value) {
         if (!clock_.flat()) [[unlikely]]
@@ -417,7 +425,11 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     };
     void charge_interrupt(const InterruptRequest& request, InterruptOrigin origin);
     void charge_call_gate(bool call, bool inward, u32 parameters);
-    void charge_task_switch(TaskSwitch kind, bool by_interrupt, bool wide);
+    struct TaskSwitchOrigin {
+        TaskSwitch kind;
+        bool by_interrupt, by_gate, from_virtual_8086;
+    };
+    void charge_task_switch(const TaskSwitchOrigin& origin, bool wide);
     void pass_pipeline(const Block* block, const Instruction* first, u32 executed);
     CodeMode code_mode() const { return {state_.segments[kCs].big}; }
 
@@ -451,13 +463,14 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     Clock clock_;
     BranchPredictor predictor_;
     FirstLevelCaches caches_;
-    Cycles bus_free_at_ = 0;   // a line is being brought in until then
-    u64 bank_access_ = 0;      // Pentium, of the last access: instruction number * 8 + bank
-    PipelineState pipeline_;   // behind the last instruction
-    bool repeating_ = false;   // a repeated instruction stopped between two iterations, and nothing came between
-    u32 repeat_asked_ = 0;     // the iterations that it had to do when it started
-    bool path_taken_ = false;  // the running instruction's cost was decided by take_path
-    CycleCounters by_cause_{}; // but for Base
+    Cycles bus_free_at_ = 0; // a line is being brought in until then
+    u64 bank_access_ = 0;    // Pentium, of the last access: instruction number * 8 + bank
+    PipelineState pipeline_; // behind the last instruction
+    bool repeating_ = false; // a repeated instruction stopped between two iterations, and nothing came between
+    u32 repeat_asked_ = 0;   // the iterations that it had to do when it started
+    enum class PathTaken : u8 { No, Yes, Whole };
+    PathTaken path_taken_ = PathTaken::No; // the running instruction's cost was decided by take_path
+    CycleCounters by_cause_{};             // but for Base
     Cycles cycle_ = 0;
     u64 instructions_ = 0;
     Cycles deadline_ = 0;

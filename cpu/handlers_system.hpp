@@ -82,8 +82,12 @@ template <class T, bool kMemory> Step lsl(Cpu& cpu, const Instruction& in) {
     constexpr u32 kKnownTypes = 0x0A0E; // 1, 2, 3, 9, 11: what has a limit
     if (found && !descriptor.is_segment())
         found = ((kKnownTypes >> descriptor.type()) & 1) != 0;
-    if (found)
+    if (found) {
         cpu.regs().set_reg<T>(in.reg, static_cast<T>(descriptor.cache(selector).limit));
+        constexpr u32 kGranular = 1u << 23; // G
+        if ((descriptor.high & kGranular) != 0)
+            cpu.charge(cpu.clock().path(ClockPath::LimitInPages));
+    }
     set_zero_flag(cpu, found);
     return Step::Next;
 }

@@ -24,7 +24,7 @@ void Cpu::deliver_exception() {
     PendingException exception = pending_;
     pipeline_ = {};
     for (;;) {
-        path_taken_ = false;
+        path_taken_ = PathTaken::No;
         if (exception.vector == kPageFault) {
             state_.cr2 = static_cast<u32>(mmu_.fault().address.value);
             mmu_.drop_faulting_entry(mmu_.fault().address);

@@ -94,7 +94,8 @@ bool Cpu::link_tasks(u16 old_selector, Descriptor& target, TaskSwitch kind) {
 
 // Everything of the old task is stored and everything of the new one read before registers change; faults while the new
 // task's segments are loaded belong to the new task.
-bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const InterruptRequest* event) {
+bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const InterruptRequest* event, bool by_gate) {
+    const TaskSwitchOrigin origin{kind, event != nullptr, by_gate, state_.virtual_8086()};
     Descriptor target;
     if (!read_task_descriptor(selector, kind, event != nullptr ? event->ext() : 0, target))
         return false;
@@ -140,7 +141,7 @@ bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const Inter
         debug_registers_changed();
     }
     task_switched_ = true;
-    charge_task_switch(kind, event != nullptr, layout.step == 4);
+    charge_task_switch(origin, layout.step == 4);
     return enter_task(new_ldt, selectors, event, layout.step);
 }
 

@@ -1,6 +1,8 @@
 // How the Cpu settles what its Clock says: static clocks when code is bound, the rest when it is known.
 #include "cpu/cpu.hpp"
 
+#include <utility>
+
 namespace forkscope {
 
 void Cpu::bind_clocks(Instruction& in, const Instruction* previous, PipelineState& pipeline) const {
@@ -38,7 +40,7 @@ void Cpu::pass_pipeline(const Block* block, const Instruction* first, u32 execut
 
 void Cpu::take_path(ClockPath path, CycleCause cause) {
     charge(clock_.path(path), cause);
-    path_taken_ = true;
+    path_taken_ = PathTaken::Yes;
 }
 
 Cycles Cpu::iteration_clocks(const Instruction& in) const {
@@ -54,13 +56,13 @@ void Cpu::begin_repeat(u32 count) {
 
 // Its iterations are paid.
 void Cpu::end_repeat(const Instruction& in) {
-    if (clock_.flat() || (form_at(in.form).attributes & kIo) != 0)
+    if (!clock_.tells_repeats(in) || (form_at(in.form).attributes & kIo) != 0)
         return;
     if (repeat_asked_ == 0)
         take_path(ClockPath::RepeatNone);
     else if (repeat_asked_ == 1 && clock_.moves(in)) {
         charge(clock_.path(ClockPath::RepeatMoveOnce) - clock_.iteration(in));
-        path_taken_ = true;
+        path_taken_ = PathTaken::Yes;
     }
 }
 
@@ -124,7 +126,7 @@ std::optional<ClockPath> Cpu::protected_path(const Instruction& in) const {
 }
 
 void Cpu::charge_interrupt(const InterruptRequest& request, InterruptOrigin origin) {
-    if (clock_.flat() || path_taken_) // a task switch has its own
+    if (clock_.flat() || path_taken_ != PathTaken::No) // a task switch has its own
         return;
     const ClockPath path = !origin.protected_mode     ? ClockPath::InterruptReal
                            : origin.virtual_8086      ? ClockPath::InterruptVirtual8086
@@ -138,14 +140,13 @@ void Cpu::charge_interrupt(const InterruptRequest& request, InterruptOrigin orig
         charge(clock_.path(ClockPath::ExternalInterrupt), CycleCause::Delivery);
     if (request.cause == InterruptCause::Nmi)
         charge(clock_.path(ClockPath::NonMaskableInterrupt), CycleCause::Delivery);
-    if (request.cause != InterruptCause::Software || current_ == nullptr)
+    const bool by_instruction = request.cause == InterruptCause::Software || request.cause == InterruptCause::Trap;
+    if (!by_instruction || current_ == nullptr)
         return;
     const std::string_view name = form_at(current_->form).mnemonic;
     const ClockPath overflow = origin.protected_mode ? ClockPath::Overflow : ClockPath::OverflowReal;
-    const ClockPath by = name == "into"           ? overflow
-                         : !origin.protected_mode ? ClockPath::SoftwareInterruptReal
-                         : name == "int3"         ? ClockPath::Breakpoint
-                                                  : ClockPath::SoftwareInterrupt;
+    const ClockPath number = origin.protected_mode ? ClockPath::SoftwareInterrupt : ClockPath::SoftwareInterruptReal;
+    const ClockPath by = name == "into" ? overflow : name == "int3" || name == "int1" ? ClockPath::Breakpoint : number;
     charge(clock_.path(by), CycleCause::Delivery);
 }
 
@@ -161,41 +162,43 @@ void Cpu::charge_call_gate(bool call, bool inward, u32 parameters) {
     charge(Cycles{parameters} * clock_.path(ClockPath::CallGateParameter));
 }
 
-void Cpu::charge_task_switch(TaskSwitch kind, bool by_interrupt, bool wide) {
-    const bool returns = kind == TaskSwitch::Return;
+void Cpu::charge_task_switch(const TaskSwitchOrigin& origin, bool wide) {
+    const bool returns = origin.kind == TaskSwitch::Return;
     if (state_.virtual_8086())
-        take_path(returns ? ClockPath::TaskReturnVirtual8086 : ClockPath::TaskSwitchVirtual8086);
+        take_whole_path(returns ? ClockPath::TaskReturnVirtual8086 : ClockPath::TaskSwitchVirtual8086);
     else if (wide)
-        take_path(returns ? ClockPath::TaskReturn32 : ClockPath::TaskSwitch32);
+        take_whole_path(returns ? ClockPath::TaskReturn32 : ClockPath::TaskSwitch32);
     else
-        take_path(returns ? ClockPath::TaskReturn16 : ClockPath::TaskSwitch16);
+        take_whole_path(returns ? ClockPath::TaskReturn16 : ClockPath::TaskSwitch16);
+    if (origin.from_virtual_8086)
+        charge(clock_.path(ClockPath::TaskFromVirtual8086));
     const bool memory = current_ != nullptr && current_->has_memory();
-    const auto by = [memory](ClockPath direct) { // its neighbours: by a task gate, through memory, both
-        return static_cast<ClockPath>(static_cast<u32>(direct) + (memory ? 2 : 0));
+    const auto by = [&](ClockPath direct) { // its neighbours: by a task gate, through memory, both
+        return static_cast<ClockPath>(static_cast<u32>(direct) + (origin.by_gate ? 1 : 0) + (memory ? 2 : 0));
     };
-    charge(clock_.path(by_interrupt               ? ClockPath::TaskByInterrupt
-                       : returns                  ? ClockPath::TaskByReturn
-                       : kind == TaskSwitch::Call ? by(ClockPath::TaskByCall)
-                                                  : by(ClockPath::TaskByJump)));
+    charge(clock_.path(origin.by_interrupt               ? ClockPath::TaskByInterrupt
+                       : returns                         ? ClockPath::TaskByReturn
+                       : origin.kind == TaskSwitch::Call ? by(ClockPath::TaskByCall)
+                                                         : by(ClockPath::TaskByJump)));
 }
 
 // What only the end of the instruction tells: which path it took, and whether it jumped.
 void Cpu::end_cost(const Instruction& at) {
-    if ((at.ending & kDecidedLate) != 0 && !path_taken_) {
+    if ((at.ending & kDecidedLate) != 0 && path_taken_ == PathTaken::No) {
         const auto path = state_.protected_mode() ? protected_path(at) : std::nullopt;
         charge(path ? clock_.path(*path) : clock_.row(at),
                (at.ending & kAtPort) != 0 ? CycleCause::Io : CycleCause::Base);
         if (path == ClockPath::ReturnFarProtected && at.immediate != 0)
             charge(clock_.path(ClockPath::ReturnFarImmediate));
     }
-    path_taken_ = false;
+    const bool whole = std::exchange(path_taken_, PathTaken::No) == PathTaken::Whole;
     const bool jumps = (at.ending & kAlwaysJumps) != 0 || ((at.ending & kMayJump) != 0 && state_.eip != next_eip(at));
     if ((at.ending & kPredicted) != 0 && clock_.predicts())
         predict(at, jumps);
-    if (jumps) {
+    if (jumps != ((at.ending & kCheaperTaken) != 0))
         charge(at.taken, CycleCause::Branch);
-        pipeline_ = clock_.behind_jump(at);
-    }
+    if (jumps)
+        pipeline_ = whole ? PipelineState() : clock_.behind_jump(at);
 }
 
 void Cpu::walked(u32 updates) { charge(clock_.walk(updates), CycleCause::TlbWalk); }

@@ -185,7 +185,8 @@ bool Cpu::transfer_by_gate(const Descriptor& gate, u16 selector, bool call, u32 
     const u16 target = static_cast<u16>(gate.low >> 16);
     if (is_call_gate)
         return transfer_by_call_gate(gate, target, call, return_eip);
-    return switch_task(is_tss ? selector : target, call ? TaskSwitch::Call : TaskSwitch::Jump, return_eip);
+    return switch_task(is_tss ? selector : target, call ? TaskSwitch::Call : TaskSwitch::Jump, return_eip, nullptr,
+                       is_task_gate);
 }
 
 // Parameters are copied from the caller's stack, the first pushed lands highest.
@@ -302,7 +303,7 @@ bool Cpu::return_outer(u32 eip, u16 selector, Descriptor& descriptor, u32 new_es
     state_.segments[kSs] = ss;
     set_stack_pointer(new_esp);
     drop_inaccessible_segments();
-    take_path(form_at(current_->form).mnemonic == "iret" ? ClockPath::ReturnOuter : ClockPath::ReturnFarOuter);
+    take_whole_path(form_at(current_->form).mnemonic == "iret" ? ClockPath::ReturnOuter : ClockPath::ReturnFarOuter);
     return true;
 }
 
