@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "clock_rows_not_run.hpp"
 #include "cpu/clocks.hpp"
 
 namespace forkscope::test {
@@ -158,8 +159,27 @@ void write_paths(std::ostringstream& page) {
     }
 }
 
+// Rows of a model whose every form test_clock runs.
+unsigned rows_run(CpuModel model) {
+    std::vector<const ClockRow*> rows, left_out;
+    for (u16 number = 0; number < form_count(); ++number) {
+        const Form& form = form_at(number);
+        const ClockRow* row = &clock_row(number);
+        if (!model_of(model).runs(form.since))
+            continue;
+        if (std::find(rows.begin(), rows.end(), row) == rows.end())
+            rows.push_back(row);
+        if (not_run(form, model) != NotRun::No)
+            left_out.push_back(row);
+    }
+    return static_cast<unsigned>(std::count_if(rows.begin(), rows.end(), [&](const ClockRow* row) {
+        return std::find(left_out.begin(), left_out.end(), row) == left_out.end();
+    }));
+}
+
 void write_sources(std::ostringstream& page) {
-    page << "| | M | P | [?] |\n|---|---|---|---|\n";
+    constexpr CpuModel kModels[] = {CpuModel::I386, CpuModel::I486, CpuModel::Pentium};
+    page << "| | M | P | [?] | rows | run by `test_clock` |\n|---|---|---|---|---|---|\n";
     for (std::size_t model = 0; model < std::size(kModelNames); ++model) {
         unsigned counts[3] = {};
         for (const ClockRow& row : clock_rows()) {
@@ -167,7 +187,8 @@ void write_sources(std::ostringstream& page) {
             if (cell.rule != ClockRule::Absent)
                 ++counts[static_cast<std::size_t>(cell.source)];
         }
-        page << "| " << kModelNames[model] << " | " << counts[0] << " | " << counts[1] << " | " << counts[2] << " |\n";
+        page << "| " << kModelNames[model] << " | " << counts[0] << " | " << counts[1] << " | " << counts[2] << " | "
+             << counts[0] + counts[1] + counts[2] << " | " << rows_run(kModels[model]) << " |\n";
     }
 }
 
@@ -183,6 +204,11 @@ std::string page_text() {
             "tables that are no manual of Intel's; **[?]** not confirmed, or our choice within a range that the "
             "tables give.\n\n";
     write_sources(page);
+    page
+        << "\n`test_clock` runs each form as a steady-state microbenchmark and compares it with the row. It leaves out "
+           "what raises #UD by\ndesign: the undefined opcode, UD0, UD1, UD2, RSM, and MOV of test registers where "
+           "there "
+           "are none.\n";
     page << "\n`a / b`: register and memory form. m: the components of the next instruction. n: iterations, or the "
             "zero bits that a\n"
             "scan passes over. bits: ceil(log2 |multiplier|). B, i, n of BSF: byte, nibble in it, bit in that. `a-b`: "

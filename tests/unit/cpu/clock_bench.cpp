@@ -1,0 +1,96 @@
+#include "clock_bench.hpp"
+
+#include <gtest/gtest.h>
+
+namespace forkscope::test {
+
+namespace {
+constexpr u8 kFiller = 0xFC; // CLD
+constexpr u32 kTwoFillers = CodeRunner::kStart + 0x800;
+} // namespace
+
+ClockBench::ClockBench(CpuModel model, ClockKind kind, Way way) : runner(way, model), model_(model), kind_(kind) {
+    before_each = [] {};
+}
+
+void ClockBench::enter(BenchMode mode) {
+    mode_ = mode;
+    runner.cpu.set_model(model_, kind_);
+    const bool real = mode == BenchMode::Real;
+    if (real)
+        runner.enter_real_mode();
+    else
+        runner.enter_protected_mode();
+    for (u32 at = kData; at < kTarget + 0x400; at += 4)
+        runner.put32(at, 0);
+    CpuState& state = runner.edit();
+    if (runner.cpu.has(Feature::Sse))
+        state.cr4 |= kCr4OsFxsr;
+    state.x87.control = X87State::kInitialControl;
+    state.set_reg<u32>(kEax, 100);
+    state.set_reg<u32>(kEcx, away());
+    state.set_reg<u32>(kEdx, CodeRunner::kLogPort);
+    state.set_reg<u32>(kEbx, kData);
+    state.set_reg<u32>(kEsi, kSource);
+    state.set_reg<u32>(kEdi, kTarget);
+    state.set_reg<u32>(kEbp, CodeRunner::kStack - 0x100);
+    state.set_reg<u32>(kEsp, CodeRunner::kStack - 0x200);
+    std::vector<u32> ends{CodeRunner::kStart + kAway + 1, kTwoFillers + 2};
+    runner.put(CodeRunner::kStart + kAway, {kFiller});
+    runner.put(kTwoFillers, {kFiller, kFiller});
+    for (const u8 vector : {kDebugException, kBreakpoint, kOverflow}) {
+        runner.handler(vector, {kFiller});
+        ends.push_back(CodeRunner::handler_at(vector) + 1);
+    }
+    runner.cpu.set_breakpoints(ends);
+    runner.apply();
+    const CpuState start = runner.cpu.state();
+    CpuState fillers = start;
+    fillers.eip += kTwoFillers - CodeRunner::kStart;
+    run_once(fillers);
+    fillers_ = run_once(fillers);
+    runner.cpu.set_state(start);
+}
+
+Cycles ClockBench::run_once(const CpuState& start) {
+    before_each();
+    runner.cpu.set_state(start);
+    const Cycles before = runner.cpu.now();
+    const StopReason reason = runner.cpu.run_until(kNever, runner.cpu.instructions() + 10'000);
+    EXPECT_TRUE(reason == StopReason::Requested || reason == StopReason::Halted) << "it did not come to a known end";
+    return runner.cpu.now() - before;
+}
+
+Cycles ClockBench::cost(const std::vector<u8>& bytes) {
+    std::vector<int> code{kFiller};
+    code.insert(code.end(), bytes.begin(), bytes.end());
+    code.push_back(kFiller);
+    EXPECT_LE(code.size(), kAway);
+    const u32 end = runner.put(CodeRunner::kStart, code);
+    std::vector<u32> ends{end, CodeRunner::kStart + kAway + 1};
+    for (const u8 vector : {kDebugException, kBreakpoint, kOverflow})
+        ends.push_back(CodeRunner::handler_at(vector) + 1);
+    runner.cpu.set_breakpoints(ends);
+    runner.cpu.forget_derived_state(); // no store of the guest's put the code there
+    runner.edit();
+    runner.apply();
+    const CpuState start = runner.cpu.state();
+    run_once(start);
+    run_once(start);
+    const Cycles cycles = run_once(start);
+    runner.cpu.set_state(start);
+    EXPECT_FALSE(runner.cpu.halted()) << "it ran into a handler";
+    return cycles - fillers_;
+}
+
+Cycles ClockBench::cost_of_halting() {
+    runner.put(CodeRunner::kStart, {kFiller, 0xF4});
+    runner.cpu.forget_derived_state();
+    runner.edit();
+    runner.apply();
+    const CpuState start = runner.cpu.state();
+    const Cycles cycles = run_once(start);
+    return cycles - fillers_ / 2;
+}
+
+} // namespace forkscope::test

@@ -1,0 +1,45 @@
+// Owns: ClockBench, which measures what one instruction costs on a --clock: cycles of filler, instruction, filler less
+// those of the two fillers, once everything that warms up is warm. Callers: tests of the clock models.
+// Promises: the filler (CLD) pairs with nothing, writes no general register and has one component.
+#pragma once
+
+#include <functional>
+
+#include "code_runner.hpp"
+
+namespace forkscope::test {
+
+enum class BenchMode : u8 { Real, Protected };
+
+class ClockBench {
+  public:
+    static constexpr u32 kData = 0x8000, kSource = 0x8400, kTarget = 0x8800; // EBX, ESI, EDI
+    static constexpr u32 kAway = 0x43;                                       // where jumps go, from CS:start
+    static constexpr u16 kRealCode = 0x1000;                                 // CS in real mode
+
+    ClockBench(CpuModel model, ClockKind kind = ClockKind::Model, Way way = {Engine::Block, true});
+
+    // Resets the processor and enters the mode: registers and memory as every instruction can do with.
+    void enter(BenchMode mode);
+    u32 away() const { return mode_ == BenchMode::Real ? kAway : CodeRunner::kStart + kAway; }
+    // Runs filler, `bytes`, filler from CS:start with the registers of `runner.edit()` as they stand, twice to warm up
+    // and once to measure. Also ends where it comes to the filler at away(), or at that of a vector's handler.
+    Cycles cost(const std::vector<u8>& bytes);
+    Cycles cost(std::initializer_list<int> bytes) { return cost(std::vector<u8>(bytes.begin(), bytes.end())); }
+    // Of a run that ends in HLT; the halting itself costs nothing.
+    Cycles cost_of_halting();
+    // Done before each of the three runs, for memory that the instruction changes.
+    std::function<void()> before_each;
+
+    CodeRunner runner;
+
+  private:
+    Cycles run_once(const CpuState& start);
+
+    BenchMode mode_ = BenchMode::Real;
+    CpuModel model_;
+    ClockKind kind_;
+    Cycles fillers_ = 0;
+};
+
+} // namespace forkscope::test
