@@ -150,6 +150,8 @@ void Cpu::set_state(const CpuState& state) {
 void Cpu::set_cpl(u8 cpl) {
     state_.cpl = cpl;
     privilege_ = cpl == 3 ? Privilege::User : Privilege::Supervisor;
+    if (cpl == 3 && (state_.cr4 & (kCr4Vme | kCr4Pvi)) != 0)
+        raise_attention(kAttentionVirtual);
 }
 
 void Cpu::flags_changed() {
@@ -260,7 +262,13 @@ std::optional<StopReason> Cpu::serve_attention(bool& delivered) {
             return std::nullopt;
         }
     }
-    // Nothing to serve now: keep only the bits that still stand for something.
+    // 8: faults before the next instruction.
+    if ((attention_ & kAttentionVirtual) != 0 && virtual_interrupt_due()) {
+        raise(kGeneralProtection, 0);
+        deliver_exception();
+        delivered = true;
+    }
+    // Nothing more to serve now: keep only the bits that still stand for something.
     attention_ &= kAttentionShadow | kAttentionBreakpoint | (trap_pending_ != 0 ? u32{kAttentionTrap} : 0) |
                   (interrupt_line_ ? u32{kAttentionInterrupt} : 0) | (nmi_pending_ ? u32{kAttentionNmi} : 0);
     return std::nullopt;

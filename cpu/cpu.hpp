@@ -236,6 +236,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool io_allowed(u16 port, u32 size);
     // What CLI and STI act on at this privilege (SDM 2A, table 3-7).
     InterruptFlag interrupt_flag() const;
+    bool virtual_interrupt_due() const;
     // The rules of CR4.VME for 16-bit PUSHF, POPF, IRET and INT n hold: virtual-8086 mode with IOPL < 3.
     bool virtual_interrupts() const {
         return state_.virtual_8086() && state_.iopl() < 3 && (state_.cr4 & kCr4Vme) != 0;
@@ -342,6 +343,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
         kAttentionTrap = 32, // EFLAGS.TF, or a debug trap is pending
         kAttentionShutdown = 64,
         kAttentionBreakpoint = 128, // breakpoints are set
+        kAttentionVirtual = 256,    // VIF and VIP may be set together
     };
     void raise_attention(u32 bits) {
         attention_ |= bits;

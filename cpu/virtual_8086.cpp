@@ -10,6 +10,14 @@ InterruptFlag Cpu::interrupt_flag() const {
     return state_.cpl == 3 && (state_.cr4 & extension) != 0 ? InterruptFlag::Virtual : InterruptFlag::Neither;
 }
 
+// A task that is entered with interrupts enabled while one is pending must tell its monitor before it runs (SDM 3A
+// 20.3.2). Only IRET and task switches bring that about.
+bool Cpu::virtual_interrupt_due() const {
+    const u32 extension = state_.virtual_8086() ? kCr4Vme : kCr4Pvi;
+    return state_.protected_mode() && state_.cpl == 3 && (state_.cr4 & extension) != 0 && state_.flag(kFlagVif) &&
+           state_.flag(kFlagVip);
+}
+
 u16 Cpu::virtual_flags() const {
     const u32 flags = state_.eflags() & ~u32{kFlagI};
     return static_cast<u16>(flags | kFlagIopl | (state_.flag(kFlagVif) ? u32{kFlagI} : 0));

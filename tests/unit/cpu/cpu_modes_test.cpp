@@ -105,7 +105,14 @@ TEST(Virtual8086, PopsIfIntoVifWithVme) {
     EXPECT_EQ(ended.flags & (kFlagI | kFlagVif | kFlagIopl), u32{kFlagVif});
     EXPECT_EQ(run({0x68, 0x00, 0x02, 0x9D, 0xF4}, {kFlagVip, kCr4Vme}).eip, 3u) << "VIP";
     EXPECT_EQ(run({0x68, 0x00, 0x01, 0x9D, 0xF4}, {0, kCr4Vme}).eip, 3u) << "TF";
-    EXPECT_EQ(run({0x68, 0x00, 0x00, 0x9D, 0xF4}, {kFlagVip | kFlagVif, kCr4Vme}).flags & kFlagVif, 0u);
+    EXPECT_EQ(run({0x68, 0x00, 0x00, 0x9D, 0xF4}, {kFlagVif, kCr4Vme}).flags & kFlagVif, 0u);
+}
+
+TEST(Virtual8086, FaultsBeforeAnInstructionWithVifAndVip) {
+    const Ended ended = run({0x90, 0xF4}, {kFlagVip | kFlagVif, kCr4Vme});
+    EXPECT_EQ(ended.log, (Log{13}));
+    EXPECT_EQ(ended.eip, 0u);
+    EXPECT_EQ(run({0x90, 0xF4}, {kFlagVip | kFlagVif, 0}).eip, 1u) << "without VME they mean nothing";
 }
 
 TEST(Virtual8086, ReturnsWithVifWithVme) {
