@@ -35,7 +35,7 @@ def kernel_line(options):
 
 def log_of(machine, options, folder):
     """The groups that the kernel logs on a machine; ends the test where it did not come to its end."""
-    line, seconds = kernel_line(options) + (" qemu" if machine == "qemu" else ""), 1200 if options.thin == 0 else 120
+    line, seconds = kernel_line(options) + (" qemu" if machine == "qemu" else ""), 1200 if options.thin == 0 else 300
     if machine in ("interp", "block"):
         text = machines.forkscope(options.forkscope, machine, options.kernel, line, folder, seconds)
     else:

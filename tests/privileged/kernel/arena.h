@@ -23,11 +23,11 @@ enum place {
     DATA = 0x30A000,
     TABLES = 0x30C000, /* page directory, a page table that maps all this, and at + 3 pages one for a case */
     BITMAP = 0x310000, /* a task segment with an I/O bitmap behind it */
-    POINTERS = 0x314000, /* page tables with PAE: pointers, directory, two tables, one for a case */
-    WIDE_DIRECTORY = 0x315000,
-    WIDE_TABLES = 0x316000,
-    WIDE_TEST_TABLE = 0x318000,
     ARENA_END = 0x320000,
+    POINTERS = 0x320000, /* page tables with PAE: pointers, directory, two tables, one for a case */
+    WIDE_DIRECTORY = 0x321000,
+    WIDE_TABLES = 0x322000,
+    WIDE_TEST_TABLE = 0x324000,
     PAGE = 0x1000,
     V_CODE = 0x60000, /* of virtual-8086 mode */
     V_DATA = 0x61000,

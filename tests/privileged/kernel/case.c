@@ -301,6 +301,8 @@ void run_case(u32 count, const u32* key) {
     if (start_cr0 != old_cr0 || (start_cr0 & CR0_PG) != 0) {
         write_cr3(start_cr3);
         write_cr0(start_cr0);
+    } else if (read_cr3() != start_cr3) {
+        write_cr3(start_cr3);
     }
     enter_case();
     for (u32 i = 0; i < count; i++) {

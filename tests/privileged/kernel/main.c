@@ -12,8 +12,9 @@ static const struct {
     const char* name;
     void (*run)(void);
 } topics[] = {
-    {"interrupts", interrupt_cases}, {"transfers", transfer_cases}, {"returns", return_cases}, {"tasks", task_cases},
-    {"segments", segment_cases},     {"limits", limit_cases},       {"paging", paging_cases},
+    {"interrupts", interrupt_cases}, {"transfers", transfer_cases},   {"returns", return_cases},
+    {"tasks", task_cases},           {"segments", segment_cases},     {"limits", limit_cases},
+    {"paging", paging_cases},        {"virtual", virtual_8086_cases},
 };
 
 static bool begins_with(const char* text, const char* name) {
