@@ -25,6 +25,7 @@ Cpu::Cpu(Mmu& mmu, Bus& bus, Tracer& tracer) : mmu_(mmu), bus_(bus), tracer_(tra
     mmu_.set_code_listener(this);
     tracer_.set_moment_source(this);
     mmu_.set_paging_features(model_->paging());
+    mmu_.set_tlb_model(model_->tlb);
     set_host_float(true);
     reset();
 }
@@ -111,6 +112,7 @@ void Cpu::set_model(CpuModel model, ClockKind clock) {
     mmu_.report_accesses(clock_.caches());
     mmu_.report_misaligned(!clock_.flat() && clock_.path(ClockPath::Misaligned) != 0);
     mmu_.set_paging_features(model_->paging());
+    mmu_.set_tlb_model(model_->tlb);
     reset();
 }
 
@@ -168,8 +170,10 @@ void Cpu::code_written(PhysicalAddress address, u32 size) {
     // The reference engine's only instruction, which a repeated string may overwrite.
     const bool beside_own = running_ == &scratch_block_ && address.page() == scratch_block_.start.page();
     if (beside_own && address.value < scratch_block_.start.value + scratch_block_.bytes &&
-        scratch_block_.start.value < address.value + size)
+        scratch_block_.start.value < address.value + size) {
+        scratch_block_.alive = false;
         leave_ = true;
+    }
     if (frame_is_empty && !beside_own)
         mmu_.unflag_frame(address.page(), kFrameCode);
 }
@@ -322,7 +326,8 @@ void Cpu::run_one_block(u64 instruction_limit) {
 }
 
 // Runs up to `end`, or to the instruction after which something else has to be looked at; `in` is the last one.
-template <bool kFetchLines> Step Cpu::run_loop(const Block* block, const Instruction*& in, const Instruction* end) {
+template <bool kFetchLines, bool kFetchEach>
+Step Cpu::run_loop(const Block* block, const Instruction*& in, const Instruction* end) {
     for (;;) {
         current_ = in;
         if constexpr (kFetchLines) {
@@ -337,7 +342,33 @@ template <bool kFetchLines> Step Cpu::run_loop(const Block* block, const Instruc
             state_.eip = next_eip(*in);
             return step;
         }
+        if constexpr (kFetchEach) {
+            current_ = in;
+            if (const Fetched fetched = fetch_again(*in); fetched != Fetched::Same) [[unlikely]] {
+                --in;
+                state_.eip = next_eip(*in);
+                fetch_failed_ = fetched == Fetched::Fault;
+                return step;
+            }
+        }
     }
+}
+
+// The bytes of an instruction that was found already are fetched once more, with all that this does to the TLB.
+Cpu::Fetched Cpu::fetch_again(const Instruction& in) {
+    const u32 linear = state_.segments[kCs].base + present_eip(in);
+    const auto low = mmu_.fetch(LinearAddress(linear), privilege_);
+    if (!low.ok)
+        return Fetched::Fault;
+    if (running_ != nullptr)
+        return low.value == running_->start + in.offset && running_->alive ? Fetched::Same : Fetched::Moved;
+    const u32 end = linear + in.length - 1;
+    if (((end ^ linear) & ~kPageMask) == 0) // device memory
+        return low.value == crossing_[0] ? Fetched::Same : Fetched::Moved;
+    const auto high = mmu_.fetch(LinearAddress(end & ~kPageMask), privilege_);
+    if (!high.ok)
+        return Fetched::Fault;
+    return low.value == crossing_[0] && high.value == crossing_[1] ? Fetched::Same : Fetched::Moved;
 }
 
 void Cpu::run_instructions(const Block* block, const Instruction* first, u32 count) {
@@ -353,11 +384,19 @@ void Cpu::run_instructions(const Block* block, const Instruction* first, u32 cou
     block_eip_ = state_.eip;
     leave_ = false;
     task_switched_ = false;
-    const Step step = clock_.caches() ? run_loop<true>(block, in, end) : run_loop<false>(block, in, end);
+    const bool fetch_each = mmu_.fetches_each_instruction() && block != nullptr;
+    const Step step =
+        clock_.caches() ? (fetch_each ? run_loop<true, true>(block, in, end) : run_loop<true, false>(block, in, end))
+                        : (fetch_each ? run_loop<false, true>(block, in, end) : run_loop<false, false>(block, in, end));
     if (!clock_.flat()) [[unlikely]]
         pass_pipeline(block, first,
                       static_cast<u32>(in - first) + (step == Step::Fault || step == Step::Repeat ? 0 : 1));
     settle(step, *in);
+    if (fetch_failed_) [[unlikely]] {
+        fetch_failed_ = false;
+        raise_page_fault();
+        deliver_exception();
+    }
     if (special != 0) [[unlikely]]
         after_special_instruction(special, step);
 }
@@ -469,44 +508,6 @@ Block* Cpu::build_block(PhysicalAddress start, u32 linear) {
     scratch_block_.entry = pipeline_;
     scratch_block_.exit = pipeline;
     return &scratch_block_;
-}
-
-// An instruction that lies in two pages, or in device memory: its bytes are gathered one by one, then it runs alone.
-void Cpu::run_crossing_instruction(u32 linear) {
-    std::array<u8, 15> bytes{};
-    Instruction& in = scratch_[0];
-    DecodeStatus status = DecodeStatus::Truncated;
-    for (u32 count = 1; count <= bytes.size() && status == DecodeStatus::Truncated; ++count) {
-        const u32 at = linear + count - 1;
-        // The first byte of each page is the fetch; the others lie in a page already translated.
-        const auto physical = mmu_.fetch(LinearAddress(at), privilege_);
-        if (!physical.ok) {
-            raise_page_fault();
-            deliver_exception();
-            return;
-        }
-        if (clock_.caches())
-            fetch_lines(physical.value, 1);
-        bytes[count - 1] = mmu_.memory().is_memory(physical.value)
-                               ? *mmu_.memory().host(physical.value)
-                               : static_cast<u8>(bus_.read_memory(physical.value, 1));
-        in = Instruction{};
-        status = decode({bytes.data(), count}, code_mode(), in);
-    }
-    if (status == DecodeStatus::TooLong)
-        in.form = 0;
-    PipelineState pipeline = pipeline_;
-    bind(in, nullptr, pipeline);
-    if (status == DecodeStatus::TooLong)
-        in.handler = too_long_handler();
-    const SegmentCache& cs = state_.segments[kCs];
-    const u32 end = state_.eip + in.length - 1;
-    if (end > cs.limit || end < state_.eip) {
-        raise(kGeneralProtection, 0);
-        deliver_exception();
-        return;
-    }
-    run_instructions(nullptr, &in, 1);
 }
 
 void CpuState::serialize(Archive& ar) {

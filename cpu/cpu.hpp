@@ -331,6 +331,14 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     // How many more iterations of `cost` cycles a repeated instruction may run before the deadline. The first one may
     // start in any case.
     u64 iterations_left(Cycles cost) const;
+    // Where each iteration is fetched (Mmu::fetches_each_instruction): Step::Next, or why not to go on. And whether
+    // many iterations at once may count as one fetch.
+    Step fetch_iteration(const Instruction& in);
+    bool bulk_fetch(const Instruction& in) {
+        return !mmu_.fetches_each_instruction() ||
+               (running_ != nullptr && mmu_.bulk_fetch(LinearAddress(state_.segments[kCs].base + present_eip(in)),
+                                                       privilege_, running_->start + in.offset));
+    }
     bool leave_requested() const { return leave_; }
 
   private:
@@ -418,7 +426,10 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void predict(const Instruction& at, bool taken);
     void fetch_lines(PhysicalAddress start, u32 length);
     void line_missed();
-    template <bool kFetchLines> Step run_loop(const Block* block, const Instruction*& in, const Instruction* end);
+    enum class Fetched : u8 { Same, Moved, Fault };
+    Fetched fetch_again(const Instruction& in);
+    template <bool kFetchLines, bool kFetchEach>
+    Step run_loop(const Block* block, const Instruction*& in, const Instruction* end);
     ClockPath port_path(ClockPath allowed) const;
     std::optional<ClockPath> protected_path(const Instruction& in) const;
     struct InterruptOrigin {
@@ -479,6 +490,8 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     const Instruction* current_ = nullptr; // being executed; nullptr between instructions
     const Block* running_ = nullptr;
     u32 block_eip_ = 0;
+    bool fetch_failed_ = false;                 // the next instruction of the block could not be fetched
+    std::array<PhysicalAddress, 2> crossing_{}; // of an instruction in two pages: its first byte in each
 
     Engine engine_ = Engine::Block;
     bool host_float_ = false;

@@ -144,7 +144,7 @@ Step sysexit(Cpu& cpu, const Instruction&) {
     return Step::Jump;
 }
 
-// The test registers of the 386 (TLB) and 486 (TLB, cache) hold what is written; no test is run.
+// The test registers of the 386 (TLB) and 486 (TLB, cache). Those of the cache hold what is written; no test is run.
 static bool test_register_exists(const Cpu& cpu, u8 number) { return (cpu.model().test_registers >> number & 1) != 0; }
 
 Step mov_r_test(Cpu& cpu, const Instruction& in) {
@@ -161,8 +161,12 @@ Step mov_test_r(Cpu& cpu, const Instruction& in) {
         return cpu.raise(kInvalidOpcode);
     if (!cpu.privileged())
         return cpu.raise(kGeneralProtection, 0);
-    cpu.regs().test_registers[in.reg] = cpu.regs().reg<u32>(in.rm);
-    return Step::Next;
+    auto& registers = cpu.regs().test_registers;
+    registers[in.reg] = cpu.regs().reg<u32>(in.rm);
+    if (in.reg != 6)
+        return Step::Next;
+    cpu.mmu().test_tlb(registers[6], registers[7], cpu.model().number != CpuModel::I386);
+    return cpu.leave_block(in);
 }
 
 } // namespace forkscope::handlers

@@ -20,6 +20,9 @@ Step repeat(Cpu& cpu, const Instruction& in, Body body, Bulk bulk, Stop stop) {
     while (count != 0) {
         if ((!may_start && cpu.iterations_left(cost) == 0) || cpu.leave_requested())
             return Step::Repeat;
+        if (!may_start)
+            if (const Step step = cpu.fetch_iteration(in); step != Step::Next)
+                return step;
         may_start = false;
         // The first iteration always goes the slow way: it brings the pages in and their TLB order to where further
         // iterations leave it (mmu/README.md, string fixpoint).
@@ -32,7 +35,9 @@ Step repeat(Cpu& cpu, const Instruction& in, Body body, Bulk bulk, Stop stop) {
             break;
         const u64 most = std::min<u64>(count, cpu.iterations_left(cost));
         bool stopped = false;
-        const u64 done = most == 0 || cpu.leave_requested() ? 0 : bulk(cpu, in, static_cast<u32>(most), stopped);
+        const u64 done = most == 0 || cpu.leave_requested() || !cpu.bulk_fetch(in)
+                             ? 0
+                             : bulk(cpu, in, static_cast<u32>(most), stopped);
         count = (count - static_cast<u32>(done)) & mask;
         set_by_address_size(cpu, in, kEcx, count);
         cpu.charge(cost * done);

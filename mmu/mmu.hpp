@@ -148,6 +148,9 @@ class Mmu {
     // outside RAM and ROM.
     bool poke_physical(PhysicalAddress address, std::span<const u8> bytes);
 
+    // A write into TR6: the command, with the data of TR7. Both are changed by a lookup. `shows_lru`: as the 486 does.
+    void test_tlb(u32& command, u32& data, bool shows_lru);
+
     // --- The modelled TLB and the machinery around it.
     const Tlb& tlb() const { return tlb_; }
     Tlb& tlb() { return tlb_; }
@@ -259,6 +262,8 @@ class Mmu {
     void write_span(const Span& span, u64 value);
     void note_table_store(u64 frame);
     void mark_table_of(u64 entry);
+    void look_up_for_test(u32& command, u32& data, bool shows_lru);
+    void write_for_test(u32 command, u32 data);
     void serialize_marks(Archive& ar);
 
     PhysicalMemory& memory_;

@@ -42,6 +42,29 @@ TlbModel studied(TlbModel model, TlbStudy study, u64 seed) {
     return model;
 }
 
+namespace {
+constexpr std::string_view kStudyNames[] = {"model", "infinite", "tiny", "random", "fifo"};
+} // namespace
+
+std::string study_text(TlbStudy study, u64 seed) {
+    const std::string name(kStudyNames[static_cast<u32>(study)]);
+    return study == TlbStudy::Random ? name + ":" + std::to_string(seed) : name;
+}
+
+bool parse_study(const std::string& text, TlbStudy& study, u64& seed) {
+    const std::string name = text.substr(0, text.find(':'));
+    const std::string rest = name.size() == text.size() ? "" : text.substr(name.size() + 1);
+    const auto found = std::find(std::begin(kStudyNames), std::end(kStudyNames), name);
+    if (found == std::end(kStudyNames))
+        return false;
+    study = static_cast<TlbStudy>(found - std::begin(kStudyNames));
+    const bool digits = !rest.empty() && rest.size() < 20 && rest.find_first_not_of("0123456789") == std::string::npos;
+    if (name.size() != text.size() && (study != TlbStudy::Random || !digits))
+        return false;
+    seed = digits ? std::stoull(rest) : 0;
+    return true;
+}
+
 void TlbEntry::serialize(Archive& ar) {
     ar.field("tag", tag);
     ar.field("entry", entry);
@@ -96,9 +119,9 @@ TlbPlace Tlb::find(AccessKind kind, u32 linear) const {
     return small.found || large == small.side ? small : find(large, linear);
 }
 
-TlbPlace Tlb::take_place(TlbSide side, u32 linear) {
+TlbPlace Tlb::take_place(TlbSide side, u32 linear, bool choose) {
     TlbPlace place = find(side, linear);
-    if (place.found)
+    if (place.found || !choose)
         return place;
     const u32 ways = array(side).geometry.ways;
     for (u32 way = 0; way < ways && !MMU_MUTANT(PlruEvenIfInvalidWay); ++way) {

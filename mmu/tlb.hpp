@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "emu/base/archive.hpp"
@@ -68,6 +69,9 @@ enum class TlbStudy : u8 {
     Fifo,
 };
 TlbModel studied(TlbModel model, TlbStudy study, u64 seed);
+// As --tlb takes it: "model", "infinite", "tiny", "random:5", "fifo". False: there is none of that name.
+std::string study_text(TlbStudy study, u64 seed);
+bool parse_study(const std::string& text, TlbStudy& study, u64& seed);
 
 // Tree pseudo-LRU: bit n of the set's byte is node n of a heap-ordered tree and points to the half to replace next:
 // 0 = lower ways, 1 = upper ways. Touching a way makes the nodes above it point away: bits = (bits & keep) | point.
@@ -143,8 +147,8 @@ class Tlb {
     // What an access would hit: 4 KB entries come before large ones.
     TlbPlace find(AccessKind kind, u32 linear) const;
     // Where a new entry for `linear` goes: over an entry of the same page, else the first invalid way, else the victim,
-    // which moves a FIFO's pointer or the generator.
-    TlbPlace take_place(TlbSide side, u32 linear);
+    // which moves a FIFO's pointer or the generator. With `choose` false only the set is looked for.
+    TlbPlace take_place(TlbSide side, u32 linear, bool choose = true);
 
     void touch(const TlbPlace& place);
     PlruTouch touch_of(const TlbPlace& place) const {

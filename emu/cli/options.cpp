@@ -64,7 +64,10 @@ void add_machine_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("--cpu", raw.cpu, "processor model")->type_name("i386|i486|pentium|p6");
     app.add_option("--clock", raw.clock, "what instructions cost: flat, model or cache (cpu/README.md)")
         ->type_name("flat|model|cache");
-    app.add_option("--tlb", raw.tlb, "model: the Pentium's TLB; this version has no other")->type_name("KIND");
+    app.add_option("--tlb", raw.tlb,
+                   "model: the processor's TLB; or, to study it: infinite; tiny: two entries an array; random:SEED or "
+                   "fifo: another replacement")
+        ->type_name("model|infinite|tiny|random:SEED|fifo");
     app.add_flag("--no-fast-table", raw.no_fast_table, "let every access take the TLB model's full path");
     app.add_flag("--direct", options.direct, "enter the kernel at once, without the firmware");
     app.add_option("--hda", raw.disk, "hard disk image")->type_name("FILE");
@@ -118,8 +121,8 @@ Result<void> finish(Options& options, const RawOptions& raw) {
         options.engine = Engine::Interpreter;
     else if (raw.engine != "block")
         return usage(fmt::format("--engine is interp or block, not '{}'", raw.engine));
-    if (raw.tlb != "model")
-        return usage(fmt::format("--tlb '{}': this version has the TLB 'model' only", raw.tlb));
+    if (!parse_study(raw.tlb, options.tlb, options.tlb_seed))
+        return usage(fmt::format("--tlb is model, infinite, tiny, random:SEED or fifo, not '{}'", raw.tlb));
     const Model* model = find_model(raw.cpu);
     if (model == nullptr)
         return usage(fmt::format("--cpu is i386, i486, pentium or p6, not '{}'", raw.cpu));

@@ -27,6 +27,8 @@ struct Options {
     CpuModel cpu = kDefaultCpuModel;
     ClockKind clock = ClockKind::Flat;
     bool fast_table = true;
+    TlbStudy tlb = TlbStudy::Model;
+    u64 tlb_seed = 0;
     bool direct = false;
 
     // Run.

@@ -76,6 +76,8 @@ Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     config.cpu = options.cpu;
     config.clock = options.clock;
     config.fast_table = options.fast_table;
+    config.tlb = options.tlb;
+    config.tlb_seed = options.tlb_seed;
     config.direct = options.direct;
     config.command_line = options.append;
     if (auto loaded = session->load_images(config); !loaded.ok())

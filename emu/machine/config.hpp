@@ -18,6 +18,8 @@ struct MachineConfig {
     CpuModel cpu = kDefaultCpuModel;
     ClockKind clock = ClockKind::Flat;
     bool fast_table = true;
+    TlbStudy tlb = TlbStudy::Model;
+    u64 tlb_seed = 0;       // of TlbStudy::Random
     std::vector<u8> kernel; // a multiboot 1 image; empty: the firmware finds nothing to boot
     std::string kernel_name = "kernel";
     std::vector<u8> initrd; // the one module; empty: none

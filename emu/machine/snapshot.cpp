@@ -68,6 +68,15 @@ void Machine::serialize(Archive& ar) {
     ar.field("clock", clock);
     if (ar.loading() && clock != static_cast<u8>(config_.clock))
         return ar.fail("the snapshot is of a machine with another --clock");
+    u8 study = static_cast<u8>(config_.tlb);
+    u64 seed = config_.tlb_seed;
+    ar.field("tlb_study", study);
+    ar.field("tlb_seed", seed);
+    if (ar.loading() && (study != static_cast<u8>(config_.tlb) || seed != config_.tlb_seed))
+        return ar.fail(study <= static_cast<u8>(TlbStudy::Fifo)
+                           ? fmt::format("the snapshot is of a machine with --tlb {}",
+                                         study_text(static_cast<TlbStudy>(study), seed))
+                           : std::string("the snapshot is of a machine with an unknown TLB"));
     ar.nested("cpu", *cpu_);
     // Memory before the Mmu: loading the Mmu marks the frames that serve as page tables.
     ar.nested("memory", *memory_);

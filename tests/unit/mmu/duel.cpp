@@ -9,21 +9,16 @@ namespace {
 
 constexpr u32 kRamBytes = 2u << 20;
 constexpr u32 kDeviceStart = 0xA0000, kDeviceEnd = 0xC0000, kRomStart = 0xF0000;
-// Frames 0x60..0x63: directories; 0x64..0x7B: tables; 0x7C: the table of the kernel's window onto 0x60..0x7F.
-constexpr u32 kDirectories = 0x60, kTables = 0x64, kTableCount = 24, kWindowTable = 0x7C;
-constexpr u32 kWindow = 0x3FDu << 22;
-constexpr u32 kSlots[] = {0, 1, 2, 3, 0x80, 0x81, 0x200, 0x201, 0x300, 0x301, 0x3FE, 0x3FF};
-// Pages within a table: neighbours, pages 256 apart (one slot of the front), device, ROM, page tables under 4 MB pages.
-constexpr u32 kSinglePages[] = {0xA0, 0xA1, 0xF0, 0xFF, 0x64, 0x65, 0x3FE, 0x3FF};
-constexpr u32 kRegular = kPtePresent | kPteWritable | kPteUser;
 
 template <class T> Access<u64> widen(Access<T> access) { return {access.value, access.ok}; }
 
 } // namespace
 
-Duel::Duel(u64 seed)
+Duel::Duel(const DuelSetup& setup, u64 seed)
     : random_(seed), memory_(kRamBytes), mmu_(memory_, bus_, tracer_),
-      reference_(kRamBytes, kRomStart, kDeviceStart, kDeviceEnd) {
+      reference_(setup.processor, kRamBytes, kRomStart, kDeviceStart, kDeviceEnd) {
+    mmu_.set_tlb_model(setup.tlb);
+    mmu_.set_paging_features(setup.features);
     bus_.map_memory(PhysicalAddress(kDeviceStart), kDeviceEnd - kDeviceStart, *this, 1);
     std::vector<u8> rom(0x10000);
     for (u8& byte : rom)
@@ -36,9 +31,9 @@ Duel::Duel(u64 seed)
             ReferenceMmu::fold(watch_reports_, linear.value, physical.value << 8 | size << 2 | static_cast<u32>(kind));
     });
     rebuild_tables();
-    set_cr3(kDirectories << 12, false);
-    set_cr4(kCr4Pse | kCr4Pge);
-    set_cr0(kCr0Pg | kCr0Pe | kCr0Wp);
+    set_cr3(root_of(0), false);
+    set_cr4((has(reference::kNeedsLarge) ? u32{kCr4Pse} : 0) | (has(reference::kNeedsGlobal) ? u32{kCr4Pge} : 0));
+    set_cr0(kCr0Pg | kCr0Pe | (has(reference::kNeedsProtect) ? u32{kCr0Wp} : 0));
     for (u32& page : hot_)
         page = pool_page();
 }
@@ -86,27 +81,6 @@ void Duel::step() {
 
 // --- The guest's accesses
 
-u32 Duel::pool_page() {
-    const u32 slot = kSlots[random_.below(std::size(kSlots))];
-    const u64 dice = random_.below(48);
-    const u32 index = dice < 24   ? static_cast<u32>(dice)
-                      : dice < 32 ? 256 + static_cast<u32>(dice - 24)
-                      : dice < 40 ? 16 * static_cast<u32>(dice - 32)
-                                  : kSinglePages[dice - 40];
-    return slot << 10 | index;
-}
-
-u32 Duel::random_linear() {
-    if (random_.chance(48))
-        hot_[random_.below(std::size(hot_))] = pool_page();
-    u32 page = random_.chance(24) ? pool_page() : hot_[random_.below(std::size(hot_))];
-    if ((reference_.cr0 & kCr0Pg) == 0 && !random_.chance(16))
-        page = random_frame();
-    const u32 offset =
-        random_.chance(12) ? 0x1000 - static_cast<u32>(1 + random_.below(8)) : static_cast<u32>(random_.below(0x1000));
-    return page << 12 | offset;
-}
-
 void Duel::access(u32 linear, bool user) {
     const u64 dice = random_.below(64);
     const u32 size = 1u << random_.below(4);
@@ -120,8 +94,10 @@ void Duel::access(u32 linear, bool user) {
         update(linear, size, random_.next(), user);
     else if (dice < 60)
         probe(linear, static_cast<u32>(1 + random_.below(64)), user);
-    else
+    else if (dice < 63)
         bulk(linear, user, dice < 62);
+    else
+        repeat(user);
 }
 
 void Duel::load(u32 linear, u32 size, bool user) {
@@ -175,12 +151,13 @@ void Duel::probe(u32 linear, u32 size, bool user) {
     after(expected, is.ok, 0, linear, user);
 }
 
-void Duel::fetch(u32 linear, bool user) {
+PhysicalAddress Duel::fetch(u32 linear, bool user) {
     Outcome expected = reference_.fetch(linear, user);
     expected.value = expected.physical;
     const Access<PhysicalAddress> is =
         mmu_.fetch(LinearAddress(linear), user ? Privilege::User : Privilege::Supervisor);
     after(expected, is.ok, is.value.value, linear, user);
+    return is.value;
 }
 
 // Up to four bytes of one page: for the reference as many accesses, for the Mmu one, if it offers a pointer at all.
@@ -209,6 +186,38 @@ void Duel::bulk(u32 linear, bool user, bool write) {
     Outcome fine;
     fine.ok = true;
     after(fine, true, 0, linear, user);
+}
+
+// REP MOVSB as the Cpu does it where each iteration is a fetch: one element by itself, then several at once.
+void Duel::repeat(bool user) {
+    const u64 faults = reference_.faults;
+    const Privilege privilege = user ? Privilege::User : Privilege::Supervisor;
+    const u32 code = random_linear(), source = random_linear(), target = random_linear();
+    const PhysicalAddress running = fetch(code, user);
+    if (reference_.faults == faults)
+        load(source, 1, user);
+    if (reference_.faults == faults)
+        store(target, 1, source, user);
+    const u32 count = std::min({4u, kPageSize - (source & kPageMask), kPageSize - (target & kPageMask)});
+    Outcome fine;
+    fine.ok = true;
+    if (reference_.faults != faults || !mmu_.bulk_fetch(LinearAddress(code), privilege, running))
+        return;
+    reference_.fetch(code, user);
+    const u8* from = mmu_.bulk_read(LinearAddress(source), privilege);
+    u8* to = from != nullptr ? mmu_.bulk_write(LinearAddress(target), privilege) : nullptr;
+    if (from != nullptr)
+        reference_.load(source, 1, user);
+    for (u32 i = 0; i < count && to != nullptr; ++i) {
+        if (i != 0)
+            reference_.fetch(code, user);
+        to[i] = from[i];
+        reference_.store(target + i, 1, reference_.load(source + i, 1, user).value, user);
+    }
+    reference_.seen[reference::kRepeated] += to != nullptr;
+    after(fine, true, 0, code, user);
+    compare_sets_of(source);
+    compare_sets_of(target);
 }
 
 void Duel::after(const Outcome& expected, bool ok, u64 value, u32 linear, bool) {
@@ -242,196 +251,6 @@ void Duel::after(const Outcome& expected, bool ok, u64 value, u32 linear, bool) 
         return disagree(fmt::format("fault {:#x} code {}, expected {:#x} code {}", fault.address.value,
                                     fault.error_code, expected.fault_address, expected.fault_code));
     serve_fault(expected.fault_address, expected.fault_code);
-}
-
-// --- The kernel
-
-void Duel::serve_fault(u32 linear, u32 code) {
-    if (!random_.chance(16)) {
-        mmu_.drop_faulting_entry(LinearAddress(linear));
-        reference_.page_fault_delivered(linear);
-        compare_sets_of(linear);
-    }
-    if (random_.chance(5) || linear >> 22 == kWindow >> 22)
-        return;
-    const u32 directory_entry = reference_.peek32(reference_.bus_address(directory_at(linear)));
-    const bool large = (directory_entry & kPteLarge) != 0 && (reference_.cr4 & kCr4Pse) != 0;
-    if ((directory_entry & kPtePresent) == 0 || (code & kFaultReserved) != 0) {
-        kernel_store(directory_at(linear), table_frame_for(linear >> 22) << 12 | kRegular);
-    } else if (large) {
-        kernel_store(directory_at(linear), directory_entry | kRegular);
-    } else {
-        const u32 at = table_at(linear);
-        const u32 entry = at != 0 ? reference_.peek32(at) : 0;
-        if ((directory_entry & kRegular) != kRegular)
-            kernel_store(directory_at(linear), directory_entry | kRegular);
-        else if (at == 0)
-            kernel_store(directory_at(linear), table_frame_for(linear >> 22) << 12 | kRegular);
-        else if ((entry & kPtePresent) == 0)
-            kernel_store(at, random_frame() << 12 | random_flags() | kPtePresent);
-        else
-            kernel_store(at, entry | kRegular);
-    }
-}
-
-u32 Duel::table_frame_for(u32 slot) const { return kTables + (slot * 7 + (reference_.cr3 >> 12) * 5) % kTableCount; }
-
-// Where the table entry of `linear` lies, or 0 if its table is none of the kernel's.
-u32 Duel::table_at(u32 linear) const {
-    const u32 frame = reference_.peek32(reference_.bus_address(directory_at(linear))) >> 12;
-    return frame >= kTables && frame < kTables + kTableCount ? frame << 12 | (linear >> 12 & 0x3FF) * 4 : 0;
-}
-
-u32 Duel::random_frame() {
-    const u64 dice = random_.below(64);
-    if (dice < 1)
-        return kDeviceStart >> 12;
-    if (dice < 2)
-        return 0xF0 + static_cast<u32>(random_.below(16));
-    if (dice < 3)
-        return 0x300 + static_cast<u32>(random_.below(64));
-    if (dice < 5)
-        return kTables + static_cast<u32>(random_.below(kTableCount));
-    if (dice < 6)
-        return 0xFFFF0 + static_cast<u32>(random_.below(16));
-    return dice < 34 ? static_cast<u32>(random_.below(0x60)) : 0x180 + static_cast<u32>(random_.below(0x80));
-}
-
-u32 Duel::random_flags() {
-    u32 flags = kRegular;
-    if (random_.chance(4))
-        flags &= ~u32{kPteWritable};
-    if (random_.chance(4))
-        flags &= ~u32{kPteUser};
-    if (random_.chance(8))
-        flags &= ~u32{kPtePresent};
-    if (random_.chance(6))
-        flags |= kPteGlobal;
-    if (random_.chance(4))
-        flags |= kPteAccessed;
-    if (random_.chance(4))
-        flags |= kPteDirty | kPteAccessed;
-    if (random_.chance(16))
-        flags |= kPteLarge | 0xE18;
-    return flags;
-}
-
-// A store into the kernel's tables, as a guest makes it: through the Mmu, which may fault where it was damaged.
-bool Duel::kernel_store(u32 physical, u32 value) {
-    const bool paging = (reference_.cr0 & kCr0Pg) != 0;
-    const u32 linear = paging ? kWindow + (physical - (kDirectories << 12)) : physical;
-    const u64 faults = reference_.faults;
-    ++reference_.seen[reference::kTableEditedByGuest];
-    store(linear, 4, value, false);
-    if (reference_.faults == faults && reference_.peek32(physical) == value)
-        return true;
-    rebuild_tables(); // the window itself was overwritten, or is stale
-    return false;
-}
-
-void Duel::maybe_invalidate(u32 linear) {
-    if (random_.chance(4))
-        return; // forgotten
-    mmu_.invalidate_page(LinearAddress(linear));
-    reference_.invlpg(linear);
-    compare_sets_of(linear);
-}
-
-// What kernels do to mappings, with every fourth flush forgotten.
-void Duel::edit_step() {
-    const u32 linear = (random_.chance(8) ? pool_page() : hot_[random_.below(std::size(hot_))]) << 12;
-    if (random_.chance(10))
-        edit_directory(linear);
-    else
-        edit_table(linear);
-}
-
-void Duel::edit_directory(u32 linear) {
-    const u64 dice = random_.below(10);
-    const u32 old_entry = reference_.peek32(reference_.bus_address(directory_at(linear)));
-    u32 entry = table_frame_for(linear >> 22) << 12 | kRegular;
-    if (dice < 3)
-        entry = kPteLarge | random_flags();
-    else if (dice < 4)
-        entry = kPteLarge | random_flags() | static_cast<u32>(random_.below(4)) << 22;
-    else if (dice < 5)
-        entry = kPteLarge | kRegular | 0x1000u << random_.below(10);
-    else if (dice < 6)
-        entry = old_entry ^ (1u << random_.below(3));
-    else if (dice < 7)
-        entry = old_entry & ~u32{kPteAccessed | kPteDirty};
-    else if (dice < 9)
-        entry = kPteLarge | kRegular;
-    kernel_store(directory_at(linear), entry);
-    if (dice < 8)
-        return maybe_invalidate(linear);
-    // The page changes its size, unflushed, and is then written through the stale entry.
-    load(linear, 4, false);
-    kernel_store(directory_at(linear),
-                 (entry & kPteLarge) != 0 ? table_frame_for(linear >> 22) << 12 | kRegular : kPteLarge | kRegular);
-    store(linear, 4, random_.next(), false);
-}
-
-void Duel::edit_table(u32 linear) {
-    const u32 at = table_at(linear);
-    if (at == 0)
-        return;
-    const u32 entry = reference_.peek32(at);
-    switch (random_.below(9)) {
-    case 0:
-    case 1: // copy-on-write protection
-        kernel_store(at, entry & ~u32{kPteWritable});
-        return maybe_invalidate(linear);
-    case 2: // upgrades and a downgrade without a flush
-        kernel_store(at, entry | kPteWritable);
-        return;
-    case 3:
-        kernel_store(at, entry & ~u32{kPteUser});
-        return;
-    case 4:
-        kernel_store(at, entry | kPteUser | kPtePresent);
-        return;
-    case 5: // the clock algorithm
-        kernel_store(at, entry & ~u32{random_.chance(2) ? kPteAccessed : kPteDirty});
-        return maybe_invalidate(linear);
-    case 6:
-        kernel_store(at, entry & ~u32{kPtePresent});
-        if (random_.chance(4))
-            return store(linear, 4, random_.next(), false); // at once: a clean entry's dirty walk finds it gone
-        return maybe_invalidate(linear);
-    case 7:
-        kernel_store(at, entry ^ kPteGlobal);
-        return maybe_invalidate(linear);
-    default:
-        kernel_store(at, random_frame() << 12 | random_flags());
-        return maybe_invalidate(linear);
-    }
-}
-
-void Duel::control_step() {
-    const u64 dice = random_.below(64);
-    if ((reference_.cr0 & kCr0Pg) == 0 && random_.chance(3)) {
-        set_cr0(reference_.cr0 | kCr0Pg | kCr0Pe);
-    } else if (dice < 20) {
-        const u32 linear = random_linear();
-        mmu_.invalidate_page(LinearAddress(linear));
-        reference_.invlpg(linear);
-    } else if (dice < 30) {
-        set_cr3((kDirectories + static_cast<u32>(random_.below(4))) << 12, random_.chance(3));
-    } else if (dice < 50) {
-        set_cr0(reference_.cr0 ^ kCr0Wp);
-    } else if (dice < 53) {
-        set_cr4(reference_.cr4 ^ kCr4Pge);
-    } else if (dice < 55) {
-        set_cr4(reference_.cr4 ^ kCr4Pse);
-    } else if (dice < 56) {
-        set_cr0(reference_.cr0 & ~u32{kCr0Pg});
-    } else if (dice < 58) {
-        reference_.a20 = !reference_.a20;
-        mmu_.set_a20(reference_.a20);
-    } else {
-        set_cr4(reference_.cr4 | kCr4Pse | kCr4Pge);
-    }
 }
 
 // --- The emulator around the Mmu
@@ -509,43 +328,6 @@ void Duel::snapshot() {
         disagree("the Mmu's hash after saving and loading");
     compare_memory();
     compare_everything();
-}
-
-void Duel::set_cr0(u32 value) {
-    mmu_.write_cr0(reference_.cr0, value);
-    reference_.set_cr0(value);
-}
-void Duel::set_cr3(u32 value, bool task_switch) {
-    mmu_.write_cr3(value, task_switch ? TlbFlushReason::TaskSwitch : TlbFlushReason::Cr3);
-    reference_.set_cr3(value, task_switch);
-}
-void Duel::set_cr4(u32 value) {
-    mmu_.write_cr4(reference_.cr4, value);
-    reference_.set_cr4(value);
-}
-
-void Duel::poke(u32 physical, u32 value) {
-    mmu_.poke_physical(PhysicalAddress(physical), {reinterpret_cast<const u8*>(&value), sizeof value});
-    reference_.poke32(physical, value);
-}
-
-void Duel::rebuild_tables() {
-    for (u32 frame = kDirectories; frame <= kWindowTable; ++frame) {
-        for (u32 i = 0; i < 1024; ++i)
-            poke(frame << 12 | i * 4, 0);
-    }
-    for (u32 directory = 0; directory < 4; ++directory) {
-        const u32 at = (kDirectories + directory) << 12;
-        for (const u32 slot : kSlots) {
-            const u32 table = kTables + (slot * 7 + (kDirectories + directory) * 5) % kTableCount;
-            poke(at | slot * 4, table << 12 | kRegular);
-        }
-        poke(at | (kWindow >> 22) * 4, kWindowTable << 12 | kPtePresent | kPteWritable);
-    }
-    for (u32 i = 0; i < 32; ++i)
-        poke(kWindowTable << 12 | i * 4, (kDirectories + i) << 12 | kPtePresent | kPteWritable);
-    set_cr4(reference_.cr4 ^ kCr4Pge);
-    set_cr4(reference_.cr4 ^ kCr4Pge);
 }
 
 void Duel::code_written(PhysicalAddress address, u32 size) {

@@ -8,13 +8,13 @@
 
 #include "emu/base/random.hpp"
 #include "mmu/mmu.hpp"
-#include "reference_mmu.hpp"
+#include "setups.hpp"
 
 namespace forkscope {
 
 class Duel : private CodeListener, private IoHandler {
   public:
-    explicit Duel(u64 seed);
+    Duel(const DuelSetup& setup, u64 seed);
 
     // Goes on until `accesses` more accesses were made or the two disagree. Empty: they agree.
     std::string run(u64 accesses);
@@ -43,21 +43,32 @@ class Duel : private CodeListener, private IoHandler {
     void store(u32 linear, u32 size, u64 value, bool user);
     void update(u32 linear, u32 size, u64 value, bool user);
     void probe(u32 linear, u32 size, bool user);
-    void fetch(u32 linear, bool user);
+    PhysicalAddress fetch(u32 linear, bool user);
     void bulk(u32 linear, bool user, bool write);
+    void repeat(bool user);
     void after(const reference::Outcome& expected, bool ok, u64 value, u32 linear, bool user);
     void serve_fault(u32 linear, u32 code);
 
+    // duel_kernel.cpp
     void rebuild_tables();
-    void poke(u32 physical, u32 value);
-    bool kernel_store(u32 physical, u32 value);
-    u32 directory_at(u32 linear) const { return (reference_.cr3 & ~kPageMask) + (linear >> 22) * 4; }
+    void poke_entry(u32 physical, u64 value);
+    bool kernel_store(u32 physical, u64 value);
+    bool has(u32 needs) const { return (reference_.processor.has & needs) == needs; }
+    bool pae() const { return reference_.pae(); }
+    u32 width() const { return pae() ? 8 : 4; }
+    u32 slot_shift() const { return pae() ? 21 : 22; }
+    u32 space() const; // number of the address space in force
+    u32 root_of(u32 space) const;
+    u32 directory_at(u32 linear) const;
     u32 table_at(u32 linear) const;
-    u32 random_frame();
-    u32 random_flags();
+    u64 random_frame();
+    u64 random_flags();
+    u64 random_large_entry();
+    u32 table_frame_for(u32 linear) const;
     u32 random_linear();
     u32 pool_page();
-    u32 table_frame_for(u32 slot) const;
+    void damage_pointer();
+    void switch_mode();
     void maybe_invalidate(u32 linear);
     void set_cr0(u32 value);
     void set_cr3(u32 value, bool task_switch);

@@ -8,51 +8,66 @@ namespace {
 bool agrees(const TlbEntry& is, const reference::Entry& expected, u32 page_shift) {
     if (!expected.valid)
         return is.entry == 0;
-    const u64 word = u64{expected.frame} << 12 | kPtePresent | kPteAccessed |
-                     (expected.writable ? u32{kPteWritable} : 0) | (expected.user ? u32{kPteUser} : 0) |
-                     (expected.dirty ? u32{kPteDirty} : 0) | (expected.large ? u32{kPteLarge} : 0) |
-                     (expected.global ? u32{kPteGlobal} : 0);
+    const u64 word = expected.frame << 12 | kPtePresent | kPteAccessed | (expected.writable ? u32{kPteWritable} : 0) |
+                     (expected.user ? u32{kPteUser} : 0) | (expected.dirty ? u32{kPteDirty} : 0) |
+                     (expected.large ? u32{kPteLarge} : 0) | (expected.global ? u32{kPteGlobal} : 0) |
+                     (expected.no_execute ? kPteNoExecute : 0);
     return is.entry == word && is.tag == expected.page << page_shift;
 }
+
+reference::Array& array_of(reference::ReferenceMmu& mmu, TlbSide side) {
+    return side == TlbSide::Data4K        ? mmu.data
+           : side == TlbSide::Data4M      ? mmu.large
+           : side == TlbSide::Instruction ? mmu.code
+                                          : mmu.large_code;
+}
+
+constexpr TlbSide kSides[] = {TlbSide::Data4K, TlbSide::Data4M, TlbSide::Instruction, TlbSide::Instruction4M};
 
 } // namespace
 
 void Duel::disagree(const std::string& what) {
     if (mismatch_.empty())
-        mismatch_ = fmt::format("after {} accesses: {}", accesses_, what);
+        mismatch_ = fmt::format("{}, after {} accesses: {}", reference_.processor.name, accesses_, what);
 }
 
 void Duel::compare_set(TlbSide side, u32 set) {
-    const reference::Set& expected = side == TlbSide::Data4K   ? reference_.data[set]
-                                     : side == TlbSide::Data4M ? reference_.large[set]
-                                                               : reference_.code[set];
-    const u32 shift = side == TlbSide::Data4M ? 22 : 12;
-    for (u32 way = 0; way < 4; ++way) {
+    const reference::Set& expected = array_of(reference_, side).set_of(set);
+    for (u32 way = 0; way < expected.way.size(); ++way) {
         const TlbEntry& is = mmu_.tlb().entry(side, set, way);
-        if (!agrees(is, expected.way[way], shift))
+        if (!agrees(is, expected.way[way], mmu_.tlb().page_shift(side)))
             disagree(fmt::format("TLB side {} set {} way {}: tag {:#x} entry {:#x}, expected {} page {:#x} frame {:#x}",
                                  static_cast<u32>(side), set, way, is.tag, is.entry, expected.way[way].valid,
                                  expected.way[way].page, expected.way[way].frame));
     }
-    const u8 bits = static_cast<u8>(expected.b0 | expected.b1 << 1 | expected.b2 << 2);
+    const u32 bits = (expected.b0 ? 1 : 0) | (expected.b1 ? 2 : 0) | (expected.b2 ? 4 : 0) | expected.next;
     if (mmu_.tlb().plru(side, set) != bits)
         disagree(fmt::format("TLB side {} set {}: replacement bits {}, expected {}", static_cast<u32>(side), set,
                              mmu_.tlb().plru(side, set), bits));
 }
 
 void Duel::compare_sets_of(u32 linear) {
-    compare_set(TlbSide::Data4K, linear >> 12 & 15);
-    compare_set(TlbSide::Data4M, linear >> 22 & 1);
-    compare_set(TlbSide::Instruction, linear >> 12 & 7);
+    for (const TlbSide side : kSides)
+        if (mmu_.tlb().has(side))
+            compare_set(side, mmu_.tlb().set_of(side, linear));
 }
 
 void Duel::compare_everything() {
-    for (u32 set = 0; set < 16; ++set)
-        compare_set(TlbSide::Data4K, set);
-    for (u32 set = 0; set < 2; ++set)
-        compare_set(TlbSide::Data4M, set);
-    for (u32 set = 0; set < 8; ++set)
-        compare_set(TlbSide::Instruction, set);
+    for (const TlbSide side : kSides) {
+        reference::Array& array = array_of(reference_, side);
+        u32 valid = 0, expected = 0;
+        mmu_.tlb().for_each_valid(side, [&](const TlbPlace&) { ++valid; });
+        array.for_each([&](reference::Set& set) {
+            for (const reference::Entry& entry : set.way)
+                expected += entry.valid;
+        });
+        if (valid != expected)
+            disagree(fmt::format("TLB side {} holds {} entries, expected {}", static_cast<u32>(side), valid, expected));
+        for (u32 set = 0; set < array.sets.size(); ++set)
+            compare_set(side, set);
+        for (const auto& [page, set] : array.unlimited)
+            compare_set(side, page & (mmu_.tlb().geometry(side).sets - 1));
+    }
 }
 
 void Duel::compare_memory() {
