@@ -208,6 +208,25 @@ u32 Clock::walk(u32 updates) const {
     return path(kWalks[std::min<u32>(updates, 2)]);
 }
 
+bool Clock::estimated(CycleCause cause) const {
+    if (flat() || model_ == CpuModel::P6)
+        return !flat();
+    constexpr std::pair<CycleCause, ClockPath> kTypical[] = {
+        {CycleCause::Pipeline, ClockPath::AddressInterlock},
+        {CycleCause::Branch, ClockPath::MispredictedU},
+        {CycleCause::TlbWalk, ClockPath::WalkClean},
+        {CycleCause::Cache, ClockPath::CacheMissRead},
+        {CycleCause::Misaligned, ClockPath::Misaligned},
+        {CycleCause::Delivery, ClockPath::InterruptInner},
+        {CycleCause::Io, ClockPath::InAllowed},
+    };
+    for (const auto& [of, path] : kTypical) {
+        if (of == cause)
+            return path_clocks(path).sources[static_cast<std::size_t>(model_)] == ClockSource::Estimate;
+    }
+    return false;
+}
+
 // --- The pipeline
 
 // What the address and the instruction's looks cost before it starts.

@@ -78,6 +78,8 @@ class Clock {
     // What an operand's value adds: the multiplier, the source of a bit scan, the count of RCL and RCR, for SETcc and
     // CMPXCHG whether the condition held.
     u32 by_operand(const Instruction& in, u32 value) const;
+    // Does what `cause` costs on this model rest on figures that nothing confirms?
+    bool estimated(CycleCause cause) const;
     // A page walk that wrote `updates` entries.
     u32 walk(u32 updates) const;
 

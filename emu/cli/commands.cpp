@@ -133,6 +133,9 @@ Result<ExitCode> fork_command(Options options) {
     }
     ForkReportOptions report;
     report.symbols = &session.symbols();
+    for (u32 cause = 0; cause < static_cast<u32>(CycleCause::Count); ++cause)
+        report.estimated_causes |=
+            session.machine().cpu().clock().estimated(static_cast<CycleCause>(cause)) ? 1u << cause : 0;
     const std::string text =
         options.json ? fork_report_json(*fork, report) + "\n"
                      : fork_tree_text(tracer.forks(), fork->number) + "\n" + fork_report_text(*fork, report);

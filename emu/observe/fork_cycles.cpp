@@ -1,5 +1,6 @@
 // Where the cycles of a fork went: by phase and cause, and by function.
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "emu/base/log.hpp"
@@ -20,6 +21,16 @@ std::vector<std::size_t> columns_of(const ForkRecord& fork) {
             columns.push_back(cause);
     }
     return columns;
+}
+
+std::string heads_of(const std::vector<std::size_t>& columns, u32 estimated) {
+    constexpr std::array<const char*, kCauses> kHeads = {"base",  "pipeline", "branch",   "walks",
+                                                         "cache", "misalign", "delivery", "ports"};
+    std::string text;
+    for (const std::size_t cause : columns)
+        text += fmt::format("{:>10}", (estimated >> cause & 1) != 0 ? fmt::format("{}[?]", shortened(kHeads[cause], 6))
+                                                                    : std::string(kHeads[cause]));
+    return text;
 }
 
 std::string row(const char* stop, const char* name, const RunTime& spent, const std::vector<std::size_t>& columns) {
@@ -52,19 +63,16 @@ std::string fork_cycles_text(const ForkRecord& fork, const ForkReportOptions& op
     const std::vector<std::size_t> columns = columns_of(fork);
     if (columns.empty())
         return "";
-    std::string out = fmt::format("\nWhere the cycles went\n  {:<5}{:<23}{:>10}", "stop", "what", "cycles");
-    for (const std::size_t cause : columns)
-        out += fmt::format("{:>10}", cycle_cause_name(static_cast<CycleCause>(cause)));
-    out += "\n";
+    const std::string heads = heads_of(columns, options.estimated_causes);
+    std::string out = fmt::format("\nWhere the cycles went\n  {:<5}{:<23}{:>10}{}\n", "stop", "what", "cycles", heads);
     for (const ForkPhase& phase : fork.phases)
         out += row(fork_phase_stop(phase.id), fork_phase_name(phase.id), phase.spent, columns);
     out += row("", "all of fork", fork.spent, columns);
+    if (options.estimated_causes != 0)
+        out += "  [?] rests on clocks that no source confirms (docs/clocks.md)\n";
     if (fork.by_instruction.empty() || options.symbols == nullptr)
         return out;
-    out += fmt::format("\nBy function\n  {:<28}{:>10}", "function", "cycles");
-    for (const std::size_t cause : columns)
-        out += fmt::format("{:>10}", cycle_cause_name(static_cast<CycleCause>(cause)));
-    out += "\n";
+    out += fmt::format("\nBy function\n  {:<28}{:>10}{}\n", "function", "cycles", heads);
     const std::vector<FunctionCost> functions = fork_functions(fork, *options.symbols);
     const std::size_t shown = std::min(functions.size(), options.most_rows);
     for (std::size_t i = 0; i < shown; ++i) {
