@@ -58,6 +58,7 @@ void Cpu::reset() {
     float_error_changed();
     trap_pending_ = watch_hits_ = 0;
     shadow_until_ = 0;
+    counters_set();
     pipeline_ = {};
     predictor_.reset();
     caches_.code.invalidate();
@@ -144,12 +145,15 @@ void Cpu::set_state(const CpuState& state) {
     if (state_.cr4 != old_cr4)
         mmu_.write_cr4(old_cr4, state_.cr4);
     set_cpl(state_.cpl);
+    counters_set();
     flags_changed();
     float_error_changed();
     debug_registers_changed();
 }
 
 void Cpu::set_cpl(u8 cpl) {
+    if (counting_) [[unlikely]]
+        bring_counters_up_to_date();
     state_.cpl = cpl;
     privilege_ = cpl == 3 ? Privilege::User : Privilege::Supervisor;
     if (cpl == 3 && (state_.cr4 & (kCr4Vme | kCr4Pvi)) != 0)
@@ -209,6 +213,7 @@ StopReason Cpu::run_until(Cycles deadline, u64 instruction_limit) {
             // With interrupts off only an NMI could wake it, and nothing on this board makes one.
             if (deadline_ == kNever || (!state_.flag(kFlagI) && !nmi_pending_))
                 return StopReason::Halted;
+            halted_cycles_ += deadline_ - cycle_;
             cycle_ = deadline_;
             continue;
         }
@@ -280,6 +285,7 @@ std::optional<StopReason> Cpu::serve_attention(bool& delivered) {
 
 void Cpu::deliver_hardware(const InterruptRequest& request) {
     charge(clock_.delivery(), CycleCause::Delivery);
+    interrupts_ += request.cause == InterruptCause::Hardware || request.cause == InterruptCause::Nmi ? 1 : 0;
     pipeline_ = {};
     if (!interrupt(request, state_.eip))
         deliver_exception();
@@ -558,6 +564,14 @@ void Cpu::serialize(Archive& ar) {
     ar.field("repeating", repeating_);
     ar.field("repeat_asked", repeat_asked_);
     ar.field("cycles_by_cause", by_cause_);
+    ar.field("counted_until", counted_until_);
+    ar.field("halted_cycles", halted_cycles_);
+    ar.field("interrupts", interrupts_);
+    ar.field("branches", branches_);
+    ar.field("mispredictions", mispredictions_);
+    ar.field("data_cache_misses", data_cache_misses_);
+    ar.field("code_cache_misses", code_cache_misses_);
+    ar.field("misaligned_accesses", misaligned_accesses_);
     if (clock_.predicts())
         ar.nested("branch_predictor", predictor_);
     if (clock_.caches()) {
@@ -571,7 +585,11 @@ void Cpu::serialize(Archive& ar) {
         shadow_ = shadow == 2 ? Shadow::InterruptsAndDebug : Shadow::Interrupts;
         watch_hits_ = 0;
         attention_ = ~(u32{kAttentionStop} | kAttentionBreakpoint);
+        counting_ = false; // the counters go on from where they were saved
         set_cpl(state_.cpl);
+        const auto until = counted_until_;
+        counters_set();
+        counted_until_ = until;
         flags_changed();
         debug_registers_changed();
         blocks_.clear();

@@ -11,6 +11,7 @@
 #include "cpu/clock.hpp"
 #include "cpu/first_level_cache.hpp"
 #include "cpu/model.hpp"
+#include "cpu/performance_counters.hpp"
 #include "cpu/state.hpp"
 #include "emu/base/event_queue.hpp"
 #include "emu/base/interrupt.hpp"
@@ -291,6 +292,10 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
         shadow_ = shadow;
         raise_attention(kAttentionShadow);
     }
+    // The guest's performance counters (performance_counters.hpp), kept in model_registers: adds what came since they
+    // were last looked at; and: their events were selected anew.
+    void bring_counters_up_to_date();
+    void counters_set();
     // Debug registers (debug_registers.cpp). After any change of DR0..DR3, DR7 or CR4.DE:
     void debug_registers_changed();
     // An access to a port, for I/O breakpoints.
@@ -423,6 +428,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void rebind(Block& block);
     void settle(Step step, const Instruction& at);
     void end_cost(const Instruction& at);
+    u64 count_of(Counted counted) const;
     void predict(const Instruction& at, bool taken);
     void fetch_lines(PhysicalAddress start, u32 length);
     void line_missed();
@@ -476,9 +482,15 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     Clock clock_;
     BranchPredictor predictor_;
     FirstLevelCaches caches_;
-    Cycles bus_free_at_ = 0; // a line is being brought in until then
-    u64 bank_access_ = 0;    // Pentium, of the last access: instruction number * 8 + bank
-    PipelineState pipeline_; // behind the last instruction
+    Cycles bus_free_at_ = 0;                           // a line is being brought in until then
+    u64 bank_access_ = 0;                              // Pentium, of the last access: instruction number * 8 + bank
+    PipelineState pipeline_;                           // behind the last instruction
+    std::array<CounterSetting, 2> counter_settings_{}; // derived from model_registers
+    std::array<u64, 2> counted_until_{};               // count_of() when the counters were last brought up to date
+    bool counting_ = false;
+    Cycles halted_cycles_ = 0;
+    u64 interrupts_ = 0, branches_ = 0, mispredictions_ = 0, data_cache_misses_ = 0, code_cache_misses_ = 0;
+    u64 misaligned_accesses_ = 0;
     bool repeating_ = false; // a repeated instruction stopped between two iterations, and nothing came between
     u32 repeat_asked_ = 0;   // the iterations that it had to do when it started
     enum class PathTaken : u8 { No, Yes, Whole };

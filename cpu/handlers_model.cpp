@@ -16,8 +16,8 @@ constexpr u64 kCounterBits = (u64{1} << 40) - 1;
 bool fits(const MsrRow& row, u64 value) {
     if (row.kind == MsrKind::PageAttributes && ((value >> 1 & ~(value >> 2)) & 0x0101010101010101) != 0)
         return false;
-    const bool any =
-        row.kind == MsrKind::Constant || row.kind == MsrKind::Counter || row.kind == MsrKind::TimeStampCounter;
+    const bool any = row.kind == MsrKind::Constant || row.kind == MsrKind::TimeStampCounter ||
+                     (row.kind == MsrKind::Counter && row.writable == 0);
     return any || (value & ~row.writable) == 0;
 }
 
@@ -45,6 +45,7 @@ Step rdpmc(Cpu& cpu, const Instruction&) {
     const u32 number = cpu.regs().reg<u32>(kEcx);
     if ((!cpu.privileged() && (cpu.regs().cr4 & kCr4Pce) == 0) || number > 1)
         return cpu.raise(kGeneralProtection, 0);
+    cpu.bring_counters_up_to_date();
     put_pair(cpu, cpu.regs().model_registers[kFirstCounter + number]);
     return Step::Next;
 }
@@ -60,8 +61,11 @@ Step rdmsr(Cpu& cpu, const Instruction&) {
     case MsrKind::Constant:
         put_pair(cpu, 0);
         break;
-    case MsrKind::Stored:
     case MsrKind::Counter:
+        cpu.bring_counters_up_to_date();
+        [[fallthrough]];
+    case MsrKind::Stored:
+    case MsrKind::EventSelect:
     case MsrKind::ExtendedFeatures:
     case MsrKind::PageAttributes:
         put_pair(cpu, r.model_registers[row->slot]);
@@ -94,8 +98,15 @@ Step wrmsr(Cpu& cpu, const Instruction& in) {
     case MsrKind::PageAttributes:
         r.model_registers[row->slot] = value;
         break;
-    case MsrKind::Counter:
-        r.model_registers[row->slot] = static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) & kCounterBits;
+    case MsrKind::EventSelect:
+        cpu.bring_counters_up_to_date();
+        r.model_registers[row->slot] = value;
+        cpu.counters_set();
+        break;
+    case MsrKind::Counter: // the P6 takes 32 bits and their sign (SDM 3B 18.6.8.2)
+        cpu.bring_counters_up_to_date();
+        r.model_registers[row->slot] =
+            row->writable != 0 ? value : static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) & kCounterBits;
         break;
     case MsrKind::Sysenter:
         r.sysenter[row->slot] = value;

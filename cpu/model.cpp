@@ -89,30 +89,30 @@ constexpr CpuidLeaf name_leaf(std::size_t number) {
 constexpr CpuidLeaf kExtendedLeavesP6[] = {
     {0x80000004, 0, 0, 0}, {0, 0, 0, 0}, name_leaf(0), name_leaf(1), name_leaf(2)};
 
-// SDM 4, tables 2-57 and 2-56. The performance counters hold what is written to them: no event is counted.
+// SDM 4, tables 2-57 and 2-56.
 constexpr MsrRow kMsrsPentium[] = {
-    {0x00, MsrKind::Constant, 0, 0},               // P5_MC_ADDR
-    {0x01, MsrKind::Constant, 0, 0},               // P5_MC_TYPE
-    {0x0E, MsrKind::Stored, 0, 0x3FF},             // TR12
-    {0x10, MsrKind::TimeStampCounter, 0, ~u64{0}}, // TSC
-    {0x11, MsrKind::Stored, 1, 0x03FF03FF},        // CESR
-    {0x12, MsrKind::Stored, 2, 0xFFFFFFFFFF},      // CTR0
-    {0x13, MsrKind::Stored, 3, 0xFFFFFFFFFF},      // CTR1
+    {0x00, MsrKind::Constant, 0, 0},                           // P5_MC_ADDR
+    {0x01, MsrKind::Constant, 0, 0},                           // P5_MC_TYPE
+    {0x0E, MsrKind::Stored, 0, 0x3FF},                         // TR12
+    {0x10, MsrKind::TimeStampCounter, 0, ~u64{0}},             // TSC
+    {0x11, MsrKind::EventSelect, kEventSelect, 0x03FF03FF},    // CESR
+    {0x12, MsrKind::Counter, kFirstCounter, 0xFFFFFFFFFF},     // CTR0
+    {0x13, MsrKind::Counter, kFirstCounter + 1, 0xFFFFFFFFFF}, // CTR1
 };
 constexpr MsrRow kMsrsP6[] = {
-    {0x00, MsrKind::Constant, 0, 0},                // P5_MC_ADDR
-    {0x01, MsrKind::Constant, 0, 0},                // P5_MC_TYPE
-    {0x10, MsrKind::TimeStampCounter, 0, ~u64{0}},  // IA32_TIME_STAMP_COUNTER
-    {0x17, MsrKind::Constant, 0, 0},                // IA32_PLATFORM_ID
-    {0x79, MsrKind::Constant, 0, 0},                // IA32_BIOS_UPDT_TRIG: there is no microcode to update
-    {0x8B, MsrKind::Stored, 0, ~u64{0}},            // IA32_BIOS_SIGN_ID
-    {0xC1, MsrKind::Counter, kFirstCounter, 0},     // PERFCTR0
-    {0xC2, MsrKind::Counter, kFirstCounter + 1, 0}, // PERFCTR1
-    {0x174, MsrKind::Sysenter, 0, 0xFFFFFFFF},      // SYSENTER_CS_MSR
-    {0x175, MsrKind::Sysenter, 1, 0xFFFFFFFF},      // SYSENTER_ESP_MSR
-    {0x176, MsrKind::Sysenter, 2, 0xFFFFFFFF},      // SYSENTER_EIP_MSR
-    {0x186, MsrKind::Stored, 3, 0xFFFFFFFF},        // EVNTSEL0
-    {0x187, MsrKind::Stored, 4, 0xFFFFFFFF},        // EVNTSEL1
+    {0x00, MsrKind::Constant, 0, 0},                             // P5_MC_ADDR
+    {0x01, MsrKind::Constant, 0, 0},                             // P5_MC_TYPE
+    {0x10, MsrKind::TimeStampCounter, 0, ~u64{0}},               // IA32_TIME_STAMP_COUNTER
+    {0x17, MsrKind::Constant, 0, 0},                             // IA32_PLATFORM_ID
+    {0x79, MsrKind::Constant, 0, 0},                             // IA32_BIOS_UPDT_TRIG: there is no microcode to update
+    {0x8B, MsrKind::Stored, 0, ~u64{0}},                         // IA32_BIOS_SIGN_ID
+    {0xC1, MsrKind::Counter, kFirstCounter, 0},                  // PERFCTR0
+    {0xC2, MsrKind::Counter, kFirstCounter + 1, 0},              // PERFCTR1
+    {0x174, MsrKind::Sysenter, 0, 0xFFFFFFFF},                   // SYSENTER_CS_MSR
+    {0x175, MsrKind::Sysenter, 1, 0xFFFFFFFF},                   // SYSENTER_ESP_MSR
+    {0x176, MsrKind::Sysenter, 2, 0xFFFFFFFF},                   // SYSENTER_EIP_MSR
+    {0x186, MsrKind::EventSelect, kEventSelect, 0xFFFFFFFF},     // EVNTSEL0
+    {0x187, MsrKind::EventSelect, kEventSelect + 1, 0xFFFFFFFF}, // EVNTSEL1
     {0x277, MsrKind::PageAttributes, kPageAttributesSlot, 0x0707070707070707}, // IA32_PAT
     {0xC0000080, MsrKind::ExtendedFeatures, 5, kEferNxe},                      // IA32_EFER
 };

@@ -47,15 +47,17 @@ struct CpuidLeaf {
 };
 
 enum class MsrKind : u8 {
-    Constant, // reads as zero, writes are ignored
-    Stored,   // CpuState::model_registers[slot]
-    Counter,  // the same, 40 bits; a write sign-extends its low 32 bits
-    Sysenter, // CpuState::sysenter[slot]
+    Constant,    // reads as zero, writes are ignored
+    Stored,      // CpuState::model_registers[slot]
+    EventSelect, // Stored, and says what the counters count
+    Counter,     // the same, 40 bits; a write sign-extends its low 32 bits
+    Sysenter,    // CpuState::sysenter[slot]
     TimeStampCounter,
     ExtendedFeatures, // EFER: Stored, and the Mmu hears of it
     PageAttributes,   // Stored: eight memory types
 };
-inline constexpr u8 kFirstCounter = 1; // slots that RDPMC reads: this one and the next
+// Slots of the counters, and of what selects their events (Pentium: CESR alone).
+inline constexpr u8 kFirstCounter = 1, kEventSelect = 3;
 inline constexpr u8 kPageAttributesSlot = 6;
 inline constexpr u64 kPageAttributesAtReset = 0x0007040600070406; // SDM 3A 11.12.4
 

@@ -203,12 +203,17 @@ void Cpu::end_cost(const Instruction& at) {
 
 void Cpu::walked(u32 updates) { charge(clock_.walk(updates), CycleCause::TlbWalk); }
 
-void Cpu::misaligned() { charge(clock_.path(ClockPath::Misaligned), CycleCause::Misaligned); }
+void Cpu::misaligned() {
+    ++misaligned_accesses_;
+    charge(clock_.path(ClockPath::Misaligned), CycleCause::Misaligned);
+}
 
 void Cpu::predict(const Instruction& at, bool taken) {
     const u32 base = state_.segments[kCs].base;
+    ++branches_;
     if (predictor_.foretold(base + present_eip(at), taken, base + state_.eip))
         return;
+    ++mispredictions_;
     const bool in_v = (at.ending & (kInV | kMayJump)) == (kInV | kMayJump);
     charge(clock_.path(in_v ? ClockPath::MispredictedV : ClockPath::MispredictedU), CycleCause::Branch);
 }
@@ -226,18 +231,22 @@ void Cpu::fetch_lines(PhysicalAddress start, u32 length) {
     FirstLevelCache& cache = caches_.code.present() ? caches_.code : caches_.data;
     const u32 line = cache.geometry().line;
     for (u64 at = start.value & ~u64{line - 1u}; at < start.value + length; at += line) {
-        if (!cache.read(at))
+        if (!cache.read(at)) {
+            ++code_cache_misses_;
             line_missed();
+        }
     }
 }
 
 void Cpu::accessed(PhysicalAddress physical, u32 size, AccessKind kind) {
     const u32 line = caches_.data.geometry().line;
     for (u64 at = physical.value & ~u64{line - 1u}; at < physical.value + size; at += line) {
-        if (kind == AccessKind::Write)
+        if (kind == AccessKind::Write) {
             caches_.data.write(at);
-        else if (!caches_.data.read(at))
+        } else if (!caches_.data.read(at)) {
+            ++data_cache_misses_;
             line_missed();
+        }
     }
     if (model_->number != CpuModel::Pentium || current_ == nullptr)
         return;
@@ -246,6 +255,59 @@ void Cpu::accessed(PhysicalAddress physical, u32 size, AccessKind kind) {
     if ((current_->ending & kInV) != 0 && access == bank_access_ + 8)
         charge(clock_.path(ClockPath::BankConflict), CycleCause::Cache);
     bank_access_ = access;
+}
+
+// --- Counters
+
+u64 Cpu::count_of(Counted counted) const {
+    switch (counted) {
+    case Counted::Nothing:
+        return 0;
+    case Counted::UnhaltedCycles:
+        return now() - halted_cycles_;
+    case Counted::Instructions:
+        return instructions();
+    case Counted::DataTlbMisses:
+        return mmu_.counters().tlb_misses[0];
+    case Counted::CodeTlbMisses:
+        return mmu_.counters().tlb_misses[1];
+    case Counted::Interrupts:
+        return interrupts_;
+    case Counted::Branches:
+        return branches_;
+    case Counted::Mispredictions:
+        return mispredictions_;
+    case Counted::DataCacheMisses:
+        return data_cache_misses_;
+    case Counted::CodeCacheMisses:
+        return code_cache_misses_;
+    case Counted::Misaligned:
+        return misaligned_accesses_;
+    }
+    return 0;
+}
+
+void Cpu::bring_counters_up_to_date() {
+    constexpr u64 kBits = (u64{1} << 40) - 1;
+    for (u32 number = 0; number < counter_settings_.size() && counting_; ++number) {
+        const CounterSetting& setting = counter_settings_[number];
+        const u64 count = count_of(setting.counted);
+        u64& counter = state_.model_registers[kFirstCounter + number];
+        if (setting.counts(state_.cpl))
+            counter = (counter + count - counted_until_[number]) & kBits;
+        counted_until_[number] = count;
+    }
+}
+
+void Cpu::counters_set() {
+    counting_ = false;
+    for (u32 number = 0; number < counter_settings_.size(); ++number) {
+        const auto& registers = state_.model_registers;
+        counter_settings_[number] =
+            counter_setting(model_->number, registers[kEventSelect], registers[kEventSelect + 1], number);
+        counting_ |= counter_settings_[number].counted != Counted::Nothing;
+        counted_until_[number] = count_of(counter_settings_[number].counted);
+    }
 }
 
 CycleCounters Cpu::cycles_by_cause() const {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "emu/base/archive.hpp"
+#include "emu/base/assert.hpp"
 
 namespace forkscope::test {
 
@@ -152,6 +153,19 @@ u64 CodeRunner::hash() {
     archive.nested("memory", memory_);
     archive.nested("mmu", mmu);
     return archive.digest();
+}
+
+void CodeRunner::reload() {
+    SaveArchive saved;
+    saved.nested("cpu", cpu);
+    saved.nested("memory", memory_);
+    saved.nested("mmu", mmu);
+    const std::vector<u8> bytes = saved.take();
+    LoadArchive loaded(bytes);
+    loaded.nested("cpu", cpu);
+    loaded.nested("memory", memory_);
+    loaded.nested("mmu", mmu);
+    EMU_ASSERT(loaded.finish().ok(), "a processor cannot load what it saved");
 }
 
 } // namespace forkscope::test

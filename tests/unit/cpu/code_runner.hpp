@@ -96,6 +96,8 @@ class CodeRunner {
         return get16(cpu.state().segments[kSs].base + (cpu.state().esp() & 0xFFFF) + element * 2);
     }
     u64 hash();
+    // Saves everything and loads it again.
+    void reload();
 
     std::vector<u32> log;
 
