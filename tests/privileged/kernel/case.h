@@ -46,7 +46,7 @@ void emit_from(u32 address);
 /* What TARGET is filled with: INT3, or UD2 for cases that replace vector 3. */
 void target_is_undefined_opcode(bool undefined);
 
-/* QEMU loses the machine in a few cases; it is not asked for them. */
+/* QEMU loses the machine in a few cases; it is not asked for them, after `next_case` has counted them. */
 extern bool peer_is_qemu;
 
 /* How the case ended, for topics that look. */

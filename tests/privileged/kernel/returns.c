@@ -271,7 +271,7 @@ static void outward_flags(void) {
             for (u32 privilege = 0; privilege < 4; privilege++) {
                 for (u32 size = 2; size <= 4; size += 2) {
                     for (u32 vm = 0; vm < 2; vm++) {
-                        if ((vm == 1 && (ring == 0 || peer_is_qemu)) || !next_case()) {
+                        if ((vm == 1 && ring == 0) || !next_case() || (vm == 1 && peer_is_qemu)) {
                             continue;
                         }
                         begin_image(ring, size);

@@ -310,7 +310,7 @@ static void guarded_instructions(void) {
     for (u32 which = 0; which < GUARDED; which++) {
         for (u32 ring = 0; ring < 4; ring++) {
             for (u32 privilege = 0; privilege < 4; privilege++) {
-                if ((which == 0 && ring == 0) || (peer_is_qemu && which == SET_CR4 && ring == 0) || !next_case()) {
+                if ((which == 0 && ring == 0) || !next_case() || (peer_is_qemu && which == SET_CR4 && ring == 0)) {
                     continue;
                 }
                 start_in_ring(ring);
@@ -340,7 +340,7 @@ static void control_registers(void) {
     for (u32 which = 0; which < sizeof values / 4; which++) {
         for (u32 how = 0; how < 2; how++) {
             if ((how == 0 && (values[which] & 0x80000001) != 1 && (values[which] & 0x80000001) != 0x80000000) ||
-                (peer_is_qemu && how == 0 && which >= 3) || !next_case()) {
+                !next_case() || (peer_is_qemu && how == 0 && which >= 3)) {
                 continue;
             }
             emit_value(values[which]);
