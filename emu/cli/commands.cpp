@@ -8,6 +8,7 @@
 
 #include "emu/cli/session.hpp"
 #include "emu/observe/fork_report.hpp"
+#include "emu/observe/tlb_report.hpp"
 #include "emu/observe/trace_text.hpp"
 #include "emu/ui/picture.hpp"
 #include "emu/ui/window.hpp"
@@ -51,6 +52,19 @@ Result<ExitCode> conclude(Session& session, const Outcome& outcome) {
     if (auto finished = session.finish(); !finished.ok())
         return finished.error();
     return outcome.code;
+}
+
+Result<void> print_info(Session& session, const Options& options) {
+    if (options.info.empty())
+        return {};
+    const TlbReport report = tlb_report(session.machine().mmu());
+    const auto name = [&](u32 address) {
+        const Machine& machine = session.machine();
+        const u32 space = machine.mmu().control().space_of(machine.registers().cr3);
+        const Location location = session.symbols().lookup(space, address);
+        return location.known() ? location.text() : fmt::format("{:08x}", address);
+    };
+    return print(options.json ? tlb_report_json(report, name) : tlb_report_text(report, name));
 }
 
 Result<void> write_screenshot(Session& session, const Options& options) {
@@ -102,6 +116,8 @@ Result<ExitCode> run_command(const Options& options) {
     }
     if (auto written = write_screenshot(session, chosen); !written.ok())
         return written.error();
+    if (auto printed = print_info(session, chosen); !printed.ok())
+        return printed.error();
     return conclude(session, outcome);
 }
 

@@ -86,6 +86,7 @@ Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     if (!machine.ok())
         return machine.error();
     session->machine_ = std::move(machine).value();
+    session->machine_->mmu().set_count_hits(options.count_hits);
     session->load_symbols();
     if (auto opened = session->open_host_ends(); !opened.ok())
         return opened.error();

@@ -3,11 +3,6 @@
 
 namespace forkscope::ui {
 
-static const char* side_name(TlbSide side) {
-    constexpr std::array<const char*, 4> kNames = {"D4K", "D4M", "I4K", "I4M"};
-    return kNames[static_cast<std::size_t>(side)];
-}
-
 // The three bits of the set's tree: root, lower half, upper half.
 static std::string plru_text(u32 bits) { return fmt::format("{}{}{}", bits & 1, bits >> 1 & 1, bits >> 2 & 1); }
 
@@ -15,7 +10,7 @@ static void draw_row(const TlbRow& row, int columns) {
     const u64 entry = row.entry.entry;
     const Colour colour = row.agrees ? kText : kBad;
     TextLine line;
-    line.put(0, kDim, side_name(row.side)).right(6, kDim, fmt::format("{}", row.set));
+    line.put(0, kDim, tlb_side_name(row.side)).right(6, kDim, fmt::format("{}", row.set));
     line.put(7, kDim, fmt::format("{}", row.way));
     line.put(9, colour, fmt::format("{:08x}", row.entry.tag));
     line.put(18, colour, fmt::format("{:05x}", (entry & kPteFrame) >> kPageShift));
@@ -26,22 +21,22 @@ static void draw_row(const TlbRow& row, int columns) {
     if (line.end())
         ImGui::SetTooltip(
             "%s TLB, set %u, way %u\nlinear %08x  entry %08llx%s\nfilled at cycle %s by the instruction at %08x",
-            side_name(row.side), row.set, row.way, row.entry.tag, static_cast<unsigned long long>(entry),
+            tlb_side_name(row.side), row.set, row.way, row.entry.tag, static_cast<unsigned long long>(entry),
             (entry & kPteLarge) != 0 ? "  of a 4 MB page" : "", grouped(row.entry.filled_at).c_str(),
             row.entry.filled_by);
 }
 
 // "D4K 12 of 64, I 3 of 32; ", of the arrays that this processor has.
-static std::string occupancy(const TlbView& tlb) {
+static std::string occupancy(const TlbReport& tlb) {
     std::string text;
     for (std::size_t side = 0; side < tlb.places.size(); ++side)
         if (tlb.places[side] != 0)
-            text +=
-                fmt::format("{} {} of {}, ", side_name(static_cast<TlbSide>(side)), tlb.valid[side], tlb.places[side]);
+            text += fmt::format("{} {} of {}, ", tlb_side_name(static_cast<TlbSide>(side)), tlb.valid[side],
+                                tlb.places[side]);
     return text;
 }
 
-void draw_tlb(const TlbView& tlb, const Rect& rect, const Fonts& fonts) {
+void draw_tlb(const TlbReport& tlb, const Rect& rect, const Fonts& fonts) {
     const std::string note = !tlb.paging ? "paging is off" : fmt::format("{}{} stale", occupancy(tlb), tlb.stale);
     Panel panel("TLB", rect, fonts, note);
     const int columns = columns_left();

@@ -23,7 +23,7 @@ void draw_registers(const View& view, const Rect& rect, const Fonts& fonts);
 void draw_code(const CodeView& code, const Rect& rect, const Fonts& fonts);
 void draw_tables(const TablesView& tables, const Rect& rect, const Fonts& fonts);
 void draw_forks(const View& view, const Rect& rect, const Fonts& fonts);
-void draw_tlb(const TlbView& tlb, const Rect& rect, const Fonts& fonts);
+void draw_tlb(const TlbReport& tlb, const Rect& rect, const Fonts& fonts);
 void draw_faults(const View& view, const Rect& rect, const Fonts& fonts);
 
 // Below these something would not fit: a smaller window shows the frame reduced.

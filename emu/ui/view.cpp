@@ -106,7 +106,7 @@ View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbo
     }
     view.stack = observe_stack(machine, symbols);
     view.code = observe_code(machine, symbols);
-    view.tlb = observe_tlb(machine);
+    view.tlb = tlb_report(machine.mmu());
     return view;
 }
 

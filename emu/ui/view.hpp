@@ -11,6 +11,7 @@
 #include "emu/observe/fork_tracer.hpp"
 #include "emu/observe/page_table_view.hpp"
 #include "emu/observe/symbolizer.hpp"
+#include "emu/observe/tlb_report.hpp"
 
 namespace forkscope::ui {
 
@@ -80,22 +81,6 @@ struct TablesView {
     u64 written_now = 0;          // in the phase that wrote last
 };
 
-struct TlbRow {
-    TlbSide side{};
-    u32 set = 0, way = 0;
-    TlbEntry entry;
-    u32 plru = 0;
-    bool agrees = true;
-    std::string verdict; // "yes", or what the page table says instead
-};
-
-struct TlbView {
-    bool paging = false;
-    std::vector<TlbRow> rows; // those that disagree first
-    std::array<u32, Tlb::kSides> valid{}, places{};
-    u32 stale = 0;
-};
-
 struct ForkRow {
     u64 number = 0;
     u32 parent_pid = 0, child_pid = 0; // 0: not known
@@ -134,7 +119,7 @@ struct View {
     std::vector<StackWord> stack; // from the stack pointer upwards
     CodeView code;
     TablesView tables;
-    TlbView tlb;
+    TlbReport tlb;
     std::vector<ForkFault> faults; // the newest ones first
     u64 fault_count = 0;
     std::vector<ForkRow> forks; // the newest ones first
@@ -154,7 +139,6 @@ View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbo
 // Its parts.
 CodeView observe_code(const Machine& machine, const Symbolizer& symbols);
 TablesView observe_tables(const Machine& machine, const ForkTracer* tracer, const Symbolizer& symbols);
-TlbView observe_tlb(const Machine& machine);
 
 // The program that runs in a space, or "" if unknown.
 std::string program_name(const ForkTracer* tracer, const Symbolizer& symbols, u32 directory);

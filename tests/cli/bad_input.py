@@ -194,7 +194,7 @@ class Options(Case):
 
     def test_choices_that_do_not_exist(self):
         for option, value in (("--os", "plan9"), ("--cpu", "i999"), ("--engine", "steam"), ("--tlb", "purple"),
-                              ("--tlb", "random:"), ("--tlb", "random:x"), ("--serial", "carrier:pigeon")):
+                              ("--tlb", "random:"), ("--tlb", "random:x"), ("--tlb", "tiny:2"), ("--info", "weather"), ("--serial", "carrier:pigeon")):
             self.refuses(USAGE, re.escape(value), *HEADLESS, option, value)
         self.refuses(USAGE, "braille", "run", "--limit", "1000i", "--display", "braille")
 

@@ -2,6 +2,9 @@
 #include "guest_machine.hpp"
 
 #include <map>
+#include <numeric>
+
+#include "emu/observe/tlb_report.hpp"
 
 namespace forkscope {
 
@@ -93,6 +96,23 @@ TEST(TlbModes, ChangeOnlyCountsAndCycles) {
         EXPECT_NE(misses[name + "_model"], misses[name + "_random"]);
     }
     EXPECT_LT(misses["p6_model"], misses["i486_model"]);
+}
+
+// Counting withholds the front and fetches each instruction, and yet changes no hash; the counts are the engines'
+// alike.
+TEST_P(TlbModes, CountHitsWithoutLeavingATrace) {
+    const auto expected = machine_of(GetParam(), Engine::Block, true).hashes(kStep);
+    std::vector<std::vector<u64>> counts;
+    for (const Engine engine : {Engine::Interpreter, Engine::Block}) {
+        GuestMachine guest = machine_of(GetParam(), engine, true);
+        guest.machine->mmu().set_count_hits(true);
+        EXPECT_EQ(guest.hashes(kStep), expected);
+        std::vector<u64>& hits = counts.emplace_back();
+        for (const TlbRow& row : tlb_report(guest.machine->mmu()).rows)
+            hits.push_back(row.entry.hits);
+    }
+    EXPECT_EQ(counts[0], counts[1]);
+    EXPECT_GT(std::accumulate(counts[0].begin(), counts[0].end(), u64{0}), 0u);
 }
 
 TEST(TlbModes, RefuseASnapshotOfAnotherTlb) {
