@@ -41,7 +41,13 @@ Mmu::~Mmu() { memory_.set_epoch_listener({}); }
 
 // --- Control
 
+void Mmu::write_efer(u32 value) {
+    record(MmuRecorder::Act::Efer, 0, 0, value);
+    control_.efer = value;
+}
+
 void Mmu::write_cr0(u32 old_value, u32 new_value) {
+    record(MmuRecorder::Act::Cr0, 0, 0, new_value);
     if (old_value != new_value)
         tracer_.emit(TraceKind::ControlRegister, 0, old_value, new_value);
     const u32 changed = control_.cr0 ^ new_value;
@@ -57,6 +63,8 @@ void Mmu::write_cr0(u32 old_value, u32 new_value) {
 }
 
 void Mmu::write_cr3(u32 new_value, TlbFlushReason reason) {
+    record(reason == TlbFlushReason::TaskSwitch ? MmuRecorder::Act::TaskSwitch : MmuRecorder::Act::Cr3, 0, 0,
+           new_value);
     const u32 old_value = control_.cr3;
     tracer_.emit(TraceKind::Cr3Load, old_value, new_value);
     control_.cr3 = new_value;
@@ -67,6 +75,7 @@ void Mmu::write_cr3(u32 new_value, TlbFlushReason reason) {
 }
 
 void Mmu::write_cr4(u32 old_value, u32 new_value) {
+    record(MmuRecorder::Act::Cr4, 0, 0, new_value);
     if (old_value != new_value)
         tracer_.emit(TraceKind::ControlRegister, 4, old_value, new_value);
     const u32 changed = control_.cr4 ^ new_value;
@@ -119,6 +128,7 @@ void Mmu::set_tlb_model(const TlbModel& model) {
 
 bool Mmu::invalidate_page(LinearAddress address) {
     const auto linear = static_cast<u32>(address.value);
+    record(MmuRecorder::Act::InvalidatePage, linear);
     const u32 dropped = drop_page(linear);
     ++counters_.flushes[static_cast<u32>(TlbFlushReason::Invlpg)];
     tracer_.emit(TraceKind::TlbFlush, static_cast<u64>(TlbFlushReason::Invlpg), linear, dropped);
@@ -127,6 +137,7 @@ bool Mmu::invalidate_page(LinearAddress address) {
 
 void Mmu::drop_faulting_entry(LinearAddress address) {
     const auto linear = static_cast<u32>(address.value);
+    record(MmuRecorder::Act::FaultDrop, linear);
     const u32 dropped = MMU_MUTANT(FaultKeepsEntry) ? 0 : drop_page(linear);
     if (dropped == 0)
         return;
@@ -151,6 +162,7 @@ void Mmu::reset() {
 }
 
 void Mmu::set_a20(bool enabled) {
+    record(MmuRecorder::Act::A20, 0, 0, enabled ? 1 : 0);
     if (a20_ == enabled)
         return;
     a20_ = enabled;
@@ -250,6 +262,11 @@ void Mmu::forget_derived_state() { drop_fronts(); }
 
 void Mmu::set_fast_table(bool enabled) {
     fast_enabled_ = enabled;
+    drop_fronts();
+}
+
+void Mmu::set_recorder(MmuRecorder* recorder) {
+    recorder_ = recorder;
     drop_fronts();
 }
 

@@ -61,6 +61,30 @@ class CodeListener {
     }
 };
 
+// Hears of everything that is asked of the Mmu, in order and before it is done: so a run can be replayed on another
+// one.
+class MmuRecorder {
+  public:
+    enum class Act : u8 {
+        Load,
+        Store,
+        Update, // finished by the next Finish, unless it faults
+        Finish,
+        Probe,
+        Fetch,
+        Cr0,
+        Cr3,
+        TaskSwitch, // CR3 by one
+        Cr4,
+        Efer,
+        InvalidatePage,
+        FaultDrop,
+        A20,
+    };
+    virtual ~MmuRecorder() = default;
+    virtual void asked(Act act, u32 linear, u32 size, u64 value, Privilege privilege) = 0;
+};
+
 class Mmu {
   public:
     Mmu(PhysicalMemory& memory, Bus& bus, Tracer& tracer);
@@ -110,7 +134,7 @@ class Mmu {
     bool accepts_cr0(u32 value) const;
     bool accepts_cr3(u32 value) const;
     bool accepts_cr4(u32 value) const;
-    void write_efer(u32 value) { control_.efer = value; } // flushes nothing: NX counts as it did when loaded
+    void write_efer(u32 value); // flushes nothing: NX counts as it did when loaded
     void set_paging_features(const PagingFeatures& features) { control_.features = features; }
     // Another processor's TLB, empty.
     void set_tlb_model(const TlbModel& model);
@@ -184,6 +208,8 @@ class Mmu {
     // On: every access is counted at the TLB entry that it hits (TlbEntry::hits). Slow, and no hash changes.
     void set_count_hits(bool enabled);
     bool count_hits() const { return count_hits_; }
+    // All accesses leave the fast path for it. nullptr: nobody.
+    void set_recorder(MmuRecorder* recorder);
     // Whether each instruction, and each iteration of a repeated one, is to be fetched: code and data share their
     // replacement state, or hits are counted. Else one fetch for a run of instructions within a page leaves the same.
     bool fetches_each_instruction() const { return tlb_.model().unified() || count_hits_; }
@@ -248,6 +274,12 @@ class Mmu {
     void unpublish(const TlbPlace& place);
     void publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPlace& place, PhysicalAddress physical);
     u32 drop_page(u32 linear);
+    void record(MmuRecorder::Act act, u32 linear, u32 size = 0, u64 value = 0,
+                Privilege privilege = Privilege::Supervisor) const {
+        if (recorder_ != nullptr) [[unlikely]]
+            recorder_->asked(act, linear, size, value, privilege);
+    }
+    bool sees_every_access() const { return count_hits_ || recorder_ != nullptr; }
     bool withheld(u32 linear, Privilege privilege, AccessKind kind) const;
     void report_watches(u32 linear, u32 size, AccessKind kind);
     void report_misalignment(u32 linear, u32 size);
@@ -280,6 +312,7 @@ class Mmu {
     bool a20_ = true;
     bool fast_enabled_ = true;
     bool count_hits_ = false;
+    MmuRecorder* recorder_ = nullptr;
     bool alignment_check_ = false;
     bool reports_accesses_ = false;
     u32 misaligned_mask_ = 0; // low address bits that keep an access off the fast path

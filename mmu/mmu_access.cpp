@@ -175,7 +175,7 @@ void Mmu::report_watches(u32 linear, u32 size, AccessKind kind) {
 void Mmu::publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPlace& place, PhysicalAddress physical) {
     if (kind == AccessKind::Write && memory_.is_memory(physical))
         memory_.mark_written(physical.page());
-    if (!fast_enabled_ || count_hits_)
+    if (!fast_enabled_ || sees_every_access())
         return;
     const u32 page = linear & ~kPageMask;
     FastSlot& slot = front(kind).slot(privilege, linear);
@@ -300,6 +300,7 @@ void Mmu::write_span(const Span& span, u64 value) {
 // --- The doors' slow halves
 
 Access<u64> Mmu::load_slow(u32 linear, u32 size, Privilege privilege) {
+    record(MmuRecorder::Act::Load, linear, size, 0, privilege);
     Span span{linear, size, 0, {}, {}};
     if (!translate_span(span, privilege, AccessKind::Read))
         return Access<u64>::fault();
@@ -310,6 +311,7 @@ Access<u64> Mmu::load_slow(u32 linear, u32 size, Privilege privilege) {
 }
 
 bool Mmu::store_slow(u32 linear, u32 size, u64 value, Privilege privilege) {
+    record(MmuRecorder::Act::Store, linear, size, value, privilege);
     Span span{linear, size, 0, {}, {}};
     if (!translate_span(span, privilege, AccessKind::Write))
         return false;
@@ -321,6 +323,7 @@ bool Mmu::store_slow(u32 linear, u32 size, u64 value, Privilege privilege) {
 }
 
 Access<u64> Mmu::load_for_update_slow(u32 linear, u32 size, Privilege privilege) {
+    record(MmuRecorder::Act::Update, linear, size, 0, privilege);
     update_host_ = nullptr;
     update_span_ = {linear, size, 0, {}, {}};
     if (!translate_span(update_span_, privilege, AccessKind::Write))
@@ -332,6 +335,7 @@ Access<u64> Mmu::load_for_update_slow(u32 linear, u32 size, Privilege privilege)
 }
 
 void Mmu::finish_update_slow(u64 value) {
+    record(MmuRecorder::Act::Finish, update_span_.linear, update_span_.size, value);
     report_misalignment(update_span_.linear, update_span_.size);
     report_access(update_span_, AccessKind::Write);
     write_span(update_span_, value);
@@ -339,11 +343,13 @@ void Mmu::finish_update_slow(u64 value) {
 
 bool Mmu::probe_write_slow(u32 linear, u32 size, Privilege privilege) {
     EMU_ASSERT(size != 0 && size <= kPageSize, "a probe of {} bytes", size);
+    record(MmuRecorder::Act::Probe, linear, size, 0, privilege);
     Span span{linear, size, 0, {}, {}};
     return translate_span(span, privilege, AccessKind::Write);
 }
 
 Access<PhysicalAddress> Mmu::fetch_slow(u32 linear, Privilege privilege) {
+    record(MmuRecorder::Act::Fetch, linear, 1, 0, privilege);
     const Translation at = translate(linear, privilege, AccessKind::Fetch);
     if (at.ok && (memory_.flags(at.physical.page()) & kFrameWatched) != 0 && watcher_)
         watcher_(LinearAddress(linear), at.physical, 1, AccessKind::Fetch);
@@ -352,7 +358,7 @@ Access<PhysicalAddress> Mmu::fetch_slow(u32 linear, Privilege privilege) {
 
 // A plain hit on plain memory, or nothing at all.
 u8* Mmu::bulk_slow(u32 linear, Privilege privilege, AccessKind kind) {
-    if (!fast_enabled_ || count_hits_ || withheld(linear, privilege, kind))
+    if (!fast_enabled_ || sees_every_access() || withheld(linear, privilege, kind))
         return nullptr;
     PhysicalAddress physical = on_bus(linear);
     if (control_.paging()) {
