@@ -167,7 +167,9 @@ Result<void> Session::open_host_ends() {
             return loaded;
     if (!options_.trace_path.empty()) {
         TraceHeader header;
-        header.set("machine", fmt::format("p6 {} MB {} Hz", options_.ram_bytes >> 20, machine_->cycles_per_second()));
+        header.set("machine", fmt::format("{} {} MB {} Hz", model_of(options_.cpu).name, options_.ram_bytes >> 20,
+                                          machine_->cycles_per_second()));
+        header.set("tlb", study_text(options_.tlb, options_.tlb_seed));
         header.set("events", options_.all_events ? "all" : "all but tlb_fill and tlb_evict");
         header.set("seed", fmt::format("{}", options_.seed));
         header.set("command_line", options_.append);
