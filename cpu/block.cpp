@@ -14,13 +14,23 @@ BlockCache::BlockCache() : slots_(kSlots, nullptr), arena_(static_cast<u8*>(std:
     EMU_ASSERT(arena_ != nullptr, "no memory for {} bytes of decoded code", kArenaBytes);
 }
 
-Block* BlockCache::insert(PhysicalAddress start, CodeMode mode, const Instruction* instructions, u16 count) {
-    const u64 size = (sizeof(Block) + count * sizeof(Instruction) + 15) & ~u64{15};
+Block* BlockCache::insert(PhysicalAddress start, CodeMode mode, const Instruction* instructions, u16 count,
+                          const Lookahead& lookahead) {
+    static_assert(alignof(QueuedInstruction) <= alignof(Instruction));
+    const u64 queued_at = sizeof(Block) + count * sizeof(Instruction);
+    const u32 queued = lookahead.queued != nullptr ? u32{count} + lookahead.count : 0;
+    const u64 size = (queued_at + queued * sizeof(QueuedInstruction) + 15) & ~u64{15};
     if (used_ + size > kArenaBytes)
         clear();
     auto* block = new (arena_.get() + used_) Block;
     block->first = reinterpret_cast<Instruction*>(arena_.get() + used_ + sizeof(Block));
     std::uninitialized_copy_n(instructions, count, block->first);
+    if (queued != 0) {
+        auto* copy = reinterpret_cast<QueuedInstruction*>(arena_.get() + used_ + queued_at);
+        std::uninitialized_copy_n(lookahead.queued, queued, copy);
+        block->queued = copy;
+        block->ahead = lookahead.count;
+    }
     used_ += size;
     ++blocks_;
 
@@ -28,6 +38,7 @@ Block* BlockCache::insert(PhysicalAddress start, CodeMode mode, const Instructio
     block->start = start;
     block->mode = mode;
     block->bytes = static_cast<u16>(last.offset + last.length);
+    block->watched = static_cast<u16>(block->bytes + lookahead.bytes);
     block->count = count;
     block->clocks = last.clock_before + last.clock;
     slots_[slot(start, mode)] = block;
@@ -47,7 +58,7 @@ bool BlockCache::kill(PhysicalAddress address, u32 size, const Block* running, b
     while (*link != nullptr) {
         Block* block = *link;
         const bool overlaps =
-            address.value < block->start.value + block->bytes && block->start.value < address.value + size;
+            address.value < block->start.value + block->watched && block->start.value < address.value + size;
         if (overlaps) {
             block->alive = false;
             hit_running |= block == running;

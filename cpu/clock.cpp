@@ -59,6 +59,11 @@ u32 enter_clocks(const ClockCell& cell, u32 level) {
     return cell.mem + cell.step * level - (cell.rule == ClockRule::EnterLess ? 1 : 0);
 }
 
+// Of the 386's rules, those by what stands in a register or in memory.
+bool goes_by_operand(const ClockCell& cell) {
+    return cell.rule == ClockRule::Multiply || cell.rule == ClockRule::BitScan;
+}
+
 bool repeats(const ClockCell& cell) {
     return cell.rule == ClockRule::Repeat || cell.rule == ClockRule::RepeatMove || cell.rule == ClockRule::RepeatPort;
 }
@@ -105,9 +110,11 @@ void PipelineState::serialize(Archive& ar) {
 
 Clock::Clock() { configure(kDefaultCpuModel, ClockKind::Flat); }
 
-void Clock::configure(CpuModel model, ClockKind kind) {
+void Clock::configure(CpuModel model, ClockKind kind, BusWidth bus) {
     model_ = model;
     kind_ = kind;
+    queues_ = model == CpuModel::I386 && kind != ClockKind::Flat;
+    bus_ = bus_timing(bus);
     delivery_ = flat() ? kFlatClocks[static_cast<std::size_t>(CostClass::Delivery)] : 0;
     rows_.assign(form_count(), {});
     for (u16 form = 0; form < form_count(); ++form) {
@@ -120,6 +127,11 @@ void Clock::configure(CpuModel model, ClockKind kind) {
         rows_[form].cell = flat() ? by_class : cells[static_cast<std::size_t>(model)];
         rows_[form].pairing = row.pairing;
         rows_[form].ending = flat() ? u8{0} : ending_of(form_at(form));
+        if (queues_) {
+            rows_[form].ending |= goes_by_operand(rows_[form].cell) ? kByOperand : 0;
+            rows_[form].bus_use = bus_use_of_form(form);
+            rows_[form].transfer = transfer_of(form);
+        }
     }
     paths_.assign(all_path_clocks().size(), 0);
     for (std::size_t i = 0; i < paths_.size() && !flat(); ++i) {
@@ -236,15 +248,10 @@ u32 Clock::penalty(const PipelineState& pipeline, const Instruction& in, const I
     const u16 address = static_cast<u16>(use.address | (use.stack ? kEspBit : 0));
     if ((address & pipeline.written) != 0)
         clocks += path(ClockPath::AddressInterlock);
-    if (in.has_memory() && in.index != kNoRegister) {
+    if (in.has_memory() && in.index != kNoRegister)
         clocks += path(ClockPath::IndexRegister);
-        if (in.base != kNoRegister && use.displacement)
-            clocks += path(ClockPath::EffectiveAddress);
-    }
     if (use.displacement && use.immediate)
         clocks += path(ClockPath::DisplacementAndImmediate);
-    if (pipeline.jumped)
-        clocks += use.components;
     return clocks;
 }
 
@@ -263,7 +270,7 @@ StaticClock Clock::advance(PipelineState& pipeline, const Instruction& in) const
         cost.taken = static_cast<u8>(std::max(row.cell.reg, row.cell.mem) - cost.clocks);
         cost.ending |= row.cell.mem < row.cell.reg ? kCheaperTaken : 0;
     }
-    if (model_ == CpuModel::P6)
+    if (model_ == CpuModel::P6 || queues_) // the queue's part comes with what stands behind (advance_queue)
         return cost;
     const InstructionUse use = use_of(in);
     if (model_ == CpuModel::Pentium) {
@@ -275,13 +282,6 @@ StaticClock Clock::advance(PipelineState& pipeline, const Instruction& in) const
     pipeline = {};
     pipeline.written = use.written;
     return cost;
-}
-
-PipelineState Clock::behind_jump(const Instruction& in) const {
-    PipelineState pipeline;
-    const ClockRule rule = rows_[in.form].cell.rule;
-    pipeline.jumped = model_ == CpuModel::I386 && (rule == ClockRule::Jump || rule == ClockRule::Branch);
-    return pipeline;
 }
 
 namespace {

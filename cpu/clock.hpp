@@ -4,11 +4,16 @@
 #pragma once
 
 #include <array>
+#include <cstring>
+#include <span>
+#include <type_traits>
 #include <vector>
 
+#include "cpu/bus_use.hpp"
 #include "cpu/clocks.hpp"
 #include "cpu/instruction_use.hpp"
 #include "cpu/model.hpp"
+#include "cpu/prefetch_queue.hpp"
 #include "emu/base/archive.hpp"
 #include "emu/base/trace_vocabulary.hpp"
 
@@ -28,10 +33,13 @@ struct PipelineState {
     u16 clocks = 0;      // Pentium: what that one costs; 0: none waits
     u8 kind = 0;         // Pentium: of that one
     bool jumped = false; // 386: by a jump that wants the m of its target
+    u8 refill = 0;       // 386: clocks of filling the queue that the transfer has paid; its m, too, if not `jumped`
+    PrefetchQueue queue; // 386
 
-    bool operator==(const PipelineState&) const = default;
-    void serialize(Archive& ar);
+    bool operator==(const PipelineState& other) const { return std::memcmp(this, &other, sizeof other) == 0; }
+    void serialize(Archive& ar); // but for the 386's queue
 };
+static_assert(std::has_unique_object_representations_v<PipelineState>);
 
 // How an instruction's cost ends when it has run.
 enum CostEnding : u8 {
@@ -42,6 +50,7 @@ enum CostEnding : u8 {
     kInV = 16,        // runs in the V pipe
     kAtPort = 32,
     kCheaperTaken = 64, // StaticClock::taken is what it costs more if it does not jump
+    kByOperand = 128,   // with a prefetch queue: more by its operand, which the queue must learn
 };
 
 struct StaticClock {
@@ -54,15 +63,36 @@ struct StaticClock {
 class Clock {
   public:
     Clock();
-    void configure(CpuModel model, ClockKind kind);
+    void configure(CpuModel model, ClockKind kind, BusWidth bus = BusWidth::Bits32);
     ClockKind kind() const { return kind_; }
     bool flat() const { return kind_ == ClockKind::Flat; }
+    bool queues() const { return queues_; } // the 386's prefetch queue counts
+    const BusTiming& bus() const { return bus_; }
     bool caches() const { return kind_ == ClockKind::Cache && model_ != CpuModel::I386; }
     bool predicts() const { return !flat() && model_ >= CpuModel::Pentium; }
 
     // The cost of `in` behind `pipeline`, which moves on to behind `in`.
     StaticClock advance(PipelineState& pipeline, const Instruction& in) const;
-    PipelineState behind_jump(const Instruction& in) const;
+
+    // The same with a prefetch queue (clock_queue.cpp), where what stands behind an instruction counts, too.
+    QueuedInstruction queued(std::span<const u8> bytes, const Instruction& in) const;
+    // Nothing behind it is decoded as long as it has not run.
+    static bool ends_ahead(const QueuedInstruction& one, const Instruction& in) {
+        return one.transfer == Transfer::Certain || in.form == 0;
+    }
+    // The static clocks of ahead[0], whose CostEnding is `ending`; waiting for its bytes included. Where kDecidedLate
+    // or kByOperand stands in it, `pipeline` stays until settle_queue().
+    u32 advance_queue(PipelineState& pipeline, u8 ending, std::span<const QueuedInstruction> ahead) const;
+    // That instruction ran `clocks` after its start and has not jumped: what it cost beyond that.
+    u32 settle_queue(PipelineState& pipeline, std::span<const QueuedInstruction> ahead, Cycles clocks) const;
+    // What passes before it starts, or faults instead.
+    u32 wait_for(const PipelineState& pipeline, std::span<const QueuedInstruction> ahead) const;
+
+    // After `in` has jumped to `target` (`whole`: its clocks hold the 386's m, too); after an interrupt or exception;
+    // where registers set from outside lead.
+    PipelineState behind_jump(const PipelineState& pipeline, const Instruction& in, u32 target, bool whole) const;
+    PipelineState behind_delivery(u32 target) const;
+    PipelineState at_new_place(u32 target) const;
 
     // Clocks of a path that is chosen while running. 0 on the flat clock.
     u32 path(ClockPath path) const { return paths_[static_cast<std::size_t>(path)]; }
@@ -88,14 +118,19 @@ class Clock {
         ClockCell cell{};
         Pairing pairing = Pairing::None;
         u8 ending = 0;
+        FormBusUse bus_use{};
+        Transfer transfer = Transfer::None;
     };
     u32 base(const Instruction& in) const;
+    static u32 paid(const PipelineState& pipeline, const QueuedInstruction& now);
     u32 penalty(const PipelineState& pipeline, const Instruction& in, const InstructionUse& use) const;
     void advance_pentium(PipelineState& pipeline, const Instruction& in, const InstructionUse& use,
                          StaticClock& cost) const;
 
     CpuModel model_ = kDefaultCpuModel;
     ClockKind kind_ = ClockKind::Flat;
+    bool queues_ = false;
+    BusTiming bus_ = kBus386Dx;
     u32 delivery_ = 0;
     std::vector<Row> rows_;  // by form
     std::vector<u32> paths_; // by ClockPath

@@ -17,7 +17,7 @@ constexpr u32 kMostClocksInBlock = 50'000; // before its last instruction; Instr
 bool ends_block(const Instruction& in) {
     const u16 attributes = form_at(in.form).attributes;
     return (attributes & kEndsBlock) != 0 || ((attributes & kString) != 0 && in.repeats()) ||
-           (in.ending & kDecidedLate) != 0 || in.clock_before > kMostClocksInBlock - in.clock;
+           (in.ending & (kDecidedLate | kByOperand)) != 0 || in.clock_before > kMostClocksInBlock - in.clock;
 }
 } // namespace
 
@@ -59,7 +59,8 @@ void Cpu::reset() {
     trap_pending_ = watch_hits_ = 0;
     shadow_until_ = 0;
     counters_set();
-    pipeline_ = {};
+    pipeline_ = clock_.at_new_place(state_.eip);
+    own_clocks_ = 0;
     predictor_.reset();
     caches_.code.invalidate();
     caches_.data.invalidate();
@@ -106,12 +107,12 @@ void Cpu::set_engine(Engine engine) {
     forget_derived_state();
 }
 
-void Cpu::set_model(CpuModel model, ClockKind clock) {
+void Cpu::set_model(CpuModel model, ClockKind clock, BusWidth bus) {
     model_ = &model_of(model);
-    clock_.configure(model, clock);
+    clock_.configure(model, clock, bus);
     caches_ = clock_.caches() ? caches_of(model) : FirstLevelCaches();
     mmu_.report_accesses(clock_.caches());
-    mmu_.report_misaligned(!clock_.flat() && clock_.path(ClockPath::Misaligned) != 0);
+    mmu_.report_misaligned(!clock_.flat() && clock_.path(ClockPath::Misaligned) != 0, clock_.bus().bytes_per_cycle);
     mmu_.set_paging_features(model_->paging());
     mmu_.set_tlb_model(model_->tlb);
     reset();
@@ -137,7 +138,10 @@ void Cpu::set_state(const CpuState& state) {
     const u32 old_cr4 = state_.cr4;
     if (state.eip != state_.eip)
         shadow_until_ = 0; // what stood in the shadow of STI or MOV SS comes no more
+    const u32 old_place = linear_eip();
     state_ = state;
+    if (linear_eip() != old_place && clock_.queues())
+        pipeline_ = clock_.at_new_place(linear_eip());
     if (state_.cr0 != old_cr0)
         mmu_.write_cr0(old_cr0, state_.cr0);
     if (state_.cr3 != old_cr3)
@@ -289,6 +293,7 @@ void Cpu::deliver_hardware(const InterruptRequest& request) {
     pipeline_ = {};
     if (!interrupt(request, state_.eip))
         deliver_exception();
+    pipeline_ = clock_.behind_delivery(linear_eip());
     path_taken_ = PathTaken::No;
 }
 
@@ -388,6 +393,8 @@ void Cpu::run_instructions(const Block* block, const Instruction* first, u32 cou
     const Instruction* const end = first + count;
     running_ = block;
     block_eip_ = state_.eip;
+    if (!repeating_)
+        own_clocks_ = 0;
     leave_ = false;
     task_switched_ = false;
     const bool fetch_each = mmu_.fetches_each_instruction() && block != nullptr;
@@ -409,7 +416,7 @@ void Cpu::run_instructions(const Block* block, const Instruction* first, u32 cou
 
 void Cpu::settle(Step step, const Instruction& at) {
     current_ = nullptr;
-    running_ = nullptr;
+    const Block* const block = std::exchange(running_, nullptr);
     if (step == Step::Fault) [[unlikely]]
         watch_hits_ = 0;
     if (watch_hits_ != 0) [[unlikely]]
@@ -420,10 +427,13 @@ void Cpu::settle(Step step, const Instruction& at) {
         instructions_ += at.number;
         if (!task_switched_)
             state_.eip = present_eip(at);
-        if (step == Step::Fault)
+        if (step == Step::Fault) {
+            if (clock_.queues())
+                charge(clock_.wait_for(pipeline_, queued_from(block, at.number)), CycleCause::Pipeline);
             deliver_exception();
-        else
+        } else {
             state_.system_flags |= kFlagR; // between iterations (SDM 3B 17.3.1.1)
+        }
         repeating_ = step == Step::Repeat;
         return;
     }
@@ -432,7 +442,7 @@ void Cpu::settle(Step step, const Instruction& at) {
     instructions_ += at.number + 1u;
     repeating_ = false;
     if (at.ending != 0)
-        end_cost(at);
+        end_cost(at, block);
 }
 
 Block* Cpu::find_block() {
@@ -495,105 +505,39 @@ Block* Cpu::build_block(PhysicalAddress start, u32 linear) {
         run_crossing_instruction(linear);
         return nullptr;
     }
+    Lookahead lookahead;
+    if (clock_.queues()) {
+        lookahead = look_ahead(start, count);
+        pipeline = pipeline_;
+        bind_queue(run.data(), count, lookahead, pipeline);
+    }
+    return keep_run(start, count, lookahead, pipeline);
+}
+
+// The first `count` instructions in scratch_ become a block.
+Block* Cpu::keep_run(PhysicalAddress start, u32 count, const Lookahead& lookahead, const PipelineState& exit) {
+    const Instruction& first = scratch_[0];
     if (engine_ == Engine::Block) {
         mmu_.flag_frame(start.page(), kFrameCode);
-        Block* block = blocks_.insert(start, code_mode(), run.data(), static_cast<u16>(count));
+        Block* block = blocks_.insert(start, code_mode(), &first, static_cast<u16>(count), lookahead);
         block->entry = pipeline_;
-        block->exit = pipeline;
+        block->exit = exit;
         return block;
     }
-    if (run[0].repeats() && (form_at(run[0].form).attributes & kString) != 0)
+    if (first.repeats() && (form_at(first.form).attributes & kString) != 0)
         mmu_.flag_frame(start.page(), kFrameCode); // as blocks are: it stops where it overwrites itself
     scratch_block_ = Block{};
     scratch_block_.start = start;
     scratch_block_.mode = code_mode();
-    scratch_block_.bytes = static_cast<u16>(at);
+    scratch_block_.bytes = first.length;
     scratch_block_.count = 1;
-    scratch_block_.clocks = run[0].clock;
-    scratch_block_.first = run.data();
+    scratch_block_.clocks = first.clock;
+    scratch_block_.first = scratch_.data();
+    scratch_block_.queued = lookahead.queued;
+    scratch_block_.ahead = lookahead.count;
     scratch_block_.entry = pipeline_;
-    scratch_block_.exit = pipeline;
+    scratch_block_.exit = exit;
     return &scratch_block_;
-}
-
-void CpuState::serialize(Archive& ar) {
-    ar.field("gpr", gpr);
-    ar.field("eip", eip);
-    u32 packed = eflags();
-    ar.field("eflags", packed);
-    if (ar.loading())
-        set_eflags(packed);
-    ar.field("segments", segments);
-    ar.nested("ldtr", ldtr);
-    ar.nested("tr", tr);
-    ar.nested("gdtr", gdtr);
-    ar.nested("idtr", idtr);
-    ar.field("cr0", cr0);
-    ar.field("cr2", cr2);
-    ar.field("cr3", cr3);
-    ar.field("cr4", cr4);
-    ar.field("dr", dr);
-    ar.field("cpl", cpl);
-    ar.field("tsc_offset", tsc_offset);
-    ar.field("sysenter", sysenter);
-    ar.nested("x87", x87);
-    ar.field("xmm", xmm);
-    ar.field("mxcsr", mxcsr);
-    ar.field("model_registers", model_registers);
-    ar.field("test_registers", test_registers);
-    if (ar.loading() && (cpl > 3 || gpr[kNoRegister] != 0 || (mxcsr & ~u32{kMxcsrAll}) != 0))
-        ar.fail("the registers hold impossible values");
-}
-
-void Cpu::serialize(Archive& ar) {
-    EMU_ASSERT(current_ == nullptr, "the CPU can only be saved between instructions");
-    ar.nested("registers", state_);
-    ar.field("halted", halted_);
-    ar.field("shutdown", shutdown_);
-    ar.field("interrupt_line", interrupt_line_);
-    ar.field("nmi_pending", nmi_pending_);
-    ar.field("nmi_blocked", nmi_blocked_);
-    ar.field("float_error_ignored", float_error_ignored_);
-    // Relative, so that equal states hash equally however long ago the last shadow was.
-    u8 shadow = shadowed() ? static_cast<u8>(1 + static_cast<u8>(shadow_)) : u8{0};
-    ar.field("shadowed", shadow);
-    ar.field("trap_pending", trap_pending_);
-    ar.field("cycle", cycle_);
-    ar.field("instructions", instructions_);
-    ar.nested("pipeline", pipeline_);
-    ar.field("repeating", repeating_);
-    ar.field("repeat_asked", repeat_asked_);
-    ar.field("cycles_by_cause", by_cause_);
-    ar.field("counted_until", counted_until_);
-    ar.field("halted_cycles", halted_cycles_);
-    ar.field("interrupts", interrupts_);
-    ar.field("branches", branches_);
-    ar.field("mispredictions", mispredictions_);
-    ar.field("data_cache_misses", data_cache_misses_);
-    ar.field("code_cache_misses", code_cache_misses_);
-    ar.field("misaligned_accesses", misaligned_accesses_);
-    if (clock_.predicts())
-        ar.nested("branch_predictor", predictor_);
-    if (clock_.caches()) {
-        ar.nested("code_cache", caches_.code);
-        ar.nested("data_cache", caches_.data);
-        ar.field("bus_free_at", bus_free_at_);
-        ar.field("bank_access", bank_access_);
-    }
-    if (ar.loading()) {
-        shadow_until_ = instructions_ + (shadow != 0 ? 1 : 0);
-        shadow_ = shadow == 2 ? Shadow::InterruptsAndDebug : Shadow::Interrupts;
-        watch_hits_ = 0;
-        attention_ = ~(u32{kAttentionStop} | kAttentionBreakpoint);
-        counting_ = false; // the counters go on from where they were saved
-        set_cpl(state_.cpl);
-        const auto until = counted_until_;
-        counters_set();
-        counted_until_ = until;
-        flags_changed();
-        debug_registers_changed();
-        blocks_.clear();
-    }
 }
 
 } // namespace forkscope

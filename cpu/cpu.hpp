@@ -137,7 +137,8 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void accessed(PhysicalAddress physical, u32 size, AccessKind kind) override;
 
     // Turns this into another processor, and resets it.
-    void set_model(CpuModel model, ClockKind clock = ClockKind::Flat);
+    // `bus` matters where the clock counts its cycles: the 386's.
+    void set_model(CpuModel model, ClockKind clock = ClockKind::Flat, BusWidth bus = BusWidth::Bits32);
     const Model& model() const { return *model_; }
     bool has(Feature feature) const { return model_->has(feature); }
     const Clock& clock() const { return clock_; }
@@ -312,6 +313,8 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void charge(Cycles cycles, CycleCause cause = CycleCause::Base) {
         cycle_ += cycles;
         by_cause_[static_cast<std::size_t>(cause)] += cycles;
+        if (clock_.queues()) [[unlikely]]
+            note_own_clocks(cycles, cause);
         // Even at the deadline itself: the last ones of the block may cost nothing, and must not start there.
         if (running_ != nullptr && cycle_ + running_->clocks >= deadline_)
             leave_ = true;
@@ -422,12 +425,18 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void run_instructions(const Block* block, const Instruction* first, u32 count);
     Block* find_block();
     Block* build_block(PhysicalAddress start, u32 linear);
+    Block* keep_run(PhysicalAddress start, u32 count, const Lookahead& lookahead, const PipelineState& exit);
     void run_crossing_instruction(u32 linear);
     void bind(Instruction& instruction, const Instruction* previous, PipelineState& pipeline) const;
     void bind_clocks(Instruction& instruction, const Instruction* previous, PipelineState& pipeline) const;
     void rebind(Block& block);
+    void note_own_clocks(Cycles cycles, CycleCause cause);
+    Lookahead look_ahead(PhysicalAddress start, u32 count);
+    u32 queue_code(PhysicalAddress start, QueuedInstruction* code, u16& bytes) const;
+    void bind_queue(Instruction* first, u32 count, const Lookahead& lookahead, PipelineState& pipeline) const;
+    void settle_queue(const Block* block, const Instruction& at);
     void settle(Step step, const Instruction& at);
-    void end_cost(const Instruction& at);
+    void end_cost(const Instruction& at, const Block* block);
     u64 count_of(Counted counted) const;
     void predict(const Instruction& at, bool taken);
     void fetch_lines(PhysicalAddress start, u32 length);
@@ -450,6 +459,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     };
     void charge_task_switch(const TaskSwitchOrigin& origin, bool wide);
     void pass_pipeline(const Block* block, const Instruction* first, u32 executed);
+    std::span<const QueuedInstruction> queued_from(const Block* block, u32 number) const;
     CodeMode code_mode() const { return {state_.segments[kCs].big}; }
 
     Mmu& mmu_;
@@ -482,9 +492,11 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     Clock clock_;
     BranchPredictor predictor_;
     FirstLevelCaches caches_;
-    Cycles bus_free_at_ = 0;                           // a line is being brought in until then
-    u64 bank_access_ = 0;                              // Pentium, of the last access: instruction number * 8 + bank
-    PipelineState pipeline_;                           // behind the last instruction
+    Cycles bus_free_at_ = 0; // a line is being brought in until then
+    u64 bank_access_ = 0;    // Pentium, of the last access: instruction number * 8 + bank
+    PipelineState pipeline_; // behind the last instruction
+    // With a prefetch queue: of the running instruction, if the queue must learn it, without waits for memory.
+    Cycles own_clocks_ = 0;
     std::array<CounterSetting, 2> counter_settings_{}; // derived from model_registers
     std::array<u64, 2> counted_until_{};               // count_of() when the counters were last brought up to date
     bool counting_ = false;
@@ -510,6 +522,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     BlockCache blocks_;
     Block scratch_block_;
     std::array<Instruction, 64> scratch_; // being decoded; the reference engine's only instruction
+    std::array<QueuedInstruction, 64 + kMostAhead> scratch_queue_; // the same, and what stands behind
     std::vector<u32> breakpoints_;
     u64 breakpoint_passed_at_ = ~u64{0}; // instruction count at which the present breakpoint was already reported
 };

@@ -49,6 +49,10 @@ void Cpu::run_crossing_instruction(u32 linear) {
     bind(in, nullptr, pipeline);
     if (status == DecodeStatus::TooLong)
         in.handler = too_long_handler();
+    if (clock_.queues()) {
+        scratch_queue_[0] = clock_.queued(bytes, in);
+        bind_queue(&in, 1, {scratch_queue_.data(), 0, 0}, pipeline);
+    }
     const SegmentCache& cs = state_.segments[kCs];
     const u32 end = state_.eip + in.length - 1;
     if (end > cs.limit || end < state_.eip) {

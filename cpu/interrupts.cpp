@@ -31,8 +31,10 @@ void Cpu::deliver_exception() {
         }
         charge(clock_.delivery(), CycleCause::Delivery);
         const InterruptRequest request{exception.vector, InterruptCause::Fault, exception.has_error, exception.error};
-        if (interrupt(request, state_.eip))
+        if (interrupt(request, state_.eip)) {
+            pipeline_ = clock_.behind_delivery(linear_eip());
             return;
+        }
         if (exception.vector == kDoubleFault) {
             shut_down_now();
             return;

@@ -1,6 +1,7 @@
 #include "cpu/prefetch_queue.hpp"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 namespace forkscope {
@@ -51,16 +52,16 @@ class Runner {
         for (u32 clock = 0;; ++clock) {
             finish_bus_cycle();
             seen_ = queue_.complete;
-            decode();
+            const bool decoded = decode();
             if (!started_ && can_start())
                 start(clock);
-            if (started_ && execute(clock)) {
-                if (now_.transfer == Transfer::Certain && !now_.taken)
-                    queue_.stopped = false;
+            if (started_ && execute(clock))
                 return clock;
-            }
             fetch(clock);
-            tick();
+            if (!decoded && is_still(clock))
+                clock = std::max(clock + 1, next_event()) - 1;
+            else
+                tick();
         }
     }
 
@@ -79,27 +80,31 @@ class Runner {
     }
 
     // A component a clock; together with an instruction's last one, if that is no single byte, the next one's first.
-    void decode() {
+    // False if there was none.
+    bool decode() {
         finished_now_ = false;
-        if (take_component())
+        const Taken taken = take_component();
+        if (taken == Taken::LastOfMany)
             take_component();
+        return taken != Taken::None;
     }
 
-    // True if it was the last of its instruction, and no single byte.
-    bool take_component() {
+    enum class Taken : u8 { None, One, LastOfMany }; // LastOfMany: of its instruction, and no single byte
+
+    Taken take_component() {
         // The instruction in execution has left the places where decoded ones wait.
         const u32 next = queue_.decoded + (started_ ? 1u : 0u);
         if (queue_.held || queue_.stopped || next >= ahead_.size())
-            return false;
+            return Taken::None;
         const CodeShape& shape = ahead_[next].shape;
         const bool single = queue_.part < shape.singles;
         const bool is_displacement = !single && queue_.part == shape.singles && shape.displacement != 0;
         const u32 bytes = single ? 1 : is_displacement ? shape.displacement : immediate_bytes(shape);
         if (queue_.complete < bytes)
-            return false;
+            return Taken::None;
         queue_.complete = static_cast<u8>(queue_.complete - bytes);
         if (++queue_.part < shape.components())
-            return false;
+            return Taken::One;
         queue_.stopped = ahead_[next].transfer == Transfer::Certain;
         if (queue_.decoded < std::size(queue_.age)) {
             admit(kJustDecoded);
@@ -107,7 +112,7 @@ class Runner {
             queue_.held = true;
             finished_now_ = true;
         }
-        return !single;
+        return single ? Taken::One : Taken::LastOfMany;
     }
 
     // A far pointer of six bytes comes as offset and selector.
@@ -133,6 +138,9 @@ class Runner {
         queue_.age[0] = queue_.age[1];
         if (queue_.held)
             admit(finished_now_ ? kJustDecoded : 0);
+        // LOOP that will not jump lets decoding go on, and a transfer that has been overwritten since it was decoded.
+        if (queue_.decoded == 0 && (now_.transfer != Transfer::Certain || !now_.taken))
+            queue_.stopped = false;
         start_ = clock;
         const u32 address = now_.base_and_index ? constants_.base_and_index : 0;
         next_read_ = clock + constants_.operand + address;
@@ -156,7 +164,7 @@ class Runner {
     }
 
     // From flush() to the start of an instruction of no components, on a bus that brings a doubleword in one cycle.
-    u32 refill() const { return bus_.clocks_per_cycle + constants_.issue; }
+    u32 refill() const { return refill_clocks(bus_, constants_); }
 
     // Puts the operands' cycles on the bus; true if the instruction has ended.
     bool execute(u32 clock) {
@@ -220,6 +228,18 @@ class Runner {
         queue_.bus_bytes = static_cast<u8>(bus_.bytes_per_cycle - queue_.fetch_phase % bus_.bytes_per_cycle);
     }
 
+    // Whether decoder, which did nothing, and bus have nothing to do until the instruction needs the bus or ends.
+    bool is_still(u32 clock) const {
+        if (!started_ || clock == start_ || clock < start_ + constants_.reserve)
+            return false;
+        for (u32 i = 0; i < queue_.decoded; ++i)
+            if (queue_.age[i] == kJustDecoded || queue_.age[i] < constants_.issue)
+                return false;
+        return queue_.bus_clocks == 0;
+    }
+
+    u32 next_event() const { return reads_left_ != 0 ? next_read_ : writes_left_ != 0 ? next_write_ : end_; }
+
     void tick() {
         if (queue_.bus_clocks != 0)
             --queue_.bus_clocks;
@@ -262,8 +282,8 @@ CodeShape code_shape(std::span<const u8> bytes, const Instruction& instruction) 
     return {static_cast<u8>(singles), static_cast<u8>(displacement), static_cast<u8>(length - singles - displacement)};
 }
 
-Transfer transfer_of(const Instruction& instruction) {
-    const Form& form = form_at(instruction.form);
+Transfer transfer_of(u16 form_number) {
+    const Form& form = form_at(form_number);
     if ((form.attributes & kControl) == 0)
         return Transfer::None;
     const bool jcc = (form.map == 1 && form.opcode >= 0x70 && form.opcode <= 0x7F) ||
@@ -274,6 +294,42 @@ Transfer transfer_of(const Instruction& instruction) {
 
 u32 bus_cycles(const BusTiming& bus, u32 bytes, u32 address) {
     return (address % bus.bytes_per_cycle + bytes + bus.bytes_per_cycle - 1) / bus.bytes_per_cycle;
+}
+
+void PrefetchQueue::serialize(Archive& ar) {
+    ar.field("complete", complete);
+    ar.field("latched", latched);
+    ar.field("fetch_phase", fetch_phase);
+    ar.field("bus_clocks", bus_clocks);
+    ar.field("bus_bytes", bus_bytes);
+    ar.field("decoded", decoded);
+    ar.field("age", age);
+    ar.field("part", part);
+    ar.field("held", held);
+    ar.field("stopped", stopped);
+}
+
+bool PrefetchQueue::possible(const BusTiming& bus) const {
+    const u32 bytes = u32{complete} + latched + bus_bytes;
+    return decoded <= std::size(age) && (!held || decoded == std::size(age)) && (!stopped || decoded != 0) &&
+           bytes <= bus.queue_bytes && fetch_phase < kDoubleword && bus_bytes <= kDoubleword - fetch_phase;
+}
+
+u32 refill_clocks(const BusTiming& bus, const QueueConstants& constants) {
+    return bus.clocks_per_cycle + constants.issue;
+}
+
+u32 clocks_to_start(PrefetchQueue queue, const BusTiming& bus, std::span<const QueuedInstruction> ahead,
+                    const QueueConstants& constants) {
+    std::array<QueuedInstruction, kMostAhead> code;
+    const std::size_t count = std::min(ahead.size(), code.size());
+    std::copy_n(ahead.begin(), count, code.begin());
+    QueuedInstruction& now = code[0];
+    now.taken = true; // ends as it starts
+    now.base_and_index = false;
+    now.reads = now.read_cycles = now.writes = now.write_cycles = 0;
+    now.clocks = static_cast<u16>(refill_clocks(bus, constants));
+    return advance(queue, bus, std::span(code).first(count), constants);
 }
 
 void flush(PrefetchQueue& queue, u32 target) {

@@ -1,5 +1,5 @@
 // Owns: the 386's instruction supply in clocks: bus, prefetch queue, decoder and the two decoded instructions ahead.
-// Callers: whoever sums the clocks of a decoded run; instruction by instruction, in order.
+// Callers: Clock, when it binds code for the 386; instruction by instruction, in order.
 // Promises: pure functions of plain data; a PrefetchQueue is small and may be saved, compared and hashed.
 // Sources: captures of a 386EX (docs/prefetch-queue.md says what they showed), Intel's 386 manuals (m, 16 bytes).
 #pragma once
@@ -7,6 +7,7 @@
 #include <span>
 
 #include "cpu/instruction.hpp"
+#include "emu/base/archive.hpp"
 
 namespace forkscope {
 
@@ -17,6 +18,8 @@ struct BusTiming {
 };
 inline constexpr BusTiming kBus386Dx{4, 2, 16};
 inline constexpr BusTiming kBus386Ex{2, 2, 12}; // 12 is what the captures show
+enum class BusWidth : u8 { Bits32, Bits16 };    // 386 DX, 386EX
+constexpr const BusTiming& bus_timing(BusWidth width) { return width == BusWidth::Bits32 ? kBus386Dx : kBus386Ex; }
 
 // Clocks that were fitted to captures; other values are for tests.
 struct QueueConstants {
@@ -43,7 +46,7 @@ enum class Transfer : u8 {
     Conditional, // Jcc, JCXZ, INTO: prefetching goes on behind it
     Certain,     // JMP, CALL, RET, IRET, INT n, LOOP: once decoded, prefetching stops
 };
-Transfer transfer_of(const Instruction& instruction);
+Transfer transfer_of(u16 form);
 
 // What the queue must know of one instruction. Accesses: `reads` operands in `read_cycles` bus cycles, likewise writes.
 struct QueuedInstruction {
@@ -73,6 +76,9 @@ struct PrefetchQueue {
     bool stopped = false; // a certain transfer has been decoded: nothing behind it is
 
     bool operator==(const PrefetchQueue&) const = default;
+    void serialize(Archive& ar);
+    // Whether code can lead to it; from any other state advance() might not come back.
+    bool possible(const BusTiming& bus) const;
 };
 static_assert(sizeof(PrefetchQueue) <= 16);
 
@@ -81,9 +87,14 @@ void flush(PrefetchQueue& queue, u32 target);
 
 // Runs ahead[0] to its end: clocks from the end of the instruction before it, waiting for its bytes included. What
 // stands behind it is decoded and fetched meanwhile; instructions that are not known yet are decoded when they are
-// given. Four are as good as all. A taken transfer ends early by the clocks that flush() and the next call will take (7
-// + m in sum).
+// given. kMostAhead are as good as all. A taken transfer ends early by the clocks that flush() and the next call will
+// take without its components, refill_clocks() (7 + m in sum).
+inline constexpr u32 kMostAhead = 4;
 u32 advance(PrefetchQueue& queue, const BusTiming& bus, std::span<const QueuedInstruction> ahead,
             const QueueConstants& constants = kQueueConstants);
+u32 refill_clocks(const BusTiming& bus, const QueueConstants& constants = kQueueConstants);
+// How many of them pass before ahead[0] starts.
+u32 clocks_to_start(PrefetchQueue queue, const BusTiming& bus, std::span<const QueuedInstruction> ahead,
+                    const QueueConstants& constants = kQueueConstants);
 
 } // namespace forkscope

@@ -20,7 +20,9 @@ void Cpu::bind_clocks(Instruction& in, const Instruction* previous, PipelineStat
 // The block was reached behind something else than when it was bound.
 void Cpu::rebind(Block& block) {
     PipelineState pipeline = pipeline_;
-    for (u32 i = 0; i < block.count; ++i)
+    if (clock_.queues())
+        bind_queue(block.first, block.count, block.lookahead(), pipeline);
+    for (u32 i = 0; i < block.count && !clock_.queues(); ++i)
         bind_clocks(block.first[i], i == 0 ? nullptr : &block.first[i - 1], pipeline);
     const Instruction& last = block.first[block.count - 1];
     block.clocks = u32{last.clock_before} + last.clock;
@@ -34,8 +36,12 @@ void Cpu::pass_pipeline(const Block* block, const Instruction* first, u32 execut
         pipeline_ = block->exit;
         return;
     }
-    for (u32 i = 0; i < executed; ++i)
-        clock_.advance(pipeline_, first[i]);
+    for (u32 i = 0; i < executed; ++i) {
+        if (clock_.queues())
+            clock_.advance_queue(pipeline_, first[i].ending, queued_from(block, i));
+        else
+            clock_.advance(pipeline_, first[i]);
+    }
 }
 
 void Cpu::take_path(ClockPath path, CycleCause cause) {
@@ -133,6 +139,8 @@ void Cpu::charge_interrupt(const InterruptRequest& request, InterruptOrigin orig
                            : origin.cpl != state_.cpl ? ClockPath::InterruptInner
                                                       : ClockPath::InterruptSame;
     take_path(path, CycleCause::Delivery);
+    if (path == ClockPath::InterruptReal && request.cause == InterruptCause::Fault)
+        charge(clock_.path(ClockPath::ExceptionReal), CycleCause::Delivery);
     const bool page_fault = request.cause == InterruptCause::Fault && request.vector == kPageFault;
     if (page_fault)
         charge(clock_.path(ClockPath::PageFault), CycleCause::Delivery);
@@ -183,7 +191,7 @@ void Cpu::charge_task_switch(const TaskSwitchOrigin& origin, bool wide) {
 }
 
 // What only the end of the instruction tells: which path it took, and whether it jumped.
-void Cpu::end_cost(const Instruction& at) {
+void Cpu::end_cost(const Instruction& at, const Block* block) {
     if ((at.ending & kDecidedLate) != 0 && path_taken_ == PathTaken::No) {
         const auto path = state_.protected_mode() ? protected_path(at) : std::nullopt;
         charge(path ? clock_.path(*path) : clock_.row(at),
@@ -198,7 +206,9 @@ void Cpu::end_cost(const Instruction& at) {
     if (jumps != ((at.ending & kCheaperTaken) != 0))
         charge(at.taken, CycleCause::Branch);
     if (jumps)
-        pipeline_ = whole ? PipelineState() : clock_.behind_jump(at);
+        pipeline_ = clock_.behind_jump(pipeline_, at, linear_eip(), whole);
+    else if (clock_.queues() && (at.ending & (kDecidedLate | kByOperand)) != 0)
+        settle_queue(block, at);
 }
 
 void Cpu::walked(u32 updates) { charge(clock_.walk(updates), CycleCause::TlbWalk); }

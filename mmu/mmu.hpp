@@ -156,7 +156,11 @@ class Mmu {
     // user accesses stay out of the fast table.
     void set_alignment_check(bool enabled);
     // Accesses that are not aligned leave the fast path, so that the listener hears of them.
-    void report_misaligned(bool enabled) { misaligned_mask_ = enabled ? 7 : 0; }
+    // A bus of two bytes makes it any access from an odd address.
+    void report_misaligned(bool enabled, u32 bus_bytes = 4) {
+        misaligned_mask_ = enabled ? 7 : 0;
+        narrow_bus_ = bus_bytes == 2;
+    }
     // Every load and store leaves the fast path, for a listener that keeps a cache.
     void report_accesses(bool enabled);
     bool reports_misaligned() const { return misaligned_mask_ != 0; }
@@ -315,6 +319,7 @@ class Mmu {
     MmuRecorder* recorder_ = nullptr;
     bool alignment_check_ = false;
     bool reports_accesses_ = false;
+    bool narrow_bus_ = false;
     u32 misaligned_mask_ = 0; // low address bits that keep an access off the fast path
     std::vector<LinearWatch> watches_;
     CodeListener* code_listener_ = nullptr;

@@ -159,7 +159,8 @@ void Mmu::report_access(const Span& span, AccessKind kind) {
 
 void Mmu::report_misalignment(u32 linear, u32 size) {
     const u32 unit = size == 8 ? 7 : 3;
-    if (misaligned_mask_ != 0 && (linear & unit) + size > unit + 1 && code_listener_ != nullptr)
+    const bool crosses = narrow_bus_ ? (linear & 1) != 0 && size > 1 : (linear & unit) + size > unit + 1;
+    if (misaligned_mask_ != 0 && crosses && code_listener_ != nullptr)
         code_listener_->misaligned();
 }
 

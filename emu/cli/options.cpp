@@ -45,6 +45,7 @@ struct RawOptions {
     std::string limit;
     std::string tlb = "model";
     std::string clock = "flat";
+    std::string bus;
     std::string cpu = std::string(model_of(kDefaultCpuModel).name);
     bool headless = false;
     bool no_fast_table = false;
@@ -64,6 +65,9 @@ void add_machine_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("--cpu", raw.cpu, "processor model")->type_name("i386|i486|pentium|p6");
     app.add_option("--clock", raw.clock, "what instructions cost: flat, model or cache (cpu/README.md)")
         ->type_name("flat|model|cache");
+    app.add_option("--bus", raw.bus, "bits of the 386's bus, for --clock: 32 as the DX (default), 16 as the 386EX")
+        ->type_name("16|32")
+        ->check(kNotEmpty);
     app.add_option("--tlb", raw.tlb,
                    "model: the processor's TLB; or, to study it: infinite; tiny: two entries an array; random:SEED or "
                    "fifo: another replacement")
@@ -137,6 +141,11 @@ Result<void> finish(Options& options, const RawOptions& raw) {
     if (clock == kClocks.end())
         return usage(fmt::format("--clock is flat, model or cache, not '{}'", raw.clock));
     options.clock = clock->second;
+    if (!raw.bus.empty() && raw.bus != "16" && raw.bus != "32")
+        return usage(fmt::format("--bus is 16 or 32, not '{}'", raw.bus));
+    if (!raw.bus.empty() && (options.cpu != CpuModel::I386 || options.clock == ClockKind::Flat))
+        return usage("--bus goes with --cpu i386 --clock model: no other clock counts cycles of the bus");
+    options.bus = raw.bus == "16" ? BusWidth::Bits16 : BusWidth::Bits32;
     if (!raw.disk.empty() || !raw.cdrom.empty())
         return usage("disks are not there yet: boot a multiboot kernel with --kernel FILE");
     options.fast_table = !raw.no_fast_table;

@@ -26,6 +26,7 @@ struct Options {
     Engine engine = Engine::Block;
     CpuModel cpu = kDefaultCpuModel;
     ClockKind clock = ClockKind::Flat;
+    BusWidth bus = BusWidth::Bits32;
     bool fast_table = true;
     TlbStudy tlb = TlbStudy::Model;
     u64 tlb_seed = 0;

@@ -75,6 +75,7 @@ Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     config.engine = options.engine;
     config.cpu = options.cpu;
     config.clock = options.clock;
+    config.bus = options.bus;
     config.fast_table = options.fast_table;
     config.tlb = options.tlb;
     config.tlb_seed = options.tlb_seed;

@@ -17,6 +17,7 @@ struct MachineConfig {
     Engine engine = Engine::Block;
     CpuModel cpu = kDefaultCpuModel;
     ClockKind clock = ClockKind::Flat;
+    BusWidth bus = BusWidth::Bits32; // matters to the modelled clock of the 386 alone
     bool fast_table = true;
     TlbStudy tlb = TlbStudy::Model;
     u64 tlb_seed = 0;       // of TlbStudy::Random

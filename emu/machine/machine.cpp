@@ -78,7 +78,7 @@ Result<void> Machine::prepare_boot() {
     memory_ = std::make_unique<PhysicalMemory>(config_.ram_bytes);
     mmu_ = std::make_unique<Mmu>(*memory_, bus_, tracer_);
     cpu_ = std::make_unique<Cpu>(*mmu_, bus_, tracer_);
-    cpu_->set_model(config_.cpu, config_.clock);
+    cpu_->set_model(config_.cpu, config_.clock, config_.bus);
     mmu_->set_tlb_model(studied(model_of(config_.cpu).tlb, config_.tlb, config_.tlb_seed));
     cpu_->set_engine(config_.engine);
     mmu_->set_fast_table(config_.fast_table);

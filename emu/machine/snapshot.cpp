@@ -77,6 +77,12 @@ void Machine::serialize(Archive& ar) {
                            ? fmt::format("the snapshot is of a machine with --tlb {}",
                                          study_text(static_cast<TlbStudy>(study), seed))
                            : std::string("the snapshot is of a machine with an unknown TLB"));
+    if (cpu_->clock().queues()) {
+        u8 bus = static_cast<u8>(config_.bus);
+        ar.field("bus", bus);
+        if (ar.loading() && bus != static_cast<u8>(config_.bus))
+            return ar.fail("the snapshot is of a machine with another --bus");
+    }
     ar.nested("cpu", *cpu_);
     // Memory before the Mmu: loading the Mmu marks the frames that serve as page tables.
     ar.nested("memory", *memory_);

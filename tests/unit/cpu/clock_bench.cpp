@@ -6,7 +6,7 @@ namespace forkscope::test {
 
 namespace {
 constexpr u8 kFiller = 0xFC; // CLD
-constexpr u32 kTwoFillers = CodeRunner::kStart + 0x800;
+constexpr u32 kFillers = CodeRunner::kStart + 0x800;
 } // namespace
 
 ClockBench::ClockBench(CpuModel model, ClockKind kind, Way way) : runner(way, model), model_(model), kind_(kind) {
@@ -35,20 +35,28 @@ void ClockBench::enter(BenchMode mode) {
     state.set_reg<u32>(kEdi, kTarget);
     state.set_reg<u32>(kEbp, CodeRunner::kStack - 0x100);
     state.set_reg<u32>(kEsp, CodeRunner::kStack - 0x200);
-    std::vector<u32> ends{CodeRunner::kStart + kAway + 1, kTwoFillers + 2};
+    std::vector<u32> ends{CodeRunner::kStart + kAway + 1};
     runner.put(CodeRunner::kStart + kAway, {kFiller});
-    runner.put(kTwoFillers, {kFiller, kFiller});
     for (const u8 vector : {kDebugException, kBreakpoint, kOverflow}) {
         runner.handler(vector, {kFiller});
         ends.push_back(CodeRunner::handler_at(vector) + 1);
     }
-    runner.cpu.set_breakpoints(ends);
     runner.apply();
     const CpuState start = runner.cpu.state();
     CpuState fillers = start;
-    fillers.eip += kTwoFillers - CodeRunner::kStart;
-    run_once(fillers);
-    fillers_ = run_once(fillers);
+    fillers.eip += kFillers - CodeRunner::kStart;
+    const auto cycles_of = [&](u32 count) {
+        ends.push_back(runner.put(kFillers, std::vector<int>(count, kFiller)));
+        runner.cpu.set_breakpoints(ends);
+        runner.cpu.forget_derived_state(); // no store of the guest's put the code there
+        run_once(fillers);
+        return run_once(fillers);
+    };
+    const Cycles before = cycles_of(lead());
+    ends.pop_back();
+    fillers_ = cycles_of(lead() + 1);
+    filler_ = fillers_ - before;
+    runner.cpu.set_breakpoints(ends);
     runner.cpu.set_state(start);
 }
 
@@ -62,7 +70,7 @@ Cycles ClockBench::run_once(const CpuState& start) {
 }
 
 Cycles ClockBench::cost(const std::vector<u8>& bytes) {
-    std::vector<int> code{kFiller};
+    std::vector<int> code(lead(), kFiller);
     code.insert(code.end(), bytes.begin(), bytes.end());
     code.push_back(kFiller);
     EXPECT_LE(code.size(), kAway);
@@ -84,13 +92,15 @@ Cycles ClockBench::cost(const std::vector<u8>& bytes) {
 }
 
 Cycles ClockBench::cost_of_halting() {
-    runner.put(CodeRunner::kStart, {kFiller, 0xF4});
+    std::vector<int> code(lead(), kFiller);
+    code.push_back(0xF4);
+    runner.put(CodeRunner::kStart, code);
     runner.cpu.forget_derived_state();
     runner.edit();
     runner.apply();
     const CpuState start = runner.cpu.state();
     const Cycles cycles = run_once(start);
-    return cycles - fillers_ / 2;
+    return cycles - (fillers_ - filler_);
 }
 
 } // namespace forkscope::test

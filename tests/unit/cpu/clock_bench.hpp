@@ -1,6 +1,7 @@
-// Owns: ClockBench, which measures what one instruction costs on a --clock: cycles of filler, instruction, filler less
-// those of the two fillers, once everything that warms up is warm. Callers: tests of the clock models.
-// Promises: the filler (CLD) pairs with nothing, writes no general register and has one component.
+// Owns: ClockBench, which measures what one instruction costs on a --clock: cycles of lead(), instruction, filler less
+// those of the fillers alone, once everything that warms up is warm. Callers: tests of the clock models.
+// Promises: the filler (CLD) pairs with nothing, writes no general register and has one component; behind lead() of
+// them the 386's prefetch queue is full.
 #pragma once
 
 #include <functional>
@@ -22,8 +23,10 @@ class ClockBench {
     // Resets the processor and enters the mode: registers and memory as every instruction can do with.
     void enter(BenchMode mode);
     u32 away() const { return mode_ == BenchMode::Real ? kAway : CodeRunner::kStart + kAway; }
-    // Runs filler, `bytes`, filler from CS:start with the registers of `runner.edit()` as they stand, twice to warm up
-    // and once to measure. Also ends where it comes to the filler at away(), or at that of a vector's handler.
+    // Fillers before the instruction.
+    u32 lead() const { return runner.cpu.clock().queues() ? 12 : 1; }
+    // Runs lead() fillers, `bytes`, filler from CS:start with the registers of `runner.edit()` as they stand, twice to
+    // warm up and once to measure. Also ends where it comes to the filler at away(), or at that of a vector's handler.
     Cycles cost(const std::vector<u8>& bytes);
     Cycles cost(std::initializer_list<int> bytes) { return cost(std::vector<u8>(bytes.begin(), bytes.end())); }
     // Of a run that ends in HLT; the halting itself costs nothing.
@@ -39,7 +42,8 @@ class ClockBench {
     BenchMode mode_ = BenchMode::Real;
     CpuModel model_;
     ClockKind kind_;
-    Cycles fillers_ = 0;
+    Cycles fillers_ = 0; // of lead() and one more
+    Cycles filler_ = 0;  // of one
 };
 
 } // namespace forkscope::test

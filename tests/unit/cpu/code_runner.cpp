@@ -7,10 +7,10 @@
 
 namespace forkscope::test {
 
-CodeRunner::CodeRunner(Way way, CpuModel model)
-    : memory_(u64{2} << 20), log_port_(log), mmu(memory_, bus_, tracer_), cpu(mmu, bus_, tracer_) {
+CodeRunner::CodeRunner(Way way, CpuModel model, ClockKind clock, BusWidth bus, u64 memory)
+    : memory_(memory), log_port_(log), mmu(memory_, bus_, tracer_), cpu(mmu, bus_, tracer_) {
     bus_.map_ports(kLogPort, 4, log_port_, 4);
-    cpu.set_model(model);
+    cpu.set_model(model, clock, bus);
     cpu.set_engine(way.engine);
     mmu.set_fast_table(way.fast_table);
     mmu.set_a20(true);

@@ -43,7 +43,8 @@ class CodeRunner {
     static constexpr u32 kGdt = 0x1000, kIdt = 0x1800, kTssAt = 0x2000, kTss2At = 0x2200, kTss3At = 0x2400,
                          kHandlers = 0x3000, kLdtAt = 0x2800, kStack = 0x9000, kUserStack = 0xA000, kStart = 0x10000;
 
-    explicit CodeRunner(Way way = {Engine::Block, true}, CpuModel model = kDefaultCpuModel);
+    explicit CodeRunner(Way way = {Engine::Block, true}, CpuModel model = kDefaultCpuModel,
+                        ClockKind clock = ClockKind::Flat, BusWidth bus = BusWidth::Bits32, u64 memory = u64{2} << 20);
 
     // Real mode: CS:IP = 1000:0000, SS:SP = 0000:9000; each vector's handler logs its number and halts.
     void enter_real_mode();
@@ -58,6 +59,7 @@ class CodeRunner {
     u32 code(const std::vector<int>& bytes) { return put(kStart, bytes); }
     void put32(u32 address, u32 value);
     void put16(u32 address, u16 value);
+    void put8(u32 address, u8 value) { *memory_.host(PhysicalAddress(address)) = value; }
     u32 get32(u32 address) const;
     u16 get16(u32 address) const;
     void descriptor(u16 selector, const SegmentDescriptor& descriptor);

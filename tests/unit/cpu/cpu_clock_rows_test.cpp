@@ -76,7 +76,7 @@ Encoded instruction_of(const Run& run, const ClockBench& bench) {
     choice.immediate2 = form.mnemonic == "enter" ? u16{0} : ClockBench::kRealCode;
     Encoded encoded = encode(run.form, choice);
     if (names_operand(form, {Operand::Jb, Operand::Jz})) {
-        choice.immediate = ClockBench::kAway - 1 - static_cast<u32>(encoded.bytes.size());
+        choice.immediate = ClockBench::kAway - bench.lead() - static_cast<u32>(encoded.bytes.size());
         encoded = encode(run.form, choice);
     }
     return encoded;

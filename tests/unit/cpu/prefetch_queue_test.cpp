@@ -24,7 +24,7 @@ struct Fit {
 QueuedInstruction queued(std::span<const u8> bytes, const Instruction& instruction) {
     QueuedInstruction result;
     result.shape = code_shape(bytes, instruction);
-    result.transfer = transfer_of(instruction);
+    result.transfer = transfer_of(instruction.form);
     result.base_and_index = instruction.base != kNoRegister && instruction.index != kNoRegister;
     result.locked = (instruction.flags & kHasLock) != 0;
     return result;
