@@ -169,18 +169,19 @@ Step mov_control_r(Cpu& cpu, const Instruction& in) {
 
 namespace {
 
-// DR4 and DR5 are aliases of DR6 and DR7 unless CR4.DE. False: a fault was recorded.
+// DR4 and DR5 are aliases of DR6 and DR7 unless CR4.DE: then they are no registers, and the opcode is invalid before
+// anything is asked about privilege (SDM 3A table 6-2). General detect comes last. False: a fault was recorded.
 bool reach_debug_register(Cpu& cpu, u8& number) {
-    if (!cpu.privileged()) {
-        cpu.raise(kGeneralProtection, 0);
-        return false;
-    }
     if (number == 4 || number == 5) {
         if ((cpu.regs().cr4 & kCr4De) != 0) {
             cpu.raise(kInvalidOpcode);
             return false;
         }
         number += 2;
+    }
+    if (!cpu.privileged()) {
+        cpu.raise(kGeneralProtection, 0);
+        return false;
     }
     if ((cpu.regs().dr[7] & kDebugRegisterAccess) != 0) {
         cpu.regs().dr[6] |= kDebugRegisterAccess;

@@ -193,6 +193,58 @@ def other_limit_bits(ours, theirs):
         ours.fields["ecx"] = theirs.fields["ecx"]
 
 
+def notes(record):
+    """What the noting handler of #DB wrote of each: DR6 with RF and TF of the saved flags."""
+    return [(place, value) for place, value in record.words.items() if place[0] == "e" and place[1] % 8 == 4]
+
+
+def without_rf_in_iterations(ours, theirs):
+    """No RF in the flags of a trap between two iterations."""
+    for place, value in notes(ours):
+        if value & RF and value & 0x400F and theirs.words.get(place, RF) & RF == 0:
+            ours.words[place] = value & ~RF
+
+
+def rf_in_notes(ours, theirs):
+    """RF where it should have been cleared by the instruction before."""
+    for place, value in notes(ours):
+        if theirs.words.get(place, 0) == value | RF:
+            ours.words[place] = value | RF
+
+
+def more_bits_of_dr6(ours, theirs):
+    """B0 to B3 of conditions that are met but not enabled, or met where a trap came first."""
+    for place, value in notes(ours):
+        other = theirs.words.get(place, 0)
+        if value & ~other == 0 and other & ~value & ~0xF == 0:
+            ours.words[place] = other
+    mine, value = (int(record.fields.get("d6", "FFFF0FF0"), 16) for record in (ours, theirs))
+    if mine != value and mine & ~value & 0xF == 0 and mine & ~0xF == value & ~0xF:
+        ours.fields["d6"] = f"{value:X}"
+
+
+def old_bits_cleared(ours, theirs):
+    """B0 to B3, and Bochs also BT, that an earlier #DB has left in DR6."""
+    mine, value = (int(record.fields.get("d6", "FFFF0FF0"), 16) for record in (ours, theirs))
+    if mine != value and value & ~mine == 0 and (mine & ~value) & ~0x800F == 0:
+        ours.fields["d6"] = f"{value:X}"
+
+
+def without_rf_of_guard(ours, _):
+    """No RF in the flags that general detect saves."""
+    if ours.vector == 1 and int(ours.fields.get("d6", "0"), 16) & 0x2000:
+        for place, value in ours.words.items():
+            if value & RF and may_be_flags(place, value):
+                ours.words[place] = value & ~RF
+
+
+def bit_11(ours, theirs):
+    """Bit 11 of DR7 can be set."""
+    for name in ("d7", "ecx"):
+        if name in theirs.fields:
+            ours.fields[name] = f"{int(ours.fields.get(name, '400'), 16) | int(theirs.fields[name], 16) & 0x800:X}"
+
+
 RULES = [
     Rule("no-rf", "qemu", ".*", "", without_rf),
     Rule("no-ext", "qemu", ".*", "", without_ext),
@@ -269,4 +321,38 @@ RULES = [
     Rule("task-check-order", "bochs", "task[.]random", "", chance),
     Rule("forty-address-bits", "bochs", "page[.]pae_reserved", r"^2[4-7][.]"),
     Rule("forty-address-bits", "bochs", "page[.]pointer", r"^(0[.]0|2[4-7][.]1)[.]"),
+    Rule("rf-of-int", "qemu", "debug[.].*", "", rf_kept),
+    Rule("rf-of-int", "qemu", "debug[.].*", "", rf_in_notes),
+    Rule("other-conditions", "qemu", "debug[.].*", "", more_bits_of_dr6),
+    Rule("rf-between-iterations", "qemu", "debug[.].*", "", without_rf_in_iterations),
+    Rule("code-with-base", "qemu", "debug[.]code", "^[0-9A-F]+[.][456][.]"),
+    Rule("rf-between-iterations", "qemu", "debug[.]code", "^9[.]"),
+    Rule("no-shadow-of-debug", "qemu", "debug[.]step", "^E[.]"),
+    Rule("no-step-of-pause", "qemu", "debug[.]step", "^14[.]"),
+    Rule("bit-12-of-dr6", "qemu", "debug[.]register", "^6[.]"),
+    Rule("code-with-base", "qemu", "debug[.]resume", "^1[.]"),
+    Rule("no-icebp", "qemu", "debug[.]gate", "^3[.]"),
+    Rule("no-icebp", "qemu", "debug[.]step", "^2[.]"),
+    Rule("guard-before-privilege", "qemu", "debug[.]register", "^[45][.]"),
+    Rule("no-general-detect", "qemu", "debug[.]guard"),
+    Rule("no-general-detect", "qemu", "debug[.]register", "^7[.]"),
+    Rule("ports-without-de", "qemu", "debug[.]port"),
+    Rule("no-shadow-of-debug", "qemu", "debug[.]shadow"),
+    Rule("no-shadow-of-debug", "qemu", "debug[.]step", "^[6-9AB][.]"),
+    Rule("no-shadow-of-debug", "qemu", "debug[.]external"),
+    Rule("own-accesses", "qemu", "debug[.](frame|table|task|step_far|priority)"),
+    Rule("unmasked-addresses", "qemu", "debug[.]data"),
+    Rule("several-conditions", "qemu", "debug[.]random"),
+    Rule("lost-in-shadow", "bochs", "debug[.]shadow", "^[013][.][1234][.]"),
+    Rule("rf-between-iterations", "bochs", "debug[.].*", "", without_rf_in_iterations),
+    Rule("other-conditions", "bochs", "debug[.].*", "", more_bits_of_dr6),
+    Rule("bits-of-dr6", "bochs", "debug[.]guard", "[.]1$", old_bits_cleared),
+    Rule("guard-is-a-fault", "bochs", "debug[.](guard|register)", "", without_rf_of_guard),
+    Rule("guard-before-privilege", "bochs", "debug[.]guard", "^(.[.]|(4|5|C|D)[.]0[.]).*[.]([12356][.]0|3[.]1)$"),
+    Rule("code-length", "bochs", "debug[.]code_length", "^[1-3][.]"),
+    Rule("bit-11-of-dr7", "bochs", "debug[.]register", "^[57][.]", bit_11),
+    Rule("chain-of-shadows", "bochs", "debug[.]external", "^[2367][014589CD]$"),
+    Rule("step-of-task-switch", "bochs", "debug[.]step_far", "^[34][.]"),
+    Rule("guard-and-icebp", "bochs", "debug[.]guard", "^12[.]"),
+    Rule("enter-looks-ahead", "bochs", "debug[.]frame", "^5[.][03][.](E|10)[.]"),
 ]

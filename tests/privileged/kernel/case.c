@@ -4,6 +4,8 @@
 u32 start_cr0, start_cr3, start_cr4;
 u16 start_task, start_local, start_idt_limit, start_gdt_limit;
 u32 end_vector, end_error, end_flags, end_eax, end_ecx, end_edx, end_ebx, end_esp, end_ebp, end_esi, end_edi;
+bool debug_registers_matter;
+u32 start_dr[4], start_dr6, start_dr7, end_dr[4], end_dr6, end_dr7;
 u16 end_ss, end_ds, end_es, end_fs, end_gs;
 u32 log_thin;
 u32 log_seed;
@@ -144,6 +146,7 @@ bool next_case(void) {
     start_cr0 = CR0_PE | CR0_MP | 0x10 | 0x20;
     start_cr3 = TABLES;
     start_cr4 = 0;
+    start_dr[0] = start_dr[1] = start_dr[2] = start_dr[3] = start_dr6 = start_dr7 = 0;
     start_eax = first_register;
     start_ecx = first_register + 1;
     start_edx = first_register + 2;
@@ -189,6 +192,36 @@ void emit_from(u32 address) {
 u32 emit_here(void) { return emit_at; }
 
 void target_is_undefined_opcode(bool undefined) { *(volatile u32*)TARGET = undefined ? 0x0B0F0B0F : 0xCCCCCCCC; }
+
+void use_debug_registers(bool matter) {
+    debug_registers_matter = matter;
+    reset_arena();
+    for (u32 vector = 0; vector < VECTORS; vector++) {
+        if (vector != 8) {
+            const u32 access = (u32)(IDT_SLOT(vector) >> 40) & 0xFF;
+            IDT_SLOT(vector) =
+                gate(access, selector(KERNEL_CODE, 0), (u32)(matter ? debug_entries : vector_entries) + vector * 16, 0);
+        }
+    }
+    for (u32 i = 0; i < REGIONS; i++) {
+        if (regions[i].address == IDT) {
+            copy_words(pristine[i], (void*)IDT, regions[i].bytes);
+        }
+    }
+}
+
+void note_debug_exceptions(void) {
+    IDT_SLOT(1) = gate(PRESENT | INTERRUPT_GATE, selector(RING_CODE, 0), TARGET, 0);
+    for (u32 i = 0; i < (u32)(noting_handler_end - noting_handler); i++) {
+        ((volatile u8*)TARGET)[i] = noting_handler[i];
+    }
+    *(volatile u32*)(DATA + 0x7C) = DATA + 0xF80;
+    for (u32 vector = 0; vector < 32; vector++) { /* a trap met at the handler of a fault: its address is in the log */
+        if (vector != 1 && vector != 3 && vector != 8) {
+            IDT_SLOT(vector) = gate(PRESENT | INTERRUPT_GATE, selector(RING_CODE, 0), TARGET + 0x100 + 16 * vector, 0);
+        }
+    }
+}
 
 static void load_table(u32 base, u16 limit, bool interrupts) {
     struct {
@@ -244,6 +277,14 @@ static void log_registers(void) {
     log_field("cr3", read_cr3(), start_cr3);
     log_field("tr", read_tr(), end_vector == 8 ? selector(TASK_FAULT, 0) : start_task);
     log_field("ldt", read_ldtr(), start_local);
+    if (debug_registers_matter) {
+        log_field("d0", end_dr[0], start_dr[0]);
+        log_field("d1", end_dr[1], start_dr[1]);
+        log_field("d2", end_dr[2], start_dr[2]);
+        log_field("d3", end_dr[3], start_dr[3]);
+        log_field("d6", end_dr6, 0xFFFF0FF0);
+        log_field("d7", end_dr7, start_dr7 | 0x400);
+    }
 }
 
 static void log_change(const struct region* region, u32 index, u32 previous, u32 value) {

@@ -14,6 +14,8 @@ enum { CR0_PE = 1, CR0_MP = 2, CR0_EM = 4, CR0_TS = 8, CR0_WP = 0x10000, CR0_AM 
 extern u32 start_eip, start_cs, start_esp, start_ss, start_flags, start_es, start_ds, start_fs, start_gs;
 extern u32 start_eax, start_ecx, start_edx, start_ebx, start_ebp, start_esi, start_edi;
 extern u32 start_cr0, start_cr3, start_cr4;
+extern bool debug_registers_matter; /* they are loaded before the case, and logged: `use_debug_registers` */
+extern u32 start_dr[4], start_dr6, start_dr7;
 extern u16 start_task, start_local; /* the task register and the LDT register */
 extern u16 start_idt_limit, start_gdt_limit;
 
@@ -30,6 +32,10 @@ void run_case(u32 count, const u32* key);
 /* What also is looked at for changes in this group: the other tasks' stacks, DATA, page tables. */
 void watch_more(bool tasks, bool data, bool tables);
 void watch_low(bool low);
+/* For the cases that follow: debug registers are loaded and logged, and no way out of a case uses them. */
+void use_debug_registers(bool matter);
+/* #DB leads to a handler that notes where it came from in DATA, and returns; faults to INT3 behind TARGET. */
+void note_debug_exceptions(void);
 /* Fills what is watched of DATA, each byte another. */
 void fill_data(void);
 /* The case's own sequence of numbers, the same on every machine. */
@@ -94,5 +100,6 @@ void virtual_8086_cases(void);
 void paging_cases(void);
 void limit_cases(void);
 void debug_cases(void);
+void step_cases(void);
 
 #endif

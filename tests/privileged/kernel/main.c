@@ -14,7 +14,7 @@ static const struct {
 } topics[] = {
     {"interrupts", interrupt_cases}, {"transfers", transfer_cases},   {"returns", return_cases},
     {"tasks", task_cases},           {"segments", segment_cases},     {"limits", limit_cases},
-    {"paging", paging_cases},        {"virtual", virtual_8086_cases},
+    {"paging", paging_cases},        {"virtual", virtual_8086_cases}, {"debug", debug_cases},
 };
 
 static bool begins_with(const char* text, const char* name) {

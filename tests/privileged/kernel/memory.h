@@ -53,7 +53,7 @@ static inline void write_cr4(u32 value) { __asm__ volatile("movl %0, %%cr4" : : 
 void load_kernel_segments(void);
 void enter_case(void);
 void double_fault_entry(void);
-extern u8 vector_entries[];
+extern u8 vector_entries[], debug_entries[], noting_handler[], noting_handler_end[];
 extern u8 double_fault_stack_top[];
 
 /* log.c: the text of the log, over port E9h. */
