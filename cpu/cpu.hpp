@@ -144,6 +144,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     const Clock& clock() const { return clock_; }
     // Cycles by cause since power-on; Base is what is left of now().
     CycleCounters cycles_by_cause() const;
+    u64 count_of(Counted counted) const; // since power-on
     void set_engine(Engine engine);
     Engine engine() const { return engine_; }
     void forget_derived_state();
@@ -437,7 +438,6 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void settle_queue(const Block* block, const Instruction& at);
     void settle(Step step, const Instruction& at);
     void end_cost(const Instruction& at, const Block* block);
-    u64 count_of(Counted counted) const;
     void predict(const Instruction& at, bool taken);
     void fetch_lines(PhysicalAddress start, u32 length);
     void line_missed();

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "emu/cli/session.hpp"
+#include "emu/observe/counter_report.hpp"
 #include "emu/observe/fork_report.hpp"
 #include "emu/observe/tlb_report.hpp"
 #include "emu/observe/trace_text.hpp"
@@ -54,9 +55,29 @@ Result<ExitCode> conclude(Session& session, const Outcome& outcome) {
     return outcome.code;
 }
 
+CpuCounts counts_of(const Cpu& cpu) {
+    CpuCounts counts;
+    counts.instructions = cpu.instructions();
+    counts.cycles = cpu.now();
+    counts.halted_cycles = cpu.now() - cpu.count_of(Counted::UnhaltedCycles);
+    counts.by_cause = cpu.cycles_by_cause();
+    counts.interrupts = cpu.count_of(Counted::Interrupts);
+    counts.branches = cpu.count_of(Counted::Branches);
+    counts.mispredictions = cpu.count_of(Counted::Mispredictions);
+    counts.data_cache_misses = cpu.count_of(Counted::DataCacheMisses);
+    counts.code_cache_misses = cpu.count_of(Counted::CodeCacheMisses);
+    counts.misaligned_accesses = cpu.count_of(Counted::Misaligned);
+    return counts;
+}
+
 Result<void> print_info(Session& session, const Options& options) {
     if (options.info.empty())
         return {};
+    if (options.info == "counters") {
+        const CpuCounts counts = counts_of(session.machine().cpu());
+        const Mmu& mmu = session.machine().mmu();
+        return print(options.json ? counter_report_json(counts, mmu) : counter_report_text(counts, mmu));
+    }
     const TlbReport report = tlb_report(session.machine().mmu());
     const auto name = [&](u32 address) {
         const Machine& machine = session.machine();

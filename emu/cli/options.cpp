@@ -101,7 +101,8 @@ void add_run_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("--screenshot", options.screenshot_path, "write a picture when the run ends")->type_name("F.png");
     app.add_option("--load", options.load_path, "start from this snapshot")->type_name("FILE");
     app.add_option("--save", options.save_path, "write a snapshot when the run ends")->type_name("FILE");
-    app.add_option("--info", options.info, "when the run ends, print what the machine holds: tlb")->type_name("tlb");
+    app.add_option("--info", options.info, "when the run ends, print what the machine holds or has counted")
+        ->type_name("tlb|counters");
     app.add_flag("--count-hits", options.count_hits, "count the hits of each TLB entry, for --info tlb; slow");
     app.add_flag("--hash", options.hash, "print the state's hash as the last line");
     app.add_option("--hash-every", options.hash_every, "print it every N instructions")->type_name("N");
@@ -129,8 +130,8 @@ Result<void> finish(Options& options, const RawOptions& raw) {
         return usage(fmt::format("--engine is interp or block, not '{}'", raw.engine));
     if (!parse_study(raw.tlb, options.tlb, options.tlb_seed))
         return usage(fmt::format("--tlb is model, infinite, tiny, random:SEED or fifo, not '{}'", raw.tlb));
-    if (!options.info.empty() && options.info != "tlb")
-        return usage(fmt::format("--info tells of the tlb, not of '{}'", options.info));
+    if (!options.info.empty() && options.info != "tlb" && options.info != "counters")
+        return usage(fmt::format("--info tells of the tlb or the counters, not of '{}'", options.info));
     const Model* model = find_model(raw.cpu);
     if (model == nullptr)
         return usage(fmt::format("--cpu is i386, i486, pentium or p6, not '{}'", raw.cpu));

@@ -44,7 +44,7 @@ struct Options {
     std::string load_path, save_path;
     RunLimit limit;
     bool hash = false;
-    std::string info; // what to print when the run ends: "" or "tlb"
+    std::string info; // what to print when the run ends: "", "tlb" or "counters"
     bool count_hits = false;
     u64 hash_every = 0; // instructions; 0 = only at the end
     u64 seed = 0;

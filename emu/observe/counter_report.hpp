@@ -1,0 +1,26 @@
+// Owns: the machine's counters as people read them: cycles by cause, the TLB's and the walker's work, flushes by cause.
+// Callers: the program's `--info counters`, as text and as JSON. Promises: looks only.
+#pragma once
+
+#include <string>
+
+#include "emu/base/trace_vocabulary.hpp"
+#include "mmu/mmu.hpp"
+
+namespace forkscope {
+
+// What the CPU counts; the program fills it in.
+struct CpuCounts {
+    u64 instructions = 0;
+    Cycles cycles = 0, halted_cycles = 0;
+    CycleCounters by_cause{};
+    u64 interrupts = 0;
+    u64 branches = 0, mispredictions = 0; // where the clock foretells branches
+    u64 data_cache_misses = 0, code_cache_misses = 0;
+    u64 misaligned_accesses = 0;
+};
+
+std::string counter_report_text(const CpuCounts& cpu, const Mmu& mmu);
+std::string counter_report_json(const CpuCounts& cpu, const Mmu& mmu);
+
+} // namespace forkscope
