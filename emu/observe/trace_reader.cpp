@@ -76,10 +76,11 @@ Result<TraceFileReader> TraceFileReader::open(const std::string& path) {
     if (!file)
         return Error{fmt::format("cannot open the trace file {}: {}; check the path", path, std::strerror(errno))};
     if (fseeko(file.get(), 0, SEEK_END) != 0)
-        return Error{fmt::format("cannot read the trace file {}: it is not a plain file", path)};
+        return Error{fmt::format(
+            "cannot read the trace file {}: it is not a plain file; name one that `record -o` wrote", path)};
     const auto size = ftello(file.get());
     if (size < 0)
-        return Error{fmt::format("cannot read the trace file {}: {}", path, std::strerror(errno))};
+        return Error{fmt::format("cannot read the trace file {}: {}; check the path", path, std::strerror(errno))};
     return open_source(
         [file](u64 offset, std::span<u8> bytes) {
             return fseeko(file.get(), static_cast<off_t>(offset), SEEK_SET) == 0 &&
