@@ -127,6 +127,8 @@ void Clock::configure(CpuModel model, ClockKind kind, BusWidth bus) {
         rows_[form].cell = flat() ? by_class : cells[static_cast<std::size_t>(model)];
         rows_[form].pairing = row.pairing;
         rows_[form].ending = flat() ? u8{0} : ending_of(form_at(form));
+        if (!predicts())
+            rows_[form].ending &= static_cast<u8>(~kPredicted);
         if (queues_) {
             rows_[form].ending |= goes_by_operand(rows_[form].cell) ? kByOperand : 0;
             rows_[form].bus_use = bus_use_of_form(form);

@@ -62,8 +62,7 @@ void Cpu::reset() {
     pipeline_ = clock_.at_new_place(state_.eip);
     own_clocks_ = 0;
     predictor_.reset();
-    caches_.code.invalidate();
-    caches_.data.invalidate();
+    drop_caches();
     bus_free_at_ = bank_access_ = 0;
     mmu_.reset();
     debug_registers_changed();
@@ -112,7 +111,9 @@ void Cpu::set_model(CpuModel model, ClockKind clock, BusWidth bus) {
     clock_.configure(model, clock, bus);
     caches_ = clock_.caches() ? caches_of(model) : FirstLevelCaches();
     mmu_.report_accesses(clock_.caches());
-    mmu_.report_misaligned(!clock_.flat() && clock_.path(ClockPath::Misaligned) != 0, clock_.bus().bytes_per_cycle);
+    const bool misaligned_costs = !clock_.flat() && clock_.path(ClockPath::Misaligned) != 0;
+    const u32 quadword = model >= CpuModel::Pentium ? 7 : 3;
+    mmu_.report_misaligned(misaligned_costs ? quadword : 0, clock_.bus().bytes_per_cycle);
     mmu_.set_paging_features(model_->paging());
     mmu_.set_tlb_model(model_->tlb);
     reset();
@@ -342,7 +343,7 @@ Step Cpu::run_loop(const Block* block, const Instruction*& in, const Instruction
     for (;;) {
         current_ = in;
         if constexpr (kFetchLines) {
-            if (block != nullptr)
+            if (block != nullptr && !repeating_) // what goes on with its iterations is not fetched again
                 fetch_lines(block->start + in->offset, in->length);
         }
         const Step step = in->handler(*this, *in);
@@ -401,9 +402,13 @@ void Cpu::run_instructions(const Block* block, const Instruction* first, u32 cou
     const Step step =
         clock_.caches() ? (fetch_each ? run_loop<true, true>(block, in, end) : run_loop<true, false>(block, in, end))
                         : (fetch_each ? run_loop<false, true>(block, in, end) : run_loop<false, false>(block, in, end));
-    if (!clock_.flat()) [[unlikely]]
-        pass_pipeline(block, first,
-                      static_cast<u32>(in - first) + (step == Step::Fault || step == Step::Repeat ? 0 : 1));
+    if (!clock_.flat()) [[unlikely]] {
+        const auto executed = static_cast<u32>(in - first) + (step == Step::Fault || step == Step::Repeat ? 0 : 1);
+        if (block != nullptr && executed == block->count)
+            pipeline_ = block->exit;
+        else
+            pass_pipeline(block, first, executed);
+    }
     settle(step, *in);
     if (fetch_failed_) [[unlikely]] {
         fetch_failed_ = false;

@@ -349,6 +349,11 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
                                                        privilege_, running_->start + in.offset));
     }
     bool leave_requested() const { return leave_; }
+    // INVD and WBINVD, for the clock that has caches.
+    void drop_caches() {
+        caches_.code.invalidate();
+        caches_.data.invalidate();
+    }
 
   private:
     enum Attention : u32 {
@@ -438,6 +443,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void settle_queue(const Block* block, const Instruction& at);
     void settle(Step step, const Instruction& at);
     void end_cost(const Instruction& at, const Block* block);
+    bool end_late(const Instruction& at);
     void predict(const Instruction& at, bool taken);
     void fetch_lines(PhysicalAddress start, u32 length);
     void line_missed();

@@ -35,7 +35,7 @@ void Cpu::run_crossing_instruction(u32 linear) {
         }
         if (count == 1 || (at & kPageMask) == 0)
             crossing_[count == 1 ? 0 : 1] = physical.value;
-        if (clock_.caches())
+        if (clock_.caches() && !repeating_)
             fetch_lines(physical.value, 1);
         bytes[count - 1] = mmu_.memory().is_memory(physical.value)
                                ? *mmu_.memory().host(physical.value)

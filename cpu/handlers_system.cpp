@@ -93,10 +93,11 @@ Step clts(Cpu& cpu, const Instruction& in) {
     return cpu.leave_block(in);
 }
 
-// There is no cache to write back or drop: memory is always coherent.
+// Memory is always up to date: there is nothing to write back.
 Step cache_control(Cpu& cpu, const Instruction&) {
     if (!cpu.privileged())
         return cpu.raise(kGeneralProtection, 0);
+    cpu.drop_caches();
     return Step::Next;
 }
 

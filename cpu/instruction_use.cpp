@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <vector>
 
 namespace forkscope {
 
@@ -111,19 +112,16 @@ constexpr ImpliedString kStrings[] = {
     {"lods", kSi, 0, kAx},     {"ins", kDi, kDx, 0},      {"outs", kSi, kDx, 0},
 };
 
-void add_implied(const Instruction& in, const Form& form, InstructionUse& use) {
-    for (const Implied& implied : kImplied) {
-        if (implied.name == form.mnemonic) {
-            use.read |= implied.read;
-            use.written |= implied.written;
-        }
-    }
-    if (form.mnemonic == "imul" && form.operands[1] == Operand::None) {
-        use.read |= kAx;
-        use.written |= kAx | kDx;
-    }
-    if ((form.attributes & kString) == 0)
-        return;
+// What the form alone tells, found once: names are compared here only.
+struct FormUse {
+    bool writes_first = false; // its first operand; the others too where it exchanges
+    bool exchanges = false;
+    bool reads_first = false;
+    bool stack = false;
+    u16 read = 0, written = 0, address = 0; // implied
+};
+
+void add_string(const Form& form, FormUse& use) {
     std::string_view name = form.mnemonic;
     if (name.back() == 'b')
         name.remove_suffix(1);
@@ -134,10 +132,38 @@ void add_implied(const Instruction& in, const Form& form, InstructionUse& use) {
             use.written |= static_cast<u16>(string.data_written | string.address);
         }
     }
-    if (in.repeats()) {
-        use.read |= kCx;
-        use.written |= kCx;
+}
+
+FormUse form_use(const Form& form) {
+    FormUse use;
+    use.exchanges = form.mnemonic == "xchg" || form.mnemonic == "xadd";
+    use.writes_first = !only_reads(form.mnemonic);
+    use.reads_first = !one_of(form.mnemonic, {"mov", "lea", "pop", "movzx", "movsx", "in", "bsf", "bsr", "lar", "lsl"});
+    use.stack = one_of(form.mnemonic, {"push", "pop", "call", "ret", "pusha", "popa", "pushf", "popf", "enter", "leave",
+                                       "lcall", "retf", "int", "int3", "into", "iret"});
+    for (const Implied& implied : kImplied) {
+        if (implied.name == form.mnemonic) {
+            use.read |= implied.read;
+            use.written |= implied.written;
+        }
     }
+    if (form.mnemonic == "imul" && form.operands[1] == Operand::None) {
+        use.read |= kAx;
+        use.written |= kAx | kDx;
+    }
+    if ((form.attributes & kString) != 0)
+        add_string(form, use);
+    return use;
+}
+
+const FormUse& use_of_form(u16 number) {
+    static const std::vector<FormUse> uses = [] {
+        std::vector<FormUse> all;
+        for (u16 form = 0; form < form_count(); ++form)
+            all.push_back(form_use(form_at(form)));
+        return all;
+    }();
+    return uses[number];
 }
 
 u32 immediate_bytes(const Instruction& in, Operand kind) {
@@ -179,25 +205,27 @@ void add_parts(const Instruction& in, const Form& form, InstructionUse& use) {
 // The x87's, MMX's and SSE's own registers are no part of it; nor are FS, GS and the like.
 InstructionUse use_of(const Instruction& in) {
     const Form& form = form_at(in.form);
+    const FormUse& always = use_of_form(in.form);
     InstructionUse use;
+    use.read = always.read;
+    use.written = always.written;
+    use.address = always.address;
+    use.stack = always.stack;
     if (in.has_memory()) {
         use.address |= in.base != kNoRegister ? bit(in.base) : u16{0};
         use.address |= in.index != kNoRegister ? bit(in.index) : u16{0};
     }
-    const bool exchanges = form.mnemonic == "xchg" || form.mnemonic == "xadd";
-    const bool moves =
-        one_of(form.mnemonic, {"mov", "lea", "pop", "movzx", "movsx", "in", "set", "bsf", "bsr", "lar", "lsl"});
-    for (u32 i = 0; i < 3; ++i) {
+    for (u32 i = 0; i < 3 && form.operands[i] != Operand::None; ++i) {
         const u16 named = register_of(in, form.operands[i]);
-        const bool writes = i == 0 ? !only_reads(form.mnemonic) : exchanges;
-        if (writes)
+        if (i == 0 ? always.writes_first : always.exchanges)
             use.written |= named;
-        if (i != 0 || !moves)
+        if (i != 0 || always.reads_first)
             use.read |= named;
     }
-    use.stack = one_of(form.mnemonic, {"push", "pop", "call", "ret", "pusha", "popa", "pushf", "popf", "enter", "leave",
-                                       "lcall", "retf", "int", "int3", "into", "iret"});
-    add_implied(in, form, use);
+    if ((form.attributes & kString) != 0 && in.repeats()) {
+        use.read |= kCx;
+        use.written |= kCx;
+    }
     add_parts(in, form, use);
     use.read |= use.address;
     return use;

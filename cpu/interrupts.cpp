@@ -33,6 +33,7 @@ void Cpu::deliver_exception() {
         const InterruptRequest request{exception.vector, InterruptCause::Fault, exception.has_error, exception.error};
         if (interrupt(request, state_.eip)) {
             pipeline_ = clock_.behind_delivery(linear_eip());
+            path_taken_ = PathTaken::No; // that was the delivery's; the handler's first instruction has its own
             return;
         }
         if (exception.vector == kDoubleFault) {

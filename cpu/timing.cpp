@@ -30,12 +30,8 @@ void Cpu::rebind(Block& block) {
     block.exit = pipeline;
 }
 
-// `executed` instructions from `first` on are done, of `block` if that is not null.
+// `executed` instructions from `first` on are done, not all of `block`, which may be null.
 void Cpu::pass_pipeline(const Block* block, const Instruction* first, u32 executed) {
-    if (block != nullptr && executed == block->count) {
-        pipeline_ = block->exit;
-        return;
-    }
     for (u32 i = 0; i < executed; ++i) {
         if (clock_.queues())
             clock_.advance_queue(pipeline_, first[i].ending, queued_from(block, i));
@@ -190,23 +186,28 @@ void Cpu::charge_task_switch(const TaskSwitchOrigin& origin, bool wide) {
                                                          : by(ClockPath::TaskByJump)));
 }
 
-// What only the end of the instruction tells: which path it took, and whether it jumped.
-void Cpu::end_cost(const Instruction& at, const Block* block) {
-    if ((at.ending & kDecidedLate) != 0 && path_taken_ == PathTaken::No) {
+// Charges what is decided late, unless it took a path. Does its cost hold the target's m?
+bool Cpu::end_late(const Instruction& at) {
+    if (path_taken_ == PathTaken::No) {
         const auto path = state_.protected_mode() ? protected_path(at) : std::nullopt;
         charge(path ? clock_.path(*path) : clock_.row(at),
                (at.ending & kAtPort) != 0 ? CycleCause::Io : CycleCause::Base);
         if (path == ClockPath::ReturnFarProtected && at.immediate != 0)
             charge(clock_.path(ClockPath::ReturnFarImmediate));
     }
-    const bool whole = std::exchange(path_taken_, PathTaken::No) == PathTaken::Whole;
+    return std::exchange(path_taken_, PathTaken::No) == PathTaken::Whole;
+}
+
+// What only the end of the instruction tells: which path it took, and whether it jumped.
+void Cpu::end_cost(const Instruction& at, const Block* block) {
+    const bool whole = (at.ending & kDecidedLate) != 0 && end_late(at);
     const bool jumps = (at.ending & kAlwaysJumps) != 0 || ((at.ending & kMayJump) != 0 && state_.eip != next_eip(at));
-    if ((at.ending & kPredicted) != 0 && clock_.predicts())
+    if ((at.ending & kPredicted) != 0)
         predict(at, jumps);
-    if (jumps != ((at.ending & kCheaperTaken) != 0))
+    if (at.taken != 0 && jumps != ((at.ending & kCheaperTaken) != 0))
         charge(at.taken, CycleCause::Branch);
     if (jumps)
-        pipeline_ = clock_.behind_jump(pipeline_, at, linear_eip(), whole);
+        pipeline_ = clock_.queues() ? clock_.behind_jump(pipeline_, at, linear_eip(), whole) : PipelineState();
     else if (clock_.queues() && (at.ending & (kDecidedLate | kByOperand)) != 0)
         settle_queue(block, at);
 }

@@ -53,7 +53,7 @@ class CodeListener {
     virtual void watch_hit(u8 number) { static_cast<void>(number); }
     // A page walk of the guest's, which wrote `updates` entries' A and D bits.
     virtual void walked(u32 updates) { static_cast<void>(updates); }
-    // An access across an aligned doubleword (8 bytes: quadword), if asked for by report_misaligned.
+    // An access across an aligned doubleword, or of 8 bytes across a quadword, as asked for by report_misaligned.
     virtual void misaligned() {}
     // Each load and store that reaches memory, if asked for by report_accesses; an access across two pages is two.
     virtual void accessed(PhysicalAddress physical, u32 size, AccessKind kind) {
@@ -156,9 +156,10 @@ class Mmu {
     // user accesses stay out of the fast table.
     void set_alignment_check(bool enabled);
     // Accesses that are not aligned leave the fast path, so that the listener hears of them.
-    // A bus of two bytes makes it any access from an odd address.
-    void report_misaligned(bool enabled, u32 bus_bytes = 4) {
-        misaligned_mask_ = enabled ? 7 : 0;
+    // `mask`: address bits that 8 bytes need clear, 7 or 3; 0 for no reports at all. A bus of two bytes makes it any
+    // access from an odd address.
+    void report_misaligned(u32 mask, u32 bus_bytes = 4) {
+        misaligned_mask_ = mask;
         narrow_bus_ = bus_bytes == 2;
     }
     // Every load and store leaves the fast path, for a listener that keeps a cache.

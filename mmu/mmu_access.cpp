@@ -158,8 +158,9 @@ void Mmu::report_access(const Span& span, AccessKind kind) {
 }
 
 void Mmu::report_misalignment(u32 linear, u32 size) {
-    const u32 unit = size == 8 ? 7 : 3;
-    const bool crosses = narrow_bus_ ? (linear & 1) != 0 && size > 1 : (linear & unit) + size > unit + 1;
+    const bool crosses = narrow_bus_ ? (linear & 1) != 0 && size > 1
+                         : size == 8 ? (linear & misaligned_mask_) != 0
+                                     : (linear & 3) + size > 4;
     if (misaligned_mask_ != 0 && crosses && code_listener_ != nullptr)
         code_listener_->misaligned();
 }
