@@ -7,20 +7,30 @@ namespace forkscope::test {
 namespace {
 constexpr u8 kFiller = 0xFC; // CLD
 constexpr u32 kFillers = CodeRunner::kStart + 0x800;
+constexpr u8 kVectors[] = {kDebugException, kBreakpoint, kOverflow, kPageFault};
 } // namespace
 
 ClockBench::ClockBench(CpuModel model, ClockKind kind, Way way) : runner(way, model), model_(model), kind_(kind) {
     before_each = [] {};
 }
 
-void ClockBench::enter(BenchMode mode) {
+// Where a measured run stops: behind `last`, and behind the fillers that it may jump to.
+void ClockBench::set_ends(u32 last) {
+    std::vector<u32> ends{last, CodeRunner::kStart + kAway + 1};
+    for (const u8 vector : kVectors)
+        ends.push_back(CodeRunner::handler_at(vector) + 1);
+    runner.cpu.set_breakpoints(ends);
+}
+
+void ClockBench::enter(BenchMode mode, u8 cpl) {
     mode_ = mode;
     runner.cpu.set_model(model_, kind_);
-    const bool real = mode == BenchMode::Real;
-    if (real)
+    if (mode == BenchMode::Real)
         runner.enter_real_mode();
+    else if (mode == BenchMode::Protected)
+        runner.enter_protected_mode(cpl);
     else
-        runner.enter_protected_mode();
+        runner.enter_virtual_8086(kFlagIopl);
     for (u32 at = kData; at < kTarget + 0x400; at += 4)
         runner.put32(at, 0);
     CpuState& state = runner.edit();
@@ -35,28 +45,22 @@ void ClockBench::enter(BenchMode mode) {
     state.set_reg<u32>(kEdi, kTarget);
     state.set_reg<u32>(kEbp, CodeRunner::kStack - 0x100);
     state.set_reg<u32>(kEsp, CodeRunner::kStack - 0x200);
-    std::vector<u32> ends{CodeRunner::kStart + kAway + 1};
     runner.put(CodeRunner::kStart + kAway, {kFiller});
-    for (const u8 vector : {kDebugException, kBreakpoint, kOverflow}) {
+    for (const u8 vector : kVectors)
         runner.handler(vector, {kFiller});
-        ends.push_back(CodeRunner::handler_at(vector) + 1);
-    }
     runner.apply();
     const CpuState start = runner.cpu.state();
     CpuState fillers = start;
     fillers.eip += kFillers - CodeRunner::kStart;
     const auto cycles_of = [&](u32 count) {
-        ends.push_back(runner.put(kFillers, std::vector<int>(count, kFiller)));
-        runner.cpu.set_breakpoints(ends);
+        set_ends(runner.put(kFillers, std::vector<int>(count, kFiller)));
         runner.cpu.forget_derived_state(); // no store of the guest's put the code there
         run_once(fillers);
         return run_once(fillers);
     };
     const Cycles before = cycles_of(lead());
-    ends.pop_back();
     fillers_ = cycles_of(lead() + 1);
     filler_ = fillers_ - before;
-    runner.cpu.set_breakpoints(ends);
     runner.cpu.set_state(start);
 }
 
@@ -74,11 +78,7 @@ Cycles ClockBench::cost(const std::vector<u8>& bytes) {
     code.insert(code.end(), bytes.begin(), bytes.end());
     code.push_back(kFiller);
     EXPECT_LE(code.size(), kAway);
-    const u32 end = runner.put(CodeRunner::kStart, code);
-    std::vector<u32> ends{end, CodeRunner::kStart + kAway + 1};
-    for (const u8 vector : {kDebugException, kBreakpoint, kOverflow})
-        ends.push_back(CodeRunner::handler_at(vector) + 1);
-    runner.cpu.set_breakpoints(ends);
+    set_ends(runner.put(CodeRunner::kStart, code));
     runner.cpu.forget_derived_state(); // no store of the guest's put the code there
     runner.edit();
     runner.apply();

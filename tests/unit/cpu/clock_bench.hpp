@@ -10,7 +10,7 @@
 
 namespace forkscope::test {
 
-enum class BenchMode : u8 { Real, Protected };
+enum class BenchMode : u8 { Real, Protected, Virtual8086 };
 
 class ClockBench {
   public:
@@ -21,14 +21,16 @@ class ClockBench {
     ClockBench(CpuModel model, ClockKind kind = ClockKind::Model, Way way = {Engine::Block, true});
 
     // Resets the processor and enters the mode: registers and memory as every instruction can do with.
-    void enter(BenchMode mode);
-    u32 away() const { return mode_ == BenchMode::Real ? kAway : CodeRunner::kStart + kAway; }
+    void enter(BenchMode mode, u8 cpl = 0);
+    u32 away() const { return mode_ == BenchMode::Protected ? CodeRunner::kStart + kAway : kAway; }
     // Fillers before the instruction.
     u32 lead() const { return runner.cpu.clock().queues() ? 12 : 1; }
     // Runs lead() fillers, `bytes`, filler from CS:start with the registers of `runner.edit()` as they stand, twice to
     // warm up and once to measure. Also ends where it comes to the filler at away(), or at that of a vector's handler.
     Cycles cost(const std::vector<u8>& bytes);
     Cycles cost(std::initializer_list<int> bytes) { return cost(std::vector<u8>(bytes.begin(), bytes.end())); }
+    // Of what is delivered instead of the first filler, and ends in a handler.
+    Cycles cost_of_delivery() { return cost({}) + fillers_ - filler_; }
     // Of a run that ends in HLT; the halting itself costs nothing.
     Cycles cost_of_halting();
     // Done before each of the three runs, for memory that the instruction changes.
@@ -38,6 +40,7 @@ class ClockBench {
 
   private:
     Cycles run_once(const CpuState& start);
+    void set_ends(u32 last);
 
     BenchMode mode_ = BenchMode::Real;
     CpuModel model_;

@@ -98,6 +98,7 @@ class CodeRunner {
         return get16(cpu.state().segments[kSs].base + (cpu.state().esp() & 0xFFFF) + element * 2);
     }
     u64 hash();
+    PhysicalMemory& memory() { return memory_; }
     // Saves everything and loads it again.
     void reload();
 
