@@ -25,7 +25,7 @@ def cpu_seconds(program, cpu, clock, kernel, workload):
         after = os.times()
         output.seek(0)
         text = output.read().decode(errors="replace")
-    if done.returncode not in (0, 1) or "panic" in text:
+    if done.returncode not in (0, 1) or "panic" in text.lower():
         sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{text[-2000:]}")
     return after.children_user + after.children_system - before.children_user - before.children_system
 
