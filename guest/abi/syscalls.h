@@ -42,6 +42,12 @@
 #define SYS_minherit     36  /* (void *start, size_t length, int inheritance) */
 #define SYS_thread_self  37
 #define SYS_sigprocmask  38  /* (int how, const unsigned *set, unsigned *old) */
+#define SYS_rfork        39  /* (unsigned flags) -> pid, 0 in the child; ENOSYS where the personality has only fork */
+#define SYS_failalloc    40  /* (unsigned k): the k-th allocation of kernel memory from now on fails, once; 0 = none.
+                              * -> how many of the last order's k were still to come, 0 where it has struck */
+
+/* Numbers from here on belong to the personality: how its servers reach the kernel, where it has servers. */
+#define SYS_PERSONALITY  0x100
 
 #define EPERM 1
 #define ENOENT 2
@@ -94,6 +100,12 @@
 #define INHERIT_SHARE 0
 #define INHERIT_COPY  1
 #define INHERIT_NONE  2
+
+/* What rfork's child has of its own, and what in common with its parent. */
+#define RFFDG  0x0004 /* a copy of the descriptor table */
+#define RFPROC 0x0010 /* a new process; must be given */
+#define RFMEM  0x0020 /* the same address space */
+#define RFCFDG 0x1000 /* an empty descriptor table; without RFFDG and RFCFDG both use one table */
 
 struct mmap_args {
     unsigned address; /* a wish, or with MAP_FIXED an order; 0 = kernel chooses */

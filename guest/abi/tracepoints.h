@@ -15,6 +15,7 @@
 #define TP_FORK_LEAVE         0x17 /* the parent leaves fork; arg2 = result (pid or negative error) */
 #define TP_FAULT_ENTER        0x18 /* F: the fault handler begins; arg0 = pid, arg1 = address, arg2 = error code */
 #define TP_FAULT_LEAVE        0x19 /* F: the fault handler is done; arg0 = pid, arg1 = address, arg2 = FAULT_* class */
+#define TP_FORK_PID           0x1A /* 1b: the child's pid is chosen; a phase of its own where that comes after the memory */
 
 /* Frames: arg0 = physical address of the frame, arg1 = reference count after the act, arg2 = FRAME_* reason. */
 #define TP_FRAME_ALLOC        0x20
@@ -22,6 +23,9 @@
 #define TP_FRAME_SHARE        0x22 /* one more reference */
 #define TP_FRAME_RELEASE      0x23 /* one less, not yet free */
 #define TP_FRAME_COPY         0x24 /* arg0 = source, arg1 = destination */
+/* Kernel objects (and a memory server's own): arg0 = address, arg1 = bytes taken, arg2 = 0. */
+#define TP_HEAP_ALLOC         0x26
+#define TP_HEAP_FREE          0x27
 /* What a frame is for. */
 #define FRAME_USER            1
 #define FRAME_PAGE_TABLE      2
@@ -38,6 +42,16 @@
 #define TP_WORKLOAD_BEGIN     0x35 /* a measured user workload begins; arg0 = pid, arg2 = its parameter */
 #define TP_WORKLOAD_END       0x36
 #define TP_PANIC              0x3F /* arg0 = vector or 0xFFFFFFFF, arg1 = eip, arg2 = cr2 */
+
+/* Messages: arg0 = pid of the sender, arg1 = pid of the receiver, arg2 = type. Emitted when the message is delivered.
+ * Whoever receives a message works for its sender until it sends the answer: so a fork that servers do is followed. */
+#define TP_MESSAGE            0x40
+#define TP_NOTIFY             0x41
+/* Shadow objects: arg0 = pid, arg1 = address of the object, arg2 = length of the chain that starts at it afterwards. */
+#define TP_SHADOW_CREATE      0x48
+#define TP_SHADOW_COLLAPSE    0x49 /* the object swallowed the one behind it */
+#define TP_SHADOW_BYPASS      0x4A /* the object now looks past the one behind it */
+#define TP_SHADOW_CHAIN       0x4B /* a fault searched this chain; arg2 = objects looked at */
 
 /* Class of a resolved fault, as the kernel sees it. */
 #define FAULT_DEMAND_ZERO 1
