@@ -16,6 +16,7 @@ struct file* file_create(unsigned type, int flags) {
         file->references = 1;
         file->type = type;
         file->flags = flags & ACCESS_MODE;
+        mutex_init(&file->lock);
     }
     return file;
 }
@@ -85,22 +86,29 @@ static int device_read(enum device device, ptr_t buffer, size_t bytes) {
     }
 }
 
+/* Reads a regular file at its offset, which moves by what was read. Bytes done, 0 at the end, or -EFAULT. */
+static int regular_read(struct file* file, ptr_t buffer, size_t bytes) {
+    mutex_lock(&file->lock);
+    unsigned size = file->node->size;
+    size_t left = file->offset < size ? size - file->offset : 0;
+    bytes = bytes < left ? bytes : left;
+    int result = copy_to_user(buffer, file->node->data + file->offset, bytes);
+    if (result == 0) {
+        file->offset += bytes;
+        result = (int)bytes;
+    }
+    mutex_unlock(&file->lock);
+    return result;
+}
+
 /* Reads into user memory at the file's offset; the system call calls it. Bytes done, 0 at the end, or an error. */
 int file_read(struct file* file, ptr_t buffer, size_t bytes) {
     if (file->flags == O_WRONLY) {
         return -EBADF;
     }
     switch (file->type) {
-    case FILE_REGULAR: {
-        unsigned size = file->node->size;
-        size_t left = file->offset < size ? size - file->offset : 0;
-        bytes = bytes < left ? bytes : left;
-        if (copy_to_user(buffer, file->node->data + file->offset, bytes) < 0) {
-            return -EFAULT;
-        }
-        file->offset += bytes;
-        return (int)bytes;
-    }
+    case FILE_REGULAR:
+        return regular_read(file, buffer, bytes);
     case FILE_PIPE:
         return pipe_read(file->pipe, buffer, bytes);
     case FILE_DEVICE:

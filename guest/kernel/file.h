@@ -5,6 +5,7 @@
 #define KERNEL_FILE_H
 
 #include "guest/abi/syscalls.h"
+#include "schedule.h"
 #include "types.h"
 
 #define FILE_DESCRIPTORS 32
@@ -33,6 +34,7 @@ struct file {
     unsigned type; /* FILE_* */
     int flags;     /* O_* */
     unsigned offset;
+    struct mutex lock; /* whoever copies at the offset holds it, for the copy may sleep */
     struct node* node; /* not for pipes */
     struct pipe* pipe; /* only for pipes */
 };

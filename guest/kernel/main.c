@@ -74,8 +74,12 @@ static void start_init(void) {
 /* Makes process 1 with one thread that begins in start_init(). Panics without memory. */
 static void create_init(void) {
     struct process* process = alloc_process();
-    if (process == NULL || vm_create_first(process) < 0) {
+    if (process == NULL) {
         panic("too little memory for the first process");
+    }
+    process->pid = INIT_PID;
+    if (vm_create_first(process) < 0) {
+        panic("too little memory for the memory of the first process");
     }
     struct thread* thread = alloc_thread(process);
     if (thread == NULL || !thread_map_kstack(thread)) {
@@ -106,6 +110,7 @@ void kernel_main(uint32_t magic, phys_t information) {
     processes_init();
     schedule_init();
     files_init();
+    personality_init();
     terminal_init();
     keyboard_init();
     interrupts_unmask(IRQ_KEYBOARD);

@@ -13,6 +13,7 @@ struct pipe {
     uint8_t* bytes;
     unsigned read_mark, write_mark; /* counted for ever; their difference is what waits */
     unsigned readers, writers;
+    struct mutex lock; /* held while bytes move, for a copy may sleep; never while waiting for the other end */
     struct wait_queue waiting_readers, waiting_writers;
 };
 
@@ -34,6 +35,7 @@ int pipe_create(struct file** read_end, struct file** write_end) {
     if (*write_end == NULL) {
         goto fail_read_end;
     }
+    mutex_init(&pipe->lock);
     wait_queue_init(&pipe->waiting_readers);
     wait_queue_init(&pipe->waiting_writers);
     pipe->readers = pipe->writers = 1;
@@ -58,17 +60,8 @@ static size_t one_piece(unsigned mark, size_t wanted) {
     return wanted < to_end ? wanted : to_end;
 }
 
-/* Reads what waits; blocks while nothing does and a writer is left. Bytes done, 0 at the end, -EINTR, -EFAULT. */
-int pipe_read(struct pipe* pipe, ptr_t buffer, size_t bytes) {
-    while (bytes > 0 && pipe_bytes(pipe) == 0) {
-        if (pipe->writers == 0) {
-            return 0;
-        }
-        int error = wait_on(&pipe->waiting_readers);
-        if (error < 0) {
-            return error;
-        }
-    }
+/* Moves what waits into user memory, as far as it fits; the pipe is locked. Bytes done, or -EFAULT. */
+static int move_out(struct pipe* pipe, ptr_t buffer, size_t bytes) {
     size_t done = 0;
     while (done < bytes && pipe_bytes(pipe) > 0) {
         size_t wanted = bytes - done < pipe_bytes(pipe) ? bytes - done : pipe_bytes(pipe);
@@ -83,15 +76,35 @@ int pipe_read(struct pipe* pipe, ptr_t buffer, size_t bytes) {
     return done > 0 || bytes == 0 ? (int)done : -EFAULT;
 }
 
-/* Waits until so many bytes fit. 0, -EINTR, or -EPIPE with the signal where no reader is left. */
-static int wait_for_room(struct pipe* pipe, size_t bytes) {
+/* Reads what waits; blocks while nothing does and a writer is left. Bytes done, 0 at the end, -EINTR, -EFAULT. */
+int pipe_read(struct pipe* pipe, ptr_t buffer, size_t bytes) {
+    mutex_lock(&pipe->lock);
+    while (bytes > 0 && pipe_bytes(pipe) == 0) {
+        bool at_end = pipe->writers == 0;
+        mutex_unlock(&pipe->lock);
+        int error = at_end ? 0 : wait_on(&pipe->waiting_readers);
+        if (at_end || error < 0) {
+            return error;
+        }
+        mutex_lock(&pipe->lock);
+    }
+    int result = move_out(pipe, buffer, bytes);
+    mutex_unlock(&pipe->lock);
+    return result;
+}
+
+/* Waits until so many bytes fit, and locks the pipe. 0; or -EINTR, or -EPIPE with the signal where no reader is left,
+ * and the pipe is not locked then. */
+static int lock_with_room(struct pipe* pipe, size_t bytes) {
     for (;;) {
+        mutex_lock(&pipe->lock);
+        if (pipe->readers > 0 && PIPE_CAPACITY - pipe_bytes(pipe) >= bytes) {
+            return 0;
+        }
+        mutex_unlock(&pipe->lock);
         if (pipe->readers == 0) {
             signal_send(current_process, SIGPIPE);
             return -EPIPE;
-        }
-        if (PIPE_CAPACITY - pipe_bytes(pipe) >= bytes) {
-            return 0;
         }
         int error = wait_on(&pipe->waiting_writers);
         if (error < 0) {
@@ -100,22 +113,37 @@ static int wait_for_room(struct pipe* pipe, size_t bytes) {
     }
 }
 
-/* Writes all bytes; blocks while the pipe is full. Bytes done, or an error where none was. */
-int pipe_write(struct pipe* pipe, ptr_t buffer, size_t bytes) {
+/* Moves user memory into the pipe, which is locked, as far as there is room; an atomic write fits. Bytes moved, or
+ * -EFAULT where none was. */
+static int move_in(struct pipe* pipe, ptr_t buffer, size_t bytes) {
     size_t done = 0;
-    while (done < bytes) {
-        int error = wait_for_room(pipe, bytes <= PIPE_ATOMIC ? bytes - done : 1);
-        if (error < 0) {
-            return done > 0 ? (int)done : error;
-        }
+    while (done < bytes && pipe_bytes(pipe) < PIPE_CAPACITY) {
         size_t room = PIPE_CAPACITY - pipe_bytes(pipe);
         size_t piece = one_piece(pipe->write_mark, bytes - done < room ? bytes - done : room);
         if (copy_from_user(&pipe->bytes[pipe->write_mark % PIPE_CAPACITY], buffer + done, piece) < 0) {
-            return done > 0 ? (int)done : -EFAULT;
+            break;
         }
         pipe->write_mark += piece;
         done += piece;
         wake_all(&pipe->waiting_readers);
+    }
+    return done > 0 ? (int)done : -EFAULT;
+}
+
+/* Writes all bytes; blocks while the pipe is full. Bytes done, or an error where none was. */
+int pipe_write(struct pipe* pipe, ptr_t buffer, size_t bytes) {
+    size_t done = 0;
+    while (done < bytes) {
+        int error = lock_with_room(pipe, bytes <= PIPE_ATOMIC ? bytes - done : 1);
+        if (error < 0) {
+            return done > 0 ? (int)done : error;
+        }
+        int moved = move_in(pipe, buffer + done, bytes - done);
+        mutex_unlock(&pipe->lock);
+        if (moved < 0) {
+            return done > 0 ? (int)done : moved;
+        }
+        done += (size_t)moved;
     }
     return (int)done;
 }

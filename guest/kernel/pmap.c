@@ -132,6 +132,44 @@ void pmap_free_user_tables(ptr_t window) {
     }
 }
 
+/* Shows the entry of a page in any directory; NULL where its table does not exist. Personalities without a window call
+ * it. */
+pte_t* pmap_pte(phys_t directory, ptr_t address) {
+    pte_t slot = table_entries(directory)[address / PDE_SPAN];
+    return pte_isloaded(slot) ? &table_entries(pte_paddr(slot))[pfn(address) % PDE_COUNT] : NULL;
+}
+
+/* Shows the entry of a page in any directory, making its table where there is none; NULL without memory. */
+pte_t* pmap_pte_make(phys_t directory, ptr_t address) {
+    pte_t* slot = &table_entries(directory)[address / PDE_SPAN];
+    if (!pte_isloaded(*slot)) {
+        struct frame* frame = frame_alloc(0, FRAME_PAGE_TABLE);
+        if (frame == NULL) {
+            return NULL;
+        }
+        memset(frame_pointer(frame), 0, PAGE_BYTES);
+        set_pte(slot, mkpte(frame_address(frame), TABLE_BITS | PTE_USER));
+    }
+    return pmap_pte(directory, address);
+}
+
+/* Frees every table of a directory's user half, whose entries hold no frames any more. The CPU may have cached the way
+ * to a table, even to an empty one; so they are all forgotten, if the directory is active, before a frame is free. */
+void pmap_free_tables(phys_t directory) {
+    pte_t* entries = table_entries(directory);
+    for (unsigned i = 0; i < PDE_USER_END; i++) {
+        if (!pte_isloaded(entries[i])) {
+            continue;
+        }
+        struct frame* frame = frame_of(pte_paddr(entries[i]));
+        set_pte(&entries[i], null_pte);
+        if (directory == read_cr3()) {
+            tlb_flush_page(i * PDE_SPAN);
+        }
+        frame_release(frame);
+    }
+}
+
 /* Shows another space's tables at VMS_MOUNT_1 of the active space. Nothing may be mounted there yet. */
 void pmap_mount(phys_t directory) {
     pte_t* slot = mkpdep_pn(VMS_SELF, pfn(VMS_MOUNT_1));
@@ -165,6 +203,18 @@ bool pmap_kstack_table(phys_t directory) {
     memset(frame_pointer(frame), 0, PAGE_BYTES);
     set_pte(slot, mkpte(frame_address(frame), TABLE_BITS));
     return true;
+}
+
+/* Returns the top of the first kernel stack that no thread of a directory's processes has; 0 where all are taken. */
+ptr_t pmap_kstack_free(phys_t directory) {
+    bool has_table = pte_isloaded(table_entries(directory)[KSTACK_AREA / PDE_SPAN]);
+    for (unsigned i = 1; i <= KSTACK_LIMIT; i++) {
+        ptr_t top = KSTACK_AREA + i * KSTACK_SIZE;
+        if (!has_table || pte_isnull(*kstack_entries(directory, top))) {
+            return top;
+        }
+    }
+    return 0;
 }
 
 /* Maps a fresh kernel stack that ends below top: a guard page, one single page, one block of two pages.

@@ -106,6 +106,16 @@ void tlb_flush_page(ptr_t address);
 void tlb_flush_range(ptr_t address, unsigned pages);
 void tlb_flush_all(void);
 
+/* Other spaces without a window, through the linear map. pmap_pte() shows the entry of a page, NULL where its table
+ * does not exist; pmap_pte_make() makes the table, NULL without memory. The caller flushes where the space is active.
+ */
+pte_t* pmap_pte(phys_t directory, ptr_t address);
+pte_t* pmap_pte_make(phys_t directory, ptr_t address);
+/* Frees every table of a directory's user half; all their entries must be without frames. Flushes if it is active. */
+void pmap_free_tables(phys_t directory);
+
+/* Kernel stacks: the top of the first free one of a directory, 0 where there is none. */
+ptr_t pmap_kstack_free(phys_t directory);
 /* Kernel stacks: maps a fresh one that ends below top in any directory; returns false without memory. */
 bool pmap_kstack_map(phys_t directory, ptr_t top);
 void pmap_kstack_unmap(phys_t directory, ptr_t top);

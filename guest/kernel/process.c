@@ -17,8 +17,8 @@ static int last_thread_id;
 /* Prepares the list of processes; kernel_main() calls it. */
 void processes_init(void) { list_init(&processes); }
 
-/* Finds a process by its pid, one that is being born excepted; NULL where there is none. */
-struct process* process_find(pid_t pid) {
+/* Looks through all processes for a pid, those excepted that are being born; NULL where there is none. */
+struct process* process_search(pid_t pid) {
     struct process *process, *following;
     list_for_each(process, following, &processes, link) {
         if (process->pid == pid && process->state != PROCESS_NEW) {
@@ -29,7 +29,7 @@ struct process* process_find(pid_t pid) {
 }
 
 /* Returns the next pid that nobody bears; there are more pids than processes. */
-static pid_t next_pid(void) {
+pid_t process_next_pid(void) {
     for (;;) {
         last_pid = last_pid >= PID_LIMIT ? INIT_PID + 1 : last_pid + 1;
         struct process *process, *following;
@@ -41,7 +41,8 @@ static pid_t next_pid(void) {
     }
 }
 
-/* Takes a slot and a pid; fork and the making of init call it. NULL where the table is full or memory is short. */
+/* Takes a slot, without a pid; fork and the making of init call it. NULL where the table is full or memory is short.
+ */
 struct process* alloc_process(void) {
     if (process_count >= PROCESS_LIMIT) {
         return NULL;
@@ -56,7 +57,6 @@ struct process* alloc_process(void) {
         return NULL;
     }
     process->state = PROCESS_NEW;
-    process->pid = next_pid();
     list_init(&process->children);
     list_init(&process->sibling);
     list_init(&process->threads);
@@ -111,32 +111,27 @@ struct thread* alloc_thread(struct process* process) {
     if (thread == NULL) {
         return NULL;
     }
+    thread->process = process;
+    if (!thread_attach(thread)) {
+        kfree(thread);
+        return NULL;
+    }
     thread->id = ++last_thread_id;
     thread->state = THREAD_NEW;
-    thread->process = process;
     list_init(&thread->queue_link);
     list_append(&process->threads, &thread->link);
     return thread;
 }
 
-/* Gives a thread the first kernel stack that no other thread of its process has.
+/* Gives a thread the first kernel stack that is free in its address space.
  * False where none is free or memory is short; the thread has none then. */
 bool thread_map_kstack(struct thread* thread) {
-    for (unsigned i = 1; i <= KSTACK_LIMIT; i++) {
-        ptr_t top = KSTACK_AREA + i * KSTACK_SIZE;
-        struct thread *other, *following;
-        bool taken = false;
-        list_for_each(other, following, &thread->process->threads, link) { taken = taken || other->kstack == top; }
-        if (taken) {
-            continue;
-        }
-        if (!pmap_kstack_map(thread->process->page_directory, top)) {
-            return false;
-        }
-        thread->kstack = top;
-        return true;
+    ptr_t top = pmap_kstack_free(thread->process->page_directory);
+    if (top == 0 || !pmap_kstack_map(thread->process->page_directory, top)) {
+        return false;
     }
-    return false;
+    thread->kstack = top;
+    return true;
 }
 
 /* Gives a dead or unborn thread back, its kernel stack included. */
@@ -145,6 +140,7 @@ void delete_thread(struct thread* thread) {
         pmap_kstack_unmap(thread->process->page_directory, thread->kstack);
     }
     list_remove(&thread->link);
+    thread_detach(thread);
     kfree(thread);
 }
 
@@ -153,7 +149,7 @@ void commit_thread(struct thread* thread) {
     thread->saved_esp = (ptr_t)thread->hstate;
     thread->saved_eip = (ptr_t)trap_return;
     thread->process->live_threads++;
-    schedule_add(thread);
+    schedule_add(thread, READY_NEW);
 }
 
 /* Orders every other thread of the running process to die; they do so on their way to user mode. */
@@ -200,11 +196,12 @@ static void process_finish(struct process* process) {
 void thread_finish(int value) {
     struct process* process = current_process;
     current_thread->exit_value = value;
+    if (process->live_threads > 1 && !process->exiting) {
+        vm_thread_exit(current_thread); /* may sleep: we must still count as alive */
+    }
     process->live_threads--;
     if (process->live_threads == 0) {
         process_finish(process);
-    } else if (!process->exiting) {
-        vm_thread_exit(current_thread);
     }
     current_thread->state = THREAD_DEAD;
     wake_all(&process->thread_waiters);

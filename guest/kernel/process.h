@@ -47,7 +47,15 @@ struct process {
     unsigned workload; /* the parameter of the measured workload under way, 0 outside one */
 };
 
-enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, THREAD_BLOCKED_KILLABLE, THREAD_DEAD };
+enum thread_state {
+    THREAD_NEW,
+    THREAD_READY,
+    THREAD_RUNNING,
+    THREAD_BLOCKED,
+    THREAD_BLOCKED_KILLABLE,
+    THREAD_BLOCKED_FIRMLY,
+    THREAD_DEAD
+};
 
 struct thread {
     uint32_t saved_esp, saved_eip; /* switch.S knows that these two come first */
@@ -59,6 +67,7 @@ struct thread {
     struct trap_frame* hstate; /* registers of the user program, on the kernel stack */
     ptr_t kstack;              /* one past the top of its kernel stack */
     void* ustack;              /* the personality's note of the user stack; NULL: none */
+    void* own;                 /* the personality's own; the mechanism never looks inside */
     struct signal_context sigctx;
     bool doomed;      /* dies before it sees user mode again */
     bool interrupted; /* was woken by a signal or its doom, not by what it waited for */
@@ -71,8 +80,10 @@ extern unsigned forks_since_boot, faults_since_boot, cow_copies_since_boot;
 /* Prepares the list of processes. */
 void processes_init(void);
 
-/* Takes a slot and a pid. NULL where the table is full or memory is short. */
+/* Takes a slot; its pid is 0 until the personality sets it. NULL where the table is full or memory is short. */
 struct process* alloc_process(void);
+/* Returns the next pid that nobody bears, for personalities without a rule of their own. */
+pid_t process_next_pid(void);
 /* Makes an allocated process known: from here on it is its parent's child. */
 void commit_process(struct process* process);
 /* Gives back all that a process owns, its threads and memory included. It must have no running thread. */
@@ -94,8 +105,8 @@ void thread_finish(int value) __attribute__((noreturn));
 /* Ends every other thread of the running process. Returns 0, or -EINTR where the running thread must die itself. */
 int thread_end_others(void);
 
-/* Finds a living or dead process by its pid; NULL where there is none. */
-struct process* process_find(pid_t pid);
+/* Looks through all processes for a pid; process_find() of personalities without an index of their own. */
+struct process* process_search(pid_t pid);
 /* Waits for a child to die. Returns its pid, 0 with WNOHANG, or a negative error. */
 int process_wait(pid_t pid, ptr_t status, int options);
 /* Makes a thread of the running process that calls entry(argument) on a stack of its own. Returns its id or an error.

@@ -1,5 +1,6 @@
 #include "schedule.h"
 #include "guest/abi/syscalls.h"
+#include "personality.h"
 #include "pmap.h"
 #include "process.h"
 #include "signal.h"
@@ -10,10 +11,8 @@
 struct process* current_process;
 struct thread* current_thread;
 
-static struct list run_queue;
 static struct process idle_process;
 static struct thread idle_thread;
-static unsigned quantum_used;
 static bool quantum_over;
 extern char boot_stack_top[];
 
@@ -22,7 +21,6 @@ void switch_thread(struct thread* from, struct thread* to, phys_t directory);
 
 /* Makes the boot stack the idle thread of process 0; kernel_main() calls it. */
 void schedule_init(void) {
-    list_init(&run_queue);
     idle_process.page_directory = kernel_directory;
     list_init(&idle_process.threads);
     list_init(&idle_process.children);
@@ -38,7 +36,7 @@ void schedule_init(void) {
 /* Waits for work, for ever. The pair sti, hlt cannot lose an interrupt between its halves. */
 void schedule_idle(void) {
     for (;;) {
-        if (list_empty(&run_queue)) {
+        if (run_queue_is_empty()) {
             __asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
         } else {
             schedule();
@@ -46,22 +44,18 @@ void schedule_idle(void) {
     }
 }
 
-/* Puts a thread at the end of the run queue. */
-void schedule_add(struct thread* thread) {
+/* Makes a thread ready; where it stands among the others is the personality's decision. */
+void schedule_add(struct thread* thread, enum ready_reason reason) {
     thread->state = THREAD_READY;
-    list_append(&run_queue, &thread->queue_link);
+    run_queue_add(thread, reason);
 }
 
 /* Gives the CPU to the next thread, or to the idle thread. Returns when the caller's turn comes again. */
 void schedule(void) {
     struct thread* previous = current_thread;
-    struct thread* next = &idle_thread;
-    if (!list_empty(&run_queue)) {
-        next = container_of(run_queue.next, struct thread, queue_link);
-        list_remove(&next->queue_link);
-    }
+    struct thread* next = run_queue_take();
+    next = next != NULL ? next : &idle_thread;
     next->state = THREAD_RUNNING;
-    quantum_used = 0;
     quantum_over = false;
     if (next == previous) {
         return;
@@ -73,22 +67,27 @@ void schedule(void) {
     switch_thread(previous, next, current_process->page_directory);
 }
 
-/* Goes to the end of the run queue; the system call and the end of a quantum call it. */
+/* Lets others run first; the system call and the end of a quantum call it. */
 void schedule_yield(void) {
-    schedule_add(current_thread);
+    schedule_add(current_thread, READY_GAVE_WAY);
+    schedule();
+}
+
+/* Blocks the running thread until wake() alone; who waits for an answer that is sure to come calls it. */
+void schedule_block(void) {
+    current_thread->state = THREAD_BLOCKED_FIRMLY;
     schedule();
 }
 
 /* Charges the running thread one tick; clock_interrupt() calls it with the length of a quantum in ticks. */
 void schedule_tick(unsigned quantum) {
     current_process->ticks++;
-    quantum_used++;
-    quantum_over = quantum_used >= quantum && current_thread != &idle_thread;
+    quantum_over = current_thread != &idle_thread && run_queue_tick(current_thread, quantum);
 }
 
 /* Gives way if the quantum is over and somebody else is ready; trap_leave() calls it. */
 void schedule_if_due(void) {
-    if (quantum_over && !list_empty(&run_queue)) {
+    if (quantum_over && !run_queue_is_empty()) {
         schedule_yield();
     }
 }
@@ -120,7 +119,7 @@ int wait_before(struct list* place) { return block_before(place, THREAD_BLOCKED)
 /* Makes one blocked thread ready. */
 void wake(struct thread* thread) {
     list_remove(&thread->queue_link);
-    schedule_add(thread);
+    schedule_add(thread, READY_WOKEN);
 }
 
 /* Makes every thread of a wait queue ready. */
@@ -128,6 +127,27 @@ void wake_all(struct wait_queue* queue) {
     while (!list_empty(&queue->threads)) {
         wake(container_of(queue->threads.next, struct thread, queue_link));
     }
+}
+
+/* Makes a mutex that nobody holds. */
+void mutex_init(struct mutex* mutex) {
+    mutex->held = false;
+    wait_queue_init(&mutex->waiters);
+}
+
+/* Takes a mutex, waiting until its holder lets it go; the holder must not need us to do so. */
+void mutex_lock(struct mutex* mutex) {
+    while (mutex->held) {
+        list_append(&mutex->waiters.threads, &current_thread->queue_link);
+        schedule_block();
+    }
+    mutex->held = true;
+}
+
+/* Lets a mutex go. */
+void mutex_unlock(struct mutex* mutex) {
+    mutex->held = false;
+    wake_all(&mutex->waiters);
 }
 
 /* Wakes a blocked thread because a signal or its death is due; others are left alone. */

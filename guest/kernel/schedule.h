@@ -1,4 +1,4 @@
-/* Owns: who runs. One run queue, round robin; a thread is on the run queue, on one wait queue, running, or dead.
+/* Owns: who runs. A thread is on the personality's run queue, on one wait queue, running, or dead.
  * The kernel is never preempted: a switch happens only where code blocks, yields, or leaves for user mode. */
 #ifndef KERNEL_SCHEDULE_H
 #define KERNEL_SCHEDULE_H
@@ -12,6 +12,15 @@ struct wait_queue {
     struct list threads;
 };
 
+/* Held across a sleep, in copies to and from user memory for example; who wants it meanwhile waits. */
+struct mutex {
+    bool held;
+    struct wait_queue waiters;
+};
+
+/* Why a thread joins the run queue. */
+enum ready_reason { READY_NEW, READY_WOKEN, READY_GAVE_WAY };
+
 extern struct process* current_process;
 extern struct thread* current_thread;
 
@@ -19,12 +28,14 @@ extern struct thread* current_thread;
 void schedule_init(void);
 /* Waits for work, for ever; kernel_main() ends here. */
 void schedule_idle(void) __attribute__((noreturn));
-/* Puts a thread at the end of the run queue. */
-void schedule_add(struct thread* thread);
+/* Makes a thread ready. */
+void schedule_add(struct thread* thread, enum ready_reason reason);
 /* Gives the CPU to the next thread. The caller has put the running one where it belongs. */
 void schedule(void);
-/* Goes to the end of the run queue. */
+/* Lets others run first. */
 void schedule_yield(void);
+/* Blocks the running thread until wake(); neither signal nor doom wakes it. */
+void schedule_block(void);
 /* Charges the running thread one tick of its quantum. */
 void schedule_tick(unsigned quantum);
 /* Gives way if the quantum is over; trap_leave() calls. */
@@ -41,6 +52,9 @@ int wait_before(struct list* place);
 void wake(struct thread* thread);
 /* Makes every thread of a queue ready. */
 void wake_all(struct wait_queue* queue);
+void mutex_init(struct mutex* mutex);
+void mutex_lock(struct mutex* mutex);
+void mutex_unlock(struct mutex* mutex);
 /* Wakes a blocked thread because a signal or its death is due. */
 void schedule_interrupt(struct thread* thread);
 

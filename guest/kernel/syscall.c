@@ -25,6 +25,9 @@ static int sys_fork(struct trap_frame* frame) {
     return fork_process();
 }
 
+/* rfork(flags): the personality's. */
+static int sys_rfork(struct trap_frame* frame) { return rfork_process(frame->ebx); }
+
 /* exec(path, argv): does not touch eax where it succeeds, for the frame is the new program's. */
 static int sys_exec(struct trap_frame* frame) { return exec_from_user(frame->ebx, frame->ecx, frame); }
 
@@ -143,12 +146,18 @@ static int sys_pipe(struct trap_frame* frame) {
     }
     error = copy_to_user(frame->ebx, descriptors, sizeof(descriptors));
     if (error < 0) {
-        goto fail_write_descriptor;
+        goto fail_descriptors;
     }
     return 0;
 
-fail_write_descriptor:
-    current_process->files[descriptors[1]] = NULL;
+fail_descriptors: /* another thread may have closed them while the copy slept */
+    if (descriptor_file(descriptors[1]) == write_end) {
+        descriptor_close(descriptors[1]);
+    }
+    if (descriptor_file(descriptors[0]) == read_end) {
+        descriptor_close(descriptors[0]);
+    }
+    return error;
 fail_read_descriptor:
     current_process->files[descriptors[0]] = NULL;
 fail_files:
@@ -224,11 +233,15 @@ static int sys_readdir(struct trap_frame* frame) {
     if (file == NULL) {
         return -EBADF;
     }
+    file_share(file);
+    mutex_lock(&file->lock);
     int result = file_next_entry(file, &entry);
     if (result > 0 && copy_to_user(frame->ecx, &entry, sizeof(entry)) < 0) {
         file->offset--;
-        return -EFAULT;
+        result = -EFAULT;
     }
+    mutex_unlock(&file->lock);
+    file_release(file);
     return result;
 }
 
@@ -366,11 +379,16 @@ static const system_call system_calls[] = {
     [SYS_minherit] = sys_minherit,
     [SYS_thread_self] = sys_thread_self,
     [SYS_sigprocmask] = sys_sigprocmask,
+    [SYS_rfork] = sys_rfork,
 };
 
 /* Calls the system call that eax names and puts its result there; trap_dispatch() calls it. */
 void syscall_dispatch(struct trap_frame* frame) {
     unsigned number = frame->eax;
+    if (number >= SYS_PERSONALITY) {
+        frame->eax = (uint32_t)personality_call(frame);
+        return;
+    }
     if (number >= sizeof(system_calls) / sizeof(system_calls[0]) || system_calls[number] == NULL) {
         frame->eax = (uint32_t)-ENOSYS;
         return;

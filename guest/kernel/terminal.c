@@ -14,9 +14,13 @@
 static char input[INPUT_CAPACITY];
 static unsigned read_mark, commit_mark, write_mark;
 static struct wait_queue readers;
+static struct mutex reading; /* held while a line is copied, for the copy may sleep */
 
 /* Prepares the queue; kernel_main() calls it. */
-void terminal_init(void) { wait_queue_init(&readers); }
+void terminal_init(void) {
+    wait_queue_init(&readers);
+    mutex_init(&reading);
+}
 
 /* Rubs out the last character of the line being edited, if there is one. */
 static bool rub_out(void) {
@@ -80,14 +84,8 @@ void terminal_input(char character) {
     }
 }
 
-/* Reads at most one line into user memory; blocks until there is one. 0 = end of file; -EINTR, -EFAULT. */
-int terminal_read(ptr_t buffer, size_t bytes) {
-    while (read_mark == commit_mark) {
-        int error = wait_on(&readers);
-        if (error < 0) {
-            return error;
-        }
-    }
+/* Moves at most one line into user memory; `reading` is held. 0 = end of file, or -EFAULT. */
+static int move_line(ptr_t buffer, size_t bytes) {
     size_t done = 0;
     while (done < bytes && read_mark != commit_mark) {
         char character = input[read_mark % INPUT_CAPACITY];
@@ -107,6 +105,22 @@ int terminal_read(ptr_t buffer, size_t bytes) {
         }
     }
     return (int)done;
+}
+
+/* Reads at most one line into user memory; blocks until there is one. 0 = end of file; -EINTR, -EFAULT. */
+int terminal_read(ptr_t buffer, size_t bytes) {
+    mutex_lock(&reading);
+    while (read_mark == commit_mark) {
+        mutex_unlock(&reading);
+        int error = wait_on(&readers);
+        if (error < 0) {
+            return error;
+        }
+        mutex_lock(&reading);
+    }
+    int result = move_line(buffer, bytes);
+    mutex_unlock(&reading);
+    return result;
 }
 
 /* Writes user memory on the console, piece by piece. Returns bytes, or -EFAULT where nothing could be read. */

@@ -24,6 +24,20 @@ static struct process* find_dead_child(pid_t pid, bool* any) {
     return NULL;
 }
 
+/* Tells the status of a dead child and gives back the last of it. The child is nobody's while the copy may sleep, so
+ * that nobody else reaps it. Its pid, or -EFAULT with the child kept. */
+static int reap(struct process* child, ptr_t status) {
+    pid_t pid = child->pid;
+    list_remove(&child->sibling);
+    if (status != 0 && copy_to_user(status, &child->exit_status, sizeof(child->exit_status)) < 0) {
+        list_append(&current_process->children, &child->sibling);
+        wake_all(&current_process->child_waiters);
+        return -EFAULT;
+    }
+    delete_process(child);
+    return pid;
+}
+
 /* Waits for a child to die and gives back the last of it; the system call calls it.
  * Returns its pid, 0 with WNOHANG and nobody dead, -ECHILD, -EINTR, or -EFAULT with the child kept. */
 int process_wait(pid_t pid, ptr_t status, int options) {
@@ -31,12 +45,7 @@ int process_wait(pid_t pid, ptr_t status, int options) {
         bool any;
         struct process* child = find_dead_child(pid, &any);
         if (child != NULL) {
-            pid_t found = child->pid;
-            if (status != 0 && copy_to_user(status, &child->exit_status, sizeof(child->exit_status)) < 0) {
-                return -EFAULT;
-            }
-            delete_process(child);
-            return found;
+            return reap(child, status);
         }
         if (!any) {
             return -ECHILD;
@@ -89,6 +98,19 @@ fail_thread:
     return error;
 }
 
+/* Tells the value of a dead thread and deletes it, with it out of the list while the copy may sleep.
+ * 0, or -EFAULT with the thread kept. */
+static int forget_thread(struct thread* thread, ptr_t value) {
+    list_remove(&thread->link);
+    if (value != 0 && copy_to_user(value, &thread->exit_value, sizeof(thread->exit_value)) < 0) {
+        list_append(&current_process->threads, &thread->link);
+        wake_all(&current_process->thread_waiters);
+        return -EFAULT;
+    }
+    delete_thread(thread);
+    return 0;
+}
+
 /* Waits for a thread of the same process to end and forgets it; the system call calls it.
  * Returns 0, -ESRCH, -EDEADLK for oneself, -EINTR, or -EFAULT with the thread kept. */
 int thread_join(int id, ptr_t value) {
@@ -102,11 +124,7 @@ int thread_join(int id, ptr_t value) {
             return -EDEADLK;
         }
         if (found->state == THREAD_DEAD) {
-            if (value != 0 && copy_to_user(value, &found->exit_value, sizeof(found->exit_value)) < 0) {
-                return -EFAULT;
-            }
-            delete_thread(found);
-            return 0;
+            return forget_thread(found, value);
         }
         int error = wait_on(&current_process->thread_waiters);
         if (error < 0) {

@@ -38,9 +38,11 @@ static void region_maybe_cow(struct mm_region* region) {
     tlb_flush_vmr_all(region);
 }
 
-/* Fills the child's slot: parent, name, a copy of the command line, a reference on the working directory. 0 or -ENOMEM.
+/* Fills the child's slot: pid, parent, name, a copy of the command line, a reference on the working directory. 0 or
+ * -ENOMEM.
  */
 static int __dup_slot(struct process* pcb) {
+    pcb->pid = process_next_pid();
     pcb->parent = __current;
     string_copy(pcb->name, __current->name, sizeof(pcb->name));
     if (__current->command != NULL) {
@@ -191,6 +193,12 @@ fail_mounted:
 fail_process:
     delete_process(pcb); /* command line, directory, descriptors, threads, memory: all that hangs on it by now */
     return -ENOMEM;
+}
+
+/* Door: LunaixOS has fork() alone. */
+int rfork_process(unsigned flags) {
+    (void)flags;
+    return -ENOSYS;
 }
 
 /* Door: the fork system call. Returns the child's pid, or -ENOMEM. */
