@@ -36,6 +36,8 @@ constexpr std::array kTracepoints = {
     NamedTracepoint{TP_FRAME_SHARE, "frame_share"},
     NamedTracepoint{TP_FRAME_RELEASE, "frame_release"},
     NamedTracepoint{TP_FRAME_COPY, "frame_copy"},
+    NamedTracepoint{TP_HEAP_ALLOC, "heap_alloc"},
+    NamedTracepoint{TP_HEAP_FREE, "heap_free"},
     NamedTracepoint{TP_PROCESS_START, "process_start"},
     NamedTracepoint{TP_PROCESS_EXEC, "process_exec"},
     NamedTracepoint{TP_PROCESS_EXIT, "process_exit"},

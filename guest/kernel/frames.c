@@ -1,5 +1,6 @@
 #include "frames.h"
 #include "boot_info.h"
+#include "fail.h"
 #include "panic.h"
 #include "pmap.h"
 #include "string.h"
@@ -116,6 +117,9 @@ static void trace_block(unsigned id, const struct frame* block) {
 
 /* Allocates 2^order frames with one reference, splitting a larger block where needed; NULL without memory. */
 struct frame* frame_alloc(unsigned order, unsigned use) {
+    if (fail_due()) {
+        return NULL;
+    }
     unsigned found = order;
     while (found <= FRAME_ORDER_LIMIT && free_lists[found] == NOBODY) {
         found++;

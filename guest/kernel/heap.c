@@ -1,8 +1,10 @@
 #include "heap.h"
+#include "fail.h"
 #include "frames.h"
 #include "panic.h"
 #include "pmap.h"
 #include "string.h"
+#include "trace.h"
 
 #define SMALLEST_SHIFT 5u /* 32 bytes */
 #define CLASS_COUNT 6u    /* 32, 64, 128, 256, 512, 1024 */
@@ -50,11 +52,21 @@ static void* allocate_pages(size_t bytes) {
         return NULL;
     }
     struct frame* block = frame_alloc(order, FRAME_HEAP);
-    return block != NULL ? frame_pointer(block) : NULL;
+    if (block == NULL) {
+        return NULL;
+    }
+    trace(TP_HEAP_ALLOC, (ptr_t)frame_pointer(block), PAGE_BYTES << order, 0);
+    return frame_pointer(block);
 }
+
+/* Returns how many bytes an object of a page takes. */
+static unsigned object_bytes(const struct slab* slab) { return 1u << (SMALLEST_SHIFT + slab->size_class); }
 
 /* Allocates bytes, not cleared; the whole kernel calls it. NULL without memory. */
 void* kmalloc(size_t bytes) {
+    if (fail_due()) {
+        return NULL;
+    }
     if (bytes > LARGEST_OBJECT) {
         return allocate_pages(bytes);
     }
@@ -77,6 +89,7 @@ void* kmalloc(size_t bytes) {
     if (slab->first_free == NULL) {
         list_remove(&slab->link);
     }
+    trace(TP_HEAP_ALLOC, (ptr_t)object, object_bytes(slab), 0);
     return object;
 }
 
@@ -96,11 +109,14 @@ void kfree(void* memory) {
     }
     ptr_t page = page_down((ptr_t)memory);
     if (page == (ptr_t)memory) {
-        frame_release(frame_of(page - KERNEL_BASE));
+        struct frame* block = frame_of(page - KERNEL_BASE);
+        trace(TP_HEAP_FREE, page, frame_pages(block) * PAGE_BYTES, 0);
+        frame_release(block);
         return;
     }
     struct slab* slab = (struct slab*)page;
     KERNEL_ASSERT(slab->used > 0 && slab->size_class < CLASS_COUNT);
+    trace(TP_HEAP_FREE, (ptr_t)memory, object_bytes(slab), 0);
     if (slab->first_free == NULL) {
         list_append(&classes[slab->size_class], &slab->link);
     }

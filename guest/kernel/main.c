@@ -4,6 +4,7 @@
 #include "console.h"
 #include "crash.h"
 #include "exec.h"
+#include "fail.h"
 #include "file.h"
 #include "frames.h"
 #include "interrupts.h"
@@ -66,6 +67,7 @@ static void start_init(void) {
     if (error < 0) {
         panic("cannot start %s (error %d)", path, -error);
     }
+    fail_order(boot_option_number("failalloc", 0));
     trace(TP_BOOT_DONE, (uint32_t)current_process->pid, 0, current_process->page_directory);
     __asm__ volatile("movl %0, %%esp\n\tjmp trap_return" : : "r"(current_thread->hstate) : "memory");
     __builtin_unreachable();

@@ -1,6 +1,7 @@
 #include "syscall.h"
 #include "clock.h"
 #include "exec.h"
+#include "fail.h"
 #include "file.h"
 #include "frames.h"
 #include "guest/abi/syscalls.h"
@@ -340,6 +341,9 @@ static int sys_thread_self(struct trap_frame* frame) {
 /* sigprocmask(how, new, old) */
 static int sys_sigprocmask(struct trap_frame* frame) { return signal_mask((int)frame->ebx, frame->ecx, frame->edx); }
 
+/* failalloc(k) */
+static int sys_failalloc(struct trap_frame* frame) { return (int)fail_order(frame->ebx); }
+
 static const system_call system_calls[] = {
     [SYS_exit] = sys_exit,
     [SYS_fork] = sys_fork,
@@ -380,6 +384,7 @@ static const system_call system_calls[] = {
     [SYS_thread_self] = sys_thread_self,
     [SYS_sigprocmask] = sys_sigprocmask,
     [SYS_rfork] = sys_rfork,
+    [SYS_failalloc] = sys_failalloc,
 };
 
 /* Calls the system call that eax names and puts its result there; trap_dispatch() calls it. */

@@ -80,8 +80,8 @@ int thread_create(ptr_t entry, ptr_t argument, size_t stack_bytes) {
     if (error < 0) {
         goto fail_thread;
     }
-    error = copy_to_user(stack_top - 16, call, sizeof(call));
-    if (error < 0) {
+    error = -ENOMEM; /* all that a fresh stack can lack */
+    if (copy_to_user(stack_top - 16, call, sizeof(call)) < 0) {
         goto fail_stack;
     }
     thread->hstate = (struct trap_frame*)(thread->kstack - sizeof(struct trap_frame));

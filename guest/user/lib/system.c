@@ -126,5 +126,9 @@ int procinfo(int index, struct procinfo* result) { return call2(SYS_procinfo, (u
 /* Marks the trace where somebody records one; harmless elsewhere. */
 int tracepoint(unsigned id, unsigned argument) { return call2(SYS_tracepoint, id, argument); }
 
+/* Lets the kernel's k-th allocation from now on fail, once; 0 takes that back. Returns how many the last order still
+ * had to wait for, 0 where it has struck. */
+unsigned failalloc(unsigned k) { return (unsigned)system_call(SYS_failalloc, k, 0, 0, 0, 0); }
+
 /* Ends the machine; returns only if the kernel refuses. */
 int poweroff(int status) { return call1(SYS_poweroff, (unsigned)status); }

@@ -56,6 +56,7 @@ int meminfo(struct meminfo* result);
 int procinfo(int index, struct procinfo* result);
 int tracepoint(unsigned id, unsigned argument);
 int poweroff(int status);
+unsigned failalloc(unsigned k);
 
 typedef void (*signal_handler)(int signal);
 int on_signal(int signal, signal_handler handler);

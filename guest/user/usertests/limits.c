@@ -182,6 +182,32 @@ static void memory_exhausted(void) {
     memset(map_pages(100, MAP_PRIVATE), 1, 100 * PAGE_BYTES);
 }
 
+/* Ends at once: a child whose birth is all that matters. */
+static void no_more(void* unused) { (void)unused; }
+
+/* An order to fail can be asked back, strikes one call, once, and then all is as it was. */
+static void failalloc_strikes_once(void) {
+    CHECK_EQUAL(failalloc(0), 0);
+    CHECK_EQUAL(failalloc(1000), 0);
+    CHECK_EQUAL(failalloc(0), 1000);
+    for (int round = 0; round < 3; round++) {
+        finish(start(no_more, NULL));
+        errno = 0; /* on a page of our own from here on */
+        unsigned before = free_frames();
+        failalloc(1);
+        int pid = fork();
+        int error = errno;
+        unsigned left = failalloc(0);
+        if (pid == 0)
+            exit(0);
+        CHECK_EQUAL(pid, -1);
+        CHECK(error == ENOMEM || error == EAGAIN);
+        CHECK_EQUAL(left, 0);
+        CHECK_EQUAL(free_frames(), before);
+    }
+    finish(start(no_more, NULL));
+}
+
 const struct test limit_tests[] = {
     {"brk_grow_and_shrink", brk_grow_and_shrink},
     {"brk_shrink_gives_back", brk_shrink_gives_back},
@@ -190,5 +216,6 @@ const struct test limit_tests[] = {
     {"malloc_reuses", malloc_reuses},
     {"map_no_addresses_left", map_no_addresses_left},
     {"memory_exhausted", memory_exhausted},
+    {"failalloc_strikes_once", failalloc_strikes_once},
     {NULL, NULL},
 };

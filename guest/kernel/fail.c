@@ -1,0 +1,19 @@
+#include "fail.h"
+
+static unsigned still_to_come; /* 0: no order, or it has struck */
+
+/* Replaces the order; the system call and the start of init call it. Returns what was left of the last one. */
+unsigned fail_order(unsigned k) {
+    unsigned left = still_to_come;
+    still_to_come = k;
+    return left;
+}
+
+/* Counts one request; frame_alloc() and kmalloc() call it first and return NULL where it says true. */
+bool fail_due(void) {
+    if (still_to_come == 0) {
+        return false;
+    }
+    still_to_come--;
+    return still_to_come == 0;
+}
