@@ -20,7 +20,7 @@ struct Mode {
     bool amnesia;
 };
 
-class Modes : public ::testing::TestWithParam<Mode> {};
+class Modes : public ::testing::TestWithParam<std::tuple<Mode, std::string>> {};
 
 class CountingSink : public TraceSink {
   public:
@@ -28,19 +28,24 @@ class CountingSink : public TraceSink {
     u64 count = 0;
 };
 
-std::vector<u64> reference() {
-    static const std::vector<u64> hashes = GuestMachine(kWorkload).hashes(kStep);
+const std::vector<u64>& reference(const std::string& os = embedded_kernel_names().front()) {
+    static std::map<std::string, std::vector<u64>> known;
+    std::vector<u64>& hashes = known[os];
+    if (hashes.empty())
+        hashes = GuestMachine(kWorkload, {}, os).hashes(kStep);
     return hashes;
 }
 
 } // namespace
 
-TEST(Determinism, TheWorkloadReachesItsEnd) {
-    GuestMachine guest(kWorkload);
-    guest.hashes(kStep);
-    EXPECT_EQ(guest.machine->exit_status(), 0u) << guest.console;
-    EXPECT_NE(guest.console.find("child"), std::string::npos) << guest.console;
-    EXPECT_GT(guest.machine->instructions(), 1'000'000u);
+TEST(Determinism, TheWorkloadReachesItsEndOnEachPersonality) {
+    for (const std::string& os : embedded_kernel_names()) {
+        GuestMachine guest(kWorkload, {}, os);
+        guest.hashes(kStep);
+        EXPECT_EQ(guest.machine->exit_status(), 0u) << os << ": " << guest.console;
+        EXPECT_NE(guest.console.find("child"), std::string::npos) << os << ": " << guest.console;
+        EXPECT_GT(guest.machine->instructions(), 1'000'000u) << os;
+    }
 }
 
 TEST(Determinism, TwoRunsOfOneConfigurationHashAlikeAtEveryStep) {
@@ -48,27 +53,33 @@ TEST(Determinism, TwoRunsOfOneConfigurationHashAlikeAtEveryStep) {
 }
 
 TEST_P(Modes, HashAsTheReferenceAtEveryStep) {
-    const Mode mode = GetParam();
-    GuestMachine guest(kWorkload, [&](MachineConfig& config) {
-        config.engine = mode.engine;
-        config.fast_table = mode.fast_table;
-    });
+    const auto& [mode, os] = GetParam();
+    const bool amnesia = mode.amnesia;
+    GuestMachine guest(
+        kWorkload,
+        [mode = mode](MachineConfig& config) {
+            config.engine = mode.engine;
+            config.fast_table = mode.fast_table;
+        },
+        os);
     const auto hashes = guest.hashes(kStep, [&](Machine& machine) {
-        if (mode.amnesia)
+        if (amnesia)
             machine.forget_derived_state();
     });
-    EXPECT_EQ(hashes, reference());
+    EXPECT_EQ(hashes, reference(os));
 }
 
-INSTANTIATE_TEST_SUITE_P(EngineByTableByAmnesia, Modes,
-                         ::testing::Values(Mode{"interp", Engine::Interpreter, true, false},
-                                           Mode{"interp_slow_table", Engine::Interpreter, false, false},
-                                           Mode{"interp_amnesia", Engine::Interpreter, true, true},
-                                           Mode{"interp_slow_table_amnesia", Engine::Interpreter, false, true},
-                                           Mode{"block_slow_table", Engine::Block, false, false},
-                                           Mode{"block_amnesia", Engine::Block, true, true},
-                                           Mode{"block_slow_table_amnesia", Engine::Block, false, true}),
-                         [](const auto& mode) { return std::string(mode.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    EngineByTableByAmnesiaByKernel, Modes,
+    ::testing::Combine(::testing::Values(Mode{"interp", Engine::Interpreter, true, false},
+                                         Mode{"interp_slow_table", Engine::Interpreter, false, false},
+                                         Mode{"interp_amnesia", Engine::Interpreter, true, true},
+                                         Mode{"interp_slow_table_amnesia", Engine::Interpreter, false, true},
+                                         Mode{"block_slow_table", Engine::Block, false, false},
+                                         Mode{"block_amnesia", Engine::Block, true, true},
+                                         Mode{"block_slow_table_amnesia", Engine::Block, false, true}),
+                       ::testing::ValuesIn(embedded_kernel_names())),
+    [](const auto& mode) { return std::get<1>(mode.param) + "_" + std::get<0>(mode.param).name; });
 
 TEST(Determinism, ForgettingDerivedStateAtRandomCyclesChangesNothing) {
     GuestMachine guest(kWorkload);
@@ -93,19 +104,21 @@ TEST(Determinism, ForgettingDerivedStateAtRandomCyclesChangesNothing) {
 TEST(Determinism, AMachineSavedAtRandomPointsAndLoadedElsewhereRunsOnAlike) {
     const std::string path = ::testing::TempDir() + "forkscope_determinism.snapshot";
     Random random(13);
+    const auto kernels = embedded_kernel_names();
     for (int round = 0; round < 6; ++round) {
-        GuestMachine first(kWorkload);
+        const std::string& os = kernels[static_cast<std::size_t>(round) % kernels.size()];
+        GuestMachine first(kWorkload, {}, os);
         const u64 at = 1000 + random.below(1'400'000);
         ASSERT_EQ(first.machine->run({kNever, at}), StopCause::Limit);
         ASSERT_TRUE(first.machine->save(path).ok());
-        GuestMachine second(kWorkload, [&](MachineConfig& config) {
-            config.engine = round % 2 == 0 ? Engine::Block : Engine::Interpreter;
-        });
+        GuestMachine second(
+            kWorkload,
+            [&](MachineConfig& config) { config.engine = round % 2 == 0 ? Engine::Block : Engine::Interpreter; }, os);
         ASSERT_EQ(second.machine->run({kNever, random.below(500'000)}), StopCause::Limit);
         const auto loaded = second.machine->load(path);
         ASSERT_TRUE(loaded.ok()) << loaded.error().message;
         EXPECT_EQ(second.machine->hash(), first.machine->hash()) << "saved at " << at;
-        EXPECT_EQ(second.hashes(kStep).back(), reference().back()) << "saved at " << at;
+        EXPECT_EQ(second.hashes(kStep).back(), reference(os).back()) << os << " saved at " << at;
     }
     std::filesystem::remove(path);
 }

@@ -13,10 +13,13 @@ struct GuestMachine {
     std::unique_ptr<Machine> machine;
     std::string console;
 
-    explicit GuestMachine(const std::string& command_line, const std::function<void(MachineConfig&)>& adjust = {}) {
+    // The first kernel of the list is the default, as for --os.
+    explicit GuestMachine(const std::string& command_line, const std::function<void(MachineConfig&)>& adjust = {},
+                          const std::string& os = embedded_kernel_names().front()) {
         MachineConfig config;
-        const auto kernel = *embedded_kernel("lunaix");
+        const auto kernel = *embedded_kernel(os);
         const auto initrd = embedded_initrd();
+        config.kernel_name = os;
         config.kernel.assign(kernel.begin(), kernel.end());
         config.initrd.assign(initrd.begin(), initrd.end());
         config.command_line = command_line;
