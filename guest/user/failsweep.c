@@ -16,11 +16,10 @@
 
 /* How an attempt's process ends. */
 #define UNTOUCHED 0 /* the call succeeded, and the order had not struck */
-#define UNHARMED                                                                                                       \
-    1             /* the call succeeded although the order had struck: a child died of it, or somebody helped himself */
-#define REFUSED 2 /* the call failed as it should */
-#define ABSENT 3  /* this kernel has no such call */
-#define WRONG 4   /* anything else; the attempt has printed what */
+#define UNHARMED 1  /* the order struck, and yet the call succeeded: the child died of it, or somebody did without */
+#define REFUSED 2   /* the call failed as it should */
+#define ABSENT 3    /* this kernel has no such call */
+#define WRONG 4     /* anything else; the attempt has printed what */
 
 /* One call to be swept: what must be there before, the call (0 or more, or -errno), and what it leaves behind. */
 struct sweep {

@@ -26,6 +26,31 @@ void exit(int status) {
 /* Duplicates the process: returns the child's pid here and 0 in the child. */
 int fork(void) { return call0(SYS_fork); }
 
+/* Makes a process as the RF* flags say; returns its pid. The child calls the function on the given stack, for with
+ * RFMEM the caller's is in use, and exits with what it returns. */
+int rfork_call(unsigned flags, void* stack_top, int (*function)(void*), void* argument) {
+    unsigned* stack = (unsigned*)stack_top - 4;
+    int result;
+
+    stack[0] = (unsigned)function;
+    stack[1] = (unsigned)argument;
+    __asm__ volatile("int $0x80\n\t"
+                     "testl %%eax, %%eax\n\t"
+                     "jnz 1f\n\t"
+                     "movl %%esi, %%esp\n\t"
+                     "xorl %%ebp, %%ebp\n\t"
+                     "popl %%eax\n\t"
+                     "call *%%eax\n\t"
+                     "movl %%eax, %%ebx\n\t"
+                     "movl %4, %%eax\n\t"
+                     "int $0x80\n"
+                     "1:"
+                     : "=a"(result)
+                     : "0"(SYS_rfork), "b"(flags), "S"(stack), "i"(SYS_exit)
+                     : "memory", "cc");
+    return checked(result);
+}
+
 /* Replaces the program by the one at `path`; returns only on failure. argv ends with NULL. */
 int exec(const char* path, char* const argv[]) { return call2(SYS_exec, (unsigned)path, (unsigned)argv); }
 

@@ -24,6 +24,7 @@ static inline int system_call(int number, unsigned a, unsigned b, unsigned c, un
 void exit(int status) __attribute__((noreturn));
 int fork(void);
 int exec(const char* path, char* const argv[]);
+int rfork_call(unsigned flags, void* stack_top, int (*function)(void*), void* argument);
 int waitpid(int pid, int* status, int options);
 int wait(int* status);
 int getpid(void);

@@ -71,30 +71,123 @@ static void fork_deep_chain(void) {
     CHECK_EQUAL(*page, 19 * 1000 + 7);
 }
 
-/* Forty generations follow each other: each forks the next and ends, so that a shadow chain or a reference count that
- * grows with the generations shows. The last tells the test's own process through a pipe. */
+/* A hundred generations follow each other: each writes one of the pages that all before have written, forks the next
+ * and ends, so that a shadow chain or a reference count that grows with the generations shows, and what it keeps. The
+ * last tells the test's own process through a pipe. */
 static void fork_generations(void) {
     struct gate done = make_gate();
-    volatile unsigned* page = map_pages(1, MAP_PRIVATE);
+    volatile unsigned* pages = map_pages(4, MAP_PRIVATE);
 
-    *page = 0;
+    for (unsigned i = 0; i < 4; i++)
+        pages[i * 1024] = 0;
     int pid = fork();
     CHECK(pid >= 0);
     if (pid > 0) {
         finish(pid);
         wait_gate(done);
-        CHECK_EQUAL(*page, 0);
+        for (unsigned i = 0; i < 4; i++)
+            CHECK_EQUAL(pages[i * 1024], 0);
         return;
     }
-    for (unsigned generation = 1; generation <= 40; generation++) {
-        CHECK_EQUAL(*page, generation - 1);
-        *page = generation;
+    for (unsigned generation = 1; generation <= 100; generation++) {
+        for (unsigned back = 1; back <= 4; back++)
+            CHECK_EQUAL(pages[(generation + 4 - back) % 4 * 1024], generation > back ? generation - back : 0);
+        pages[generation % 4 * 1024] = generation;
         int next = fork();
         CHECK(next >= 0);
         if (next > 0)
             exit(0);
     }
     open_gate(done);
+}
+
+/* A hundred children one after the other, each writing what its parent does not write: the parent's memory does not
+ * grow with them, and every child sees the moment of its birth. */
+static void fork_hundred_children(void) {
+    enum { PAGES = 8 };
+    volatile unsigned* pages = map_pages(PAGES, MAP_PRIVATE);
+    unsigned before = 0;
+
+    for (unsigned round = 0; round < 100; round++) {
+        if (round == 10)
+            before = free_frames();
+        for (unsigned i = 0; i < PAGES; i++)
+            pages[i * 1024] = round * PAGES + i;
+        int pid = fork();
+        CHECK(pid >= 0);
+        for (unsigned i = pid == 0; i < PAGES; i += 2)
+            pages[i * 1024] = 7;
+        for (unsigned i = 0; i < PAGES; i++)
+            CHECK_EQUAL(pages[i * 1024], i % 2 == (pid == 0) ? 7 : round * PAGES + i);
+        if (pid == 0)
+            exit(0);
+        finish(pid);
+    }
+    CHECK((int)(before - free_frames()) <= 1); /* the kernel's own stores may differ by one */
+}
+
+/* Forks and maps and writes for ever; somebody kills it. */
+static void work_for_ever(void* unused) {
+    (void)unused;
+    for (unsigned round = 0;; round++) {
+        volatile unsigned* memory = map_pages(3, round % 2 ? MAP_PRIVATE : MAP_SHARED);
+        memory[0] = round;
+        int pid = fork();
+        memory[1024] = round;
+        memory[0] = 1;
+        if (pid == 0)
+            exit(0);
+        if (pid > 0)
+            waitpid(pid, NULL, 0);
+        munmap((void*)memory, 3 * PAGE_BYTES);
+    }
+}
+
+/* A process may be killed at any moment, also amid fork, mmap or a fault: nothing of it stays. */
+static void fork_killed_at_any_moment(void) {
+    unsigned before = 0;
+
+    for (int round = 0; round < 24; round++) {
+        if (round == 4)
+            before = free_frames();
+        int pid = start(work_for_ever, NULL);
+        for (int i = 0; i < round; i++)
+            yield();
+        if (round % 3 == 0)
+            sleep_ms((unsigned)round % 5);
+        CHECK_EQUAL(kill(pid, SIGKILL), 0);
+        CHECK_EQUAL(wait_status(pid), SIGKILL);
+    }
+    await_frames(before); /* its children are init's now */
+    CHECK((int)(before - free_frames()) <= 1);
+}
+
+/* What the child does at the place of an exclusive region is its own, and the parent keeps all of it. */
+static void fork_exclusive_is_own(void) {
+    volatile unsigned* memory = map_pages(40, MAP_EXCLUSIVE);
+    struct gate gate = make_gate();
+
+    for (unsigned i = 0; i < 40; i++)
+        memory[i * 1024] = i + 1;
+    int pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        volatile unsigned* own = mmap((void*)memory, 40 * PAGE_BYTES, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        CHECK(own == memory);
+        for (unsigned i = 0; i < 40; i++) {
+            CHECK_EQUAL(own[i * 1024], 0);
+            own[i * 1024] = 99;
+        }
+        wait_gate(gate);
+        exit(0);
+    }
+    for (unsigned i = 0; i < 40; i++)
+        memory[i * 1024 + 1] = i;
+    open_gate(gate);
+    finish(pid);
+    for (unsigned i = 0; i < 40; i++)
+        CHECK(memory[i * 1024] == i + 1 && memory[i * 1024 + 1] == i);
 }
 
 /* Many children at once have distinct pids, and each is reaped exactly once. */
@@ -344,6 +437,9 @@ const struct test fork_tests[] = {
     {"fork_tree", fork_tree},
     {"fork_deep_chain", fork_deep_chain},
     {"fork_generations", fork_generations},
+    {"fork_hundred_children", fork_hundred_children},
+    {"fork_killed_at_any_moment", fork_killed_at_any_moment},
+    {"fork_exclusive_is_own", fork_exclusive_is_own},
     {"fork_many_children", fork_many_children},
     {"fork_keeps_registers", fork_keeps_registers},
     {"fork_copies_all_memory", fork_copies_all_memory},

@@ -2,6 +2,7 @@
 #include "guest/user/usertests/usertests.h"
 
 #define PLAYERS 4
+#define MOST_PLAYERS 9
 #define WORDS_PER_PAGE (PAGE_BYTES / sizeof(unsigned))
 
 /* The page by which the players keep their steps; all of them see it. */
@@ -15,7 +16,8 @@ struct board {
 struct game {
     struct board* board;
     volatile unsigned* page;
-    int order[PLAYERS];
+    unsigned players;
+    int order[MOST_PLAYERS];
 };
 
 /* Waits for a counter of the board to reach a value. */
@@ -37,16 +39,16 @@ static void play(struct game* game, int player) {
     while (game->order[turn] != player)
         turn++;
     __atomic_add_fetch(&game->board->present, 1, __ATOMIC_SEQ_CST);
-    wait_until(&game->board->present, PLAYERS);
+    wait_until(&game->board->present, game->players);
     wait_until(&game->board->step, turn);
     check_page(game->page, 'O');
     for (unsigned i = 0; i < WORDS_PER_PAGE; i += 31)
         game->page[i] = 'A' + (unsigned)player;
     game->board->step++;
-    wait_until(&game->board->step, PLAYERS);
+    wait_until(&game->board->step, game->players);
     check_page(game->page, 'A' + (unsigned)player);
     __atomic_add_fetch(&game->board->checked, 1, __ATOMIC_SEQ_CST);
-    wait_until(&game->board->checked, PLAYERS);
+    wait_until(&game->board->checked, game->players);
 }
 
 /* Player 2, the grandchild. */
@@ -92,11 +94,43 @@ static void make_order(int number, int order[PLAYERS]) {
 
 /* Parent, child, grandchild and second child write in all 24 orders. */
 static void cow_every_order(void) {
-    struct game game = {map_board(), map_pages(1, MAP_PRIVATE), {0}};
+    struct game game = {map_board(), map_pages(1, MAP_PRIVATE), PLAYERS, {0}};
 
     for (int number = 0; number < 24; number++) {
         make_order(number, game.order);
         play_order(&game);
+    }
+}
+
+static int next_link; /* each generation inherits the number that is its own */
+
+/* Is one generation of a chain: forks the next one, then plays. */
+static void play_link(void* argument) {
+    struct game* game = argument;
+    int player = next_link++;
+    int pid = (unsigned)next_link < game->players ? start(play_link, game) : 0;
+
+    play(game, player);
+    if (pid > 0)
+        finish(pid);
+}
+
+/* Nine generations that share one page write it in ten random orders. */
+static void cow_generations_in_random_order(void) {
+    struct game game = {map_board(), map_pages(1, MAP_PRIVATE), MOST_PLAYERS, {0}};
+    unsigned random = 12345;
+
+    for (int number = 0; number < 10; number++) {
+        for (unsigned i = 0; i < MOST_PLAYERS; i++) {
+            unsigned place = (random = random * 1103515245 + 12345) / 65536 % (i + 1);
+            game.order[i] = game.order[place];
+            game.order[place] = (int)i;
+        }
+        memset(game.board, 0, sizeof *game.board);
+        for (unsigned i = 0; i < WORDS_PER_PAGE; i++)
+            game.page[i] = 'O';
+        next_link = 0;
+        play_link(&game);
     }
 }
 
@@ -128,6 +162,7 @@ static void cow_sixteen_sharers(void) {
 
 const struct test order_tests[] = {
     {"cow_every_order", cow_every_order},
+    {"cow_generations_in_random_order", cow_generations_in_random_order},
     {"cow_sixteen_sharers", cow_sixteen_sharers},
     {NULL, NULL},
 };

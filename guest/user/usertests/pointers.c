@@ -247,6 +247,23 @@ static void pointer_failures_change_nothing(void) {
     CHECK(bytes[0] == '0' || bytes[0] == '4');
 }
 
+/* Calls for which an address is a place, not a pointer: the kernel's half is refused, and the kernel lives. */
+static void pointer_as_place(void) {
+    static const unsigned addresses[] = {0, 0xC0000000, 0xFF800000, 0xFFC00000, 0xFFFFF000, 0xBFFFF000};
+
+    for (unsigned i = 0; i < ARRAY_LENGTH(addresses); i++) {
+        void* place = (void*)addresses[i];
+        CHECK_ERROR(munmap(place, 0x40002000), EINVAL);
+        CHECK_EQUAL(minherit(place, 0x40002000, INHERIT_NONE), -1);
+        CHECK_EQUAL(brk((void*)(addresses[i] + 8)), -1);
+        CHECK(mmap(place, 0x40002000, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+              MAP_FAILED);
+        int entry = system_call(SYS_thread_create, addresses[i], 0, 0, 0, 0);
+        CHECK(entry == -EINVAL || addresses[i] == 0xBFFFF000);
+    }
+    CHECK_EQUAL(minherit((void*)unmapped, PAGE_BYTES, INHERIT_NONE), -1);
+}
+
 const struct test pointer_tests[] = {
     {"pointer_null", pointer_null},
     {"pointer_to_kernel", pointer_to_kernel},
@@ -255,6 +272,7 @@ const struct test pointer_tests[] = {
     {"pointer_over_the_edge", pointer_over_the_edge},
     {"pointer_buffer_over_the_edge", pointer_buffer_over_the_edge},
     {"pointer_length_wraps", pointer_length_wraps},
+    {"pointer_as_place", pointer_as_place},
     {"pointer_failures_change_nothing", pointer_failures_change_nothing},
     {NULL, NULL},
 };

@@ -438,6 +438,42 @@ static void thread_leaks_nothing(void) {
     CHECK_EQUAL(before - free_frames(), 0);
 }
 
+/* Forks a few times; each child checks that it is alone. */
+static int fork_often(void* main_thread) {
+    for (int round = 0; round < 6; round++)
+        CHECK_EQUAL(fork_here(main_thread), 0);
+    return 0;
+}
+
+/* Maps, touches and gives back memory, for ever. */
+static int map_often(void* unused) {
+    (void)unused;
+    while (!stop) {
+        volatile unsigned* memory = map_pages(3, MAP_PRIVATE);
+        memory[0] = 5;
+        yield();
+        memory[2048] = 6;
+        CHECK(memory[0] == 5 && memory[2048] == 6 && memory[1024] == 0);
+        CHECK_EQUAL(munmap((void*)memory, 3 * PAGE_BYTES), 0);
+    }
+    return 0;
+}
+
+/* Two threads fork at once while a third changes the address space and a fourth only counts. */
+static void thread_forks_at_once(void) {
+    stop = false;
+    ticks = 0;
+    int ticker = start_thread(tick, NULL);
+    int mapper = start_thread(map_often, NULL);
+    int first = start_thread(fork_often, (void*)mapper);
+    int second = start_thread(fork_often, (void*)mapper);
+    CHECK_EQUAL(value_of(first), 0);
+    CHECK_EQUAL(value_of(second), 0);
+    stop = true;
+    CHECK_EQUAL(value_of(mapper), 0);
+    CHECK_EQUAL(value_of(ticker), 0);
+}
+
 const struct test thread_tests[] = {
     {"thread_values", thread_values},
     {"thread_join_refusals", thread_join_refusals},
@@ -450,6 +486,7 @@ const struct test thread_tests[] = {
     {"thread_fork_in_thread", thread_fork_in_thread},
     {"thread_fork_in_main", thread_fork_in_main},
     {"thread_copy_on_write", thread_copy_on_write},
+    {"thread_forks_at_once", thread_forks_at_once},
     {"thread_malloc", thread_malloc},
     {"thread_limit", thread_limit},
     {"thread_stack_refusals", thread_stack_refusals},
