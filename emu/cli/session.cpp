@@ -334,7 +334,7 @@ StopCause Session::run_counting(const RunLimit& limit) {
             return cause;
         const RunTime after = spent();
         // A tracepoint is stamped with the moment before its OUT costs: that cost belongs to what it begins.
-        tracer_->on_instruction(eip, after - before);
+        tracer_->on_instruction(eip, before, after);
         before = after;
     }
     return StopCause::Limit;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "emu/cli/options.hpp"
+#include "emu/observe/fork_record.hpp"
 #include "emu/observe/trace_text.hpp"
 #include "guest/abi/tracepoints.h"
 
@@ -13,7 +14,7 @@ namespace {
 
 Error usage(const std::string& text, const std::string& why) {
     return Error{fmt::format("--until '{}' {}; write serial:TEXT, screen:TEXT, symbol:NAME, address:HEX, "
-                             "tracepoint:NAME, fork or phase:N (1 to 5, or 2b)",
+                             "tracepoint:NAME, fork or phase:N (1 to 5, 1b or 2b)",
                              text.substr(0, 80), why),
                  ExitCode::Usage};
 }
@@ -62,9 +63,9 @@ Result<std::unique_ptr<UntilCondition>> UntilCondition::parse(const std::string&
             }
         if (!found)
             return usage(text, "names a tracepoint that does not exist");
-    } else if (word == "phase" && value == "2b") {
+    } else if (word == "phase" && (value == "1b" || value == "2b")) {
         condition->kind_ = Kind::Tracepoint;
-        condition->number_ = TP_FORK_PROTECT;
+        condition->number_ = value == "1b" ? TP_FORK_PID : TP_FORK_PROTECT;
     } else if (word == "phase" && value.size() == 1 && value[0] >= '1' && value[0] <= '5') {
         condition->kind_ = Kind::Tracepoint;
         condition->number_ = kPhases[static_cast<std::size_t>(value[0] - '0')];
@@ -89,7 +90,7 @@ void UntilCondition::meet() {
 void UntilCondition::on_event(const TraceEvent& event) {
     if (kind_ != Kind::Tracepoint || event.kind != TraceKind::Tracepoint)
         return;
-    const bool fork_stop = number_ >= TP_FORK_ENTER && number_ <= TP_FORK_LEAVE;
+    const bool fork_stop = is_fork_stop(number_) || number_ == TP_FORK_LEAVE;
     if (event.a == TP_WORKLOAD_BEGIN)
         waits_for_workload_ = false;
     if (event.a == number_ && !(waits_for_workload_ && fork_stop))

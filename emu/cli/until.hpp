@@ -10,7 +10,7 @@
 
 namespace forkscope {
 
-// serial:TEXT  screen:TEXT  symbol:NAME  address:HEX  tracepoint:NAME  fork  phase:N (N = 1..5 or 2b)
+// serial:TEXT  screen:TEXT  symbol:NAME  address:HEX  tracepoint:NAME  fork  phase:N (N = 1..5, 1b or 2b)
 class UntilCondition : public TraceSink {
   public:
     static Result<std::unique_ptr<UntilCondition>> parse(const std::string& text, const Symbolizer& symbols);

@@ -63,7 +63,7 @@ void FaultTracker::on_event(const TraceEvent& event, const AddressSpaceReader& r
             Stack& frames = stack(context_.current());
             if (frames.size() >= kMostOpen)
                 frames.pop_front();
-            frames.push_back({static_cast<u32>(event.d), nullptr, {}});
+            frames.push_back({static_cast<u32>(event.d), nullptr, {}, {}, false});
         }
         return;
     case TraceKind::Tracepoint:
@@ -73,18 +73,74 @@ void FaultTracker::on_event(const TraceEvent& event, const AddressSpaceReader& r
     default:
         return;
     }
-    const auto found = stacks_.find(context_.current());
-    if (found == stacks_.end())
-        return;
-    if (event.kind == TraceKind::Tracepoint)
-        return on_tracepoint(event, found->second);
-    for (Frame& frame : found->second) {
-        if (frame.fault == nullptr)
-            continue;
+    on_work(event, reader);
+}
+
+// What handlers do belongs to the faults of their own context, or else to that of the process they work for.
+void FaultTracker::on_work(const TraceEvent& event, const AddressSpaceReader& reader) {
+    Frame* innermost = nullptr;
+    const bool tracepoint = event.kind == TraceKind::Tracepoint;
+    const auto count = [&](Frame& frame) {
         frame.fault->pte_writes += event.kind == TraceKind::PteWrite ? 1 : 0;
         frame.fault->flushes +=
             event.kind == TraceKind::TlbFlush && event.a != static_cast<u64>(TlbFlushReason::PageFault) ? 1 : 0;
+    };
+    if (const auto found = stacks_.find(context_.current()); found != stacks_.end()) {
+        for (Frame& frame : found->second) {
+            if (frame.fault == nullptr)
+                continue;
+            innermost = &frame;
+            if (!tracepoint)
+                count(frame);
+        }
     }
+    if (innermost == nullptr) {
+        innermost = served_fault();
+        if (innermost != nullptr && !tracepoint)
+            count(*innermost);
+    }
+    if (!tracepoint)
+        return;
+    // A server, or the kernel on its behalf, states the end of another process's fault.
+    const bool states = event.a == TP_FAULT_ENTER || event.a == TP_FAULT_LEAVE;
+    const auto pid = static_cast<u32>(event.b);
+    if (states && pid != 0 && (innermost == nullptr || (innermost->fault->pid != 0 && innermost->fault->pid != pid)))
+        innermost = fault_of(pid);
+    if (innermost != nullptr)
+        on_tracepoint(event, reader, *innermost);
+}
+
+FaultTracker::Frame* FaultTracker::fault_of(u32 pid) {
+    for (auto place = stacks_.lower_bound(ProcessContext::first_key(pid));
+         place != stacks_.end() && place->first < ProcessContext::first_key(pid + 1); ++place) {
+        Stack& frames = place->second;
+        const auto innermost =
+            std::find_if(frames.rbegin(), frames.rend(), [](const Frame& frame) { return frame.fault != nullptr; });
+        if (innermost != frames.rend())
+            return &*innermost;
+    }
+    return nullptr;
+}
+
+FaultTracker::Frame* FaultTracker::served_fault() {
+    for (const u32 client : context_.clients())
+        if (Frame* frame = fault_of(client); frame != nullptr)
+            return frame;
+    return nullptr;
+}
+
+void FaultTracker::add_service(const std::vector<u32>& clients, const RunTime& spent) {
+    for (const u32 client : clients)
+        if (Frame* frame = fault_of(client); frame != nullptr)
+            frame->service += spent;
+}
+
+void FaultTracker::count_message(u32 sender) {
+    if (Frame* frame = fault_of(sender); frame != nullptr)
+        ++frame->fault->messages;
+    for (const u32 client : context_.clients_of(sender))
+        if (Frame* frame = client != sender ? fault_of(client) : nullptr; frame != nullptr)
+            ++frame->fault->messages;
 }
 
 void FaultTracker::open(const TraceEvent& event, const AddressSpaceReader& reader) {
@@ -119,23 +175,46 @@ void FaultTracker::open(const TraceEvent& event, const AddressSpaceReader& reade
     fault->thread = context_.current_thread();
     fault->before = reader.walk(event.address_space, address);
     fault->depth = depth;
-    frames.push_back({event.eip, std::move(fault), context_.run_time(context_.current(), event)});
+    frames.push_back({event.eip, std::move(fault), context_.run_time(context_.current(), event), {}, false});
 }
 
-void FaultTracker::on_tracepoint(const TraceEvent& event, Stack& frames) {
-    // The innermost fault is the one whose handler runs.
-    for (auto frame = frames.rbegin(); frame != frames.rend(); ++frame) {
-        if (frame->fault == nullptr)
-            continue;
-        FaultRecord& fault = *frame->fault;
-        if (event.a == TP_FRAME_ALLOC)
-            fault.frames_taken.push_back(static_cast<u32>(event.b));
-        else if (event.a == TP_FAULT_ENTER && fault.pid == 0)
+void FaultTracker::on_tracepoint(const TraceEvent& event, const AddressSpaceReader& reader, Frame& frame) {
+    FaultRecord& fault = *frame.fault;
+    switch (event.a) {
+    case TP_FRAME_ALLOC:
+        fault.frames_taken.push_back(static_cast<u32>(event.b));
+        break;
+    case TP_FRAME_COPY:
+        ++fault.frames_copied;
+        break;
+    case TP_FAULT_ENTER:
+        if (fault.pid == 0)
             fault.pid = static_cast<u32>(event.b);
-        else if (event.a == TP_FAULT_LEAVE && ((event.c ^ fault.address) & ~u64{kPageMask}) == 0)
-            fault.stated = stated_fault_class(event.d);
-        return;
+        break;
+    case TP_FAULT_LEAVE:
+        if (((event.c ^ fault.address) & ~u64{kPageMask}) != 0)
+            break;
+        fault.stated = stated_fault_class(event.d);
+        compare_copy(frame, reader);
+        break;
+    default:
+        break;
     }
+}
+
+// A page moved to another frame must hold what the old one held.
+void FaultTracker::compare_copy(Frame& frame, const AddressSpaceReader& reader) const {
+    FaultRecord& fault = *frame.fault;
+    const WalkView now = reader.walk(fault.address_space, fault.address);
+    Page old_bytes;
+    Page new_bytes;
+    if (frame.compared || !fault.before.present || !now.present || now.frame == fault.before.frame ||
+        !read_frame(reader, fault.before.frame, old_bytes) || !read_frame(reader, now.frame, new_bytes))
+        return;
+    frame.compared = true;
+    if (old_bytes != new_bytes)
+        fault.findings.push_back(fmt::format("the copy of frame {:#x} in frame {:#x} does not hold the same bytes",
+                                             fault.before.frame, now.frame));
 }
 
 void FaultTracker::on_return(const TraceEvent& event, const AddressSpaceReader& reader) {
@@ -174,16 +253,18 @@ void FaultTracker::close(Frame& frame, const TraceEvent& event, const AddressSpa
     fault.end_instructions = event.instructions;
     fault.end_cycle = event.cycle;
     fault.spent = context_.run_time(context_.current(), event) - frame.begin;
+    fault.spent += frame.service;
     fault.after = reader.walk(fault.address_space, fault.address);
     fault.where = locate(fault.address_space, fault.eip, reader);
-    classify(fault, reader, retried);
+    classify(frame, reader, retried);
     compare_with_guest(fault);
     if (closed_)
         closed_(fault);
 }
 
 // From the hardware alone: entries before and after, contents of the frames, who accessed.
-void FaultTracker::classify(FaultRecord& fault, const AddressSpaceReader& reader, bool retried) const {
+void FaultTracker::classify(Frame& frame, const AddressSpaceReader& reader, bool retried) const {
+    FaultRecord& fault = *frame.fault;
     fault.resolved = retried && permits(fault.after, fault.error_code);
     Page now;
     const bool readable = fault.after.present && read_frame(reader, fault.after.frame, now);
@@ -199,10 +280,7 @@ void FaultTracker::classify(FaultRecord& fault, const AddressSpaceReader& reader
         fault.page = FaultClass::CowReuse;
     } else {
         fault.page = FaultClass::CowCopy;
-        Page old;
-        if (readable && read_frame(reader, fault.before.frame, old) && old != now)
-            fault.findings.push_back(fmt::format("the copy of frame {:#x} in frame {:#x} does not hold the same bytes",
-                                                 fault.before.frame, fault.after.frame));
+        compare_copy(frame, reader);
     }
     const bool new_frame = fault.page == FaultClass::CowCopy || (fault.resolved && !fault.before.present);
     const auto taken = static_cast<u32>(fault.after.frame);

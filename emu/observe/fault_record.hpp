@@ -22,7 +22,7 @@ struct FaultRecord {
     u64 number = 0; // from 1, in the order of faulting
     u64 begin_instructions = 0, end_instructions = 0;
     Cycles begin_cycle = 0, end_cycle = 0;
-    RunTime spent; // by the faulting context itself, from the fault to the return
+    RunTime spent; // by the faulting context and by servers that work for it, from the fault to the return
 
     u32 address = 0;
     u32 error_code = 0;
@@ -43,6 +43,8 @@ struct FaultRecord {
     std::vector<u32> frames_taken;
     u32 pte_writes = 0;
     u32 flushes = 0;
+    u32 messages = 0;
+    u32 frames_copied = 0;
     std::vector<std::string> findings;
 
     bool is_write() const { return (error_code & kFaultWrite) != 0; }
@@ -66,6 +68,10 @@ class FaultTracker {
     // `reader` sees memory at the moment of the event; `context` has had the event already.
     void on_event(const TraceEvent& event, const AddressSpaceReader& reader);
     void set_closed(Closed closed) { closed_ = std::move(closed); }
+    // A process spent this for others: for those of them that stand in a fault it is part of that.
+    void add_service(const std::vector<u32>& clients, const RunTime& spent);
+    // A message about to be delivered, from somebody who stands in a fault or works for one who does.
+    void count_message(u32 sender);
     void set_symbolizer(Symbolizer* symbols) { symbols_ = symbols; }
     // Names of code may have changed: the space runs another program.
     void forget_locations(u32 address_space);
@@ -80,14 +86,22 @@ class FaultTracker {
         u32 eip = 0;
         std::unique_ptr<FaultRecord> fault;
         RunTime begin;
+        RunTime service; // by others
+        // Whether the copy was seen to hold the same bytes when the guest said that it is done: others may write later.
+        bool compared = false;
     };
     using Stack = std::deque<Frame>;
 
     void open(const TraceEvent& event, const AddressSpaceReader& reader);
     void on_return(const TraceEvent& event, const AddressSpaceReader& reader);
-    void on_tracepoint(const TraceEvent& event, Stack& stack);
+    void on_work(const TraceEvent& event, const AddressSpaceReader& reader);
+    void on_tracepoint(const TraceEvent& event, const AddressSpaceReader& reader, Frame& frame);
+    void compare_copy(Frame& frame, const AddressSpaceReader& reader) const;
+    // The fault that a process stands in; nullptr: none.
+    Frame* fault_of(u32 pid);
+    Frame* served_fault();
     void close(Frame& frame, const TraceEvent& event, const AddressSpaceReader& reader, bool retried);
-    void classify(FaultRecord& fault, const AddressSpaceReader& reader, bool retried) const;
+    void classify(Frame& frame, const AddressSpaceReader& reader, bool retried) const;
     void compare_with_guest(FaultRecord& fault) const;
     Stack& stack(ProcessContext::Key key);
 

@@ -22,9 +22,9 @@ void ForkTracer::system_call_begins(const TraceEvent& event) {
     calls_.emplace_back();
     Open& call = calls_.back();
     call.key = key;
-    call.begin = context_.run_time(key, event);
-    call.return_eip = static_cast<u32>(event.d);
-    call.record.parent_pid = context_.pid_of(event.address_space);
+    call.begun = settled_;
+    call.record.parent_pid =
+        context_.current_pid() != 0 ? context_.current_pid() : context_.pid_of(event.address_space);
     call.record.parent_thread = context_.current_thread();
     call.record.parent_directory = event.address_space;
     call.record.begin_instructions = event.instructions;
@@ -41,7 +41,6 @@ void ForkTracer::on_return(const TraceEvent& event) {
     if (!call->protects.empty() || !call->foreign.empty() || !call->new_directories.empty()) {
         call->record.left_instructions = event.instructions;
         call->record.left_cycle = event.cycle;
-        call->record.spent = context_.run_time(key, event) - call->begin;
         call->parent_view = user_half(call->record.parent_directory);
         ended_calls_.push_back(std::move(*call));
         if (ended_calls_.size() > kMostEndedCalls)
@@ -101,7 +100,6 @@ bool ForkTracer::adopt(Open& call, u32 child, const TraceEvent& event) {
     if (!returned) {
         record.left_instructions = event.instructions;
         record.left_cycle = event.cycle;
-        record.spent = context_.run_time(call.key, event) - call.begin;
     }
     if (guest_states_forks_)
         record.findings.push_back("the hardware shows a fork that the guest did not state");

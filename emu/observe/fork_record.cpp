@@ -33,12 +33,16 @@ const char* frame_use_name(u32 use) {
     }
 }
 
+bool is_fork_stop(u64 id) { return (id >= TP_FORK_ENTER && id < TP_FORK_LEAVE) || id == TP_FORK_PID; }
+
 const char* fork_phase_stop(u32 id) {
     switch (id) {
     case TP_FORK_ENTER:
         return "0";
     case TP_FORK_CHILD_SLOT:
         return "1";
+    case TP_FORK_PID:
+        return "1b";
     case TP_FORK_ADDRESS_SPACE:
         return "2";
     case TP_FORK_PROTECT:
@@ -60,6 +64,8 @@ const char* fork_phase_name(u32 id) {
         return "enter";
     case TP_FORK_CHILD_SLOT:
         return "child slot";
+    case TP_FORK_PID:
+        return "pid";
     case TP_FORK_ADDRESS_SPACE:
         return "address space";
     case TP_FORK_PROTECT:

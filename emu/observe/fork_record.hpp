@@ -83,15 +83,36 @@ struct ForkCounts {
     u64 flushes = 0;
     u64 entries_dropped = 0;
     u64 cr3_loads = 0;
+    u64 space_switches = 0;     // loads of CR3 with another address space
+    u64 privilege_switches = 0; // ways into ring 0 and out of it
+    u64 system_calls = 0;       // by the forking process and by servers that work for it
+    u64 messages = 0;
+    u64 heap_objects = 0; // kernel objects (and a memory server's own) taken
+    u64 heap_bytes = 0;
+    u64 heap_bytes_freed = 0;
+};
+
+// What became of shadow objects, where the guest has them.
+struct ShadowCounts {
+    u64 created = 0;
+    u64 collapsed = 0; // an object swallowed the one behind it
+    u64 bypassed = 0;  // an object came to look past the one behind it
+    u64 longest_chain = 0;
 };
 
 struct ForkPhase {
     u32 id = 0; // TP_FORK_*
     u64 begin_instructions = 0, end_instructions = 0;
     Cycles begin_cycle = 0, end_cycle = 0;
-    RunTime spent; // by the forking thread
+    RunTime spent; // by the forking thread, and by servers that work for it
     ForkCounts counts;
+    // Where the stop is stated: for the source line.
+    u32 eip = 0;
+    std::array<u32, 3> callers{}; // return addresses, innermost first; 0 = unknown
+    std::string program;          // that eip belongs to; empty: the kernel, or unknown
 };
+// Whether a tracepoint begins a phase of fork.
+bool is_fork_stop(u64 id);
 // "1", "2b"…, and the name in words.
 const char* fork_phase_stop(u32 id);
 const char* fork_phase_name(u32 id);
@@ -128,7 +149,7 @@ struct ForkRecord {
 
     u64 begin_instructions = 0, left_instructions = 0;
     Cycles begin_cycle = 0, left_cycle = 0;
-    RunTime spent;                                  // by the forking thread inside fork
+    RunTime spent;                                  // inside fork by the forking thread and servers for it
     Cycles child_first_run = 0;                     // 0 = not yet
     Cycles private_cycle = 0;                       // when no page was shared for copying any more; 0 = not yet
     bool parent_ended = false, child_ended = false; // exit or exec
@@ -143,6 +164,8 @@ struct ForkRecord {
     ForkCounts counts;
     u64 fault_counts[9] = {}; // faults that belong, by FaultRecord::page
     u64 other_faults = 0;
+    ShadowCounts shadows_inside;           // while fork ran
+    ShadowCounts shadows_after;            // by either side, until both are private
     std::map<u32, RunTime> by_instruction; // inside fork, by eip; only where on_instruction was called
     bool trimmed = false;                  // some entries of the lists were given up; counts are whole
 

@@ -75,6 +75,7 @@ class Report {
     }
 
     void summary();
+    void shadows(const char* when, const ShadowCounts& counts);
     void phases();
     void entries();
     void differences();
@@ -112,9 +113,17 @@ void Report::summary() {
              grouped(counts.frames_released), grouped(counts.frames_freed));
     line("  TLB            {} flushes dropped {} translations; {} loads of CR3", grouped(counts.flushes),
          grouped(counts.entries_dropped), grouped(counts.cr3_loads));
+    line("  ways through   {} system calls, {} messages, {} privilege switches, {} other address spaces loaded",
+         grouped(counts.system_calls), grouped(counts.messages), grouped(counts.privilege_switches),
+         grouped(counts.space_switches));
+    if (counts.heap_objects != 0)
+        line("  kernel memory  {} bytes in {} objects taken, {} bytes given back", grouped(counts.heap_bytes),
+             grouped(counts.heap_objects), grouped(counts.heap_bytes_freed));
+    shadows("inside", fork_.shadows_inside);
     const auto of = [&](FaultClass fault_class) { return fork_.fault_counts[static_cast<u8>(fault_class)]; };
     line("  afterwards     {} copy-on-write faults: {} copied a page, {} only made it writable again",
          grouped(fork_.cow_faults()), grouped(of(FaultClass::CowCopy)), grouped(of(FaultClass::CowReuse)));
+    shadows("afterwards", fork_.shadows_after);
     if (fork_.private_cycle != 0)
         line("  both private   {} cycles after fork returned{}",
              grouped(fork_.private_cycle - std::min(fork_.private_cycle, fork_.left_cycle)),
@@ -123,6 +132,12 @@ void Report::summary() {
                                   : "");
     else if (fork_.left && !fork_.failed)
         line("  both private   not yet: {} pages are still shared", grouped(fork_.still_shared));
+}
+
+void Report::shadows(const char* when, const ShadowCounts& counts) {
+    if (counts.created + counts.collapsed + counts.bypassed + counts.longest_chain != 0)
+        line("  shadow objects {}: {} made, {} collapsed, {} bypassed; longest chain {}", when, counts.created,
+             counts.collapsed, counts.bypassed, counts.longest_chain);
 }
 
 void Report::phases() {

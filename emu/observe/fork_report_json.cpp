@@ -15,6 +15,8 @@ class Json {
     void fork(const ForkRecord& fork) {
         head(fork);
         counts("counts", fork.counts);
+        shadows("shadows_inside", fork.shadows_inside);
+        shadows("shadows_after", fork.shadows_after);
         phases(fork);
         functions(fork);
         ptes(fork);
@@ -32,6 +34,7 @@ class Json {
     void head(const ForkRecord& fork);
     void side(const char* key, u32 pid, u32 directory, bool ended);
     void counts(const char* key, const ForkCounts& counts);
+    void shadows(const char* key, const ShadowCounts& counts);
     void causes(const RunTime& spent);
     void functions(const ForkRecord& fork);
     void phases(const ForkRecord& fork);
@@ -105,6 +108,22 @@ void Json::counts(const char* key, const ForkCounts& counts) {
         .number("flushes", counts.flushes)
         .number("translations_dropped", counts.entries_dropped)
         .number("cr3_loads", counts.cr3_loads)
+        .number("address_space_switches", counts.space_switches)
+        .number("privilege_switches", counts.privilege_switches)
+        .number("system_calls", counts.system_calls)
+        .number("messages", counts.messages)
+        .number("kernel_objects_allocated", counts.heap_objects)
+        .number("kernel_bytes_allocated", counts.heap_bytes)
+        .number("kernel_bytes_freed", counts.heap_bytes_freed)
+        .end_object();
+}
+
+void Json::shadows(const char* key, const ShadowCounts& counts) {
+    json_.begin_object(key)
+        .number("created", counts.created)
+        .number("collapsed", counts.collapsed)
+        .number("bypassed", counts.bypassed)
+        .number("longest_chain", counts.longest_chain)
         .end_object();
 }
 
@@ -254,7 +273,9 @@ void Json::fault(const ForkRecord& fork, const ForkFault& fault, bool named) {
         .number("cycles", record.spent.cycles)
         .number("instructions", record.spent.instructions)
         .number("ptes_written", record.pte_writes)
-        .number("flushes", record.flushes);
+        .number("flushes", record.flushes)
+        .number("messages", record.messages)
+        .number("frames_copied", record.frames_copied);
     place(record.eip, record.where ? *record.where : Location{});
     walk("before", record.before);
     walk("after", record.after);

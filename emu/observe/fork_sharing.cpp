@@ -99,10 +99,12 @@ void ForkTracer::attach_fault(ForkRecord& fork, const FaultRecord& fault, ForkSi
 void ForkTracer::on_fault(FaultRecord& fault) {
     const u32 space = fault.address_space;
     for (Open& open : open_) {
-        if (open.key != context_.current() && open.record.parent_directory != space)
+        if (&open != working() && open.record.parent_directory != space)
             continue;
-        const ForkSide side = space == open.record.child_directory ? ForkSide::Child : ForkSide::Parent;
-        attach_fault(open.record, fault, side, fault.is_cow());
+        const ForkSide side = space == open.record.child_directory    ? ForkSide::Child
+                              : space == open.record.parent_directory ? ForkSide::Parent
+                                                                      : ForkSide::Other; // a server's own
+        attach_fault(open.record, fault, side, fault.is_cow() && side != ForkSide::Other);
         break;
     }
     bool attached = fault.is_cow() ? false : true;

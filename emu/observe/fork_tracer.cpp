@@ -37,22 +37,29 @@ const ForkRecord* ForkTracer::fork(u64 number) const {
 
 const ForkRecord* ForkTracer::current() const {
     for (const Open& open : open_)
-        if (open.key == context_.current())
+        if (open.key == context_.current() || open.helper == context_.current())
             return &open.record;
     return nullptr;
 }
 
-void ForkTracer::on_instruction(u32 eip, const RunTime& spent) {
-    for (Open& open : open_) {
-        if (open.key == context_.current())
-            open.record.by_instruction[eip] += spent;
-    }
+void ForkTracer::on_instruction(u32 eip, const RunTime& before, const RunTime& after) {
+    Open* open = working();
+    if (open == nullptr)
+        return;
+    // INT n has been delivered when the system call begins: that part of it lies before.
+    const bool began_in_it = open->begun.cycles > before.cycles;
+    open->record.by_instruction[eip] += after - (began_in_it ? open->begun : before);
 }
 
 void ForkTracer::on_event(const TraceEvent& event) {
     if (event.kind == TraceKind::PteWrite && !tables_.is_entry(event))
         return;
     now_ = &event;
+    if (moves_work(event)) {
+        settle_time(event);
+        if (event.kind == TraceKind::Tracepoint && (event.a == TP_MESSAGE || event.a == TP_NOTIFY))
+            count_message(event);
+    }
     context_.on_event(event);
     // The owner of an entry is asked before the map learns what the entry now says.
     if (event.kind == TraceKind::PteWrite)
@@ -72,8 +79,10 @@ void ForkTracer::on_event(const TraceEvent& event) {
     case TraceKind::Interrupt:
         if ((event.c & 0xFF) == static_cast<u64>(InterruptCause::Software) && event.d < options_.kernel_base)
             system_call_begins(event);
+        count_switch(event);
         break;
     case TraceKind::InterruptReturn:
+        count_switch(event);
         on_return(event);
         break;
     default:
@@ -82,23 +91,12 @@ void ForkTracer::on_event(const TraceEvent& event) {
     now_ = nullptr;
 }
 
-ForkTracer::Open* ForkTracer::working() {
-    const ProcessContext::Key key = context_.current();
-    for (Open& open : open_)
-        if (open.key == key)
-            return &open;
-    for (Open& call : calls_)
-        if (call.key == key)
-            return &call;
-    return nullptr;
-}
-
 ForkTracer::OpenList::iterator ForkTracer::find_open(u32 parent_pid, u32 child_pid) {
     auto best = open_.end();
     for (auto open = open_.begin(); open != open_.end(); ++open) {
         if (open->record.parent_pid != parent_pid)
             continue;
-        if (open->key == context_.current() || (child_pid != 0 && open->record.child_pid == child_pid))
+        if (&*open == working() || (child_pid != 0 && open->record.child_pid == child_pid))
             return open;
         best = open;
     }
@@ -107,7 +105,7 @@ ForkTracer::OpenList::iterator ForkTracer::find_open(u32 parent_pid, u32 child_p
 
 void ForkTracer::on_tracepoint(const TraceEvent& event) {
     const u32 directory = space_of(event.d);
-    if (event.a >= TP_FORK_ENTER && event.a <= TP_FORK_LEAVE)
+    if (is_fork_stop(event.a) || event.a == TP_FORK_LEAVE)
         return on_fork_stop(event);
     if (event.a == TP_FRAME_FREE)
         loaded_.erase(space_of(event.b));
@@ -129,7 +127,19 @@ void ForkTracer::on_tracepoint(const TraceEvent& event) {
         workload_.erase(static_cast<u32>(event.b));
         process_ended(static_cast<u32>(event.b));
         // Its system calls will not return.
-        calls_.remove_if([pid = static_cast<u32>(event.b)](const Open& call) { return call.record.parent_pid == pid; });
+        for (OpenList* list : {&calls_, &open_})
+            list->remove_if(
+                [pid = static_cast<u32>(event.b)](const Open& open) { return open.record.parent_pid == pid; });
+        break;
+    case TP_HEAP_ALLOC:
+    case TP_HEAP_FREE:
+        on_heap(event);
+        break;
+    case TP_SHADOW_CREATE:
+    case TP_SHADOW_COLLAPSE:
+    case TP_SHADOW_BYPASS:
+    case TP_SHADOW_CHAIN:
+        on_shadow(event);
         break;
     default:
         break;
@@ -138,32 +148,38 @@ void ForkTracer::on_tracepoint(const TraceEvent& event) {
 
 void ForkTracer::begin_stated(const TraceEvent& event) {
     guest_states_forks_ = true;
-    Open open;
-    // What the system call did before it said that it is a fork belongs to it.
-    for (auto call = calls_.begin(); call != calls_.end(); ++call) {
-        if (call->key == context_.current()) {
-            open.return_eip = call->return_eip;
-            calls_.erase(call);
-            break;
-        }
+    const auto pid = static_cast<u32>(event.b);
+    // A server may state the stops of a fork: the one who forks waits in its own system call then.
+    const bool own = context_.current_pid() == pid || context_.current_pid() == 0;
+    const auto in_question = [&](const Open& call) {
+        return own ? call.key == context_.current() : call.record.parent_pid == pid;
+    };
+    open_.remove_if(in_question); // it never said that it left
+    const auto call = std::find_if(calls_.begin(), calls_.end(), in_question);
+    if (call != calls_.end()) {
+        // What the system call did before it said that it is a fork belongs to it.
+        open_.splice(open_.end(), calls_, call);
+    } else {
+        Open fresh;
+        fresh.key = own ? context_.current() : ProcessContext::kNobody;
+        fresh.begun = settled_;
+        fresh.record.parent_thread = own ? context_.current_thread() : 0;
+        fresh.record.parent_directory = own ? event.address_space : context_.space_of(pid);
+        fresh.record.begin_instructions = event.instructions;
+        fresh.record.begin_cycle = event.cycle;
+        open_.push_back(std::move(fresh));
     }
-    ForkRecord& record = open.record;
+    ForkRecord& record = open_.back().record;
     record.number = ++numbers_;
     record.stated = true;
-    record.parent_pid = static_cast<u32>(event.b);
-    record.parent_thread = context_.current_thread();
-    record.parent_directory = event.address_space;
+    record.parent_pid = pid;
     record.pages_named = static_cast<u32>(event.d);
-    if (const auto named = workload_.find(record.parent_pid); named != workload_.end()) {
+    if (const auto named = workload_.find(pid); named != workload_.end()) {
         record.in_workload = true;
         record.pages_named = record.pages_named != 0 ? record.pages_named : named->second;
     }
-    record.begin_instructions = event.instructions;
-    record.begin_cycle = event.cycle;
-    open.key = context_.current();
-    open.begin = context_.run_time(open.key, event);
-    context_.set_pid(record.parent_directory, record.parent_pid);
-    open_.push_back(std::move(open));
+    if (record.parent_directory != 0)
+        context_.set_pid(record.parent_directory, pid);
 }
 
 void ForkTracer::end_phase(Open& open, const TraceEvent& event) {
@@ -172,7 +188,39 @@ void ForkTracer::end_phase(Open& open, const TraceEvent& event) {
     ForkPhase& phase = open.record.phases.back();
     phase.end_instructions = event.instructions;
     phase.end_cycle = event.cycle;
-    phase.spent = context_.run_time(open.key, event) - open.phase_begin;
+}
+
+void ForkTracer::begin_phase(Open& open, const TraceEvent& event) {
+    ForkRecord& record = open.record;
+    if (record.phases.size() >= options_.most_entries)
+        return;
+    ForkPhase phase;
+    phase.id = static_cast<u32>(event.a);
+    phase.begin_instructions = phase.end_instructions = event.instructions;
+    phase.begin_cycle = phase.end_cycle = event.cycle;
+    phase.eip = event.eip;
+    phase.callers = callers(event);
+    if (symbols_ != nullptr && event.eip < options_.kernel_base) {
+        if (symbols_->program_of(event.address_space).empty())
+            symbols_->identify(tables_.reader(), event.address_space, event.eip);
+        phase.program = symbols_->program_of(event.address_space);
+    }
+    if (record.phases.empty()) {
+        // The way into the kernel, and to the server that states the stop, is part of the first one.
+        phase.begin_instructions = record.begin_instructions;
+        phase.begin_cycle = record.begin_cycle;
+        phase.spent = record.spent;
+        phase.counts = record.counts;
+        const auto adopt_all = [](auto& changes) {
+            for (auto& change : changes)
+                change.phase = 0;
+        };
+        adopt_all(record.ptes);
+        adopt_all(record.frames);
+        adopt_all(record.flushes);
+        adopt_all(record.cr3_loads);
+    }
+    record.phases.push_back(std::move(phase));
 }
 
 void ForkTracer::on_fork_stop(const TraceEvent& event) {
@@ -199,15 +247,10 @@ void ForkTracer::on_fork_stop(const TraceEvent& event) {
         leave(open, event);
         return;
     }
-    // A phase may go on in another thread: in a microkernel's server.
-    open->key = context_.current();
-    open->phase_begin = context_.run_time(open->key, event);
-    ForkPhase phase;
-    phase.id = static_cast<u32>(event.a);
-    phase.begin_instructions = phase.end_instructions = event.instructions;
-    phase.begin_cycle = phase.end_cycle = event.cycle;
-    if (record.phases.size() < options_.most_entries)
-        record.phases.push_back(phase);
+    begin_phase(*open, event);
+    open->helper = ProcessContext::kNobody;
+    if (working() != &*open)
+        open->helper = context_.current();
 }
 
 void ForkTracer::leave(OpenList::iterator open, const TraceEvent& event) {
@@ -216,8 +259,12 @@ void ForkTracer::leave(OpenList::iterator open, const TraceEvent& event) {
     record.left_instructions = event.instructions;
     record.left_cycle = event.cycle;
     record.failed = record.result < 0;
+    if (!record.phases.empty())
+        record.spent = {};
     for (const ForkPhase& phase : record.phases)
         record.spent += phase.spent;
+    if (record.in_workload && record.child_pid != 0 && !record.failed && workload_.size() < options_.keep_forks)
+        workload_.emplace(record.child_pid, 0);
     if (record.child_directory == 0 && !record.failed) {
         // The guest did not say where the child's directory lies; the hardware showed it being made.
         for (u32 directory : open->new_directories)
@@ -294,18 +341,17 @@ void ForkTracer::add_pte(Open& open, PteChange change) {
     ForkRecord& record = open.record;
     change.phase = static_cast<int>(record.phases.size()) - 1;
     const bool protects = change.written && takes_write_right(change.old_value, change.new_value);
-    const auto count = [&](ForkCounts& counts) {
+    count_in(record, [&](ForkCounts& counts) {
         counts.pte_writes += change.written ? 1 : 0;
         counts.pte_found += change.written ? 0 : 1;
         counts.pte_protects += protects ? 1 : 0;
-    };
-    count(record.counts);
-    if (!record.phases.empty())
-        count(record.phases.back().counts);
+    });
     const u32 own = record.parent_directory;
     if (protects && change.level == 1 && change.linear < options_.kernel_base && change.directory == own) {
         open.protects.insert(change.linear);
-        open.unflushed.insert(change.linear);
+        // Where another space is loaded, the parent's translations went when it was.
+        if (now_->address_space == own)
+            open.unflushed.insert(change.linear);
     }
     // A fresh table is cleared entry by entry: counted, not listed.
     const bool changes = change.old_value != change.new_value;
@@ -318,15 +364,17 @@ void ForkTracer::add_pte(Open& open, PteChange change) {
         record.trimmed = true;
 }
 
-// Follows the chain of saved frame pointers: {saved EBP, return address} at each.
-std::array<u32, 3> ForkTracer::callers(u32 address_space) const {
+// Follows the chain of saved frame pointers: {saved EBP, return address} at each. The kernel's stay in the kernel, and
+// a program's in the program.
+std::array<u32, 3> ForkTracer::callers(const TraceEvent& event) const {
     std::array<u32, 3> found{};
+    const bool kernel = event.eip >= options_.kernel_base;
     u32 frame = options_.frame_pointer ? options_.frame_pointer() : 0;
     for (u32& caller : found) {
         std::array<u32, 2> words;
-        if (frame < options_.kernel_base || frame % 4 != 0 ||
-            !tables_.reader().read(address_space, frame, {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
-            words[1] < options_.kernel_base || words[0] <= frame)
+        if ((frame >= options_.kernel_base) != kernel || frame % 4 != 0 ||
+            !tables_.reader().read(event.address_space, frame, {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
+            (words[1] >= options_.kernel_base) != kernel || words[0] <= frame)
             break;
         caller = words[1];
         frame = words[0];
@@ -345,7 +393,7 @@ void ForkTracer::on_pte_write(const TraceEvent& event) {
     change.old_value = event.b;
     change.new_value = event.c;
     change.eip = event.eip;
-    change.callers = callers(event.address_space);
+    change.callers = callers(event);
     const EntryOwner owner = tables_.locate(change.entry_address);
     change.directory = owner.directory;
     change.linear = owner.linear;
@@ -422,9 +470,7 @@ void ForkTracer::on_frame(const TraceEvent& event) {
     else
         change.references = static_cast<u32>(event.c);
     ForkRecord& record = open->record;
-    ++(record.counts.*counter);
-    if (!record.phases.empty())
-        ++(record.phases.back().counts.*counter);
+    count_in(record, [&](ForkCounts& counts) { ++(counts.*counter); });
     if (record.frames.size() < options_.most_entries)
         record.frames.push_back(change);
     else
@@ -442,13 +488,10 @@ void ForkTracer::on_flush(const TraceEvent& event) {
         open->unflushed.erase(static_cast<u32>(event.b) & kFrameMask);
     else
         open->unflushed.clear();
-    const auto count = [&](ForkCounts& counts) {
+    count_in(record, [&](ForkCounts& counts) {
         ++counts.flushes;
         counts.entries_dropped += event.c;
-    };
-    count(record.counts);
-    if (!record.phases.empty())
-        count(record.phases.back().counts);
+    });
     if (record.flushes.size() < options_.most_entries)
         record.flushes.push_back({event.instructions, event.cycle, static_cast<u32>(event.a),
                                   one_page ? static_cast<u32>(event.b) : 0, static_cast<u32>(event.c), event.eip,
@@ -465,9 +508,10 @@ void ForkTracer::on_cr3(const TraceEvent& event) {
             open.unflushed.clear();
     if (Open* open = working(); open != nullptr) {
         ForkRecord& record = open->record;
-        ++record.counts.cr3_loads;
-        if (!record.phases.empty())
-            ++record.phases.back().counts.cr3_loads;
+        count_in(record, [&](ForkCounts& counts) {
+            ++counts.cr3_loads;
+            counts.space_switches += space_of(event.a) != directory ? 1 : 0;
+        });
         if (record.cr3_loads.size() < options_.most_entries)
             record.cr3_loads.push_back({event.instructions, event.cycle, space_of(event.a), directory,
                                         static_cast<int>(record.phases.size()) - 1});

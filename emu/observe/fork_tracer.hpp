@@ -46,8 +46,9 @@ class ForkTracer : public TraceSink {
     const ForkRecord* last() const { return forks_.empty() ? nullptr : &forks_.back(); }
     u64 forgotten() const { return forgotten_; }
 
-    // For a profile by function: the instruction at `eip` cost this; it counts for the fork that its thread is in.
-    void on_instruction(u32 eip, const RunTime& spent);
+    // For a profile by function: the instruction at `eip` ran from one time to the other (both since power-on); it
+    // counts for the fork that its thread is in or works for.
+    void on_instruction(u32 eip, const RunTime& before, const RunTime& after);
 
     // Every closed fault, also those outside of forks.
     void set_fault_listener(FaultTracker::Closed listener) { fault_listener_ = std::move(listener); }
@@ -60,15 +61,15 @@ class ForkTracer : public TraceSink {
     // A fork in progress; or, without tracepoints, a system call that may turn out to have been one.
     struct Open {
         ForkRecord record;
-        ProcessContext::Key key = 0;
-        RunTime begin;
-        RunTime phase_begin;
+        ProcessContext::Key key = ProcessContext::kNobody;
+        // Who stated the last stop, where nothing else says that it works for this fork.
+        ProcessContext::Key helper = ProcessContext::kNobody;
+        RunTime begun;                    // since power-on
         std::set<u32> unflushed;          // write-protected pages of the parent whose translation may be cached
         std::set<u32> protects;           // user pages whose right to write was taken, on the parent's side
         std::vector<u32> new_directories; // that became known meanwhile
         std::set<u32> foreign;            // other spaces' directories whose entries were written
         PageTableView parent_view;        // the caller's user half when the system call returned
-        u32 return_eip = 0;
     };
     using OpenList = std::list<Open>;
 
@@ -77,6 +78,7 @@ class ForkTracer : public TraceSink {
     void on_fork_stop(const TraceEvent& event);
     void on_frame(const TraceEvent& event);
     void begin_stated(const TraceEvent& event);
+    void begin_phase(Open& open, const TraceEvent& event);
     void end_phase(Open& open, const TraceEvent& event);
     void leave(OpenList::iterator open, const TraceEvent& event);
     void on_pte_write(const TraceEvent& event);
@@ -84,13 +86,26 @@ class ForkTracer : public TraceSink {
     void on_flush(const TraceEvent& event);
     void on_cr3(const TraceEvent& event);
     void add_pte(Open& open, PteChange change);
-    std::array<u32, 3> callers(u32 address_space) const;
+    std::array<u32, 3> callers(const TraceEvent& event) const;
     u32 space_of(u64 cr3) const { return tables_.reader().form().space_of(static_cast<u32>(cr3)); }
     u32 bytes_at(u8 level) const { // that an entry maps
         return level == 2 ? static_cast<u32>(tables_.reader().form().large_bytes()) : kPageSize;
     }
-    Open* working(); // the open fork or system call that the running thread is in
+    Open* working(); // the open fork or system call that the running thread is in, or works for as a server
+    Open* work_of(u32 pid);
     OpenList::iterator find_open(u32 parent_pid, u32 child_pid);
+    // fork_account.cpp: whose time and whose events
+    static bool moves_work(const TraceEvent& event);
+    void settle_time(const TraceEvent& event);
+    void count_message(const TraceEvent& event);
+    void count_switch(const TraceEvent& event);
+    void on_heap(const TraceEvent& event);
+    void on_shadow(const TraceEvent& event);
+    template <class Count> static void count_in(ForkRecord& record, Count count) {
+        count(record.counts);
+        if (!record.phases.empty())
+            count(record.phases.back().counts);
+    }
     ForkRecord& publish(Open& open);
     void trim();
 
@@ -130,8 +145,9 @@ class ForkTracer : public TraceSink {
     std::list<ForkRecord> forks_;
     std::list<ForkRecord*> active_; // oldest first: may still receive faults
     std::set<u32> loaded_;          // directories that were in CR3 once
-    std::map<u32, u32> workload_;   // parameter by pid
+    std::map<u32, u32> workload_;   // parameter by pid; children inherit the membership
     const TraceEvent* now_ = nullptr;
+    RunTime settled_; // all time up to here is somebody's
     bool guest_states_forks_ = false;
     u64 numbers_ = 0;
     u64 forgotten_ = 0;

@@ -22,28 +22,44 @@ void ProcessContext::on_event(const TraceEvent& event) {
     if (event.kind == TraceKind::Cr3Load && !stated_) {
         switch_to(space_key(event.b & ~u64{31}), event);
     } else if (event.kind == TraceKind::Tracepoint) {
-        const auto pid = static_cast<u32>(event.b);
-        const auto directory = static_cast<u32>(event.d);
-        switch (event.a) {
-        case TP_CONTEXT_SWITCH:
-            stated_ = true;
-            pid_ = pid;
-            thread_ = static_cast<u32>(event.c);
-            switch_to(u64{pid_} << 32 >> 1 | thread_, event);
-            if (directory != 0)
-                pids_[directory] = pid;
-            break;
-        case TP_PROCESS_START:
-        case TP_PROCESS_EXEC:
-            if (directory != 0)
-                pids_[directory] = pid;
-            break;
-        default:
-            break;
-        }
-        if (pids_.size() > kMostContexts)
-            pids_.erase(pids_.begin());
+        on_tracepoint(event);
     }
+}
+
+void ProcessContext::on_tracepoint(const TraceEvent& event) {
+    const auto first = static_cast<u32>(event.b);
+    const auto second = static_cast<u32>(event.c);
+    const auto directory = static_cast<u32>(event.d);
+    switch (event.a) {
+    case TP_CONTEXT_SWITCH:
+        stated_ = true;
+        pid_ = first;
+        thread_ = second;
+        switch_to(first_key(pid_) | thread_, event);
+        if (directory != 0)
+            pids_[directory] = first;
+        break;
+    case TP_PROCESS_START:
+        work_.started(first, second);
+        [[fallthrough]];
+    case TP_PROCESS_EXEC:
+        if (directory != 0)
+            pids_[directory] = first;
+        break;
+    case TP_PROCESS_EXIT:
+        work_.ended(first);
+        break;
+    case TP_MESSAGE:
+        work_.delivered(first, second);
+        break;
+    case TP_NOTIFY:
+        work_.notified(first, second);
+        break;
+    default:
+        break;
+    }
+    if (pids_.size() > kMostContexts)
+        pids_.erase(pids_.begin());
 }
 
 void ProcessContext::switch_to(Key key, const TraceEvent& now) {
@@ -67,6 +83,13 @@ RunTime ProcessContext::run_time(Key key, const TraceEvent& now) const {
 u32 ProcessContext::pid_of(u32 address_space) const {
     const auto found = pids_.find(address_space);
     return found == pids_.end() ? 0 : found->second;
+}
+
+u32 ProcessContext::space_of(u32 pid) const {
+    for (const auto& [space, owner] : pids_)
+        if (owner == pid)
+            return space;
+    return 0;
 }
 
 } // namespace forkscope

@@ -1,5 +1,6 @@
-// Owns: who is running: process and thread as the guest states them, else the address space; and how long each ran.
-// Callers: fault and fork tracers. Promises: works without any tracepoint; time spent in other contexts is told apart.
+// Owns: who is running: process and thread as the guest states them, else the address space; how long each ran; and
+// for whom servers work. Callers: fault and fork tracers. Promises: works without any tracepoint; time spent in other
+// contexts is told apart.
 #pragma once
 
 #include <functional>
@@ -7,6 +8,7 @@
 
 #include "emu/base/trace.hpp"
 #include "emu/base/trace_vocabulary.hpp"
+#include "emu/observe/message_work.hpp"
 
 namespace forkscope {
 
@@ -37,6 +39,7 @@ class ProcessContext {
   public:
     // Identifies the running thread (pid and thread number) or, without tracepoints, the address space.
     using Key = u64;
+    static constexpr Key kNobody = ~Key{0};
 
     // Asked for the cycles by cause so far, at the moment of an event. May be empty.
     using Account = std::function<CycleCounters()>;
@@ -48,9 +51,20 @@ class ProcessContext {
     Key current() const { return current_; }
     // The time that the context ran up to the event. Differences of two are meaningful, the value is not.
     RunTime run_time(Key key, const TraceEvent& now) const;
+    // Since power-on.
+    RunTime time_of(const TraceEvent& event) const {
+        return {event.instructions, event.cycle, account_ ? account_() : CycleCounters{}};
+    }
+
+    // The keys of a process's threads lie from its first key up to the next process's.
+    static Key first_key(u32 pid) { return u64{pid} << 32 >> 1; }
+    // For whom a process works, nearest first; empty where no message says so.
+    const std::vector<u32>& clients_of(u32 pid) const { return work_.clients_of(pid); }
+    const std::vector<u32>& clients() const { return work_.clients_of(current_pid()); }
 
     // 0 where the guest does not say.
     u32 pid_of(u32 address_space) const;
+    u32 space_of(u32 pid) const;
     u32 current_pid() const { return stated_ ? pid_ : 0; }
     u32 current_thread() const { return stated_ ? thread_ : 0; }
     void forget_space(u32 address_space) { pids_.erase(address_space); }
@@ -58,9 +72,7 @@ class ProcessContext {
 
   private:
     void switch_to(Key key, const TraceEvent& now);
-    RunTime time_of(const TraceEvent& event) const {
-        return {event.instructions, event.cycle, account_ ? account_() : CycleCounters{}};
-    }
+    void on_tracepoint(const TraceEvent& event);
 
     Account account_;
     bool stated_ = false; // the guest states its context switches
@@ -71,6 +83,7 @@ class ProcessContext {
     RunTime since_;
     std::map<Key, RunTime> totals_;
     std::map<u32, u32> pids_;
+    MessageWork work_;
 };
 
 } // namespace forkscope

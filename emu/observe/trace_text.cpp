@@ -29,6 +29,7 @@ constexpr std::array kTracepoints = {
     NamedTracepoint{TP_FORK_RUNNABLE, "fork_runnable"},
     NamedTracepoint{TP_FORK_PROTECT, "fork_protect"},
     NamedTracepoint{TP_FORK_LEAVE, "fork_leave"},
+    NamedTracepoint{TP_FORK_PID, "fork_pid"},
     NamedTracepoint{TP_FAULT_ENTER, "fault_enter"},
     NamedTracepoint{TP_FAULT_LEAVE, "fault_leave"},
     NamedTracepoint{TP_FRAME_ALLOC, "frame_alloc"},
@@ -46,6 +47,12 @@ constexpr std::array kTracepoints = {
     NamedTracepoint{TP_WORKLOAD_BEGIN, "workload_begin"},
     NamedTracepoint{TP_WORKLOAD_END, "workload_end"},
     NamedTracepoint{TP_PANIC, "panic"},
+    NamedTracepoint{TP_MESSAGE, "message"},
+    NamedTracepoint{TP_NOTIFY, "notify"},
+    NamedTracepoint{TP_SHADOW_CREATE, "shadow_create"},
+    NamedTracepoint{TP_SHADOW_COLLAPSE, "shadow_collapse"},
+    NamedTracepoint{TP_SHADOW_BYPASS, "shadow_bypass"},
+    NamedTracepoint{TP_SHADOW_CHAIN, "shadow_chain"},
 };
 
 std::string lower(std::string_view text) {

@@ -44,7 +44,7 @@ TraceKinds StopWatch::kinds() const {
 void StopWatch::on_event(const TraceEvent& event) {
     if (next_ != nullptr)
         next_->on_event(event);
-    const bool fork_stop = event.kind == TraceKind::Tracepoint && event.a >= TP_FORK_ENTER && event.a <= TP_FORK_LEAVE;
+    const bool fork_stop = event.kind == TraceKind::Tracepoint && (is_fork_stop(event.a) || event.a == TP_FORK_LEAVE);
     guest_speaks_ = guest_speaks_ || event.kind == TraceKind::Tracepoint;
     users_run_ = users_run_ || (event.kind == TraceKind::InterruptReturn && event.c == 3);
     if (event.kind == TraceKind::PteWrite)

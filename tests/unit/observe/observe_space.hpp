@@ -90,7 +90,7 @@ class SyntheticMachine {
     void enter_system_call(u32 from) {
         cpl = 3;
         eip = from;
-        emit(TraceKind::Interrupt, 0x80, 0, static_cast<u64>(InterruptCause::Software), from);
+        emit(TraceKind::Interrupt, 0x80, 0, static_cast<u64>(InterruptCause::Software) | 3u << 8, from);
         cpl = 0;
         eip = 0xC0101000;
     }
@@ -103,7 +103,7 @@ class SyntheticMachine {
         eip = at;
         cpl = at_cpl;
         emit(TraceKind::PageFault, address, error_code);
-        emit(TraceKind::Interrupt, 14, error_code, static_cast<u64>(InterruptCause::Fault), at);
+        emit(TraceKind::Interrupt, 14, error_code, static_cast<u64>(InterruptCause::Fault) | u64{at_cpl} << 8, at);
         cpl = 0;
         eip = 0xC0102000;
     }
