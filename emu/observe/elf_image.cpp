@@ -190,7 +190,20 @@ std::optional<SourceLine> ElfImage::line_at(u32 address) const {
     return SourceLine{lines().files[row->file], row->line};
 }
 
-const std::string& ElfImage::inlined_at(u32 address) const { return lines().inlined_at(address); }
+const std::string& ElfImage::inlined_at(u32 address) const {
+    static const std::string none;
+    const InlineSite* site = lines().inlined_at(address);
+    return site == nullptr ? none : site->name;
+}
+
+std::vector<InlinedCall> ElfImage::inlined_calls(u32 address) const {
+    std::vector<InlinedCall> calls;
+    const LineTable& table = lines();
+    // A site lies within an earlier one, so that this ends.
+    for (const InlineSite* site = table.inlined_at(address); site != nullptr; site = table.around(*site))
+        calls.push_back({site->name, {table.files[site->file], site->line}});
+    return calls;
+}
 
 std::optional<u32> ElfImage::address_of_line(std::string_view file, u32 line) const {
     for (const LineRow& row : lines().rows) {

@@ -27,6 +27,12 @@ struct SourceLine {
     u32 line = 0;
 };
 
+// A function that the compiler inlined, and the line that calls it.
+struct InlinedCall {
+    std::string function;
+    SourceLine call;
+};
+
 // A part of the file that is loaded into memory.
 struct ElfSegment {
     u32 start = 0;
@@ -57,6 +63,8 @@ class ElfImage {
     std::optional<SourceLine> line_at(u32 address) const;
     // The function that the compiler inlined there (the innermost one); empty if none.
     const std::string& inlined_at(u32 address) const;
+    // All functions inlined there, innermost first.
+    std::vector<InlinedCall> inlined_calls(u32 address) const;
     // The lowest address that comes from the line of a file whose path ends in `file`.
     std::optional<u32> address_of_line(std::string_view file, u32 line) const;
 

@@ -16,13 +16,14 @@ constexpr int kMostUnits = 1 << 18;
 constexpr u64 kMostEntries = 8u << 20; // of all units: damaged siblings may run in circles
 constexpr u32 kDeepest = 128;
 constexpr int kMostRanges = 4096; // of one entry
+constexpr u32 kNoSite = ~u32{0};
 
 // One function inlined at one range of addresses.
 struct InlineRange {
     u32 start = 0;
     u32 end = 0;
     u32 depth = 0;
-    std::string name;
+    u32 site = kNoSite;
 };
 
 class DwarfReader {
@@ -35,7 +36,11 @@ class DwarfReader {
         if (dwarf_getsrclines(unit, &lines, &count) == 0)
             for (std::size_t i = 0; i < count && table_.rows.size() < kMostRows; ++i)
                 add_line(dwarf_onesrcline(lines, i));
-        read_children(unit, 0);
+        source_files_ = nullptr;
+        std::size_t file_count = 0;
+        if (dwarf_getsrcfiles(unit, &source_files_, &file_count) != 0)
+            source_files_ = nullptr;
+        read_children(unit, 0, kNoSite);
     }
     void finish();
 
@@ -63,33 +68,46 @@ class DwarfReader {
         return last_number_ = place->second;
     }
 
-    void read_children(Dwarf_Die* parent, u32 depth) {
+    void read_children(Dwarf_Die* parent, u32 depth, u32 around) {
         Dwarf_Die die;
         if (depth > kDeepest || entries_ > kMostEntries || dwarf_child(parent, &die) != 0)
             return;
         do {
             ++entries_;
             const int tag = dwarf_tag(&die);
-            if (tag == DW_TAG_inlined_subroutine)
-                add_inline(&die, depth);
+            const u32 site = tag == DW_TAG_inlined_subroutine ? add_inline(&die, depth, around) : around;
             if (tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block ||
                 tag == DW_TAG_namespace)
-                read_children(&die, depth + 1);
+                read_children(&die, depth + 1, site);
         } while (entries_ <= kMostEntries && dwarf_siblingof(&die, &die) == 0);
     }
 
-    void add_inline(Dwarf_Die* die, u32 depth) {
+    u32 number_of(Dwarf_Die* die, unsigned name) {
+        Dwarf_Attribute attribute;
+        Dwarf_Word value = 0;
+        const bool there = dwarf_formudata(dwarf_attr(die, name, &attribute), &value) == 0;
+        return there && value < kMostRows ? static_cast<u32>(value) : 0;
+    }
+
+    u32 add_inline(Dwarf_Die* die, u32 depth, u32 around) {
         Dwarf_Attribute attribute;
         const char* name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
         if (name == nullptr)
-            return;
+            return around;
+        const char* source = source_files_ == nullptr
+                                 ? nullptr
+                                 : dwarf_filesrc(source_files_, number_of(die, DW_AT_call_file), nullptr, nullptr);
+        const auto site = static_cast<u32>(table_.sites.size());
+        table_.sites.push_back(
+            {name, file_number(source == nullptr ? "" : source), number_of(die, DW_AT_call_line), around});
         Dwarf_Addr base = 0;
         Dwarf_Addr start = 0;
         Dwarf_Addr end = 0;
         std::ptrdiff_t offset = 0;
         for (int i = 0; i < kMostRanges && (offset = dwarf_ranges(die, offset, &base, &start, &end)) > 0; ++i)
             if (start < end && end <= 0xFFFFFFFFu)
-                inlines_.push_back({static_cast<u32>(start), static_cast<u32>(end), depth, name});
+                inlines_.push_back({static_cast<u32>(start), static_cast<u32>(end), depth, site});
+        return site;
     }
 
     LineTable& table_;
@@ -97,6 +115,7 @@ class DwarfReader {
     const char* last_source_ = nullptr;
     u32 last_number_ = 0;
     u64 entries_ = 0;
+    Dwarf_Files* source_files_ = nullptr; // of the unit being read
     std::vector<InlineRange> inlines_;
 };
 
@@ -125,8 +144,7 @@ void DwarfReader::finish() {
         else
             open.erase(key);
         if (i + 1 == edges.size() || edges[i + 1].address != edges[i].address)
-            table_.inlines.push_back(
-                {edges[i].address, open.empty() ? std::string() : inlines_[open.rbegin()->second].name});
+            table_.inlines.push_back({edges[i].address, open.empty() ? kNoSite : inlines_[open.rbegin()->second].site});
     }
 }
 
@@ -160,11 +178,11 @@ const LineRow* LineTable::find(u32 address) const {
     return after == rows.begin() || std::prev(after)->end ? nullptr : &*std::prev(after);
 }
 
-const std::string& LineTable::inlined_at(u32 address) const {
-    static const std::string none;
+const InlineSite* LineTable::inlined_at(u32 address) const {
     const auto after = std::upper_bound(inlines.begin(), inlines.end(), address,
                                         [](u32 value, const InlineRow& row) { return value < row.start; });
-    return after == inlines.begin() ? none : std::prev(after)->name;
+    const u32 site = after == inlines.begin() ? kNoSite : std::prev(after)->site;
+    return site < sites.size() ? &sites[site] : nullptr;
 }
 
 } // namespace forkscope

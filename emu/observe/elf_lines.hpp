@@ -18,21 +18,33 @@ struct LineRow {
     bool end = false; // the first address after a sequence
 };
 
-// From `start` to the next row's start the innermost inlined function is `name`; empty = none.
+// One inlined call.
+struct InlineSite {
+    std::string name; // of the function inlined
+    u32 file = 0;     // where it is called: index into LineTable::files
+    u32 line = 0;
+    u32 around = ~u32{0}; // the inlined call that it lies in; ~0 = none
+};
+
+// From `start` to the next row's start the innermost inlined call is `site`; ~0 = none.
 struct InlineRow {
     u32 start = 0;
-    std::string name;
+    u32 site = ~u32{0};
 };
 
 struct LineTable {
     std::vector<LineRow> rows; // sorted by address
     std::vector<std::string> files;
     std::vector<InlineRow> inlines; // sorted by address
+    std::vector<InlineSite> sites;
 
     // `elf` must have been validated.
     void read(std::span<const u8> elf);
     const LineRow* find(u32 address) const;
-    const std::string& inlined_at(u32 address) const;
+    const InlineSite* inlined_at(u32 address) const; // nullptr: none
+    const InlineSite* around(const InlineSite& site) const {
+        return site.around < sites.size() ? &sites[site.around] : nullptr;
+    }
 };
 
 } // namespace forkscope

@@ -35,27 +35,31 @@ ForkLaw fork_law(const ForkRecord& fork) {
     law.pages_named = fork.pages_named;
     law.cow_faults = fork.cow_faults();
     law.constant = static_cast<i64>(law.cow_faults) - static_cast<i64>(law.pages_named);
-    // The named pages are those that one instruction of the child writes; of several such instructions, the one with
-    // the right number of pages, then the one in the largest shared region.
-    std::map<u32, std::vector<const ForkFault*>> by_instruction;
+    // The named pages are those that one instruction writes, of the child or else of the parent; of several such
+    // instructions, the one with the right number of pages, then the one in the largest shared region.
+    using Writer = std::pair<bool, u32>; // of the parent; eip
+    const auto writer_of = [](const ForkFault& fault) {
+        return Writer{fault.side == ForkSide::Parent, fault.record.eip};
+    };
+    std::map<Writer, std::vector<const ForkFault*>> by_writer;
     for (const ForkFault& fault : fork.faults)
-        if (fault.belongs && fault.side == ForkSide::Child && fault.record.cpl == 3)
-            by_instruction[fault.record.eip].push_back(&fault);
+        if (fault.belongs && fault.record.cpl == 3)
+            by_writer[writer_of(fault)].push_back(&fault);
     std::tuple<bool, u64, u64> best{false, 0, 0};
-    u32 chosen = 0;
-    for (const auto& [eip, faults] : by_instruction) {
+    Writer chosen{false, 0};
+    for (const auto& [writer, faults] : by_writer) {
         const std::tuple<bool, u64, u64> score{faults.size() == law.pages_named,
                                                run_of_shared_pages(fork, faults.front()->record.page_address()),
                                                faults.size()};
         if (law.pages_named != 0 && score > best) {
             best = score;
-            chosen = eip;
+            chosen = writer;
         }
     }
     for (const ForkFault& fault : fork.faults) {
         if (!fault.belongs)
             continue;
-        const bool named = chosen != 0 && fault.side == ForkSide::Child && fault.record.eip == chosen &&
+        const bool named = chosen.second != 0 && fault.record.cpl == 3 && writer_of(fault) == chosen &&
                            law.named.size() < law.pages_named;
         (named ? law.named : law.rest).push_back(&fault);
     }

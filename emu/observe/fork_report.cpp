@@ -77,6 +77,7 @@ class Report {
     void summary();
     void shadows(const char* when, const ShadowCounts& counts);
     void phases();
+    std::string phase_original(const ForkPhase& phase) const;
     void entries();
     void differences();
     void flushes();
@@ -148,11 +149,27 @@ void Report::phases() {
     }
     line("  {:<5}{:<26}{:>11}{:>9}{:>8}{:>8}{:>8}{:>8}{:>9}", "stop", "what", "cycles", "instr.", "PTEs", "alloc.",
          "copied", "shared", "flushes");
-    for (const ForkPhase& phase : fork_.phases)
+    for (const ForkPhase& phase : fork_.phases) {
         line("  {:<5}{:<26}{:>11}{:>9}{:>8}{:>8}{:>8}{:>8}{:>9}", fork_phase_stop(phase.id), fork_phase_name(phase.id),
              grouped(phase.spent.cycles), grouped(phase.spent.instructions), phase.counts.pte_writes,
              phase.counts.frames_allocated, phase.counts.frames_copied, phase.counts.frames_shared,
              phase.counts.flushes);
+        const std::string original = phase_original(phase);
+        if (!original.empty())
+            line("       {}", shortened(original, 93));
+    }
+}
+
+// What the original calls the step, and where ours begins it.
+std::string Report::phase_original(const ForkPhase& phase) const {
+    std::string text(options_.profile == nullptr ? "" : options_.profile->functions_at(fork_phase_stop(phase.id)));
+    const Location place = options_.symbols == nullptr ? Location{} : stop_location(phase, *options_.symbols);
+    if (!place.known())
+        return text;
+    const std::string where = phase.program.empty() ? place.symbol : phase.program + ": " + place.symbol;
+    const std::string source = place.source();
+    return fmt::format("{}{}in {}{}", text, text.empty() ? "" : "; stated ", where,
+                       source.empty() ? "" : " (" + source + ")");
 }
 
 // Who decided to write: the first caller outside of the file that writes for all, and where it called.
@@ -269,7 +286,9 @@ void Report::fault_rows(const std::vector<const ForkFault*>& faults) {
 
 void Report::faults() {
     const ForkLaw law = fork_law(fork_);
-    title("Copy-on-write faults of this fork, page by page");
+    const std::string_view handler = options_.profile == nullptr ? "" : options_.profile->functions_at("F");
+    title(("Copy-on-write faults of this fork, page by page" + (handler.empty() ? "" : fmt::format("; F: {}", handler)))
+              .c_str());
     if (law.named.empty() && law.rest.empty()) {
         line("  {}", fork_.cow_faults() == 0 ? "none" : "their list was given up; the counts above are whole");
     } else {

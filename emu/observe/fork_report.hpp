@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "emu/observe/fork_profile.hpp"
 #include "emu/observe/fork_record.hpp"
 #include "emu/observe/symbolizer.hpp"
 
@@ -15,6 +16,7 @@ namespace forkscope {
 
 struct ForkReportOptions {
     const Symbolizer* symbols = nullptr;
+    const ForkProfile* profile = nullptr; // names of the original's functions
     u32 kernel_base = 0xC0000000u;
     u32 stack_low = 0xBFE00000u;
     u32 estimated_causes = 0;   // bits by CycleCause: their cycles rest on figures that nothing confirms

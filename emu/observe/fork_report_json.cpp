@@ -38,6 +38,7 @@ class Json {
     void causes(const RunTime& spent);
     void functions(const ForkRecord& fork);
     void phases(const ForkRecord& fork);
+    void original(const ForkPhase& phase);
     void ptes(const ForkRecord& fork);
     void frames(const ForkRecord& fork);
     void flushes(const ForkRecord& fork);
@@ -149,13 +150,25 @@ void Json::functions(const ForkRecord& fork) {
     json_.end_array();
 }
 
+// What the original calls the step, and where ours begins it.
+void Json::original(const ForkPhase& phase) {
+    if (options_.profile != nullptr)
+        json_.text("original", options_.profile->functions_at(fork_phase_stop(phase.id)));
+    const Location place = options_.symbols == nullptr ? Location{} : stop_location(phase, *options_.symbols);
+    if (!phase.program.empty())
+        json_.text("program", phase.program);
+    if (place.known())
+        json_.text("function", place.symbol);
+    if (!place.file.empty())
+        json_.text("source", fmt::format("{}:{}", place.file, place.line));
+}
+
 void Json::phases(const ForkRecord& fork) {
     json_.begin_array("phases");
     for (const ForkPhase& phase : fork.phases) {
-        json_.begin_object()
-            .text("stop", fork_phase_stop(phase.id))
-            .text("name", fork_phase_name(phase.id))
-            .number("begin_cycle", phase.begin_cycle)
+        json_.begin_object().text("stop", fork_phase_stop(phase.id)).text("name", fork_phase_name(phase.id));
+        original(phase);
+        json_.number("begin_cycle", phase.begin_cycle)
             .number("end_cycle", phase.end_cycle)
             .number("begin_instruction", phase.begin_instructions)
             .number("end_instruction", phase.end_instructions)

@@ -164,6 +164,30 @@ Location Symbolizer::lookup(u32 address_space, u32 address) const {
     return location;
 }
 
+std::vector<Location> Symbolizer::inline_chain(std::string_view name, u32 address) const {
+    const ElfImage* image = name.empty() ? kernel_.get() : program(name);
+    std::vector<Location> chain;
+    if (image == nullptr || !image->covers(address))
+        return chain;
+    Location place;
+    place.address = address;
+    place.image = image->name();
+    SourceLine line = image->line_at(address).value_or(SourceLine{});
+    for (InlinedCall& call : image->inlined_calls(address)) {
+        place.symbol = std::move(call.function);
+        place.file = std::move(line.file);
+        place.line = line.line;
+        chain.push_back(place);
+        line = std::move(call.call);
+    }
+    const Symbol* symbol = image->symbol_at(address);
+    place.symbol = symbol == nullptr ? "" : symbol->name;
+    place.file = std::move(line.file);
+    place.line = line.line;
+    chain.push_back(std::move(place));
+    return chain;
+}
+
 std::optional<u32> Symbolizer::address_of(std::string_view name, u32 address_space) const {
     if (const std::size_t colon = name.find(':'); colon != std::string_view::npos) {
         const ElfImage* image = program(name.substr(0, colon));

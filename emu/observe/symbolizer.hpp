@@ -56,6 +56,9 @@ class Symbolizer {
     bool identify(const AddressSpaceReader& reader, u32 address_space, u32 address);
 
     Location lookup(u32 address_space, u32 address) const;
+    // The place and all calls around it that the compiler inlined, innermost first; `symbol` names the function at
+    // each. `program` may be empty: the kernel.
+    std::vector<Location> inline_chain(std::string_view program, u32 address) const;
     // "name" in the kernel, else in the space's program; "program:name" in that program.
     std::optional<u32> address_of(std::string_view name, u32 address_space = 0) const;
     // "file.c:120" in the kernel, else in the space's program.

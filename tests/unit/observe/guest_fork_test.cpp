@@ -67,6 +67,38 @@ std::string forkdemo(u32 pages) { return fmt::format("forkdemo --pages {0} --chi
 
 } // namespace
 
+TEST(GuestFork, NamesTheStopsByTheOriginalAndShowsWhereTheyAreStated) {
+    Guest guest("forkdemo --pages 2");
+    ASSERT_EQ(guest.run(), StopCause::Exit);
+    const ForkRecord* fork = guest.workload_fork();
+    ASSERT_NE(fork, nullptr);
+    ForkReportOptions options;
+    options.symbols = &guest.symbols;
+    options.profile = find_fork_profile("lunaix");
+    ASSERT_NE(options.profile, nullptr);
+    for (const ForkPhase& phase : fork->phases) {
+        const Location place = stop_location(phase, guest.symbols);
+        EXPECT_EQ(place.symbol, phase.id == TP_FORK_ENTER ? "fork_process" : "dup_proc");
+        EXPECT_EQ(place.source().rfind("fork.c:", 0), 0u) << place.source();
+        EXPECT_FALSE(options.profile->functions_at(fork_phase_stop(phase.id)).empty());
+    }
+    const std::string text = fork_report_text(*fork, options);
+    EXPECT_NE(text.find("region_maybe_cow; stated in dup_proc (fork.c:"), std::string::npos) << text;
+    EXPECT_NE(text.find("F: handle_page_fault"), std::string::npos);
+    EXPECT_NE(fork_report_json(*fork, options).find("\"original\": \"__dup_fdtable\""), std::string::npos);
+}
+
+TEST(ForkProfile, KnowsThreeSystemsAndNoOther) {
+    for (const char* name : {"lunaix", "minix", "freebsd"}) {
+        const ForkProfile* profile = find_fork_profile(name);
+        ASSERT_NE(profile, nullptr) << name;
+        for (const char* stop : {"0", "1", "2", "2b", "3", "4", "5", "F"})
+            EXPECT_FALSE(profile->functions_at(stop).empty()) << name << " " << stop;
+        EXPECT_TRUE(profile->functions_at("7").empty());
+    }
+    EXPECT_EQ(find_fork_profile("plan9"), nullptr);
+}
+
 TEST(GuestFork, FaultsAreThePagesThatTheChildWritesPlusAConstant) {
     std::vector<i64> constants;
     for (u32 pages : {0u, 1u, 7u, 64u, 1000u}) {

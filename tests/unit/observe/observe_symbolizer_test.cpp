@@ -149,6 +149,42 @@ TEST(ElfImage, NamesTheFunctionThatTheCompilerInlined) {
     EXPECT_EQ(image->inlined_at(0x10), "");
 }
 
+TEST(Symbolizer, NamesEveryInlinedCallAsAddr2lineDoes) {
+    const Compiled compiled("-gdwarf-4 -O2");
+    NEEDS_COMPILER(compiled);
+    if (run("addr2line --version").empty())
+        GTEST_SKIP() << "no addr2line here";
+    std::ofstream(compiled.path, std::ios::binary)
+        .write(reinterpret_cast<const char*>(compiled.bytes.data()),
+               static_cast<std::streamsize>(compiled.bytes.size()));
+    Symbolizer symbols;
+    symbols.add_program("victim", image_of(compiled));
+    const Symbol* start = symbols.program("victim")->symbol_named("_start");
+    ASSERT_NE(start, nullptr);
+    std::size_t deepest = 0;
+    for (u32 at = start->start; at < start->start + start->size; ++at) {
+        std::istringstream oracle(run(fmt::format("addr2line -f -i -e {} {:#x}", compiled.path, at)));
+        std::string function;
+        std::string place;
+        const std::vector<Location> chain = symbols.inline_chain("victim", at);
+        std::size_t i = 0;
+        for (; std::getline(oracle, function) && std::getline(oracle, place); ++i) {
+            ASSERT_LT(i, chain.size()) << function;
+            EXPECT_EQ(chain[i].symbol, function) << fmt::format("{:#x}", at);
+            const std::string number = place.substr(place.rfind(':') + 1);
+            if (number[0] != '?' && number[0] != '0') {
+                EXPECT_EQ(chain[i].line, std::stoul(number)) << fmt::format("{:#x}", at);
+            }
+        }
+        EXPECT_EQ(i, chain.size());
+        deepest = std::max(deepest, i);
+    }
+    EXPECT_GE(deepest, 2u);
+    EXPECT_TRUE(symbols.inline_chain("victim", 0x10).empty());
+    EXPECT_TRUE(symbols.inline_chain("nobody", start->start).empty());
+    std::remove(compiled.path.c_str());
+}
+
 TEST(ElfImage, SaysWhyItRefusesAFile) {
     std::vector<u8> text = {'h', 'e', 'l', 'l', 'o'};
     EXPECT_NE(ElfImage::from_bytes("a.txt", text).error().message.find("not an ELF file"), std::string::npos);
