@@ -4,6 +4,7 @@
  * changes it in its own way, and now and then forks itself. A copy-on-write mistake shows as a wrong pattern. */
 #include <stdbool.h>
 
+#include "guest/abi/tracepoints.h"
 #include "guest/user/lib/stdio.h"
 #include "guest/user/lib/stdlib.h"
 #include "guest/user/lib/string.h"
@@ -170,11 +171,13 @@ int main(int argc, char* argv[]) {
         return 2;
     }
     random_state = (unsigned)seed * 2u + 1;
+    tracepoint(TP_WORKLOAD_BEGIN, 0);
     unsigned start = uptime_ms();
     while (milliseconds != 0 ? uptime_ms() - start < milliseconds : round < rounds)
         do_round(round++, &alive);
     while (alive-- > 0)
         reap_one();
+    tracepoint(TP_WORKLOAD_END, 0);
     for (int i = 0; i < PIECES; i++)
         if (pieces[i].words != NULL)
             drop(&pieces[i]);
