@@ -187,22 +187,65 @@ int file_next_entry(struct file* file, struct dirent* entry) {
     return 1;
 }
 
+/* Makes an empty table of descriptors with one reference; fork and the making of init call it. NULL without memory. */
+struct descriptor_table* descriptors_create(void) {
+    struct descriptor_table* table = kzalloc(sizeof(*table));
+    if (table != NULL) {
+        table->references = 1;
+    }
+    return table;
+}
+
+/* Makes a table with a reference of its own on every open file of another one; offsets stay common. fork calls it.
+ * NULL without memory. */
+struct descriptor_table* descriptors_copy(const struct descriptor_table* from) {
+    struct descriptor_table* table = descriptors_create();
+    for (unsigned i = 0; table != NULL && i < FILE_DESCRIPTORS; i++) {
+        table->files[i] = from->files[i];
+        if (table->files[i] != NULL) {
+            file_share(table->files[i]);
+        }
+    }
+    return table;
+}
+
+/* Takes one more reference on a table, so that two processes use one. */
+void descriptors_share(struct descriptor_table* table) { table->references++; }
+
+/* Gives a reference back; the last one closes every descriptor. The death of a process calls it. */
+void descriptors_release(struct descriptor_table* table) {
+    KERNEL_ASSERT(table->references > 0);
+    if (--table->references > 0) {
+        return;
+    }
+    for (unsigned i = 0; i < FILE_DESCRIPTORS; i++) {
+        if (table->files[i] != NULL) {
+            file_release(table->files[i]);
+        }
+    }
+    kfree(table);
+}
+
 /* Finds the file behind a descriptor of the running process; NULL where it is not open. */
 struct file* descriptor_file(int descriptor) {
     bool in_table = descriptor >= 0 && descriptor < FILE_DESCRIPTORS;
-    return in_table ? current_process->files[descriptor] : NULL;
+    return in_table ? current_process->descriptors->files[descriptor] : NULL;
 }
 
 /* Puts a file at the lowest free descriptor. The number, or -EMFILE with the reference left to the caller. */
 int descriptor_add(struct file* file) {
+    struct file** files = current_process->descriptors->files;
     for (int i = 0; i < FILE_DESCRIPTORS; i++) {
-        if (current_process->files[i] == NULL) {
-            current_process->files[i] = file;
+        if (files[i] == NULL) {
+            files[i] = file;
             return i;
         }
     }
     return -EMFILE;
 }
+
+/* Empties a descriptor and leaves its reference to the caller; pipe() calls it where only one end found a place. */
+void descriptor_take_back(int descriptor) { current_process->descriptors->files[descriptor] = NULL; }
 
 /* Closes a descriptor. 0 or -EBADF. */
 int descriptor_close(int descriptor) {
@@ -210,7 +253,7 @@ int descriptor_close(int descriptor) {
     if (file == NULL) {
         return -EBADF;
     }
-    current_process->files[descriptor] = NULL;
+    descriptor_take_back(descriptor);
     file_release(file);
     return 0;
 }
@@ -236,7 +279,7 @@ int descriptor_dup2(int from, int to) {
     }
     if (from != to) {
         descriptor_close(to);
-        current_process->files[to] = file;
+        current_process->descriptors->files[to] = file;
         file_share(file);
     }
     return to;

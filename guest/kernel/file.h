@@ -69,10 +69,25 @@ void node_describe(const struct node* node, struct stat* description);
 /* Describes the next entry of a directory. 1, 0 at the end, or a negative error. */
 int file_next_entry(struct file* file, struct dirent* entry);
 
+/* What a process's descriptors stand for. Processes made by rfork may share one table. */
+struct descriptor_table {
+    unsigned references;
+    struct file* files[FILE_DESCRIPTORS];
+};
+
+/* Makes an empty table with one reference, or one with the same open files; NULL without memory. */
+struct descriptor_table* descriptors_create(void);
+struct descriptor_table* descriptors_copy(const struct descriptor_table* from);
+void descriptors_share(struct descriptor_table* table);
+/* Gives a reference back; the last one closes all descriptors. */
+void descriptors_release(struct descriptor_table* table);
+
 /* Descriptors of the running process. Finds one's file; NULL where it is not open. */
 struct file* descriptor_file(int descriptor);
 /* Puts a file at the lowest free descriptor; the number, or -EMFILE. Takes over the caller's reference. */
 int descriptor_add(struct file* file);
+/* Empties a descriptor and leaves its reference to the caller. */
+void descriptor_take_back(int descriptor);
 int descriptor_close(int descriptor);
 int descriptor_dup(int descriptor);
 int descriptor_dup2(int from, int to);

@@ -90,7 +90,11 @@ static void create_init(void) {
     string_copy(process->name, "init", sizeof(process->name));
     process->working_directory = node_root();
     node_share(process->working_directory);
-    thread->hstate = (struct trap_frame*)(thread->kstack - sizeof(struct trap_frame));
+    process->descriptors = descriptors_create();
+    if (process->descriptors == NULL) {
+        panic("too little memory for the descriptors of the first process");
+    }
+    thread->hstate = thread_first_frame(thread);
     commit_process(process);
     commit_thread(thread);
     thread->saved_esp = (ptr_t)thread->hstate;

@@ -270,6 +270,19 @@ void pmap_kstack_move(phys_t from, phys_t to) {
     set_pte(old, null_pte);
 }
 
+/* Moves one kernel stack to the same place of another directory, which becomes the active one; exec calls it where the
+ * old space may have other users. The table must exist in the new one. */
+void pmap_kstack_move_one(phys_t from, phys_t to, ptr_t top) {
+    pte_t *old = kstack_entries(from, top), *new = kstack_entries(to, top);
+    for (unsigned i = 0; i < KSTACK_SIZE / PAGE_BYTES; i++) {
+        set_pte(&new[i], old[i]);
+    }
+    pmap_activate(to);
+    for (unsigned i = 0; i < KSTACK_SIZE / PAGE_BYTES; i++) {
+        set_pte(&old[i], null_pte);
+    }
+}
+
 /* Returns a directory's entry for an address. */
 pte_t pmap_lookup_directory(phys_t directory, ptr_t address) { return table_entries(directory)[address / PDE_SPAN]; }
 

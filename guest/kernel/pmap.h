@@ -121,6 +121,9 @@ bool pmap_kstack_map(phys_t directory, ptr_t top);
 void pmap_kstack_unmap(phys_t directory, ptr_t top);
 /* Makes the table of kernel stacks exist in a directory. Returns false without memory. */
 bool pmap_kstack_table(phys_t directory);
+/* Moves one kernel stack, on which the caller may be running, to the same place of another directory that has the
+ * table; the other directory becomes the active one. */
+void pmap_kstack_move_one(phys_t from, phys_t to, ptr_t top);
 /* Hands the table of kernel stacks from one directory to another that has none. */
 void pmap_kstack_move(phys_t from, phys_t to);
 

@@ -77,13 +77,12 @@ void commit_process(struct process* process) {
           process->page_directory);
 }
 
-/* Closes every descriptor and lets go of the working directory; exit and delete_process() call it. */
+/* Lets go of the descriptors, which closes them unless they are shared, and of the working directory; exit and
+ * delete_process() call it. */
 static void release_files(struct process* process) {
-    for (unsigned i = 0; i < FILE_DESCRIPTORS; i++) {
-        if (process->files[i] != NULL) {
-            file_release(process->files[i]);
-            process->files[i] = NULL;
-        }
+    if (process->descriptors != NULL) {
+        descriptors_release(process->descriptors);
+        process->descriptors = NULL;
     }
     if (process->working_directory != NULL) {
         node_release(process->working_directory);
@@ -132,6 +131,11 @@ bool thread_map_kstack(struct thread* thread) {
     }
     thread->kstack = top;
     return true;
+}
+
+/* Returns where a thread's first trap frame lies; who makes a thread fills it in. */
+struct trap_frame* thread_first_frame(const struct thread* thread) {
+    return (struct trap_frame*)(thread->kstack - thread->kstack_kept) - 1;
 }
 
 /* Gives a dead or unborn thread back, its kernel stack included. */

@@ -40,7 +40,7 @@ struct process {
     char* command;        /* the command line, words separated by spaces; may be NULL */
     size_t command_bytes; /* its final zero included */
     struct node* working_directory;
-    struct file* files[FILE_DESCRIPTORS];
+    struct descriptor_table* descriptors; /* NULL before fork has made them, and after death */
     struct sigaction actions[NSIG];
     uint32_t pending; /* signals for whichever thread can take them, bit n = signal n */
     unsigned ticks;
@@ -66,6 +66,7 @@ struct thread {
     struct list queue_link;    /* in the run queue or a wait queue */
     struct trap_frame* hstate; /* registers of the user program, on the kernel stack */
     ptr_t kstack;              /* one past the top of its kernel stack */
+    size_t kstack_kept;        /* bytes below that top which belong to the personality; traps begin below them */
     void* ustack;              /* the personality's note of the user stack; NULL: none */
     void* own;                 /* the personality's own; the mechanism never looks inside */
     struct signal_context sigctx;
@@ -93,6 +94,8 @@ void delete_process(struct process* process);
 struct thread* alloc_thread(struct process* process);
 /* Gives a thread the first free kernel stack of its process. False where none is free or memory is short. */
 bool thread_map_kstack(struct thread* thread);
+/* Returns where a thread's first trap frame lies: at the top of its kernel stack, below what the personality keeps. */
+struct trap_frame* thread_first_frame(const struct thread* thread);
 /* Gives a dead or unborn thread back, its kernel stack included. */
 void delete_thread(struct thread* thread);
 /* Lets a thread run: it will leave the kernel through its hstate. */

@@ -62,7 +62,7 @@ void schedule(void) {
     }
     current_thread = next;
     current_process = next->process;
-    descriptors_set_kernel_stack(next->kstack);
+    descriptors_set_kernel_stack(next->kstack - next->kstack_kept);
     trace(TP_CONTEXT_SWITCH, (uint32_t)current_process->pid, (uint32_t)next->id, current_process->page_directory);
     switch_thread(previous, next, current_process->page_directory);
 }

@@ -160,7 +160,7 @@ fail_descriptors: /* another thread may have closed them while the copy slept */
     }
     return error;
 fail_read_descriptor:
-    current_process->files[descriptors[0]] = NULL;
+    descriptor_take_back(descriptors[0]);
 fail_files:
     file_release(write_end);
     file_release(read_end);

@@ -84,7 +84,7 @@ int thread_create(ptr_t entry, ptr_t argument, size_t stack_bytes) {
     if (copy_to_user(stack_top - 16, call, sizeof(call)) < 0) {
         goto fail_stack;
     }
-    thread->hstate = (struct trap_frame*)(thread->kstack - sizeof(struct trap_frame));
+    thread->hstate = thread_first_frame(thread);
     memset(thread->hstate, 0, sizeof(struct trap_frame));
     trap_prepare_user(thread->hstate, entry, stack_top - 16);
     signal_dup_context(&thread->sigctx);

@@ -58,16 +58,11 @@ static int __dup_slot(struct process* pcb) {
     return 0;
 }
 
-/* Gives the child a reference of its own on every open file; parent and child share the offsets. Cannot fail. */
-static void __dup_fdtable(struct process* pcb) {
-    for (size_t i = 0; i < FILE_DESCRIPTORS; i++) {
-        struct file* fd = __current->files[i];
-        if (fd == NULL) {
-            continue;
-        }
-        file_share(fd);
-        pcb->files[i] = fd;
-    }
+/* Gives the child a table with a reference of its own on every open file; parent and child share the offsets. 0 or
+ * -ENOMEM. */
+static int __dup_fdtable(struct process* pcb) {
+    pcb->descriptors = descriptors_copy(__current->descriptors);
+    return pcb->descriptors != NULL ? 0 : -ENOMEM;
 }
 
 /* Gives the child's thread a kernel stack at the same address, with the same bytes: the saved registers of the user
@@ -159,7 +154,9 @@ static pid_t dup_proc(void) {
 
     /* 4: files and parent; early in this system */
     trace_stop(TP_FORK_FILES, pcb, 0);
-    __dup_fdtable(pcb);
+    if (__dup_fdtable(pcb) < 0) {
+        goto fail_process;
+    }
     signal_dup_actions(pcb);
 
     /* 2: address space; the child's is mounted at VMS_MOUNT_1 afterwards */
