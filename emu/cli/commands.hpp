@@ -8,6 +8,7 @@ namespace forkscope {
 
 Result<ExitCode> run_command(const Options& options);
 Result<ExitCode> fork_command(Options options);
+Result<ExitCode> compare_command(const Options& options);
 Result<ExitCode> record_command(Options options);
 Result<ExitCode> trace_command(const Options& options);
 

@@ -23,6 +23,8 @@ Result<ExitCode> dispatch(Options options) {
         return run_command(options);
     case Command::Fork:
         return fork_command(std::move(options));
+    case Command::Compare:
+        return compare_command(options);
     case Command::Record:
         return record_command(std::move(options));
     case Command::TraceInfo:

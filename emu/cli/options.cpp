@@ -53,13 +53,19 @@ struct RawOptions {
     std::string disk, cdrom;
 };
 
-void add_machine_options(CLI::App& app, Options& options, RawOptions& raw) {
+void add_image_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("--os", options.os, "built-in guest kernel")->capture_default_str();
     app.add_option("--kernel", options.kernel_path, "boot this multiboot kernel instead")->type_name("FILE");
     app.add_option("--initrd", options.initrd_path, "hand it this module")->type_name("FILE");
+    app.add_option("--hda", raw.disk, "hard disk image")->type_name("FILE");
+    app.add_option("--cdrom", raw.cdrom, "CD image")->type_name("FILE");
+    app.add_flag("--no-reboot", raw.no_reboot, "accepted for QEMU's sake: a reset always restarts the machine");
+    app.add_option("--seed", options.seed, "noted in recordings")->type_name("N");
+}
+
+void add_machine_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("--append", options.append, "kernel command line")->type_name("STR");
-    app.add_option("-m,--memory", raw.memory, "RAM: 64M, 1G->check(kNotEmpty); a plain number is MiB")
-        ->type_name("SIZE");
+    app.add_option("-m,--memory", raw.memory, "RAM: 64M, 1G; a plain number is MiB")->type_name("SIZE");
     app.add_option("--engine", raw.engine, "interp: one instruction at a time (the reference); block: decoded blocks")
         ->type_name("interp|block");
     app.add_option("--cpu", raw.cpu, "processor model")->type_name("i386|i486|pentium|p6");
@@ -74,10 +80,9 @@ void add_machine_options(CLI::App& app, Options& options, RawOptions& raw) {
         ->type_name("model|infinite|tiny|random:SEED|fifo");
     app.add_flag("--no-fast-table", raw.no_fast_table, "let every access take the TLB model's full path");
     app.add_flag("--direct", options.direct, "enter the kernel at once, without the firmware");
-    app.add_option("--hda", raw.disk, "hard disk image")->type_name("FILE");
-    app.add_option("--cdrom", raw.cdrom, "CD image")->type_name("FILE");
-    app.add_flag("--no-reboot", raw.no_reboot, "accepted for QEMU's sake: a reset always restarts the machine");
-    app.add_option("--seed", options.seed, "noted in recordings")->type_name("N");
+    app.add_option("--limit", raw.limit, "stop after 30000000i (instructions), 1e9c (cycles), 10s (simulated time)")
+        ->type_name("N")
+        ->check(kNotEmpty);
 }
 
 void add_run_options(CLI::App& app, Options& options, RawOptions& raw) {
@@ -92,9 +97,6 @@ void add_run_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("--until", options.until,
                    "stop at: serial:TEXT, screen:TEXT, symbol:NAME, address:HEX, tracepoint:NAME, fork, phase:N")
         ->type_name("EXPR")
-        ->check(kNotEmpty);
-    app.add_option("--limit", raw.limit, "stop after 30000000i (instructions), 1e9c (cycles), 10s (simulated time)")
-        ->type_name("N")
         ->check(kNotEmpty);
     app.add_option("--trace", options.trace_path, "record every event to this file")->type_name("FILE");
     app.add_flag("--all-events", options.all_events, "record every translation that enters or leaves the TLB, too");
@@ -116,6 +118,35 @@ void add_fork_options(CLI::App& app, Options& options) {
     app.add_option("--workload", options.workload, "run this guest command line instead of forkdemo")->type_name("CMD");
     app.add_flag("--json", options.json, "print one JSON object (docs/fork-report.md)");
     app.add_flag("--functions", options.functions, "tell the cycles of each function, too (slower)");
+}
+
+void add_compare_options(CLI::App& app, Options& options) {
+    options.systems = embedded_kernel_names();
+    app.add_option("--os", options.systems, "built-in guest kernels, a column each; by itself all that there are")
+        ->delimiter(',')
+        ->type_name("A,B,…")
+        ->check(kNotEmpty);
+    app.add_option("--workload", options.workload,
+                   "fork-exit (by itself), fork-exec, child-writes-0, -10, -50, -100 (per cent), parent-writes, chain, "
+                   "regions, forkstorm; or a command line for the guest's shell")
+        ->type_name("W")
+        ->check(kNotEmpty);
+    app.add_flag("--json", options.json, "print one JSON object (docs/compare.md)");
+}
+
+void add_trace_commands(CLI::App& app, Options& options) {
+    CLI::App* trace = app.add_subcommand("trace", "read traces");
+    trace->require_subcommand(1);
+    const auto trace_command = [&](const char* name, const char* text, Command value) {
+        CLI::App* sub = trace->add_subcommand(name, text);
+        sub->callback([&options, value] { options.command = value; });
+        sub->add_option("FILE", options.trace_file, "a trace file")->required();
+        sub->add_option("--kind", options.kinds, "only these kinds of event")->type_name("KIND");
+        sub->add_option("--lines", options.most_lines, "at most so many lines")->type_name("N");
+    };
+    trace_command("info", "what the file is", Command::TraceInfo);
+    trace_command("dump", "its events, one a line", Command::TraceDump);
+    trace_command("stat", "its figures", Command::TraceStat);
 }
 
 Result<void> finish(Options& options, const RawOptions& raw) {
@@ -162,9 +193,12 @@ Result<void> finish(Options& options, const RawOptions& raw) {
             return limit.error();
         options.limit = *limit;
     }
-    if (options.kernel_path.empty() && !embedded_kernel(options.os))
-        return usage(fmt::format("--os '{}': the built-in kernels are: {}", options.os,
-                                 fmt::join(embedded_kernel_names(), ", ")));
+    const std::vector<std::string> named =
+        options.command == Command::Compare ? options.systems : std::vector<std::string>{options.os};
+    for (const std::string& os : named)
+        if (options.kernel_path.empty() && !embedded_kernel(os))
+            return usage(
+                fmt::format("--os '{}': the built-in kernels are: {}", os, fmt::join(embedded_kernel_names(), ", ")));
     return {};
 }
 
@@ -243,25 +277,19 @@ Result<Options> parse_options(int argc, char** argv) {
     CLI::App* step = command("step", "the stepper: the window, paused at the first fork", Command::Step);
     CLI::App* record = command("record", "run and record every event", Command::Record);
     for (CLI::App* sub : {run, fork, step, record}) {
+        add_image_options(*sub, options, raw);
         add_machine_options(*sub, options, raw);
         add_run_options(*sub, options, raw);
     }
+    CLI::App* compare =
+        command("compare", "run one workload on several guest kernels and lay them side by side", Command::Compare);
+    add_machine_options(*compare, options, raw);
+    add_compare_options(*compare, options);
     for (CLI::App* sub : {fork, step, record})
         add_fork_options(*sub, options);
     run->add_flag("--json", options.json, "print --info as one JSON object");
     record->add_option("-o,--output", options.trace_path, "the trace file")->type_name("FILE")->required();
-    CLI::App* trace = app.add_subcommand("trace", "read traces");
-    trace->require_subcommand(1);
-    const auto trace_command = [&](const char* name, const char* text, Command value) {
-        CLI::App* sub = trace->add_subcommand(name, text);
-        sub->callback([&options, value] { options.command = value; });
-        sub->add_option("FILE", options.trace_file, "a trace file")->required();
-        sub->add_option("--kind", options.kinds, "only these kinds of event")->type_name("KIND");
-        sub->add_option("--lines", options.most_lines, "at most so many lines")->type_name("N");
-    };
-    trace_command("info", "what the file is", Command::TraceInfo);
-    trace_command("dump", "its events, one a line", Command::TraceDump);
-    trace_command("stat", "its figures", Command::TraceStat);
+    add_trace_commands(app, options);
 
     std::vector<std::string> words = normalise(argc, argv);
     std::reverse(words.begin(), words.end()); // CLI11 takes them from the back

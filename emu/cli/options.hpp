@@ -12,7 +12,7 @@
 
 namespace forkscope {
 
-enum class Command : u8 { Default, Run, Fork, Step, Record, TraceInfo, TraceDump, TraceStat, Help, Version };
+enum class Command : u8 { Default, Run, Fork, Compare, Step, Record, TraceInfo, TraceDump, TraceStat, Help, Version };
 enum class Display : u8 { Automatic, Window, Terminal, None };
 
 struct Options {
@@ -55,7 +55,8 @@ struct Options {
     bool pages_given = false;
     std::string workload; // command line for the guest's sh; empty: forkdemo
     bool json = false;
-    bool functions = false; // cycles by function: every instruction is looked at
+    std::vector<std::string> systems; // compare: the built-in kernels, in the order of the columns
+    bool functions = false;           // cycles by function: every instruction is looked at
 
     // Trace.
     std::string trace_file;

@@ -194,9 +194,10 @@ Result<void> Session::open_host_ends() {
     return {};
 }
 
-ForkTracer& Session::trace_forks() {
+ForkTracer& Session::trace_forks(std::size_t keep_whole) {
     if (tracer_ == nullptr) {
         ForkTracerOptions options;
+        options.keep_whole = keep_whole;
         options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
         options.account = [this] { return machine_->cpu().cycles_by_cause(); };
         options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };

@@ -42,8 +42,11 @@ class Session {
     Symbolizer& symbols() { return symbols_; }
     SinkList& sinks() { return sinks_; }
     const ForkTracer* tracer() const { return tracer_.get(); }
-    // Attaches the fork tracer; before the first run().
-    ForkTracer& trace_forks();
+    // Attaches the fork tracer; before the first run(). So many finished forks keep their lists.
+    ForkTracer& trace_forks(std::size_t keep_whole = ForkTracerOptions{}.keep_whole);
+    void set_limit(RunLimit limit) { options_.limit = limit; }
+    // The guest's kernel has said that it cannot go on.
+    bool panicked() const { return panic_.seen; }
     const std::string& console_text() const { return console_; }
 
     // Runs headless to the end: exit, limit, the --until condition, shutdown. Serial input is polled in between.

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "emu/observe/fork_json.hpp"
 #include "emu/observe/fork_report.hpp"
 #include "emu/observe/json_writer.hpp"
 #include "emu/observe/trace_text.hpp"
@@ -14,9 +15,9 @@ class Json {
 
     void fork(const ForkRecord& fork) {
         head(fork);
-        counts("counts", fork.counts);
-        shadows("shadows_inside", fork.shadows_inside);
-        shadows("shadows_after", fork.shadows_after);
+        write_counts(json_, "counts", fork.counts);
+        write_shadows(json_, "shadows_inside", fork.shadows_inside);
+        write_shadows(json_, "shadows_after", fork.shadows_after);
         phases(fork);
         functions(fork);
         ptes(fork);
@@ -33,9 +34,6 @@ class Json {
   private:
     void head(const ForkRecord& fork);
     void side(const char* key, u32 pid, u32 directory, bool ended);
-    void counts(const char* key, const ForkCounts& counts);
-    void shadows(const char* key, const ShadowCounts& counts);
-    void causes(const RunTime& spent);
     void functions(const ForkRecord& fork);
     void phases(const ForkRecord& fork);
     void original(const ForkPhase& phase);
@@ -85,7 +83,7 @@ void Json::head(const ForkRecord& fork) {
     side("child", fork.child_pid, fork.child_directory, fork.child_ended);
     json_.number("result", fork.result).boolean("returned", fork.left).boolean("failed", fork.failed);
     json_.number("cycles", fork.spent.cycles).number("instructions", fork.spent.instructions);
-    causes(fork.spent);
+    write_causes(json_, fork.spent);
     json_.number("begin_cycle", fork.begin_cycle).number("begin_instruction", fork.begin_instructions);
     json_.number("end_cycle", fork.left_cycle).number("end_instruction", fork.left_instructions);
     json_.number("child_first_run_cycle", fork.child_first_run).number("private_cycle", fork.private_cycle);
@@ -94,45 +92,6 @@ void Json::head(const ForkRecord& fork) {
 
 void Json::side(const char* key, u32 pid, u32 directory, bool ended) {
     json_.begin_object(key).number("pid", pid).hex("directory", directory).boolean("ended", ended).end_object();
-}
-
-void Json::counts(const char* key, const ForkCounts& counts) {
-    json_.begin_object(key)
-        .number("ptes_written", counts.pte_writes)
-        .number("ptes_write_protected", counts.pte_protects)
-        .number("ptes_found", counts.pte_found)
-        .number("frames_allocated", counts.frames_allocated)
-        .number("frames_freed", counts.frames_freed)
-        .number("frames_shared", counts.frames_shared)
-        .number("frames_released", counts.frames_released)
-        .number("frames_copied", counts.frames_copied)
-        .number("flushes", counts.flushes)
-        .number("translations_dropped", counts.entries_dropped)
-        .number("cr3_loads", counts.cr3_loads)
-        .number("address_space_switches", counts.space_switches)
-        .number("privilege_switches", counts.privilege_switches)
-        .number("system_calls", counts.system_calls)
-        .number("messages", counts.messages)
-        .number("kernel_objects_allocated", counts.heap_objects)
-        .number("kernel_bytes_allocated", counts.heap_bytes)
-        .number("kernel_bytes_freed", counts.heap_bytes_freed)
-        .end_object();
-}
-
-void Json::shadows(const char* key, const ShadowCounts& counts) {
-    json_.begin_object(key)
-        .number("created", counts.created)
-        .number("collapsed", counts.collapsed)
-        .number("bypassed", counts.bypassed)
-        .number("longest_chain", counts.longest_chain)
-        .end_object();
-}
-
-void Json::causes(const RunTime& spent) {
-    json_.begin_object("cycles_by_cause");
-    for (std::size_t cause = 0; cause < spent.by_cause.size(); ++cause)
-        json_.number(cycle_cause_name(static_cast<CycleCause>(cause)), spent.by_cause[cause]);
-    json_.end_object();
 }
 
 void Json::functions(const ForkRecord& fork) {
@@ -144,7 +103,7 @@ void Json::functions(const ForkRecord& fork) {
             .text("name", function.name)
             .number("cycles", function.spent.cycles)
             .number("instructions", function.spent.instructions);
-        causes(function.spent);
+        write_causes(json_, function.spent);
         json_.end_object();
     }
     json_.end_array();
@@ -174,8 +133,8 @@ void Json::phases(const ForkRecord& fork) {
             .number("end_instruction", phase.end_instructions)
             .number("cycles", phase.spent.cycles)
             .number("instructions", phase.spent.instructions);
-        causes(phase.spent);
-        counts("counts", phase.counts);
+        write_causes(json_, phase.spent);
+        write_counts(json_, "counts", phase.counts);
         json_.end_object();
     }
     json_.end_array();

@@ -1,0 +1,115 @@
+// forkscope compare: the same workload on several systems, side by side.
+#include <array>
+#include <cstdio>
+
+#include "emu/cli/commands.hpp"
+#include "emu/cli/host_terminal.hpp"
+#include "emu/cli/session.hpp"
+#include "emu/machine/images.hpp"
+#include "emu/observe/fork_comparison.hpp"
+
+namespace forkscope {
+
+namespace {
+
+constexpr std::size_t kForksKeptWhole = 2048; // the constant is named page by page for each
+constexpr u64 kMostSeconds = 600;             // of simulated time, where no --limit is given: a guest may hang
+
+struct NamedWorkload {
+    const char* name;
+    const char* command;
+};
+constexpr std::array kWorkloads = {
+    NamedWorkload{"fork-exit", "forkwork fork-exit"},
+    NamedWorkload{"fork-exec", "forkwork fork-exec"},
+    NamedWorkload{"child-writes-0", "forkwork child-writes 0"},
+    NamedWorkload{"child-writes-10", "forkwork child-writes 10"},
+    NamedWorkload{"child-writes-50", "forkwork child-writes 50"},
+    NamedWorkload{"child-writes-100", "forkwork child-writes 100"},
+    NamedWorkload{"parent-writes", "forkwork parent-writes"},
+    NamedWorkload{"chain", "forkwork chain"},
+    NamedWorkload{"regions", "forkwork regions"},
+    NamedWorkload{"forkstorm", "forkstorm 20"},
+};
+
+std::string command_of(const std::string& workload) {
+    for (const NamedWorkload& known : kWorkloads)
+        if (workload == known.name)
+            return known.command;
+    return workload;
+}
+
+struct Run {
+    ForkTally tally;
+    ExitCode code = ExitCode::Ok;
+};
+
+Result<Run> run_one(const Options& options, const std::string& os, const std::string& command) {
+    Options chosen = options;
+    chosen.os = os;
+    chosen.append = (options.append.empty() ? "" : options.append + " ") + "run=" + command;
+    chosen.serial = "none";
+    auto created = Session::create(chosen);
+    if (!created.ok())
+        return created.error();
+    Session& session = **created;
+    if (chosen.limit.cycle == RunLimit{}.cycle && chosen.limit.instructions == RunLimit{}.instructions)
+        session.set_limit({.cycle = session.machine().cycles_per_second() * kMostSeconds});
+    const ForkTracer& tracer = session.trace_forks(kForksKeptWhole);
+    const Outcome outcome = session.run_to_end();
+    ForkReportOptions report;
+    report.symbols = &session.symbols();
+    report.profile = find_fork_profile(os);
+    Run run;
+    run.tally = tally_forks(workload_forks(tracer.forks()), report);
+    run.tally.os = os;
+    if (run.tally.system.empty())
+        run.tally.system = os;
+    run.code = outcome.code;
+    run.tally.trouble = outcome.message.substr(0, outcome.message.find('\n'));
+    if (outcome.code == ExitCode::GuestPanic && !session.panicked() && session.machine().exit_status() != 0) {
+        run.code = ExitCode::RuntimeError;
+        run.tally.trouble =
+            fmt::format("the workload `{}` failed with status {}", command, session.machine().exit_status());
+    } else if (outcome.code == ExitCode::LimitReached && run.tally.trouble.empty()) {
+        run.tally.trouble = "the limit was reached before the workload had ended";
+    } else if (run.tally.forks == 0 && outcome.code == ExitCode::Ok) {
+        run.code = ExitCode::RuntimeError;
+        run.tally.trouble = fmt::format("the workload `{}` made no fork", command);
+    }
+    return run;
+}
+
+std::string machine_text(const Options& options) {
+    constexpr std::array<const char*, 3> kClocks = {"flat", "model", "cache"};
+    return fmt::format("{}, {} MB, --clock {}, --tlb {}", model_of(options.cpu).name, options.ram_bytes >> 20,
+                       kClocks[static_cast<std::size_t>(options.clock)], study_text(options.tlb, options.tlb_seed));
+}
+
+} // namespace
+
+Result<ExitCode> compare_command(const Options& options) {
+    ForkComparison comparison;
+    comparison.workload = options.workload.empty() ? kWorkloads[0].name : options.workload;
+    comparison.command = command_of(comparison.workload);
+    comparison.machine = machine_text(options);
+    ExitCode code = ExitCode::Ok;
+    for (const std::string& os : options.systems) {
+        auto run = run_one(options, os, comparison.command);
+        if (!run.ok())
+            return run.error();
+        if (!run->tally.trouble.empty())
+            std::fprintf(stderr, "forkscope: --os %s: %s\n", os.c_str(), run->tally.trouble.c_str());
+        // The first trouble wins, but all systems are shown.
+        code = code == ExitCode::Ok ? run->code : code;
+        comparison.systems.push_back(std::move(run->tally));
+        if (Interruption::requested())
+            break;
+    }
+    const std::string text = options.json ? fork_comparison_json(comparison) : fork_comparison_text(comparison);
+    if (auto printed = print(text); !printed.ok())
+        return printed.error();
+    return code;
+}
+
+} // namespace forkscope

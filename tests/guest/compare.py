@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Several systems side by side: each obeys the law of copy on write, what belongs together adds up, and two runs and
+both engines say the same.
+
+Usage: compare.py FORKSCOPE SYSTEMS (separated by commas)
+"""
+
+import json
+import subprocess
+import sys
+
+PAGES = {"fork-exit": 0, "fork-exec": 0, "child-writes-0": 0, "child-writes-10": 10, "child-writes-50": 50,
+         "child-writes-100": 100, "parent-writes": 100, "chain": 10, "regions": 64}
+FORKS = {"chain": 10}
+
+
+def run(program, *options):
+    result = subprocess.run([program, "compare", *options], stdin=subprocess.DEVNULL, capture_output=True, timeout=200,
+                            check=False)
+    return result.returncode, result.stdout.decode(), result.stderr.decode()
+
+
+def report(program, systems, workload, *more):
+    code, out, errors = run(program, "--os", systems, "--workload", workload, "--json", *more)
+    assert code == 0, (workload, more, code, errors)
+    return out, json.loads(out)
+
+
+def check_system(system, workload):
+    where = (workload, system["os"])
+    assert system["trouble"] == "" and system["findings"] == [] and not system["trimmed"], (where, system["trouble"],
+                                                                                           system["findings"])
+    assert system["failed"] == 0, where
+    inside = system["inside"]
+    for key in ("cycles", "instructions"):
+        assert sum(stop[key] for stop in system["stops"]) == inside[key] > 0, (where, key)
+    for key, count in inside["counts"].items():
+        assert sum(stop["counts"][key] for stop in system["stops"]) == count, (where, key)
+    assert sum(inside["cycles_by_cause"].values()) == inside["cycles"], where
+    assert {"1", "2", "2b", "3", "4", "5"} <= {stop["stop"] for stop in system["stops"]}, where
+    for stop in system["stops"]:
+        assert stop["original"] and stop["function"] and ".c:" in stop["source"], (where, stop)
+    assert inside["counts"]["system_calls"] >= system["forks"], where
+    assert system["after"]["forks_that_became_private"] == system["forks"], where
+    law = system["law"]
+    assert law["cow_faults"] == law["pages_named"] + law["constant"], where
+    assert sum(page["faults"] for page in law["pages"]) == law["constant"], (where, law)
+    if workload in PAGES:
+        assert system["forks"] == FORKS.get(workload, 1), where
+        assert law["pages_named"] == PAGES[workload], where
+        # Nothing but stack pages, a few a fork: the program writes nothing else.
+        assert all(page["memory"] == "stack" for page in law["pages"]), (where, law["pages"])
+        assert law["constant"] <= 6 * system["forks"], (where, law)
+    if system["os"] == "lunaix":
+        assert inside["counts"]["messages"] == 0 and system["after"]["cow_fault_messages"] == 0, where
+        assert system["after"]["leaflets_duplicated"] > 0, where
+    if system["os"] == "minix":
+        assert inside["counts"]["messages"] >= 4 * system["forks"], (where, inside["counts"])
+
+
+def main(program, systems):
+    constants = {}
+    for workload in [*PAGES, "forkstorm", "forktree 2 2"]:
+        out, comparison = report(program, systems, workload)
+        assert [system["os"] for system in comparison["systems"]] == systems.split(","), comparison
+        assert comparison["schema"] == 1 and comparison["workload"] == workload
+        for system in comparison["systems"]:
+            check_system(system, workload)
+            if workload.startswith("child-writes"):
+                constants.setdefault(system["os"], set()).add(system["law"]["constant"])
+            print(workload, system["os"], "forks", system["forks"], "cycles", system["inside"]["cycles"], "law",
+                  system["law"]["cow_faults"], "=", system["law"]["pages_named"], "+", system["law"]["constant"])
+        if workload in ("fork-exit", "chain"):
+            again, _ = report(program, systems, workload)
+            assert out == again, f"{workload}: two runs differ"
+            other, _ = report(program, systems, workload, "--engine", "interp")
+            assert out == other, f"{workload}: the engines differ"
+    assert all(len(values) == 1 for values in constants.values()), f"the constant is not constant: {constants}"
+
+    code, out, _ = run(program, "--os", systems)
+    assert code == 0 and "The law" in out and all(len(line) <= 100 for line in out.splitlines()), out
+    first = systems.split(",")[0]
+    code, out, _ = run(program, "--os", f"{first},{first}", "--json", "--cpu", "pentium", "--clock", "cache")
+    one, two = json.loads(out)["systems"]
+    assert code == 0 and one == two
+    code, out, errors = run(program, "--os", first, "--workload", "forkwork nonsense")
+    assert code == 1 and "failed with status 2" in errors and "The law" in out, (code, errors)
+    code, _, errors = run(program, "--os", first, "--workload", "echo hello >/dev/null", "--append", "crash=fault")
+    assert code == 3, (code, errors)
+    code, _, errors = run(program, "--os", first, "--limit", "100000i")
+    assert code == 4 and "limit" in errors, (code, errors)
+    code, _, errors = run(program, "--os", f"{first},plan9")
+    assert code == 2 and "plan9" in errors and first in errors, (code, errors)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
