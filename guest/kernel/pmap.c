@@ -217,17 +217,17 @@ ptr_t pmap_kstack_free(phys_t directory) {
     return 0;
 }
 
-/* Maps a fresh kernel stack that ends below top: a guard page, one single page, one block of two pages.
+/* Maps a fresh kernel stack that ends below top: a guard page, one block of two pages, one single page.
  * Thread creation calls it. Returns false without memory, and nothing is mapped then. */
 bool pmap_kstack_map(phys_t directory, ptr_t top) {
     if (!pmap_kstack_table(directory)) {
         return false;
     }
-    struct frame* low = frame_alloc(0, FRAME_KERNEL_STACK);
+    struct frame* low = frame_alloc(1, FRAME_KERNEL_STACK);
     if (low == NULL) {
         return false;
     }
-    struct frame* high = frame_alloc(1, FRAME_KERNEL_STACK);
+    struct frame* high = frame_alloc(0, FRAME_KERNEL_STACK);
     if (high == NULL) {
         frame_release(low);
         return false;
@@ -235,8 +235,8 @@ bool pmap_kstack_map(phys_t directory, ptr_t top) {
     pte_t* entries = kstack_entries(directory, top);
     set_pte(&entries[0], guard_pte);
     set_pte(&entries[1], mkpte(frame_address(low), TABLE_BITS));
-    set_pte(&entries[2], mkpte(frame_address(high), TABLE_BITS));
-    set_pte(&entries[3], mkpte(frame_address(high) + PAGE_BYTES, TABLE_BITS));
+    set_pte(&entries[2], mkpte(frame_address(low) + PAGE_BYTES, TABLE_BITS));
+    set_pte(&entries[3], mkpte(frame_address(high), TABLE_BITS));
     return true;
 }
 

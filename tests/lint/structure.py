@@ -24,7 +24,7 @@ HEADERS = (".hpp", ".h")
 CODE = sources.CXX + sources.C + (".S", ".s", ".asm", ".ld", ".py", ".sh", ".cmake", ".js", ".css", ".def", ".inc")
 CODE_NAMES = ("CMakeLists.txt", "run")
 FOLDERS_WITH_README = {"guest/kernel", "guest/user", "guest/personality/lunaix", "guest/personality/minix",
-                       "guest/personality/freebsd", "guest/abi"}
+                       "guest/personality/freebsd", "guest/abi", "guest/bugs"}
 
 # Written in two halves, so that this file keeps its own rules.
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
