@@ -26,6 +26,14 @@ bool is_zero(const Page& page) {
     return std::all_of(page.begin(), page.end(), [](u8 byte) { return byte == 0; });
 }
 
+// False only where both can be read and differ.
+bool holds_the_same(const AddressSpaceReader& reader, u64 old_frame, u64 new_frame) {
+    Page old_bytes;
+    Page new_bytes;
+    return !read_frame(reader, old_frame, old_bytes) || !read_frame(reader, new_frame, new_bytes) ||
+           old_bytes == new_bytes;
+}
+
 // Whether the walk would let the access of the fault through.
 bool permits(const WalkView& walk, u32 error_code) {
     return walk.present && ((error_code & kFaultWrite) == 0 || walk.writable()) &&
@@ -63,7 +71,7 @@ void FaultTracker::on_event(const TraceEvent& event, const AddressSpaceReader& r
             Stack& frames = stack(context_.current());
             if (frames.size() >= kMostOpen)
                 frames.pop_front();
-            frames.push_back({static_cast<u32>(event.d), nullptr, {}, {}, false});
+            frames.push_back({static_cast<u32>(event.d), nullptr, {}, {}, false, 0});
         }
         return;
     case TraceKind::Tracepoint:
@@ -175,7 +183,7 @@ void FaultTracker::open(const TraceEvent& event, const AddressSpaceReader& reade
     fault->thread = context_.current_thread();
     fault->before = reader.walk(event.address_space, address);
     fault->depth = depth;
-    frames.push_back({event.eip, std::move(fault), context_.run_time(context_.current(), event), {}, false});
+    frames.push_back({event.eip, std::move(fault), context_.run_time(context_.current(), event), {}, false, 0});
 }
 
 void FaultTracker::on_tracepoint(const TraceEvent& event, const AddressSpaceReader& reader, Frame& frame) {
@@ -186,6 +194,8 @@ void FaultTracker::on_tracepoint(const TraceEvent& event, const AddressSpaceRead
         break;
     case TP_FRAME_COPY:
         ++fault.frames_copied;
+        if (event.b == fault.before.frame && holds_the_same(reader, event.b, event.c))
+            frame.true_copy = static_cast<u32>(event.c);
         break;
     case TP_FAULT_ENTER:
         if (fault.pid == 0)
@@ -206,13 +216,10 @@ void FaultTracker::on_tracepoint(const TraceEvent& event, const AddressSpaceRead
 void FaultTracker::compare_copy(Frame& frame, const AddressSpaceReader& reader) const {
     FaultRecord& fault = *frame.fault;
     const WalkView now = reader.walk(fault.address_space, fault.address);
-    Page old_bytes;
-    Page new_bytes;
-    if (frame.compared || !fault.before.present || !now.present || now.frame == fault.before.frame ||
-        !read_frame(reader, fault.before.frame, old_bytes) || !read_frame(reader, now.frame, new_bytes))
+    if (frame.compared || !fault.before.present || !now.present || now.frame == fault.before.frame)
         return;
     frame.compared = true;
-    if (old_bytes != new_bytes)
+    if (now.frame != frame.true_copy && !holds_the_same(reader, fault.before.frame, now.frame))
         fault.findings.push_back(fmt::format("the copy of frame {:#x} in frame {:#x} does not hold the same bytes",
                                              fault.before.frame, now.frame));
 }

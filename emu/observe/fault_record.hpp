@@ -87,8 +87,8 @@ class FaultTracker {
         std::unique_ptr<FaultRecord> fault;
         RunTime begin;
         RunTime service; // by others
-        // Whether the copy was seen to hold the same bytes when the guest said that it is done: others may write later.
         bool compared = false;
+        u32 true_copy = 0; // a frame that was seen to hold what the old one held; others may write to either later
     };
     using Stack = std::deque<Frame>;
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "guest/abi/tracepoints.h"
+
 namespace forkscope {
 
 namespace {
@@ -19,11 +21,11 @@ PageTableView ForkTracer::user_half(u32 directory) const {
     return PageTableView::read(tables_.reader().memory(), directory, options);
 }
 
-// `parent` is the parent's user half as fork left it.
-void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent) {
+// `parent` and `child` are their user halves as fork left them.
+void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent,
+                        const PageTableView& child) {
     if (fork.child_directory == 0 || fork.parent_directory == 0)
         return;
-    const PageTableView child = user_half(fork.child_directory);
     fork.differences = AddressSpaceDiff(parent, child, options_.kernel_base).ranges();
     for (const PageEntry& page : parent.entries()) {
         const PageEntry* other = page.bytes() == kPageSize ? child.find(page.linear) : nullptr;
@@ -96,18 +98,53 @@ void ForkTracer::attach_fault(ForkRecord& fork, const FaultRecord& fault, ForkSi
             fork.findings.push_back(finding);
 }
 
+// The child may run, and even end, before its parent has come back from fork: what it does is looked at then.
+void ForkTracer::child_runs_early(Open& open, const TraceEvent& event) {
+    const std::vector<ForkPhase>& phases = open.record.phases;
+    const bool runnable =
+        std::any_of(phases.begin(), phases.end(), [](const ForkPhase& phase) { return phase.id == TP_FORK_RUNNABLE; });
+    if (!runnable)
+        return;
+    open.child_ran = true;
+    open.record.child_first_run = event.cycle;
+    open.parent_view = user_half(open.record.parent_directory);
+    open.child_view = user_half(open.record.child_directory);
+}
+
 void ForkTracer::on_fault(FaultRecord& fault) {
-    const u32 space = fault.address_space;
+    bool attached = !fault.is_cow();
+    bool later = false;
     for (Open& open : open_) {
-        if (&open != working() && open.record.parent_directory != space)
+        ForkRecord& record = open.record;
+        const bool of_child = fault.address_space == record.child_directory;
+        const bool of_parent = fault.address_space == record.parent_directory;
+        later = open.child_ran && (of_child || of_parent);
+        if (later) {
+            if (open.early_faults.size() < options_.most_entries)
+                open.early_faults.push_back(fault);
+            else
+                record.trimmed = true;
+            break;
+        }
+        if (&open != working() && !of_parent)
             continue;
-        const ForkSide side = space == open.record.child_directory    ? ForkSide::Child
-                              : space == open.record.parent_directory ? ForkSide::Parent
-                                                                      : ForkSide::Other; // a server's own
-        attach_fault(open.record, fault, side, fault.is_cow() && side != ForkSide::Other);
+        const ForkSide side = of_child ? ForkSide::Child : of_parent ? ForkSide::Parent : ForkSide::Other;
+        // On a page that this fork has protected already; else it is for an earlier fork to know.
+        const bool belongs =
+            fault.is_cow() && (of_child || (of_parent && open.protects.count(fault.page_address()) != 0));
+        attach_fault(record, fault, side, belongs);
+        attached = attached || belongs;
         break;
     }
-    bool attached = fault.is_cow() ? false : true;
+    if (!later)
+        share_fault(fault, attached);
+    if (fault_listener_)
+        fault_listener_(fault);
+}
+
+// Gives a fault to the forks that know its page. Attached: it has its place already, or is none of copy on write.
+void ForkTracer::share_fault(const FaultRecord& fault, bool attached) {
+    const u32 space = fault.address_space;
     ForkRecord* newest = nullptr;
     ForkSide newest_side = ForkSide::Unknown;
     for (auto place = active_.rbegin(); place != active_.rend(); ++place) {
@@ -136,8 +173,6 @@ void ForkTracer::on_fault(FaultRecord& fault) {
     }
     if (newest != nullptr && (!attached || !fault.is_cow()) && !newest->child_ended)
         attach_fault(*newest, fault, newest_side, false);
-    if (fault_listener_)
-        fault_listener_(fault);
 }
 
 void ForkTracer::settle_page(ForkRecord& fork, ForkSide side, u32 page) {
@@ -158,6 +193,8 @@ void ForkTracer::end_side(ForkRecord& fork, ForkSide side) {
 }
 
 void ForkTracer::process_ended(u32 pid) {
+    for (Open& open : open_)
+        open.child_gone = open.child_gone || (open.child_ran && open.record.child_pid == pid);
     std::set<u32> spaces;
     for (ForkRecord* fork : std::list<ForkRecord*>(active_)) {
         if (fork->child_pid == pid && !fork->child_ended) {

@@ -276,11 +276,20 @@ void ForkTracer::leave(OpenList::iterator open, const TraceEvent& event) {
         record.findings.push_back(fmt::format("{} pages of the parent were write-protected without a flush after it: "
                                               "a stale translation may still let it write (first: {:#010x})",
                                               open->unflushed.size(), *open->unflushed.begin()));
-    const std::set<u32> protects = std::move(open->protects);
-    ForkRecord& fork = publish(*open);
+    Open left = std::move(*open);
     open_.erase(open);
-    if (!fork.failed)
-        settle(fork, protects, user_half(fork.parent_directory));
+    ForkRecord& fork = publish(left);
+    if (fork.failed)
+        return;
+    if (!left.child_ran) {
+        left.parent_view = user_half(fork.parent_directory);
+        left.child_view = user_half(fork.child_directory);
+    }
+    settle(fork, left.protects, left.parent_view, left.child_view);
+    for (const FaultRecord& fault : left.early_faults)
+        share_fault(fault, !fault.is_cow());
+    if (left.child_gone && !fork.child_ended)
+        end_side(fork, ForkSide::Child);
 }
 
 ForkRecord& ForkTracer::publish(Open& open) {
@@ -516,6 +525,9 @@ void ForkTracer::on_cr3(const TraceEvent& event) {
             record.cr3_loads.push_back({event.instructions, event.cycle, space_of(event.a), directory,
                                         static_cast<int>(record.phases.size()) - 1});
     }
+    for (Open& open : open_)
+        if (directory != 0 && open.record.child_directory == directory && !open.child_ran)
+            child_runs_early(open, event);
     for (ForkRecord* fork : active_)
         if (fork->child_directory == directory && fork->child_first_run == 0)
             fork->child_first_run = event.cycle;

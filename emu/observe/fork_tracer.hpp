@@ -70,6 +70,11 @@ class ForkTracer : public TraceSink {
         std::vector<u32> new_directories; // that became known meanwhile
         std::set<u32> foreign;            // other spaces' directories whose entries were written
         PageTableView parent_view;        // the caller's user half when the system call returned
+        // Where the child runs before fork has left: both user halves as they were then, and what came after.
+        bool child_ran = false;
+        bool child_gone = false;
+        PageTableView child_view;
+        std::vector<FaultRecord> early_faults;
     };
     using OpenList = std::list<Open>;
 
@@ -110,10 +115,13 @@ class ForkTracer : public TraceSink {
     void trim();
 
     // fork_sharing.cpp: after the fork
-    void settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent);
+    void settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent,
+                const PageTableView& child);
+    void child_runs_early(Open& open, const TraceEvent& event);
     void check_rights(ForkRecord& fork);
     bool was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const;
     void on_fault(FaultRecord& fault);
+    void share_fault(const FaultRecord& fault, bool attached);
     void attach_fault(ForkRecord& fork, const FaultRecord& fault, ForkSide side, bool belongs);
     void settle_page(ForkRecord& fork, ForkSide side, u32 page);
     void process_ended(u32 pid);

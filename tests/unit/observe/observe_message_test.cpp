@@ -251,6 +251,47 @@ TEST(ServerFork, TheChildDoesNotWorkForItsParent) {
     EXPECT_LT(scene.record().phases.back().spent.cycles, 300u);
 }
 
+TEST(ServerFork, FollowsAChildThatRunsAndEndsBeforeItsParentIsBack) {
+    ServerScene scene;
+    scene.begin();
+    scene.make_space();
+    const u32 child = scene.spaces[kChild];
+    scene.map(child, kPages, scene.get(scene.entry_address(scene.parent, kPages)) & ~kPageMask, kUser);
+    scene.tracepoint(TP_FORK_RUNNABLE, kForker, kChild, child);
+    scene.tell(kProcessServer, kChild);
+    scene.tell(kProcessServer, kForker);
+    scene.run(kChild);
+    scene.cow_fault(child, kChild, kPages);
+    scene.tracepoint(TP_PROCESS_EXIT, kChild, kForker, 0);
+    scene.switch_to(kForker, scene.parent);
+    scene.tracepoint(TP_FORK_LEAVE, kForker, kChild, kChild);
+    const ForkRecord& fork = scene.record();
+    EXPECT_EQ(fork.cow_faults(), 1u);
+    ASSERT_EQ(fork.faults.size(), 1u);
+    EXPECT_EQ(fork.faults[0].side, ForkSide::Child);
+    EXPECT_TRUE(fork.faults[0].belongs);
+    EXPECT_TRUE(fork.child_ended);
+    EXPECT_NE(fork.private_cycle, 0u);
+    EXPECT_LT(fork.child_first_run, fork.left_cycle);
+    ASSERT_GE(fork.differences.size(), 2u);
+    EXPECT_EQ(fork.differences[1].start, kPages);
+    EXPECT_EQ(fork.differences[1].difference, PageDifference::Same) << "as fork left it, not as the child did";
+}
+
+TEST(ServerFork, DoesNotTakeAnEarlierForksFaultForItsOwn) {
+    ServerScene scene;
+    scene.fork(scene.parent, kForker, 7);
+    scene.begin();
+    scene.run(kForker);
+    // The kernel puts the answer on the stack, which the first fork has left read-only.
+    scene.cow_fault(scene.parent, kForker, kStack, true, 0, 0);
+    scene.tracepoint(TP_FORK_LEAVE, kForker, 0, static_cast<u32>(-12));
+    EXPECT_EQ(scene.tracer->forks().front().cow_faults(), 1u);
+    EXPECT_EQ(scene.record().cow_faults(), 0u);
+    EXPECT_EQ(scene.record().faults.size(), 1u);
+    EXPECT_TRUE(scene.record().faults[0].in_fork);
+}
+
 TEST(ServerFork, CopesWithStopsInAnyOrderRepeatedAndWithoutMessages) {
     ServerScene scene;
     scene.run(kProcessServer);
@@ -287,13 +328,13 @@ TEST(ServerFault, BelongsToWhoFaultedThoughAServerResolvesIt) {
     std::memcpy(scene.memory.host(PhysicalAddress(copy)), scene.memory.host(PhysicalAddress(old)), kPageSize);
     scene.tracepoint(TP_FRAME_COPY, old, copy, FRAME_USER);
     scene.write_entry(entry, copy | kUserWrite);
-    scene.tracepoint(TP_FAULT_LEAVE, kChild, kPages + 4, FAULT_COW_COPY);
     scene.return_to(kServerCode, 3);
     // Meanwhile the parent writes to the old frame, which is its own now, and others take their time.
     scene.fill(old, 0xEE);
     scene.switch_to(kStranger, scene.spaces[kStranger]);
     scene.work(500);
     scene.switch_to(kChild, child);
+    scene.tracepoint(TP_FAULT_LEAVE, kChild, kPages + 4, FAULT_COW_COPY);
     scene.return_to(kWriteInstruction, 3);
 
     const ForkRecord& fork = scene.record();
