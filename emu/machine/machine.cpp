@@ -106,6 +106,7 @@ template <class T, class... Args> T& Machine::add(Args&&... args) {
 void Machine::learn(u32 tracepoint, const TracePort::Arguments& arguments) {
     switch (tracepoint) {
     case TP_FORK_ADDRESS_SPACE:
+    case TP_FORK_PROTECT:
     case TP_FORK_RUNNABLE:
     case TP_PROCESS_START:
     case TP_PROCESS_EXEC:

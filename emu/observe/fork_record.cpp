@@ -35,6 +35,8 @@ const char* frame_use_name(u32 use) {
 
 bool is_fork_stop(u64 id) { return (id >= TP_FORK_ENTER && id < TP_FORK_LEAVE) || id == TP_FORK_PID; }
 
+bool states_directory(u64 id) { return id == TP_FORK_ADDRESS_SPACE || id == TP_FORK_PROTECT || id == TP_FORK_RUNNABLE; }
+
 const char* fork_phase_stop(u32 id) {
     switch (id) {
     case TP_FORK_ENTER:

@@ -113,6 +113,8 @@ struct ForkPhase {
 };
 // Whether a tracepoint begins a phase of fork.
 bool is_fork_stop(u64 id);
+// Whether arg2 of a tracepoint is the child's page directory, or 0.
+bool states_directory(u64 id);
 // "1", "2b"…, and the name in words.
 const char* fork_phase_stop(u32 id);
 const char* fork_phase_name(u32 id);

@@ -237,7 +237,7 @@ void ForkTracer::on_fork_stop(const TraceEvent& event) {
     ForkRecord& record = open->record;
     if (child_pid != 0)
         record.child_pid = child_pid;
-    if ((event.a == TP_FORK_ADDRESS_SPACE || event.a == TP_FORK_RUNNABLE) && event.d != 0) {
+    if (states_directory(event.a) && event.d != 0) {
         record.child_directory = space_of(event.d);
         if (record.child_pid != 0)
             context_.set_pid(record.child_directory, record.child_pid);

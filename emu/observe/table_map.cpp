@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "emu/observe/fork_record.hpp"
 #include "guest/abi/tracepoints.h"
 
 namespace forkscope {
@@ -65,8 +66,8 @@ void TableMap::on_event(const TraceEvent& event) {
             on_entry(event);
         break;
     case TraceKind::Tracepoint:
-        if ((event.a == TP_FORK_ADDRESS_SPACE || event.a == TP_FORK_RUNNABLE || event.a == TP_PROCESS_START ||
-             event.a == TP_PROCESS_EXEC || event.a == TP_CONTEXT_SWITCH) &&
+        if ((states_directory(event.a) || event.a == TP_PROCESS_START || event.a == TP_PROCESS_EXEC ||
+             event.a == TP_CONTEXT_SWITCH) &&
             event.d != 0)
             add_space(reader_.form().space_of(static_cast<u32>(event.d)), event);
         else if (event.a == TP_FRAME_FREE)

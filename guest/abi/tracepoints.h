@@ -11,7 +11,7 @@
 #define TP_FORK_REGISTERS     0x13 /* 3: registers and return 0 */
 #define TP_FORK_FILES         0x14 /* 4: files and parent */
 #define TP_FORK_RUNNABLE      0x15 /* 5: runnable; arg2 = physical address of the child's page directory */
-#define TP_FORK_PROTECT       0x16 /* 2b: copy-on-write protection of both sides */
+#define TP_FORK_PROTECT       0x16 /* 2b: copy-on-write protection of both sides; arg2 as for RUNNABLE */
 #define TP_FORK_LEAVE         0x17 /* the parent leaves fork; arg2 = result (pid or negative error) */
 #define TP_FAULT_ENTER        0x18 /* F: the fault handler begins; arg0 = pid, arg1 = address, arg2 = error code */
 #define TP_FAULT_LEAVE        0x19 /* F: the fault handler is done; arg0 = pid, arg1 = address, arg2 = FAULT_* class */
@@ -47,7 +47,8 @@
  * Whoever receives a message works for its sender until it sends the answer: so a fork that servers do is followed. */
 #define TP_MESSAGE            0x40
 #define TP_NOTIFY             0x41
-/* Shadow objects: arg0 = pid, arg1 = address of the object, arg2 = length of the chain that starts at it afterwards. */
+/* Shadow objects: arg0 = pid, arg1 = address of the object, arg2 = length of the chain that starts at it afterwards
+ * (a file's own object at its end does not count). */
 #define TP_SHADOW_CREATE      0x48
 #define TP_SHADOW_COLLAPSE    0x49 /* the object swallowed the one behind it */
 #define TP_SHADOW_BYPASS      0x4A /* the object now looks past the one behind it */
