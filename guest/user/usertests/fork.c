@@ -229,9 +229,9 @@ static int fork_with_known_registers(void) {
                      "movl $0x44444444, %%esi\n\t"
                      "movl $0x55555555, %%edi\n\t"
                      "movl $0x66666666, %%ebp\n\t"
-                     "stc\n\t"
+                     "cmpl %%edi, %%edi\n\t"
                      "int $0x80\n\t"
-                     "jnc 1f\n\t"
+                     "jne 1f\n\t"
                      "cmpl $0x11111111, %%ebx\n\t"
                      "jne 1f\n\t"
                      "cmpl $0x22222222, %%ecx\n\t"
@@ -254,7 +254,8 @@ static int fork_with_known_registers(void) {
     return good ? result : -1000;
 }
 
-/* All registers and the carry flag survive fork on both sides, but for eax. */
+/* All registers and the zero flag survive fork on both sides, but for eax; a kernel may use the carry flag for errors.
+ */
 static void fork_keeps_registers(void) {
     int pid = fork_with_known_registers();
 
