@@ -1,0 +1,46 @@
+/* Owns: what FreeBSD's pmap layer knows beyond the entries: which address spaces map a page (pv entries).
+ * The machine-independent half calls. Promises: entries are written by the mechanism's set_pte() alone; a translation
+ * that may exist is dropped before its frame can be free; a mapping is a reference on its frame, the first one
+ * excepted, for which the page's own reference stands. */
+#ifndef FREEBSD_PMAP_H
+#define FREEBSD_PMAP_H
+
+#include "guest/kernel/pmap.h"
+#include "vm_page.h"
+
+/* The page tables of one address space. */
+struct pmap {
+    phys_t pm_pdir;             /* the page directory; 0 before there is one */
+    unsigned pm_resident_count; /* pages mapped */
+};
+
+/* One mapping of a page. */
+struct pv_entry {
+    struct pv_entry* pv_next;
+    struct pmap* pv_pmap;
+    ptr_t pv_va;
+};
+
+/* Makes an empty page directory. 0 or -ENOMEM. */
+int pmap_pinit(struct pmap* pmap);
+/* Frees the tables and the directory, in which nothing is mapped any more. */
+void pmap_release(struct pmap* pmap);
+
+/* Maps a page for PROT_* rights, in the place of whatever was there. 0 or -ENOMEM, with what was there kept. */
+int pmap_enter(struct pmap* pmap, ptr_t va, struct vm_page* page, int prot);
+/* Unmaps a range. */
+void pmap_remove(struct pmap* pmap, ptr_t start, ptr_t end);
+/* Unmaps a page from every address space. */
+void pmap_remove_all(struct vm_page* page);
+/* Takes the right to write from a range. */
+void pmap_protect(struct pmap* pmap, ptr_t start, ptr_t end);
+/* Copies the entries of a range, to spare the new space the faults. It may stop half-way without memory: what is not
+ * copied is found by a fault. */
+void pmap_copy(struct pmap* to, struct pmap* from, ptr_t start, ptr_t end);
+/* Returns the entry of an address; null_pte where there is none. */
+pte_t pmap_extract_pte(const struct pmap* pmap, ptr_t va);
+/* Fills a page with zeroes, or with the bytes of another one. */
+void pmap_zero_page(struct vm_page* page);
+void pmap_copy_page(const struct vm_page* from, struct vm_page* to);
+
+#endif

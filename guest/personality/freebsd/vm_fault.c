@@ -1,0 +1,183 @@
+/* F: the page fault, where the promises of vmspace_fork() are kept. Read vm_fault() first. */
+#include "guest/abi/syscalls.h"
+#include "guest/kernel/panic.h"
+#include "guest/kernel/personality.h"
+#include "guest/kernel/process.h"
+#include "guest/kernel/trace.h"
+#include "guest/kernel/trap.h"
+#include "proc.h"
+#include "vm_map.h"
+
+/* All that is known about one fault. */
+struct faultstate {
+    struct vm_map* map;
+    struct vm_map_entry* entry;
+    ptr_t vaddr;                    /* the page */
+    bool write;                     /* what was tried */
+    bool kernel_access;             /* the kernel copies from or to user memory */
+    int prot;                       /* the rights that the page will be mapped with */
+    struct vm_object* first_object; /* the entry's object, and where in it the page belongs */
+    vm_pindex_t first_pindex;
+    struct vm_object* object; /* the object in which the page was found */
+    struct vm_page* m;        /* the page; NULL: nowhere */
+    unsigned fault_class;     /* FAULT_*, once resolved */
+};
+
+/* Finds the entry of an address and says whether it allows what was tried; a stack grows here. */
+static bool vm_map_lookup(struct faultstate* fs) {
+    fs->entry = vm_map_lookup_entry(fs->map, fs->vaddr);
+    if (fs->entry != NULL && (fs->entry->eflags & MAP_ENTRY_STACK_GAP) != 0 &&
+        vm_map_growstack(fs->map, fs->entry, fs->vaddr)) {
+        fs->entry = vm_map_lookup_entry(fs->map, fs->vaddr);
+    }
+    if (fs->entry == NULL || (fs->entry->eflags & MAP_ENTRY_GUARD) != 0) {
+        return false;
+    }
+    fs->prot = fs->entry->protection;
+    return (fs->prot & (fs->write ? PROT_WRITE : PROT_READ | PROT_EXEC)) != 0;
+}
+
+/* Makes the object that the page shall lie in: a write to an entry that still promises a copy makes the shadow now, a
+ * first touch the first object. A read of shared memory leaves the promise, and the page read-only. False without
+ * memory. */
+static bool vm_map_lookup_object(struct faultstate* fs) {
+    struct vm_map_entry* entry = fs->entry;
+    size_t bytes = entry->end - entry->start;
+    if ((entry->eflags & MAP_ENTRY_NEEDS_COPY) != 0) {
+        if (!fs->write) {
+            fs->prot &= ~PROT_WRITE;
+        } else if (vm_object_shadow(&entry->object, &entry->offset, bytes) < 0) {
+            return false;
+        } else {
+            entry->eflags &= ~MAP_ENTRY_NEEDS_COPY;
+        }
+    }
+    if (entry->object == NULL) {
+        entry->object = vm_object_allocate(pfn(bytes));
+        entry->offset = 0;
+    }
+    fs->first_object = entry->object;
+    fs->first_pindex = pfn(entry->offset + (fs->vaddr - entry->start));
+    return fs->first_object != NULL;
+}
+
+/* Looks for the page along the chain, from the entry's own object to the oldest; a file at its end is read. Where the
+ * page is nowhere, fs->m stays NULL. False behind a file's end, or without memory. */
+static bool vm_fault_object(struct faultstate* fs) {
+    vm_pindex_t pindex = fs->first_pindex;
+    unsigned looked_at = 0;
+    for (fs->object = fs->first_object;; fs->object = fs->object->backing_object) {
+        looked_at += fs->object->type == OBJT_DEFAULT ? 1 : 0;
+        fs->m = vm_page_lookup(fs->object, pindex);
+        if (fs->m != NULL || fs->object->type == OBJT_VNODE || fs->object->backing_object == NULL) {
+            break;
+        }
+        pindex += pfn(fs->object->backing_object_offset);
+    }
+    trace(TP_SHADOW_CHAIN, (uint32_t)current_process->pid, (uint32_t)fs->first_object, looked_at);
+    if (fs->object->type != OBJT_VNODE) {
+        return true;
+    }
+    fs->fault_class = FAULT_FILE;
+    if (fs->m == NULL && pindex < fs->object->size) {
+        fs->m = vnode_pager_getpage(fs->object, pindex);
+    }
+    return fs->m != NULL;
+}
+
+/* The page is nowhere: a page of zeroes comes into the first object. False without memory. */
+static bool vm_fault_zerofill(struct faultstate* fs) {
+    fs->m = vm_page_alloc(fs->first_object, fs->first_pindex);
+    if (fs->m == NULL) {
+        return false;
+    }
+    pmap_zero_page(fs->m);
+    fs->fault_class = (fs->entry->eflags & MAP_ENTRY_GROWS_DOWN) != 0 ? FAULT_STACK : FAULT_DEMAND_ZERO;
+    return true;
+}
+
+/* Says whether a page found behind the first object can simply move into it: nobody else can see it there. */
+static bool vm_fault_can_move(const struct faultstate* fs) {
+    return fs->object == fs->first_object->backing_object && fs->object->type == OBJT_DEFAULT &&
+           fs->object->ref_count == 1;
+}
+
+/* The page lies behind the first object and is to be written: it is copied up, or moved where only this chain can see
+ * it; then the chain is shortened if possible. Sharers of the first object who still map the old page must find the new
+ * one. False without memory. */
+static bool vm_fault_cow(struct faultstate* fs) {
+    if (vm_fault_can_move(fs)) {
+        vm_page_rename(fs->m, fs->first_object, fs->first_pindex);
+        fs->fault_class = FAULT_COW_REUSE;
+    } else {
+        struct vm_page *old = fs->m, *copy = vm_page_alloc(fs->first_object, fs->first_pindex);
+        if (copy == NULL) {
+            return false;
+        }
+        pmap_copy_page(old, copy);
+        fs->m = copy;
+        fs->fault_class = fs->kernel_access ? FAULT_KERNEL_COPY : FAULT_COW_COPY;
+        cow_copies_since_boot++;
+        if (fs->first_object->ref_count > 1) {
+            pmap_remove_all(old);
+        } else {
+            vnode_pager_unmapped(old);
+        }
+    }
+    vm_object_collapse(fs->first_object);
+    return true;
+}
+
+/* Brings the page into the object from which it will be mapped, and decides with which rights. False without memory. */
+static bool vm_fault_page(struct faultstate* fs, bool was_mapped) {
+    if (fs->m == NULL) {
+        return vm_fault_zerofill(fs);
+    }
+    if (fs->object != fs->first_object) {
+        if (fs->write) {
+            return vm_fault_cow(fs);
+        }
+        fs->prot &= ~PROT_WRITE;
+    } else if (fs->write && was_mapped) {
+        fs->fault_class = FAULT_COW_REUSE; /* ours alone by now: only the right to write was missing */
+    }
+    return true;
+}
+
+/* Makes an address usable. Returns the FAULT_* class, or 0 where it must not or cannot be used. */
+unsigned vm_fault(struct vm_map* map, ptr_t vaddr, int fault_type, bool kernel_access) {
+    struct faultstate fs = {.map = map,
+                            .vaddr = page_down(vaddr),
+                            .write = fault_type == PROT_WRITE,
+                            .kernel_access = kernel_access,
+                            .fault_class = FAULT_SPURIOUS};
+    pte_t old = pmap_extract_pte(map->pmap, fs.vaddr);
+    if (!vm_map_lookup(&fs)) {
+        return 0;
+    }
+    if (pte_isloaded(old) && (!fs.write || !pte_iswprotect(old))) {
+        tlb_flush_page(fs.vaddr); /* the entry allows it: the translation was out of date */
+        return FAULT_SPURIOUS;
+    }
+    if (!vm_map_lookup_object(&fs) || !vm_fault_object(&fs) || !vm_fault_page(&fs, pte_isloaded(old))) {
+        return 0;
+    }
+    if (pmap_enter(map->pmap, fs.vaddr, fs.m, fs.prot) < 0) {
+        vnode_pager_unmapped(fs.m);
+        return 0;
+    }
+    return fs.fault_class;
+}
+
+/* Door: resolves a page fault of a user program or of the kernel's copy for it. False where the access is refused: the
+ * user gets SIGSEGV, the copy -EFAULT. */
+bool handle_page_fault(struct trap_frame* frame, ptr_t address) {
+    trace(TP_FAULT_ENTER, (uint32_t)current_process->pid, address, frame->error);
+    unsigned fault_class = 0;
+    if (address < USER_TOP) {
+        int fault_type = (frame->error & PAGE_FAULT_WRITE) != 0 ? PROT_WRITE : PROT_READ;
+        fault_class = vm_fault(&curproc->p_vmspace->vm_map, address, fault_type, !trap_from_user(frame));
+    }
+    trace(TP_FAULT_LEAVE, (uint32_t)current_process->pid, address, fault_class != 0 ? fault_class : FAULT_PROTECTION);
+    return fault_class != 0;
+}

@@ -1,0 +1,58 @@
+/* Owns: objects: what pages there are, whoever maps them. An anonymous object may shadow another one: pages that it
+ * lacks are looked for there. vm_map.c, vm_fault.c and exec call. Promises: an object lives as long as it has
+ * references, from map entries and from shadows; chains are collapsed or bypassed as soon as that is possible. */
+#ifndef FREEBSD_VM_OBJECT_H
+#define FREEBSD_VM_OBJECT_H
+
+#include "vm_page.h"
+
+struct node;
+
+typedef uint32_t vm_ooffset_t; /* bytes into an object */
+
+enum obj_type { OBJT_DEFAULT, OBJT_VNODE };
+
+#define OBJ_ONEMAPPING 0x1 /* each page is mapped by one entry at most: what is unmapped can be freed */
+
+struct vm_object {
+    struct list shadow_head; /* the objects that shadow this one, by shadow_list */
+    struct list shadow_list; /* place among those that shadow our backing object; a file's: among all files' */
+    struct list memq;        /* resident pages */
+    vm_pindex_t size;        /* in pages */
+    unsigned ref_count;
+    unsigned shadow_count;
+    uint16_t type, flags; /* OBJT_*, OBJ_* */
+    unsigned resident_page_count;
+    struct vm_object* backing_object;
+    vm_ooffset_t backing_object_offset; /* where in the backing object ours begins */
+    struct node* handle;                /* the file of OBJT_VNODE */
+};
+
+/* Makes an anonymous object of so many pages, with one reference. NULL without memory. */
+struct vm_object* vm_object_allocate(vm_pindex_t size);
+/* Takes one more reference; NULL is allowed. */
+void vm_object_reference(struct vm_object* object);
+/* Gives a reference back; the last one frees the object, and the next to last may let its shadow swallow it. */
+void vm_object_deallocate(struct vm_object* object);
+/* Puts a new object before one that is shared, and hands the caller's reference over. An object that nobody shares is
+ * left as it is. 0 or -ENOMEM with nothing changed. */
+int vm_object_shadow(struct vm_object** object, vm_ooffset_t* offset, size_t bytes);
+/* Shortens the chain behind an object as far as that is possible. */
+void vm_object_collapse(struct vm_object* object);
+/* Frees the pages [start, end) of an object. */
+void vm_object_page_remove(struct vm_object* object, vm_pindex_t start, vm_pindex_t end);
+/* Says whether an anonymous object can grow by so many pages at its end, where a mapping of it grows; and grows it. */
+bool vm_object_coalesce(struct vm_object* object, vm_pindex_t end, vm_pindex_t pages);
+/* Returns how many anonymous objects a chain has. */
+unsigned vm_object_chain_length(const struct vm_object* object);
+
+/* vnode_pager.c: the object of a file, one for all who map it, with one more reference. NULL without memory. */
+struct vm_object* vnode_pager_alloc(struct node* node);
+/* Takes a file's object, which is about to be freed, out of the list. */
+void vnode_pager_dealloc(struct vm_object* object);
+/* Reads a page of a file into memory. NULL without memory. */
+struct vm_page* vnode_pager_getpage(struct vm_object* object, vm_pindex_t pindex);
+/* Frees a file's page that nobody maps; leaves all others alone. */
+void vnode_pager_unmapped(struct vm_page* page);
+
+#endif

@@ -1,0 +1,48 @@
+/* The objects of files: one for each file that somebody maps, whose pages all of them share. */
+#include "guest/kernel/file.h"
+#include "guest/kernel/panic.h"
+#include "guest/kernel/pmap.h"
+#include "guest/kernel/string.h"
+#include "vm_object.h"
+
+static struct list vnode_objects = {&vnode_objects, &vnode_objects};
+
+/* Finds or makes the object of a file, with one more reference; mmap and exec call it. NULL without memory. */
+struct vm_object* vnode_pager_alloc(struct node* node) {
+    struct vm_object *object, *following;
+    list_for_each(object, following, &vnode_objects, shadow_list) {
+        if (object->handle == node) {
+            vm_object_reference(object);
+            return object;
+        }
+    }
+    object = vm_object_allocate(pfn(page_up(node->size)));
+    if (object != NULL) {
+        object->type = OBJT_VNODE;
+        object->flags = 0;
+        object->handle = node;
+        list_append(&vnode_objects, &object->shadow_list);
+    }
+    return object;
+}
+
+/* Forgets a file's object, which is about to be freed. */
+void vnode_pager_dealloc(struct vm_object* object) { list_remove(&object->shadow_list); }
+
+/* Reads a page of a file; zeroes follow its last byte. NULL without memory. */
+struct vm_page* vnode_pager_getpage(struct vm_object* object, vm_pindex_t pindex) {
+    struct vm_page* page = vm_page_alloc(object, pindex);
+    if (page != NULL) {
+        uint8_t* bytes = frame_pointer(vm_page_frame(page));
+        size_t had = node_read(object->handle, pindex * PAGE_BYTES, bytes, PAGE_BYTES);
+        memset(bytes + had, 0, PAGE_BYTES - had);
+    }
+    return page;
+}
+
+/* Frees a file's page that nobody maps any more; whoever has just unmapped or copied a page calls it. */
+void vnode_pager_unmapped(struct vm_page* page) {
+    if (page->object != NULL && page->object->type == OBJT_VNODE && page->pv_count == 0) {
+        vm_page_free(page);
+    }
+}
