@@ -59,8 +59,9 @@ static int add_segment(struct executable* image, const struct elf_program_header
     return 0;
 }
 
-/* Reads a program's headers. 0, or -ENOEXEC where it is not a static 32-bit program for this machine. */
-static int read_image(struct executable* image) {
+/* Reads a program's headers; exec calls it, and kernels with servers. 0, or -ENOEXEC where it is not a static 32-bit
+ * program for this machine. */
+int exec_read_image(struct executable* image) {
     struct elf_header header;
     if (node_read(image->node, 0, &header, sizeof(header)) != sizeof(header) || header.ident != ELF_IDENT ||
         (header.kind & 0xFFFF) != ELF_32_LITTLE || header.type != ELF_EXECUTABLE || header.machine != ELF_386 ||
@@ -128,7 +129,7 @@ int exec_program(const char* path, const char* strings, size_t bytes, unsigned c
     if (image.node->type != FILE_REGULAR) {
         return -EACCES;
     }
-    error = read_image(&image);
+    error = exec_read_image(&image);
     if (error < 0) {
         return error;
     }

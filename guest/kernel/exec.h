@@ -25,6 +25,8 @@ struct executable {
     struct segment segments[EXEC_SEGMENTS];
 };
 
+/* Fills in what the headers of image->node say. 0, or -ENOEXEC where it is no program for this machine. */
+int exec_read_image(struct executable* image);
 /* Replaces the running process's program. The strings lie in kernel memory: `count` of them, one after another, each
  * with its zero. Returns 0, and the frame leads to the new program, or a negative error with nothing changed. */
 int exec_program(const char* path, const char* strings, size_t bytes, unsigned count, struct trap_frame* frame);
