@@ -1,2 +1,2 @@
 # The personalities that are built, each as one kernel image: folders of guest/personality. The first is the default.
-set(guest_personalities lunaix freebsd)
+set(guest_personalities lunaix minix freebsd)

@@ -13,7 +13,8 @@ COUNTS = (0, 1, 7, 64, 1000)
 CLASSES = {"demand-zero", "file", "cow-copy", "cow-reuse", "stack", "spurious", "protection", "kernel-copy"}
 
 
-STOPS = {"lunaix": ["0", "1", "4", "2", "3", "2b", "5"], "freebsd": ["0", "1", "2", "2b", "1b", "4", "3", "5"]}
+STOPS = {"lunaix": ["0", "1", "4", "2", "3", "2b", "5"], "minix": ["0", "1", "2", "3", "2b", "4", "5"],
+         "freebsd": ["0", "1", "2", "2b", "1b", "4", "3", "5"]}
 
 
 def report(program, pages, parent_pages=0, *more):
