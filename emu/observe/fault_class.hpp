@@ -16,9 +16,11 @@ enum class FaultClass : u8 {
     Spurious = 6,
     Protection = 7,
     KernelCopy = 8,
+    Resident = 9,
 };
 
-// "demand-zero", "file", "cow-copy", "cow-reuse", "stack", "spurious", "protection", "kernel-copy"; "unknown".
+// "demand-zero", "file", "cow-copy", "cow-reuse", "stack", "spurious", "protection", "kernel-copy",
+// "resident"; "unknown".
 const char* fault_class_name(FaultClass fault_class);
 // What the guest says with TP_FAULT_LEAVE (FAULT_* in guest/abi/tracepoints.h).
 FaultClass stated_fault_class(u64 value);

@@ -300,11 +300,13 @@ void FaultTracker::classify(Frame& frame, const AddressSpaceReader& reader, bool
 void FaultTracker::compare_with_guest(FaultRecord& fault) const {
     if (fault.stated == FaultClass::Unknown || fault.stated == fault.page || fault.stated == fault.fault_class)
         return;
-    // Why a page was filled in is the guest's to say: the hardware shows only whether it is zero. A file's page may be.
-    const bool filled = fault.page == FaultClass::DemandZero || fault.page == FaultClass::Stack;
-    const bool says_filled =
-        fault.stated == FaultClass::DemandZero || fault.stated == FaultClass::Stack || fault.stated == FaultClass::File;
-    if (filled && says_filled) {
+    // Why a page was filled in is the guest's to say: the hardware shows only whether it is zero. A file's page may be,
+    // and so may one that others had in memory already, which was mapped or copied.
+    const bool zero = fault.page == FaultClass::DemandZero || fault.page == FaultClass::Stack;
+    const bool says_zero = fault.stated == FaultClass::DemandZero || fault.stated == FaultClass::Stack;
+    const bool says_any = fault.stated == FaultClass::File || fault.stated == FaultClass::Resident ||
+                          (fault.stated == FaultClass::CowCopy && !fault.before.present);
+    if ((zero && says_zero) || ((zero || fault.page == FaultClass::File) && says_any)) {
         fault.page = fault.stated;
         if (fault.fault_class != FaultClass::KernelCopy)
             fault.fault_class = fault.stated;

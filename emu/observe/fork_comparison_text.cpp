@@ -12,9 +12,9 @@ namespace {
 constexpr const char* kAbsent = "-";
 constexpr std::size_t kMostConstantPages = 24;
 constexpr std::array kStopOrder = {"0", "1", "1b", "2", "2b", "3", "4", "5", "?"};
-constexpr std::array kFaultClasses = {FaultClass::DemandZero, FaultClass::File,      FaultClass::CowCopy,
-                                      FaultClass::CowReuse,   FaultClass::Stack,     FaultClass::Spurious,
-                                      FaultClass::Protection, FaultClass::KernelCopy};
+constexpr std::array kFaultClasses = {FaultClass::DemandZero, FaultClass::File,       FaultClass::CowCopy,
+                                      FaultClass::CowReuse,   FaultClass::Stack,      FaultClass::Spurious,
+                                      FaultClass::Protection, FaultClass::KernelCopy, FaultClass::Resident};
 
 std::string tenths(u64 value, u64 divisor) {
     const u64 scaled = (value * 10 + divisor / 2) / divisor;

@@ -164,7 +164,7 @@ struct ForkRecord {
     std::vector<Cr3Change> cr3_loads;
     std::vector<ForkFault> faults;
     ForkCounts counts;
-    u64 fault_counts[9] = {}; // faults that belong, by FaultRecord::page
+    u64 fault_counts[10] = {}; // faults that belong, by FaultRecord::page
     u64 other_faults = 0;
     ShadowCounts shadows_inside;           // while fork ran
     ShadowCounts shadows_after;            // by either side, until both are private

@@ -45,6 +45,7 @@ Colour colour_of(FaultClass fault_class) {
     case FaultClass::DemandZero:
     case FaultClass::File:
     case FaultClass::Stack:
+    case FaultClass::Resident:
         return kPrivate;
     default:
         return kDim;

@@ -63,5 +63,6 @@
 #define FAULT_SPURIOUS    6
 #define FAULT_PROTECTION  7
 #define FAULT_KERNEL_COPY 8
+#define FAULT_RESIDENT    9 /* the page was in memory, shared or not; only this space's entry was missing */
 
 #endif

@@ -10,7 +10,8 @@ import sys
 
 PAGE = 4096
 COUNTS = (0, 1, 7, 64, 1000)
-CLASSES = {"demand-zero", "file", "cow-copy", "cow-reuse", "stack", "spurious", "protection", "kernel-copy"}
+CLASSES = {"demand-zero", "file", "cow-copy", "cow-reuse", "stack", "spurious", "protection", "kernel-copy",
+           "resident"}
 
 
 STOPS = {"lunaix": ["0", "1", "4", "2", "3", "2b", "5"], "minix": ["0", "1", "2", "3", "2b", "4", "5"],

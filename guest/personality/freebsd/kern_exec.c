@@ -109,7 +109,8 @@ static int exec_new_stack(struct vmspace* vm, const char* stack, size_t bytes) {
             return -ENOMEM;
         }
     }
-    vm->vm_ssize = pfn(page_up(bytes));
+    const struct vm_map_entry* stack_entry = vm_map_lookup_entry(map, USER_STACK_TOP - PAGE_BYTES);
+    vm->vm_ssize = pfn(stack_entry->end - stack_entry->start);
     return 0;
 }
 

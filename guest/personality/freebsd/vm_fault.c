@@ -15,6 +15,7 @@ struct faultstate {
     ptr_t vaddr;                    /* the page */
     bool write;                     /* what was tried */
     bool kernel_access;             /* the kernel copies from or to user memory */
+    bool was_mapped;                /* there is an entry, which forbids what was tried */
     int prot;                       /* the rights that the page will be mapped with */
     struct vm_object* first_object; /* the entry's object, and where in it the page belongs */
     vm_pindex_t first_pindex;
@@ -96,40 +97,39 @@ static bool vm_fault_zerofill(struct faultstate* fs) {
     return true;
 }
 
-/* Says whether a page found behind the first object can simply move into it: nobody else can see it there. */
-static bool vm_fault_can_move(const struct faultstate* fs) {
-    return fs->object == fs->first_object->backing_object && fs->object->type == OBJT_DEFAULT &&
-           fs->object->ref_count == 1;
+/* Says what a copy is called: of a file's page that was not even mapped, it is how the file gets into memory. */
+static unsigned vm_fault_copy_class(const struct faultstate* fs) {
+    if (!fs->was_mapped && fs->object->type == OBJT_VNODE) {
+        return FAULT_FILE;
+    }
+    cow_copies_since_boot++;
+    return fs->kernel_access ? FAULT_KERNEL_COPY : FAULT_COW_COPY;
 }
 
-/* The page lies behind the first object and is to be written: it is copied up, or moved where only this chain can see
- * it; then the chain is shortened if possible. Sharers of the first object who still map the old page must find the new
- * one. False without memory. */
+/* The page lies behind the first object and is to be written: it is copied up; then the chain is shortened if possible.
+ * Nothing could simply be moved here, for an object to which only its shadow refers was swallowed by it when the last
+ * other reference went. Sharers of the first object who still map the old page must find the new one. False without
+ * memory. */
 static bool vm_fault_cow(struct faultstate* fs) {
-    if (vm_fault_can_move(fs)) {
-        vm_page_rename(fs->m, fs->first_object, fs->first_pindex);
-        fs->fault_class = FAULT_COW_REUSE;
+    KERNEL_ASSERT(fs->object->type == OBJT_VNODE || fs->object->ref_count > 1);
+    struct vm_page *old = fs->m, *copy = vm_page_alloc(fs->first_object, fs->first_pindex);
+    if (copy == NULL) {
+        return false;
+    }
+    pmap_copy_page(old, copy);
+    fs->m = copy;
+    fs->fault_class = vm_fault_copy_class(fs);
+    if (fs->first_object->ref_count > 1) {
+        pmap_remove_all(old);
     } else {
-        struct vm_page *old = fs->m, *copy = vm_page_alloc(fs->first_object, fs->first_pindex);
-        if (copy == NULL) {
-            return false;
-        }
-        pmap_copy_page(old, copy);
-        fs->m = copy;
-        fs->fault_class = fs->kernel_access ? FAULT_KERNEL_COPY : FAULT_COW_COPY;
-        cow_copies_since_boot++;
-        if (fs->first_object->ref_count > 1) {
-            pmap_remove_all(old);
-        } else {
-            vnode_pager_unmapped(old);
-        }
+        vnode_pager_unmapped(old);
     }
     vm_object_collapse(fs->first_object);
     return true;
 }
 
 /* Brings the page into the object from which it will be mapped, and decides with which rights. False without memory. */
-static bool vm_fault_page(struct faultstate* fs, bool was_mapped) {
+static bool vm_fault_page(struct faultstate* fs) {
     if (fs->m == NULL) {
         return vm_fault_zerofill(fs);
     }
@@ -138,7 +138,7 @@ static bool vm_fault_page(struct faultstate* fs, bool was_mapped) {
             return vm_fault_cow(fs);
         }
         fs->prot &= ~PROT_WRITE;
-    } else if (fs->write && was_mapped) {
+    } else if (fs->was_mapped) {
         fs->fault_class = FAULT_COW_REUSE; /* ours alone by now: only the right to write was missing */
     }
     return true;
@@ -150,16 +150,17 @@ unsigned vm_fault(struct vm_map* map, ptr_t vaddr, int fault_type, bool kernel_a
                             .vaddr = page_down(vaddr),
                             .write = fault_type == PROT_WRITE,
                             .kernel_access = kernel_access,
-                            .fault_class = FAULT_SPURIOUS};
+                            .fault_class = FAULT_RESIDENT};
     pte_t old = pmap_extract_pte(map->pmap, fs.vaddr);
+    fs.was_mapped = pte_isloaded(old);
     if (!vm_map_lookup(&fs)) {
         return 0;
     }
-    if (pte_isloaded(old) && (!fs.write || !pte_iswprotect(old))) {
+    if (fs.was_mapped && (!fs.write || !pte_iswprotect(old))) {
         tlb_flush_page(fs.vaddr); /* the entry allows it: the translation was out of date */
         return FAULT_SPURIOUS;
     }
-    if (!vm_map_lookup_object(&fs) || !vm_fault_object(&fs) || !vm_fault_page(&fs, pte_isloaded(old))) {
+    if (!vm_map_lookup_object(&fs) || !vm_fault_object(&fs) || !vm_fault_page(&fs)) {
         return 0;
     }
     if (pmap_enter(map->pmap, fs.vaddr, fs.m, fs.prot) < 0) {

@@ -216,6 +216,8 @@ bool vm_map_growstack(struct vm_map* map, struct vm_map_entry* gap, ptr_t addres
                                    .inheritance = stack->inheritance};
     gap->end = grown->start;
     vm_map_entry_link(map, grown);
+    struct vmspace* vm = container_of(map, struct vmspace, vm_map);
+    vm->vm_ssize += grown->start >= vm->vm_maxsaddr ? pfn(bytes) : 0;
     return true;
 }
 

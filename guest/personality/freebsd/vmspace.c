@@ -69,7 +69,7 @@ void vmspace_exitfree(struct vmspace* vm) {
 static void vmspace_map_entry_forked(const struct vmspace* vm1, struct vmspace* vm2, const struct vm_map_entry* entry) {
     unsigned pages = pfn(entry->end - entry->start);
     if ((entry->eflags & MAP_ENTRY_GROWS_DOWN) != 0) {
-        vm2->vm_ssize += pages;
+        vm2->vm_ssize += entry->start >= vm1->vm_maxsaddr ? pages : 0;
     } else if (entry->start >= vm1->vm_daddr && entry->start < page_up(vm1->vm_break)) {
         vm2->vm_dsize += pages;
     } else if (entry->start >= vm1->vm_taddr && entry->start < vm1->vm_taddr + page_addr(vm1->vm_tsize)) {

@@ -100,6 +100,18 @@ TEST(FaultRecord, BelievesTheGuestWhereTheHardwareCannotTell) {
     EXPECT_TRUE(scene.closed.at(0).findings.empty());
 }
 
+TEST(FaultRecord, LetsTheGuestSayThatAPageWasInMemoryAlreadyButNotThatItIsNew) {
+    FaultScene scene;
+    scene.fill_page(0x50000000, scene.fresh(7), kFaultUser, FAULT_RESIDENT);
+    scene.fill_page(0x50001000, scene.fresh(0), kFaultWrite | kFaultUser, FAULT_COW_COPY);
+    scene.fill_page(0x50002000, scene.fresh(7), kFaultUser, FAULT_DEMAND_ZERO);
+    EXPECT_EQ(scene.closed.at(0).fault_class, FaultClass::Resident);
+    EXPECT_TRUE(scene.closed.at(0).findings.empty());
+    EXPECT_EQ(scene.closed.at(1).fault_class, FaultClass::CowCopy);
+    EXPECT_TRUE(scene.closed.at(1).findings.empty());
+    EXPECT_EQ(scene.closed.at(2).findings.size(), 1u);
+}
+
 TEST(FaultRecord, NoticesThatTheGuestSaysAnotherThingThanTheHardwareShows) {
     FaultScene scene;
     scene.write_entry(scene.entry_address(scene.parent, kPages), scene.fresh(1) | kUser);
