@@ -1,5 +1,7 @@
 #include "fail.h"
 
+unsigned refusals_since_boot;
+
 static unsigned still_to_come; /* 0: no order, or it has struck */
 
 /* Replaces the order; the system call and the start of init call it. Returns what was left of the last one. */
@@ -15,5 +17,6 @@ bool fail_due(void) {
         return false;
     }
     still_to_come--;
+    refusals_since_boot += still_to_come == 0 ? 1 : 0;
     return still_to_come == 0;
 }

@@ -125,6 +125,7 @@ struct frame* frame_alloc(unsigned order, unsigned use) {
         found++;
     }
     if (found > FRAME_ORDER_LIMIT) {
+        refusals_since_boot++;
         return NULL;
     }
     uint32_t index = free_lists[found];

@@ -1,4 +1,5 @@
 #include "clock.h"
+#include "fail.h"
 #include "interrupts.h"
 #include "layout.h"
 #include "panic.h"
@@ -29,10 +30,12 @@ static int exception_signal(unsigned vector) {
     }
 }
 
-/* Handles a page fault: the personality decides; what it refuses is a user's SIGSEGV, a copy's EFAULT, or our bug. */
+/* Handles a page fault: the personality decides; what it refuses is a user's SIGSEGV, a copy's EFAULT, or our bug.
+ * Only init is not killed for want of memory, for that would be the end of all: it tries again in its next turn. */
 static void page_fault(struct trap_frame* frame) {
     ptr_t address = read_cr2();
     bool from_user = trap_from_user(frame);
+    unsigned refusals = refusals_since_boot;
     faults_since_boot++;
     if (!from_user && (address >= USER_TOP || !user_memory_is_copying(frame->eip))) {
         panic_trap(frame, "page fault in the kernel at %08x", address);
@@ -40,7 +43,9 @@ static void page_fault(struct trap_frame* frame) {
     if (handle_page_fault(frame, address)) {
         return;
     }
-    if (from_user) {
+    if (from_user && current_process->pid == INIT_PID && refusals_since_boot != refusals) {
+        schedule_yield();
+    } else if (from_user) {
         signal_force(current_thread, SIGSEGV);
     } else {
         user_memory_give_up(frame);
