@@ -8,6 +8,7 @@ namespace {
 
 constexpr u32 kFirstProcess = 1;
 constexpr std::size_t kMostFindings = 20;
+constexpr std::size_t kMostPrivatePages = 1024;
 // Frames of one block are copied by one loop: nothing else lies between their tracepoints.
 constexpr u64 kInstructionsWithinBlock = 256;
 
@@ -102,6 +103,24 @@ void add_faults(ForkTally& tally, const ForkRecord& fork, const ForkReportOption
         add_constant(tally, fork, *fault, options);
 }
 
+void add_private_pages(ForkTally& tally, const ForkRecord& fork, const ForkReportOptions& options) {
+    for (const DifferenceRange& range : fork.differences) {
+        if (range.difference != PageDifference::DifferentFrame)
+            continue;
+        tally.pages_made_private += range.pages();
+        for (u64 page = range.start; page < range.end && tally.private_pages.size() < kMostPrivatePages;
+             page += kPageSize) {
+            const auto known = std::find_if(tally.private_pages.begin(), tally.private_pages.end(),
+                                            [page](const PrivatePage& one) { return one.page == page; });
+            if (known != tally.private_pages.end())
+                ++known->forks;
+            else
+                tally.private_pages.push_back(
+                    {static_cast<u32>(page), memory_name(fork, static_cast<u32>(page), options), 1});
+        }
+    }
+}
+
 } // namespace
 
 std::vector<const ForkRecord*> workload_forks(const std::list<ForkRecord>& forks) {
@@ -136,6 +155,7 @@ ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkRep
         tally.cow_faults += fork->cow_faults();
         tally.leaflets_duplicated += blocks_copied(*fork);
         add_faults(tally, *fork, options);
+        add_private_pages(tally, *fork, options);
         if (fork->private_cycle != 0) {
             ++tally.became_private;
             tally.until_private += fork->private_cycle - std::min(fork->private_cycle, fork->left_cycle);

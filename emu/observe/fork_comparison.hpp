@@ -34,6 +34,13 @@ struct ConstantPage {
     u64 faults = 0;
 };
 
+// A page of which fork itself made two: both sides had their own when it left, so that no fault comes.
+struct PrivatePage {
+    u32 page = 0;
+    std::string memory;
+    u64 forks = 0;
+};
+
 struct ForkTally {
     std::string os;      // as --os takes it
     std::string system;  // as people write it
@@ -47,6 +54,8 @@ struct ForkTally {
     std::vector<StopTally> stops; // in the order in which the system first came to them
     ForkCounts counts;
     u64 faults_inside = 0;
+    u64 pages_made_private = 0;
+    std::vector<PrivatePage> private_pages;
     ShadowCounts shadows_inside;
 
     // Afterwards, by either side.

@@ -73,6 +73,9 @@ void write_law(JsonWriter& json, const ForkTally& tally) {
             .text("by", page.by)
             .number("faults", page.faults)
             .end_row();
+    json.end_array().begin_array("pages_made_private");
+    for (const PrivatePage& page : tally.private_pages)
+        json.begin_row().hex("page", page.page).text("memory", page.memory).number("forks", page.forks).end_row();
     json.end_array().end_object();
 }
 

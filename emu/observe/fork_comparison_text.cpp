@@ -165,6 +165,8 @@ void Table::afterwards() {
     section("The law: copy-on-write faults = pages written + constant");
     row("copy-on-write faults", [](const ForkTally& tally) { return tally.cow_faults; });
     row("pages written by the workload", [](const ForkTally& tally) { return tally.pages_named; });
+    row(
+        "pages that fork made private itself", [](const ForkTally& tally) { return tally.pages_made_private; }, false);
     texts("constant", [](const ForkTally& tally) { return fmt::format("{}", tally.law_constant()); });
 }
 

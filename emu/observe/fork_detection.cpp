@@ -110,7 +110,7 @@ bool ForkTracer::adopt(Open& call, u32 child, const TraceEvent& event) {
     const std::set<u32> protects = std::move(call.protects);
     add_unseen_entries(call, child_view, event);
     ForkRecord& fork = publish(call);
-    settle(fork, protects, parent_view, child_view);
+    settle(fork, protects, parent_view);
     catch_up(fork);
     return true;
 }

@@ -144,10 +144,11 @@ struct ForkRecord {
     u32 parent_pid = 0, child_pid = 0, parent_thread = 0; // 0 = not stated
     u32 parent_directory = 0, child_directory = 0;
     std::string parent_program;
-    u32 pages_named = 0; // the workload's parameter
-    i64 result = 0;      // what fork returned to the parent; child pid or negative error
-    bool left = false;   // fork has returned
-    bool failed = false; // with an error
+    u32 pages_named = 0;  // the workload's parameter
+    i64 result = 0;       // what fork returned to the parent; child pid or negative error
+    bool left = false;    // fork has returned
+    bool failed = false;  // with an error
+    bool settled = false; // what both sides share has been looked at: when fork left, or when the child ran before that
 
     u64 begin_instructions = 0, left_instructions = 0;
     Cycles begin_cycle = 0, left_cycle = 0;

@@ -21,11 +21,13 @@ PageTableView ForkTracer::user_half(u32 directory) const {
     return PageTableView::read(tables_.reader().memory(), directory, options);
 }
 
-// `parent` and `child` are their user halves as fork left them.
-void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent,
-                        const PageTableView& child) {
+// `parent` is the parent's user half as fork left it.
+void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent) {
+    fork.settled = true;
+    fork.followed = false;
     if (fork.child_directory == 0 || fork.parent_directory == 0)
         return;
+    const PageTableView child = user_half(fork.child_directory);
     fork.differences = AddressSpaceDiff(parent, child, options_.kernel_base).ranges();
     for (const PageEntry& page : parent.entries()) {
         const PageEntry* other = page.bytes() == kPageSize ? child.find(page.linear) : nullptr;
@@ -90,7 +92,7 @@ void ForkTracer::attach_fault(ForkRecord& fork, const FaultRecord& fault, ForkSi
     else
         ++fork.other_faults;
     if (fork.faults.size() < options_.most_entries)
-        fork.faults.push_back({fault, side, belongs, !fork.left});
+        fork.faults.push_back({fault, side, belongs, !fork.settled});
     else
         fork.trimmed = true;
     for (const std::string& finding : fault.findings)
@@ -98,35 +100,25 @@ void ForkTracer::attach_fault(ForkRecord& fork, const FaultRecord& fault, ForkSi
             fork.findings.push_back(finding);
 }
 
-// The child may run, and even end, before its parent has come back from fork: what it does is looked at then.
+// The child may run, and even end, before its parent has come back from fork: both sides are looked at now.
 void ForkTracer::child_runs_early(Open& open, const TraceEvent& event) {
     const std::vector<ForkPhase>& phases = open.record.phases;
     const bool runnable =
         std::any_of(phases.begin(), phases.end(), [](const ForkPhase& phase) { return phase.id == TP_FORK_RUNNABLE; });
     if (!runnable)
         return;
-    open.child_ran = true;
-    open.record.child_first_run = event.cycle;
-    open.parent_view = user_half(open.record.parent_directory);
-    open.child_view = user_half(open.record.child_directory);
+    ForkRecord& fork = publish(open);
+    settle(fork, open.protects, user_half(fork.parent_directory));
+    fork.child_first_run = event.cycle;
 }
 
 void ForkTracer::on_fault(FaultRecord& fault) {
     bool attached = !fault.is_cow();
-    bool later = false;
     for (Open& open : open_) {
         ForkRecord& record = open.record;
         const bool of_child = fault.address_space == record.child_directory;
         const bool of_parent = fault.address_space == record.parent_directory;
-        later = open.child_ran && (of_child || of_parent);
-        if (later) {
-            if (open.early_faults.size() < options_.most_entries)
-                open.early_faults.push_back(fault);
-            else
-                record.trimmed = true;
-            break;
-        }
-        if (&open != working() && !of_parent)
+        if ((&open != working() && !of_parent) || (record.settled && (of_child || of_parent)))
             continue;
         const ForkSide side = of_child ? ForkSide::Child : of_parent ? ForkSide::Parent : ForkSide::Other;
         // On a page that this fork has protected already; else it is for an earlier fork to know.
@@ -136,8 +128,7 @@ void ForkTracer::on_fault(FaultRecord& fault) {
         attached = attached || belongs;
         break;
     }
-    if (!later)
-        share_fault(fault, attached);
+    share_fault(fault, attached);
     if (fault_listener_)
         fault_listener_(fault);
 }
@@ -193,8 +184,6 @@ void ForkTracer::end_side(ForkRecord& fork, ForkSide side) {
 }
 
 void ForkTracer::process_ended(u32 pid) {
-    for (Open& open : open_)
-        open.child_gone = open.child_gone || (open.child_ran && open.record.child_pid == pid);
     std::set<u32> spaces;
     for (ForkRecord* fork : std::list<ForkRecord*>(active_)) {
         if (fork->child_pid == pid && !fork->child_ended) {

@@ -127,9 +127,8 @@ void ForkTracer::on_tracepoint(const TraceEvent& event) {
         workload_.erase(static_cast<u32>(event.b));
         process_ended(static_cast<u32>(event.b));
         // Its system calls will not return.
-        for (OpenList* list : {&calls_, &open_})
-            list->remove_if(
-                [pid = static_cast<u32>(event.b)](const Open& open) { return open.record.parent_pid == pid; });
+        calls_.remove_if([pid = static_cast<u32>(event.b)](const Open& call) { return call.record.parent_pid == pid; });
+        give_up([pid = static_cast<u32>(event.b)](const Open& open) { return open.record.parent_pid == pid; });
         break;
     case TP_HEAP_ALLOC:
     case TP_HEAP_FREE:
@@ -154,7 +153,7 @@ void ForkTracer::begin_stated(const TraceEvent& event) {
     const auto in_question = [&](const Open& call) {
         return own ? call.key == context_.current() : call.record.parent_pid == pid;
     };
-    open_.remove_if(in_question); // it never said that it left
+    give_up(in_question); // it never said that it left
     const auto call = std::find_if(calls_.begin(), calls_.end(), in_question);
     if (call != calls_.end()) {
         // What the system call did before it said that it is a fork belongs to it.
@@ -242,6 +241,9 @@ void ForkTracer::on_fork_stop(const TraceEvent& event) {
         if (record.child_pid != 0)
             context_.set_pid(record.child_directory, record.child_pid);
     }
+    const bool born = event.a == TP_FORK_RUNNABLE || event.a == TP_FORK_LEAVE;
+    if (born && record.in_workload && record.child_pid != 0 && workload_.size() < options_.keep_forks)
+        workload_.emplace(record.child_pid, 0);
     if (event.a == TP_FORK_LEAVE) {
         record.result = static_cast<i32>(event.d);
         leave(open, event);
@@ -263,8 +265,6 @@ void ForkTracer::leave(OpenList::iterator open, const TraceEvent& event) {
         record.spent = {};
     for (const ForkPhase& phase : record.phases)
         record.spent += phase.spent;
-    if (record.in_workload && record.child_pid != 0 && !record.failed && workload_.size() < options_.keep_forks)
-        workload_.emplace(record.child_pid, 0);
     if (record.child_directory == 0 && !record.failed) {
         // The guest did not say where the child's directory lies; the hardware showed it being made.
         for (u32 directory : open->new_directories)
@@ -276,31 +276,46 @@ void ForkTracer::leave(OpenList::iterator open, const TraceEvent& event) {
         record.findings.push_back(fmt::format("{} pages of the parent were write-protected without a flush after it: "
                                               "a stale translation may still let it write (first: {:#010x})",
                                               open->unflushed.size(), *open->unflushed.begin()));
-    Open left = std::move(*open);
-    open_.erase(open);
-    ForkRecord& fork = publish(left);
-    if (fork.failed)
+    if (record.settled) {
+        name_sides(record); // of what came after
+        open_.erase(open);
         return;
-    if (!left.child_ran) {
-        left.parent_view = user_half(fork.parent_directory);
-        left.child_view = user_half(fork.child_directory);
     }
-    settle(fork, left.protects, left.parent_view, left.child_view);
-    for (const FaultRecord& fault : left.early_faults)
-        share_fault(fault, !fault.is_cow());
-    if (left.child_gone && !fork.child_ended)
-        end_side(fork, ForkSide::Child);
+    ForkRecord& fork = publish(*open);
+    const std::set<u32> protects = std::move(open->protects);
+    open_.erase(open);
+    if (fork.failed)
+        fork.followed = false;
+    else
+        settle(fork, protects, user_half(fork.parent_directory));
 }
 
-ForkRecord& ForkTracer::publish(Open& open) {
-    ForkRecord& record = open.record;
-    if (record.number == 0)
-        record.number = ++numbers_;
+void ForkTracer::name_sides(ForkRecord& record) {
     for (PteChange& change : record.ptes)
         change.side = change.directory == 0                         ? ForkSide::Unknown
                       : change.directory == record.child_directory  ? ForkSide::Child
                       : change.directory == record.parent_directory ? ForkSide::Parent
                                                                     : ForkSide::Other;
+}
+
+// Forks that nobody will come back from.
+template <class Predicate> void ForkTracer::give_up(Predicate which) {
+    for (auto open = open_.begin(); open != open_.end();) {
+        const auto next = std::next(open);
+        if (which(*open)) {
+            open->record.left = true;
+            open_.erase(open);
+        }
+        open = next;
+    }
+}
+
+// Puts the record among those that everybody sees; it stays the open fork's own until that has left.
+ForkRecord& ForkTracer::publish(Open& open) {
+    ForkRecord& record = open.record;
+    if (record.number == 0)
+        record.number = ++numbers_;
+    name_sides(record);
     if (symbols_ != nullptr) {
         record.parent_program = symbols_->program_of(record.parent_directory);
         if (record.child_directory != 0) {
@@ -317,16 +332,17 @@ ForkRecord& ForkTracer::publish(Open& open) {
     auto place = forks_.end();
     while (place != forks_.begin() && std::prev(place)->number > record.number)
         --place;
-    place = forks_.insert(place, std::move(record));
+    forks_.splice(place, open.node);
+    record.followed = true;
     trim();
-    return *place;
+    return record;
 }
 
 // Old forks first lose their lists, then their place. Those that may still receive faults are spared.
 void ForkTracer::trim() {
     std::size_t whole = forks_.size();
     for (auto fork = forks_.begin(); fork != forks_.end();) {
-        const bool in_use = &*fork == &forks_.back() || fork->followed;
+        const bool in_use = &*fork == &forks_.back() || fork->followed || !fork->left;
         if (whole > options_.keep_whole && !in_use && (!fork->ptes.empty() || !fork->faults.empty())) {
             fork->trimmed = true;
             fork->ptes = {};
@@ -526,7 +542,7 @@ void ForkTracer::on_cr3(const TraceEvent& event) {
                                         static_cast<int>(record.phases.size()) - 1});
     }
     for (Open& open : open_)
-        if (directory != 0 && open.record.child_directory == directory && !open.child_ran)
+        if (directory != 0 && open.record.child_directory == directory && !open.record.settled)
             child_runs_early(open, event);
     for (ForkRecord* fork : active_)
         if (fork->child_directory == directory && fork->child_first_run == 0)

@@ -60,7 +60,10 @@ class ForkTracer : public TraceSink {
   private:
     // A fork in progress; or, without tracepoints, a system call that may turn out to have been one.
     struct Open {
-        ForkRecord record;
+        Open() = default;
+        Open(Open&&) = default;
+        std::list<ForkRecord> node = std::list<ForkRecord>(1); // moves to forks_ when the record is published
+        ForkRecord& record = node.front();
         ProcessContext::Key key = ProcessContext::kNobody;
         // Who stated the last stop, where nothing else says that it works for this fork.
         ProcessContext::Key helper = ProcessContext::kNobody;
@@ -70,11 +73,6 @@ class ForkTracer : public TraceSink {
         std::vector<u32> new_directories; // that became known meanwhile
         std::set<u32> foreign;            // other spaces' directories whose entries were written
         PageTableView parent_view;        // the caller's user half when the system call returned
-        // Where the child runs before fork has left: both user halves as they were then, and what came after.
-        bool child_ran = false;
-        bool child_gone = false;
-        PageTableView child_view;
-        std::vector<FaultRecord> early_faults;
     };
     using OpenList = std::list<Open>;
 
@@ -112,11 +110,12 @@ class ForkTracer : public TraceSink {
             count(record.phases.back().counts);
     }
     ForkRecord& publish(Open& open);
+    static void name_sides(ForkRecord& record);
+    template <class Predicate> void give_up(Predicate which);
     void trim();
 
     // fork_sharing.cpp: after the fork
-    void settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent,
-                const PageTableView& child);
+    void settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent);
     void child_runs_early(Open& open, const TraceEvent& event);
     void check_rights(ForkRecord& fork);
     bool was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const;
@@ -148,7 +147,7 @@ class ForkTracer : public TraceSink {
 
     OpenList open_;                        // forks in progress
     OpenList calls_;                       // system calls in progress, by context
-    std::deque<Open> ended_calls_;         // that might have been forks
+    OpenList ended_calls_;                 // that might have been forks
     std::deque<FaultRecord> loose_faults_; // copy-on-write faults that no known fork explains yet
     std::list<ForkRecord> forks_;
     std::list<ForkRecord*> active_; // oldest first: may still receive faults

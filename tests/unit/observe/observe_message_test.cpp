@@ -278,6 +278,38 @@ TEST(ServerFork, FollowsAChildThatRunsAndEndsBeforeItsParentIsBack) {
     EXPECT_EQ(fork.differences[1].difference, PageDifference::Same) << "as fork left it, not as the child did";
 }
 
+TEST(ServerFork, FollowsAForkOfAChildWhoseParentIsNotBackYet) {
+    ServerScene scene;
+    scene.tracepoint(TP_WORKLOAD_BEGIN, kForker, 1, 0);
+    scene.begin();
+    scene.make_space();
+    const u32 child = scene.spaces[kChild];
+    scene.map(child, kPages, scene.get(scene.entry_address(scene.parent, kPages)) & ~kPageMask, kUser);
+    scene.tracepoint(TP_FORK_RUNNABLE, kForker, kChild, child);
+    scene.tell(kProcessServer, kChild);
+    scene.tell(kProcessServer, kForker);
+    scene.run(kChild);
+    scene.enter_system_call(kForkInstruction);
+    scene.tracepoint(TP_FORK_ENTER, kChild, 0, 0);
+    const u32 grandchild = scene.frame();
+    scene.map(grandchild, kPages, scene.get(scene.entry_address(child, kPages)) & ~kPageMask, kUser);
+    scene.tracepoint(TP_FORK_RUNNABLE, kChild, 6, grandchild);
+    scene.tracepoint(TP_FORK_LEAVE, kChild, 6, 6);
+    scene.return_to(kForkInstruction, 3);
+    scene.switch_to(6, grandchild);
+    scene.cow_fault(grandchild, 6, kPages);
+    scene.switch_to(kForker, scene.parent);
+    scene.tracepoint(TP_FORK_LEAVE, kForker, kChild, kChild);
+    ASSERT_EQ(scene.tracer->forks().size(), 2u);
+    const ForkRecord& first = scene.tracer->forks().front();
+    EXPECT_TRUE(first.left);
+    EXPECT_EQ(first.child_pid, kChild);
+    EXPECT_EQ(scene.record().made_parent, first.number);
+    EXPECT_TRUE(scene.record().in_workload) << "children of the workload belong to it";
+    EXPECT_EQ(scene.record().cow_faults(), 1u) << "read-only since the fork that has not left yet";
+    EXPECT_EQ(first.cow_faults(), 0u);
+}
+
 TEST(ServerFork, DoesNotTakeAnEarlierForksFaultForItsOwn) {
     ServerScene scene;
     scene.fork(scene.parent, kForker, 7);
