@@ -1,4 +1,5 @@
 #include "fail.h"
+#include "personality.h"
 
 unsigned refusals_since_boot;
 
@@ -8,8 +9,12 @@ static unsigned still_to_come; /* 0: no order, or it has struck */
 unsigned fail_order(unsigned k) {
     unsigned left = still_to_come;
     still_to_come = k;
+    failing_ordered();
     return left;
 }
+
+/* Says whether an order waits; a personality asks for servers that have memory of their own. */
+bool fail_is_ordered(void) { return still_to_come != 0; }
 
 /* Counts one request; frame_alloc() and kmalloc() call it first and return NULL where it says true. */
 bool fail_due(void) {

@@ -41,6 +41,10 @@ int rfork_process(unsigned flags);
 /* Finds a living or dead process by its pid, one that is being born excepted; NULL where there is none. */
 struct process* process_find(pid_t pid);
 
+/* Hears that an allocation is to fail, or no longer (kernel/fail.h): the memory of servers counts, too. Never sleeps.
+ */
+void failing_ordered(void);
+
 /* The run queue. A thread is added when it is ready, with the reason; take() gives the one to run next, or NULL.
  * tick() charges the running thread one tick of so many per quantum, and says whether its turn is over. */
 void run_queue_add(struct thread* thread, enum ready_reason reason);

@@ -47,6 +47,9 @@ struct process* process_find(pid_t pid) {
     return process_search(pid);
 }
 
+/* Door: all of LunaixOS's memory is the kernel's, which counts it. */
+void failing_ordered(void) {}
+
 /* Door: LunaixOS has no servers, and so no calls of its own. */
 int personality_call(struct trap_frame* frame) {
     (void)frame;

@@ -1,5 +1,6 @@
 /* The SYSTEM task: kernel calls by number, and the door through which servers reach it and IPC. */
 #include "guest/kernel/boot_info.h"
+#include "guest/kernel/fail.h"
 #include "guest/kernel/frames.h"
 #include "guest/kernel/personality.h"
 #include "guest/kernel/pmap.h"
@@ -39,6 +40,12 @@ static int do_getinfo(struct proc* caller, message* m) {
             return -EINVAL;
         }
         m->SYS_INFO = (uint32_t)((proc[slot].p_rts_flags & RTS_SLOT_FREE) != 0 ? NONE : proc[slot].p_endpoint);
+        return OK;
+    case GET_FAIL_ORDERED:
+        m->SYS_INFO = fail_is_ordered();
+        return OK;
+    case GET_FAIL_DUE:
+        m->SYS_INFO = fail_due();
         return OK;
     default:
         return -EINVAL;

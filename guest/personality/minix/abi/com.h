@@ -108,6 +108,8 @@
 #define GET_WHOAMI 1              /* the caller's endpoint */
 #define GET_FRAMES 2              /* how many frame numbers there are */
 #define GET_ENDPT 3               /* of the slot in m_u32[1]; NONE where it is free */
+#define GET_FAIL_ORDERED 4        /* 1 where some allocation is to fail: then each is to be counted, */
+#define GET_FAIL_DUE 5            /* by this question: 1 where it is this one */
 
 /* SYS_VMCTL: SYS_ENDPT says whose, SVMCTL_PARAM what. */
 #define SVMCTL_PARAM m_u32[1]

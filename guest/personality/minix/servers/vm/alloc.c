@@ -21,6 +21,7 @@ static struct slabdata* slabs[SLAB_SIZES];
 static uint32_t page_used[HEAP_PAGES_LIMIT / 32]; /* one bit a page of the heap */
 static vir_bytes heap_base;
 static unsigned heap_pages;
+static bool failing_ordered; /* one of our allocations may have to fail */
 
 /* Learns from the kernel where VM's heap may be; main() calls it once. */
 void alloc_init(void) {
@@ -122,10 +123,15 @@ static struct slabdata* newslabdata(unsigned index) {
     return slab;
 }
 
-/* Allocates cleared memory; NULL where there is none. */
+/* Asks the kernel whether one of the coming allocations is to fail; main() calls it when the kernel has notified us. */
+void alloc_learn_order(void) { failing_ordered = sys_getinfo(GET_FAIL_ORDERED, 0) > 0; }
+
+/* Allocates cleared memory; NULL where there is none, or where it is this one that was ordered to fail. */
 void* slaballoc(size_t bytes) {
     unsigned index = size_index(bytes);
     void* memory;
+    if (failing_ordered && sys_getinfo(GET_FAIL_DUE, 0) > 0)
+        return NULL;
     if (index == SLAB_SIZES) {
         memory = vm_allocpages((bytes + VM_PAGE_SIZE - 1) / VM_PAGE_SIZE);
     } else {

@@ -90,6 +90,8 @@ int main(void) {
         if (r != OK)
             panic("VM: cannot receive: error %d", -r);
         endpoint_t who = m.m_source;
+        if (m.m_type == NOTIFY_MESSAGE)
+            alloc_learn_order();
         if (m.m_type == NOTIFY_MESSAGE || vm_isokendpt(who, &slot) != OK)
             continue;
         if (m.m_type == VM_PAGEFAULT)

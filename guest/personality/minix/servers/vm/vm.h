@@ -159,6 +159,7 @@ int pt_flush(void);
 
 /* alloc.c: VM's own memory. */
 void alloc_init(void);
+void alloc_learn_order(void);
 void* slaballoc(size_t bytes);
 void slabfree(void* memory, size_t bytes);
 
