@@ -330,12 +330,13 @@ StopCause Session::run_counting(const RunLimit& limit) {
     RunTime before = spent();
     while (machine_->now() < limit.cycle && machine_->instructions() < limit.instructions) {
         const u32 eip = machine_->cpu().linear_eip();
+        const u32 space = machine_->mmu().control().space_of(machine_->registers().cr3);
         const StopCause cause = machine_->step();
         if (cause != StopCause::Limit)
             return cause;
         const RunTime after = spent();
         // A tracepoint is stamped with the moment before its OUT costs: that cost belongs to what it begins.
-        tracer_->on_instruction(eip, before, after);
+        tracer_->on_instruction(space, eip, before, after);
         before = after;
     }
     return StopCause::Limit;

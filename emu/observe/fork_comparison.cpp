@@ -18,7 +18,8 @@ void add(ForkCounts& sum, const ForkCounts& more) {
           &ForkCounts::frames_freed, &ForkCounts::frames_shared, &ForkCounts::frames_released,
           &ForkCounts::frames_copied, &ForkCounts::flushes, &ForkCounts::entries_dropped, &ForkCounts::cr3_loads,
           &ForkCounts::space_switches, &ForkCounts::privilege_switches, &ForkCounts::system_calls,
-          &ForkCounts::messages, &ForkCounts::heap_objects, &ForkCounts::heap_bytes, &ForkCounts::heap_bytes_freed})
+          &ForkCounts::messages, &ForkCounts::tracepoints, &ForkCounts::heap_objects, &ForkCounts::heap_bytes,
+          &ForkCounts::heap_bytes_freed})
         sum.*count += more.*count;
 }
 

@@ -77,9 +77,10 @@ struct ForkTally {
 };
 
 struct ForkComparison {
-    std::string workload; // as it was asked for
-    std::string command;  // what the guest's shell ran
-    std::string machine;  // in words
+    std::string workload;      // as it was asked for
+    std::string command;       // what the guest's shell ran
+    std::string machine;       // in words
+    u64 tracepoint_cycles = 0; // what one costs the guest, about; 0: not known
     std::vector<ForkTally> systems;
 };
 

@@ -88,6 +88,7 @@ std::string fork_comparison_json(const ForkComparison& comparison) {
         .text("workload", comparison.workload)
         .text("command", comparison.command)
         .text("machine", comparison.machine)
+        .number("tracepoint_cycles", comparison.tracepoint_cycles)
         .begin_array("systems");
     for (const ForkTally& tally : comparison.systems) {
         json.begin_object()

@@ -94,6 +94,12 @@ void Table::inside() {
     row(
         "  of them failed", [](const ForkTally& tally) { return tally.failed; }, false);
     row("cycles", [](const ForkTally& tally) { return tally.spent.cycles; });
+    row(
+        "  of them for tracepoints, about",
+        [&](const ForkTally& tally) { return tally.counts.tracepoints * comparison_.tracepoint_cycles; }, false);
+    row(
+        "  of them for ports: tracepoints",
+        [](const ForkTally& tally) { return tally.spent.by_cause[static_cast<std::size_t>(CycleCause::Io)]; }, false);
     row("instructions", [](const ForkTally& tally) { return tally.spent.instructions; });
     counter("page-table entries written", &ForkCounts::pte_writes);
     counter("  of them only write-protected", &ForkCounts::pte_protects);

@@ -44,9 +44,17 @@ std::string row(const char* stop, const char* name, const RunTime& spent, const 
 
 std::vector<FunctionCost> fork_functions(const ForkRecord& fork, const Symbolizer& symbols) {
     std::map<std::string, FunctionCost> by_name;
-    for (const auto& [eip, spent] : fork.by_instruction) {
-        const Location location = symbols.lookup(fork.parent_directory, eip);
-        const std::string name = location.symbol.empty() ? fmt::format("{:#010x}", eip) : location.symbol;
+    for (const auto& [place, spent] : fork.by_instruction) {
+        const auto& [space, eip] = place;
+        Location location = symbols.lookup(space, eip);
+        if (space == fork.parent_directory && !fork.parent_program.empty() && !location.known()) {
+            // It may have ended since: its program's name is kept in the record.
+            const std::vector<Location> chain = symbols.inline_chain(fork.parent_program, eip);
+            location = chain.empty() ? location : chain.back();
+        }
+        std::string name = location.symbol.empty() ? fmt::format("{:#010x}", eip) : location.symbol;
+        if (space != 0 && space != fork.parent_directory)
+            name = fmt::format("{}: {}", location.image.empty() ? "a server" : location.image, name);
         FunctionCost& cost = by_name[name];
         cost.name = name;
         cost.spent += spent;

@@ -19,6 +19,7 @@ void write_counts(JsonWriter& json, const char* key, const ForkCounts& counts) {
         .number("privilege_switches", counts.privilege_switches)
         .number("system_calls", counts.system_calls)
         .number("messages", counts.messages)
+        .number("tracepoints", counts.tracepoints)
         .number("kernel_objects_allocated", counts.heap_objects)
         .number("kernel_bytes_allocated", counts.heap_bytes)
         .number("kernel_bytes_freed", counts.heap_bytes_freed)

@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "emu/observe/fault_record.hpp"
@@ -87,6 +88,7 @@ struct ForkCounts {
     u64 privilege_switches = 0; // ways into ring 0 and out of it
     u64 system_calls = 0;       // by the forking process and by servers that work for it
     u64 messages = 0;
+    u64 tracepoints = 0;  // each costs the guest some instructions of its own
     u64 heap_objects = 0; // kernel objects (and a memory server's own) taken
     u64 heap_bytes = 0;
     u64 heap_bytes_freed = 0;
@@ -167,10 +169,11 @@ struct ForkRecord {
     ForkCounts counts;
     u64 fault_counts[10] = {}; // faults that belong, by FaultRecord::page
     u64 other_faults = 0;
-    ShadowCounts shadows_inside;           // while fork ran
-    ShadowCounts shadows_after;            // by either side, until both are private
-    std::map<u32, RunTime> by_instruction; // inside fork, by eip; only where on_instruction was called
-    bool trimmed = false;                  // some entries of the lists were given up; counts are whole
+    ShadowCounts shadows_inside; // while fork ran
+    ShadowCounts shadows_after;  // by either side, until both are private
+    // Inside fork, by address space (0: the kernel's half) and eip; only where on_instruction was called.
+    std::map<std::pair<u32, u32>, RunTime> by_instruction;
+    bool trimmed = false; // some entries of the lists were given up; counts are whole
 
     std::map<u32, SharedPage> shared;         // by linear page
     u64 still_shared = 0;                     // copy-on-write pages that neither side has left yet

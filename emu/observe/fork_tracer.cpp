@@ -42,13 +42,17 @@ const ForkRecord* ForkTracer::current() const {
     return nullptr;
 }
 
-void ForkTracer::on_instruction(u32 eip, const RunTime& before, const RunTime& after) {
+void ForkTracer::on_instruction(u32 address_space, u32 eip, const RunTime& before, const RunTime& after) {
     Open* open = working();
     if (open == nullptr)
         return;
     // INT n has been delivered when the system call begins: that part of it lies before.
     const bool began_in_it = open->begun.cycles > before.cycles;
-    open->record.by_instruction[eip] += after - (began_in_it ? open->begun : before);
+    const bool user = eip < options_.kernel_base;
+    const auto [place, fresh] = open->record.by_instruction.try_emplace({user ? address_space : 0, eip});
+    place->second += after - (began_in_it ? open->begun : before);
+    if (fresh && user && symbols_ != nullptr && symbols_->program_of(address_space).empty())
+        symbols_->identify(tables_.reader(), address_space, eip);
 }
 
 void ForkTracer::on_event(const TraceEvent& event) {
@@ -104,6 +108,8 @@ ForkTracer::OpenList::iterator ForkTracer::find_open(u32 parent_pid, u32 child_p
 }
 
 void ForkTracer::on_tracepoint(const TraceEvent& event) {
+    if (Open* open = working(); open != nullptr)
+        count_in(open->record, [](ForkCounts& counts) { ++counts.tracepoints; });
     const u32 directory = space_of(event.d);
     if (is_fork_stop(event.a) || event.a == TP_FORK_LEAVE)
         return on_fork_stop(event);

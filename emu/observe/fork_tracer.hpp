@@ -48,7 +48,7 @@ class ForkTracer : public TraceSink {
 
     // For a profile by function: the instruction at `eip` ran from one time to the other (both since power-on); it
     // counts for the fork that its thread is in or works for.
-    void on_instruction(u32 eip, const RunTime& before, const RunTime& after);
+    void on_instruction(u32 address_space, u32 eip, const RunTime& before, const RunTime& after);
 
     // Every closed fault, also those outside of forks.
     void set_fault_listener(FaultTracker::Closed listener) { fault_listener_ = std::move(listener); }

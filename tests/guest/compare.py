@@ -58,7 +58,19 @@ def check_system(system, workload):
         assert inside["counts"]["messages"] >= 4 * system["forks"], (where, inside["counts"])
 
 
+def check_tracepoint_cost(program, system):
+    """The figure for one tracepoint is that of the guest's own function that states a block of frames."""
+    result = subprocess.run([program, "fork", "--os", system, "--functions", "--json"], stdin=subprocess.DEVNULL,
+                            capture_output=True, timeout=100, check=True)
+    fork = json.loads(result.stdout)
+    spent = next(function["cycles"] for function in fork["functions"] if function["name"] == "trace_block")
+    stated = sum(frame["act"] != "copied" for frame in fork["frames"])
+    _, comparison = report(program, system, "fork-exit")
+    assert abs(spent / stated - comparison["tracepoint_cycles"]) < 8, (spent / stated, comparison["tracepoint_cycles"])
+
+
 def main(program, systems):
+    check_tracepoint_cost(program, systems.split(",")[0])
     constants = {}
     for workload in [*PAGES, "forkstorm", "forktree 2 2"]:
         out, comparison = report(program, systems, workload)

@@ -52,6 +52,13 @@ def main(program):
                          sum(row["instructions"] for row in fork["functions"] if row["name"] == "frame_alloc"))
         print(f"{where}: {fork['cycles']} cycles, {fork['instructions']} instructions")
     assert len(instructions) == 1, instructions
+    # What servers do for the fork is in the same sums, by the names of their programs.
+    if "minix" in subprocess.run([program, "fork", "--os", "?"], capture_output=True, check=False).stderr.decode():
+        fork = report(program, "--os", "minix", "--functions")
+        check_sums(fork, "minix")
+        names = {function["name"] for function in fork["functions"]}
+        assert {"service/pm: do_fork", "service/vm: do_fork"} <= names, sorted(names)
+        assert not any(name.startswith(("0x", "a server")) for name in names), sorted(names)
 
 
 if __name__ == "__main__":
