@@ -148,6 +148,9 @@ static void be_privileged(void* argument) {
     case 10:
         __asm__ volatile("ljmp $0x08, $0xC0100000");
         break;
+    case 11:
+        __asm__ volatile("outl %%eax, %%dx" : : "a"(0), "d"(0x5F0));
+        break;
     }
 }
 
@@ -202,6 +205,25 @@ static void fault_unknown_call(void) {
         CHECK_EQUAL(system_call(numbers[i], 0, 0, 0, 0, 0), -ENOSYS);
 }
 
+/* What belongs to a personality's servers is out of reach for programs: the servers' calls, the servers themselves, and
+ * the ports by which they state tracepoints. Where there are no servers, there is nothing to be reached. */
+static void fault_servers(void) {
+    unsigned message[16] = {0};
+
+    for (int number = SYS_PERSONALITY; number < SYS_PERSONALITY + 4; number++) {
+        for (unsigned argument = 0; argument < 5; argument++) {
+            int result = system_call(number, argument, argument, (unsigned)message, 0, 0);
+            CHECK(result == -EPERM || result == -ENOSYS);
+        }
+    }
+    for (int pid = 30001; pid <= 30020; pid++) {
+        CHECK_ERROR(kill(pid, SIGKILL), ESRCH);
+        CHECK_ERROR(waitpid(pid, NULL, 0), ECHILD);
+    }
+    must_die(be_privileged, (void*)11, SIGSEGV);
+    CHECK_EQUAL(message[0], 0);
+}
+
 const struct test fault_tests[] = {
     {"fault_null", fault_null},
     {"fault_kernel_memory", fault_kernel_memory},
@@ -214,5 +236,6 @@ const struct test fault_tests[] = {
     {"fault_flags_are_kept", fault_flags_are_kept},
     {"fault_direction_flag", fault_direction_flag},
     {"fault_unknown_call", fault_unknown_call},
+    {"fault_servers", fault_servers},
     {NULL, NULL},
 };

@@ -264,7 +264,64 @@ static void pointer_as_place(void) {
     CHECK_EQUAL(minherit((void*)unmapped, PAGE_BYTES, INHERIT_NONE), -1);
 }
 
+/* Makes a system call with the stack pointer anywhere; returns the kernel's result. A child of fork comes back too. */
+static int call_on_stack(unsigned stack, int number, unsigned argument, unsigned length) {
+    int result;
+
+    __asm__ volatile("movl %%esp, %%esi\n\t"
+                     "movl %4, %%esp\n\t"
+                     "int $0x80\n\t"
+                     "movl %%esi, %%esp"
+                     : "=a"(result)
+                     : "0"(number), "b"(argument), "c"(length), "D"(stack)
+                     : "esi", "memory", "cc");
+    return result;
+}
+
+/* Forks with the stack pointer somewhere: a kernel that puts a message on the user's stack says EFAULT where it cannot,
+ * any other forks. */
+static void fork_on_stack(unsigned stack) {
+    int pid = call_on_stack(stack, SYS_fork, 0, 0);
+
+    if (pid == 0)
+        exit(0);
+    if (pid > 0)
+        finish(pid);
+    else if (pid != -EFAULT)
+        FAIL("fork with the stack at 0x%x: %s", stack, error_text(-pid));
+}
+
+/* The stack pointer of a program may point anywhere: calls about memory work or fail, and harm nothing. */
+static void pointer_wild_stack(void) {
+    char* memory = map_pages(3, MAP_PRIVATE);
+    char* guarded = map_pages(2, MAP_PRIVATE | MAP_STACK);
+    const unsigned stacks[] = {0,
+                               16,
+                               0x1000,
+                               (unsigned)main + 64,
+                               (unsigned)memory + 100,
+                               (unsigned)map_pages(1, MAP_EXCLUSIVE) + PAGE_BYTES,
+                               (unsigned)map_pages(1, MAP_SHARED) + PAGE_BYTES,
+                               (unsigned)guarded,
+                               0xC0000000,
+                               0xC0000010,
+                               0xFF004000,
+                               0xFFFFFFF0};
+
+    memset(memory, 9, 3 * PAGE_BYTES);
+    for (unsigned i = 0; i < ARRAY_LENGTH(stacks); i++) {
+        fork_on_stack(stacks[i]);
+        int result = call_on_stack(stacks[i], SYS_munmap, (unsigned)memory + 2 * PAGE_BYTES, PAGE_BYTES);
+        CHECK(result == 0 || result == -EFAULT);
+        result = call_on_stack(stacks[i], SYS_brk, 0, 0);
+        CHECK(result > 0 || result == -EFAULT);
+    }
+    CHECK_EQUAL(memory[100], 9); /* what lies below a stack pointer is free to be written */
+    CHECK_EQUAL(memory[2 * PAGE_BYTES - 1], 9);
+}
+
 const struct test pointer_tests[] = {
+    {"pointer_wild_stack", pointer_wild_stack},
     {"pointer_null", pointer_null},
     {"pointer_to_kernel", pointer_to_kernel},
     {"pointer_to_nothing", pointer_to_nothing},
