@@ -47,6 +47,10 @@ DOORS = {"spdlog/.*": ("emu/base/log.hpp", "emu/base/log.cpp"), "mutex|shared_mu
 # The guest is freestanding: of the compiler's headers only those that need no library.
 FREESTANDING = {"stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "limits.h", "stdalign.h", "stdnoreturn.h"}
 
+# Programs and servers run in ring 3 and know the kernel by its abi alone (and where the user half of memory lies).
+RING_3 = re.compile(r"guest/(?:user|personality/\w+/servers)/")
+BOTH_RINGS = re.compile(r"guest/(?:abi|personality/\w+/abi)/|guest/kernel/layout\.h$")
+
 # observe listens and never touches: it sees the mmu's types only as const.
 MUTABLE_VIEW = re.compile(r"(?<![\w:])(?<!const )(?:forkscope::)?(Mmu|Tlb|FastTlb|PhysicalMemory|Bus)\s*[&*]")
 
@@ -71,6 +75,8 @@ def includes(root, path):
 
 def check_edge(path, line, target):
     room, other = sources.room_of(path), sources.room_of(target)
+    if room == other == "guest" and not BOTH_RINGS.match(target) and bool(RING_3.match(path)) != bool(RING_3.match(target)):
+        yield f"{path}:{line}: {target} belongs to another ring: what both know is in guest/abi or a personality's abi"
     if room is None or room == other or any(target.startswith(prefix) for prefix in ALLOWED[room]):
         return
     allowed = ", ".join(prefix.rstrip("/") for prefix in ALLOWED[room]) or "nothing of ours"
