@@ -30,8 +30,9 @@ static const struct boot_image image[] = {
     {"vfs", "/service/vfs", VFS_PROC_NR, SRV_Q, vfs_calls},
 };
 static const struct boot_image test_image[] = {
-    {"ipctest", "/service/ipctest", TEST_PROC_NR, USER_Q, test_calls},
-    {"ipcpeer", "/service/ipctest", TEST_PROC_NR + 1, USER_Q, test_calls},
+    {"ipctest", "/service/ipctest", TEST_PROC_NR, MIN_USER_Q, test_calls},
+    {"ipcpeer", "/service/ipctest", TEST_PROC_NR + 1, MIN_USER_Q, test_calls},
+    {"ipcthird", "/service/ipctest", TEST_PROC_NR + 2, MIN_USER_Q, test_calls},
 };
 
 /* Maps one fresh, cleared page of a server and returns it; panics without memory, for nothing can start then. */
@@ -114,7 +115,7 @@ static void boot_server(const struct boot_image* entry) {
     start_server(process, program.entry);
 }
 
-/* Loads all servers; the boot word ipctest adds two that try every kind of message. */
+/* Loads all servers; the boot word ipctest adds three that try every kind of message. */
 void boot_servers(void) {
     for (size_t i = 0; i < sizeof(image) / sizeof(image[0]); i++) {
         boot_server(&image[i]);

@@ -2,6 +2,7 @@
  * entries, frames.c the one owner of memory. A frame's references are counted here as well as in VM: one for each entry
  * that maps it, and one while VM holds it in hand, between VMCTL_ALLOCFRAME and the entry that takes it over. */
 #include "guest/kernel/boot_info.h"
+#include "guest/kernel/fail.h"
 #include "guest/kernel/frames.h"
 #include "guest/kernel/pmap.h"
 #include "guest/kernel/string.h"
@@ -167,12 +168,14 @@ static int alloc_frame(message* m) {
     return OK;
 }
 
-/* VMCTL_CLEAR_PAGEFAULT: VM has dealt with a fault; its class says how. The process tries again, or gets its signal. */
+/* VMCTL_CLEAR_PAGEFAULT: VM has dealt with a fault; its class says how. The process tries again, or gets its signal;
+ * whether it gets one for want of memory, the mechanism must know. */
 static int clear_pagefault(struct proc* rp, const message* m) {
     if (rp == NULL) {
         return -EINVAL;
     }
     rp->p_fault_class = m->SVMCTL_VALUE;
+    refusals_since_boot += m->SVMCTL_COUNT;
     rts_unset(rp, RTS_PAGEFAULT);
     return OK;
 }

@@ -130,15 +130,17 @@ int mini_send(struct proc* caller, endpoint_t dst_e, const message* m) {
 
 /* Takes a pending notification that fits; says whether there was one. Notifications come before messages. */
 static bool receive_notification(struct proc* caller, endpoint_t src_e) {
-    for (int slot = 0; slot < NR_PROCS; slot++) {
-        uint32_t* word = &caller->p_notify_pending[slot / 32];
-        if ((*word & (1u << slot % 32)) == 0 || (src_e != ANY && src_e != proc[slot].p_endpoint)) {
-            continue;
+    for (int word = 0; word < NOTIFY_WORDS; word++) {
+        for (uint32_t bits = caller->p_notify_pending[word]; bits != 0; bits &= bits - 1) {
+            struct proc* from = &proc[word * 32 + __builtin_ctz(bits)];
+            if (src_e != ANY && src_e != from->p_endpoint) {
+                continue;
+            }
+            caller->p_notify_pending[word] &= ~(1u << from->p_nr % 32);
+            const message m = {.m_type = NOTIFY_MESSAGE};
+            deliver(from, caller, &m, TP_NOTIFY);
+            return true;
         }
-        *word &= ~(1u << slot % 32);
-        message m = {.m_type = NOTIFY_MESSAGE};
-        deliver(&proc[slot], caller, &m, TP_NOTIFY);
-        return true;
     }
     return false;
 }

@@ -27,7 +27,7 @@ static int do_setpid(struct proc* caller, message* m) {
 
 /* sys_getinfo: what a server may know about itself and the machine. */
 static int do_getinfo(struct proc* caller, message* m) {
-    uint32_t slot = m->m_u32[1];
+    uint32_t argument = m->m_u32[1];
     switch (m->SYS_INFO) {
     case GET_WHOAMI:
         m->SYS_INFO = (uint32_t)caller->p_endpoint;
@@ -36,10 +36,16 @@ static int do_getinfo(struct proc* caller, message* m) {
         m->SYS_INFO = pfn(boot_info.ram_top);
         return OK;
     case GET_ENDPT:
-        if (slot >= NR_PROCS) {
+        if (argument >= NR_PROCS) {
             return -EINVAL;
         }
-        m->SYS_INFO = (uint32_t)((proc[slot].p_rts_flags & RTS_SLOT_FREE) != 0 ? NONE : proc[slot].p_endpoint);
+        m->SYS_INFO = (uint32_t)((proc[argument].p_rts_flags & RTS_SLOT_FREE) != 0 ? NONE : proc[argument].p_endpoint);
+        return OK;
+    case GET_VMSANITY:
+        m->SYS_INFO = boot_flag("vmsanity");
+        return OK;
+    case GET_FRAMEREFS:
+        m->SYS_INFO = argument < boot_info.ram_top ? frame_of(argument)->references : 0;
         return OK;
     case GET_FAIL_ORDERED:
         m->SYS_INFO = fail_is_ordered();

@@ -110,12 +110,14 @@
 #define GET_ENDPT 3               /* of the slot in m_u32[1]; NONE where it is free */
 #define GET_FAIL_ORDERED 4        /* 1 where some allocation is to fail: then each is to be counted, */
 #define GET_FAIL_DUE 5            /* by this question: 1 where it is this one */
+#define GET_VMSANITY 6            /* whether VM shall check its tables all the time */
+#define GET_FRAMEREFS 7           /* how many references the frame at m_u32[1] has */
 
 /* SYS_VMCTL: SYS_ENDPT says whose, SVMCTL_PARAM what. */
 #define SVMCTL_PARAM m_u32[1]
-#define SVMCTL_PDBR m_u32[2] /* a page directory; the answer of PT_NEW and GET_PDBR */
-#define SVMCTL_ADDR m_u32[3] /* PT_BATCH: the entries; ALLOCPAGES, FREEPAGES: in the caller's space */
-#define SVMCTL_COUNT m_u32[4]
+#define SVMCTL_PDBR m_u32[2]  /* a page directory; the answer of PT_NEW and GET_PDBR */
+#define SVMCTL_ADDR m_u32[3]  /* PT_BATCH: the entries; ALLOCPAGES, FREEPAGES: in the caller's space */
+#define SVMCTL_COUNT m_u32[4] /* of entries or pages; CLEAR_PAGEFAULT: how often memory was refused */
 #define SVMCTL_SLOT m_i32[1]  /* PT_NEW and PT_FREE: the slot of a child to be, or -1 */
 #define SVMCTL_VALUE m_u32[6] /* CLEAR_PAGEFAULT: the FAULT_* class; ALLOCFRAME, FREEFRAME: the frame */
 #define VMCTL_CLEAR_PAGEFAULT 12

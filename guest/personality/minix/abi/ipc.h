@@ -31,7 +31,7 @@ typedef int endpoint_t;
 /* Who is in the boot image; slot and first endpoint are the same number. */
 #define PM_PROC_NR 0
 #define VFS_PROC_NR 1
-#define TEST_PROC_NR 6 /* and the next: only with the boot word ipctest */
+#define TEST_PROC_NR 3 /* and the next two: only with the boot word ipctest */
 #define VM_PROC_NR 8
 #define INIT_PROC_NR 10
 #define FIRST_USER_SLOT 11 /* fork gives slots from here on */

@@ -1,15 +1,17 @@
-/* ipctest: two servers that try every kind of message on each other, on VM, and on nobody. The boot word ipctest loads
- * them both from this program; the driver prints the verdict. Each step names what it expects; the peer follows the
- * driver's orders. */
+/* ipctest: three servers that try every kind of message on each other, on VM, and on nobody. The boot word ipctest
+ * loads them all from this program; the driver prints the verdict. Each step names what it expects; the others follow
+ * the driver's orders. */
 #include "guest/personality/minix/servers/lib/syslib.h"
 
 #define DRIVER TEST_PROC_NR
 #define PEER (TEST_PROC_NR + 1)
+#define THIRD (TEST_PROC_NR + 2)
 #define ECHO 1       /* answer with the argument plus one */
 #define SEND_TO_ME 2 /* send a message of your own, without waiting for a question */
 #define CROSS 3      /* send to me while I send to you */
 #define LISTEN 4     /* receive from me alone, while I receive from you alone */
 #define NOTE_ME 5    /* notify me three times, then send a message */
+#define RING 6       /* peer: send to the third; third: send to me, then take the peer's */
 
 static int failures, checks;
 
@@ -22,11 +24,14 @@ static void check(const char* what, int actual, int expected) {
     }
 }
 
-/* Gives the peer an order that it acts on when it has been taken. */
-static void order(int what) {
+/* Gives somebody an order that he acts on when it has been taken. */
+static void order_to(endpoint_t whom, int what) {
     message m = {.m_type = what};
-    check("an order", ipc_send(PEER, &m), OK);
+    check("an order", ipc_send(whom, &m), OK);
 }
+
+/* Gives the peer an order. */
+static void order(int what) { order_to(PEER, what); }
 
 /* A question gets its answer, with the fields of both and the source filled in by the kernel. */
 static void test_sendrec(void) {
@@ -87,6 +92,22 @@ static void test_deadlock(void) {
     check("its type", r == OK ? m.m_type : LISTEN, LISTEN);
 }
 
+/* Three who would wait for each other in a ring: the last to try is refused, and then all get through. The question to
+ * VFS lets the other two run until they wait. */
+static void test_ring(void) {
+    message m = {0};
+    order_to(THIRD, RING);
+    order(RING);
+    check("VFS is there", taskcall(VFS_PROC_NR, VFS_PM_FORK, &m), -EPERM);
+    m.m_type = ECHO;
+    check("closing a ring of three", ipc_send(PEER, &m), -ELOCKED);
+    check("the third's message", ipc_receive(THIRD, &m), OK);
+    m.m_type = ECHO;
+    m.m_u32[0] = 1;
+    check("the peer afterwards", ipc_sendrec(PEER, &m), OK);
+    check("its answer", (int)m.m_u32[0], 2);
+}
+
 /* Endpoints of another generation, of a free slot, and of no slot at all. */
 static void test_endpoints(void) {
     message m = {.m_type = ECHO};
@@ -102,6 +123,21 @@ static void test_endpoints(void) {
     check("send to oneself", ipc_send(DRIVER, &m), -ELOCKED);
     check("receive from oneself", ipc_receive(DRIVER, &m), -ELOCKED);
     check("who am I", (int)sys_getinfo(GET_WHOAMI, 0), DRIVER);
+}
+
+/* Who waits for a process that dies goes on with an error, and its endpoint stays dead although the slot lives again.
+ * The boot word run= must start processes one after another. */
+static void test_death(void) {
+    message m;
+    endpoint_t mortal = NONE;
+    while (mortal == NONE) /* the shell's first child: programs run before us, so this is when they sleep */
+        mortal = (endpoint_t)sys_getinfo(GET_ENDPT, FIRST_USER_SLOT + 1);
+    check("notify a living process", ipc_notify(mortal), OK);
+    check("wait for a process that dies", ipc_receive(mortal, &m), -EDEADSRCDST);
+    check("send to it afterwards", ipc_send(mortal, &m), -EDEADSRCDST);
+    m.VMF_ENDPOINT = mortal;
+    m.VMF_SLOTNO = NR_PROCS - 1;
+    check("VM_FORK of a dead process", taskcall(VM_PROC_NR, VM_FORK, &m), -EINVAL);
 }
 
 /* Kernel calls and VM's calls that this server may not make, and a fork that cannot be. */
@@ -130,6 +166,12 @@ static bool obey(message* m) {
     case ECHO:
         reply(DRIVER, m, ECHO);
         return false;
+    case RING:
+        if (sys_getinfo(GET_WHOAMI, 0) == PEER)
+            return ipc_send(THIRD, m) != OK;
+        ipc_send(DRIVER, m);
+        ipc_receive(PEER, m);
+        return false;
     case NOTE_ME:
         for (int i = 0; i < 3; i++)
             ipc_notify(DRIVER);
@@ -148,7 +190,7 @@ static bool obey(message* m) {
     }
 }
 
-/* The peer: obeys for ever, and says in each echo whether it has been refused. */
+/* The peer and the third: obey for ever, and say in each echo whether they have been refused. */
 static void be_peer(void) {
     message m;
     bool refused = false;
@@ -165,7 +207,7 @@ static void be_peer(void) {
 /* Runs the tests in the driver, prints the verdict, and rests. */
 int main(void) {
     message m;
-    if (sys_getinfo(GET_WHOAMI, 0) == PEER)
+    if (sys_getinfo(GET_WHOAMI, 0) != DRIVER)
         be_peer();
     test_sendrec();
     test_receive();
@@ -173,6 +215,8 @@ int main(void) {
     test_endpoints();
     test_refusals();
     test_deadlock();
+    test_ring();
+    test_death();
     diag("ipctest: %d checks, %d failed\n", checks, failures);
     for (;;)
         ipc_receive(ANY, &m);

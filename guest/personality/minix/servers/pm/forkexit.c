@@ -46,15 +46,13 @@ static void tell_vfs(int call, endpoint_t who, endpoint_t parent, int pid) {
         panic("PM: VFS refuses call %x: error %d", (unsigned)call, -r);
 }
 
-/* Makes the child's entry: a copy of the parent's, but for its flags, its names, and its alarm, which it has not. */
+/* Makes the child's entry: a copy of the parent's, but for its flags and its names. */
 static void copy_entry(struct mproc* rmc, const struct mproc* rmp, endpoint_t child) {
     *rmc = *rmp;
     rmc->mp_parent = (int)(rmp - mproc);
     rmc->mp_flags &= INHERITED;
     rmc->mp_endpoint = child;
     rmc->mp_effuid = SOME_USER;
-    rmc->mp_timer = 0;
-    rmc->mp_forks = 0;
     rmc->mp_pid = get_free_pid();
     procs_in_use++;
 }
@@ -84,10 +82,11 @@ int do_fork(struct mproc* rmp, message* m) {
     /* 4: files and parent */
     struct mproc* rmc = &mproc[slot];
     copy_entry(rmc, rmp, child);
-    rmp->mp_forks++;
     uint32_t child_pid = (uint32_t)rmc->mp_pid;
     trace(TP_FORK_FILES, parent_pid, child_pid, child_pdbr);
-    sys_setpid(child, rmc->mp_pid);
+    r = sys_setpid(child, rmc->mp_pid);
+    if (r != OK)
+        panic("PM: cannot name the child: error %d", -r);
     tell_vfs(VFS_PM_FORK, child, rmp->mp_endpoint, rmc->mp_pid);
 
     /* 5: runnable. VFS has answered: the child gets its time, and two answers let both go on. */
@@ -95,15 +94,24 @@ int do_fork(struct mproc* rmp, message* m) {
     r = sys_schedule(child, USER_Q, USER_QUANTUM);
     if (r != OK)
         panic("PM: cannot schedule the child: error %d", -r);
-    reply(child, m, 0);
-    reply(rmp->mp_endpoint, m, rmc->mp_pid);
+    message answer = {0};
+    reply(child, &answer, 0);
+    reply(rmp->mp_endpoint, &answer, rmc->mp_pid);
     return SUSPEND;
 }
 
-/* A process is dying: VM empties its memory, VFS forgets it, and the kernel lets it go. Its slot and its pid stay until
- * somebody has waited for it. The only answer is that its thread goes on. */
+/* Gives the children of a dying process to init, the dead ones too. */
+static void orphan_children(int slot) {
+    for (struct mproc* rmc = mproc; rmc < &mproc[NR_PROCS]; rmc++)
+        if ((rmc->mp_flags & IN_USE) != 0 && rmc->mp_parent == slot)
+            rmc->mp_parent = INIT_PROC_NR;
+}
+
+/* A process is dying: VM empties its memory, VFS forgets it, its children become init's, and the kernel lets it go. Its
+ * slot and its pid stay until somebody has waited for it. The only answer is that its thread goes on. */
 int do_exit(struct mproc* rmp) {
     message m = {.VMEX_ENDPOINT = rmp->mp_endpoint};
+    orphan_children((int)(rmp - mproc));
     rmp->mp_flags |= EXITING;
     int r = taskcall(VM_PROC_NR, VM_WILLEXIT, &m);
     if (r == OK) {

@@ -17,7 +17,8 @@ static void enter(int slot, int pid, unsigned flags) {
 
 /* Fills the table with what the kernel has loaded. */
 static void pm_init(void) {
-    static const int servers[] = {PM_PROC_NR, VFS_PROC_NR, VM_PROC_NR, TEST_PROC_NR, TEST_PROC_NR + 1};
+    static const int servers[] = {PM_PROC_NR,   VFS_PROC_NR,      VM_PROC_NR,
+                                  TEST_PROC_NR, TEST_PROC_NR + 1, TEST_PROC_NR + 2};
     trace_init();
     for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
         if (sys_getinfo(GET_ENDPT, (uint32_t)servers[i]) == (uint32_t)servers[i])

@@ -23,8 +23,6 @@ struct mproc {
     int mp_procgrp; /* the pid of the group's leader */
     int mp_parent;  /* slot */
     int mp_effuid;
-    unsigned mp_forks; /* children made, for nobody but a debugger */
-    uint32_t mp_timer; /* when an alarm is due; a child has none */
 };
 
 extern struct mproc mproc[NR_PROCS];

@@ -69,6 +69,12 @@ int do_exec_newmem(message* m) {
     return OK;
 }
 
+/* Checks what has been built and is not in force; the sanity check calls it. */
+void exec_check_spaces(void) {
+    for (const struct vmproc* space = exec_spaces; space != NULL; space = space->vm_next_space)
+        sanity_check_proc(space);
+}
+
 /* Exchanges the memory of two; the page table of a process stays its slot's, whatever directory it holds. */
 static void exchange(struct vmproc* vmp, struct vmproc* space) {
     struct vmproc old = *vmp;

@@ -26,6 +26,7 @@ static void vm_init(void) {
     trace_init();
     alloc_init();
     pb_init();
+    sanity_init();
     for (int slot = 0; slot < NR_PROCS; slot++) {
         vmproc[slot].vm_slot = vmproc[slot].vm_pt.pt_slot = slot;
         vmproc[slot].vm_endpoint = NONE;
@@ -98,5 +99,6 @@ int main(void) {
             do_pagefaults(&vmproc[slot], &m);
         else
             reply(who, &m, handle(&vmproc[slot], &m));
+        sanitycheck();
     }
 }

@@ -24,24 +24,25 @@ static int new_page(struct vir_region* region, struct phys_region* ph) {
 /* Private memory can be written where nobody else has the page. */
 static bool private_writable(const struct phys_region* ph) { return ph->ph->refcount == 1; }
 
-/* Anonymous memory: a page is zero at first; one with other places is copied when it is written. */
-static int anon_pagefault(struct vir_region* region, struct phys_region* ph, bool write, unsigned* fault_class) {
-    if (ph->ph == NULL) {
-        *fault_class = (region->flags & (VR_STACK | VR_GUARDED)) != 0 ? FAULT_STACK : FAULT_DEMAND_ZERO;
+/* Makes a page of private memory ready: one that is not there is made, one with other places is copied when it is
+ * written. */
+static int private_pagefault(struct vir_region* region, struct phys_region* ph, bool write, unsigned* fault_class) {
+    if (ph->ph == NULL)
         return new_page(region, ph);
-    }
     *fault_class = FAULT_COW_COPY;
     return write ? mem_cow(ph) : OK;
 }
 
-/* A private mapping of a file: a page is the file's at first; in all else like anonymous memory. */
+/* Anonymous memory: a page is zero at first. */
+static int anon_pagefault(struct vir_region* region, struct phys_region* ph, bool write, unsigned* fault_class) {
+    *fault_class = (region->flags & (VR_STACK | VR_GUARDED)) != 0 ? FAULT_STACK : FAULT_DEMAND_ZERO;
+    return private_pagefault(region, ph, write, fault_class);
+}
+
+/* A private mapping of a file: a page is the file's at first. */
 static int mappedfile_pagefault(struct vir_region* region, struct phys_region* ph, bool write, unsigned* fault_class) {
-    if (ph->ph == NULL) {
-        *fault_class = ph->offset < region->file.clearend ? FAULT_FILE : FAULT_DEMAND_ZERO;
-        return new_page(region, ph);
-    }
-    *fault_class = FAULT_COW_COPY;
-    return write ? mem_cow(ph) : OK;
+    *fault_class = ph->offset < region->file.clearend ? FAULT_FILE : FAULT_DEMAND_ZERO;
+    return private_pagefault(region, ph, write, fault_class);
 }
 
 /* Shared memory has its pages from the beginning, for one that came to be after a fork would not be shared; so this

@@ -24,11 +24,12 @@ void do_pagefaults(struct vmproc* vmp, const message* m) {
     unsigned fault_class = FAULT_PROTECTION;
     struct vir_region* region = find_accessible(vmp, address, write);
     vir_bytes offset = region != NULL ? (address - region->vaddr) & ~(VM_PAGE_SIZE - 1) : 0;
-    if (region != NULL && map_pf(vmp, region, offset, write, &fault_class) != OK)
+    bool refused = region != NULL && map_pf(vmp, region, offset, write, &fault_class) != OK;
+    if (refused)
         fault_class = FAULT_PROTECTION;
     if (fault_class == FAULT_COW_COPY && (m->VPF_FLAGS & PFERR_USER) == 0)
         fault_class = FAULT_KERNEL_COPY;
-    message answer = {.SVMCTL_VALUE = fault_class};
+    message answer = {.SVMCTL_VALUE = fault_class, .SVMCTL_COUNT = refused};
     int r = sys_vmctl(m->m_source, VMCTL_CLEAR_PAGEFAULT, &answer);
     SERVER_ASSERT(r == OK);
 }

@@ -8,6 +8,7 @@ static struct phys_block* blocks; /* by frame number */
 static unsigned block_count;
 static struct phys_block* spares[SPARE_PAGES];
 static unsigned spare_count;
+static unsigned place_count; /* of all blocks together */
 static bool spares_allowed;
 
 /* Makes the table of blocks; main() calls it once. */
@@ -56,6 +57,7 @@ void pb_link(struct phys_region* ph, struct phys_block* pb) {
     ph->next_ph_list = pb->firstregion;
     pb->firstregion = ph;
     pb->refcount++;
+    place_count++;
 }
 
 /* Takes a block from a page. Whoever calls also rewrites or empties the page's entry: with the last entry the kernel
@@ -68,9 +70,13 @@ void pb_unlink(struct phys_region* ph) {
     *place = ph->next_ph_list;
     ph->ph = NULL;
     pb->refcount--;
+    place_count--;
     if (pb->refcount == 0 && pb->in_hand)
         pb_free(pb);
 }
+
+/* Returns how many places all blocks have together; the sanity check compares. */
+unsigned pb_places(void) { return place_count; }
 
 /* Gives a page whose block has other places too a block of its own with the same bytes. OK, or -ENOMEM with nothing
  * changed. */

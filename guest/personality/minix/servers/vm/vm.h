@@ -102,6 +102,7 @@ int vm_isokendpt(endpoint_t endpoint, int* slot);
 int do_fork(message* msg);
 int do_exec_newmem(message* m);
 int do_exec_restart(message* m);
+void exec_check_spaces(void);
 int do_willexit(message* m);
 int do_exit(message* m);
 int do_brk(struct vmproc* vmp, message* m);
@@ -147,6 +148,7 @@ phys_bytes pb_phys(const struct phys_block* pb);
 void pb_link(struct phys_region* ph, struct phys_block* pb);
 void pb_unlink(struct phys_region* ph);
 int mem_cow(struct phys_region* ph);
+unsigned pb_places(void);
 bool spare_fill(void);
 void spare_use(bool allowed);
 
@@ -156,6 +158,11 @@ void pt_free(pt_t* pt);
 int pt_bind(pt_t* pt, const struct vmproc* who);
 int pt_writemap(pt_t* pt, vir_bytes v, phys_bytes phys, uint32_t flags);
 int pt_flush(void);
+
+/* sanitycheck.c */
+void sanity_init(void);
+void sanity_check_proc(const struct vmproc* vmp);
+void sanitycheck(void);
 
 /* alloc.c: VM's own memory. */
 void alloc_init(void);
