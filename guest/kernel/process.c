@@ -182,10 +182,12 @@ static void orphan_children(struct process* process) {
     }
 }
 
-/* Does the last of a process's own dying: what remains is its slot, its directory and this kernel stack. */
+/* Does the last of a process's own dying: what remains is its slot, its directory and this kernel stack. Whom nobody
+ * has forked, nobody can miss: init, or a server. */
 static void process_finish(struct process* process) {
-    if (process->pid == INIT_PID) {
-        panic("init is gone (status %x)", (unsigned)process->exit_status);
+    if (process->parent == NULL) {
+        panic("%s is gone (status %x)", process->pid == INIT_PID ? "init" : process->name,
+              (unsigned)process->exit_status);
     }
     trace(TP_PROCESS_EXIT, (uint32_t)process->pid, (uint32_t)process->parent->pid, (uint32_t)process->exit_status);
     release_files(process);
