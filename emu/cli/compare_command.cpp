@@ -66,6 +66,8 @@ Result<Run> run_one(const Options& options, const std::string& os, const std::st
     report.profile = find_fork_profile(os);
     Run run;
     run.tally = tally_forks(workload_forks(tracer.forks()), report);
+    for (const ForkRecord& fork : tracer.forks())
+        add_findings(run.tally, fork);
     run.tally.os = os;
     if (run.tally.system.empty())
         run.tally.system = os;

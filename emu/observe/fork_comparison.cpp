@@ -136,6 +136,13 @@ std::vector<const ForkRecord*> workload_forks(const std::list<ForkRecord>& forks
     return marked.empty() ? others : marked;
 }
 
+void add_findings(ForkTally& tally, const ForkRecord& fork) {
+    for (const std::string& finding : fork.findings)
+        if (tally.findings.size() < kMostFindings &&
+            std::find(tally.findings.begin(), tally.findings.end(), finding) == tally.findings.end())
+            tally.findings.push_back(finding);
+}
+
 ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkReportOptions& options) {
     ForkTally tally;
     if (options.profile != nullptr) {
@@ -161,12 +168,11 @@ ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkRep
             ++tally.became_private;
             tally.until_private += fork->private_cycle - std::min(fork->private_cycle, fork->left_cycle);
         }
-        for (const std::string& finding : fork->findings)
-            if (tally.findings.size() < kMostFindings &&
-                std::find(tally.findings.begin(), tally.findings.end(), finding) == tally.findings.end())
-                tally.findings.push_back(finding);
+        add_findings(tally, *fork);
     }
     tally.leaflets_duplicated += tally.frames_copied;
+    std::stable_sort(tally.constant.begin(), tally.constant.end(),
+                     [](const ConstantPage& a, const ConstantPage& b) { return a.faults > b.faults; });
     return tally;
 }
 

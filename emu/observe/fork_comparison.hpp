@@ -70,8 +70,8 @@ struct ForkTally {
     Cycles until_private = 0;            // from fork's return until no page was shared for copying, or a side ended
     u64 became_private = 0;              // forks of which that is known
     ShadowCounts shadows_after;
-    std::vector<ConstantPage> constant;
-    std::vector<std::string> findings; // each once
+    std::vector<ConstantPage> constant; // those with most faults first
+    std::vector<std::string> findings;  // of all forks of the run, each once
 
     i64 law_constant() const { return static_cast<i64>(cow_faults) - static_cast<i64>(pages_named); }
 };
@@ -87,6 +87,8 @@ struct ForkComparison {
 // The forks that belong to the workload: those that its program marked, else all but those of the first process.
 std::vector<const ForkRecord*> workload_forks(const std::list<ForkRecord>& forks);
 ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkReportOptions& options);
+// Also of forks that do not belong to the workload: a finding is never beside the point.
+void add_findings(ForkTally& tally, const ForkRecord& fork);
 
 // One row of the table: a figure for each system; absent where a system has no such thing.
 struct ComparisonRow {

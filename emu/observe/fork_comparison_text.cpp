@@ -16,7 +16,17 @@ constexpr std::array kFaultClasses = {FaultClass::DemandZero, FaultClass::File, 
                                       FaultClass::CowReuse,   FaultClass::Stack,      FaultClass::Spurious,
                                       FaultClass::Protection, FaultClass::KernelCopy, FaultClass::Resident};
 
+// Sums of many forks grow long: from ten millions on, thousands are enough.
+std::string summed(u64 value) {
+    constexpr u64 kLong = 10'000'000;
+    return value >= kLong ? grouped((value + 500) / 1000) + "k" : grouped(value);
+}
+
+// With a tenth where the number is small enough for it to matter.
 std::string tenths(u64 value, u64 divisor) {
+    constexpr u64 kSmall = 1000;
+    if (value / divisor >= kSmall)
+        return summed((value + divisor / 2) / divisor);
     const u64 scaled = (value * 10 + divisor / 2) / divisor;
     return scaled % 10 == 0 ? grouped(scaled / 10) : fmt::format("{}.{}", grouped(scaled / 10), scaled % 10);
 }
@@ -46,7 +56,7 @@ class Table {
         for (const ForkTally& tally : comparison_.systems) {
             const u64 value = figure(tally);
             any = any || value != 0;
-            std::string text = grouped(value);
+            std::string text = several_ ? summed(value) : grouped(value);
             if (several_)
                 text += " / " + (tally.forks == 0 ? std::string(kAbsent) : tenths(value, tally.forks));
             fresh.values.push_back(std::move(text));
@@ -95,14 +105,14 @@ void Table::inside() {
         "  of them failed", [](const ForkTally& tally) { return tally.failed; }, false);
     row("cycles", [](const ForkTally& tally) { return tally.spent.cycles; });
     row(
-        "  of them for tracepoints, about",
+        "  for tracepoints, about",
         [&](const ForkTally& tally) { return tally.counts.tracepoints * comparison_.tracepoint_cycles; }, false);
     row(
-        "  of them for ports: tracepoints",
+        "  for ports: tracepoints",
         [](const ForkTally& tally) { return tally.spent.by_cause[static_cast<std::size_t>(CycleCause::Io)]; }, false);
     row("instructions", [](const ForkTally& tally) { return tally.spent.instructions; });
     counter("page-table entries written", &ForkCounts::pte_writes);
-    counter("  of them only write-protected", &ForkCounts::pte_protects);
+    counter("  only write-protected", &ForkCounts::pte_protects);
     counter("frames allocated", &ForkCounts::frames_allocated);
     counter("frames copied", &ForkCounts::frames_copied);
     counter("references taken on frames", &ForkCounts::frames_shared);
@@ -137,7 +147,7 @@ void Table::stops() {
                 const StopTally* one = of(tally);
                 if (one == nullptr)
                     return kAbsent;
-                return grouped(one->spent.cycles) +
+                return (several_ ? summed(one->spent.cycles) : grouped(one->spent.cycles)) +
                        (several_ ? " / " + tenths(one->spent.cycles, std::max<u64>(tally.forks, 1)) : "");
             });
     }
@@ -151,28 +161,28 @@ void Table::afterwards() {
                 fmt::format("faults of the {}: {}", side == 0 ? "parent" : "child", fault_class_name(fault_class)),
                 [&](const ForkTally& tally) { return tally.faults[side][static_cast<u8>(fault_class)]; }, false);
     row("frames copied", [](const ForkTally& tally) { return tally.frames_copied; });
-    texts("leaflets duplicated, inside fork too", [&](const ForkTally& tally) -> std::string {
+    texts("leaflets duplicated in all", [&](const ForkTally& tally) -> std::string {
         return tally.os == "lunaix" ? grouped(tally.leaflets_duplicated) : kAbsent;
     });
     shadows("afterwards", &ForkTally::shadows_after);
-    texts("cycles of one copy-on-write fault", [](const ForkTally& tally) {
+    texts("cycles of a copy-on-write fault", [](const ForkTally& tally) {
         return tally.cow_faults == 0 ? kAbsent : tenths(tally.cow_cycles, tally.cow_faults);
     });
-    texts("messages for one copy-on-write fault", [](const ForkTally& tally) {
+    texts("messages of a copy-on-write fault", [](const ForkTally& tally) {
         return tally.cow_faults == 0 || tally.cow_messages == 0 ? kAbsent
                                                                 : tenths(tally.cow_messages, tally.cow_faults);
     });
-    texts("cycles until both sides are private", [&](const ForkTally& tally) -> std::string {
+    texts("cycles until both are private", [&](const ForkTally& tally) -> std::string {
         if (tally.became_private == 0)
             return kAbsent;
-        return grouped(tally.until_private) +
+        return (several_ ? summed(tally.until_private) : grouped(tally.until_private)) +
                (several_ ? " / " + tenths(tally.until_private, tally.became_private) : "");
     });
     section("The law: copy-on-write faults = pages written + constant");
     row("copy-on-write faults", [](const ForkTally& tally) { return tally.cow_faults; });
     row("pages written by the workload", [](const ForkTally& tally) { return tally.pages_named; });
     row(
-        "pages that fork made private itself", [](const ForkTally& tally) { return tally.pages_made_private; }, false);
+        "pages made private by fork", [](const ForkTally& tally) { return tally.pages_made_private; }, false);
     texts("constant", [](const ForkTally& tally) { return fmt::format("{}", tally.law_constant()); });
 }
 
@@ -250,7 +260,7 @@ std::string fork_comparison_text(const ForkComparison& comparison) {
     const bool several = std::any_of(comparison.systems.begin(), comparison.systems.end(),
                                      [](const ForkTally& tally) { return tally.forks > 1; });
     if (several)
-        out += "Several forks: each figure is the sum over all, then / the average of one fork.\n";
+        out += "Several forks: each figure is the sum over all, then / the average of one fork (k: thousand).\n";
     out += table_text(comparison);
     out += "\nThe constant, page by page\n";
     for (const ForkTally& tally : comparison.systems)

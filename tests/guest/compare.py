@@ -91,6 +91,11 @@ def main(program, systems):
 
     code, out, _ = run(program, "--os", systems)
     assert code == 0 and "The law" in out and all(len(line) <= 100 for line in out.splitlines()), out
+    code, out, _ = run(program, "--os", systems, "--workload", "forkstorm")
+    assert code == 0 and "sum over all" in out and all(len(line) <= 100 for line in out.splitlines()), out
+    # What else the guest does with fork brings no finding either.
+    _, comparison = report(program, systems, "usertests")
+    assert all(system["findings"] == [] for system in comparison["systems"]), comparison
     first = systems.split(",")[0]
     code, out, _ = run(program, "--os", f"{first},{first}", "--json", "--cpu", "pentium", "--clock", "cache")
     one, two = json.loads(out)["systems"]

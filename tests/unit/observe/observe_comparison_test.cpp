@@ -87,6 +87,7 @@ TEST(ForkComparison, LaysSystemsSideBySideInHundredColumns) {
         comparison.systems.push_back(Workload().tally(os));
     // The largest figures that a workload of a minute brings about.
     comparison.systems[1].spent.cycles = 987654321;
+    comparison.systems[0].until_private = comparison.systems[2].until_private = 98765432;
     comparison.systems[2].trouble = "the limit was reached before the workload had ended";
     comparison.systems[2].shadows_after.longest_chain = 3;
     const std::string text = fork_comparison_text(comparison);
@@ -96,7 +97,7 @@ TEST(ForkComparison, LaysSystemsSideBySideInHundredColumns) {
         EXPECT_TRUE(end == start || text[end - 1] != ' ') << text.substr(start, end - start);
     }
     for (const char* part : {"LunaixOS", "MINIX 3", "FreeBSD", "sum over all", "2b", "leaflets duplicated",
-                             "handle_memory", "! FreeBSD: the limit was reached", "987,654,321 / "})
+                             "handle_memory", "! FreeBSD: the limit was reached", "987,654k / 493,827k"})
         EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
     for (const ComparisonSection& section : comparison_table(comparison))
         for (const ComparisonRow& row : section.rows)
