@@ -120,7 +120,7 @@ void FaultTracker::on_work(const TraceEvent& event, const AddressSpaceReader& re
 
 FaultTracker::Frame* FaultTracker::fault_of(u32 pid) {
     for (auto place = stacks_.lower_bound(ProcessContext::first_key(pid));
-         place != stacks_.end() && place->first < ProcessContext::first_key(pid + 1); ++place) {
+         place != stacks_.end() && ProcessContext::is_of(place->first, pid); ++place) {
         Stack& frames = place->second;
         const auto innermost =
             std::find_if(frames.rbegin(), frames.rend(), [](const Frame& frame) { return frame.fault != nullptr; });
@@ -265,8 +265,20 @@ void FaultTracker::close(Frame& frame, const TraceEvent& event, const AddressSpa
     fault.where = locate(fault.address_space, fault.eip, reader);
     classify(frame, reader, retried);
     compare_with_guest(fault);
+    if (fault.resolved)
+        overtake(fault);
     if (closed_)
         closed_(fault);
+}
+
+// Other threads of the process that wait in a fault on the same page find it as this one has left it.
+void FaultTracker::overtake(const FaultRecord& resolved) {
+    for (auto place = stacks_.lower_bound(ProcessContext::first_key(resolved.pid));
+         place != stacks_.end() && ProcessContext::is_of(place->first, resolved.pid); ++place)
+        for (Frame& frame : place->second)
+            if (frame.fault != nullptr && frame.fault->address_space == resolved.address_space &&
+                frame.fault->page_address() == resolved.page_address())
+                frame.fault->before = resolved.after;
 }
 
 // From the hardware alone: entries before and after, contents of the frames, who accessed.

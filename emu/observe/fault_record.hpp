@@ -97,6 +97,7 @@ class FaultTracker {
     void on_work(const TraceEvent& event, const AddressSpaceReader& reader);
     void on_tracepoint(const TraceEvent& event, const AddressSpaceReader& reader, Frame& frame);
     void compare_copy(Frame& frame, const AddressSpaceReader& reader) const;
+    void overtake(const FaultRecord& resolved);
     // The fault that a process stands in; nullptr: none.
     Frame* fault_of(u32 pid);
     Frame* served_fault();

@@ -148,6 +148,7 @@ ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkRep
     if (options.profile != nullptr) {
         tally.os = options.profile->name;
         tally.system = options.profile->system;
+        tally.fault_path = options.profile->functions_at("F");
     }
     for (const ForkRecord* fork : forks) {
         ++tally.forks;

@@ -64,6 +64,7 @@ struct ForkTally {
     u64 pages_named = 0;                 // by the workload
     u64 cow_faults = 0;                  // of these forks
     Cycles cow_cycles = 0;               // spent in them
+    std::string fault_path;              // F: the original's functions
     u64 cow_messages = 0;                // that they took
     u64 frames_copied = 0;               // by faults of either side
     u64 leaflets_duplicated = 0;         // inside fork and afterwards; a block of frames copied at once counts one

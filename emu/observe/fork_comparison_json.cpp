@@ -43,7 +43,7 @@ void write_faults(JsonWriter& json, const char* side, const ForkTally::ByClass& 
 }
 
 void write_after(JsonWriter& json, const ForkTally& tally) {
-    json.begin_object("after").begin_object("faults");
+    json.begin_object("after").text("fault_path", tally.fault_path).begin_object("faults");
     write_faults(json, "parent", tally.faults[0]);
     write_faults(json, "child", tally.faults[1]);
     json.end_object()

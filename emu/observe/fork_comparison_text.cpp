@@ -228,6 +228,9 @@ std::string stops_text(const ForkTally& tally) {
         out += fmt::format("  {:<3} {:<34}{:>12}{}\n", stop.stop, shortened(what, 33), grouped(stop.spent.cycles),
                            where.empty() ? "" : "  " + shortened(where, 45));
     }
+    if (!tally.fault_path.empty())
+        out += fmt::format("  {:<3} {:<34}{:>12}  {} copy-on-write faults\n", "F", shortened(tally.fault_path, 33),
+                           grouped(tally.cow_cycles), grouped(tally.cow_faults));
     return out;
 }
 
@@ -238,7 +241,7 @@ std::string constant_text(const ForkTally& tally) {
         const ConstantPage& page = tally.constant[i];
         out += fmt::format("  {:<10}{:<7}{:08x}  {:<12}{:>5} x  {}\n", i == 0 ? tally.system : "",
                            fork_side_name(page.side), page.page, fault_class_name(page.fault_class), page.faults,
-                           shortened(page.memory + ", by " + page.by, 55));
+                           shortened(page.memory + ", by " + page.by, 50));
     }
     if (tally.constant.empty())
         out +=

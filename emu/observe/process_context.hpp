@@ -58,6 +58,7 @@ class ProcessContext {
 
     // The keys of a process's threads lie from its first key up to the next process's.
     static Key first_key(u32 pid) { return u64{pid} << 32 >> 1; }
+    static bool is_of(Key key, u32 pid) { return key >> 31 == pid; }
     // For whom a process works, nearest first; empty where no message says so.
     const std::vector<u32>& clients_of(u32 pid) const { return work_.clients_of(pid); }
     const std::vector<u32>& clients() const { return work_.clients_of(current_pid()); }

@@ -386,6 +386,38 @@ TEST(ServerFault, BelongsToWhoFaultedThoughAServerResolvesIt) {
     EXPECT_TRUE(fork.findings.empty()) << fork.findings[0];
 }
 
+TEST(ServerFault, OfAnotherThreadOnTheSamePageIsSpuriousWhenTheFirstIsResolved) {
+    ServerScene scene;
+    const u32 child = scene.fork(scene.parent, kForker, kChild);
+    const auto run_thread = [&](u32 thread) {
+        scene.tracepoint(TP_CONTEXT_SWITCH, kChild, thread, child);
+        scene.load_cr3(child);
+    };
+    const u32 entry = scene.entry_address(child, kPages);
+    const auto begin_fault = [&](u32 thread) {
+        run_thread(thread);
+        scene.fault(kPages + 4 * thread, kFaultProtection | kFaultWrite | kFaultUser, kWriteInstruction + thread * 16);
+    };
+    begin_fault(1);
+    begin_fault(2);
+    run_thread(1);
+    const u32 copy = scene.frame();
+    std::memcpy(scene.memory.host(PhysicalAddress(copy)),
+                scene.memory.host(PhysicalAddress(scene.get(entry) & ~kPageMask)), kPageSize);
+    scene.write_entry(entry, copy | kUserWrite);
+    scene.tracepoint(TP_FAULT_LEAVE, kChild, kPages + 4, FAULT_COW_COPY);
+    scene.return_to(kWriteInstruction + 16, 3);
+    scene.fill(copy, 0xAB);
+    run_thread(2);
+    scene.tracepoint(TP_FAULT_LEAVE, kChild, kPages + 8, FAULT_SPURIOUS);
+    scene.return_to(kWriteInstruction + 32, 3);
+    const ForkRecord& fork = scene.record();
+    EXPECT_TRUE(fork.findings.empty()) << fork.findings[0];
+    EXPECT_EQ(fork.cow_faults(), 1u);
+    ASSERT_EQ(fork.faults.size(), 2u);
+    EXPECT_EQ(fork.faults[1].record.page, FaultClass::Spurious);
+}
+
 TEST(ServerFault, NoticesACopyThatDoesNotHoldTheSameBytes) {
     ServerScene scene;
     const u32 child = scene.fork(scene.parent, kForker, kChild);
