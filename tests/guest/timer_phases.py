@@ -2,7 +2,7 @@
 """The guest passes its tests wherever the timer's ticks fall: many honest boots, each with another phase or rate of the tick.
 
 Usage: timer_phases.py FORKSCOPE [--os lunaix,...] [--runs N] [--jobs N] [--command COMMAND]
-200 runs for each system where FORKSCOPE_LONG is set, else 4. Every tenth run takes the interpreter, the others blocks.
+200 runs for each system where FORKSCOPE_LONG is set, else 3. Every tenth run takes the interpreter, the others blocks.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program")
     parser.add_argument("--os", default="lunaix", help="systems, separated by commas")
-    parser.add_argument("--runs", type=int, default=200 if os.environ.get("FORKSCOPE_LONG") else 4)
+    parser.add_argument("--runs", type=int, default=200 if os.environ.get("FORKSCOPE_LONG") else 3)
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--command", default="usertests")
     options = parser.parse_args()

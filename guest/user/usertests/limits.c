@@ -208,6 +208,58 @@ static void failalloc_strikes_once(void) {
     finish(start(no_more, NULL));
 }
 
+enum { SHARED_PAGES = 250, MOST_WRITERS = 400, FRAMES_TO_FORK_WITH = 2500 };
+
+/* Forks children that each write all of their parent's pages and stay, until there is no memory for one more: fork
+ * refuses, or whoever writes is killed. */
+static void fork_writers(void* unused) {
+    volatile unsigned* memory = map_pages(SHARED_PAGES, MAP_PRIVATE);
+    struct gate gate = make_gate();
+    int pids[MOST_WRITERS];
+    int count = 0;
+    int pid = 0;
+
+    (void)unused;
+    for (unsigned i = 0; i < SHARED_PAGES; i++)
+        memory[i * 1024] = i;
+    while (count < MOST_WRITERS && (pid = fork()) > 0) {
+        pids[count++] = pid;
+        yield();
+    }
+    if (pid == 0) {
+        char byte;
+        close(gate.fds[1]);
+        for (unsigned i = 0; i < SHARED_PAGES; i++)
+            memory[i * 1024] += 1000;
+        for (unsigned i = 0; i < SHARED_PAGES; i++)
+            CHECK_EQUAL(memory[i * 1024], 1000 + i);
+        read(gate.fds[0], &byte, 1);
+        exit(3);
+    }
+    CHECK(pid > 0 || errno == ENOMEM || errno == EAGAIN);
+    drop_gate(gate);
+    for (int i = 0; i < count; i++)
+        check_ending("a child that wrote", wait_status(pids[i]));
+    for (unsigned i = 0; i < SHARED_PAGES; i++)
+        CHECK_EQUAL(memory[i * 1024], i);
+    exit(3);
+}
+
+/* Memory runs out amid forks and copies: somebody is refused or killed, nobody sees wrong memory, and all comes back.
+ */
+static void memory_exhausted_by_forks(void) {
+    if (free_frames() > MOST_FRAMES)
+        skip("more than 80 MB free");
+    if (free_frames() > FRAMES_TO_FORK_WITH) /* in one call, where shared pages are made by mmap */
+        map_pages(free_frames() - FRAMES_TO_FORK_WITH, MAP_SHARED);
+    unsigned before = free_frames();
+    for (int round = 0; round < 2; round++) {
+        check_ending("who forked until memory was gone", run_apart(fork_writers, NULL));
+        await_frames(before - 8);
+        CHECK((int)(before - free_frames()) <= 8);
+    }
+}
+
 const struct test limit_tests[] = {
     {"brk_grow_and_shrink", brk_grow_and_shrink},
     {"brk_shrink_gives_back", brk_shrink_gives_back},
@@ -216,6 +268,7 @@ const struct test limit_tests[] = {
     {"malloc_reuses", malloc_reuses},
     {"map_no_addresses_left", map_no_addresses_left},
     {"memory_exhausted", memory_exhausted},
+    {"memory_exhausted_by_forks", memory_exhausted_by_forks},
     {"failalloc_strikes_once", failalloc_strikes_once},
     {NULL, NULL},
 };
