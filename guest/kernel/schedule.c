@@ -67,9 +67,9 @@ void schedule(void) {
     switch_thread(previous, next, current_process->page_directory);
 }
 
-/* Lets others run first; the system call and the end of a quantum call it. */
+/* Lets others run first; the system call calls it. */
 void schedule_yield(void) {
-    schedule_add(current_thread, READY_GAVE_WAY);
+    schedule_add(current_thread, READY_YIELDED);
     schedule();
 }
 
@@ -88,7 +88,8 @@ void schedule_tick(unsigned quantum) {
 /* Gives way if the quantum is over and somebody else is ready; trap_leave() calls it. */
 void schedule_if_due(void) {
     if (quantum_over && !run_queue_is_empty()) {
-        schedule_yield();
+        schedule_add(current_thread, READY_GAVE_WAY);
+        schedule();
     }
 }
 

@@ -19,7 +19,8 @@ struct mutex {
 };
 
 /* Why a thread joins the run queue. */
-enum ready_reason { READY_NEW, READY_WOKEN, READY_GAVE_WAY };
+/* Why a thread is ready: just made, woken, its turn over, or it asked others to go first. */
+enum ready_reason { READY_NEW, READY_WOKEN, READY_GAVE_WAY, READY_YIELDED };
 
 extern struct process* current_process;
 extern struct thread* current_thread;

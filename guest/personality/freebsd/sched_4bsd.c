@@ -119,9 +119,26 @@ void sched_exit(struct proc* parent, const struct td* child) {
     }
 }
 
-/* Door: queues a thread, whyever it is ready. */
+/* Returns the worst priority of those that are ready, or the given one where that is worse still. */
+static uint8_t runq_worst(uint8_t priority) {
+    for (unsigned index = RQ_NQS - 1; index > priority / RQ_PPQ; index--) {
+        if (!list_empty(&runq.rq_queues[index])) {
+            return (uint8_t)(index * RQ_PPQ);
+        }
+    }
+    return priority;
+}
+
+/* Door: queues a thread. Who asks others to go first stands behind all that are ready, for it may wait for one that has
+ * used the CPU more. (The original's sys_yield() gives it PRI_MAX_TIMESHARE: behind all that become ready, too.) */
 void run_queue_add(struct thread* thread, enum ready_reason reason) {
-    sched_add(thread_td(thread), reason == READY_GAVE_WAY ? SRQ_YIELDING : SRQ_BORING);
+    struct td* td = thread_td(thread);
+    if (reason == READY_YIELDED) {
+        td->td_priority = runq_worst(td->td_user_pri);
+        runq_add(td);
+        return;
+    }
+    sched_add(td, reason == READY_GAVE_WAY ? SRQ_YIELDING : SRQ_BORING);
 }
 
 /* Door: takes the best thread and gives it a whole quantum; NULL where nobody is ready. The original's
