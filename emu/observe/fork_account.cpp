@@ -11,25 +11,25 @@ constexpr u8 kUserLevel = 3;
 
 } // namespace
 
-ForkTracer::Open* ForkTracer::working() {
+const ForkTracer::Open* ForkTracer::working() const {
     const ProcessContext::Key key = context_.current();
-    for (Open& open : open_)
+    for (const Open& open : open_)
         if (open.key == key || open.helper == key)
             return &open;
     const u32 pid = context_.current_pid();
     if (!context_.clients_of(pid).empty())
-        if (Open* open = work_of(pid); open != nullptr)
+        if (const Open* open = work_of(pid); open != nullptr)
             return open;
-    for (Open& call : calls_)
+    for (const Open& call : calls_)
         if (call.key == key)
             return &call;
     return nullptr;
 }
 
 // The fork, or the system call that may turn out to be one, that a process is in or works for.
-ForkTracer::Open* ForkTracer::work_of(u32 pid) {
+const ForkTracer::Open* ForkTracer::work_of(u32 pid) const {
     const std::vector<u32>& clients = context_.clients_of(pid);
-    for (Open& open : open_) {
+    for (const Open& open : open_) {
         const u32 parent = open.record.parent_pid;
         if (pid == parent)
             return &open;
@@ -42,7 +42,7 @@ ForkTracer::Open* ForkTracer::work_of(u32 pid) {
     }
     // Nobody has said yet what it is: it is the outermost client's call.
     const u32 outermost = clients.empty() ? pid : clients.back();
-    for (Open& call : calls_)
+    for (const Open& call : calls_)
         if (call.record.parent_pid == outermost)
             return &call;
     return nullptr;

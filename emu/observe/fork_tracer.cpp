@@ -36,10 +36,11 @@ const ForkRecord* ForkTracer::fork(u64 number) const {
 }
 
 const ForkRecord* ForkTracer::current() const {
+    const Open* work = working();
     for (const Open& open : open_)
-        if (open.key == context_.current() || open.helper == context_.current())
+        if (&open == work)
             return &open.record;
-    return nullptr;
+    return nullptr; // nothing, or a call of which nobody has said yet that it is a fork
 }
 
 void ForkTracer::on_instruction(u32 address_space, u32 eip, const RunTime& before, const RunTime& after) {
@@ -238,8 +239,11 @@ void ForkTracer::on_fork_stop(const TraceEvent& event) {
         begin_stated(event);
         open = std::prev(open_.end());
     }
-    end_phase(*open, event);
     ForkRecord& record = open->record;
+    // Said once more, now with the directory: the same step goes on.
+    const bool goes_on = !record.phases.empty() && record.phases.back().id == event.a;
+    if (!goes_on)
+        end_phase(*open, event);
     if (child_pid != 0)
         record.child_pid = child_pid;
     if (states_directory(event.a) && event.d != 0) {
@@ -255,7 +259,8 @@ void ForkTracer::on_fork_stop(const TraceEvent& event) {
         leave(open, event);
         return;
     }
-    begin_phase(*open, event);
+    if (!goes_on)
+        begin_phase(*open, event);
     open->helper = ProcessContext::kNobody;
     if (working() != &*open)
         open->helper = context_.current();

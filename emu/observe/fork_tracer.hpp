@@ -8,6 +8,7 @@
 #include <list>
 #include <memory>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "emu/base/trace.hpp"
@@ -41,7 +42,7 @@ class ForkTracer : public TraceSink {
     // All remembered forks in the order of their beginning. Records stay in place until they are given up.
     const std::list<ForkRecord>& forks() const { return forks_; }
     const ForkRecord* fork(u64 number) const;
-    // The fork that the thread now running is inside of, if any; and the one that began last.
+    // The fork that the thread now running is inside of, or works for as a server, if any; and the one that began last.
     const ForkRecord* current() const;
     const ForkRecord* last() const { return forks_.empty() ? nullptr : &forks_.back(); }
     u64 forgotten() const { return forgotten_; }
@@ -94,8 +95,11 @@ class ForkTracer : public TraceSink {
     u32 bytes_at(u8 level) const { // that an entry maps
         return level == 2 ? static_cast<u32>(tables_.reader().form().large_bytes()) : kPageSize;
     }
-    Open* working(); // the open fork or system call that the running thread is in, or works for as a server
-    Open* work_of(u32 pid);
+    // The open fork or system call that the running thread is in, or works for as a server; or a process.
+    const Open* working() const;
+    Open* working() { return const_cast<Open*>(std::as_const(*this).working()); }
+    const Open* work_of(u32 pid) const;
+    Open* work_of(u32 pid) { return const_cast<Open*>(std::as_const(*this).work_of(pid)); }
     OpenList::iterator find_open(u32 parent_pid, u32 child_pid);
     // fork_account.cpp: whose time and whose events
     static bool moves_work(const TraceEvent& event);

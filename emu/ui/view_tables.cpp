@@ -123,7 +123,7 @@ class TablesObserver {
             options.directories = tracer_->tables().directories();
         side.present = true;
         side.table = PageTableView::read(machine_.mmu().memory(), directory, options);
-        side.title = pid != 0 ? fmt::format("pid {}", pid) : std::string("the kernel");
+        side.title = pid != 0 ? fmt::format("pid {}", pid) : std::string(number == 1 ? "no pid yet," : "the kernel");
         if (const std::string name = program_name(tracer_, symbols_, directory); !name.empty())
             side.title += " " + name;
         count(side);

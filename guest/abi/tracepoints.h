@@ -7,7 +7,8 @@
  * Arguments: arg0 = parent pid, arg1 = child pid (0 while unknown), arg2 = as named. */
 #define TP_FORK_ENTER         0x10 /* the fork system call begins; arg2 = pages named by --pages, else 0 */
 #define TP_FORK_CHILD_SLOT    0x11 /* 1: child slot */
-#define TP_FORK_ADDRESS_SPACE 0x12 /* 2: address space; arg2 = physical address of the child's page directory, 0 if not yet made */
+#define TP_FORK_ADDRESS_SPACE 0x12 /* 2: address space; arg2 = physical address of the child's page directory, 0 if not yet
+                                    * made; then it may be stated once more when it is */
 #define TP_FORK_REGISTERS     0x13 /* 3: registers and return 0 */
 #define TP_FORK_FILES         0x14 /* 4: files and parent */
 #define TP_FORK_RUNNABLE      0x15 /* 5: runnable; arg2 = physical address of the child's page directory */

@@ -38,8 +38,8 @@ static void region_maybe_cow(struct mm_region* region) {
     tlb_flush_vmr_all(region);
 }
 
-/* Fills the child's slot: pid, parent, name, a copy of the command line, a reference on the working directory. 0 or
- * -ENOMEM.
+/* Fills the child's slot: pid, parent, name, a copy of the command line, a reference on the working directory, signal
+ * actions. 0 or -ENOMEM.
  */
 static int __dup_slot(struct process* pcb) {
     pcb->pid = process_next_pid();
@@ -55,6 +55,7 @@ static int __dup_slot(struct process* pcb) {
     }
     pcb->working_directory = __current->working_directory;
     node_share(pcb->working_directory);
+    signal_dup_actions(pcb);
     return 0;
 }
 
@@ -157,7 +158,6 @@ static pid_t dup_proc(void) {
     if (__dup_fdtable(pcb) < 0) {
         goto fail_process;
     }
-    signal_dup_actions(pcb);
 
     /* 2: address space; the child's is mounted at VMS_MOUNT_1 afterwards */
     trace_stop(TP_FORK_ADDRESS_SPACE, pcb, 0);

@@ -177,6 +177,33 @@ TEST(ServerFork, CountsWhatServersDoForIt) {
     EXPECT_TRUE(fork.findings.empty());
 }
 
+TEST(ServerFork, IsTheCurrentOneWhileAServerWorksForIt) {
+    ServerScene scene;
+    scene.begin();
+    ASSERT_NE(scene.tracer->current(), nullptr);
+    EXPECT_EQ(scene.tracer->current()->parent_pid, kForker);
+    scene.run(kStranger);
+    EXPECT_EQ(scene.tracer->current(), nullptr);
+    scene.run(kProcessServer);
+    EXPECT_NE(scene.tracer->current(), nullptr);
+}
+
+TEST(ServerFork, GoesOnWithAStepThatIsStatedAgainWithItsDirectory) {
+    ServerScene scene;
+    scene.begin();
+    scene.ask(kProcessServer, kMemoryServer);
+    scene.tracepoint(TP_FORK_ADDRESS_SPACE, kForker, 0, 0);
+    scene.work(5);
+    scene.spaces[kChild] = scene.frame();
+    scene.tracepoint(TP_FORK_ADDRESS_SPACE, kForker, 0, scene.spaces[kChild]);
+    scene.work(5);
+    const ForkRecord* fork = scene.tracer->current();
+    ASSERT_NE(fork, nullptr);
+    ASSERT_EQ(fork->phases.size(), 3u); // enter, child slot, address space
+    EXPECT_EQ(fork->phases.back().id, u32{TP_FORK_ADDRESS_SPACE});
+    EXPECT_EQ(fork->child_directory, scene.spaces[kChild]);
+}
+
 TEST(ServerFork, LeavesOutOthersAndIdleTime) {
     ServerScene quiet;
     quiet.begin();

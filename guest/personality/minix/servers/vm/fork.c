@@ -29,6 +29,18 @@ static void make_messages_writable(struct vmproc* vmc, struct vmproc* vmp, vir_b
         panic("do_fork: handle_memory failed for %s", parent != OK ? "parent" : "child");
 }
 
+/* Makes the child's entry a copy of the parent's, but for its slot, its page table, its regions, and its name, which it
+ * has not yet: NONE, in case someone tries to use it. */
+static void copy_entry(struct vmproc* vmc, const struct vmproc* vmp) {
+    pt_t origpt = vmc->vm_pt;
+    int slot = vmc->vm_slot;
+    *vmc = *vmp;
+    vmc->vm_slot = slot;
+    region_init(&vmc->vm_regions_avl);
+    vmc->vm_endpoint = NONE;
+    vmc->vm_pt = origpt;
+}
+
 /* The VM_FORK call of PM. OK with the child's endpoint, -EINVAL for an endpoint or slot that cannot be, or -ENOMEM with
  * nothing changed and nothing left behind. */
 int do_fork(message* msg) {
@@ -48,16 +60,12 @@ int do_fork(message* msg) {
 
     /* 2: address space. The child is basically a copy of the parent, but keeps its own page table. */
     trace(TP_FORK_ADDRESS_SPACE, parent_pid, 0, 0);
-    pt_t origpt = vmc->vm_pt;
-    *vmc = *vmp;
-    vmc->vm_slot = childproc;
-    region_init(&vmc->vm_regions_avl);
-    vmc->vm_endpoint = NONE; /* in case someone tries to use it */
-    vmc->vm_pt = origpt;
+    copy_entry(vmc, vmp);
     if (!spare_fill() || pt_new(&vmc->vm_pt, vmp->vm_endpoint) != OK) {
         vmc->vm_flags = 0;
         return -ENOMEM;
     }
+    trace(TP_FORK_ADDRESS_SPACE, parent_pid, 0, vmc->vm_pt.pt_dir_phys); /* still 2, but now it has a name */
     if (map_proc_copy(vmc, vmp) != OK) {
         pt_free(&vmc->vm_pt);
         vmc->vm_flags = 0;
