@@ -202,6 +202,7 @@ static void process_finish(struct process* process) {
 void thread_finish(int value) {
     struct process* process = current_process;
     current_thread->exit_value = value;
+    current_thread->doomed = true; /* no signal is for us any more */
     if (process->live_threads > 1 && !process->exiting) {
         vm_thread_exit(current_thread); /* may sleep: we must still count as alive */
     }

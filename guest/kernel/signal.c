@@ -29,7 +29,7 @@ void signal_send(struct process* process, int signal) {
     process->pending |= SIGNAL_BIT(signal);
     struct thread *thread, *following;
     list_for_each(thread, following, &process->threads, link) {
-        if (signal_waiting(thread)) {
+        if (!thread->doomed && signal_waiting(thread)) {
             schedule_interrupt(thread);
             return;
         }
@@ -59,15 +59,15 @@ bool signal_waiting(const struct thread* thread) { return deliverable(thread) !=
 
 /* Builds the frame in which a handler runs. False where the user's stack cannot take it. */
 static bool enter_handler(struct trap_frame* frame, int signal) {
-    struct sigaction* action = &current_process->actions[signal];
-    struct signal_frame image = {action->restorer, (uint32_t)signal, current_thread->sigctx.blocked, *frame};
+    const struct sigaction action = current_process->actions[signal]; /* as it is now: the copy below may sleep */
+    struct signal_frame image = {action.restorer, (uint32_t)signal, current_thread->sigctx.blocked, *frame};
     ptr_t at = ((frame->user_esp - sizeof(image)) & ~15u) - 4;
     if (copy_to_user(at, &image, sizeof(image)) < 0) {
         return false;
     }
-    current_thread->sigctx.blocked |= (action->mask | SIGNAL_BIT(signal)) & ~NEVER_BLOCKED;
+    current_thread->sigctx.blocked |= (action.mask | SIGNAL_BIT(signal)) & ~NEVER_BLOCKED;
     frame->eflags = 0;
-    trap_prepare_user(frame, action->handler, at);
+    trap_prepare_user(frame, action.handler, at);
     return true;
 }
 

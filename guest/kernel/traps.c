@@ -99,4 +99,7 @@ void trap_leave(struct trap_frame* frame) {
         thread_finish(0);
     }
     signal_deliver(frame);
+    if (current_thread->doomed) {
+        thread_finish(0); /* somebody has ended us while the handler's frame was copied */
+    }
 }
