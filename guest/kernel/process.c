@@ -229,6 +229,9 @@ void process_exit(int status) {
 /* Ends every other thread of the running process; exec calls it before it replaces the memory.
  * Returns 0, or -EINTR where somebody ended the running thread meanwhile. */
 int thread_end_others(void) {
+    if (current_thread->doomed) {
+        return -EINTR; /* who has doomed us goes on, and must not be doomed in turn */
+    }
     doom_others();
     while (current_process->live_threads > 1) {
         int error = wait_on_killable(&current_process->thread_waiters);
