@@ -95,9 +95,9 @@ void delete_process(struct process* process) {
     struct thread *thread, *following;
     list_for_each(thread, following, &process->threads, link) { delete_thread(thread); }
     release_files(process);
-    vm_destroy(process);
     list_remove(&process->sibling);
-    list_remove(&process->link);
+    list_remove(&process->link); /* vm_destroy() may sleep: nobody shall find what is half gone */
+    vm_destroy(process);
     process_count--;
     kfree(process->command);
     kfree(process);
