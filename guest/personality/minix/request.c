@@ -1,5 +1,6 @@
 /* How a system call becomes a message. MINIX's C library builds the message on the program's stack and traps; here the
  * kernel does so at the entry of the system call, on the same stack, so that programs need not know. */
+#include "guest/kernel/pmap.h"
 #include "guest/kernel/signal.h"
 #include "guest/kernel/trap.h"
 #include "guest/kernel/user_memory.h"
@@ -23,6 +24,18 @@ static void deliver_to_user(ptr_t vir, const message* m) {
     }
 }
 
+/* Takes the process's mutex, unless the page of the message cannot be written any more: while we waited for the mutex,
+ * another thread may have had it taken away, or forked. VM relies on that page. False without the mutex. */
+static bool lock_with_page(struct proc* caller, ptr_t vir) {
+    mutex_lock(&caller->p_mutex);
+    pte_t pte = pmap_lookup(current_process->page_directory, vir);
+    if (pte_isloaded(pte) && !pte_iswprotect(pte)) {
+        return true;
+    }
+    mutex_unlock(&caller->p_mutex);
+    return false;
+}
+
 /* Builds the message on the user's stack, below esp, and sends it from there; the answer is put in its place. Aligned
  * to its size, it never lies across two pages. Returns the answer's type, -EFAULT where the stack cannot take it, or
  * the error of the IPC. */
@@ -30,11 +43,12 @@ int usercall(endpoint_t who, message* m) {
     struct proc* caller = proc_of(current_process);
     int type = m->m_type;
     ptr_t vir = (current_thread->hstate->user_esp - sizeof(*m)) & ~(ptr_t)(sizeof(*m) - 1);
-    if (copy_to_user(vir, m, sizeof(*m)) < 0 || copy_from_user(m, vir, sizeof(*m)) < 0) {
-        return -EFAULT;
-    }
-    m->m_type = type; /* another thread may have written there: whatever else it wrote, the servers check */
-    mutex_lock(&caller->p_mutex);
+    do {
+        if (copy_to_user(vir, m, sizeof(*m)) < 0 || copy_from_user(m, vir, sizeof(*m)) < 0) {
+            return -EFAULT;
+        }
+        m->m_type = type; /* another thread may have written there: whatever else it wrote, the servers check */
+    } while (!lock_with_page(caller, vir));
     caller->p_delivermsg_vir = vir;
     int r = do_sync_ipc(caller, SENDREC, who, m);
     mutex_unlock(&caller->p_mutex);
