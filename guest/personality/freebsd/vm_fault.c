@@ -114,6 +114,7 @@ static bool vm_fault_cow(struct faultstate* fs) {
     KERNEL_ASSERT(fs->object->type == OBJT_VNODE || fs->object->ref_count > 1);
     struct vm_page *old = fs->m, *copy = vm_page_alloc(fs->first_object, fs->first_pindex);
     if (copy == NULL) {
+        vnode_pager_unmapped(old);
         return false;
     }
     pmap_copy_page(old, copy);
@@ -121,9 +122,8 @@ static bool vm_fault_cow(struct faultstate* fs) {
     fs->fault_class = vm_fault_copy_class(fs);
     if (fs->first_object->ref_count > 1) {
         pmap_remove_all(old);
-    } else {
-        vnode_pager_unmapped(old);
     }
+    vnode_pager_unmapped(old); /* perhaps it was read for this copy alone */
     vm_object_collapse(fs->first_object);
     return true;
 }
