@@ -10,9 +10,9 @@
 #define TIME_LIMIT_MS 30000
 
 static const struct test* const groups[] = {
-    fork_tests,      cow_tests,     order_tests,       map_tests,    file_map_tests, limit_tests,
-    fault_tests,     pointer_tests, process_tests,     exec_tests,   pipe_tests,     file_tests,
-    directory_tests, signal_tests,  signal_fork_tests, thread_tests, model_tests,    rfork_tests,
+    fork_tests,        cow_tests,     order_tests, map_tests,   file_map_tests, limit_tests,     fault_tests,
+    pointer_tests,     process_tests, exec_tests,  pipe_tests,  file_tests,     directory_tests, signal_tests,
+    signal_fork_tests, thread_tests,  race_tests,  model_tests, rfork_tests,
 };
 
 /* What the run has come to. */
