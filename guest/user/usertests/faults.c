@@ -160,6 +160,15 @@ static void fault_privileged(void) {
         must_die(be_privileged, (void*)number, SIGSEGV);
 }
 
+/* Uses the floating-point unit. */
+static void use_fpu(void* unused) {
+    (void)unused;
+    __asm__ volatile("fninit");
+}
+
+/* The kernel saves no state of a floating-point unit, so no program may use one: another one would find its numbers. */
+static void fault_no_fpu(void) { must_die(use_fpu, NULL, SIGILL); }
+
 /* Sets the flags that a program must not set; popf ignores them without a fault. */
 static void fault_flags_are_kept(void) {
     unsigned flags;
@@ -233,6 +242,7 @@ const struct test fault_tests[] = {
     {"stack_grows_under_kernel", stack_grows_under_kernel},
     {"fault_exceptions", fault_exceptions},
     {"fault_privileged", fault_privileged},
+    {"fault_no_fpu", fault_no_fpu},
     {"fault_flags_are_kept", fault_flags_are_kept},
     {"fault_direction_flag", fault_direction_flag},
     {"fault_unknown_call", fault_unknown_call},
