@@ -16,6 +16,7 @@
 #define FASTEST_HZ 10000u
 #define DEFAULT_HZ 1000u
 #define QUANTUM_PER_SECOND 100u
+#define LONGEST_SLEEP 0x7FFFFFF0u /* milliseconds: moments are compared by their difference */
 
 static uint32_t tick_hz, milliseconds, fraction;
 static struct wait_queue sleepers; /* sorted: who wakes first stands first */
@@ -74,6 +75,7 @@ uint32_t clock_milliseconds(void) { return milliseconds; }
 
 /* Lets the running thread sleep; the system call calls it. Returns 0, or -EINTR where a signal came first. */
 int clock_sleep(uint32_t duration) {
+    duration = duration < LONGEST_SLEEP ? duration : LONGEST_SLEEP;
     uint32_t moment = milliseconds + duration + (duration > 0 ? 1 : 0);
     while (!has_come(moment)) {
         struct thread *place, *following;

@@ -68,6 +68,9 @@ static int sys_mmap(struct trap_frame* frame) {
     if (file->type != FILE_REGULAR) {
         return -EACCES;
     }
+    if (arguments.offset != 0 && arguments.offset > 0u - page_up(arguments.length)) {
+        return -EINVAL; /* no file is that long, and its pages would be counted from zero again */
+    }
     return vm_mmap(&arguments, file->node, file->flags == O_RDWR);
 }
 
@@ -120,7 +123,15 @@ static int sys_write(struct trap_frame* frame) { return transfer(frame, file_wri
 /* lseek(fd, offset, whence) */
 static int sys_lseek(struct trap_frame* frame) {
     struct file* file = descriptor_file((int)frame->ebx);
-    return file != NULL ? file_seek(file, (int)frame->ecx, (int)frame->edx) : -EBADF;
+    if (file == NULL) {
+        return -EBADF;
+    }
+    file_share(file);
+    mutex_lock(&file->lock);
+    int result = file_seek(file, (int)frame->ecx, (int)frame->edx);
+    mutex_unlock(&file->lock);
+    file_release(file);
+    return result;
 }
 
 /* dup(fd) */

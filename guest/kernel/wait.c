@@ -95,6 +95,7 @@ fail_stack:
     vm_thread_exit(thread);
 fail_thread:
     delete_thread(thread);
+    wake_all(&current_process->thread_waiters); /* who guessed its id shall not wait for it */
     return error;
 }
 

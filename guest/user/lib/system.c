@@ -133,6 +133,7 @@ int on_signal(int signal, signal_handler handler) {
     return sigaction(signal, &action, NULL);
 }
 
+/* Changes which signals the running thread blocks, and tells which it did before. */
 int sigprocmask(int how, const unsigned* set, unsigned* old) {
     return call3(SYS_sigprocmask, (unsigned)how, (unsigned)set, (unsigned)old);
 }

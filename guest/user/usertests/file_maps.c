@@ -166,6 +166,7 @@ static void file_map_refusals(void) {
     CHECK(errno == EACCES || errno == EINVAL || errno == ESPIPE);
     CHECK_ERROR(mmap(NULL, PAGE_BYTES, PROT_READ, MAP_PRIVATE, 63, 0), EBADF);
     CHECK_ERROR(mmap(NULL, PAGE_BYTES, PROT_READ, MAP_PRIVATE, -1, 0), EBADF);
+    CHECK_ERROR(mmap(NULL, 2 * PAGE_BYTES, PROT_READ, MAP_PRIVATE, open_file(LINES_PATH), 0u - PAGE_BYTES), EINVAL);
 }
 
 const struct test file_map_tests[] = {

@@ -17,6 +17,7 @@ struct probe {
     bool null_allowed;
 };
 
+/* The calls with which the kernel writes to the address, each as its probe names it. */
 static int call_read_file(void* address) { return read(file_fd, address, 64); }
 static int call_read_pipe(void* address) { return read(pipe_fds[0], address, 1); }
 static int call_stat(void* address) { return stat("/etc/motd", address); }
@@ -71,6 +72,7 @@ static const struct probe kernel_writes[] = {
     {"thread_join", call_thread_join, true},
 };
 
+/* The calls with which the kernel reads from the address. */
 static int call_write_pipe(void* address) { return write(pipe_fds[1], address, 16); }
 static int call_write_console(void* address) { return write(STDOUT, address, 16); }
 static int call_open(void* address) { return open(address, O_RDONLY); }
