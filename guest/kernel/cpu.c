@@ -1,15 +1,24 @@
 #include "x86.h"
 
+#define EFLAGS_AC 0x00040000u
 #define EFLAGS_ID 0x00200000u
 
-/* Returns the feature bits of CPUID leaf 1, or 0 where EFLAGS.ID is stuck; pmap_init() calls it. */
-uint32_t cpu_features(void) {
+/* Says whether a bit of EFLAGS can be changed; on an older CPU it is stuck. */
+static bool flag_can_change(uint32_t flag) {
     uint32_t before, after;
     __asm__ volatile("pushfl\n\tpopl %0\n\tmovl %0, %1\n\txorl %2, %1\n\tpushl %1\n\tpopfl\n\tpushfl\n\tpopl %1\n\t"
                      "pushl %0\n\tpopfl"
                      : "=&r"(before), "=&r"(after)
-                     : "i"(EFLAGS_ID));
-    if (((before ^ after) & EFLAGS_ID) == 0) {
+                     : "r"(flag));
+    return ((before ^ after) & flag) != 0;
+}
+
+/* Says whether the CPU is older than an i486, which brought EFLAGS.AC, INVLPG and CR0.WP; kernel_main() asks. */
+bool cpu_is_i386(void) { return !flag_can_change(EFLAGS_AC); }
+
+/* Returns the feature bits of CPUID leaf 1, or 0 where EFLAGS.ID is stuck; pmap_init() calls it. */
+uint32_t cpu_features(void) {
+    if (!flag_can_change(EFLAGS_ID)) {
         return 0;
     }
     uint32_t leaf = 0, features = 0, ebx, ecx;

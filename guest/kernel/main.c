@@ -19,6 +19,7 @@
 #include "terminal.h"
 #include "trace.h"
 #include "trap.h"
+#include "x86.h"
 
 #define INIT_STRING_BYTES 600
 
@@ -109,6 +110,9 @@ void kernel_main(uint32_t magic, phys_t information) {
     boot_info_init(magic, information);
     console_configure();
     print_quiet = boot_flag("quiet");
+    if (cpu_is_i386()) {
+        panic("this kernel needs an i486 or later: it flushes by INVLPG and counts on CR0.WP");
+    }
     pmap_init();
     frames_init();
     descriptors_init();
