@@ -318,7 +318,10 @@ void FaultTracker::compare_with_guest(FaultRecord& fault) const {
     const bool says_zero = fault.stated == FaultClass::DemandZero || fault.stated == FaultClass::Stack;
     const bool says_any = fault.stated == FaultClass::File || fault.stated == FaultClass::Resident ||
                           (fault.stated == FaultClass::CowCopy && !fault.before.present);
-    if ((zero && says_zero) || ((zero || fault.page == FaultClass::File) && says_any)) {
+    // A dirty entry: another thread of the process has written there before this one came back, so it held zeroes or
+    // not.
+    const bool unknown = fault.page == FaultClass::File && (fault.after.leaf() & kPteDirty) != 0;
+    if (((zero || unknown) && says_zero) || ((zero || fault.page == FaultClass::File) && says_any)) {
         fault.page = fault.stated;
         if (fault.fault_class != FaultClass::KernelCopy)
             fault.fault_class = fault.stated;

@@ -112,6 +112,13 @@ TEST(FaultRecord, LetsTheGuestSayThatAPageWasInMemoryAlreadyButNotThatItIsNew) {
     EXPECT_EQ(scene.closed.at(2).findings.size(), 1u);
 }
 
+TEST(FaultRecord, BelievesThatAPageWasNewWhichAnotherThreadHasWrittenMeanwhile) {
+    FaultScene scene;
+    scene.fill_page(0x50000000, scene.fresh(7) | kPteDirty, kFaultUser, FAULT_DEMAND_ZERO);
+    EXPECT_EQ(scene.only().fault_class, FaultClass::DemandZero);
+    EXPECT_TRUE(scene.only().findings.empty());
+}
+
 TEST(FaultRecord, NoticesThatTheGuestSaysAnotherThingThanTheHardwareShows) {
     FaultScene scene;
     scene.write_entry(scene.entry_address(scene.parent, kPages), scene.fresh(1) | kUser);
