@@ -245,19 +245,42 @@ static void fork_writers(void* unused) {
     exit(3);
 }
 
+static struct gate memory_is_held;
+
+/* Holds all memory but what the forks shall use, until it is killed; a process of its own, so that no fork copies it.
+ */
+static void hold_memory(void* unused) {
+    unsigned pages = free_frames() - FRAMES_TO_FORK_WITH;
+    volatile unsigned* memory = map_pages(pages, MAP_SHARED);
+
+    (void)unused;
+    for (unsigned i = 0; i < pages; i++)
+        memory[i * 1024] = i;
+    open_gate(memory_is_held);
+    for (;;)
+        sleep_ms(1000);
+}
+
 /* Memory runs out amid forks and copies: somebody is refused or killed, nobody sees wrong memory, and all comes back.
  */
 static void memory_exhausted_by_forks(void) {
     if (free_frames() > MOST_FRAMES)
         skip("more than 80 MB free");
-    if (free_frames() > FRAMES_TO_FORK_WITH) /* in one call, where shared pages are made by mmap */
-        map_pages(free_frames() - FRAMES_TO_FORK_WITH, MAP_SHARED);
+    memory_is_held = make_gate();
+    int holder = free_frames() > FRAMES_TO_FORK_WITH ? start(hold_memory, NULL) : 0;
+    if (holder > 0)
+        wait_gate(memory_is_held);
     unsigned before = free_frames();
     for (int round = 0; round < 2; round++) {
         check_ending("who forked until memory was gone", run_apart(fork_writers, NULL));
         await_frames(before - 8);
         CHECK((int)(before - free_frames()) <= 8);
     }
+    if (holder > 0) {
+        kill(holder, SIGKILL);
+        CHECK_EQUAL(wait_status(holder), SIGKILL);
+    }
+    drop_gate(memory_is_held);
 }
 
 const struct test limit_tests[] = {
