@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "cpu/decoder.hpp"
+#include "cpu/decode/decoder.hpp"
 #include "emu/base/log.hpp"
 
 namespace forkscope {

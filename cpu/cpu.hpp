@@ -6,12 +6,12 @@
 
 #include <optional>
 
-#include "cpu/block.hpp"
-#include "cpu/branch_predictor.hpp"
-#include "cpu/clock.hpp"
-#include "cpu/first_level_cache.hpp"
-#include "cpu/model.hpp"
-#include "cpu/performance_counters.hpp"
+#include "cpu/cost/branch_predictor.hpp"
+#include "cpu/cost/cost_model.hpp"
+#include "cpu/cost/first_level_cache.hpp"
+#include "cpu/engine/block.hpp"
+#include "cpu/models/model.hpp"
+#include "cpu/models/performance_counters.hpp"
 #include "cpu/state.hpp"
 #include "emu/base/event_queue.hpp"
 #include "emu/base/interrupt.hpp"

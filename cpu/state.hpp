@@ -6,14 +6,14 @@
 #include <array>
 #include <cstring>
 
-#include "cpu/flags.hpp"
-#include "cpu/instruction.hpp"
-#include "cpu/simd_float.hpp"
-#include "cpu/simd_vector.hpp"
+#include "cpu/decode/instruction.hpp"
+#include "cpu/execute/flags.hpp"
+#include "cpu/numbers/simd_float.hpp"
+#include "cpu/numbers/simd_vector.hpp"
+#include "cpu/protection/descriptors.hpp"
 #include "cpu/x87_state.hpp"
 #include "emu/base/archive.hpp"
 #include "mmu/paging.hpp"
-#include "mmu/segment.hpp"
 
 namespace forkscope {
 

@@ -5,7 +5,7 @@
 
 #include <array>
 
-#include "cpu/float80.hpp"
+#include "cpu/numbers/float80.hpp"
 #include "emu/base/archive.hpp"
 
 namespace forkscope {

@@ -6,11 +6,11 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "emu/cli/session.hpp"
-#include "emu/observe/counter_report.hpp"
-#include "emu/observe/fork_report.hpp"
-#include "emu/observe/tlb_report.hpp"
-#include "emu/observe/trace_text.hpp"
+#include "emu/report/counter_report.hpp"
+#include "emu/report/fork_report.hpp"
+#include "emu/report/tlb_report.hpp"
+#include "emu/session/session.hpp"
+#include "emu/trace/trace_text.hpp"
 #include "emu/ui/picture.hpp"
 #include "emu/ui/window.hpp"
 
@@ -78,7 +78,7 @@ Result<void> print_info(Session& session, const Options& options) {
         const Mmu& mmu = session.machine().mmu();
         return print(options.json ? counter_report_json(counts, mmu) : counter_report_text(counts, mmu));
     }
-    const TlbReport report = tlb_report(session.machine().mmu());
+    const TlbView report = tlb_view(session.machine().mmu());
     const auto name = [&](u32 address) {
         const Machine& machine = session.machine();
         const u32 space = machine.mmu().control().space_of(machine.registers().cr3);

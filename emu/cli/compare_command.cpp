@@ -3,10 +3,10 @@
 #include <cstdio>
 
 #include "emu/cli/commands.hpp"
-#include "emu/cli/host_terminal.hpp"
-#include "emu/cli/session.hpp"
 #include "emu/machine/images.hpp"
-#include "emu/observe/fork_comparison.hpp"
+#include "emu/report/fork_comparison.hpp"
+#include "emu/session/host_terminal.hpp"
+#include "emu/session/session.hpp"
 
 namespace forkscope {
 

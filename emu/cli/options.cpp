@@ -204,19 +204,6 @@ Result<void> finish(Options& options, const RawOptions& raw) {
 
 } // namespace
 
-std::string unescape(const std::string& text) {
-    std::string plain;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '\\' || i + 1 == text.size()) {
-            plain += text[i];
-            continue;
-        }
-        const char c = text[++i];
-        plain += c == 'n' ? '\n' : c == 't' ? '\t' : c;
-    }
-    return plain;
-}
-
 Result<u64> parse_size(const std::string& text) {
     char* end = nullptr;
     const double number = std::strtod(text.c_str(), &end);

@@ -9,7 +9,7 @@
 #include "cpu/cpu.hpp"
 #include "devices/device.hpp"
 #include "devices/trace_port.hpp"
-#include "devices/vga.hpp"
+#include "devices/vga/vga.hpp"
 #include "emu/base/event_queue.hpp"
 #include "emu/machine/config.hpp"
 #include "emu/machine/input_log.hpp"

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "emu/ui/panels.hpp"
+#include "emu/ui/panels/panels.hpp"
 
 namespace forkscope::ui {
 

@@ -1,7 +1,7 @@
 #include "emu/ui/picture.hpp"
 
 #include "emu/base/log.hpp"
-#include "emu/ui/panels.hpp"
+#include "emu/ui/panels/panels.hpp"
 #include "emu/ui/png.hpp"
 #include "emu/ui/rasterizer.hpp"
 

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "emu/machine/machine.hpp"
-#include "emu/observe/fork_tracer.hpp"
-#include "emu/observe/symbolizer.hpp"
+#include "emu/observe/forks/fork_tracer.hpp"
+#include "emu/symbols/symbolizer.hpp"
 
 namespace forkscope {
 

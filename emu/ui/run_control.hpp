@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "emu/ui/panels.hpp"
+#include "emu/ui/panels/panels.hpp"
 #include "emu/ui/window.hpp"
 
 namespace forkscope::ui {

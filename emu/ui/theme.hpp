@@ -7,8 +7,8 @@
 
 #include <imgui.h>
 
-#include "emu/observe/fault_record.hpp"
-#include "emu/observe/page_table_view.hpp"
+#include "emu/observe/faults/fault_record.hpp"
+#include "emu/observe/tables/page_table_view.hpp"
 
 namespace forkscope::ui {
 

@@ -10,7 +10,7 @@
 
 #include "emu/base/log.hpp"
 #include "emu/ui/keys.hpp"
-#include "emu/ui/panels.hpp"
+#include "emu/ui/panels/panels.hpp"
 #include "emu/ui/run_control.hpp"
 #include "emu/ui/sdl_renderer.hpp"
 

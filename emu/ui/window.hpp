@@ -6,8 +6,8 @@
 #include <functional>
 
 #include "emu/machine/machine.hpp"
-#include "emu/observe/fork_tracer.hpp"
-#include "emu/observe/symbolizer.hpp"
+#include "emu/observe/forks/fork_tracer.hpp"
+#include "emu/symbols/symbolizer.hpp"
 
 namespace forkscope {
 

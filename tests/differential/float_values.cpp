@@ -1,7 +1,7 @@
 #include "float_values.hpp"
 
-#include "../unit/cpu/simd_host.hpp"
-#include "../unit/cpu/x87_host.hpp"
+#include "tests/unit/cpu/numbers/simd_host.hpp"
+#include "tests/unit/cpu/numbers/x87_host.hpp"
 
 namespace forkscope::test {
 

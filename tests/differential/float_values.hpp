@@ -5,7 +5,7 @@
 
 #include <array>
 
-#include "cpu/decoder.hpp"
+#include "cpu/decode/decoder.hpp"
 #include "cpu/state.hpp"
 #include "emu/base/random.hpp"
 #include "native_protocol.hpp"

@@ -6,9 +6,9 @@
 
 #include <vector>
 
-#include "../unit/cpu/form_encoder.hpp"
 #include "bare_machine.hpp"
 #include "emu/base/random.hpp"
+#include "tests/unit/cpu/decode/form_encoder.hpp"
 #include "undefined_flags.hpp"
 #include "undefined_forms.hpp"
 

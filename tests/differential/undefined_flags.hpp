@@ -3,7 +3,7 @@
 // Promises: follows SDM 2 instruction by instruction; knows nothing of what any processor really does.
 #pragma once
 
-#include "cpu/decoder.hpp"
+#include "cpu/decode/decoder.hpp"
 #include "cpu/state.hpp"
 
 namespace forkscope::test {

@@ -44,9 +44,9 @@ const char* why_not_drawn(const Form& form) {
     if ((form.attributes & kNoFuzz) != 0)
         return "depends on more than architectural state";
     if (form.cost == CostClass::FloatFunction)
-        return "transcendentals may differ in the last place (tests/unit/cpu/x87_transcendental_test.cpp)";
+        return "transcendentals may differ in the last place (tests/unit/cpu/numbers/x87_transcendental_test.cpp)";
     if (is_one_of(name, {"rcpps", "rcpss", "rsqrtps", "rsqrtss"}))
-        return "approximations are each maker's own (tests/unit/cpu/simd_test.cpp)";
+        return "approximations are each maker's own (tests/unit/cpu/numbers/simd_test.cpp)";
     if (is_one_of(name, {"fnstenv", "fnsave", "fxsave"}))
         return "stores where the last x87 instruction was, of which processors keep more or less";
     if (is_one_of(name, {"sgdt", "sidt", "sldt", "str", "smsw"}))

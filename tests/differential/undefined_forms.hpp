@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "cpu/decoder.hpp"
+#include "cpu/decode/decoder.hpp"
 #include "cpu/state.hpp"
 #include "emu/base/random.hpp"
 

@@ -1,7 +1,7 @@
 // Any bytes decode to something that says its own length, reads nothing beyond it, and has a text.
 #include <memory>
 
-#include "cpu/decoder.hpp"
+#include "cpu/decode/decoder.hpp"
 #include "targets.hpp"
 
 namespace forkscope::fuzz {

@@ -9,7 +9,7 @@
 #include "emu/base/random.hpp"
 #include "emu/machine/machine.hpp"
 #include "emu/machine/multiboot.hpp"
-#include "emu/observe/trace_file.hpp"
+#include "emu/trace/trace_file.hpp"
 #include "targets.hpp"
 
 namespace forkscope::fuzz {

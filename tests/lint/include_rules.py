@@ -6,7 +6,11 @@ import re
 
 import sources
 
-FACES = ("emu/machine/", "emu/observe/", "emu/base/", "guest/abi/")
+# What a session is made of, and what shows one to people.
+WATCHED = ("emu/base/", "mmu/", "cpu/", "devices/", "emu/machine/", "emu/symbols/", "emu/trace/", "emu/observe/",
+           "guest/abi/")
+MODELS = WATCHED + ("emu/session/",)
+FACES = MODELS + ("emu/report/", "emu/view/")
 
 # Prefixes of project headers that a room may include beside its own. guest/abi is plain C without types of either side:
 # the port numbers and tracepoint ids that both sides of the emulated machine must agree on.
@@ -16,17 +20,22 @@ ALLOWED = {
     "cpu": ("emu/base/", "mmu/"),
     "devices": ("emu/base/", "mmu/bus.hpp", "guest/abi/"),
     "emu/machine": ("emu/base/", "mmu/", "cpu/", "devices/", "guest/abi/"),
-    "emu/observe": ("emu/base/", "mmu/", "guest/abi/"),
-    "emu/debug": FACES,
+    "emu/symbols": ("emu/base/",),
+    "emu/trace": ("emu/base/", "guest/abi/"),
+    "emu/observe": ("emu/base/", "mmu/", "emu/symbols/", "emu/trace/", "guest/abi/"),
+    "emu/session": WATCHED,
+    "emu/report": MODELS,
+    "emu/view": MODELS,
     "emu/ui": FACES,
-    "emu/report": FACES,
-    "emu/cli": FACES + ("emu/debug/", "emu/ui/", "emu/report/"),
+    "emu/terminal": FACES,
+    "emu/debug": FACES,
+    "emu/cli": FACES + ("emu/ui/", "emu/terminal/", "emu/debug/"),
     "guest": (),
     "roms": ("guest/abi/",),
     "tests": ("",),
 }
 
-CORE = ("emu/base", "mmu", "cpu", "devices", "emu/machine", "emu/observe")
+CORE = ("emu/base", "mmu", "cpu", "devices", "emu/machine", "emu/symbols", "emu/trace", "emu/observe")
 
 # What the core must not include, and why.
 CORE_FORBIDS = (

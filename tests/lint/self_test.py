@@ -44,16 +44,17 @@ class IncludeRules(Tree):
 
     def test_a_room_may_include_what_lies_beneath_it(self):
         self.assertEqual(self.edge("cpu/cpu.cpp", '"mmu/mmu.hpp"', "mmu/mmu.hpp"), [])
-        self.assertEqual(self.edge("devices/pic.cpp", '"mmu/bus.hpp"', "mmu/bus.hpp"), [])
+        self.assertEqual(self.edge("devices/pic/pic.cpp", '"mmu/bus.hpp"', "mmu/bus.hpp"), [])
         self.assertEqual(self.edge("guest/kernel/trap.c", '"../abi/ports.h"', "guest/abi/ports.h"), [])
         self.assertEqual(self.edge("tests/unit/cpu.cpp", '"cpu/cpu.hpp"', "cpu/cpu.hpp"), [])
 
     def test_no_room_includes_upwards_or_sideways(self):
-        for path, target in (("mmu/a.cpp", "cpu/cpu.hpp"), ("cpu/a.cpp", "devices/pic.hpp"),
+        for path, target in (("mmu/a.cpp", "cpu/cpu.hpp"), ("cpu/a.cpp", "devices/pic/pic.hpp"),
                              ("devices/a.cpp", "cpu/cpu.hpp"), ("devices/b.cpp", "mmu/tlb.hpp"),
                              ("emu/base/a.cpp", "mmu/bus.hpp"), ("emu/observe/a.cpp", "cpu/cpu.hpp"),
                              ("emu/observe/b.cpp", "emu/machine/machine.hpp"), ("emu/machine/a.cpp", "emu/ui/window.hpp"),
-                             ("emu/ui/a.cpp", "emu/report/html.hpp"), ("guest/kernel/a.c", "emu/base/types.hpp"),
+                             ("emu/view/a.cpp", "emu/report/html.hpp"), ("emu/symbols/a.cpp", "emu/observe/a.hpp"),
+                             ("emu/trace/a.cpp", "emu/symbols/a.hpp"), ("emu/session/a.cpp", "emu/cli/a.hpp"), ("guest/kernel/a.c", "emu/base/types.hpp"),
                              ("cpu/b.cpp", "tests/unit/fixture.hpp")):
             with self.subTest(path=path):
                 self.assertEqual(len(self.edge(path, f'"{target}"', target)), 1)
@@ -120,7 +121,7 @@ class Structure(Tree):
 
     def test_lengths_are_limited(self):
         self.assertEqual(len(self.lines_about("int a;\n" * 601)), 1)
-        self.assertEqual(self.lines_about("ROW(1)\n" * 601, "cpu/opcodes.def"), [])
+        self.assertEqual(self.lines_about("ROW(1)\n" * 601, "cpu/decode/opcodes.def"), [])
         self.assertEqual(len(self.lines_about("word\n" * 61, "mmu/README.md")), 1)
         self.assertEqual(len(self.lines_about("word\n" * 251, "ARCHITECTURE.md")), 1)
 
@@ -149,6 +150,11 @@ class Structure(Tree):
         self.assertEqual(len(self.found(structure, "mmu: has no README")), 1)
         self.assertEqual(len(self.found(structure, "scratch:")), 1)
         self.assertEqual(len(self.found(structure, "emu/utils/a.cpp:")), 1)
+
+    def test_a_full_folder_is_reported(self):
+        for number in range(26):
+            self.put(f"mmu/walk/{number}.cpp", "int a;\n")
+        self.assertEqual(len(self.found(structure, "mmu/walk: 26 files")), 1)
 
 
 class FunctionLength(Tree):

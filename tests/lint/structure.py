@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The shape of the tree and of each file: what lies at the top, READMEs and their length, how headers open, how long files
-are, and what no line may hold."""
+"""The shape of the tree and of each file: what lies at the top, how full folders are, READMEs and their length, how headers
+open, how long files are, and what no line may hold."""
 
+import collections
 import glob
 import os
 import re
@@ -17,6 +18,8 @@ README_LINES = 60
 ARCHITECTURE_LINES = 250
 HEADER_COMMENT_LINES = 5
 FILE_LINES = 600
+FILES_IN_FOLDER = 25
+FULL_FOLDERS = {"guest/kernel", "guest/user"}  # to be divided
 LONG_FILES = {}  # path: why it may be longer. Tables (.def, .inc) may be anyway.
 INPUTS = "tests/fuzz/corpus/"  # made by machines, for machines
 LISTS = (".def", ".inc")
@@ -62,6 +65,10 @@ def check_places(all_files):
         exists = any(folder == room or folder.startswith(room + "/") for folder in folders)
         if exists and f"{room}/README.md" not in all_files:
             yield f"{room}: has no README.md"
+    files_in = collections.Counter(os.path.dirname(path) for path in all_files)
+    for folder, count in sorted(files_in.items()):
+        if count > FILES_IN_FOLDER and folder not in FULL_FOLDERS and not (folder + "/").startswith(INPUTS):
+            yield f"{folder}: {count} files, more than {FILES_IN_FOLDER}: divide it into folders"
     for path in all_files:
         if {"utils", "util", "common", "misc", "helpers"} & set(os.path.splitext(path)[0].split("/")):
             yield f"{path}: nothing here is called utils, common or misc: name what it does"

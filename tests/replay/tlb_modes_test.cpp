@@ -4,7 +4,7 @@
 #include <map>
 #include <numeric>
 
-#include "emu/observe/tlb_report.hpp"
+#include "emu/report/tlb_report.hpp"
 
 namespace forkscope {
 
@@ -108,7 +108,7 @@ TEST_P(TlbModes, CountHitsWithoutLeavingATrace) {
         guest.machine->mmu().set_count_hits(true);
         EXPECT_EQ(guest.hashes(kStep), expected);
         std::vector<u64>& hits = counts.emplace_back();
-        for (const TlbRow& row : tlb_report(guest.machine->mmu()).rows)
+        for (const TlbRow& row : tlb_view(guest.machine->mmu()).rows)
             hits.push_back(row.entry.hits);
     }
     EXPECT_EQ(counts[0], counts[1]);

@@ -4,11 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include "emu/base/sinks.hpp"
 #include "emu/machine/images.hpp"
 #include "emu/machine/machine.hpp"
-#include "emu/observe/fork_tracer.hpp"
-#include "emu/observe/sinks.hpp"
-#include "emu/observe/symbolizer.hpp"
+#include "emu/observe/forks/fork_tracer.hpp"
+#include "emu/symbols/symbolizer.hpp"
 
 namespace forkscope {
 

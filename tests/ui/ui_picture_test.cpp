@@ -4,7 +4,7 @@
 
 #include <stb/stb_image.h>
 
-#include "emu/ui/panels.hpp"
+#include "emu/ui/panels/panels.hpp"
 #include "emu/ui/picture.hpp"
 #include "guest/abi/tracepoints.h"
 #include "tests/ui/ui_bench.hpp"

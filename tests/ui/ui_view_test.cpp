@@ -1,4 +1,4 @@
-#include "emu/ui/view.hpp"
+#include "emu/view/view.hpp"
 #include "guest/abi/tracepoints.h"
 #include "tests/ui/ui_bench.hpp"
 
@@ -78,7 +78,7 @@ TEST(View, CallsATlbEntryStaleWhenThePageTableChangesBehindIt) {
     UiBench bench("run=forkdemo --pages 8");
     ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_ENTER));
     Machine& machine = bench.machine();
-    EXPECT_EQ(tlb_report(machine.mmu()).stale, 0u);
+    EXPECT_EQ(tlb_view(machine.mmu()).stale, 0u);
     // A present user entry of the data side: its table entry loses the right to write, without INVLPG.
     const Tlb& tlb = machine.mmu().tlb();
     const TlbEntry* chosen = nullptr;
@@ -93,7 +93,7 @@ TEST(View, CallsATlbEntryStaleWhenThePageTableChangesBehindIt) {
     const std::array<u8, 4> bytes = {static_cast<u8>(weaker), static_cast<u8>(weaker >> 8),
                                      static_cast<u8>(weaker >> 16), static_cast<u8>(weaker >> 24)};
     ASSERT_TRUE(machine.mmu().poke_physical(walk.at(1).entry_address, bytes));
-    const TlbReport view = tlb_report(machine.mmu());
+    const TlbView view = tlb_view(machine.mmu());
     EXPECT_EQ(view.stale, 1u);
     ASSERT_FALSE(view.rows.empty());
     EXPECT_FALSE(view.rows[0].agrees);

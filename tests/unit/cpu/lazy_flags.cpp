@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "cpu/flags.hpp"
+#include "cpu/execute/flags.hpp"
 #include "emu/base/random.hpp"
 
 namespace forkscope {

@@ -2,19 +2,19 @@
 // Promises: everything is attached and the lines reach the Pic.
 #pragma once
 
-#include "devices/cmos.hpp"
+#include "devices/cmos/cmos.hpp"
 #include "devices/coprocessor_error.hpp"
 #include "devices/debug_console.hpp"
-#include "devices/dma.hpp"
+#include "devices/dma/dma.hpp"
 #include "devices/exit_port.hpp"
 #include "devices/firmware_config.hpp"
-#include "devices/keyboard.hpp"
-#include "devices/pic.hpp"
-#include "devices/pit.hpp"
+#include "devices/keyboard/keyboard.hpp"
+#include "devices/pic/pic.hpp"
+#include "devices/pit/pit.hpp"
 #include "devices/port92.hpp"
 #include "devices/trace_port.hpp"
-#include "devices/uart.hpp"
-#include "devices/vga.hpp"
+#include "devices/uart/uart.hpp"
+#include "devices/vga/vga.hpp"
 #include "tests/unit/devices/fake_wiring.hpp"
 
 namespace forkscope {

@@ -1,4 +1,4 @@
-#include "devices/cmos.hpp"
+#include "devices/cmos/cmos.hpp"
 
 #include <gtest/gtest.h>
 

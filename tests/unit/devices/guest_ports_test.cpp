@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "devices/debug_console.hpp"
-#include "devices/dma.hpp"
+#include "devices/dma/dma.hpp"
 #include "devices/exit_port.hpp"
 #include "devices/firmware_config.hpp"
 #include "devices/trace_port.hpp"

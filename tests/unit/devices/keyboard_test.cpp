@@ -1,9 +1,9 @@
-#include "devices/keyboard.hpp"
+#include "devices/keyboard/keyboard.hpp"
 
 #include <gtest/gtest.h>
 
+#include "devices/keyboard/scan_codes.hpp"
 #include "devices/port92.hpp"
-#include "devices/scan_codes.hpp"
 #include "tests/unit/devices/fake_wiring.hpp"
 
 namespace forkscope {

@@ -1,4 +1,4 @@
-#include "devices/keymap.hpp"
+#include "devices/keyboard/keymap.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "devices/pic.hpp"
+#include "devices/pic/pic.hpp"
 
 #include <gtest/gtest.h>
 

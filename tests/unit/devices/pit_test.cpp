@@ -1,4 +1,4 @@
-#include "devices/pit.hpp"
+#include "devices/pit/pit.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "devices/uart.hpp"
+#include "devices/uart/uart.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "devices/vga.hpp"
+#include "devices/vga/vga.hpp"
 
 #include <gtest/gtest.h>
 

@@ -6,13 +6,13 @@
 
 #include <gtest/gtest.h>
 
+#include "emu/base/sinks.hpp"
 #include "emu/machine/images.hpp"
 #include "emu/machine/machine.hpp"
-#include "emu/observe/fork_report.hpp"
-#include "emu/observe/fork_tracer.hpp"
-#include "emu/observe/sinks.hpp"
-#include "emu/observe/trace_file.hpp"
-#include "emu/observe/trace_text.hpp"
+#include "emu/observe/forks/fork_tracer.hpp"
+#include "emu/report/fork_report.hpp"
+#include "emu/trace/trace_file.hpp"
+#include "emu/trace/trace_text.hpp"
 #include "guest/abi/tracepoints.h"
 
 using namespace forkscope;
@@ -207,7 +207,8 @@ TEST(GuestFork, ARecordedRunReadsBackWhole) {
     EXPECT_EQ(read.of(TraceKind::PageFault), counts.of(TraceKind::PageFault));
     std::string stat;
     EXPECT_TRUE(trace_stat(
-                    *reader, [&](std::string_view part) { stat += part; }, &guest.symbols)
+                    *reader, [&](std::string_view part) { stat += part; },
+                    [&](u32 eip) { return guest.symbols.lookup(0, eip).text(); })
                     .ok());
     EXPECT_NE(stat.find("cow-copy"), std::string::npos);
     std::remove(path.c_str());

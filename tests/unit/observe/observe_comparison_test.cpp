@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "emu/observe/fork_comparison.hpp"
+#include "emu/report/fork_comparison.hpp"
 #include "observe_fork_scene.hpp"
 
 using namespace forkscope;

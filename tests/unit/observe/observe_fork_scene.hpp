@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "emu/observe/fork_tracer.hpp"
+#include "emu/observe/forks/fork_tracer.hpp"
 #include "observe_space.hpp"
 
 namespace forkscope::testing {

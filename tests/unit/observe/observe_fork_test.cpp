@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include "emu/observe/fork_report.hpp"
-#include "emu/observe/json_writer.hpp"
+#include "emu/report/fork_report.hpp"
+#include "emu/report/json_writer.hpp"
 #include "observe_fork_scene.hpp"
 
 using namespace forkscope;

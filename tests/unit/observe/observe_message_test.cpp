@@ -1,8 +1,8 @@
 // Work that servers do: a fork and a fault as a microkernel does them, by messages.
 #include <gtest/gtest.h>
 
-#include "emu/observe/fork_report.hpp"
-#include "emu/observe/message_work.hpp"
+#include "emu/observe/processes/message_work.hpp"
+#include "emu/report/fork_report.hpp"
 #include "observe_fork_scene.hpp"
 
 using namespace forkscope;

@@ -7,7 +7,7 @@
 
 #include "emu/base/trace.hpp"
 #include "emu/base/trace_vocabulary.hpp"
-#include "emu/observe/page_table_view.hpp"
+#include "emu/observe/tables/page_table_view.hpp"
 #include "guest/abi/tracepoints.h"
 
 namespace forkscope::testing {

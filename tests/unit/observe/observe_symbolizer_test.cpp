@@ -8,8 +8,8 @@
 #include <gtest/gtest.h>
 
 #include "emu/base/random.hpp"
-#include "emu/observe/symbolizer.hpp"
-#include "emu/observe/tar.hpp"
+#include "emu/symbols/symbolizer.hpp"
+#include "emu/symbols/tar.hpp"
 #include "observe_space.hpp"
 
 using namespace forkscope;
@@ -258,12 +258,12 @@ TEST(Symbolizer, RecognisesAProgramByItsBytesInMemory) {
     const u32 directory = machine.frame();
     const u32 page = machine.frame();
     machine.map(directory, 0x00401000, page, kUser);
-    EXPECT_FALSE(symbols.identify(AddressSpaceReader(machine.memory), directory, 0x00401010));
+    EXPECT_FALSE(symbols.identify(AddressSpaceReader(machine.memory).memory_reader(), directory, 0x00401010));
     for (const ElfSegment& segment : symbols.program("victim")->segments())
         if (segment.executable)
             std::memcpy(machine.memory.host(PhysicalAddress(page)), segment.data.data(),
                         std::min<std::size_t>(segment.data.size(), kPageSize));
-    EXPECT_TRUE(symbols.identify(AddressSpaceReader(machine.memory), directory, 0x00401010));
+    EXPECT_TRUE(symbols.identify(AddressSpaceReader(machine.memory).memory_reader(), directory, 0x00401010));
     EXPECT_EQ(symbols.program_of(directory), "victim");
 }
 

@@ -1,7 +1,7 @@
 // The TLB as people read it: entries, disagreements in every kind, text and JSON.
 #include <gtest/gtest.h>
 
-#include "emu/observe/tlb_report.hpp"
+#include "emu/report/tlb_report.hpp"
 
 namespace forkscope {
 namespace {
@@ -24,7 +24,7 @@ class TlbReports : public testing::Test {
         put(kTable + 0x5 * 4, 0x5000 | kAll | kPteDirty);
         EXPECT_TRUE(mmu.store<u32>(LinearAddress(0x5000), 1, Privilege::User).ok);
         put(kTable + 0x5 * 4, entry);
-        const TlbReport report = tlb_report(mmu);
+        const TlbView report = tlb_view(mmu);
         EXPECT_EQ(report.rows.size(), 1u);
         return report.rows[0].verdict;
     }
@@ -49,7 +49,7 @@ TEST_F(TlbReports, PutWhatDisagreesFirstAndCountIt) {
         EXPECT_TRUE(mmu.load<u8>(LinearAddress(page << 12), Privilege::User).ok);
     EXPECT_TRUE(mmu.fetch(LinearAddress(0x9000), Privilege::User).ok);
     put(kTable + 9 * 4, 0);
-    const TlbReport report = tlb_report(mmu);
+    const TlbView report = tlb_view(mmu);
     ASSERT_EQ(report.rows.size(), 4u);
     EXPECT_EQ(report.stale, 2u);
     EXPECT_EQ(report.rows[0].entry.tag, 0x9000u);
@@ -62,21 +62,21 @@ TEST_F(TlbReports, PutWhatDisagreesFirstAndCountIt) {
 
 TEST_F(TlbReports, CountHitsOnlyWhereAsked) {
     EXPECT_TRUE(mmu.load<u8>(LinearAddress(0x5000), Privilege::User).ok);
-    EXPECT_FALSE(tlb_report(mmu).counts_hits);
+    EXPECT_FALSE(tlb_view(mmu).counts_hits);
     mmu.set_count_hits(true);
     for (u32 i = 0; i < 7; ++i)
         EXPECT_TRUE(mmu.load<u8>(LinearAddress(0x5000 + i), Privilege::User).ok);
-    EXPECT_EQ(tlb_report(mmu).rows[0].entry.hits, 7u);
+    EXPECT_EQ(tlb_view(mmu).rows[0].entry.hits, 7u);
 }
 
 TEST_F(TlbReports, AreTextAndJson) {
     EXPECT_TRUE(mmu.store<u8>(LinearAddress(0x5000), 1, Privilege::User).ok);
     const auto name = [](u32) { return std::string("start+4"); };
-    const std::string text = tlb_report_text(tlb_report(mmu), name);
+    const std::string text = tlb_report_text(tlb_view(mmu), name);
     EXPECT_NE(text.find("D4K 1 of 64, D4M 0 of 8, I4K 0 of 32, I4M 0 of 2, 0 stale"), std::string::npos) << text;
     EXPECT_NE(text.find("00005000  00005 rw-"), std::string::npos) << text;
     EXPECT_NE(text.find("start+4"), std::string::npos);
-    const std::string json = tlb_report_json(tlb_report(mmu), name);
+    const std::string json = tlb_report_json(tlb_view(mmu), name);
     EXPECT_NE(json.find(R"("linear": "0x00005000")"), std::string::npos) << json;
     EXPECT_NE(json.find(R"("hits": null)"), std::string::npos);
     EXPECT_NE(json.find(R"("agrees": true)"), std::string::npos);

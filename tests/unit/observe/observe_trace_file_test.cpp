@@ -8,9 +8,10 @@
 #include <gtest/gtest.h>
 
 #include "emu/base/random.hpp"
-#include "emu/observe/sinks.hpp"
-#include "emu/observe/trace_file.hpp"
-#include "emu/observe/trace_text.hpp"
+#include "emu/base/sinks.hpp"
+#include "emu/trace/last_events.hpp"
+#include "emu/trace/trace_file.hpp"
+#include "emu/trace/trace_text.hpp"
 #include "guest/abi/tracepoints.h"
 
 using namespace forkscope;

@@ -1,0 +1,345 @@
+#include "cpu/cost/cost_model.hpp"
+
+#include <algorithm>
+#include <initializer_list>
+
+namespace forkscope {
+
+namespace {
+
+constexpr u32 kFlatClocks[] = {
+#define COST_CLASS(name, flat, p6, text) flat,
+#include "cpu/cost/cost_classes.def"
+#undef COST_CLASS
+};
+
+constexpr u16 kEspBit = 1u << kEsp;
+constexpr u16 kStackMoved = 1u << 8; // in PipelineState::waiting: the stack engine did
+
+bool one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool writes_segment(const Form& form) {
+    if (one_of(form.mnemonic, {"lds", "les", "lss", "lfs", "lgs"}))
+        return true;
+    const Operand target = form.operands[0];
+    const bool segment = target == Operand::Sw || (target >= Operand::Es && target <= Operand::Gs);
+    return segment && one_of(form.mnemonic, {"mov", "pop"});
+}
+
+// Mode, privilege, descriptors or the count say which figure holds.
+bool decided_late(const Form& form) {
+    return writes_segment(form) || (form.attributes & kIo) != 0 ||
+           one_of(form.mnemonic,
+                  {"lcall", "ljmp", "retf", "int", "int3", "int1", "into", "iret", "pushf", "popf", "invlpg"});
+}
+
+u8 ending_of(const Form& form) {
+    u8 ending = decided_late(form) ? kDecidedLate : 0;
+    if ((form.attributes & kIo) != 0)
+        ending |= kAtPort;
+    if ((form.attributes & kControl) == 0)
+        return ending;
+    const bool conditional = form.mnemonic.front() == 'j' && form.mnemonic != "jmp";
+    if (conditional || one_of(form.mnemonic, {"loop", "loope", "loopne"}))
+        return ending | kMayJump | kPredicted;
+    if (one_of(form.mnemonic, {"jmp", "call", "ret"}))
+        ending |= kPredicted;
+    return ending | (form.mnemonic == "into" ? kMayJump : kAlwaysJumps);
+}
+
+u32 memory_or_register(const ClockCell& cell, const Instruction& in) { return in.has_memory() ? cell.mem : cell.reg; }
+
+u32 enter_clocks(const ClockCell& cell, u32 level) {
+    if (level == 0)
+        return cell.reg;
+    if (level == 1)
+        return cell.mem;
+    return cell.mem + cell.step * level - (cell.rule == ClockRule::EnterLess ? 1 : 0);
+}
+
+// Of the 386's rules, those by what stands in a register or in memory.
+bool goes_by_operand(const ClockCell& cell) {
+    return cell.rule == ClockRule::Multiply || cell.rule == ClockRule::BitScan;
+}
+
+bool repeats(const ClockCell& cell) {
+    return cell.rule == ClockRule::Repeat || cell.rule == ClockRule::RepeatMove || cell.rule == ClockRule::RepeatPort;
+}
+
+u32 bits_of(u32 value) { // ceil(log2 value)
+    return value <= 1 ? 0 : 32 - static_cast<u32>(__builtin_clz(value - 1));
+}
+
+u32 scan_clocks(const ClockCell& cell, bool reverse, u32 width, u32 source) {
+    if (source == 0)
+        return 0;
+    const u32 found = reverse ? 31 - static_cast<u32>(__builtin_clz(source)) : static_cast<u32>(__builtin_ctz(source));
+    const u32 passed = reverse ? width - 1 - found : found;
+    switch (cell.rule) {
+    case ClockRule::BitScan:
+        return cell.step * passed;
+    case ClockRule::BitScanNibbles:
+        return 2 + 4 * (passed / 8 + 1) + 3 * (passed / 4 % 2 + 1) + 3 * (passed % 4 + 1);
+    case ClockRule::BitScanPlaces:
+        return cell.step * (passed + 1);
+    default: // BitScanPlaces1
+        return 1 + cell.step * (32 - found);
+    }
+}
+
+// Operand bytes of a form whose size is not the operand size.
+u32 width_of(const Form& form, const Instruction& in) {
+    for (const Operand kind : form.operands) {
+        if (kind == Operand::Eb || kind == Operand::Gb)
+            return 8;
+    }
+    return in.operand_size * 8u;
+}
+
+} // namespace
+
+void PipelineState::serialize(Archive& ar) {
+    ar.field("written", written);
+    ar.field("waiting", waiting);
+    ar.field("clocks", clocks);
+    ar.field("kind", kind);
+    ar.field("jumped", jumped);
+}
+
+Clock::Clock() { configure(kDefaultCpuModel, ClockKind::Flat); }
+
+void Clock::configure(CpuModel model, ClockKind kind, BusWidth bus) {
+    model_ = model;
+    kind_ = kind;
+    queues_ = model == CpuModel::I386 && kind != ClockKind::Flat;
+    bus_ = bus_timing(bus);
+    delivery_ = flat() ? kFlatClocks[static_cast<std::size_t>(CostClass::Delivery)] : 0;
+    rows_.assign(form_count(), {});
+    for (u16 form = 0; form < form_count(); ++form) {
+        const ClockRow& row = clock_row(form);
+        const CostClass cost = form_at(form).cost;
+        const auto fixed =
+            static_cast<u16>(flat() ? kFlatClocks[static_cast<std::size_t>(cost)] : estimated_clock(cost));
+        const ClockCell by_class{fixed, fixed, 0, ClockRule::Fixed, ClockSource::Estimate};
+        const ClockCell cells[] = {row.i386, row.i486, row.pentium, by_class};
+        rows_[form].cell = flat() ? by_class : cells[static_cast<std::size_t>(model)];
+        rows_[form].pairing = row.pairing;
+        rows_[form].ending = flat() ? u8{0} : ending_of(form_at(form));
+        if (!predicts())
+            rows_[form].ending &= static_cast<u8>(~kPredicted);
+        if (queues_) {
+            rows_[form].ending |= goes_by_operand(rows_[form].cell) ? kByOperand : 0;
+            rows_[form].bus_use = bus_use_of_form(form);
+            rows_[form].transfer = transfer_of(form);
+        }
+    }
+    paths_.assign(all_path_clocks().size(), 0);
+    for (std::size_t i = 0; i < paths_.size() && !flat(); ++i) {
+        const PathClocks& path = all_path_clocks()[i];
+        const u16 clocks[] = {path.i386, path.i486, path.pentium, path.pentium};
+        paths_[i] = clocks[static_cast<std::size_t>(model)];
+    }
+}
+
+u32 Clock::base(const Instruction& in) const {
+    const ClockCell& cell = rows_[in.form].cell;
+    switch (cell.rule) {
+    case ClockRule::Branch:
+        return std::min(cell.reg, cell.mem);
+    case ClockRule::Width: {
+        const u32 more = in.has_memory() ? u32{cell.mem} - cell.reg : 0;
+        return in.operand_size == 2 ? cell.reg + more : cell.step + more;
+    }
+    case ClockRule::Condition:
+        return in.has_memory() ? cell.mem : u32{cell.reg} - cell.step;
+    case ClockRule::Enter:
+    case ClockRule::EnterLess:
+        return enter_clocks(cell, in.immediate2 & 31);
+    case ClockRule::ControlRegister:
+        return in.reg == 4 ? path(ClockPath::LoadCr4) : in.reg == 3 ? cell.step : in.reg == 2 ? cell.mem : cell.reg;
+    case ClockRule::DebugRegister:
+        return in.reg < 4 ? cell.reg : cell.mem;
+    case ClockRule::Repeat:
+    case ClockRule::RepeatMove:
+    case ClockRule::RepeatPort:
+        return in.repeats() ? 0 : cell.reg;
+    default:
+        return memory_or_register(cell, in);
+    }
+}
+
+bool Clock::tells_repeats(const Instruction& in) const { return repeats(rows_[in.form].cell) && in.repeats(); }
+
+u32 Clock::row(const Instruction& in) const {
+    const ClockCell& cell = rows_[in.form].cell;
+    if (tells_repeats(in))
+        return cell.mem;
+    return base(in);
+}
+
+u32 Clock::iteration(const Instruction& in) const {
+    const ClockCell& cell = rows_[in.form].cell;
+    if (repeats(cell))
+        return cell.step;
+    const bool port = (form_at(in.form).attributes & kIo) != 0;
+    const CostClass cost = port ? CostClass::Io : CostClass::StringStep;
+    return flat() ? kFlatClocks[static_cast<std::size_t>(cost)] : estimated_clock(cost);
+}
+
+u32 Clock::by_operand(const Instruction& in, u32 value) const {
+    const ClockCell& cell = rows_[in.form].cell;
+    const Form& form = form_at(in.form);
+    switch (cell.rule) {
+    case ClockRule::Multiply:
+    case ClockRule::MultiplySigned: {
+        const u32 width = width_of(form, in);
+        const u32 unused = 32 - width;
+        const bool negative = form.mnemonic == "imul" && (value >> (width - 1) & 1) != 0;
+        const u32 magnitude = negative ? 0u - static_cast<u32>(static_cast<i32>(value << unused) >> unused) : value;
+        const u32 least = negative && cell.rule == ClockRule::MultiplySigned ? 5 : 3;
+        return std::max(least, bits_of(magnitude));
+    }
+    case ClockRule::BitScan:
+    case ClockRule::BitScanNibbles:
+    case ClockRule::BitScanPlaces:
+    case ClockRule::BitScanPlaces1:
+        return scan_clocks(cell, form.mnemonic == "bsr", in.operand_size * 8u, value);
+    case ClockRule::RotateCarry:
+        return value == 0 ? 0 : cell.step * (value - 1) / 30;
+    case ClockRule::Condition:
+        return in.has_memory() == (value != 0) ? 0 : cell.step;
+    case ClockRule::Exchange:
+        return value == 0 && in.has_memory() ? cell.step : 0;
+    default:
+        return 0;
+    }
+}
+
+u32 Clock::walk(u32 updates) const {
+    constexpr ClockPath kWalks[] = {ClockPath::WalkClean, ClockPath::WalkOneUpdate, ClockPath::WalkTwoUpdates};
+    return path(kWalks[std::min<u32>(updates, 2)]);
+}
+
+bool Clock::estimated(CycleCause cause) const {
+    if (flat() || model_ == CpuModel::P6)
+        return !flat();
+    constexpr std::pair<CycleCause, ClockPath> kTypical[] = {
+        {CycleCause::Pipeline, ClockPath::AddressInterlock},
+        {CycleCause::Branch, ClockPath::MispredictedU},
+        {CycleCause::TlbWalk, ClockPath::WalkClean},
+        {CycleCause::Cache, ClockPath::CacheMissRead},
+        {CycleCause::Misaligned, ClockPath::Misaligned},
+        {CycleCause::Delivery, ClockPath::InterruptInner},
+        {CycleCause::Io, ClockPath::InAllowed},
+    };
+    for (const auto& [of, path] : kTypical) {
+        if (of == cause)
+            return path_clocks(path).sources[static_cast<std::size_t>(model_)] == ClockSource::Estimate;
+    }
+    return false;
+}
+
+// --- The pipeline
+
+// What the address and the instruction's looks cost before it starts.
+u32 Clock::penalty(const PipelineState& pipeline, const Instruction& in, const InstructionUse& use) const {
+    const u32 prefixes = in.prefixes - (tells_repeats(in) ? 1u : 0u); // the row is REP's own
+    u32 clocks = prefixes * path(ClockPath::Prefix);
+    const u16 address = static_cast<u16>(use.address | (use.stack ? kEspBit : 0));
+    if ((address & pipeline.written) != 0)
+        clocks += path(ClockPath::AddressInterlock);
+    if (in.has_memory() && in.index != kNoRegister)
+        clocks += path(ClockPath::IndexRegister);
+    if (use.displacement && use.immediate)
+        clocks += path(ClockPath::DisplacementAndImmediate);
+    return clocks;
+}
+
+StaticClock Clock::advance(PipelineState& pipeline, const Instruction& in) const {
+    StaticClock cost;
+    const Row& row = rows_[in.form];
+    cost.clocks = static_cast<u16>(base(in));
+    if (flat())
+        return cost;
+    cost.ending = row.ending;
+    if (tells_repeats(in))
+        cost.ending |= kDecidedLate;
+    if ((cost.ending & kDecidedLate) != 0)
+        cost.clocks = 0;
+    if (row.cell.rule == ClockRule::Branch) { // the Pentium's LOOP is cheaper when it jumps
+        cost.taken = static_cast<u8>(std::max(row.cell.reg, row.cell.mem) - cost.clocks);
+        cost.ending |= row.cell.mem < row.cell.reg ? kCheaperTaken : 0;
+    }
+    if (model_ == CpuModel::P6 || queues_) // the queue's part comes with what stands behind (advance_queue)
+        return cost;
+    const InstructionUse use = use_of(in);
+    if (model_ == CpuModel::Pentium) {
+        advance_pentium(pipeline, in, use, cost);
+        return cost;
+    }
+    cost.penalty = static_cast<u8>(penalty(pipeline, in, use));
+    cost.clocks = static_cast<u16>(cost.clocks + cost.penalty);
+    pipeline = {};
+    pipeline.written = use.written;
+    return cost;
+}
+
+namespace {
+
+// By what they do to memory: paired times depend on it.
+enum Kind : u8 { kRegister, kReads, kModifies, kKinds, kFloat = kKinds };
+Kind kind_of(u32 clocks) { return clocks >= 3 ? kModifies : clocks == 2 ? kReads : kRegister; }
+constexpr u8 kPaired[kKinds][kKinds] = {{1, 2, 3}, {2, 2, 3}, {3, 4, 5}}; // U, V
+
+// PUSH, POP and CALL follow each other at the stack pointer without waiting; who names ESP waits for them.
+bool pairs_by_registers(const PipelineState& pipeline, const InstructionUse& use) {
+    const u16 named = use.read | use.written;
+    const bool after_stack = (pipeline.waiting & kStackMoved) != 0 && (named & kEspBit) != 0 && !use.stack;
+    const bool before_stack = (pipeline.waiting & kEspBit) != 0 && use.stack;
+    return (named & pipeline.waiting) == 0 && !after_stack && !before_stack;
+}
+
+} // namespace
+
+// AP-500, chapter 3: U first; V takes the next if both are simple and it needs nothing that U writes.
+void Clock::advance_pentium(PipelineState& pipeline, const Instruction& in, const InstructionUse& use,
+                            StaticClock& cost) const {
+    const Pairing pairing = rows_[in.form].pairing;
+    const bool plain = !(use.displacement && use.immediate);
+    cost.penalty = static_cast<u8>(penalty(pipeline, in, use));
+    const bool waits = pipeline.clocks != 0;
+    const bool to_v = pipeline.kind == kFloat ? pairing == Pairing::Exchange
+                                              : pairing == Pairing::Either || pairing == Pairing::Second;
+    if (waits && to_v && plain && in.prefixes == 0 && pairs_by_registers(pipeline, use)) {
+        const u32 together = pipeline.kind == kFloat ? pipeline.clocks : kPaired[pipeline.kind][kind_of(cost.clocks)];
+        const u32 more = together > pipeline.clocks ? together - pipeline.clocks : 0;
+        cost.clocks = static_cast<u16>(more + cost.penalty);
+        cost.ending |= kInV;
+        const u16 written = static_cast<u16>((pipeline.waiting & ~kStackMoved) | use.written);
+        pipeline = {};
+        pipeline.written = written;
+        return;
+    }
+    if (waits) { // it went alone: its results are those of the cycle before
+        pipeline.written = pipeline.waiting & ~kStackMoved;
+        cost.penalty = static_cast<u8>(penalty(pipeline, in, use));
+    }
+    const u16 clocks = cost.clocks;
+    cost.clocks = static_cast<u16>(clocks + cost.penalty);
+    const bool may_wait =
+        plain && (pairing == Pairing::Either || pairing == Pairing::First || pairing == Pairing::Float);
+    const u16 before = cost.penalty == 0 ? pipeline.written : 0; // the wait for U is one for V, too
+    pipeline = {};
+    if (may_wait) {
+        pipeline.written = before;
+        pipeline.waiting = static_cast<u16>(use.written | (use.stack ? kStackMoved : 0));
+        pipeline.clocks = clocks;
+        pipeline.kind = pairing == Pairing::Float ? kFloat : kind_of(clocks);
+    } else {
+        pipeline.written = use.written;
+    }
+}
+
+} // namespace forkscope

@@ -1,0 +1,139 @@
+// Owns: Clock, what an instruction costs on the modelled processor: static clocks, and what the pipeline remembers.
+// Callers: the Cpu binds blocks and settles time with it. Promises: static clocks are a pure function of the table's
+// row, the bytes and PipelineState, so every engine gets the same; what each --clock includes stands in cpu/README.md.
+#pragma once
+
+#include <array>
+#include <cstring>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include "cpu/cost/bus_use.hpp"
+#include "cpu/cost/instruction_use.hpp"
+#include "cpu/cost/latencies.hpp"
+#include "cpu/cost/prefetch_queue.hpp"
+#include "cpu/models/model.hpp"
+#include "emu/base/archive.hpp"
+#include "emu/base/trace_vocabulary.hpp"
+
+namespace forkscope {
+
+enum class ClockKind : u8 {
+    Flat,  // a cost by class, the same on every model
+    Model, // the model's table, pipeline, branches, TLB walks, misaligned accesses; memory always answers at once
+    Cache, // and its first-level caches
+};
+
+// What the instructions so far leave for the next one. All zero behind a taken jump that leaves nothing, after RESET,
+// and always on the flat clock.
+struct PipelineState {
+    u16 written = 0;     // general registers that the last instruction (Pentium: the last pair) wrote, by bit
+    u16 waiting = 0;     // Pentium: those that the instruction in the U pipe wrote, which may still get a partner
+    u16 clocks = 0;      // Pentium: what that one costs; 0: none waits
+    u8 kind = 0;         // Pentium: of that one
+    bool jumped = false; // 386: by a jump that wants the m of its target
+    u8 refill = 0;       // 386: clocks of filling the queue that the transfer has paid; its m, too, if not `jumped`
+    PrefetchQueue queue; // 386
+
+    bool operator==(const PipelineState& other) const { return std::memcmp(this, &other, sizeof other) == 0; }
+    void serialize(Archive& ar); // but for the 386's queue
+};
+static_assert(std::has_unique_object_representations_v<PipelineState>);
+
+// How an instruction's cost ends when it has run.
+enum CostEnding : u8 {
+    kMayJump = 1, // if it does, StaticClock::taken more
+    kAlwaysJumps = 2,
+    kDecidedLate = 4, // costs Clock::row, unless Cpu::take_path was called
+    kPredicted = 8,   // by the branch target buffer
+    kInV = 16,        // runs in the V pipe
+    kAtPort = 32,
+    kCheaperTaken = 64, // StaticClock::taken is what it costs more if it does not jump
+    kByOperand = 128,   // with a prefetch queue: more by its operand, which the queue must learn
+};
+
+struct StaticClock {
+    u16 clocks = 0;
+    u8 penalty = 0; // of them, what the pipeline cost
+    u8 taken = 0;
+    u8 ending = 0; // CostEnding, bits
+};
+
+class Clock {
+  public:
+    Clock();
+    void configure(CpuModel model, ClockKind kind, BusWidth bus = BusWidth::Bits32);
+    ClockKind kind() const { return kind_; }
+    bool flat() const { return kind_ == ClockKind::Flat; }
+    bool queues() const { return queues_; } // the 386's prefetch queue counts
+    const BusTiming& bus() const { return bus_; }
+    bool caches() const { return kind_ == ClockKind::Cache && model_ != CpuModel::I386; }
+    bool predicts() const { return !flat() && model_ >= CpuModel::Pentium; }
+
+    // The cost of `in` behind `pipeline`, which moves on to behind `in`.
+    StaticClock advance(PipelineState& pipeline, const Instruction& in) const;
+
+    // The same with a prefetch queue (clock_queue.cpp), where what stands behind an instruction counts, too.
+    QueuedInstruction queued(std::span<const u8> bytes, const Instruction& in) const;
+    // Nothing behind it is decoded as long as it has not run.
+    static bool ends_ahead(const QueuedInstruction& one, const Instruction& in) {
+        return one.transfer == Transfer::Certain || in.form == 0;
+    }
+    // The static clocks of ahead[0], whose CostEnding is `ending`; waiting for its bytes included. Where kDecidedLate
+    // or kByOperand stands in it, `pipeline` stays until settle_queue().
+    u32 advance_queue(PipelineState& pipeline, u8 ending, std::span<const QueuedInstruction> ahead) const;
+    // That instruction ran `clocks` after its start and has not jumped: what it cost beyond that.
+    u32 settle_queue(PipelineState& pipeline, std::span<const QueuedInstruction> ahead, Cycles clocks) const;
+    // What passes before it starts, or faults instead.
+    u32 wait_for(const PipelineState& pipeline, std::span<const QueuedInstruction> ahead) const;
+
+    // After `in` has jumped to `target` (`whole`: its clocks hold the 386's m, too); after an interrupt or exception;
+    // where registers set from outside lead.
+    PipelineState behind_jump(const PipelineState& pipeline, const Instruction& in, u32 target, bool whole) const;
+    PipelineState behind_delivery(u32 target) const;
+    PipelineState at_new_place(u32 target) const;
+
+    // Clocks of a path that is chosen while running. 0 on the flat clock.
+    u32 path(ClockPath path) const { return paths_[static_cast<std::size_t>(path)]; }
+    // The table's figure for this form, for what is decided late and took no other path.
+    u32 row(const Instruction& in) const;
+    // Flat clock: what an interrupt or exception costs.
+    u32 delivery() const { return delivery_; }
+    // One iteration of a repeated string or port instruction.
+    u32 iteration(const Instruction& in) const;
+    // Does its row tell repeated strings apart from others? And is it REP MOVS, where a count of one is cheaper?
+    bool tells_repeats(const Instruction& in) const;
+    bool moves(const Instruction& in) const { return rows_[in.form].cell.rule == ClockRule::RepeatMove; }
+    // What an operand's value adds: the multiplier, the source of a bit scan, the count of RCL and RCR, for SETcc and
+    // CMPXCHG whether the condition held.
+    u32 by_operand(const Instruction& in, u32 value) const;
+    // Does what `cause` costs on this model rest on figures that nothing confirms?
+    bool estimated(CycleCause cause) const;
+    // A page walk that wrote `updates` entries.
+    u32 walk(u32 updates) const;
+
+  private:
+    struct Row {
+        ClockCell cell{};
+        Pairing pairing = Pairing::None;
+        u8 ending = 0;
+        FormBusUse bus_use{};
+        Transfer transfer = Transfer::None;
+    };
+    u32 base(const Instruction& in) const;
+    static u32 paid(const PipelineState& pipeline, const QueuedInstruction& now);
+    u32 penalty(const PipelineState& pipeline, const Instruction& in, const InstructionUse& use) const;
+    void advance_pentium(PipelineState& pipeline, const Instruction& in, const InstructionUse& use,
+                         StaticClock& cost) const;
+
+    CpuModel model_ = kDefaultCpuModel;
+    ClockKind kind_ = ClockKind::Flat;
+    bool queues_ = false;
+    BusTiming bus_ = kBus386Dx;
+    u32 delivery_ = 0;
+    std::vector<Row> rows_;  // by form
+    std::vector<u32> paths_; // by ClockPath
+};
+
+} // namespace forkscope

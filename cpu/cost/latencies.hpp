@@ -1,0 +1,97 @@
+// Owns: what each instruction form costs on the 386, 486 and Pentium (clocks.def), and each path that is decided as it
+// runs (clock_paths.def): plain data with its source. The p6 has no row: its approximation is in cost_classes.def.
+// Callers: the clock models when a block is bound; reports and docs/clocks.md.
+// Promises: exactly one row per form; clocks assume aligned operands, TLB and cache hits, and no wait states.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "cpu/decode/instruction.hpp"
+
+namespace forkscope {
+
+enum class ClockSource : u8 {
+    Manual,    // Intel's manual or data sheet of that very processor
+    Published, // published tables that are no manual of Intel's
+    Estimate,  // not confirmed anywhere, or our own choice within a published range: shown as [?]
+};
+
+// How `reg`, `mem` and `step` of a cell make clocks. M stands for `mem` where the operand is memory, else `reg`; m for
+// the components of the next instruction, which only the 386 adds (CpuModel::I386).
+enum class ClockRule : u8 {
+    Absent,    // the model has no such form
+    Fixed,     // M
+    Jump,      // M + m
+    Branch,    // taken: mem + m; not taken: reg
+    Width,     // 16-bit operands: M; 32-bit: step, and mem - reg more for memory
+    Condition, // SETcc. Condition holds: M; else reg - step, or mem + step
+    Exchange,  // CMPXCHG. Equal: M; else reg, or mem + step
+    Multiply,  // M + max(3, bits(|m|)), bits(x) = ceil(log2 x), 0 for x <= 1; m the immediate, else the r/m operand
+    MultiplySigned,  // the same, with at least 5 in place of 3 where m is negative
+    BitScan,         // M + step * n, n the zero bits passed over; a source of zero: M
+    BitScanNibbles,  // zero: M; else M + 2 + 4(B+1) + 3(i+1) + 3(n+1), B the byte, i its nibble, n its bit found
+    BitScanPlaces,   // zero: M; else M + step * (n+1), n as for BitScan
+    BitScanPlaces1,  // zero: M; else M + 1 + step * (32 - the bit found), whatever the operand size
+    RotateCarry,     // M + step * (count - 1) / 30, count being 1 to 31; a straight line through the manual's range
+    Enter,           // level 0: reg; 1: mem; more: mem + step * level
+    EnterLess,       // the same, less 1 from level 2 on
+    Repeat,          // no REP: reg; REP: mem + step * n; n = 0: path RepeatNone
+    RepeatMove,      // the same; n = 1: path RepeatMoveOnce
+    RepeatPort,      // no REP: reg; REP: mem + step * n, whatever n; protected mode: the port paths instead of reg
+    ControlRegister, // CR0: reg; CR2: mem; CR3: step; CR4: path LoadCr4
+    DebugRegister,   // DR0 to DR3: reg; DR4 to DR7: mem
+};
+
+struct ClockCell {
+    u16 reg;  // clocks of the register form, or what the rule says
+    u16 mem;  // clocks of the memory form, or what the rule says; equal to reg where there is no such form
+    u16 step; // as the rule says
+    ClockRule rule;
+    ClockSource source;
+};
+
+// The Pentium's pipes (AP-500, appendix A).
+enum class Pairing : u8 {
+    None,     // NP
+    Either,   // UV
+    First,    // PU: only in U
+    Second,   // PV: only in V, or alone
+    Float,    // FX: in U, pairs with nothing but FXCH in V
+    Exchange, // FXCH: in V after a Float, or alone
+};
+
+inline constexpr i16 kAnyGroup = -2; // a row for all forms of its opcodes, whatever their group
+
+struct ClockRow {
+    u8 map; // as in Form
+    u8 first, last;
+    i16 group; // as in Form, or kAnyGroup
+    ClockCell i386, i486, pentium;
+    Pairing pairing;
+};
+
+// The one row that covers form_at(form).
+const ClockRow& clock_row(u16 form);
+std::span<const ClockRow> clock_rows();
+
+enum class ClockPath : u8 {
+#define CLOCK_PATH(name, i386, i486, pentium, sources, text) name,
+#include "cpu/cost/paths.def"
+#undef CLOCK_PATH
+};
+
+struct PathClocks {
+    u16 i386, i486, pentium; // 0: the model has no such path, or adds nothing
+    ClockSource sources[3];  // of i386, i486, pentium
+    std::string_view text;
+};
+
+const PathClocks& path_clocks(ClockPath path);
+std::span<const PathClocks> all_path_clocks(); // by ClockPath
+std::string_view path_name(ClockPath path);
+
+// The p6 model's estimate for all forms of a class (cost_classes.def).
+u8 estimated_clock(CostClass cost);
+
+} // namespace forkscope

@@ -1,0 +1,279 @@
+// Owns: handlers of string and port instructions, with their repeated forms.
+// Callers: dispatch.cpp through opcodes.def. Promises: every iteration commits as one instruction would, so that a
+// fault or an interrupt between two leaves a state the guest can continue from; long runs over plain memory go by
+// whole page pieces.
+#pragma once
+
+#include "cpu/execute/context.hpp"
+
+namespace forkscope::handlers {
+
+// Runs `body` until the counter is zero, `stop` says so, or the time is up. The counter moves with each iteration.
+// `bulk` may do many iterations at once: it gets the number allowed and returns the number done (0 = cannot).
+template <class Body, class Bulk, class Stop>
+Step repeat(Cpu& cpu, const Instruction& in, Body body, Bulk bulk, Stop stop) {
+    const u32 mask = counter_mask(in);
+    const Cycles cost = cpu.iteration_clocks(in);
+    u32 count = static_cast<u32>(cpu.regs().gpr[kEcx]) & mask;
+    cpu.begin_repeat(count);
+    bool may_start = true; // the first iteration, whatever it costs
+    while (count != 0) {
+        if ((!may_start && cpu.iterations_left(cost) == 0) || cpu.leave_requested())
+            return Step::Repeat;
+        if (!may_start)
+            if (const Step step = cpu.fetch_iteration(in); step != Step::Next)
+                return step;
+        may_start = false;
+        // The first iteration always goes the slow way: it brings the pages in and their TLB order to where further
+        // iterations leave it (mmu/README.md, string fixpoint).
+        if (const Step step = body(cpu, in); step != Step::Next)
+            return step;
+        count = (count - 1) & mask;
+        set_by_address_size(cpu, in, kEcx, count);
+        cpu.charge(cost);
+        if (stop(cpu))
+            break;
+        const u64 most = std::min<u64>(count, cpu.iterations_left(cost));
+        bool stopped = false;
+        const u64 done = most == 0 || cpu.leave_requested() || !cpu.bulk_fetch(in)
+                             ? 0
+                             : bulk(cpu, in, static_cast<u32>(most), stopped);
+        count = (count - static_cast<u32>(done)) & mask;
+        set_by_address_size(cpu, in, kEcx, count);
+        cpu.charge(cost * done);
+        if (stopped)
+            break;
+    }
+    cpu.end_repeat(in);
+    return Step::Next;
+}
+
+inline bool never(Cpu&) { return false; }
+inline u64 no_bulk(Cpu&, const Instruction&, u32, bool&) { return 0; }
+
+template <class T> u32 stride(Cpu& cpu) { return cpu.regs().flag(kFlagD) ? 0u - u32{sizeof(T)} : u32{sizeof(T)}; }
+inline u32 source_offset(Cpu& cpu, const Instruction& in) {
+    return static_cast<u32>(cpu.regs().gpr[kEsi]) & counter_mask(in);
+}
+inline u32 target_offset(Cpu& cpu, const Instruction& in) {
+    return static_cast<u32>(cpu.regs().gpr[kEdi]) & counter_mask(in);
+}
+
+// How many elements of T lie upwards from `offset` within this page of a flat segment; 0 if a bulk run is not possible.
+template <class T> u32 elements_in_page(Cpu& cpu, const Instruction& in, bool flat, u32 linear) {
+    if (!flat || in.address_size != 4 || cpu.state().flag(kFlagD))
+        return 0;
+    if (linear % sizeof(T) != 0 && cpu.mmu().reports_misaligned())
+        return 0;
+    return (kPageSize - (linear & kPageMask)) / u32{sizeof(T)};
+}
+
+template <class T, bool> Step movs(Cpu& cpu, const Instruction& in) {
+    const auto body = [](Cpu& c, const Instruction& i) {
+        TRY(value, c.read<T>(i.segment, source_offset(c, i)));
+        TRY_VOID(c.write<T>(kEs, target_offset(c, i), value));
+        set_by_address_size(c, i, kEsi, source_offset(c, i) + stride<T>(c));
+        set_by_address_size(c, i, kEdi, target_offset(c, i) + stride<T>(c));
+        return Step::Next;
+    };
+    if (!in.repeats())
+        return body(cpu, in);
+    const auto bulk = [](Cpu& c, const Instruction& i, u32 most, bool&) -> u64 {
+        const SegmentCache& from = c.regs().segments[i.segment];
+        const SegmentCache& to = c.regs().segments[kEs];
+        const u32 source = from.base + source_offset(c, i);
+        const u32 target = to.base + target_offset(c, i);
+        const u32 n = std::min({most, elements_in_page<T>(c, i, from.flat_read, source),
+                                elements_in_page<T>(c, i, to.flat_write, target)});
+        if (n == 0)
+            return 0;
+        const u8* read_at = c.mmu().bulk_read(LinearAddress(source), c.privilege());
+        u8* write_at = read_at != nullptr ? c.mmu().bulk_write(LinearAddress(target), c.privilege()) : nullptr;
+        if (write_at == nullptr)
+            return 0;
+        const std::size_t bytes = std::size_t{n} * sizeof(T);
+        // An overlap with the target ahead of the source repeats a pattern: only element order gives that.
+        if (write_at > read_at && write_at < read_at + bytes)
+            for (u32 k = 0; k < n; ++k)
+                std::memcpy(write_at + k * sizeof(T), read_at + k * sizeof(T), sizeof(T));
+        else
+            std::memmove(write_at, read_at, bytes);
+        c.regs().set_reg<u32>(kEsi, static_cast<u32>(c.regs().gpr[kEsi] + bytes));
+        c.regs().set_reg<u32>(kEdi, static_cast<u32>(c.regs().gpr[kEdi] + bytes));
+        return n;
+    };
+    return repeat(cpu, in, body, bulk, never);
+}
+
+template <class T, bool> Step stos(Cpu& cpu, const Instruction& in) {
+    const auto body = [](Cpu& c, const Instruction& i) {
+        TRY_VOID(c.write<T>(kEs, target_offset(c, i), c.regs().reg<T>(kEax)));
+        set_by_address_size(c, i, kEdi, target_offset(c, i) + stride<T>(c));
+        return Step::Next;
+    };
+    if (!in.repeats())
+        return body(cpu, in);
+    const auto bulk = [](Cpu& c, const Instruction& i, u32 most, bool&) -> u64 {
+        const SegmentCache& to = c.regs().segments[kEs];
+        const u32 target = to.base + target_offset(c, i);
+        const u32 n = std::min(most, elements_in_page<T>(c, i, to.flat_write, target));
+        u8* write_at = n != 0 ? c.mmu().bulk_write(LinearAddress(target), c.privilege()) : nullptr;
+        if (write_at == nullptr)
+            return 0;
+        const T value = c.regs().reg<T>(kEax);
+        for (u32 k = 0; k < n; ++k)
+            std::memcpy(write_at + k * sizeof(T), &value, sizeof(T));
+        c.regs().set_reg<u32>(kEdi, static_cast<u32>(c.regs().gpr[kEdi] + n * sizeof(T)));
+        return n;
+    };
+    return repeat(cpu, in, body, bulk, never);
+}
+
+template <class T, bool> Step lods(Cpu& cpu, const Instruction& in) {
+    const auto body = [](Cpu& c, const Instruction& i) {
+        TRY(value, c.read<T>(i.segment, source_offset(c, i)));
+        c.regs().set_reg<T>(kEax, value);
+        set_by_address_size(c, i, kEsi, source_offset(c, i) + stride<T>(c));
+        return Step::Next;
+    };
+    if (!in.repeats())
+        return body(cpu, in);
+    return repeat(cpu, in, body, no_bulk, never);
+}
+
+template <class T, bool> Step cmps(Cpu& cpu, const Instruction& in) {
+    const auto body = [](Cpu& c, const Instruction& i) {
+        TRY(a, c.read<T>(i.segment, source_offset(c, i)));
+        TRY(b, c.read<T>(kEs, target_offset(c, i)));
+        Sub::apply<T>(c.regs().flags, a, b);
+        set_by_address_size(c, i, kEsi, source_offset(c, i) + stride<T>(c));
+        set_by_address_size(c, i, kEdi, target_offset(c, i) + stride<T>(c));
+        return Step::Next;
+    };
+    if (!in.repeats())
+        return body(cpu, in);
+    const bool while_equal = (in.flags & kHasRep) != 0;
+    const auto bulk = [while_equal](Cpu& c, const Instruction& i, u32 most, bool& stopped) -> u64 {
+        const SegmentCache& from = c.regs().segments[i.segment];
+        const SegmentCache& to = c.regs().segments[kEs];
+        const u32 source = from.base + source_offset(c, i);
+        const u32 target = to.base + target_offset(c, i);
+        const u32 n = std::min(
+            {most, elements_in_page<T>(c, i, from.flat_read, source), elements_in_page<T>(c, i, to.flat_read, target)});
+        const u8* left = n != 0 ? c.mmu().bulk_read(LinearAddress(source), c.privilege()) : nullptr;
+        const u8* right = left != nullptr ? c.mmu().bulk_read(LinearAddress(target), c.privilege()) : nullptr;
+        if (right == nullptr)
+            return 0;
+        T a = 0;
+        T b = 0;
+        u32 done = 0;
+        while (done < n && !stopped) {
+            std::memcpy(&a, left + done * sizeof(T), sizeof(T));
+            std::memcpy(&b, right + done * sizeof(T), sizeof(T));
+            stopped = (a == b) != while_equal;
+            ++done;
+        }
+        Sub::apply<T>(c.regs().flags, a, b);
+        c.regs().set_reg<u32>(kEsi, static_cast<u32>(c.regs().gpr[kEsi] + done * sizeof(T)));
+        c.regs().set_reg<u32>(kEdi, static_cast<u32>(c.regs().gpr[kEdi] + done * sizeof(T)));
+        return done;
+    };
+    const auto stop = [while_equal](Cpu& c) { return c.regs().flags.z() != while_equal; };
+    return repeat(cpu, in, body, bulk, stop);
+}
+
+template <class T, bool> Step scas(Cpu& cpu, const Instruction& in) {
+    const auto body = [](Cpu& c, const Instruction& i) {
+        TRY(b, c.read<T>(kEs, target_offset(c, i)));
+        Sub::apply<T>(c.regs().flags, c.regs().reg<T>(kEax), b);
+        set_by_address_size(c, i, kEdi, target_offset(c, i) + stride<T>(c));
+        return Step::Next;
+    };
+    if (!in.repeats())
+        return body(cpu, in);
+    const bool while_equal = (in.flags & kHasRep) != 0;
+    const auto bulk = [while_equal](Cpu& c, const Instruction& i, u32 most, bool& stopped) -> u64 {
+        const SegmentCache& to = c.regs().segments[kEs];
+        const u32 target = to.base + target_offset(c, i);
+        const u32 n = std::min(most, elements_in_page<T>(c, i, to.flat_read, target));
+        const u8* right = n != 0 ? c.mmu().bulk_read(LinearAddress(target), c.privilege()) : nullptr;
+        if (right == nullptr)
+            return 0;
+        const T a = c.regs().reg<T>(kEax);
+        T b = 0;
+        u32 done = 0;
+        while (done < n && !stopped) {
+            std::memcpy(&b, right + done * sizeof(T), sizeof(T));
+            stopped = (a == b) != while_equal;
+            ++done;
+        }
+        Sub::apply<T>(c.regs().flags, a, b);
+        c.regs().set_reg<u32>(kEdi, static_cast<u32>(c.regs().gpr[kEdi] + done * sizeof(T)));
+        return done;
+    };
+    const auto stop = [while_equal](Cpu& c) { return c.regs().flags.z() != while_equal; };
+    return repeat(cpu, in, body, bulk, stop);
+}
+
+template <class T, bool> Step ins(Cpu& cpu, const Instruction& in) {
+    const u16 port = cpu.regs().reg<u16>(kEdx);
+    if (!cpu.io_allowed(port, sizeof(T)))
+        return Step::Fault;
+    // The destination is checked before the port is read: a fault must not lose a byte of the device.
+    const auto body = [port](Cpu& c, const Instruction& i) {
+        TRY_VOID(c.probe_write(kEs, target_offset(c, i), sizeof(T)));
+        const T value = static_cast<T>(c.bus().read_port(port, sizeof(T)));
+        c.port_accessed(port, sizeof(T));
+        TRY_VOID(c.write<T>(kEs, target_offset(c, i), value));
+        set_by_address_size(c, i, kEdi, target_offset(c, i) + stride<T>(c));
+        return Step::Next;
+    };
+    const Step step = in.repeats() ? repeat(cpu, in, body, no_bulk, never) : body(cpu, in);
+    return step == Step::Next ? cpu.leave_block(in) : step;
+}
+
+template <class T, bool> Step outs(Cpu& cpu, const Instruction& in) {
+    const u16 port = cpu.regs().reg<u16>(kEdx);
+    if (!cpu.io_allowed(port, sizeof(T)))
+        return Step::Fault;
+    const auto body = [port](Cpu& c, const Instruction& i) {
+        TRY(value, c.read<T>(i.segment, source_offset(c, i)));
+        c.bus().write_port(port, sizeof(T), value);
+        c.port_accessed(port, sizeof(T));
+        set_by_address_size(c, i, kEsi, source_offset(c, i) + stride<T>(c));
+        return Step::Next;
+    };
+    const Step step = in.repeats() ? repeat(cpu, in, body, no_bulk, never) : body(cpu, in);
+    return step == Step::Next ? cpu.leave_block(in) : step;
+}
+
+template <class T> Step in_port(Cpu& cpu, const Instruction& in, u16 port) {
+    if (!cpu.io_allowed(port, sizeof(T)))
+        return Step::Fault;
+    cpu.regs().set_reg<T>(kEax, static_cast<T>(cpu.bus().read_port(port, sizeof(T))));
+    cpu.port_accessed(port, sizeof(T));
+    return cpu.leave_block(in);
+}
+
+template <class T> Step out_port(Cpu& cpu, const Instruction& in, u16 port) {
+    if (!cpu.io_allowed(port, sizeof(T)))
+        return Step::Fault;
+    cpu.bus().write_port(port, sizeof(T), cpu.regs().reg<T>(kEax));
+    cpu.port_accessed(port, sizeof(T));
+    return cpu.leave_block(in);
+}
+
+template <class T, bool> Step in_imm(Cpu& cpu, const Instruction& in) {
+    return in_port<T>(cpu, in, static_cast<u16>(in.immediate & 0xFF));
+}
+template <class T, bool> Step in_dx(Cpu& cpu, const Instruction& in) {
+    return in_port<T>(cpu, in, cpu.regs().reg<u16>(kEdx));
+}
+template <class T, bool> Step out_imm(Cpu& cpu, const Instruction& in) {
+    return out_port<T>(cpu, in, static_cast<u16>(in.immediate & 0xFF));
+}
+template <class T, bool> Step out_dx(Cpu& cpu, const Instruction& in) {
+    return out_port<T>(cpu, in, cpu.regs().reg<u16>(kEdx));
+}
+
+} // namespace forkscope::handlers

@@ -1,0 +1,232 @@
+#include "cpu/execute/system.hpp"
+
+#include "cpu/decode/decoder.hpp"
+#include "emu/base/log.hpp"
+
+namespace forkscope {
+
+// An opcode we lack raises #UD as the CPU would for one that it lacks, and says so in the log.
+void Cpu::note_missing(const Instruction& in) {
+    std::string bytes;
+    std::array<u8, 8> raw{};
+    const LinearAddress at(state_.segments[kCs].base + present_eip(in));
+    if (mmu_.peek(at, raw))
+        for (u32 i = 0; i < in.length && i < raw.size(); ++i)
+            bytes += fmt::format("{:02x} ", raw[i]);
+    log_warning_once(bytes, fmt::format("the guest used an opcode this CPU does not have at {:04x}:{:08x} (linear "
+                                        "{:08x}): {}- it gets #UD",
+                                        state_.segments[kCs].selector, present_eip(in), at.value, bytes));
+}
+
+void Cpu::write_cr0(u32 value) {
+    const u32 old_value = state_.cr0;
+    state_.cr0 = value | model_->cr0_ones;
+    if (state_.cr0 == old_value)
+        return;
+    mmu_.write_cr0(old_value, state_.cr0);
+    if (((state_.cr0 ^ old_value) & kCr0Ne) != 0)
+        float_error_changed();
+    flags_changed();
+}
+
+void Cpu::write_cr3(u32 value) {
+    state_.cr3 = value;
+    mmu_.write_cr3(value, TlbFlushReason::Cr3);
+}
+
+void Cpu::write_cr4(u32 value) {
+    const u32 old_value = state_.cr4;
+    state_.cr4 = value;
+    if (value == old_value)
+        return;
+    mmu_.write_cr4(old_value, value);
+    debug_registers_changed();
+}
+
+} // namespace forkscope
+
+namespace forkscope::handlers {
+
+Step undefined_opcode(Cpu& cpu, const Instruction& in) {
+    cpu.note_missing(in);
+    return cpu.raise(kInvalidOpcode);
+}
+
+Step too_long(Cpu& cpu, const Instruction&) { return cpu.raise(kGeneralProtection, 0); }
+
+Step cli(Cpu& cpu, const Instruction& in) {
+    const InterruptFlag flag = cpu.interrupt_flag();
+    if (flag == InterruptFlag::Neither)
+        return cpu.raise(kGeneralProtection, 0);
+    cpu.regs().system_flags &= ~u32{flag == InterruptFlag::Real ? kFlagI : kFlagVif};
+    return cpu.leave_block(in);
+}
+
+// Interrupts are recognised only after the next instruction. With a virtual interrupt pending the monitor must act.
+Step sti(Cpu& cpu, const Instruction& in) {
+    CpuState& r = cpu.regs();
+    const InterruptFlag flag = cpu.interrupt_flag();
+    if (flag == InterruptFlag::Neither || (flag == InterruptFlag::Virtual && r.flag(kFlagVip)))
+        return cpu.raise(kGeneralProtection, 0);
+    if (flag == InterruptFlag::Virtual) {
+        r.system_flags |= kFlagVif;
+        return cpu.leave_block(in);
+    }
+    if (!r.flag(kFlagI))
+        cpu.shadow_interrupts(Shadow::Interrupts);
+    r.system_flags |= kFlagI;
+    return cpu.leave_block(in);
+}
+
+Step hlt(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    cpu.tracer().emit(TraceKind::Halt);
+    cpu.halt();
+    return cpu.leave_block(in);
+}
+
+Step clts(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    cpu.write_cr0(cpu.regs().cr0 & ~u32{kCr0Ts});
+    return cpu.leave_block(in);
+}
+
+// Memory is always up to date: there is nothing to write back.
+Step cache_control(Cpu& cpu, const Instruction&) {
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    cpu.drop_caches();
+    return Step::Next;
+}
+
+Step ud2(Cpu& cpu, const Instruction&) { return cpu.raise(kInvalidOpcode); }
+
+// CR4 came with the Pentium.
+static bool control_register_exists(const Cpu& cpu, u8 number) { return number != 4 || cpu.model().cr4 != 0; }
+
+Step mov_r_control(Cpu& cpu, const Instruction& in) {
+    if (!control_register_exists(cpu, in.reg))
+        return cpu.raise(kInvalidOpcode);
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    const CpuState& r = cpu.regs();
+    u32 value = 0;
+    switch (in.reg) {
+    case 0:
+        value = r.cr0;
+        break;
+    case 2:
+        value = r.cr2;
+        break;
+    case 3:
+        value = r.cr3;
+        break;
+    case 4:
+        value = r.cr4;
+        break;
+    default:
+        return cpu.raise(kInvalidOpcode);
+    }
+    cpu.regs().set_reg<u32>(in.rm, value);
+    return Step::Next;
+}
+
+Step mov_control_r(Cpu& cpu, const Instruction& in) {
+    if (!control_register_exists(cpu, in.reg))
+        return cpu.raise(kInvalidOpcode);
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    const u32 value = cpu.regs().reg<u32>(in.rm);
+    switch (in.reg) {
+    case 0: {
+        const u32 defined = value & cpu.model().cr0;
+        const bool paging_unprotected = (defined & kCr0Pg) != 0 && (defined & kCr0Pe) == 0;
+        const bool write_through_without_cache = (defined & kCr0Nw) != 0 && (defined & kCr0Cd) == 0;
+        if (paging_unprotected || write_through_without_cache || !cpu.mmu().accepts_cr0(defined | cpu.model().cr0_ones))
+            return cpu.raise(kGeneralProtection, 0);
+        cpu.write_cr0(defined);
+        break;
+    }
+    case 2:
+        cpu.regs().cr2 = value;
+        break;
+    case 3:
+        if (!cpu.mmu().accepts_cr3(value))
+            return cpu.raise(kGeneralProtection, 0);
+        cpu.write_cr3(value);
+        break;
+    case 4:
+        if ((value & ~cpu.model().cr4) != 0 || !cpu.mmu().accepts_cr4(value))
+            return cpu.raise(kGeneralProtection, 0);
+        cpu.write_cr4(value);
+        break;
+    default:
+        return cpu.raise(kInvalidOpcode);
+    }
+    return cpu.leave_block(in);
+}
+
+namespace {
+
+// DR4 and DR5 are aliases of DR6 and DR7 unless CR4.DE: then they are no registers, and the opcode is invalid before
+// anything is asked about privilege (SDM 3A table 6-2). General detect comes last. False: a fault was recorded.
+bool reach_debug_register(Cpu& cpu, u8& number) {
+    if (number == 4 || number == 5) {
+        if ((cpu.regs().cr4 & kCr4De) != 0) {
+            cpu.raise(kInvalidOpcode);
+            return false;
+        }
+        number += 2;
+    }
+    if (!cpu.privileged()) {
+        cpu.raise(kGeneralProtection, 0);
+        return false;
+    }
+    if ((cpu.regs().dr[7] & kDebugRegisterAccess) != 0) {
+        cpu.regs().dr[6] |= kDebugRegisterAccess;
+        cpu.raise(kDebugException);
+        return false;
+    }
+    return true;
+}
+
+} // namespace
+
+Step mov_r_debug(Cpu& cpu, const Instruction& in) {
+    u8 number = in.reg;
+    if (!reach_debug_register(cpu, number))
+        return Step::Fault;
+    cpu.regs().set_reg<u32>(in.rm, cpu.regs().dr[number]);
+    return Step::Next;
+}
+
+Step mov_debug_r(Cpu& cpu, const Instruction& in) {
+    u8 number = in.reg;
+    if (!reach_debug_register(cpu, number))
+        return Step::Fault;
+    const u32 value = cpu.regs().reg<u32>(in.rm);
+    constexpr u32 kWritableDr6 = 0xE00F; // BT BS BD B3..B0
+    constexpr u32 kWritableDr7 = 0xFFFF23FF;
+    u32& target = cpu.regs().dr[number];
+    if (number == 6)
+        target = (value & kWritableDr6) | (cpu.model().dr6_reset & ~kWritableDr6);
+    else if (number == 7)
+        target = (value & kWritableDr7) | (cpu.model().dr7_reset & ~kWritableDr7);
+    else
+        target = value;
+    cpu.debug_registers_changed();
+    return cpu.leave_block(in);
+}
+
+Step invlpg(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged() || cpu.regs().virtual_8086())
+        return cpu.raise(kGeneralProtection, 0);
+    const u32 linear = cpu.regs().segments[in.segment].base + cpu.offset_of(in);
+    const bool held = cpu.mmu().invalidate_page(LinearAddress(linear));
+    cpu.take_path(held ? ClockPath::InvalidateHit : ClockPath::InvalidateMiss);
+    return cpu.leave_block(in);
+}
+
+} // namespace forkscope::handlers

@@ -1,0 +1,186 @@
+// Owns: handlers of control and debug registers, descriptor tables, MSRs and the other system instructions.
+// Callers: dispatch.cpp through opcodes.def. Promises: load, compute, store, then commit.
+#pragma once
+
+#include "cpu/execute/context.hpp"
+
+namespace forkscope::handlers {
+
+Step undefined_opcode(Cpu& cpu, const Instruction& in);
+Step too_long(Cpu& cpu, const Instruction& in);
+Step cli(Cpu& cpu, const Instruction& in);
+Step sti(Cpu& cpu, const Instruction& in);
+Step hlt(Cpu& cpu, const Instruction& in);
+Step clts(Cpu& cpu, const Instruction& in);
+Step cache_control(Cpu& cpu, const Instruction& in);
+Step ud2(Cpu& cpu, const Instruction& in);
+Step mov_r_control(Cpu& cpu, const Instruction& in);
+Step mov_control_r(Cpu& cpu, const Instruction& in);
+Step mov_r_debug(Cpu& cpu, const Instruction& in);
+Step mov_debug_r(Cpu& cpu, const Instruction& in);
+Step rdtsc(Cpu& cpu, const Instruction& in);
+Step rdmsr(Cpu& cpu, const Instruction& in);
+Step wrmsr(Cpu& cpu, const Instruction& in);
+Step cpuid(Cpu& cpu, const Instruction& in);
+Step rdpmc(Cpu& cpu, const Instruction& in);
+Step sysenter(Cpu& cpu, const Instruction& in);
+Step sysexit(Cpu& cpu, const Instruction& in);
+Step mov_r_test(Cpu& cpu, const Instruction& in);
+Step mov_test_r(Cpu& cpu, const Instruction& in);
+Step invlpg(Cpu& cpu, const Instruction& in);
+
+// LAR, LSL, VERR, VERW, ARPL, SLDT, STR, LLDT and LTR exist in protected mode only.
+inline bool descriptor_instructions_exist(const Cpu& cpu) {
+    return cpu.state().protected_mode() && !cpu.state().virtual_8086();
+}
+
+inline void set_zero_flag(Cpu& cpu, bool zero) {
+    const u32 others = cpu.regs().flags.pack() & ~u32{kFlagZ};
+    cpu.regs().flags.unpack(others | (zero ? u32{kFlagZ} : 0));
+}
+
+template <class T, bool kMemory> Step arpl(Cpu& cpu, const Instruction& in) {
+    if (!descriptor_instructions_exist(cpu))
+        return cpu.raise(kInvalidOpcode);
+    TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
+    const u16 rpl = cpu.regs().reg<u16>(in.reg) & 3;
+    const bool raised = (selector & 3) < rpl;
+    if (raised) // else nothing is stored, and a place that may only be read will do
+        TRY_VOID((write_rm<u16, kMemory>(cpu, in, static_cast<u16>((selector & ~3u) | rpl))));
+    set_zero_flag(cpu, raised);
+    return Step::Next;
+}
+
+template <class T, bool kMemory> Step lar(Cpu& cpu, const Instruction& in) {
+    if (!descriptor_instructions_exist(cpu))
+        return cpu.raise(kInvalidOpcode);
+    TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
+    Descriptor descriptor;
+    bool faulted = false;
+    bool found = cpu.visible_descriptor(selector, descriptor, faulted);
+    if (faulted)
+        return Step::Fault;
+    // System types that LAR knows: TSS, LDT, call gates and the task gate (SDM 2A, table 3-53).
+    constexpr u32 kKnownTypes = 0x1A3E; // 1, 2, 3, 4, 5, 9, 11, 12
+    if (found && !descriptor.is_segment())
+        found = ((kKnownTypes >> descriptor.type()) & 1) != 0;
+    if (found)
+        cpu.regs().set_reg<T>(in.reg, static_cast<T>(descriptor.high & 0x00FFFF00u));
+    set_zero_flag(cpu, found);
+    return Step::Next;
+}
+
+template <class T, bool kMemory> Step lsl(Cpu& cpu, const Instruction& in) {
+    if (!descriptor_instructions_exist(cpu))
+        return cpu.raise(kInvalidOpcode);
+    TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
+    Descriptor descriptor;
+    bool faulted = false;
+    bool found = cpu.visible_descriptor(selector, descriptor, faulted);
+    if (faulted)
+        return Step::Fault;
+    constexpr u32 kKnownTypes = 0x0A0E; // 1, 2, 3, 9, 11: what has a limit
+    if (found && !descriptor.is_segment())
+        found = ((kKnownTypes >> descriptor.type()) & 1) != 0;
+    if (found) {
+        cpu.regs().set_reg<T>(in.reg, static_cast<T>(descriptor.cache(selector).limit));
+        constexpr u32 kGranular = 1u << 23; // G
+        if ((descriptor.high & kGranular) != 0)
+            cpu.charge(cpu.clock().path(ClockPath::LimitInPages));
+    }
+    set_zero_flag(cpu, found);
+    return Step::Next;
+}
+
+template <Verify kVerify, class T, bool kMemory> Step verify(Cpu& cpu, const Instruction& in) {
+    if (!descriptor_instructions_exist(cpu))
+        return cpu.raise(kInvalidOpcode);
+    TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
+    Descriptor descriptor;
+    bool faulted = false;
+    bool found = cpu.visible_descriptor(selector, descriptor, faulted);
+    if (faulted)
+        return Step::Fault;
+    if (found)
+        found = kVerify == Verify::Write ? descriptor.is_writable_data()
+                                         : descriptor.is_data() || descriptor.is_readable_code();
+    set_zero_flag(cpu, found);
+    return Step::Next;
+}
+
+// To a register the operand size counts, to memory always 16 bits.
+template <class T, bool kMemory> Step store_word(Cpu& cpu, const Instruction& in, u32 value) {
+    if constexpr (kMemory)
+        TRY_VOID(cpu.write<u16>(in.segment, cpu.offset_of(in), static_cast<u16>(value)));
+    else
+        cpu.regs().set_reg<T>(in.rm, static_cast<T>(value));
+    return Step::Next;
+}
+
+template <class T, bool kMemory> Step sldt(Cpu& cpu, const Instruction& in) {
+    if (!descriptor_instructions_exist(cpu))
+        return cpu.raise(kInvalidOpcode);
+    return store_word<T, kMemory>(cpu, in, cpu.regs().ldtr.selector);
+}
+
+template <class T, bool kMemory> Step str(Cpu& cpu, const Instruction& in) {
+    if (!descriptor_instructions_exist(cpu))
+        return cpu.raise(kInvalidOpcode);
+    return store_word<T, kMemory>(cpu, in, cpu.regs().tr.selector);
+}
+
+template <class T, bool kMemory> Step smsw(Cpu& cpu, const Instruction& in) {
+    return store_word<T, kMemory>(cpu, in, cpu.regs().cr0);
+}
+
+template <class T, bool kMemory> Step lldt(Cpu& cpu, const Instruction& in) {
+    if (!descriptor_instructions_exist(cpu))
+        return cpu.raise(kInvalidOpcode);
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
+    return cpu.load_ldtr(selector) ? Step::Next : Step::Fault;
+}
+
+template <class T, bool kMemory> Step ltr(Cpu& cpu, const Instruction& in) {
+    if (!descriptor_instructions_exist(cpu))
+        return cpu.raise(kInvalidOpcode);
+    if (!cpu.privileged())
+        return cpu.raise(kGeneralProtection, 0);
+    TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
+    return cpu.load_task_register(selector) ? Step::Next : Step::Fault;
+}
+
+template <class T, bool kMemory> Step lmsw(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged() || cpu.regs().virtual_8086())
+        return cpu.raise(kGeneralProtection, 0);
+    TRY(value, (read_rm<u16, kMemory>(cpu, in)));
+    // PE can be set but not cleared.
+    const u32 kept = cpu.regs().cr0 & ~u32{kCr0Mp | kCr0Em | kCr0Ts};
+    cpu.write_cr0(kept | (value & 0xFu));
+    return cpu.leave_block(in);
+}
+
+template <Table kTable, class T> Step store_table(Cpu& cpu, const Instruction& in) {
+    const TableRegister& table = kTable == Table::Gdt ? cpu.regs().gdtr : cpu.regs().idtr;
+    const u32 offset = cpu.offset_of(in);
+    // The 386 and later store all 32 bits of the base whatever the operand size.
+    TRY_VOID(cpu.probe_write(in.segment, offset, 6));
+    TRY_VOID(cpu.write<u16>(in.segment, offset, table.limit));
+    TRY_VOID(cpu.write<u32>(in.segment, (offset + 2) & counter_mask(in), table.base));
+    return Step::Next;
+}
+
+template <Table kTable, class T> Step load_table(Cpu& cpu, const Instruction& in) {
+    if (!cpu.privileged() || cpu.regs().virtual_8086())
+        return cpu.raise(kGeneralProtection, 0);
+    const u32 offset = cpu.offset_of(in);
+    TRY(limit, cpu.read<u16>(in.segment, offset));
+    TRY(base, cpu.read<u32>(in.segment, (offset + 2) & counter_mask(in)));
+    TableRegister& table = kTable == Table::Gdt ? cpu.regs().gdtr : cpu.regs().idtr;
+    table.limit = limit;
+    table.base = sizeof(T) == 4 ? base : base & 0x00FFFFFF;
+    return Step::Next;
+}
+
+} // namespace forkscope::handlers

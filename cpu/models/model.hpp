@@ -1,0 +1,105 @@
+// Owns: the CPU models: which instructions, control bits, flags, MSRs, CPUID leaves and TLB each has. A table per
+// model. Callers: the Cpu and its handlers ask has() and the masks; cli finds models by name. Promises: constant plain
+// data; nothing else in the program knows one model from another.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "cpu/decode/instruction.hpp"
+#include "mmu/tlb.hpp"
+
+namespace forkscope {
+
+enum class CpuModel : u8 { I386, I486, Pentium, P6 };
+inline constexpr CpuModel kDefaultCpuModel = CpuModel::P6;
+
+// What software may ask for. CPUID leaf 1 reports those that have a bit there, by this list alone.
+enum class Feature : u8 {
+    Fpu,
+    AlignmentCheck,  // EFLAGS.AC, CR0.AM
+    WriteProtect,    // CR0.WP
+    Cpuid,           // and EFLAGS.ID
+    Vme,             // virtual-8086 extensions: VIF, VIP, CR4.VME, CR4.PVI
+    DebugExtensions, // I/O breakpoints, CR4.DE
+    LargePages,      // CR4.PSE
+    Tsc,             // RDTSC
+    Msr,             // RDMSR, WRMSR
+    MachineCheck,    // CR4.MCE; none ever happens
+    Cx8,             // CMPXCHG8B
+    Sysenter,        // and SYSEXIT
+    GlobalPages,     // CR4.PGE
+    Cmov,            // and FCMOVcc
+    Mmx,
+    Fxsr, // FXSAVE, FXRSTOR, CR4.OSFXSR
+    Sse,
+    Sse2,
+    CacheLineFlush,      // CLFLUSH
+    PerformanceCounters, // RDPMC and the P6's counters
+    Pae,                 // CR4.PAE, 36 address lines
+    Pse36,               // 4 MB pages above 4 GB
+    PageAttributes,      // the PAT register; memory types change nothing here
+    NoExecute,           // EFER.NXE
+};
+
+struct CpuidLeaf {
+    u32 eax = 0, ebx = 0, ecx = 0, edx = 0;
+};
+
+enum class MsrKind : u8 {
+    Constant,    // reads as zero, writes are ignored
+    Stored,      // CpuState::model_registers[slot]
+    EventSelect, // Stored, and says what the counters count
+    Counter,     // the same, 40 bits; a write sign-extends its low 32 bits
+    Sysenter,    // CpuState::sysenter[slot]
+    TimeStampCounter,
+    ExtendedFeatures, // EFER: Stored, and the Mmu hears of it
+    PageAttributes,   // Stored: eight memory types
+};
+// Slots of the counters, and of what selects their events (Pentium: CESR alone).
+inline constexpr u8 kFirstCounter = 1, kEventSelect = 3;
+inline constexpr u8 kPageAttributesSlot = 6;
+inline constexpr u64 kPageAttributesAtReset = 0x0007040600070406; // SDM 3A 11.12.4
+
+struct MsrRow {
+    u32 number;
+    MsrKind kind;
+    u8 slot;
+    u64 writable; // bits; the others of a value written must be zero, or #GP
+};
+
+struct Model {
+    CpuModel number;
+    std::string_view name; // as --cpu takes it
+    std::string_view text; // the processor that it is
+    u32 signature;         // EDX at reset; CPUID leaf 1, EAX
+    u32 features;          // a bit by Feature
+    u16 since;             // a bit by Since: rows of opcodes.def that exist
+    u32 eflags;            // bits that exist; of the others bit 1 reads as one
+    u32 cr0;               // bits that can be written
+    u32 cr0_ones;          // bits that always read as one
+    u32 cr0_reset;
+    u32 cr4; // bits that exist; 0: there is no CR4
+    u32 dr6_reset, dr7_reset;
+    u8 test_registers;                 // a bit by number: those that MOV reaches
+    std::span<const CpuidLeaf> leaves; // by number; EDX of leaf 1 comes from `features`
+    std::span<const MsrRow> msrs;
+    TlbModel tlb;
+    std::span<const CpuidLeaf> extended_leaves = {}; // from 80000000H on; NX of leaf 80000001H comes from `features`
+
+    constexpr bool has(Feature feature) const { return (features >> static_cast<u32>(feature) & 1) != 0; }
+    constexpr bool runs(Since from) const { return (since >> static_cast<u32>(from) & 1) != 0; }
+    // The answer of CPUID; above the highest leaf that of the highest, as on Intel's processors.
+    CpuidLeaf cpuid(u32 leaf) const;
+    const MsrRow* msr(u32 msr_number) const; // nullptr: #GP
+    PagingFeatures paging() const {
+        return {has(Feature::Pse36), has(Feature::PageAttributes), has(Feature::Pae) ? u8{36} : u8{32}};
+    }
+};
+
+const Model& model_of(CpuModel model);
+// nullptr if there is none of that name.
+const Model* find_model(std::string_view name);
+std::span<const Model> all_models();
+
+} // namespace forkscope

@@ -1,0 +1,189 @@
+// Owns: what one fork did, as plain data.
+// Callers: ForkTracer fills it in; reports, window, terminal and tests read it. Promises: counts are always whole; the
+// lists may be trimmed, and then say so.
+#pragma once
+
+#include <array>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "emu/observe/faults/fault_record.hpp"
+#include "emu/observe/processes/process_context.hpp"
+#include "emu/observe/tables/page_table_view.hpp"
+
+namespace forkscope {
+
+// Whose page an entry maps.
+enum class ForkSide : u8 { Parent = 0, Child = 1, Other = 2, Unknown = 3 };
+const char* fork_side_name(ForkSide side);
+
+inline constexpr int kNoPhase = -1;
+
+struct PteChange {
+    u64 instructions = 0;
+    Cycles cycle = 0;
+    u32 entry_address = 0; // physical
+    u64 old_value = 0;
+    u64 new_value = 0;
+    u32 directory = 0;   // of the space that the entry belongs to; 0 = unknown
+    u32 linear = 0;      // first address that the entry maps
+    u32 bytes = 0;       // how many it maps
+    u8 level = 0;        // 1 = table, 2 = directory
+    bool written = true; // false: found in place when the table became known; who wrote it was not seen
+    ForkSide side = ForkSide::Unknown;
+    u32 eip = 0;                  // of the instruction that wrote
+    std::array<u32, 3> callers{}; // return addresses, innermost first; 0 = unknown
+    int phase = kNoPhase;
+};
+
+enum class FrameAct : u8 { Allocated = 0, Freed = 1, Shared = 2, Released = 3, Copied = 4 };
+const char* frame_act_name(FrameAct act);
+// FRAME_* of guest/abi/tracepoints.h: "user", "page table", …
+const char* frame_use_name(u32 use);
+
+struct FrameChange {
+    u64 instructions = 0;
+    Cycles cycle = 0;
+    FrameAct act{};
+    u32 frame = 0;
+    u32 copy = 0;       // destination, for Copied
+    u32 references = 0; // after the act; 0 for Copied
+    u32 use = 0;        // FRAME_*
+    int phase = kNoPhase;
+};
+
+struct FlushChange {
+    u64 instructions = 0;
+    Cycles cycle = 0;
+    u32 reason = 0; // TlbFlushReason
+    u32 address = 0;
+    u32 dropped = 0; // translations lost
+    u32 eip = 0;
+    int phase = kNoPhase;
+};
+
+struct Cr3Change {
+    u64 instructions = 0;
+    Cycles cycle = 0;
+    u32 old_directory = 0;
+    u32 new_directory = 0;
+    int phase = kNoPhase;
+};
+
+struct ForkCounts {
+    u64 pte_writes = 0;   // also those that did not change the entry
+    u64 pte_protects = 0; // writes that only took the right to write
+    u64 pte_found = 0;
+    u64 frames_allocated = 0;
+    u64 frames_freed = 0;
+    u64 frames_shared = 0;
+    u64 frames_released = 0;
+    u64 frames_copied = 0;
+    u64 flushes = 0;
+    u64 entries_dropped = 0;
+    u64 cr3_loads = 0;
+    u64 space_switches = 0;     // loads of CR3 with another address space
+    u64 privilege_switches = 0; // ways into ring 0 and out of it
+    u64 system_calls = 0;       // by the forking process and by servers that work for it
+    u64 messages = 0;
+    u64 tracepoints = 0;  // each costs the guest some instructions of its own
+    u64 heap_objects = 0; // kernel objects (and a memory server's own) taken
+    u64 heap_bytes = 0;
+    u64 heap_bytes_freed = 0;
+};
+
+// What became of shadow objects, where the guest has them.
+struct ShadowCounts {
+    u64 created = 0;
+    u64 collapsed = 0; // an object swallowed the one behind it
+    u64 bypassed = 0;  // an object came to look past the one behind it
+    u64 longest_chain = 0;
+};
+
+struct ForkPhase {
+    u32 id = 0; // TP_FORK_*
+    u64 begin_instructions = 0, end_instructions = 0;
+    Cycles begin_cycle = 0, end_cycle = 0;
+    RunTime spent; // by the forking thread, and by servers that work for it
+    ForkCounts counts;
+    // Where the stop is stated: for the source line.
+    u32 eip = 0;
+    std::array<u32, 3> callers{}; // return addresses, innermost first; 0 = unknown
+    std::string program;          // that eip belongs to; empty: the kernel, or unknown
+};
+// Whether a tracepoint begins a phase of fork.
+bool is_fork_stop(u64 id);
+// Whether arg2 of a tracepoint is the child's page directory, or 0.
+bool states_directory(u64 id);
+// "1", "2b"…, and the name in words.
+const char* fork_phase_stop(u32 id);
+const char* fork_phase_name(u32 id);
+
+// A page that parent and child had in one frame when fork left.
+struct SharedPage {
+    u32 frame = 0;
+    bool copy_on_write = false;  // read-only on both sides because of a fork, not by nature
+    bool parent_settled = false; // no longer this frame read-only: copied, reused, unmapped
+    bool child_settled = false;
+};
+
+// A page fault on either side while the fork was alive.
+struct ForkFault {
+    FaultRecord record;
+    ForkSide side = ForkSide::Unknown;
+    bool belongs = false; // a copy-on-write fault on a page that this fork shared
+    bool in_fork = false; // taken inside fork itself
+};
+
+struct ForkRecord {
+    u64 number = 0;           // from 1
+    u64 made_parent = 0;      // number of the fork that made this fork's parent; 0 = none known
+    bool stated = false;      // by tracepoints; else found in the hardware's events alone
+    bool in_workload = false; // the parent was between TP_WORKLOAD_BEGIN and TP_WORKLOAD_END
+
+    u32 parent_pid = 0, child_pid = 0, parent_thread = 0; // 0 = not stated
+    u32 parent_directory = 0, child_directory = 0;
+    std::string parent_program;
+    u32 pages_named = 0;  // the workload's parameter
+    i64 result = 0;       // what fork returned to the parent; child pid or negative error
+    bool left = false;    // fork has returned
+    bool failed = false;  // with an error
+    bool settled = false; // what both sides share has been looked at: when fork left, or when the child ran before that
+
+    u64 begin_instructions = 0, left_instructions = 0;
+    Cycles begin_cycle = 0, left_cycle = 0;
+    RunTime spent;                                  // inside fork by the forking thread and servers for it
+    Cycles child_first_run = 0;                     // 0 = not yet
+    Cycles private_cycle = 0;                       // when no page was shared for copying any more; 0 = not yet
+    bool parent_ended = false, child_ended = false; // exit or exec
+    bool followed = false;                          // faults are still looked for: its lists are kept
+
+    std::vector<ForkPhase> phases; // in order; empty if not stated
+    std::vector<PteChange> ptes;
+    std::vector<FrameChange> frames;
+    std::vector<FlushChange> flushes;
+    std::vector<Cr3Change> cr3_loads;
+    std::vector<ForkFault> faults;
+    ForkCounts counts;
+    u64 fault_counts[10] = {}; // faults that belong, by FaultRecord::page
+    u64 other_faults = 0;
+    ShadowCounts shadows_inside; // while fork ran
+    ShadowCounts shadows_after;  // by either side, until both are private
+    // Inside fork, by address space (0: the kernel's half) and eip; only where on_instruction was called.
+    std::map<std::pair<u32, u32>, RunTime> by_instruction;
+    bool trimmed = false; // some entries of the lists were given up; counts are whole
+
+    std::map<u32, SharedPage> shared;         // by linear page
+    u64 still_shared = 0;                     // copy-on-write pages that neither side has left yet
+    std::vector<DifferenceRange> differences; // parent (a) and child (b) when fork left
+    std::vector<std::string> findings;
+
+    u64 cow_faults() const {
+        return fault_counts[static_cast<u8>(FaultClass::CowCopy)] + fault_counts[static_cast<u8>(FaultClass::CowReuse)];
+    }
+    bool finished() const { return left && (failed || private_cycle != 0 || child_ended); }
+};
+
+} // namespace forkscope

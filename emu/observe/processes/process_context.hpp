@@ -1,0 +1,90 @@
+// Owns: who is running: process and thread as the guest states them, else the address space; how long each ran; and
+// for whom servers work. Callers: fault and fork tracers. Promises: works without any tracepoint; time spent in other
+// contexts is told apart.
+#pragma once
+
+#include <functional>
+#include <map>
+
+#include "emu/base/trace.hpp"
+#include "emu/base/trace_vocabulary.hpp"
+#include "emu/observe/processes/message_work.hpp"
+
+namespace forkscope {
+
+// Time that one context ran: wall time minus what others took in between.
+struct RunTime {
+    u64 instructions = 0;
+    Cycles cycles = 0;
+    CycleCounters by_cause{}; // all zero where nobody keeps the account
+
+    RunTime operator-(const RunTime& earlier) const {
+        RunTime rest{instructions - earlier.instructions, cycles - earlier.cycles, by_cause};
+        for (std::size_t cause = 0; cause < by_cause.size(); ++cause)
+            rest.by_cause[cause] -= earlier.by_cause[cause];
+        return rest;
+    }
+    RunTime& operator+=(const RunTime& more) {
+        instructions += more.instructions;
+        cycles += more.cycles;
+        for (std::size_t cause = 0; cause < by_cause.size(); ++cause)
+            by_cause[cause] += more.by_cause[cause];
+        return *this;
+    }
+    // What a cause other than Base claims of it.
+    Cycles explained() const { return cycles - by_cause[0]; }
+};
+
+class ProcessContext {
+  public:
+    // Identifies the running thread (pid and thread number) or, without tracepoints, the address space.
+    using Key = u64;
+    static constexpr Key kNobody = ~Key{0};
+
+    // Asked for the cycles by cause so far, at the moment of an event. May be empty.
+    using Account = std::function<CycleCounters()>;
+    void set_account(Account account) { account_ = std::move(account); }
+
+    // Call for every event before asking about it.
+    void on_event(const TraceEvent& event);
+
+    Key current() const { return current_; }
+    // The time that the context ran up to the event. Differences of two are meaningful, the value is not.
+    RunTime run_time(Key key, const TraceEvent& now) const;
+    // Since power-on.
+    RunTime time_of(const TraceEvent& event) const {
+        return {event.instructions, event.cycle, account_ ? account_() : CycleCounters{}};
+    }
+
+    // The keys of a process's threads lie from its first key up to the next process's.
+    static Key first_key(u32 pid) { return u64{pid} << 32 >> 1; }
+    static bool is_of(Key key, u32 pid) { return key >> 31 == pid; }
+    // For whom a process works, nearest first; empty where no message says so.
+    const std::vector<u32>& clients_of(u32 pid) const { return work_.clients_of(pid); }
+    const std::vector<u32>& clients() const { return work_.clients_of(current_pid()); }
+
+    // 0 where the guest does not say.
+    u32 pid_of(u32 address_space) const;
+    u32 space_of(u32 pid) const;
+    u32 current_pid() const { return stated_ ? pid_ : 0; }
+    u32 current_thread() const { return stated_ ? thread_ : 0; }
+    void forget_space(u32 address_space) { pids_.erase(address_space); }
+    void set_pid(u32 address_space, u32 pid) { pids_[address_space] = pid; }
+
+  private:
+    void switch_to(Key key, const TraceEvent& now);
+    void on_tracepoint(const TraceEvent& event);
+
+    Account account_;
+    bool stated_ = false; // the guest states its context switches
+    bool started_ = false;
+    u32 pid_ = 0;
+    u32 thread_ = 0;
+    Key current_ = 0;
+    RunTime since_;
+    std::map<Key, RunTime> totals_;
+    std::map<u32, u32> pids_;
+    MessageWork work_;
+};
+
+} // namespace forkscope

@@ -1,0 +1,305 @@
+#include "emu/observe/tables/page_table_view.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <unordered_map>
+
+namespace forkscope {
+
+namespace {
+
+constexpr u64 kMostFrame = 0xFFFFFFFF; // RAM, and with it every table, lies below 4 GB
+
+// The slot in which a directory maps itself, or as many as it has.
+u32 self_slot(const std::vector<u64>& directory, u64 own_frame) {
+    for (u32 slot = static_cast<u32>(directory.size()); slot-- > 0;)
+        if ((directory[slot] & kPtePresent) != 0 && (directory[slot] & kPteFrame) == own_frame)
+            return slot;
+    return static_cast<u32>(directory.size());
+}
+
+u32 flags_of(const PageEntry& entry) { return kPtePresent | entry.rights; }
+
+} // namespace
+
+u32 AddressSpaceReader::word(u64 physical) const {
+    std::array<u8, 4> bytes;
+    u32 value = 0;
+    if (memory_->read(PhysicalAddress(physical), bytes))
+        std::memcpy(&value, bytes.data(), sizeof value);
+    return value;
+}
+
+u64 AddressSpaceReader::entry(u64 physical) const {
+    u64 value = 0;
+    if (!memory_->read(PhysicalAddress(physical), {reinterpret_cast<u8*>(&value), form_.entry_bytes()}))
+        return 0;
+    return value;
+}
+
+std::vector<u64> AddressSpaceReader::table(u64 frame_address) const {
+    std::array<u8, kPageSize> bytes;
+    if (!memory_->read(PhysicalAddress(frame_address & kPteFrame), bytes))
+        return {};
+    std::vector<u64> entries(form_.slots());
+    for (u32 slot = 0; slot < entries.size(); ++slot)
+        std::memcpy(&entries[slot], bytes.data() + slot * form_.entry_bytes(), form_.entry_bytes());
+    return entries;
+}
+
+std::vector<u64> AddressSpaceReader::directories(u32 address_space) const {
+    if (!form_.pae)
+        return {address_space};
+    std::vector<u64> frames;
+    for (u32 i = 0; i < form_.directories(); ++i) {
+        const u64 pointer = entry(address_space + u64{i} * 8);
+        frames.push_back((pointer & kPtePresent) != 0 ? pointer & kPteFrame : 0);
+    }
+    return frames;
+}
+
+u64 PagingForm::frame_of(u64 entry, bool large) const {
+    if (!large)
+        return entry & kPteFrame;
+    return pae ? entry & kPteFrame & ~(large_bytes() - 1) : (entry & 0xFFC00000) | (entry >> 13 & 0xF) << 32;
+}
+
+WalkView AddressSpaceReader::walk(u32 address_space, u32 address) const {
+    WalkView view;
+    u64 directory = form_.space_of(address_space);
+    if (form_.pae) {
+        const u64 pointer = entry(directory + u64{address >> 30} * 8);
+        if ((pointer & kPtePresent) == 0)
+            return view;
+        directory = pointer & kPteFrame;
+    }
+    const u32 slots = form_.slots();
+    const u32 slot = address >> form_.slot_shift() & (slots - 1);
+    view.directory_entry_address = PhysicalAddress(directory + u64{slot} * form_.entry_bytes());
+    view.directory_entry = entry(view.directory_entry_address.value);
+    if ((view.directory_entry & kPtePresent) == 0)
+        return view;
+    view.rights = static_cast<u32>(view.directory_entry) & (kPteWritable | kPteUser);
+    view.large = form_.is_large(view.directory_entry);
+    if (!view.large) {
+        view.table_entry_address = PhysicalAddress((view.directory_entry & kPteFrame) +
+                                                   u64{address >> kPageShift & (slots - 1)} * form_.entry_bytes());
+        view.table_entry = entry(view.table_entry_address.value);
+        if ((view.table_entry & kPtePresent) == 0)
+            return view;
+        view.rights &= static_cast<u32>(view.table_entry);
+    }
+    view.present = true;
+    view.no_execute = ((view.directory_entry | view.table_entry) & kPteNoExecute) != 0;
+    view.rights |= static_cast<u32>(view.leaf()) & kPteGlobal;
+    const u64 within = view.large ? address & (form_.large_bytes() - 1) & ~u64{kPageMask} : 0;
+    view.frame = form_.frame_of(view.leaf(), view.large) | within;
+    return view;
+}
+
+bool AddressSpaceReader::read(u32 address_space, u32 address, std::span<u8> bytes) const {
+    u64 at = address;
+    while (!bytes.empty()) {
+        const WalkView view = walk(address_space, static_cast<u32>(at));
+        const auto part = std::min<std::size_t>(bytes.size(), kPageSize - (at & kPageMask));
+        if (at >> 32 != 0 || !view.present ||
+            !memory_->read(PhysicalAddress(view.frame + (at & kPageMask)), bytes.first(part)))
+            return false;
+        bytes = bytes.subspan(part);
+        at += part;
+    }
+    return true;
+}
+
+const char* page_state_name(PageState state) {
+    constexpr std::array<const char*, 6> kNames = {"absent",          "private", "shared read-only",
+                                                   "shared writable", "kernel",  "window"};
+    return kNames[static_cast<std::size_t>(state)];
+}
+
+const char* page_difference_name(PageDifference difference) {
+    constexpr std::array<const char*, 5> kNames = {"same frame", "rights differ", "different frame", "only in parent",
+                                                   "only in child"};
+    return kNames[static_cast<std::size_t>(difference)];
+}
+
+std::string rights_text(u32 flags) {
+    std::string text = "---";
+    if ((flags & kPtePresent) != 0)
+        text[0] = 'r';
+    if ((flags & kPteWritable) != 0)
+        text[1] = 'w';
+    if ((flags & kPtePresent) != 0 && (flags & kPteUser) == 0)
+        text[2] = 'k';
+    return text;
+}
+
+PageTableView PageTableView::read(const PhysicalMemory& memory, u32 address_space,
+                                  const PageTableViewOptions& options) {
+    PageTableView view;
+    view.address_space_ = options.form.space_of(address_space);
+    view.kernel_base_ = options.kernel_base;
+    const AddressSpaceReader reader(memory, options.form);
+    u32 first = 0;
+    for (const u64 directory : reader.directories(view.address_space_)) {
+        if (directory != 0 || !options.form.pae)
+            view.add_directory(reader, options, directory, first);
+        first += 1u << 30;
+    }
+    return view;
+}
+
+void PageTableView::add_directory(const AddressSpaceReader& reader, const PageTableViewOptions& options, u64 directory,
+                                  u32 first) {
+    const PagingForm& form = reader.form();
+    const std::vector<u64> entries = reader.table(directory);
+    const u32 self = self_slot(entries, directory);
+    for (u32 slot = 0; slot < entries.size(); ++slot) {
+        const u64 entry = entries[slot];
+        const u32 linear = first + (slot << form.slot_shift());
+        if ((entry & kPtePresent) == 0 || (!options.kernel_half && linear >= options.kernel_base))
+            continue;
+        const u64 target = entry & kPteFrame;
+        const u64 entry_address = directory + u64{slot} * form.entry_bytes();
+        if (form.is_large(entry)) {
+            add_entry(form, linear, entry, entry_address, entry, true).size = form.large_bytes();
+            continue;
+        }
+        // A window: the directory itself, a directory that we were told of, or one that maps itself in the same slot.
+        const bool named =
+            std::find(options.directories.begin(), options.directories.end(), target) != options.directories.end();
+        const u64 mirror = reader.entry(target + u64{self} * form.entry_bytes());
+        const bool mirrored = self != entries.size() && (mirror & (kPteFrame | kPtePresent)) == (target | kPtePresent);
+        if (target == directory || named || mirrored) {
+            PageEntry& window = add_entry(form, linear, entry, entry_address, entry, false);
+            window.state = PageState::Window;
+            window.size = form.large_bytes();
+        } else {
+            add_table(reader, linear, entry);
+        }
+    }
+}
+
+void PageTableView::add_table(const AddressSpaceReader& reader, u32 linear, u64 directory_entry) {
+    const u64 frame = directory_entry & kPteFrame;
+    const std::vector<u64> entries = reader.table(frame);
+    if (entries.empty() || frame > kMostFrame)
+        return;
+    tables_.push_back(static_cast<u32>(frame));
+    const PagingForm& form = reader.form();
+    for (u32 i = 0; i < entries.size(); ++i)
+        if ((entries[i] & kPtePresent) != 0)
+            add_entry(form, linear | i << kPageShift, entries[i], frame + u64{i} * form.entry_bytes(), directory_entry,
+                      false);
+}
+
+PageEntry& PageTableView::add_entry(const PagingForm& form, u32 linear, u64 entry, u64 entry_address,
+                                    u64 directory_entry, bool large) {
+    PageEntry page;
+    page.linear = linear;
+    page.entry = entry;
+    page.entry_address = static_cast<u32>(entry_address);
+    page.rights = (static_cast<u32>(entry & directory_entry) & (kPteWritable | kPteUser)) |
+                  (static_cast<u32>(entry) & kPteGlobal);
+    page.no_execute = ((entry | directory_entry) & kPteNoExecute) != 0;
+    page.physical = form.frame_of(entry, large);
+    page.large = large;
+    page.state = linear >= kernel_base_ || (page.rights & kPteUser) == 0 ? PageState::Kernel : PageState::Private;
+    entries_.push_back(page);
+    return entries_.back();
+}
+
+const PageEntry* PageTableView::find(u32 address) const {
+    const auto after = std::upper_bound(entries_.begin(), entries_.end(), address,
+                                        [](u32 value, const PageEntry& entry) { return value < entry.linear; });
+    if (after == entries_.begin())
+        return nullptr;
+    const PageEntry& entry = *std::prev(after);
+    return address - entry.linear < entry.bytes() ? &entry : nullptr;
+}
+
+std::vector<PageRange> PageTableView::ranges(bool by_frame) const {
+    std::vector<PageRange> ranges;
+    for (const PageEntry& entry : entries_) {
+        const u8 level = entry.bytes() > kPageSize ? 2 : 1;
+        const u32 flags = flags_of(entry);
+        if (!ranges.empty()) {
+            PageRange& last = ranges.back();
+            const bool runs_on = !last.scattered && last.physical + (last.end - last.start) == entry.physical;
+            if (last.end == entry.linear && last.flags == flags && last.state == entry.state && last.level == level &&
+                entry.state != PageState::Window && (runs_on || !by_frame)) {
+                last.end += entry.bytes();
+                last.scattered = last.scattered || !runs_on;
+                continue;
+            }
+        }
+        ranges.push_back({entry.linear, entry.linear + entry.bytes(), entry.physical, flags, level, entry.large, false,
+                          entry.state});
+    }
+    return ranges;
+}
+
+void PageTableView::classify(std::span<PageTableView* const> views) {
+    std::unordered_map<u64, u32> references;
+    const auto each = [&](auto&& act) {
+        for (PageTableView* view : views)
+            for (PageEntry& entry : view->entries_)
+                if (entry.state != PageState::Kernel && entry.state != PageState::Window)
+                    act(entry);
+    };
+    each([&](PageEntry& entry) { ++references[entry.physical]; });
+    each([&](PageEntry& entry) {
+        entry.state = references[entry.physical] < 2       ? PageState::Private
+                      : (entry.rights & kPteWritable) != 0 ? PageState::SharedWritable
+                                                           : PageState::SharedReadOnly;
+    });
+}
+
+AddressSpaceDiff::AddressSpaceDiff(const PageTableView& a, const PageTableView& b, u32 kernel_base) {
+    const auto& left = a.entries();
+    const auto& right = b.entries();
+    std::size_t i = 0;
+    std::size_t j = 0;
+    while (true) {
+        const u64 at_a = i < left.size() ? left[i].linear : kernel_base;
+        const u64 at_b = j < right.size() ? right[j].linear : kernel_base;
+        if (std::min(at_a, at_b) >= kernel_base)
+            break;
+        if (at_a < at_b) {
+            add(at_a, left[i].bytes(), PageDifference::OnlyInA, flags_of(left[i]), 0);
+            ++i;
+        } else if (at_b < at_a) {
+            add(at_b, right[j].bytes(), PageDifference::OnlyInB, 0, flags_of(right[j]));
+            ++j;
+        } else {
+            const bool same_frame = left[i].physical == right[j].physical && left[i].large == right[j].large;
+            const PageDifference difference = !same_frame                         ? PageDifference::DifferentFrame
+                                              : left[i].rights != right[j].rights ? PageDifference::RightsDiffer
+                                                                                  : PageDifference::Same;
+            add(at_a, left[i].bytes(), difference, flags_of(left[i]), flags_of(right[j]));
+            ++i;
+            ++j;
+        }
+    }
+}
+
+void AddressSpaceDiff::add(u64 start, u64 bytes, PageDifference difference, u32 flags_a, u32 flags_b) {
+    if (!ranges_.empty()) {
+        DifferenceRange& last = ranges_.back();
+        if (last.end == start && last.difference == difference && last.flags_a == flags_a && last.flags_b == flags_b) {
+            last.end += bytes;
+            return;
+        }
+    }
+    ranges_.push_back({start, start + bytes, difference, flags_a, flags_b});
+}
+
+u64 AddressSpaceDiff::pages(PageDifference difference) const {
+    u64 pages = 0;
+    for (const DifferenceRange& range : ranges_)
+        pages += range.difference == difference ? range.pages() : 0;
+    return pages;
+}
+
+} // namespace forkscope

@@ -1,0 +1,182 @@
+// Owns: looking at address spaces: a peeking walk, all entries of a space as a list and as ranges, the difference of
+// two. Callers: tracer, window, terminal, tests, GDB. Promises: reads physical memory only; nothing is changed, no A or
+// D bit, no TLB; any contents of the tables, also hostile ones, give a bounded answer.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "emu/base/types.hpp"
+#include "mmu/paging.hpp"
+#include "mmu/physical_memory.hpp"
+
+namespace forkscope {
+
+// What one walk read; plain data, kept in fault records.
+struct WalkView {
+    PhysicalAddress directory_entry_address;
+    PhysicalAddress table_entry_address; // 0 where the walk did not get there
+    u64 directory_entry = 0;
+    u64 table_entry = 0;
+    bool present = false;
+    bool large = false;
+    bool no_execute = false;
+    u32 rights = 0; // kPteWritable | kPteUser as all levels grant them, kPteGlobal of the leaf
+    u64 frame = 0;  // physical address of the 4 KB frame, if present
+
+    u64 leaf() const { return large ? directory_entry : table_entry; }
+    bool writable() const { return present && (rights & kPteWritable) != 0; }
+    bool user() const { return present && (rights & kPteUser) != 0; }
+};
+
+// What decides the form of page tables; as CR4 says, for who has no Mmu.
+struct PagingForm {
+    bool large_pages = true; // CR4.PSE; PAE has them anyway
+    bool pae = false;
+
+    static PagingForm of(u32 cr4) { return {(cr4 & kCr4Pse) != 0, (cr4 & kCr4Pae) != 0}; }
+    u32 entry_bytes() const { return pae ? 8 : 4; }
+    u32 slots() const { return kPageSize / entry_bytes(); }
+    u32 directories() const { return pae ? 4 : 1; }  // that one address space has
+    u32 slot_shift() const { return pae ? 21 : 22; } // what one directory entry maps
+    u64 large_bytes() const { return u64{1} << slot_shift(); }
+    // What names an address space: its directory, or the table of its four directories.
+    u32 space_of(u32 cr3) const { return cr3 & (pae ? ~31u : ~kPageMask); }
+    bool is_large(u64 directory_entry) const { return (pae || large_pages) && (directory_entry & kPteLarge) != 0; }
+    // The frame of a present entry; of a 4 MB page the bits above the 32nd lie lower (PSE-36).
+    u64 frame_of(u64 entry, bool large) const;
+    bool operator==(const PagingForm&) const = default;
+};
+
+// Reads through page tables without the Mmu. `address_space` is PagingForm::space_of(CR3).
+class AddressSpaceReader {
+  public:
+    explicit AddressSpaceReader(const PhysicalMemory& memory, PagingForm form = {}) : memory_(&memory), form_(form) {}
+
+    WalkView walk(u32 address_space, u32 address) const;
+    // Fills `bytes` from the address on; false if a page is absent. Rights are not asked.
+    bool read(u32 address_space, u32 address, std::span<u8> bytes) const;
+    // read() as a function, for those who know no page tables (Symbolizer::MemoryReader).
+    auto memory_reader() const {
+        return [reader = *this](u32 address_space, u32 address, std::span<u8> bytes) {
+            return reader.read(address_space, address, bytes);
+        };
+    }
+    // The 32-bit word at a physical address; 0 outside of RAM.
+    u32 word(u64 physical) const;
+    // One entry, as wide as the form has them; 0 outside of RAM.
+    u64 entry(u64 physical) const;
+    // All entries of a table, 1024 or 512; empty outside of RAM.
+    std::vector<u64> table(u64 frame_address) const;
+    // The directories of an address space, lowest addresses first; 0 where there is none.
+    std::vector<u64> directories(u32 address_space) const;
+    const PhysicalMemory& memory() const { return *memory_; }
+    const PagingForm& form() const { return form_; }
+    void set_form(PagingForm form) { form_ = form; }
+
+  private:
+    const PhysicalMemory* memory_;
+    PagingForm form_;
+};
+
+enum class PageState : u8 { Absent, Private, SharedReadOnly, SharedWritable, Kernel, Window };
+const char* page_state_name(PageState state);
+
+// One present leaf, or one window.
+struct PageEntry {
+    u32 linear = 0;
+    u32 entry_address = 0;
+    u64 entry = 0;  // the leaf as it stands
+    u32 rights = 0; // as in WalkView
+    bool no_execute = false;
+    bool large = false;
+    PageState state = PageState::Private;
+    u64 physical = 0;
+    u64 size = kPageSize;
+
+    u64 bytes() const { return size; }
+};
+
+// Neighbouring entries with the same flags and state. Physical addresses run on, unless `scattered`.
+struct PageRange {
+    u64 start = 0;
+    u64 end = 0; // exclusive; may be 4 GiB
+    u64 physical = 0;
+    u32 flags = 0; // P, W, U, G as effective
+    u8 level = 1;  // 1 = table entries, 2 = directory entries
+    bool large = false;
+    bool scattered = false;
+    PageState state = PageState::Private;
+
+    u64 pages() const { return (end - start) / kPageSize; }
+};
+
+struct PageTableViewOptions {
+    u32 kernel_base = 0xC0000000u;
+    PagingForm form = {};
+    bool kernel_half = true;
+    // Other directories: an entry of one directory that points to another is a window on it, not a table.
+    std::vector<u64> directories = {};
+};
+
+// Everything that one address space maps.
+class PageTableView {
+  public:
+    static PageTableView read(const PhysicalMemory& memory, u32 address_space,
+                              const PageTableViewOptions& options = {});
+
+    u32 address_space() const { return address_space_; }
+    const std::vector<PageEntry>& entries() const { return entries_; } // sorted by linear address
+    const PageEntry* find(u32 address) const;
+    // With `by_frame`, entries join only where their frames run on; else `scattered` says that they do not.
+    std::vector<PageRange> ranges(bool by_frame = false) const;
+    // Tables (level 1) that the space uses, windows not counted.
+    const std::vector<u32>& tables() const { return tables_; }
+
+    // Sets the state of user pages: shared means that the frame is mapped more than once within `views`.
+    static void classify(std::span<PageTableView* const> views);
+
+  private:
+    void add_directory(const AddressSpaceReader& reader, const PageTableViewOptions& options, u64 directory, u32 first);
+    void add_table(const AddressSpaceReader& reader, u32 linear, u64 directory_entry);
+    PageEntry& add_entry(const PagingForm& form, u32 linear, u64 entry, u64 entry_address, u64 directory_entry,
+                         bool large);
+
+    u32 address_space_ = 0;
+    u32 kernel_base_ = 0;
+    std::vector<PageEntry> entries_;
+    std::vector<u32> tables_;
+};
+
+enum class PageDifference : u8 { Same, RightsDiffer, DifferentFrame, OnlyInA, OnlyInB };
+const char* page_difference_name(PageDifference difference);
+
+struct DifferenceRange {
+    u64 start = 0;
+    u64 end = 0;
+    PageDifference difference{};
+    u32 flags_a = 0; // P, W, U as effective; 0 = absent
+    u32 flags_b = 0;
+
+    u64 pages() const { return (end - start) / kPageSize; }
+};
+
+// The user halves of two spaces compared page by page.
+class AddressSpaceDiff {
+  public:
+    AddressSpaceDiff(const PageTableView& a, const PageTableView& b, u32 kernel_base = 0xC0000000u);
+
+    const std::vector<DifferenceRange>& ranges() const { return ranges_; }
+    u64 pages(PageDifference difference) const;
+
+  private:
+    void add(u64 start, u64 bytes, PageDifference difference, u32 flags_a, u32 flags_b);
+
+    std::vector<DifferenceRange> ranges_;
+};
+
+// "rw-", "r--", "r-k": readable, writable, user or kernel only.
+std::string rights_text(u32 flags);
+
+} // namespace forkscope

@@ -1,0 +1,211 @@
+#include "emu/observe/tables/table_map.hpp"
+
+#include <algorithm>
+
+#include "emu/observe/forks/fork_record.hpp"
+#include "guest/abi/tracepoints.h"
+
+namespace forkscope {
+
+namespace {
+
+constexpr u64 kFrameMask = kPteFrame;
+constexpr std::size_t kMostDirectories = 16384;
+
+bool leads_to_table(u64 entry, const PagingForm& form) { return (entry & kPtePresent) != 0 && !form.is_large(entry); }
+
+} // namespace
+
+TableMap::TableMap(const PhysicalMemory& memory, Watch watch)
+    : reader_(memory), watch_(std::move(watch)), in_use_(memory.frame_count(), 0) {}
+
+void TableMap::ask(u32 frame_address) const {
+    if (watch_ && reader_.memory().is_memory(PhysicalAddress(frame_address)))
+        watch_(frame_address);
+}
+
+void TableMap::watch_again() const {
+    for (const auto& [frame, use] : directories_)
+        ask(frame);
+    for (const auto& [frame, use] : tables_)
+        ask(frame);
+}
+
+std::vector<u64> TableMap::directories() const {
+    std::vector<u64> frames;
+    for (const auto& [frame, use] : directories_)
+        frames.push_back(frame);
+    return frames;
+}
+
+std::vector<u32> TableMap::spaces() const {
+    std::vector<u32> found;
+    for (const auto& [frame, use] : directories_)
+        if (std::find(found.begin(), found.end(), use.space) == found.end())
+            found.push_back(use.space);
+    return found;
+}
+
+bool TableMap::is_space(u32 space) const {
+    const auto same = [space](const auto& directory) { return directory.second.space == space; };
+    return std::any_of(directories_.begin(), directories_.end(), same);
+}
+
+void TableMap::on_event(const TraceEvent& event) {
+    switch (event.kind) {
+    case TraceKind::Cr3Load:
+        active_ = reader_.form().space_of(static_cast<u32>(event.b));
+        add_space(active_, event);
+        break;
+    case TraceKind::ControlRegister:
+        if (event.a == 4)
+            change_form(PagingForm::of(static_cast<u32>(event.c)));
+        break;
+    case TraceKind::PteWrite:
+        if (is_entry(event))
+            on_entry(event);
+        break;
+    case TraceKind::Tracepoint:
+        if ((states_directory(event.a) || event.a == TP_PROCESS_START || event.a == TP_PROCESS_EXEC ||
+             event.a == TP_CONTEXT_SWITCH) &&
+            event.d != 0)
+            add_space(reader_.form().space_of(static_cast<u32>(event.d)), event);
+        else if (event.a == TP_FRAME_FREE)
+            forget(static_cast<u32>(event.b & kFrameMask));
+        break;
+    default:
+        break;
+    }
+}
+
+bool TableMap::is_entry(const TraceEvent& event) {
+    // Attached in the middle of a run: the space in force is a directory too.
+    if (directories_.empty())
+        add_space(event.address_space, event);
+    const u64 frame = event.a >> kPageShift;
+    return frame < in_use_.size() && in_use_[frame] != 0;
+}
+
+// Tables of another form are none any more.
+void TableMap::change_form(PagingForm form) {
+    if (form.pae != reader_.form().pae) {
+        directories_.clear();
+        tables_.clear();
+        in_use_.assign(in_use_.size(), 0);
+    }
+    reader_.set_form(form);
+}
+
+void TableMap::add_space(u32 space, const TraceEvent& event) {
+    u32 linear = 0;
+    for (const u64 directory : reader_.directories(space)) {
+        if (directory != 0 || !reader_.form().pae)
+            add_directory(directory, space, linear, event);
+        linear += 1u << 30;
+    }
+}
+
+void TableMap::add_directory(u64 frame_address, u32 space, u32 linear, const TraceEvent& event) {
+    const auto directory = static_cast<u32>(frame_address);
+    if (directory != frame_address || directories_.count(directory) != 0)
+        return;
+    const std::vector<u64> entries = reader_.table(directory);
+    if (entries.empty())
+        return;
+    if (directories_.size() >= kMostDirectories)
+        forget(directories_.begin()->first);
+    const auto slots = static_cast<u32>(entries.size());
+    u32 self = slots;
+    for (u32 slot = slots; slot-- > 0 && self == slots;)
+        if ((entries[slot] & kPtePresent) != 0 && (entries[slot] & kFrameMask) == directory)
+            self = slot;
+    tables_.erase(directory);
+    directories_[directory] = {space, linear, self};
+    in_use_[directory >> kPageShift] = 1;
+    ask(directory);
+    if (found_)
+        found_(directory, {space, linear, 2}, event);
+    for (u32 slot = 0; slot < slots; ++slot)
+        if (leads_to_table(entries[slot], reader_.form()))
+            add_table(entries[slot] & kFrameMask, directory, slot, event);
+}
+
+bool TableMap::leads_to(u64 entry_address, u64 frame_address) const {
+    return (reader_.entry(entry_address) & (kFrameMask | kPtePresent)) == (frame_address | kPtePresent);
+}
+
+void TableMap::add_table(u64 frame_address, u32 directory, u32 slot, const TraceEvent& event) {
+    const auto frame = static_cast<u32>(frame_address);
+    if (!reader_.memory().is_memory(PhysicalAddress(frame_address)) || directories_.count(frame) != 0)
+        return;
+    const DirectoryUse parent = directories_[directory];
+    if (looks_like_directory(frame, directory)) {
+        add_directory(frame, reader_.form().pae ? parent.space : frame, reader_.form().pae ? parent.linear : 0, event);
+        return;
+    }
+    const TableUse use{parent.space, parent.linear + (slot << reader_.form().slot_shift()),
+                       directory + u64{slot} * reader_.form().entry_bytes()};
+    // A table of the kernel half appears in every directory; it stays with the one that showed it first.
+    const auto [place, fresh] = tables_.try_emplace(frame, use);
+    if (!fresh) {
+        if (leads_to(place->second.entry_address, frame))
+            return;
+        place->second = use;
+    }
+    in_use_[frame >> kPageShift] = 1;
+    ask(frame);
+    if (found_)
+        found_(frame, {use.space, use.linear, 1}, event);
+}
+
+// A directory that is shown through a window of another: both map themselves in the same slot.
+bool TableMap::looks_like_directory(u64 frame_address, u32 of_directory) const {
+    const auto parent = directories_.find(of_directory);
+    if (parent == directories_.end() || parent->second.self_slot == reader_.form().slots())
+        return false;
+    return leads_to(frame_address + u64{parent->second.self_slot} * reader_.form().entry_bytes(), frame_address);
+}
+
+void TableMap::forget(u32 frame_address) {
+    directories_.erase(frame_address);
+    tables_.erase(frame_address);
+    if (frame_address >> kPageShift < in_use_.size())
+        in_use_[frame_address >> kPageShift] = 0;
+}
+
+void TableMap::on_entry(const TraceEvent& event) {
+    const PagingForm& form = reader_.form();
+    const auto frame = static_cast<u32>(event.a & kFrameMask);
+    const u64 entry = event.c;
+    const u64 target = entry & kFrameMask;
+    if (const auto self = directories_.find(frame); self != directories_.end()) {
+        const u32 slot = static_cast<u32>(event.a & kPageMask) / form.entry_bytes();
+        if (target == frame && (entry & kPtePresent) != 0)
+            self->second.self_slot = slot;
+        else if (leads_to_table(entry, form))
+            add_table(target, frame, slot, event);
+        const u64 old_target = event.b & kFrameMask;
+        const auto old = tables_.find(static_cast<u32>(old_target));
+        if (old_target != target && old != tables_.end() &&
+            old->second.entry_address == (event.a & ~u64{form.entry_bytes() - 1}))
+            forget(old->first);
+    } else if (tables_.count(frame) != 0 && (entry & kPtePresent) != 0 && (entry & kPteUser) != 0 &&
+               target != active_) {
+        // A frame that a program may touch is a table no longer, whatever it was.
+        forget(static_cast<u32>(target));
+    }
+}
+
+EntryOwner TableMap::locate(u32 entry_address) const {
+    const PagingForm& form = reader_.form();
+    const auto frame = static_cast<u32>(entry_address & kFrameMask);
+    const u32 index = (entry_address & kPageMask) / form.entry_bytes();
+    if (const auto directory = directories_.find(frame); directory != directories_.end())
+        return {directory->second.space, directory->second.linear + (index << form.slot_shift()), 2};
+    const auto use = tables_.find(frame);
+    if (use == tables_.end() || !leads_to(use->second.entry_address, frame))
+        return {};
+    return {use->second.space, use->second.linear | index << kPageShift, 1};
+}
+
+} // namespace forkscope

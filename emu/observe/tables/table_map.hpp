@@ -1,0 +1,79 @@
+// Owns: which frames are directories and tables now, and whose page a page-table entry maps.
+// Callers: fork tracer; a recorder that wants the writes to tables that no walk has used yet. Promises: learns from the
+// hardware's events alone (tracepoints only make it earlier); every answer is checked against memory.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "emu/base/trace.hpp"
+#include "emu/observe/tables/page_table_view.hpp"
+
+namespace forkscope {
+
+// Where an entry belongs.
+struct EntryOwner {
+    u32 directory = 0; // of the space, or the space itself where it has four; 0 = unknown
+    u32 linear = 0;    // the first address that the entry maps
+    u8 level = 0;      // 1 = table entry, 2 = directory entry
+};
+
+class TableMap : public TraceSink {
+  public:
+    // `watch` is asked to make stores into the frame at a physical address visible as PteWrite events: a table of
+    // another space is written before any walk uses it. Mmu::flag_frame(frame >> 12, kFramePageTable) does so. May be
+    // empty.
+    using Watch = std::function<void(u32 frame_address)>;
+    // A frame became known as a directory or as a table.
+    using Found = std::function<void(u32 frame_address, const EntryOwner& first_entry, const TraceEvent& event)>;
+
+    explicit TableMap(const PhysicalMemory& memory, Watch watch = {});
+
+    void on_event(const TraceEvent& event) override;
+    void set_found(Found found) { found_ = std::move(found); }
+
+    // Whether the store of a PteWrite event went into a table that is in use. The hardware reports stores into frames
+    // that were tables once, until it notices that they hold data again: those are no entries.
+    bool is_entry(const TraceEvent& event);
+    // `space` names an address space as PagingForm::space_of() does: its directory, or the table of its four.
+    void add_space(u32 space, const TraceEvent& event);
+    bool is_space(u32 space) const;
+    std::vector<u32> spaces() const;
+    std::vector<u64> directories() const; // frame addresses
+    EntryOwner locate(u32 entry_address) const;
+    const AddressSpaceReader& reader() const { return reader_; }
+    // After Mmu::forget_derived_state(): asks for all frames again.
+    void watch_again() const;
+
+  private:
+    struct DirectoryUse {
+        u32 space = 0;
+        u32 linear = 0;    // the first address that it maps
+        u32 self_slot = 0; // where it maps itself, or as many as there are
+    };
+    struct TableUse {
+        u32 space = 0;
+        u32 linear = 0;
+        u64 entry_address = 0; // of the directory entry that leads to it
+    };
+    void add_directory(u64 frame_address, u32 space, u32 linear, const TraceEvent& event);
+    void on_entry(const TraceEvent& event);
+    void change_form(PagingForm form);
+    void add_table(u64 frame_address, u32 directory, u32 slot, const TraceEvent& event);
+    bool leads_to(u64 entry_address, u64 frame_address) const;
+    void forget(u32 frame_address);
+    bool looks_like_directory(u64 frame_address, u32 of_directory) const;
+    void ask(u32 frame_address) const;
+
+    AddressSpaceReader reader_;
+    Watch watch_;
+    Found found_;
+    u32 active_ = 0;
+    std::vector<u8> in_use_; // by frame: whether it is in one of the maps below
+    std::map<u32, DirectoryUse> directories_;
+    std::map<u32, TableUse> tables_;
+};
+
+} // namespace forkscope

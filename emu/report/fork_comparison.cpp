@@ -1,0 +1,180 @@
+#include "emu/report/fork_comparison.hpp"
+
+#include <algorithm>
+
+namespace forkscope {
+
+namespace {
+
+constexpr u32 kFirstProcess = 1;
+constexpr std::size_t kMostFindings = 20;
+constexpr std::size_t kMostPrivatePages = 1024;
+// Frames of one block are copied by one loop: nothing else lies between their tracepoints.
+constexpr u64 kInstructionsWithinBlock = 256;
+
+void add(ForkCounts& sum, const ForkCounts& more) {
+    for (u64 ForkCounts::*count :
+         {&ForkCounts::pte_writes, &ForkCounts::pte_protects, &ForkCounts::pte_found, &ForkCounts::frames_allocated,
+          &ForkCounts::frames_freed, &ForkCounts::frames_shared, &ForkCounts::frames_released,
+          &ForkCounts::frames_copied, &ForkCounts::flushes, &ForkCounts::entries_dropped, &ForkCounts::cr3_loads,
+          &ForkCounts::space_switches, &ForkCounts::privilege_switches, &ForkCounts::system_calls,
+          &ForkCounts::messages, &ForkCounts::tracepoints, &ForkCounts::heap_objects, &ForkCounts::heap_bytes,
+          &ForkCounts::heap_bytes_freed})
+        sum.*count += more.*count;
+}
+
+void add(ShadowCounts& sum, const ShadowCounts& more) {
+    sum.created += more.created;
+    sum.collapsed += more.collapsed;
+    sum.bypassed += more.bypassed;
+    sum.longest_chain = std::max(sum.longest_chain, more.longest_chain);
+}
+
+void add_phase(ForkTally& tally, const ForkPhase& phase, const ForkReportOptions& options) {
+    const std::string stop = fork_phase_stop(phase.id);
+    auto place =
+        std::find_if(tally.stops.begin(), tally.stops.end(), [&](const StopTally& one) { return one.stop == stop; });
+    if (place == tally.stops.end()) {
+        StopTally fresh;
+        fresh.stop = stop;
+        fresh.name = fork_phase_name(phase.id);
+        if (options.profile != nullptr)
+            fresh.original = options.profile->functions_at(stop);
+        if (options.symbols != nullptr) {
+            const Location stated = stop_location(phase, *options.symbols);
+            fresh.function =
+                phase.program.empty() || !stated.known() ? stated.symbol : phase.program + ": " + stated.symbol;
+            fresh.source = stated.source();
+        }
+        place = tally.stops.insert(tally.stops.end(), std::move(fresh));
+    }
+    ++place->times;
+    place->spent += phase.spent;
+    add(place->counts, phase.counts);
+}
+
+u64 blocks_copied(const ForkRecord& fork) {
+    u64 blocks = 0;
+    const FrameChange* last = nullptr;
+    for (const FrameChange& change : fork.frames) {
+        if (change.act != FrameAct::Copied)
+            continue;
+        const bool goes_on = last != nullptr && change.frame == last->frame + kPageSize &&
+                             change.copy == last->copy + kPageSize &&
+                             change.instructions - last->instructions < kInstructionsWithinBlock;
+        blocks += goes_on ? 0 : 1;
+        last = &change;
+    }
+    return blocks;
+}
+
+void add_constant(ForkTally& tally, const ForkRecord& fork, const ForkFault& fault, const ForkReportOptions& options) {
+    ConstantPage page;
+    page.side = fault.side;
+    page.page = fault.record.page_address();
+    page.memory = memory_name(fork, fault.record.address, options);
+    page.by = fault.record.where != nullptr && fault.record.where->known() ? fault.record.where->text()
+                                                                           : fmt::format("{:#010x}", fault.record.eip);
+    page.fault_class = fault.record.page;
+    for (ConstantPage& known : tally.constant) {
+        if (known.side == page.side && known.page == page.page && known.by == page.by &&
+            known.fault_class == page.fault_class) {
+            ++known.faults;
+            return;
+        }
+    }
+    page.faults = 1;
+    tally.constant.push_back(std::move(page));
+}
+
+void add_faults(ForkTally& tally, const ForkRecord& fork, const ForkReportOptions& options) {
+    for (const ForkFault& fault : fork.faults) {
+        if (fault.in_fork)
+            ++tally.faults_inside;
+        else if (fault.side == ForkSide::Parent || fault.side == ForkSide::Child)
+            ++tally.faults[fault.side == ForkSide::Child ? 1 : 0][static_cast<u8>(fault.record.fault_class)];
+        if (!fault.in_fork)
+            tally.frames_copied += fault.record.frames_copied;
+        if (fault.belongs) {
+            tally.cow_cycles += fault.record.spent.cycles;
+            tally.cow_messages += fault.record.messages;
+        }
+    }
+    for (const ForkFault* fault : fork_law(fork).rest)
+        add_constant(tally, fork, *fault, options);
+}
+
+void add_private_pages(ForkTally& tally, const ForkRecord& fork, const ForkReportOptions& options) {
+    for (const DifferenceRange& range : fork.differences) {
+        if (range.difference != PageDifference::DifferentFrame)
+            continue;
+        tally.pages_made_private += range.pages();
+        for (u64 page = range.start; page < range.end && tally.private_pages.size() < kMostPrivatePages;
+             page += kPageSize) {
+            const auto known = std::find_if(tally.private_pages.begin(), tally.private_pages.end(),
+                                            [page](const PrivatePage& one) { return one.page == page; });
+            if (known != tally.private_pages.end())
+                ++known->forks;
+            else
+                tally.private_pages.push_back(
+                    {static_cast<u32>(page), memory_name(fork, static_cast<u32>(page), options), 1});
+        }
+    }
+}
+
+} // namespace
+
+std::vector<const ForkRecord*> workload_forks(const std::list<ForkRecord>& forks) {
+    std::vector<const ForkRecord*> marked;
+    std::vector<const ForkRecord*> others;
+    for (const ForkRecord& fork : forks) {
+        if (fork.in_workload)
+            marked.push_back(&fork);
+        else if (fork.parent_pid != kFirstProcess)
+            others.push_back(&fork);
+    }
+    return marked.empty() ? others : marked;
+}
+
+void add_findings(ForkTally& tally, const ForkRecord& fork) {
+    for (const std::string& finding : fork.findings)
+        if (tally.findings.size() < kMostFindings &&
+            std::find(tally.findings.begin(), tally.findings.end(), finding) == tally.findings.end())
+            tally.findings.push_back(finding);
+}
+
+ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkReportOptions& options) {
+    ForkTally tally;
+    if (options.profile != nullptr) {
+        tally.os = options.profile->name;
+        tally.system = options.profile->system;
+        tally.fault_path = options.profile->functions_at("F");
+    }
+    for (const ForkRecord* fork : forks) {
+        ++tally.forks;
+        tally.failed += fork->failed ? 1 : 0;
+        tally.trimmed = tally.trimmed || fork->trimmed;
+        tally.spent += fork->spent;
+        add(tally.counts, fork->counts);
+        for (const ForkPhase& phase : fork->phases)
+            add_phase(tally, phase, options);
+        add(tally.shadows_inside, fork->shadows_inside);
+        add(tally.shadows_after, fork->shadows_after);
+        tally.pages_named += fork->pages_named;
+        tally.cow_faults += fork->cow_faults();
+        tally.leaflets_duplicated += blocks_copied(*fork);
+        add_faults(tally, *fork, options);
+        add_private_pages(tally, *fork, options);
+        if (fork->private_cycle != 0) {
+            ++tally.became_private;
+            tally.until_private += fork->private_cycle - std::min(fork->private_cycle, fork->left_cycle);
+        }
+        add_findings(tally, *fork);
+    }
+    tally.leaflets_duplicated += tally.frames_copied;
+    std::stable_sort(tally.constant.begin(), tally.constant.end(),
+                     [](const ConstantPage& a, const ConstantPage& b) { return a.faults > b.faults; });
+    return tally;
+}
+
+} // namespace forkscope

@@ -1,0 +1,129 @@
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "emu/report/fork_report.hpp"
+
+namespace forkscope {
+
+namespace {
+
+// How many neighbouring pages around the page were left shared: tells the workload's region from a lone stack page.
+u64 run_of_shared_pages(const ForkRecord& fork, u32 page) {
+    u64 count = 0;
+    for (auto place = fork.shared.find(page); place != fork.shared.end(); ++place, ++count)
+        if (place->first != page + count * kPageSize)
+            break;
+    for (auto place = fork.shared.find(page); place != fork.shared.begin() && place != fork.shared.end();) {
+        const u32 above = place->first;
+        --place;
+        if (place->first + kPageSize != above)
+            break;
+        ++count;
+    }
+    return count;
+}
+
+u32 rights_of(u64 entry) {
+    return (entry & kPtePresent) != 0 ? static_cast<u32>(entry) & (kPtePresent | kPteWritable | kPteUser) : 0;
+}
+
+} // namespace
+
+ForkLaw fork_law(const ForkRecord& fork) {
+    ForkLaw law;
+    law.pages_named = fork.pages_named;
+    law.cow_faults = fork.cow_faults();
+    law.constant = static_cast<i64>(law.cow_faults) - static_cast<i64>(law.pages_named);
+    // The named pages are those that one instruction writes, of the child or else of the parent; of several such
+    // instructions, the one with the right number of pages, then the one in the largest shared region.
+    using Writer = std::pair<bool, u32>; // of the parent; eip
+    const auto writer_of = [](const ForkFault& fault) {
+        return Writer{fault.side == ForkSide::Parent, fault.record.eip};
+    };
+    std::map<Writer, std::vector<const ForkFault*>> by_writer;
+    for (const ForkFault& fault : fork.faults)
+        if (fault.belongs && fault.record.cpl == 3)
+            by_writer[writer_of(fault)].push_back(&fault);
+    std::tuple<bool, u64, u64> best{false, 0, 0};
+    Writer chosen{false, 0};
+    for (const auto& [writer, faults] : by_writer) {
+        const std::tuple<bool, u64, u64> score{faults.size() == law.pages_named,
+                                               run_of_shared_pages(fork, faults.front()->record.page_address()),
+                                               faults.size()};
+        if (law.pages_named != 0 && score > best) {
+            best = score;
+            chosen = writer;
+        }
+    }
+    for (const ForkFault& fault : fork.faults) {
+        if (!fault.belongs)
+            continue;
+        const bool named = chosen.second != 0 && fault.record.cpl == 3 && writer_of(fault) == chosen &&
+                           law.named.size() < law.pages_named;
+        (named ? law.named : law.rest).push_back(&fault);
+    }
+    return law;
+}
+
+std::vector<PteRange> pte_ranges(const ForkRecord& fork) {
+    std::vector<const PteChange*> changes;
+    for (const PteChange& change : fork.ptes)
+        changes.push_back(&change);
+    // By place, and changes of one entry in the order of time: a range is one act on neighbouring entries.
+    std::stable_sort(changes.begin(), changes.end(), [](const PteChange* a, const PteChange* b) {
+        return std::tie(a->phase, a->side, a->level, a->linear) < std::tie(b->phase, b->side, b->level, b->linear);
+    });
+    std::vector<PteRange> ranges;
+    for (const PteChange* change : changes) {
+        const bool moved = (change->old_value & change->new_value & kPtePresent) != 0 &&
+                           ((change->old_value ^ change->new_value) & kPteFrame) != 0;
+        const bool marked = (change->new_value & kPtePresent) == 0 && change->new_value != 0;
+        PteRange range{change->side,
+                       change->level,
+                       change->linear,
+                       change->linear + u64{change->bytes},
+                       1,
+                       rights_of(change->old_value),
+                       rights_of(change->new_value),
+                       moved,
+                       marked,
+                       change->written,
+                       change->eip,
+                       change->callers,
+                       change->phase};
+        if (!ranges.empty()) {
+            PteRange& last = ranges.back();
+            if (last.side == range.side && last.level == range.level && last.end == range.start &&
+                last.old_flags == range.old_flags && last.new_flags == range.new_flags && last.moved == moved &&
+                last.marked == marked && last.written == range.written && last.phase == range.phase) {
+                last.end = range.end;
+                ++last.entries;
+                continue;
+            }
+        }
+        ranges.push_back(range);
+    }
+    return ranges;
+}
+
+std::string memory_name(const ForkRecord& fork, u32 address, const ForkReportOptions& options) {
+    if (options.symbols != nullptr) {
+        const Location location = options.symbols->lookup(fork.parent_directory, address);
+        if (location.known())
+            return location.name();
+        // The parent may have ended since: its program's name is kept in the record.
+        const ElfImage* image = options.symbols->program(fork.parent_program);
+        const Symbol* symbol = image == nullptr ? nullptr : image->symbol_at(address);
+        if (symbol != nullptr)
+            return address == symbol->start ? symbol->name
+                                            : fmt::format("{}+0x{:x}", symbol->name, address - symbol->start);
+        if (image != nullptr && image->covers(address))
+            return "program data";
+    }
+    if (address >= options.kernel_base)
+        return "kernel";
+    return address >= options.stack_low ? "stack" : "mapped memory";
+}
+
+} // namespace forkscope

@@ -1,0 +1,74 @@
+// Owns: what a fork did, for people (text of at most 100 columns) and for programs (JSON, docs/fork-report.md).
+// Callers: `forkscope fork`, window, HTML report, tests. Promises: reads records only; every fault that belongs to the
+// fork is in the table, alone or in a run of pages; where a list is shortened, the text says by how much.
+#pragma once
+
+#include <list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "emu/observe/forks/fork_profile.hpp"
+#include "emu/observe/forks/fork_record.hpp"
+#include "emu/symbols/symbolizer.hpp"
+
+namespace forkscope {
+
+struct ForkReportOptions {
+    const Symbolizer* symbols = nullptr;
+    const ForkProfile* profile = nullptr; // names of the original's functions
+    u32 kernel_base = 0xC0000000u;
+    u32 stack_low = 0xBFE00000u;
+    u32 estimated_causes = 0;   // bits by CycleCause: their cycles rest on figures that nothing confirms
+    std::size_t most_rows = 40; // of a table; faults are always complete
+};
+
+// The law of copy on write: faults = pages that the workload named + a constant, which is explained page by page.
+struct ForkLaw {
+    u64 pages_named = 0;
+    u64 cow_faults = 0;
+    i64 constant = 0;
+    std::vector<const ForkFault*> named; // the faults on the workload's pages
+    std::vector<const ForkFault*> rest;  // the others: the constant
+};
+ForkLaw fork_law(const ForkRecord& fork);
+
+// Entries that changed in the same way on neighbouring pages.
+struct PteRange {
+    ForkSide side{};
+    u8 level = 1;
+    u64 start = 0;
+    u64 end = 0;
+    u64 entries = 0;
+    u32 old_flags = 0; // P, W, U of the entry
+    u32 new_flags = 0;
+    bool moved = false;  // present before and after, in another frame
+    bool marked = false; // absent but not empty: a guard, a swap address
+    bool written = true;
+    u32 eip = 0; // of the first one
+    std::array<u32, 3> callers{};
+    int phase = kNoPhase;
+};
+std::vector<PteRange> pte_ranges(const ForkRecord& fork);
+
+// What lies at an address, as far as it can be told: "stack", "main_buffer+0x40", "mapped memory".
+std::string memory_name(const ForkRecord& fork, u32 address, const ForkReportOptions& options);
+
+// The cost of one function inside fork, without what it calls.
+struct FunctionCost {
+    std::string name;
+    RunTime spent;
+};
+// Dearest first; empty unless instructions were counted (ForkTracer::on_instruction).
+std::vector<FunctionCost> fork_functions(const ForkRecord& fork, const Symbolizer& symbols);
+// Cycles by phase and cause, and by function; empty where nobody kept the account.
+std::string fork_cycles_text(const ForkRecord& fork, const ForkReportOptions& options = {});
+
+std::string fork_report_text(const ForkRecord& fork, const ForkReportOptions& options = {});
+// Who forked whom; `highlight` marks one fork's line.
+std::string fork_tree_text(const std::list<ForkRecord>& forks, u64 highlight = 0);
+std::string fork_report_json(const ForkRecord& fork, const ForkReportOptions& options = {});
+// An object with an array "forks" of the same objects.
+std::string fork_reports_json(const std::list<ForkRecord>& forks, const ForkReportOptions& options = {});
+
+} // namespace forkscope

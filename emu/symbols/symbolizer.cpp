@@ -1,0 +1,233 @@
+#include "emu/symbols/symbolizer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "emu/symbols/tar.hpp"
+
+namespace forkscope {
+
+namespace {
+
+constexpr std::size_t kMostSourceBytes = 16u << 20;
+
+std::string base_name(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+std::optional<std::string> read_source(const std::string& path) {
+    // The path comes from the guest's image: it may name a pipe or a device, which could block for ever.
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(path, error))
+        return std::nullopt;
+    std::ifstream file(path, std::ios::binary);
+    if (!file)
+        return std::nullopt;
+    std::string text;
+    std::array<char, 65536> part;
+    while (text.size() < kMostSourceBytes && (file.read(part.data(), part.size()) || file.gcount() > 0))
+        text.append(part.data(), static_cast<std::size_t>(file.gcount()));
+    return text;
+}
+
+// Whether the page in memory holds the image's code. Writable parts change, so only code tells programs apart.
+bool stands_in_memory(const ElfImage& image, u32 page, std::span<const u8> bytes) {
+    for (const ElfSegment& segment : image.segments()) {
+        const u64 from = std::max<u64>(page, segment.start);
+        const u64 to = std::min<u64>(u64{page} + kPageSize, u64{segment.start} + segment.data.size());
+        if (segment.writable || from >= to || to - from < 16)
+            continue;
+        const auto* expected = segment.data.data() + (from - segment.start);
+        if (std::memcmp(bytes.data() + (from - page), expected, static_cast<std::size_t>(to - from)) == 0)
+            return true;
+    }
+    return false;
+}
+
+} // namespace
+
+std::string Location::name() const {
+    if (!known())
+        return fmt::format("0x{:08x}", address);
+    return offset == 0 ? symbol : fmt::format("{}+0x{:x}", symbol, offset);
+}
+
+std::string Location::source() const { return file.empty() ? "" : fmt::format("{}:{}", base_name(file), line); }
+
+std::string Location::text() const {
+    const std::string where = source();
+    const std::string what = inlined.empty() ? name() : inlined + " in " + name();
+    return where.empty() ? what : what + " (" + where + ")";
+}
+
+void Symbolizer::add_kernel(std::unique_ptr<ElfImage> image) { kernel_ = std::move(image); }
+
+void Symbolizer::add_program(const std::string& name, std::unique_ptr<ElfImage> image) {
+    if (const ElfImage* old = program(name); old != nullptr)
+        std::erase_if(bound_, [old](const auto& binding) { return binding.second == old; });
+    programs_[name] = std::move(image);
+}
+
+Result<u32> Symbolizer::add_programs_of_initrd(std::span<const u8> initrd) {
+    Result<std::vector<TarEntry>> entries = read_tar(initrd);
+    if (!entries)
+        return entries.error();
+    u32 added = 0;
+    for (const TarEntry& entry : *entries) {
+        if (entry.data.size() < 4 || std::memcmp(entry.data.data(), "\177ELF", 4) != 0)
+            continue;
+        Result<std::unique_ptr<ElfImage>> image = ElfImage::from_bytes(entry.name, entry.data);
+        if (!image)
+            continue;
+        add_program(entry.name, std::move(image).value());
+        ++added;
+    }
+    return added;
+}
+
+const ElfImage* Symbolizer::program(std::string_view name) const {
+    if (const auto exact = programs_.find(name); exact != programs_.end())
+        return exact->second.get();
+    for (const auto& [path, image] : programs_)
+        if (base_name(path) == name)
+            return image.get();
+    return nullptr;
+}
+
+bool Symbolizer::bind(u32 address_space, std::string_view name) {
+    const ElfImage* image = program(name);
+    if (image != nullptr)
+        bound_[address_space] = image;
+    return image != nullptr;
+}
+
+void Symbolizer::bind_like(u32 address_space, u32 parent) {
+    if (const auto found = bound_.find(parent); found != bound_.end())
+        bound_[address_space] = found->second;
+    else
+        bound_.erase(address_space);
+}
+
+std::string Symbolizer::program_of(u32 address_space) const {
+    const auto found = bound_.find(address_space);
+    return found == bound_.end() ? "" : found->second->name();
+}
+
+bool Symbolizer::identify(const MemoryReader& read, u32 address_space, u32 address) {
+    const u32 page = address & ~kPageMask;
+    std::array<u8, kPageSize> bytes;
+    if (page >= kernel_base_ || programs_.empty() || !read(address_space, page, bytes))
+        return false;
+    const ElfImage* match = nullptr;
+    for (const auto& [name, image] : programs_) {
+        if (!stands_in_memory(*image, page, bytes))
+            continue;
+        // The same page of start-up code in two programs tells nothing.
+        if (match != nullptr)
+            return false;
+        match = image.get();
+    }
+    if (match != nullptr)
+        bound_[address_space] = match;
+    return match != nullptr;
+}
+
+const ElfImage* Symbolizer::image_for(u32 address_space, u32 address) const {
+    const auto bound = bound_.find(address_space);
+    if (address < kernel_base_ && bound != bound_.end())
+        return bound->second->covers(address) ? bound->second : nullptr;
+    return kernel_ && kernel_->covers(address) ? kernel_.get() : nullptr;
+}
+
+Location Symbolizer::lookup(u32 address_space, u32 address) const {
+    Location location;
+    location.address = address;
+    const ElfImage* image = image_for(address_space, address);
+    if (image == nullptr)
+        return location;
+    location.image = image->name();
+    if (const Symbol* symbol = image->symbol_at(address); symbol != nullptr) {
+        location.symbol = symbol->name;
+        location.offset = address - symbol->start;
+    }
+    location.inlined = image->inlined_at(address);
+    if (std::optional<SourceLine> line = image->line_at(address); line) {
+        location.file = std::move(line->file);
+        location.line = line->line;
+    }
+    return location;
+}
+
+std::vector<Location> Symbolizer::inline_chain(std::string_view name, u32 address) const {
+    const ElfImage* image = name.empty() ? kernel_.get() : program(name);
+    std::vector<Location> chain;
+    if (image == nullptr || !image->covers(address))
+        return chain;
+    Location place;
+    place.address = address;
+    place.image = image->name();
+    SourceLine line = image->line_at(address).value_or(SourceLine{});
+    for (InlinedCall& call : image->inlined_calls(address)) {
+        place.symbol = std::move(call.function);
+        place.file = std::move(line.file);
+        place.line = line.line;
+        chain.push_back(place);
+        line = std::move(call.call);
+    }
+    const Symbol* symbol = image->symbol_at(address);
+    place.symbol = symbol == nullptr ? "" : symbol->name;
+    place.file = std::move(line.file);
+    place.line = line.line;
+    chain.push_back(std::move(place));
+    return chain;
+}
+
+std::optional<u32> Symbolizer::address_of(std::string_view name, u32 address_space) const {
+    if (const std::size_t colon = name.find(':'); colon != std::string_view::npos) {
+        const ElfImage* image = program(name.substr(0, colon));
+        const Symbol* symbol = image == nullptr ? nullptr : image->symbol_named(name.substr(colon + 1));
+        return symbol == nullptr ? std::nullopt : std::optional(symbol->start);
+    }
+    const Symbol* symbol = kernel_ ? kernel_->symbol_named(name) : nullptr;
+    if (const auto bound = bound_.find(address_space); symbol == nullptr && bound != bound_.end())
+        symbol = bound->second->symbol_named(name);
+    return symbol == nullptr ? std::nullopt : std::optional(symbol->start);
+}
+
+std::optional<u32> Symbolizer::address_of_line(std::string_view file, u32 line, u32 address_space) const {
+    std::optional<u32> address = kernel_ ? kernel_->address_of_line(file, line) : std::nullopt;
+    if (const auto bound = bound_.find(address_space); !address && bound != bound_.end())
+        address = bound->second->address_of_line(file, line);
+    return address;
+}
+
+const std::string* Symbolizer::source_text(const std::string& path) const {
+    const auto [place, fresh] = sources_.try_emplace(path);
+    if (fresh) {
+        place->second = read_source(path);
+        if (!place->second && fallback_)
+            place->second = fallback_(path);
+    }
+    return place->second ? &*place->second : nullptr;
+}
+
+std::optional<std::string> Symbolizer::source_line(const std::string& path, u32 line) const {
+    const std::string* text = source_text(path);
+    if (text == nullptr || line == 0)
+        return std::nullopt;
+    std::size_t at = 0;
+    for (u32 i = 1; i < line; ++i) {
+        at = text->find('\n', at);
+        if (at == std::string::npos)
+            return std::nullopt;
+        ++at;
+    }
+    return text->substr(at, text->find('\n', at) - at);
+}
+
+} // namespace forkscope

@@ -1,0 +1,88 @@
+// Owns: names for addresses: the kernel's image in every address space, programs' images in the spaces bound to them.
+// Callers: tracer, reports, window, terminal, GDB. Promises: never touches the machine; an unknown address is an
+// answer without a symbol, never an error; source text comes from disk where it lies there, else from the fallback.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "emu/symbols/elf_image.hpp"
+
+namespace forkscope {
+
+struct Location {
+    u32 address = 0;
+    std::string symbol; // empty: unknown
+    u32 offset = 0;     // from the symbol's start
+    std::string file;   // empty: unknown
+    u32 line = 0;
+    std::string inlined; // the function inlined there; empty: none
+    std::string image;
+
+    bool known() const { return !symbol.empty(); }
+    // "dup_proc+0x1c", or the address in hexadecimal.
+    std::string name() const;
+    // The same with " (fork.c:120)" where the line is known, and with "set_pte in " where that was inlined there.
+    std::string text() const;
+    // "fork.c:120", or empty.
+    std::string source() const;
+};
+
+class Symbolizer {
+  public:
+    using SourceFallback = std::function<std::optional<std::string>(const std::string& path)>;
+
+    // Addresses at or above this belong to the kernel wherever both could answer.
+    explicit Symbolizer(u32 kernel_base = 0xC0000000u) : kernel_base_(kernel_base) {}
+
+    void add_kernel(std::unique_ptr<ElfImage> image);
+    void add_program(const std::string& name, std::unique_ptr<ElfImage> image);
+    // Adds every 32-bit x86 ELF program of an initrd, named by its path. Returns how many. An Error: not a tar archive.
+    Result<u32> add_programs_of_initrd(std::span<const u8> initrd);
+
+    // Says that the address space (CR3's directory) runs the program. False if there is no such program.
+    bool bind(u32 address_space, std::string_view name);
+    void unbind(u32 address_space) { bound_.erase(address_space); }
+    // A forked space runs what its parent runs.
+    void bind_like(u32 address_space, u32 parent);
+    std::string program_of(u32 address_space) const; // empty: unknown
+    // Fills `bytes` with what lies at a linear address of a space, or returns false where a part is absent.
+    using MemoryReader = std::function<bool(u32 address_space, u32 address, std::span<u8> bytes)>;
+    // Finds the program whose file bytes stand in memory at `address` of the space, and binds it. Looks only.
+    bool identify(const MemoryReader& read, u32 address_space, u32 address);
+
+    Location lookup(u32 address_space, u32 address) const;
+    // The place and all calls around it that the compiler inlined, innermost first; `symbol` names the function at
+    // each. `program` may be empty: the kernel.
+    std::vector<Location> inline_chain(std::string_view program, u32 address) const;
+    // "name" in the kernel, else in the space's program; "program:name" in that program.
+    std::optional<u32> address_of(std::string_view name, u32 address_space = 0) const;
+    // "file.c:120" in the kernel, else in the space's program.
+    std::optional<u32> address_of_line(std::string_view file, u32 line, u32 address_space = 0) const;
+
+    void set_source_fallback(SourceFallback fallback) { fallback_ = std::move(fallback); }
+    // The text of a source file, or of one line of it (from 1) without its line break.
+    const std::string* source_text(const std::string& path) const;
+    std::optional<std::string> source_line(const std::string& path, u32 line) const;
+
+    const ElfImage* kernel() const { return kernel_.get(); }
+    const ElfImage* program(std::string_view name) const;
+
+  private:
+    const ElfImage* image_for(u32 address_space, u32 address) const;
+
+    u32 kernel_base_;
+    std::unique_ptr<ElfImage> kernel_;
+    std::map<std::string, std::unique_ptr<ElfImage>, std::less<>> programs_;
+    std::map<u32, const ElfImage*> bound_;
+    SourceFallback fallback_;
+    mutable std::map<std::string, std::optional<std::string>> sources_;
+};
+
+} // namespace forkscope

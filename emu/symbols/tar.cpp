@@ -1,0 +1,126 @@
+#include "emu/symbols/tar.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace forkscope {
+
+namespace {
+
+constexpr std::size_t kBlock = 512;
+
+// A numeric field: octal digits, or base 256 where the top bit of the first byte is set.
+std::optional<u64> number(std::span<const u8> field) {
+    u64 value = 0;
+    if ((field[0] & 0x80) != 0) {
+        for (std::size_t i = 0; i < field.size(); ++i) {
+            if (value >> 55 != 0)
+                return std::nullopt;
+            value = value << 8 | (i == 0 ? field[i] & 0x7Fu : field[i]);
+        }
+        return value;
+    }
+    for (u8 byte : field) {
+        if (byte == 0 || byte == ' ') {
+            if (value != 0)
+                break;
+            continue;
+        }
+        if (byte < '0' || byte > '7' || value >> 60 != 0)
+            return std::nullopt;
+        value = value << 3 | (byte - '0');
+    }
+    return value;
+}
+
+std::string text(std::span<const u8> field) {
+    const auto end = std::find(field.begin(), field.end(), u8{0});
+    return {field.begin(), end};
+}
+
+bool is_zero(std::span<const u8> block) {
+    return std::all_of(block.begin(), block.end(), [](u8 byte) { return byte == 0; });
+}
+
+bool checksum_fits(std::span<const u8> head) {
+    u64 sum = 0;
+    for (std::size_t i = 0; i < kBlock; ++i)
+        sum += i >= 148 && i < 156 ? ' ' : head[i];
+    return number(head.subspan(148, 8)) == sum;
+}
+
+// The value of "path" in the records "LENGTH KEY=VALUE\n" of a pax header.
+std::string pax_path(std::span<const u8> data) {
+    std::string_view rest(reinterpret_cast<const char*>(data.data()), data.size());
+    std::string path;
+    while (!rest.empty()) {
+        std::size_t length = 0;
+        std::size_t at = 0;
+        while (at < rest.size() && rest[at] >= '0' && rest[at] <= '9' && length < data.size())
+            length = length * 10 + static_cast<std::size_t>(rest[at++] - '0');
+        if (length <= at + 1 || length > rest.size() || rest[at] != ' ')
+            break;
+        const std::string_view record = rest.substr(at + 1, length - at - 2);
+        if (record.substr(0, 5) == "path=")
+            path = record.substr(5);
+        rest.remove_prefix(length);
+    }
+    return path;
+}
+
+std::string plain_name(std::string name) {
+    while (name.compare(0, 2, "./") == 0)
+        name.erase(0, 2);
+    while (!name.empty() && name.front() == '/')
+        name.erase(0, 1);
+    while (!name.empty() && name.back() == '/')
+        name.pop_back();
+    return name;
+}
+
+std::string head_name(std::span<const u8> head) {
+    std::string name = text(head.subspan(0, 100));
+    const bool ustar = text(head.subspan(257, 6)).compare(0, 5, "ustar") == 0;
+    // GNU tar's own format uses the prefix field for other things; it marks itself with "ustar  ".
+    if (ustar && head[262] == 0 && head[345] != 0)
+        name = text(head.subspan(345, 155)) + "/" + name;
+    return name;
+}
+
+} // namespace
+
+Result<std::vector<TarEntry>> read_tar(std::span<const u8> bytes) {
+    std::vector<TarEntry> entries;
+    std::string long_name;
+    std::size_t at = 0;
+    while (bytes.size() - at >= kBlock) {
+        const auto head = bytes.subspan(at, kBlock);
+        if (is_zero(head))
+            return entries;
+        if (!checksum_fits(head))
+            return Error{fmt::format("not a tar archive, or damaged: bad header checksum at offset {}", at)};
+        const std::optional<u64> size = number(head.subspan(124, 12));
+        at += kBlock;
+        if (!size || *size > bytes.size() - at)
+            return Error{
+                fmt::format("tar archive is cut off: the entry at offset {} is longer than the rest", at - kBlock)};
+        const auto data = bytes.subspan(at, static_cast<std::size_t>(*size));
+        const u64 padded = (*size + kBlock - 1) / kBlock * kBlock;
+        at = padded > bytes.size() - at ? bytes.size() : at + static_cast<std::size_t>(padded);
+        const u8 type = head[156];
+        if (type == 'L') {
+            long_name = text(data);
+        } else if (type == 'x') {
+            long_name = pax_path(data);
+        } else {
+            if (type == 0 || type == '0' || type == '5' || type == '7')
+                entries.push_back({plain_name(long_name.empty() ? head_name(head) : long_name), type == '5', data});
+            long_name.clear();
+        }
+    }
+    if (at != bytes.size())
+        return Error{fmt::format("tar archive is cut off in the header at offset {}", at)};
+    return entries;
+}
+
+} // namespace forkscope

@@ -1,0 +1,262 @@
+#include "emu/trace/trace_text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "emu/base/trace_vocabulary.hpp"
+#include "emu/trace/fault_class.hpp"
+#include "guest/abi/tracepoints.h"
+
+namespace forkscope {
+
+namespace {
+
+constexpr std::size_t kHottest = 20;
+constexpr u32 kPresent = 1; // of a page-table entry
+
+struct NamedTracepoint {
+    u32 id;
+    const char* name;
+};
+constexpr std::array kTracepoints = {
+    NamedTracepoint{TP_FORK_ENTER, "fork_enter"},
+    NamedTracepoint{TP_FORK_CHILD_SLOT, "fork_child_slot"},
+    NamedTracepoint{TP_FORK_ADDRESS_SPACE, "fork_address_space"},
+    NamedTracepoint{TP_FORK_REGISTERS, "fork_registers"},
+    NamedTracepoint{TP_FORK_FILES, "fork_files"},
+    NamedTracepoint{TP_FORK_RUNNABLE, "fork_runnable"},
+    NamedTracepoint{TP_FORK_PROTECT, "fork_protect"},
+    NamedTracepoint{TP_FORK_LEAVE, "fork_leave"},
+    NamedTracepoint{TP_FORK_PID, "fork_pid"},
+    NamedTracepoint{TP_FAULT_ENTER, "fault_enter"},
+    NamedTracepoint{TP_FAULT_LEAVE, "fault_leave"},
+    NamedTracepoint{TP_FRAME_ALLOC, "frame_alloc"},
+    NamedTracepoint{TP_FRAME_FREE, "frame_free"},
+    NamedTracepoint{TP_FRAME_SHARE, "frame_share"},
+    NamedTracepoint{TP_FRAME_RELEASE, "frame_release"},
+    NamedTracepoint{TP_FRAME_COPY, "frame_copy"},
+    NamedTracepoint{TP_HEAP_ALLOC, "heap_alloc"},
+    NamedTracepoint{TP_HEAP_FREE, "heap_free"},
+    NamedTracepoint{TP_PROCESS_START, "process_start"},
+    NamedTracepoint{TP_PROCESS_EXEC, "process_exec"},
+    NamedTracepoint{TP_PROCESS_EXIT, "process_exit"},
+    NamedTracepoint{TP_CONTEXT_SWITCH, "context_switch"},
+    NamedTracepoint{TP_BOOT_DONE, "boot_done"},
+    NamedTracepoint{TP_WORKLOAD_BEGIN, "workload_begin"},
+    NamedTracepoint{TP_WORKLOAD_END, "workload_end"},
+    NamedTracepoint{TP_PANIC, "panic"},
+    NamedTracepoint{TP_MESSAGE, "message"},
+    NamedTracepoint{TP_NOTIFY, "notify"},
+    NamedTracepoint{TP_SHADOW_CREATE, "shadow_create"},
+    NamedTracepoint{TP_SHADOW_COLLAPSE, "shadow_collapse"},
+    NamedTracepoint{TP_SHADOW_BYPASS, "shadow_bypass"},
+    NamedTracepoint{TP_SHADOW_CHAIN, "shadow_chain"},
+};
+
+std::string lower(std::string_view text) {
+    std::string result(text);
+    for (char& letter : result)
+        if (letter >= 'A' && letter <= 'Z')
+            letter = static_cast<char>(letter - 'A' + 'a');
+    return result;
+}
+
+std::string value_text(const TraceEvent& event, std::string_view meaning, u64 value) {
+    if (event.kind == TraceKind::Tracepoint && meaning == "id")
+        return tracepoint_name(value);
+    if (event.kind == TraceKind::TlbFlush && meaning == "reason")
+        return flush_reason_name(value);
+    constexpr std::array<std::string_view, 7> kDecimal = {"level", "dropped", "side",  "vector",
+                                                          "size",  "number",  "source"};
+    if (std::find(kDecimal.begin(), kDecimal.end(), meaning) != kDecimal.end() || meaning.ends_with("_cpl"))
+        return fmt::format("{}", value);
+    return fmt::format("0x{:x}", value);
+}
+
+// Derives classes of faults from a trace alone: what was written to the entry of the faulting page until the return.
+class TraceFaults {
+  public:
+    void on_event(const TraceEvent& event) {
+        switch (event.kind) {
+        case TraceKind::PageFault:
+            open_[event.address_space].push_back({event, 0, false, 0});
+            if (open_[event.address_space].size() > kMostOpen)
+                open_[event.address_space].erase(open_[event.address_space].begin());
+            break;
+        case TraceKind::PteWrite:
+            // The slot's number is all that a trace knows of an entry's place: enough within one fault.
+            for (Open& fault : open_[event.address_space])
+                if (event.d != 2 && (event.a >> 2 & 0x3FF) == (fault.event.a >> kPageShift & 0x3FF)) {
+                    fault.after = static_cast<u32>(event.c);
+                    fault.written = true;
+                }
+            break;
+        case TraceKind::Tracepoint:
+            if (event.a == TP_FAULT_LEAVE)
+                for (Open& fault : open_[event.address_space])
+                    if ((fault.event.a ^ event.c) < kPageSize)
+                        fault.stated = static_cast<u32>(event.d);
+            break;
+        case TraceKind::InterruptReturn:
+            close(event);
+            break;
+        default:
+            break;
+        }
+    }
+    const std::map<std::string, u64>& classes() const { return classes_; }
+    u64 open() const {
+        u64 count = 0;
+        for (const auto& [space, faults] : open_)
+            count += faults.size();
+        return count;
+    }
+
+  private:
+    static constexpr std::size_t kMostOpen = 64;
+    struct Open {
+        TraceEvent event;
+        u32 after = 0;
+        bool written = false;
+        u32 stated = 0;
+    };
+
+    void close(const TraceEvent& event) {
+        std::vector<Open>& faults = open_[event.address_space];
+        for (std::size_t i = faults.size(); i-- > 0;) {
+            if (faults[i].event.eip != event.a || faults[i].event.cpl != event.c)
+                continue;
+            ++classes_[class_of(faults[i])];
+            faults.erase(faults.begin() + static_cast<std::ptrdiff_t>(i));
+            return;
+        }
+    }
+
+    static std::string class_of(const Open& fault) {
+        if (fault.stated != 0)
+            return fault_class_name(stated_fault_class(fault.stated));
+        const auto before = static_cast<u32>(fault.event.d);
+        if (!fault.written)
+            return "spurious";
+        if ((fault.after & kPresent) == 0)
+            return "protection";
+        if ((before & kPresent) == 0)
+            return "demand (zero or file)";
+        return ((before ^ fault.after) & ~kPageMask) != 0 ? "cow-copy" : "cow-reuse";
+    }
+
+    std::map<u32, std::vector<Open>> open_;
+    std::map<std::string, u64> classes_;
+};
+
+template <class Key> std::vector<std::pair<Key, u64>> most_frequent(const std::map<Key, u64>& counts) {
+    std::vector<std::pair<Key, u64>> sorted(counts.begin(), counts.end());
+    std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+    return sorted;
+}
+
+} // namespace
+
+std::string tracepoint_name(u64 id) {
+    for (const NamedTracepoint& point : kTracepoints)
+        if (point.id == id)
+            return point.name;
+    return fmt::format("tracepoint_0x{:x}", id);
+}
+
+std::string flush_reason_name(u64 reason) {
+    constexpr std::array<const char*, 8> kNames = {"cr3",        "invlpg",      "cr0",   "cr4",
+                                                   "page_fault", "task_switch", "reset", "test_register"};
+    return reason < kNames.size() ? kNames[reason] : fmt::format("reason{}", reason);
+}
+
+std::optional<TraceKind> trace_kind_named(std::string_view name) {
+    for (u8 i = 0; i < static_cast<u8>(TraceKind::Count); ++i) {
+        const auto kind = static_cast<TraceKind>(i);
+        if (lower(trace_kind_info(kind).name) == lower(name) || trace_kind_info(kind).linux_name == lower(name))
+            return kind;
+    }
+    return std::nullopt;
+}
+
+std::string trace_event_line(const TraceEvent& event) {
+    std::string line = fmt::format("{:>12} {:>14} eip={:08x} cr3={:08x} cpl={} ", event.instructions, event.cycle,
+                                   event.eip, event.address_space, event.cpl);
+    if (event.kind >= TraceKind::Count)
+        return line + fmt::format("kind{} a=0x{:x} b=0x{:x} c=0x{:x} d=0x{:x}", static_cast<u8>(event.kind), event.a,
+                                  event.b, event.c, event.d);
+    const TraceKindInfo& info = trace_kind_info(event.kind);
+    line += info.linux_name;
+    const std::array<std::pair<std::string_view, u64>, 4> arguments = {
+        {{info.a, event.a}, {info.b, event.b}, {info.c, event.c}, {info.d, event.d}}};
+    for (const auto& [meaning, value] : arguments)
+        if (!meaning.empty())
+            line += fmt::format(" {}={}", meaning, value_text(event, meaning, value));
+    return line;
+}
+
+std::string trace_info(const TraceFileReader& trace) {
+    std::string text = fmt::format("format     {}\nfile       {} bytes, {} chunks\nevents     {}\n", trace.version(),
+                                   trace.file_bytes(), trace.chunks().size(), trace.event_count());
+    if (!trace.chunks().empty()) {
+        const TraceChunk& first = trace.chunks().front();
+        const TraceChunk& last = trace.chunks().back();
+        text += fmt::format("span       instructions {} to {}, cycles {} to {}\n", first.first_instructions,
+                            last.last_instructions, first.first_cycle, last.last_cycle);
+    }
+    text += fmt::format("ended      {}\n", trace.complete() ? "in order" : "not in order: " + trace.damage());
+    for (const auto& [key, value] : trace.header().fields)
+        if (key != "schema")
+            text += fmt::format("{:<10} {}\n", key, value);
+    return text;
+}
+
+Result<void> trace_dump(const TraceFileReader& trace, const TraceDumpOptions& options, const TextOutput& print) {
+    u64 lines = 0;
+    return trace.for_each([&](const TraceEvent& event) {
+        if (lines >= options.limit || event.instructions > options.last_instructions)
+            return false;
+        const bool wanted = options.kinds.empty() ||
+                            std::find(options.kinds.begin(), options.kinds.end(), event.kind) != options.kinds.end();
+        if (wanted && event.instructions >= options.first_instructions) {
+            print(trace_event_line(event) + "\n");
+            ++lines;
+        }
+        return true;
+    });
+}
+
+Result<void> trace_stat(const TraceFileReader& trace, const TextOutput& print, const AddressName& name_of) {
+    std::map<u8, u64> kinds;
+    std::map<u32, u64> addresses;
+    std::map<std::string, u64> flushes;
+    TraceFaults faults;
+    const Result<void> read = trace.for_each([&](const TraceEvent& event) {
+        ++kinds[static_cast<u8>(event.kind)];
+        ++addresses[event.eip];
+        if (event.kind == TraceKind::TlbFlush)
+            ++flushes[flush_reason_name(event.a)];
+        faults.on_event(event);
+        return true;
+    });
+    print(fmt::format("{} events\n\nby kind\n", trace.event_count()));
+    for (const auto& [kind, count] : most_frequent(kinds))
+        print(fmt::format("{:>12}  {}\n", count, trace.kind_name(kind)));
+    print("\nTLB flushes by reason\n");
+    for (const auto& [reason, count] : most_frequent(flushes))
+        print(fmt::format("{:>12}  {}\n", count, reason));
+    print("\npage faults by class\n");
+    for (const auto& [name, count] : most_frequent(faults.classes()))
+        print(fmt::format("{:>12}  {}\n", count, name));
+    if (faults.open() != 0)
+        print(fmt::format("{:>12}  not returned from\n", faults.open()));
+    print("\naddresses with most events\n");
+    auto hottest = most_frequent(addresses);
+    hottest.resize(std::min(hottest.size(), kHottest));
+    for (const auto& [eip, count] : hottest)
+        print(fmt::format("{:>12}  {:08x}{}\n", count, eip, name_of ? "  " + name_of(eip) : ""));
+    return read;
+}
+
+} // namespace forkscope

@@ -1,0 +1,74 @@
+#include "emu/base/log.hpp"
+#include "emu/ui/panels/panels.hpp"
+
+namespace forkscope::ui {
+
+namespace {
+
+std::string walk_text(const WalkView& walk) { return rights_text(walk.present ? kPtePresent | walk.rights : 0); }
+
+std::string walk_details(const WalkView& walk) {
+    std::string text = fmt::format("directory entry {:08x}", walk.directory_entry);
+    if (!walk.large && walk.table_entry_address.value != 0)
+        text += fmt::format(", table entry {:08x}", walk.table_entry);
+    return text + (walk.present ? fmt::format(", frame {:08x} {}", walk.frame, walk_text(walk)) : ", absent");
+}
+
+std::string access_text(const FaultRecord& fault) {
+    return fmt::format("{} {} of {} page", (fault.error_code & kFaultUser) != 0 ? "user" : "kernel",
+                       fault.is_write() ? "write" : "read",
+                       (fault.error_code & kFaultProtection) != 0 ? "a protected" : "an absent");
+}
+
+void show_details(const ForkFault& shown) {
+    const FaultRecord& fault = shown.record;
+    std::string text = fmt::format("fault {}: {:08x}, error {} ({})\nby {}\nbefore: {}\nafter:  {}\n", fault.number,
+                                   fault.address, fault.error_code, access_text(fault),
+                                   fault.where != nullptr ? fault.where->text() : fmt::format("{:08x}", fault.eip),
+                                   walk_details(fault.before), walk_details(fault.after));
+    text += fmt::format("{} frames taken, {} entries written, {} flushes, {} cycles", fault.frames_taken.size(),
+                        fault.pte_writes, fault.flushes, grouped(fault.spent.cycles));
+    for (const std::string& finding : fault.findings)
+        text += "\n" + finding;
+    ImGui::SetTooltip("%s", text.c_str());
+}
+
+void draw_row(const ForkFault& shown, int columns) {
+    const FaultRecord& fault = shown.record;
+    const int last = columns - 18; // of the column for the place
+    TextLine line;
+    line.put(0, kText, fmt::format("{:08x}", fault.address));
+    line.put(9, colour_of(fault.fault_class), fault_class_name(fault.fault_class), 11);
+    line.right(24, kText, fault.pid != 0 ? fmt::format("{}", fault.pid) : "-");
+    const std::string place =
+        fault.where != nullptr && fault.where->known() ? fault.where->symbol : fmt::format("{:08x}", fault.eip);
+    line.put(25, kText, place, static_cast<std::size_t>(std::max(4, last - 26)));
+    line.right(columns - 11, kText, grouped(fault.spent.cycles));
+    line.put(columns - 10, kDim, walk_text(fault.before)).put(columns - 6, kDim, "→");
+    line.put(columns - 4, kText, walk_text(fault.after));
+    if (line.end())
+        show_details(shown);
+}
+
+} // namespace
+
+void draw_faults(const View& view, const Rect& rect, const Fonts& fonts) {
+    Panel panel("Page faults", rect, fonts,
+                fmt::format("{} on either side of a fork, newest first", grouped(view.fault_count)));
+    const int columns = columns_left();
+    TextLine head;
+    head.put(0, kDim, "address  class       pid by").right(columns - 11, kDim, "cycles");
+    head.put(columns - 10, kDim, "was   now");
+    head.end();
+    begin_rows();
+    ImGuiListClipper clipper;
+    clipper.Begin(static_cast<int>(view.faults.size()), kLine);
+    while (clipper.Step())
+        for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i)
+            draw_row(view.faults[static_cast<std::size_t>(i)], columns);
+    if (view.faults.empty())
+        dim_line("none yet");
+    ImGui::EndChild();
+}
+
+} // namespace forkscope::ui

@@ -1,0 +1,91 @@
+#include <algorithm>
+
+#include "emu/base/log.hpp"
+#include "emu/ui/panels/panels.hpp"
+
+namespace forkscope::ui {
+
+namespace {
+
+constexpr int kForkColumns = 27;
+
+void draw_fork_row(const ForkRow& fork, bool shown) {
+    TextLine line;
+    line.put(0, shown ? kTitle : kText,
+             fmt::format("{:>3}  {} → {}", fork.number, fork.parent_pid != 0 ? fmt::format("{}", fork.parent_pid) : "?",
+                         fork.failed           ? "failed"
+                         : fork.child_pid != 0 ? fmt::format("{}", fork.child_pid)
+                                               : "…"));
+    line.put(14, fork.in_progress ? kChanged : kDim,
+             fork.in_progress ? "in progress" : fmt::format("{} cow faults", grouped(fork.cow_faults)),
+             kForkColumns - 14);
+    if (line.end() && !fork.finding.empty())
+        ImGui::SetTooltip("%s", fork.finding.c_str());
+}
+
+void draw_step(const StepsView& steps, std::size_t number, int columns) {
+    const ForkPhase& phase = steps.phases[number];
+    const bool running = number + 1 == steps.phases.size() && !steps.left;
+    const Cycles end = running ? steps.end : std::max(phase.end_cycle, phase.begin_cycle);
+    const Cycles whole = std::max<Cycles>(1, steps.end - steps.begin);
+    TextLine line;
+    const ImVec2 start = ImGui::GetCursorScreenPos();
+    line.right(2, running ? kChanged : kText, fork_phase_stop(phase.id));
+    line.put(3, running ? kChanged : kText, fork_phase_name(phase.id), 24);
+    line.right(37, kText, grouped(end - phase.begin_cycle));
+    line.right(44, kText, grouped(phase.counts.pte_writes));
+    line.right(52, kText, grouped(phase.counts.frames_allocated));
+    line.right(60, kText, grouped(phase.counts.frames_shared));
+    line.right(69, kText, grouped(phase.counts.flushes));
+    const float left = start.x + 71 * kLetter;
+    const float width = start.x + static_cast<float>(columns) * kLetter - left;
+    if (width > 20) {
+        const auto place = [&](Cycles cycle) {
+            return left +
+                   width * static_cast<float>(static_cast<double>(cycle - steps.begin) / static_cast<double>(whole));
+        };
+        ImDrawList& draw = *ImGui::GetWindowDrawList();
+        draw.AddRectFilled({left, start.y + 3}, {left + width, start.y + 12}, kAbsent);
+        const float from = place(phase.begin_cycle);
+        draw.AddRectFilled({from, start.y + 3}, {std::max(from + 1, place(end)), start.y + 12},
+                           running ? kChanged : kAccent);
+    }
+    if (line.end())
+        ImGui::SetTooltip("step %s, %s\n%s instructions, %s frames copied, %s translations dropped",
+                          fork_phase_stop(phase.id), fork_phase_name(phase.id),
+                          grouped(phase.spent.instructions).c_str(), grouped(phase.counts.frames_copied).c_str(),
+                          grouped(phase.counts.entries_dropped).c_str());
+}
+
+} // namespace
+
+void draw_forks(const View& view, const Rect& rect, const Fonts& fonts) {
+    const StepsView& steps = view.steps;
+    Panel panel("Forks", rect, fonts,
+                view.fork_count == 0
+                    ? "none yet"
+                    : fmt::format("{} so far; steps of fork {}", grouped(view.fork_count), steps.fork));
+    const ImVec2 start = ImGui::GetCursorScreenPos();
+    ImGui::BeginChild("list", {kForkColumns * kLetter, 0});
+    dim_line("  #  parent → child");
+    begin_rows();
+    for (const ForkRow& fork : view.forks)
+        draw_fork_row(fork, fork.number == steps.fork);
+    ImGui::EndChild();
+    ImGui::EndChild();
+    ImGui::SetCursorScreenPos({start.x + (kForkColumns + 1) * kLetter, start.y});
+    ImGui::BeginChild("steps");
+    const int columns = columns_left();
+    TextLine head;
+    head.put(0, kDim, " step").right(37, kDim, "cycles").right(44, kDim, "ptes").right(52, kDim, "frames");
+    head.right(60, kDim, "shared").right(69, kDim, "flushes");
+    head.put(71, kDim, "when", static_cast<std::size_t>(std::max(1, columns - 71)));
+    head.end();
+    for (std::size_t i = 0; i < steps.phases.size(); ++i)
+        draw_step(steps, i, columns);
+    if (steps.fork != 0 && steps.phases.empty())
+        dim_line("the guest does not state its steps");
+    ImGui::EndChild();
+}
+
+} // namespace forkscope::ui

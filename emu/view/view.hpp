@@ -1,0 +1,146 @@
+// Owns: View, everything that one frame of the window shows, as plain data; observe() fills it in.
+// Callers: window and picture make one, the panels draw it. Promises: reading changes nothing of the machine; a view is
+// a copy and stays true to its moment while the machine runs on.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "emu/machine/machine.hpp"
+#include "emu/observe/forks/fork_tracer.hpp"
+#include "emu/observe/tables/page_table_view.hpp"
+#include "emu/observe/tables/tlb_view.hpp"
+#include "emu/symbols/symbolizer.hpp"
+
+namespace forkscope::ui {
+
+inline constexpr u32 kKernelBase = 0xC0000000u;
+
+struct CodeLine {
+    enum class Kind : u8 { Symbol, Source, Instruction };
+    Kind kind = Kind::Instruction;
+    u32 address = 0;
+    std::string bytes;
+    std::string text; // mnemonic and operands, or the line of source
+    std::string note; // where a branch goes, or which line of source
+    bool current = false;
+};
+
+struct CodeView {
+    std::string place; // "dup_proc+0x1c (fork.c:120)"
+    std::vector<CodeLine> lines;
+    std::size_t current = 0; // index of the instruction that runs next
+};
+
+inline constexpr u32 kRowPages = 64;
+
+struct PageCell {
+    PageState state = PageState::Absent;
+    bool written = false; // its entry was written in the phase that wrote last
+};
+
+// A row of the map: 64 pages, or in the kernel half 64 directory entries of 4 MB.
+struct MapRow {
+    u32 linear = 0;
+    bool kernel = false;
+    std::string name;
+    std::array<std::array<PageCell, kRowPages>, 2> cells; // parent, child
+};
+
+// Neighbouring pages of the user half that both sides map in the same way.
+struct RangeRow {
+    u64 start = 0, end = 0;
+    std::string name;
+    std::array<PageState, 2> states{};
+    std::array<u32, 2> flags{}; // P, W, U as effective; 0 = absent
+    bool same_frames = false;
+};
+
+struct WriteRow {
+    PteChange change;
+    ForkSide side = ForkSide::Unknown;
+    std::string step; // of the fork, "2b"
+    std::string name; // of the function that wrote; empty: found in place
+};
+
+struct SpaceView {
+    bool present = false;
+    std::string title; // "pid 2 forkdemo", or why there is nothing
+    PageTableView table;
+    std::array<u64, 6> pages{}; // of the user half, by PageState
+};
+
+struct TablesView {
+    u64 fork = 0;                   // number of the one whose two sides these are; 0: one space alone
+    std::string note;               // which fork, and how far it is
+    std::array<SpaceView, 2> sides; // parent, child
+    std::vector<MapRow> rows;
+    std::vector<RangeRow> ranges;
+    std::vector<WriteRow> writes; // the last ones, newest first
+    u64 written_now = 0;          // in the phase that wrote last
+};
+
+struct ForkRow {
+    u64 number = 0;
+    u32 parent_pid = 0, child_pid = 0; // 0: not known
+    bool failed = false;
+    bool in_progress = false;
+    u64 cow_faults = 0;
+    std::string finding; // the first one
+};
+
+// The steps of one fork.
+struct StepsView {
+    u64 fork = 0;              // its number; 0: there is none
+    Cycles begin = 0, end = 0; // end: so far
+    bool left = false;
+    std::vector<ForkPhase> phases;
+};
+
+struct StackWord {
+    u32 address = 0;
+    u32 value = 0;
+    std::string name; // if the value may be a return address
+};
+
+struct View {
+    // Where the machine stands.
+    u64 instructions = 0;
+    Cycles cycle = 0;
+    u64 cycles_per_second = 1;
+    CpuState registers;
+    CpuState registers_before; // at the stop before
+    bool compare = false;      // registers_before is there
+    u32 linear_eip = 0;
+    u32 pid = 0;
+    bool halted = false;
+
+    std::vector<StackWord> stack; // from the stack pointer upwards
+    CodeView code;
+    TablesView tables;
+    TlbView tlb;
+    std::vector<ForkFault> faults; // the newest ones first
+    u64 fault_count = 0;
+    std::vector<ForkRow> forks; // the newest ones first
+    u64 fork_count = 0;
+    StepsView steps;
+    bool inside_fork = false; // the running thread
+
+    // What the window adds.
+    bool running = false;
+    double mips = 0;    // 0: not measured
+    std::string status; // why the machine stands
+};
+
+// `tracer` may be null: then there are no forks and no faults.
+View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbols);
+
+// Its parts.
+CodeView observe_code(const Machine& machine, const Symbolizer& symbols);
+TablesView observe_tables(const Machine& machine, const ForkTracer* tracer, const Symbolizer& symbols);
+
+// The program that runs in a space, or "" if unknown.
+std::string program_name(const ForkTracer* tracer, const Symbolizer& symbols, u32 directory);
+
+} // namespace forkscope::ui

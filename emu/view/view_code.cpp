@@ -1,0 +1,183 @@
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+
+#include <capstone/capstone.h>
+
+#include "emu/base/log.hpp"
+#include "emu/view/view.hpp"
+
+namespace forkscope::ui {
+
+namespace {
+
+constexpr u32 kLongestInstruction = 15;
+constexpr u32 kMostBefore = 4096; // bytes from a function's start that are decoded to get in step
+constexpr std::size_t kLinesBefore = 14, kInstructionsAfter = 40;
+
+class Disassembler {
+  public:
+    explicit Disassembler(bool wide) {
+        open_ = cs_open(CS_ARCH_X86, wide ? CS_MODE_32 : CS_MODE_16, &handle_) == CS_ERR_OK;
+        if (open_)
+            instruction_ = cs_malloc(handle_);
+    }
+    ~Disassembler() {
+        if (instruction_ != nullptr)
+            cs_free(instruction_, 1);
+        if (open_)
+            cs_close(&handle_);
+    }
+    Disassembler(const Disassembler&) = delete;
+    Disassembler& operator=(const Disassembler&) = delete;
+
+    // The instruction at `address`, or null where the bytes are none.
+    const cs_insn* decode(std::span<const u8> bytes, u32 address) {
+        const u8* code = bytes.data();
+        std::size_t size = bytes.size();
+        u64 at = address;
+        const bool decoded = instruction_ != nullptr && cs_disasm_iter(handle_, &code, &size, &at, instruction_);
+        return decoded ? instruction_ : nullptr;
+    }
+
+  private:
+    csh handle_ = 0;
+    bool open_ = false;
+    cs_insn* instruction_ = nullptr;
+};
+
+// The bytes at an address, as many as are mapped, up to the longest instruction.
+std::vector<u8> code_bytes(const Mmu& mmu, u32 address) {
+    std::vector<u8> bytes(kLongestInstruction);
+    while (!bytes.empty() && !mmu.peek(LinearAddress(address), bytes))
+        bytes.pop_back();
+    return bytes;
+}
+
+CodeLine instruction_line(Disassembler& disassembler, const std::vector<u8>& bytes, u32 address, u32& length) {
+    CodeLine line;
+    line.address = address;
+    const cs_insn* instruction = disassembler.decode(bytes, address);
+    length = instruction != nullptr ? instruction->size : 1;
+    for (u32 i = 0; i < length && i < bytes.size(); ++i)
+        line.bytes += fmt::format("{:02x}", bytes[i]);
+    if (instruction == nullptr)
+        line.text = bytes.empty() ? "(not mapped)" : fmt::format("db 0x{:02x}", bytes[0]);
+    else
+        line.text = fmt::format("{:<6} {}", instruction->mnemonic, instruction->op_str);
+    return line;
+}
+
+// Where a branch with an immediate target goes.
+std::optional<u32> branch_target(const std::string& text) {
+    const bool branch = text[0] == 'j' || text.compare(0, 4, "call") == 0 || text.compare(0, 4, "loop") == 0;
+    const std::size_t operand = text.find_last_of(' ');
+    if (!branch || operand == std::string::npos || text.compare(operand + 1, 2, "0x") != 0)
+        return std::nullopt;
+    return static_cast<u32>(std::strtoul(text.c_str() + operand + 1, nullptr, 16));
+}
+
+class Listing {
+  public:
+    Listing(const Machine& machine, const Symbolizer& symbols)
+        : mmu_(machine.mmu()), symbols_(symbols), space_(machine.mmu().control().space_of(machine.registers().cr3)),
+          eip_(machine.cpu().linear_eip()), disassembler_(machine.registers().segments[kCs].big) {}
+
+    CodeView view() {
+        const Location here = symbols_.lookup(space_, eip_);
+        view_.place = here.text();
+        u32 address = start(here);
+        std::size_t after = 0;
+        bool passed = false;
+        while (after < kInstructionsAfter) {
+            u32 length = 1;
+            const auto bytes = code_bytes(mmu_, address);
+            CodeLine line = instruction_line(disassembler_, bytes, address, length);
+            if (address == eip_) {
+                line.current = passed = true;
+            } else if (!passed && address < eip_ && eip_ - address < length) {
+                line.text += " (overlaps)";
+                length = eip_ - address;
+            }
+            add(std::move(line));
+            after += passed ? 1 : 0;
+            if (bytes.empty() && passed)
+                break;
+            address += length;
+        }
+        trim();
+        return std::move(view_);
+    }
+
+  private:
+    // From the function's start on the decoding is in step with the program.
+    u32 start(const Location& here) const {
+        if (!here.known() || here.offset > kMostBefore)
+            return eip_;
+        return eip_ - here.offset;
+    }
+
+    void add(CodeLine line) {
+        const Location location = symbols_.lookup(space_, line.address);
+        if (location.known() && location.symbol != symbol_) {
+            symbol_ = location.symbol;
+            CodeLine label;
+            label.kind = CodeLine::Kind::Symbol;
+            label.address = line.address;
+            label.text = location.name() + ":";
+            view_.lines.push_back(std::move(label));
+        }
+        if (location.line != 0 && (location.line != line_ || location.file != file_)) {
+            line_ = location.line;
+            file_ = location.file;
+            add_source(location);
+        }
+        if (const auto target = branch_target(line.text)) {
+            const Location there = symbols_.lookup(space_, *target);
+            if (there.known())
+                line.note = there.name();
+        }
+        view_.lines.push_back(std::move(line));
+    }
+
+    void add_source(const Location& location) {
+        CodeLine source;
+        source.kind = CodeLine::Kind::Source;
+        source.address = location.address;
+        source.note = location.source();
+        if (auto text = symbols_.source_line(location.file, location.line)) {
+            const std::size_t first = text->find_first_not_of(" \t");
+            source.text = first == std::string::npos ? "" : text->substr(first);
+            std::replace(source.text.begin(), source.text.end(), '\t', ' ');
+        }
+        view_.lines.push_back(std::move(source));
+    }
+
+    // Keeps what is near.
+    void trim() {
+        auto& lines = view_.lines;
+        const auto current =
+            std::find_if(lines.begin(), lines.end(), [](const CodeLine& line) { return line.current; });
+        const auto before = static_cast<std::size_t>(current - lines.begin());
+        if (before > kLinesBefore && current != lines.end())
+            lines.erase(lines.begin(), current - static_cast<std::ptrdiff_t>(kLinesBefore));
+        for (std::size_t i = 0; i < lines.size(); ++i)
+            if (lines[i].current)
+                view_.current = i;
+    }
+
+    const Mmu& mmu_;
+    const Symbolizer& symbols_;
+    u32 space_, eip_;
+    Disassembler disassembler_;
+    CodeView view_;
+    std::string symbol_, file_;
+    u32 line_ = 0;
+};
+
+} // namespace
+
+CodeView observe_code(const Machine& machine, const Symbolizer& symbols) { return Listing(machine, symbols).view(); }
+
+} // namespace forkscope::ui

@@ -1,0 +1,284 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "emu/base/log.hpp"
+#include "emu/view/view.hpp"
+
+namespace forkscope::ui {
+
+namespace {
+
+constexpr u32 kStackLow = 0xBFE00000u;
+constexpr u32 kHeapReach = 64u << 20; // above a program's last byte
+constexpr u64 kRowBytes = u64{kRowPages} * kPageSize;
+constexpr u64 kKernelRowBytes = u64{kRowPages} << 22;
+constexpr std::size_t kMostWrites = 200;
+
+// The child's directory of a fork that has not named it yet: the foreign one that it wrote to.
+u32 child_directory(const ForkRecord& fork) {
+    if (fork.child_directory != 0)
+        return fork.child_directory;
+    for (auto change = fork.ptes.rbegin(); change != fork.ptes.rend(); ++change)
+        if (change->directory != 0 && change->directory != fork.parent_directory)
+            return change->directory;
+    return 0;
+}
+
+bool side_lives(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
+    const u32 owner = tracer.context().pid_of(directory);
+    return directory != 0 && tracer.tables().is_space(directory) && (owner == 0 ? !ended : owner == pid);
+}
+
+// A child that has called exec since has another directory than it was born with.
+u32 present_directory(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
+    if (side_lives(tracer, directory, pid, ended))
+        return directory;
+    for (const u32 other : tracer.tables().spaces())
+        if (pid != 0 && tracer.context().pid_of(other) == pid)
+            return other;
+    return 0;
+}
+
+u32 present_parent(const ForkTracer& tracer, const ForkRecord& fork) {
+    return present_directory(tracer, fork.parent_directory, fork.parent_pid, fork.parent_ended);
+}
+
+u32 present_child(const ForkTracer& tracer, const ForkRecord& fork) {
+    return present_directory(tracer, fork.child_directory, fork.child_pid, fork.child_ended);
+}
+
+// The running fork; else the last one whose two sides still live.
+const ForkRecord* shown_fork(const ForkTracer& tracer) {
+    if (const ForkRecord* current = tracer.current())
+        return current;
+    const auto& forks = tracer.forks();
+    for (auto fork = forks.rbegin(); fork != forks.rend(); ++fork)
+        if (!fork->failed && present_parent(tracer, *fork) != 0 && present_child(tracer, *fork) != 0)
+            return &*fork;
+    return nullptr;
+}
+
+std::string fork_note(const ForkRecord& fork, bool running, bool same_child) {
+    if (!running)
+        return fmt::format("both sides of fork {}, which has returned{}", fork.number,
+                           same_child ? "" : "; the child runs another program now");
+    if (fork.phases.empty())
+        return fmt::format("inside fork {}", fork.number);
+    const u32 id = fork.phases.back().id;
+    return fmt::format("inside fork {}, at step {}: {}", fork.number, fork_phase_stop(id), fork_phase_name(id));
+}
+
+class TablesObserver {
+  public:
+    TablesObserver(const Machine& machine, const ForkTracer* tracer, const Symbolizer& symbols)
+        : machine_(machine), tracer_(tracer), symbols_(symbols) {}
+
+    TablesView view() {
+        if (!machine_.mmu().control().paging()) {
+            view_.note = "paging is off";
+            for (SpaceView& side : view_.sides)
+                side.title = "paging is off";
+            return std::move(view_);
+        }
+        choose_sides();
+        collect_writes();
+        collect_rows();
+        collect_ranges();
+        return std::move(view_);
+    }
+
+  private:
+    void choose_sides() {
+        const u32 present = machine_.mmu().control().space_of(machine_.registers().cr3);
+        const ForkRecord* fork = tracer_ != nullptr ? shown_fork(*tracer_) : nullptr;
+        if (fork == nullptr) {
+            const u32 pid = tracer_ != nullptr ? tracer_->context().pid_of(present) : 0;
+            read(0, present, pid);
+            view_.note = "the present address space";
+            view_.sides[1].title = "no child yet";
+            return;
+        }
+        fork_ = fork;
+        view_.fork = fork->number;
+        const bool running = fork == tracer_->current();
+        const u32 child = running ? child_directory(*fork) : present_child(*tracer_, *fork);
+        read(0, running ? fork->parent_directory : present_parent(*tracer_, *fork), fork->parent_pid);
+        if (child != 0)
+            read(1, child, fork->child_pid);
+        else
+            view_.sides[1].title = "no page directory yet";
+        view_.note = fork_note(*fork, running, child == fork->child_directory);
+        const std::array<PageTableView*, 2> both = {&view_.sides[0].table, &view_.sides[1].table};
+        PageTableView::classify(both);
+        for (SpaceView& side : view_.sides)
+            count(side);
+    }
+
+    void read(std::size_t number, u32 directory, u32 pid) {
+        SpaceView& side = view_.sides[number];
+        PageTableViewOptions options;
+        options.form = PagingForm::of(machine_.mmu().control().cr4);
+        if (tracer_ != nullptr)
+            options.directories = tracer_->tables().directories();
+        side.present = true;
+        side.table = PageTableView::read(machine_.mmu().memory(), directory, options);
+        side.title = pid != 0 ? fmt::format("pid {}", pid) : std::string(number == 1 ? "no pid yet," : "the kernel");
+        if (const std::string name = program_name(tracer_, symbols_, directory); !name.empty())
+            side.title += " " + name;
+        count(side);
+    }
+
+    static void count(SpaceView& side) {
+        side.pages = {};
+        for (const PageEntry& entry : side.table.entries())
+            if (entry.linear < kKernelBase)
+                side.pages[static_cast<std::size_t>(entry.state)] += entry.bytes() / kPageSize;
+    }
+
+    // Of the phase that wrote last.
+    void collect_writes() {
+        if (fork_ == nullptr)
+            return;
+        const auto& ptes = fork_->ptes;
+        const int phase = ptes.empty() ? kNoPhase : ptes.back().phase;
+        for (auto change = ptes.rbegin(); change != ptes.rend(); ++change) {
+            if (change->phase == phase && change->written) {
+                ++view_.written_now;
+                written_.insert({change->directory, change->level == 2 ? change->linear | 1 : change->linear});
+            }
+            if (view_.writes.size() < kMostWrites)
+                view_.writes.push_back(write_row(*change));
+        }
+    }
+
+    WriteRow write_row(const PteChange& change) const {
+        WriteRow row;
+        row.change = change;
+        if (change.directory != 0)
+            row.side = change.directory == fork_->parent_directory ? ForkSide::Parent : ForkSide::Child;
+        const auto phase = static_cast<std::size_t>(change.phase);
+        row.step = phase < fork_->phases.size() ? fork_phase_stop(fork_->phases[phase].id) : "-";
+        row.name = change.written ? symbols_.lookup(fork_->parent_directory, change.eip).symbol : "(found)";
+        return row;
+    }
+
+    bool was_written(const SpaceView& side, u32 linear, u32 level) const {
+        return written_.count({side.table.address_space(), level == 2 ? linear | 1 : linear}) != 0;
+    }
+
+    void collect_rows() {
+        std::map<u64, MapRow> user, kernel;
+        const u32 slot_shift = machine_.mmu().control().large_shift();
+        for (std::size_t number = 0; number < 2; ++number) {
+            const SpaceView& side = view_.sides[number];
+            for (const PageEntry& entry : side.table.entries()) {
+                if (entry.linear >= kKernelBase) {
+                    mark(kernel[entry.linear / kKernelRowBytes], number, entry.linear >> 22, entry.state,
+                         was_written(side, entry.linear >> slot_shift << slot_shift, 2));
+                    continue;
+                }
+                const u64 pages = std::min<u64>(entry.bytes() / kPageSize, 1024);
+                for (u64 page = 0; page < pages; ++page) {
+                    const u64 linear = entry.linear + page * kPageSize;
+                    mark(user[linear / kRowBytes], number, static_cast<u32>(linear >> kPageShift), entry.state,
+                         was_written(side, static_cast<u32>(linear), 1));
+                }
+            }
+        }
+        for (auto& [place, row] : user) {
+            row.linear = static_cast<u32>(place * kRowBytes);
+            row.name = row_name(row);
+            view_.rows.push_back(std::move(row));
+        }
+        for (auto& [place, row] : kernel) {
+            row.linear = static_cast<u32>(place * kKernelRowBytes);
+            row.kernel = true;
+            row.name = "4 MB each";
+            view_.rows.push_back(std::move(row));
+        }
+    }
+
+    static void mark(MapRow& row, std::size_t side, u32 number, PageState state, bool written) {
+        PageCell& cell = row.cells[side][number % kRowPages];
+        // A directory entry that leads to a table counts as kernel even where another of its pages is a window.
+        if (cell.state == PageState::Absent || state == PageState::Kernel)
+            cell.state = state;
+        cell.written = cell.written || written;
+    }
+
+    std::string row_name(const MapRow& row) const {
+        for (u32 i = 0; i < kRowPages; ++i)
+            if (row.cells[0][i].state != PageState::Absent || row.cells[1][i].state != PageState::Absent)
+                return region_name(row.linear + i * kPageSize);
+        return {};
+    }
+
+    std::string region_name(u32 address) const {
+        const u32 space = view_.sides[0].table.address_space();
+        const ElfImage* image = symbols_.program(symbols_.program_of(space));
+        u32 end = 0;
+        if (image != nullptr) {
+            for (const ElfSegment& segment : image->segments()) {
+                const u32 last = (segment.start + segment.memory_bytes - 1) | kPageMask;
+                if (address >= (segment.start & ~kPageMask) && address <= last)
+                    return segment.executable ? "text" : segment.writable ? "data" : "constants";
+                end = std::max(end, last);
+            }
+        }
+        if (address >= kStackLow)
+            return "stack";
+        return end != 0 && address > end && address - end < kHeapReach ? "heap" : "mapped";
+    }
+
+    void collect_ranges() {
+        std::set<u32> pages;
+        for (const SpaceView& side : view_.sides)
+            for (const PageEntry& entry : side.table.entries())
+                if (entry.linear < kKernelBase)
+                    pages.insert(entry.linear);
+        for (const u32 page : pages) {
+            RangeRow row{page, 0, region_name(page), {}, {}, false};
+            u64 bytes = kPageSize;
+            std::array<u64, 2> frames{};
+            for (std::size_t number = 0; number < 2; ++number) {
+                if (const PageEntry* entry = view_.sides[number].table.find(page)) {
+                    row.states[number] = entry->state;
+                    row.flags[number] = kPtePresent | (entry->rights & (kPteWritable | kPteUser));
+                    frames[number] = entry->physical;
+                    bytes = entry->bytes();
+                }
+            }
+            row.end = row.start + bytes;
+            row.same_frames = frames[0] == frames[1];
+            add_range(row);
+        }
+    }
+
+    void add_range(const RangeRow& row) {
+        if (!view_.ranges.empty()) {
+            RangeRow& last = view_.ranges.back();
+            if (last.end == row.start && last.name == row.name && last.states == row.states &&
+                last.flags == row.flags && last.same_frames == row.same_frames) {
+                last.end = row.end;
+                return;
+            }
+        }
+        view_.ranges.push_back(row);
+    }
+
+    const Machine& machine_;
+    const ForkTracer* tracer_;
+    const Symbolizer& symbols_;
+    const ForkRecord* fork_ = nullptr;
+    TablesView view_;
+    std::set<std::pair<u32, u32>> written_; // directory, linear address | 1 for directory entries
+};
+
+} // namespace
+
+TablesView observe_tables(const Machine& machine, const ForkTracer* tracer, const Symbolizer& symbols) {
+    return TablesObserver(machine, tracer, symbols).view();
+}
+
+} // namespace forkscope::ui

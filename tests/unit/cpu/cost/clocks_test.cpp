@@ -1,0 +1,372 @@
+// The clock tables: complete, and equal to a second transcription of the sources, taken down form by form.
+#include <array>
+#include <bit>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "cpu/cost/latencies.hpp"
+#include "cpu/decode/decoder.hpp"
+#include "cpu/models/model.hpp"
+
+namespace forkscope::test {
+namespace {
+
+constexpr CpuModel kModels[] = {CpuModel::I386, CpuModel::I486, CpuModel::Pentium};
+constexpr std::string_view kModelNames[] = {"386", "486", "Pentium"};
+
+const ClockCell& cell_of(const ClockRow& row, std::size_t model) {
+    return model == 0 ? row.i386 : model == 1 ? row.i486 : row.pentium;
+}
+
+bool row_covers(const ClockRow& row, const Form& form) {
+    return row.map == form.map && row.first <= form.opcode && form.opcode <= row.last &&
+           (row.group == kAnyGroup || row.group == form.group);
+}
+
+bool may_be_memory(const Form& form) {
+    if ((form.attributes & kRegisterOnly) != 0)
+        return false;
+    for (const Operand operand : form.operands) {
+        const bool either = operand >= Operand::Eb && operand <= Operand::Ev;
+        const bool memory = operand >= Operand::Mb && operand <= Operand::M;
+        if (either || memory || operand == Operand::Ob || operand == Operand::Ov)
+            return true;
+    }
+    return false;
+}
+
+std::string name_of(const Form& form) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%d:%02X/%d ", form.map, form.opcode, form.group);
+    return text + std::string(form.mnemonic);
+}
+
+TEST(Clocks, EveryFormHasExactlyOneRow) {
+    for (u16 form = 0; form < form_count(); ++form) {
+        std::size_t rows = 0;
+        for (const ClockRow& row : clock_rows())
+            rows += row_covers(row, form_at(form)) ? 1 : 0;
+        EXPECT_EQ(rows, 1u) << name_of(form_at(form));
+        EXPECT_TRUE(row_covers(clock_row(form), form_at(form))) << name_of(form_at(form));
+    }
+}
+
+TEST(Clocks, NoRowAndNoOpcodeOfARowCoversNothing) {
+    for (const ClockRow& row : clock_rows()) {
+        ASSERT_LE(row.first, row.last);
+        for (unsigned opcode = row.first; opcode <= row.last; ++opcode) {
+            bool used = row.group == kAnyGroup && opcode != row.first;
+            for (u16 form = 0; form < form_count() && !used; ++form) {
+                const bool same = row.group == kAnyGroup || form_at(form).opcode == opcode;
+                used = same && row_covers(row, form_at(form));
+            }
+            EXPECT_TRUE(used) << "map " << int{row.map} << " opcode " << opcode << " group " << row.group;
+        }
+    }
+}
+
+TEST(Clocks, NoCellIsZeroWhereTheModelHasTheForm) {
+    for (u16 number = 0; number < form_count(); ++number) {
+        const Form& form = form_at(number);
+        for (std::size_t i = 0; i < std::size(kModels); ++i) {
+            if (!model_of(kModels[i]).runs(form.since))
+                continue;
+            const ClockCell& cell = cell_of(clock_row(number), i);
+            const std::string where = name_of(form) + " " + std::string(kModelNames[i]);
+            EXPECT_NE(cell.rule, ClockRule::Absent) << where;
+            EXPECT_NE(cell.reg, 0) << where;
+            EXPECT_NE(cell.mem, 0) << where;
+        }
+    }
+}
+
+TEST(Clocks, RowsThatAModelLacksAreMarkedAbsent) {
+    for (const ClockRow& row : clock_rows())
+        for (std::size_t i = 0; i < std::size(kModels); ++i) {
+            bool has = false;
+            for (u16 form = 0; form < form_count(); ++form)
+                has |= row_covers(row, form_at(form)) && model_of(kModels[i]).runs(form_at(form).since);
+            EXPECT_EQ(cell_of(row, i).rule == ClockRule::Absent, !has)
+                << "map " << int{row.map} << " opcode " << int{row.first} << " group " << row.group;
+        }
+}
+
+TEST(Clocks, RegisterFormsCostNoMoreThanMemoryForms) {
+    for (u16 number = 0; number < form_count(); ++number)
+        for (std::size_t i = 0; i < std::size(kModels); ++i) {
+            const ClockCell& cell = cell_of(clock_row(number), i);
+            if (cell.rule != ClockRule::Fixed || !may_be_memory(form_at(number)))
+                continue;
+            const bool may = form_at(number).cost == CostClass::Float; // 486: FLD of memory is the faster one
+            EXPECT_TRUE(cell.reg <= cell.mem || may) << name_of(form_at(number)) << " " << kModelNames[i];
+        }
+}
+
+// Which of the figures of a form: that of the operand as it stands; of a branch, taken or not; of a string instruction
+// with REP; of SETcc, true and false; of ENTER, the level that the bytes name; of a register by its number.
+enum class Which : u8 { Form, Taken, NotTaken };
+
+std::string range(int low, int high) { return std::to_string(low) + "-" + std::to_string(high); }
+std::string plus(int start, const std::string& rest) { return std::to_string(start) + "+" + rest; }
+
+int bits_of(const Instruction& in) {
+    const Form& form = form_at(in.form);
+    for (const Operand operand : form.operands)
+        if (operand == Operand::Ibs)
+            return 8;
+    return form.operands[0] == Operand::Eb ? 8 : in.operand_size * 8;
+}
+
+std::string written_branch(const ClockCell& cell, bool i386, int base, Which which) {
+    const int clocks = cell.rule == ClockRule::Jump ? base : which == Which::Taken ? cell.mem : cell.reg;
+    return which == Which::NotTaken || !i386 ? std::to_string(clocks) : plus(clocks, "m");
+}
+
+std::string written_register(const ClockCell& cell, u8 number) {
+    if (cell.rule == ClockRule::DebugRegister)
+        return std::to_string(number < 4 ? cell.reg : cell.mem);
+    return std::to_string(number == 2 ? cell.mem : number == 3 ? cell.step : cell.reg);
+}
+
+std::string written_enter(const ClockCell& cell, u16 level) {
+    if (level < 2)
+        return std::to_string(level == 0 ? cell.reg : cell.mem);
+    return std::to_string(cell.mem + cell.step * level - (cell.rule == ClockRule::EnterLess ? 1 : 0));
+}
+
+// A cell in the notation of the manuals, for one instruction.
+std::string written(const ClockCell& cell, const Instruction& in, bool i386, Which which) {
+    const bool memory = in.has_memory();
+    const int base = memory ? cell.mem : cell.reg;
+    const int bits = bits_of(in);
+    switch (cell.rule) {
+    case ClockRule::Absent:
+        return "-";
+    case ClockRule::Fixed:
+        return std::to_string(base);
+    case ClockRule::Jump:
+    case ClockRule::Branch:
+        return written_branch(cell, i386, base, which);
+    case ClockRule::Width:
+        return std::to_string(in.operand_size == 4 ? cell.step + base - cell.reg : base);
+    case ClockRule::Condition:
+        return std::to_string(base) + "," + std::to_string(memory ? base + cell.step : base - cell.step);
+    case ClockRule::Exchange:
+        return memory ? range(base, base + cell.step) : std::to_string(base);
+    case ClockRule::Multiply:
+    case ClockRule::MultiplySigned:
+        return range(base + 3, base + bits);
+    case ClockRule::BitScan:
+        return plus(base, std::to_string(cell.step) + "n");
+    case ClockRule::BitScanNibbles:
+        return range(base, base + 2 + 4 * bits / 8 + 3 * 2 + 3 * 4);
+    case ClockRule::BitScanPlaces:
+        return range(base, base + cell.step * bits);
+    case ClockRule::BitScanPlaces1:
+        return range(base, base + 1 + cell.step * 32);
+    case ClockRule::RotateCarry:
+        return range(base, base + cell.step);
+    case ClockRule::Enter:
+    case ClockRule::EnterLess:
+        return written_enter(cell, in.immediate2);
+    case ClockRule::Repeat:
+    case ClockRule::RepeatMove:
+    case ClockRule::RepeatPort:
+        return in.repeats() ? plus(cell.mem, cell.step == 1 ? "n" : std::to_string(cell.step) + "n")
+                            : std::to_string(cell.reg);
+    case ClockRule::ControlRegister:
+    case ClockRule::DebugRegister:
+        return written_register(cell, in.reg);
+    }
+    return "?";
+}
+
+// A line of the transcription: an instruction, what the sources say, and a ? where they are not sure of it.
+struct Fact {
+    std::string_view instruction;
+    std::string_view bytes; // in a 32-bit segment
+    std::string_view i386, i486, pentium;
+    std::string_view pairing = "";
+    Which which = Which::Form;
+};
+
+constexpr auto kTaken = Which::Taken;
+constexpr auto kNotTaken = Which::NotTaken;
+constexpr Fact kFacts[] = {
+#include "tests/unit/cpu/cost/clocks_facts.inc"
+};
+
+std::vector<u8> bytes_of(std::string_view text) {
+    std::vector<u8> bytes;
+    for (std::size_t i = 0; i + 1 < text.size(); i += 3)
+        bytes.push_back(static_cast<u8>(std::stoul(std::string(text.substr(i, 2)), nullptr, 16)));
+    return bytes;
+}
+
+std::string_view pairing_name(Pairing pairing) {
+    constexpr std::string_view kNames[] = {"NP", "UV", "PU", "PV", "FX", "FXCH"};
+    return kNames[static_cast<std::size_t>(pairing)];
+}
+
+TEST(Clocks, AreThoseOfTheSources) {
+    for (const Fact& fact : kFacts) {
+        Instruction in;
+        ASSERT_EQ(decode(bytes_of(fact.bytes), CodeMode{true}, in), DecodeStatus::Ok) << fact.instruction;
+        const ClockRow& row = clock_row(in.form);
+        const std::string_view expected[] = {fact.i386, fact.i486, fact.pentium};
+        for (std::size_t i = 0; i < std::size(kModels); ++i) {
+            const ClockCell& cell = cell_of(row, i);
+            const bool unsure = expected[i].back() == '?';
+            const std::string_view text = expected[i].substr(0, expected[i].size() - (unsure ? 1 : 0));
+            EXPECT_EQ(written(cell, in, i == 0, fact.which), text)
+                << fact.instruction << " on " << kModelNames[i] << " (" << fact.bytes << ")";
+            EXPECT_TRUE(!unsure || cell.source == ClockSource::Estimate) << fact.instruction << " must be marked [?]";
+        }
+        const std::string_view pairing = pairing_name(row.pairing);
+        EXPECT_EQ(fact.pairing.empty() ? pairing : fact.pairing, pairing) << fact.instruction;
+    }
+}
+
+struct PathFact {
+    ClockPath path;
+    int i386, i486, pentium; // -1: the source is silent
+};
+
+constexpr PathFact kPathFacts[] = {
+    {ClockPath::SegmentLoadRegister, 18, 9, 3},
+    {ClockPath::SegmentLoadMemory, 19, 9, 3},
+    {ClockPath::SegmentPop, 21, 9, 3},
+    {ClockPath::PushFlagsProtected, 4, 3, 3},
+    {ClockPath::PopFlagsProtected, 5, 6, 4},
+    {ClockPath::CallFarReal, 17, 18, 4},
+    {ClockPath::CallFarProtected, 34, 20, 4},
+    {ClockPath::CallGateSame, 52, 35, 22},
+    {ClockPath::CallGateInner, 86, 69, 44},
+    {ClockPath::JumpFarReal, 12, 17, 3},
+    {ClockPath::JumpFarProtected, 27, 19, 3},
+    {ClockPath::JumpGate, 45, 32, 18},
+    {ClockPath::ReturnFarReal, 18, 13, 4},
+    {ClockPath::ReturnFarProtected, 32, 17, 4},
+    {ClockPath::ReturnFarOuter, 68, 35, 23},
+    {ClockPath::SegmentLoadFar, 22, 12, 4},
+    {ClockPath::SegmentLoadFarExtra, 25, 12, 4},
+    {ClockPath::SegmentLoadFarStack, 22, 12, 8},
+    {ClockPath::InImmediateAllowed, 6, 9, 4},
+    {ClockPath::InImmediateLookedUp, 26, 29, 21},
+    {ClockPath::InAllowed, 7, 8, 4},
+    {ClockPath::InLookedUp, 27, 28, 21},
+    {ClockPath::OutImmediateAllowed, 4, 11, 9},
+    {ClockPath::OutImmediateLookedUp, 24, 31, 26},
+    {ClockPath::OutAllowed, 5, 10, 9},
+    {ClockPath::OutLookedUp, 25, 30, 26},
+    {ClockPath::InStringAllowed, 9, 10, -1},
+    {ClockPath::InStringLookedUp, 29, 32, -1},
+    {ClockPath::OutStringAllowed, 8, 10, -1},
+    {ClockPath::OutStringLookedUp, 28, 32, -1},
+    {ClockPath::InterruptSame, 59, 44, 25},
+    {ClockPath::InterruptInner, 99, 71, 42},
+    {ClockPath::InterruptVirtual8086, 119, 82, 54},
+    {ClockPath::SoftwareInterrupt, 0, 0, 6},
+    {ClockPath::ReturnReal, 22, 15, 8},
+    {ClockPath::ReturnSame, 38, 20, 10},
+    {ClockPath::ReturnOuter, 82, 36, 27},
+    {ClockPath::ReturnVirtual8086, 60, -1, 27},
+    {ClockPath::TaskByInterrupt, 0, 37, 17},
+    {ClockPath::TaskByReturn, 0, 32, 10},
+    {ClockPath::TaskSwitch32, 309, 162, 85},
+    {ClockPath::TaskSwitchVirtual8086, 226, 140, 71},
+    {ClockPath::TaskSwitch16, 282, 143, 87},
+    {ClockPath::TaskReturn32, 275, -1, -1},
+    {ClockPath::TaskReturnVirtual8086, 224, -1, -1},
+    {ClockPath::TaskReturn16, 271, -1, -1},
+    {ClockPath::TaskMiss32, 0, 55, 0},
+    {ClockPath::TaskMissVirtual8086, 0, 37, 0},
+    {ClockPath::TaskMiss16, 0, 31, 0},
+    {ClockPath::InvalidateHit, 0, 12, 25},
+    {ClockPath::InvalidateMiss, 0, 11, 25},
+    {ClockPath::LoadCr0, 10, 17, 22},
+    {ClockPath::LoadCr2, 4, 4, 12},
+    {ClockPath::LoadCr3, 5, 4, 21},
+    {ClockPath::WalkClean, -1, 13, -1},
+    {ClockPath::WalkOneUpdate, -1, 21, -1},
+    {ClockPath::WalkTwoUpdates, -1, 28, -1},
+    {ClockPath::DescriptorUnaccessed, -1, 11, -1},
+    {ClockPath::Misaligned, 2, 3, 3},
+    {ClockPath::IndexRegister, 0, 1, 0},
+    {ClockPath::AddressInterlock, 0, 1, 1},
+    {ClockPath::DisplacementAndImmediate, 0, 1, 0},
+    {ClockPath::EffectiveAddress, 1, 0, 0},
+    {ClockPath::Prefix, 0, 1, -1},
+    {ClockPath::BankConflict, 0, 0, 1},
+    {ClockPath::MispredictedU, 0, 0, 3},
+    {ClockPath::MispredictedV, 0, 0, 4},
+    {ClockPath::RepeatNone, 5, 5, -1},
+    {ClockPath::RepeatMoveOnce, 9, 13, 13},
+};
+
+TEST(Clocks, OfPathsAreThoseOfTheSources) {
+    for (const PathFact& fact : kPathFacts) {
+        const PathClocks& path = path_clocks(fact.path);
+        const int expected[] = {fact.i386, fact.i486, fact.pentium};
+        const int found[] = {path.i386, path.i486, path.pentium};
+        for (std::size_t i = 0; i < 3; ++i)
+            EXPECT_TRUE(expected[i] < 0 || expected[i] == found[i])
+                << path_name(fact.path) << " on " << kModelNames[i] << ": " << found[i];
+    }
+}
+
+TEST(Clocks, OfPathsNameEachPathOnce) {
+    ASSERT_EQ(all_path_clocks().size(), static_cast<std::size_t>(ClockPath::MispredictedV) + 1);
+    for (std::size_t i = 0; i < all_path_clocks().size(); ++i) {
+        EXPECT_FALSE(all_path_clocks()[i].text.empty());
+        for (std::size_t j = 0; j < i; ++j)
+            EXPECT_NE(path_name(static_cast<ClockPath>(i)), path_name(static_cast<ClockPath>(j)));
+    }
+}
+
+const ClockRow& row_of(std::string_view bytes) {
+    Instruction in;
+    EXPECT_EQ(decode(bytes_of(bytes), CodeMode{true}, in), DecodeStatus::Ok);
+    return clock_row(in.form);
+}
+
+// What known emulators' tables have wrong must not come in by way of copying.
+TEST(Clocks, DoNotCarryTheKnownErrorsOfEmulators) {
+    const PathClocks& same = path_clocks(ClockPath::InterruptSame);
+    const PathClocks& inner = path_clocks(ClockPath::InterruptInner);
+    const PathClocks& virtual_8086 = path_clocks(ClockPath::InterruptVirtual8086);
+    EXPECT_EQ((std::array{same.i386, inner.i386, virtual_8086.i386}), (std::array<u16, 3>{59, 99, 119}))
+        << "the 386's row of interrupts is rotated";
+    EXPECT_NE(same.i386, row_of("CD 80").i386.reg) << "INT n in protected mode costs what it does in real mode";
+    EXPECT_NE(path_clocks(ClockPath::ReturnOuter).i386, row_of("CF").i386.reg) << "and so does IRET";
+    EXPECT_NE(row_of("0F 22 C0").pentium.reg, row_of("0F 22 C0").i486.reg) << "the 486's CR moves on the Pentium";
+    EXPECT_LT(path_clocks(ClockPath::Breakpoint).i386, same.i386) << "INT3 pays for the gate twice";
+    EXPECT_LT(path_clocks(ClockPath::Breakpoint).i486, same.i486) << "INT3 pays for the gate twice";
+}
+
+TEST(Clocks, SayWhereTheyComeFrom) {
+    unsigned cells[3][3] = {};
+    unsigned paths[3][3] = {};
+    for (const ClockRow& row : clock_rows())
+        for (std::size_t i = 0; i < 3; ++i)
+            if (cell_of(row, i).rule != ClockRule::Absent)
+                ++cells[i][static_cast<std::size_t>(cell_of(row, i).source)];
+    for (const PathClocks& path : all_path_clocks())
+        for (std::size_t i = 0; i < 3; ++i)
+            if ((i == 0 ? path.i386 : i == 1 ? path.i486 : path.pentium) != 0)
+                ++paths[i][static_cast<std::size_t>(path.sources[i])];
+    for (std::size_t i = 0; i < 3; ++i)
+        std::printf("%-7s cells: %u manual, %u published, %u [?]; paths: %u manual, %u published, %u [?]\n",
+                    kModelNames[i].data(), cells[i][0], cells[i][1], cells[i][2], paths[i][0], paths[i][1],
+                    paths[i][2]);
+    EXPECT_GT(cells[0][0], 0u);
+    EXPECT_GT(cells[1][0], 0u);
+    EXPECT_EQ(cells[2][0], 0u) << "the Pentium's manual has not been seen";
+}
+
+} // namespace
+} // namespace forkscope::test

@@ -1,0 +1,119 @@
+// Descriptors and limits, against the manual's pictures and rules.
+#include <gtest/gtest.h>
+
+#include "cpu/protection/descriptors.hpp"
+#include "emu/base/random.hpp"
+
+namespace forkscope {
+namespace {
+
+SegmentCache cache_of(u32 limit, u8 access, bool big) {
+    SegmentDescriptor d;
+    d.raw_limit = limit;
+    d.access = access;
+    d.big = big;
+    return SegmentCache::from(0x10, d);
+}
+
+TEST(SegmentDescriptor, TakesTheFlatDescriptorsOfEveryKernelApart) {
+    const SegmentDescriptor code = SegmentDescriptor::parse(0x00CF9A000000FFFF);
+    EXPECT_EQ(code.base, 0u);
+    EXPECT_EQ(code.limit(), 0xFFFFFFFFu);
+    EXPECT_TRUE(code.present() && code.code() && code.readable() && code.big && code.granular);
+    EXPECT_FALSE(code.writable() || code.conforming() || code.system());
+    const SegmentDescriptor user = SegmentDescriptor::parse(0x12CFF334567AFFFF);
+    EXPECT_EQ(user.base, 0x1234567Au);
+    EXPECT_EQ(user.dpl(), 3);
+    EXPECT_TRUE(user.data() && user.writable());
+    const SegmentDescriptor tss = SegmentDescriptor::parse(0x0000890010000067);
+    EXPECT_TRUE(tss.system());
+    EXPECT_EQ(tss.system_type(), SystemType::Tss32Available);
+    EXPECT_EQ(tss.limit(), 0x67u);
+    EXPECT_EQ(tss.base, 0x1000u);
+}
+
+TEST(SegmentDescriptor, EncodesWhatItParsed) {
+    Random random(1);
+    for (int i = 0; i < 10000; ++i) {
+        const u64 bytes = random.next() & ~(u64{1} << 53); // the reserved bit
+        ASSERT_EQ(SegmentDescriptor::parse(bytes).encode(), bytes);
+    }
+}
+
+TEST(GateDescriptor, TakesInterruptAndCallGatesApart) {
+    const GateDescriptor gate = GateDescriptor::parse(0xC010EE0000081234);
+    EXPECT_EQ(gate.type(), SystemType::InterruptGate32);
+    EXPECT_EQ(gate.offset, 0xC0101234u);
+    EXPECT_EQ(gate.selector, 8);
+    EXPECT_EQ(gate.dpl(), 3);
+    EXPECT_TRUE(gate.present() && gate.system());
+    const GateDescriptor call = GateDescriptor::parse(0xFFFF840500105678);
+    EXPECT_EQ(call.type(), SystemType::CallGate16);
+    EXPECT_EQ(call.offset, 0x5678u) << "a 16-bit gate has no upper half";
+    EXPECT_EQ(call.parameter_count, 5);
+}
+
+TEST(SegmentCache, CoversExactlyTheBytesThatALoopOverOffsetsFinds) {
+    for (const bool big : {false, true}) {
+        for (const u8 access : {u8{0x93}, u8{0x97}}) {
+            for (const u32 limit : {0u, 1u, 0xFFEu, 0xFFFu, 0xFFFEu, 0xFFFFu, 0xFFFFFu}) {
+                const SegmentCache cache = cache_of(limit, access, big);
+                const u64 top = big ? 0xFFFFFFFF : 0xFFFF;
+                for (const u32 near : {0u, limit, 0xFFFFu, 0xFFFFFFFFu}) {
+                    for (int delta = -9; delta <= 9; ++delta) {
+                        for (const u32 size : {1u, 2u, 4u, 8u}) {
+                            const u32 offset = near + static_cast<u32>(delta);
+                            bool all = true;
+                            for (u64 at = offset; at < u64{offset} + size; ++at)
+                                all = all && ((access & 4) != 0 ? at > limit && at <= top : at <= limit);
+                            ASSERT_EQ(cache.covers(offset, size), all)
+                                << "limit " << limit << " offset " << offset << " size " << size << " big " << big;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(SegmentCache, IsFlatOnlyIfNothingNeedsChecking) {
+    const SegmentCache data = SegmentCache::from(0x10, SegmentDescriptor::parse(0x00CF93000000FFFF));
+    EXPECT_TRUE(data.flat_read && data.flat_write);
+    const SegmentCache code = SegmentCache::from(8, SegmentDescriptor::parse(0x00CF9B000000FFFF));
+    EXPECT_TRUE(code.flat_read && !code.flat_write);
+    const SegmentCache execute_only = SegmentCache::from(8, SegmentDescriptor::parse(0x00CF99000000FFFF));
+    EXPECT_FALSE(execute_only.flat_read || execute_only.may_read(0, 1));
+    const SegmentCache read_only = SegmentCache::from(8, SegmentDescriptor::parse(0x00CF91000000FFFF));
+    EXPECT_TRUE(read_only.flat_read && !read_only.may_write(0, 1));
+    const SegmentCache expand_down = SegmentCache::from(8, SegmentDescriptor::parse(0x00CF97000000FFFF));
+    EXPECT_FALSE(expand_down.flat_read || expand_down.may_read(0, 1)) << "an empty segment";
+    const SegmentCache null = SegmentCache::null(3);
+    EXPECT_FALSE(null.flat_read || null.may_read(0, 1) || null.may_write(0, 1));
+}
+
+TEST(SegmentCache, KeepsTheLimitInRealMode) {
+    SegmentCache cache = SegmentCache::from(0x10, SegmentDescriptor::parse(0x00CF93000000FFFF));
+    cache.load_real(0x1234);
+    EXPECT_EQ(cache.base, 0x12340u);
+    EXPECT_EQ(cache.limit, 0xFFFFFFFFu) << "what programs call unreal mode";
+    cache.load_virtual_8086(0x2000);
+    EXPECT_EQ(cache.limit, 0xFFFFu);
+    EXPECT_EQ(cache.dpl(), 3);
+    EXPECT_TRUE(cache.may_write(0xFFFF, 1));
+    EXPECT_FALSE(cache.may_write(0xFFFF, 2));
+}
+
+TEST(SegmentCache, ComesBackFromASnapshotWithItsFlatBits) {
+    SegmentCache cache = SegmentCache::from(0x10, SegmentDescriptor::parse(0x00CF93000000FFFF)), other;
+    SaveArchive save;
+    cache.serialize(save);
+    const std::vector<u8> bytes = save.take();
+    LoadArchive load(bytes);
+    other.serialize(load);
+    ASSERT_TRUE(load.finish().ok());
+    EXPECT_TRUE(other.flat_read && other.flat_write);
+    EXPECT_EQ(other.selector, 0x10);
+}
+
+} // namespace
+} // namespace forkscope
