@@ -7,7 +7,7 @@ import re
 import sources
 
 # What a session is made of, and what shows one to people.
-WATCHED = ("emu/base/", "mmu/", "cpu/", "devices/", "emu/machine/", "emu/symbols/", "emu/trace/", "emu/observe/",
+WATCHED = ("emu/base/", "emu/files/", "mmu/", "cpu/", "devices/", "emu/machine/", "emu/symbols/", "emu/trace/", "emu/observe/",
            "guest/abi/")
 MODELS = WATCHED + ("emu/session/",)
 FACES = MODELS + ("emu/report/", "emu/view/")
@@ -16,6 +16,7 @@ FACES = MODELS + ("emu/report/", "emu/view/")
 # the port numbers and tracepoint ids that both sides of the emulated machine must agree on.
 ALLOWED = {
     "emu/base": (),
+    "emu/files": ("emu/base/",),
     "mmu": ("emu/base/",),
     "cpu": ("emu/base/", "mmu/"),
     "devices": ("emu/base/", "mmu/bus.hpp", "guest/abi/"),

@@ -13,7 +13,7 @@ import sys
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
 
 ROOMS = (
-    "emu/base", "mmu", "cpu", "devices", "emu/machine", "emu/symbols", "emu/trace", "emu/observe", "emu/session",
+    "emu/base", "emu/files", "mmu", "cpu", "devices", "emu/machine", "emu/symbols", "emu/trace", "emu/observe", "emu/session",
     "emu/report", "emu/view", "emu/ui", "emu/terminal", "emu/debug", "emu/cli", "guest", "roms", "tests",
 )
 CXX = (".cpp", ".hpp", ".cc", ".hh", ".cxx")
