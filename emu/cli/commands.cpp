@@ -170,6 +170,7 @@ Result<ExitCode> fork_command(Options options) {
     }
     ForkReportOptions report;
     report.symbols = &session.symbols();
+    report.layout = session.symbols().layout();
     report.profile = options.kernel_path.empty() ? find_fork_profile(options.os) : nullptr;
     for (u32 cause = 0; cause < static_cast<u32>(CycleCause::Count); ++cause)
         report.estimated_causes |=

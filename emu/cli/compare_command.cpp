@@ -63,6 +63,7 @@ Result<Run> run_one(const Options& options, const std::string& os, const std::st
     const Outcome outcome = session.run_to_end();
     ForkReportOptions report;
     report.symbols = &session.symbols();
+    report.layout = session.symbols().layout();
     report.profile = find_fork_profile(os);
     Run run;
     run.tally = tally_forks(workload_forks(tracer.forks()), report);

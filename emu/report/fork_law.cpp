@@ -121,9 +121,9 @@ std::string memory_name(const ForkRecord& fork, u32 address, const ForkReportOpt
         if (image != nullptr && image->covers(address))
             return "program data";
     }
-    if (address >= options.kernel_base)
+    if (options.layout.is_kernel(address))
         return "kernel";
-    return address >= options.stack_low ? "stack" : "mapped memory";
+    return options.layout.in_stack(address) ? "stack" : "mapped memory";
 }
 
 } // namespace forkscope

@@ -17,8 +17,7 @@ namespace forkscope {
 struct ForkReportOptions {
     const Symbolizer* symbols = nullptr;
     const ForkProfile* profile = nullptr; // names of the original's functions
-    u32 kernel_base = 0xC0000000u;
-    u32 stack_low = 0xBFE00000u;
+    GuestLayout layout = {};
     u32 estimated_causes = 0;   // bits by CycleCause: their cycles rest on figures that nothing confirms
     std::size_t most_rows = 40; // of a table; faults are always complete
 };

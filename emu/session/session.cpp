@@ -132,8 +132,11 @@ Result<void> Session::load_images(MachineConfig& config) {
 void Session::load_symbols() {
     const MachineConfig& config = machine_->config();
     auto kernel = ElfImage::from_bytes(config.kernel_name, config.kernel);
-    if (kernel.ok())
+    if (kernel.ok()) {
+        if (!options_.kernel_path.empty())
+            symbols_.set_layout(GuestLayout::of_kernel(**kernel));
         symbols_.add_kernel(std::move(kernel).value());
+    }
     symbols_.set_source_fallback(embedded_source);
     if (!config.initrd.empty())
         static_cast<void>(symbols_.add_programs_of_initrd(config.initrd));
@@ -197,6 +200,7 @@ Result<void> Session::open_host_ends() {
 ForkTracer& Session::trace_forks(std::size_t keep_whole) {
     if (tracer_ == nullptr) {
         ForkTracerOptions options;
+        options.layout = symbols_.layout();
         options.keep_whole = keep_whole;
         options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
         options.account = [this] { return machine_->cpu().cycles_by_cause(); };

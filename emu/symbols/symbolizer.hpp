@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "emu/symbols/elf_image.hpp"
+#include "emu/symbols/guest_layout.hpp"
 
 namespace forkscope {
 
@@ -38,8 +39,9 @@ class Symbolizer {
   public:
     using SourceFallback = std::function<std::optional<std::string>(const std::string& path)>;
 
-    // Addresses at or above this belong to the kernel wherever both could answer.
-    explicit Symbolizer(u32 kernel_base = 0xC0000000u) : kernel_base_(kernel_base) {}
+    // Where both the kernel and a program could answer, this decides. Before the first lookup.
+    void set_layout(const GuestLayout& layout) { layout_ = layout; }
+    const GuestLayout& layout() const { return layout_; }
 
     void add_kernel(std::unique_ptr<ElfImage> image);
     void add_program(const std::string& name, std::unique_ptr<ElfImage> image);
@@ -77,7 +79,7 @@ class Symbolizer {
   private:
     const ElfImage* image_for(u32 address_space, u32 address) const;
 
-    u32 kernel_base_;
+    GuestLayout layout_;
     std::unique_ptr<ElfImage> kernel_;
     std::map<std::string, std::unique_ptr<ElfImage>, std::less<>> programs_;
     std::map<u32, const ElfImage*> bound_;

@@ -94,7 +94,7 @@ View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbo
     const PagingControl& control = machine.mmu().control();
     const u32 space = control.space_of(view.registers.cr3);
     // Naming a program for the first time takes a look at its bytes in memory.
-    if (control.paging() && view.linear_eip < kKernelBase && symbols.program_of(space).empty())
+    if (control.paging() && symbols.layout().is_user(view.linear_eip) && symbols.program_of(space).empty())
         static_cast<void>(
             symbols.identify(AddressSpaceReader(machine.mmu().memory(), PagingForm::of(control.cr4)).memory_reader(),
                              space, view.linear_eip));

@@ -15,8 +15,6 @@
 
 namespace forkscope::ui {
 
-inline constexpr u32 kKernelBase = 0xC0000000u;
-
 struct CodeLine {
     enum class Kind : u8 { Symbol, Source, Instruction };
     Kind kind = Kind::Instruction;

@@ -9,7 +9,6 @@ namespace forkscope::ui {
 
 namespace {
 
-constexpr u32 kStackLow = 0xBFE00000u;
 constexpr u32 kHeapReach = 64u << 20; // above a program's last byte
 constexpr u64 kRowBytes = u64{kRowPages} * kPageSize;
 constexpr u64 kKernelRowBytes = u64{kRowPages} << 22;
@@ -72,7 +71,7 @@ std::string fork_note(const ForkRecord& fork, bool running, bool same_child) {
 class TablesObserver {
   public:
     TablesObserver(const Machine& machine, const ForkTracer* tracer, const Symbolizer& symbols)
-        : machine_(machine), tracer_(tracer), symbols_(symbols) {}
+        : machine_(machine), tracer_(tracer), symbols_(symbols), layout_(symbols.layout()) {}
 
     TablesView view() {
         if (!machine_.mmu().control().paging()) {
@@ -118,6 +117,7 @@ class TablesObserver {
     void read(std::size_t number, u32 directory, u32 pid) {
         SpaceView& side = view_.sides[number];
         PageTableViewOptions options;
+        options.layout = layout_;
         options.form = PagingForm::of(machine_.mmu().control().cr4);
         if (tracer_ != nullptr)
             options.directories = tracer_->tables().directories();
@@ -129,10 +129,10 @@ class TablesObserver {
         count(side);
     }
 
-    static void count(SpaceView& side) {
+    void count(SpaceView& side) const {
         side.pages = {};
         for (const PageEntry& entry : side.table.entries())
-            if (entry.linear < kKernelBase)
+            if (layout_.is_user(entry.linear))
                 side.pages[static_cast<std::size_t>(entry.state)] += entry.bytes() / kPageSize;
     }
 
@@ -173,7 +173,7 @@ class TablesObserver {
         for (std::size_t number = 0; number < 2; ++number) {
             const SpaceView& side = view_.sides[number];
             for (const PageEntry& entry : side.table.entries()) {
-                if (entry.linear >= kKernelBase) {
+                if (layout_.is_kernel(entry.linear)) {
                     mark(kernel[entry.linear / kKernelRowBytes], number, entry.linear >> 22, entry.state,
                          was_written(side, entry.linear >> slot_shift << slot_shift, 2));
                     continue;
@@ -226,7 +226,7 @@ class TablesObserver {
                 end = std::max(end, last);
             }
         }
-        if (address >= kStackLow)
+        if (layout_.in_stack(address))
             return "stack";
         return end != 0 && address > end && address - end < kHeapReach ? "heap" : "mapped";
     }
@@ -235,7 +235,7 @@ class TablesObserver {
         std::set<u32> pages;
         for (const SpaceView& side : view_.sides)
             for (const PageEntry& entry : side.table.entries())
-                if (entry.linear < kKernelBase)
+                if (layout_.is_user(entry.linear))
                     pages.insert(entry.linear);
         for (const u32 page : pages) {
             RangeRow row{page, 0, region_name(page), {}, {}, false};
@@ -270,6 +270,7 @@ class TablesObserver {
     const Machine& machine_;
     const ForkTracer* tracer_;
     const Symbolizer& symbols_;
+    const GuestLayout& layout_;
     const ForkRecord* fork_ = nullptr;
     TablesView view_;
     std::set<std::pair<u32, u32>> written_; // directory, linear address | 1 for directory entries

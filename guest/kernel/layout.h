@@ -3,6 +3,8 @@
 #ifndef KERNEL_LAYOUT_H
 #define KERNEL_LAYOUT_H
 
+#include "guest/abi/layout.h"
+
 /*   0x00010000 .. 0xBFFFFFFF  user
  *   0xC0000000 .. 0xDFFFFFFF  physical memory, linearly (at most 512 MB); the kernel image lies at 0xC0100000
  *   0xFF000000 .. 0xFF3FFFFF  kernel stacks of this process's threads: *private* to each address space
@@ -10,13 +12,9 @@
  *   0xFFC00000 .. 0xFFFFFFFF  window on our own page tables */
 
 #define USER_BASE 0x00010000u
-#define USER_TOP 0xC0000000u
 #define USER_MMAP_BASE 0x40000000u
 #define USER_MMAP_TOP 0xB0000000u
-#define USER_STACK_TOP 0xBFFFF000u
-#define USER_STACK_BYTES 0x00100000u /* the main thread's stack, its guard page included */
 
-#define KERNEL_BASE 0xC0000000u
 #define LINEAR_BYTES 0x20000000u
 
 #define KSTACK_AREA 0xFF000000u

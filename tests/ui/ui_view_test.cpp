@@ -33,7 +33,7 @@ TEST(View, ShowsEveryUserPageOfBothSidesOnceInMapAndRanges) {
             in_map += cells(view.tables, side, state);
         u64 in_table = 0;
         for (const PageEntry& entry : space.table.entries())
-            in_table += entry.linear < kKernelBase ? 1 : 0;
+            in_table += GuestLayout{}.is_user(entry.linear) ? 1 : 0;
         EXPECT_EQ(in_map, in_table);
         EXPECT_EQ(in_ranges, in_table);
         EXPECT_GT(in_table, 8u);
@@ -85,7 +85,7 @@ TEST(View, CallsATlbEntryStaleWhenThePageTableChangesBehindIt) {
     for (u32 set = 0; set < tlb.geometry(TlbSide::Data4K).sets; ++set)
         for (u32 way = 0; way < tlb.geometry(TlbSide::Data4K).ways; ++way)
             if (const TlbEntry& entry = tlb.entry(TlbSide::Data4K, set, way);
-                entry.valid() && (entry.entry & kPteWritable) != 0 && entry.tag < kKernelBase)
+                entry.valid() && (entry.entry & kPteWritable) != 0 && GuestLayout{}.is_user(entry.tag))
                 chosen = &entry;
     ASSERT_NE(chosen, nullptr);
     const Walk walk = machine.mmu().peek_walk(LinearAddress(chosen->tag), Privilege::Supervisor, AccessKind::Read);

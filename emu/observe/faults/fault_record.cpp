@@ -42,8 +42,8 @@ bool permits(const WalkView& walk, u32 error_code) {
 
 } // namespace
 
-FaultTracker::FaultTracker(const ProcessContext& context, FaultTrackerOptions options)
-    : context_(context), options_(options) {}
+FaultTracker::FaultTracker(const ProcessContext& context, const GuestLayout& layout)
+    : context_(context), layout_(layout) {}
 
 std::size_t FaultTracker::open_count() const {
     std::size_t count = 0;
@@ -292,7 +292,7 @@ void FaultTracker::classify(Frame& frame, const AddressSpaceReader& reader, bool
     } else if (permits(fault.before, fault.error_code)) {
         fault.page = FaultClass::Spurious;
     } else if (!fault.before.present) {
-        const bool in_stack = fault.address >= options_.stack_low && fault.address < options_.stack_high;
+        const bool in_stack = layout_.in_stack(fault.address);
         const bool zero = readable && is_zero(now);
         fault.page = !zero ? FaultClass::File : in_stack ? FaultClass::Stack : FaultClass::DemandZero;
     } else if (fault.before.frame == fault.after.frame) {
@@ -305,7 +305,7 @@ void FaultTracker::classify(Frame& frame, const AddressSpaceReader& reader, bool
     const auto taken = static_cast<u32>(fault.after.frame);
     if (new_frame && fault.frames_taken.empty())
         fault.frames_taken.push_back(taken);
-    const bool kernel_access = fault.cpl < 3 && fault.address < options_.kernel_base;
+    const bool kernel_access = fault.cpl < 3 && layout_.is_user(fault.address);
     fault.fault_class = kernel_access && fault.resolved ? FaultClass::KernelCopy : fault.page;
 }
 
@@ -332,13 +332,13 @@ void FaultTracker::compare_with_guest(FaultRecord& fault) const {
 }
 
 std::shared_ptr<const Location> FaultTracker::locate(u32 address_space, u32 eip, const AddressSpaceReader& reader) {
-    const auto key = std::make_pair(eip >= options_.kernel_base ? 0 : address_space, eip);
+    const auto key = std::make_pair(layout_.is_kernel(eip) ? 0 : address_space, eip);
     if (const auto found = locations_.find(key); found != locations_.end())
         return found->second;
     auto location = std::make_shared<Location>();
     location->address = eip;
     if (symbols_ != nullptr) {
-        if (eip < options_.kernel_base && symbols_->program_of(address_space).empty())
+        if (layout_.is_user(eip) && symbols_->program_of(address_space).empty())
             symbols_->identify(reader.memory_reader(), address_space, eip);
         *location = symbols_->lookup(address_space, eip);
     }

@@ -52,18 +52,12 @@ struct FaultRecord {
     u32 page_address() const { return address & ~kPageMask; }
 };
 
-struct FaultTrackerOptions {
-    u32 kernel_base = 0xC0000000u;
-    // Where a fresh zero page counts as stack growth when the guest does not say.
-    u32 stack_low = 0xBFE00000u;
-    u32 stack_high = 0xC0000000u;
-};
-
 class FaultTracker {
   public:
     using Closed = std::function<void(FaultRecord&)>;
 
-    FaultTracker(const ProcessContext& context, FaultTrackerOptions options = {});
+    // Where the guest does not say, the layout tells which fresh zero pages are stack growth.
+    explicit FaultTracker(const ProcessContext& context, const GuestLayout& layout = {});
 
     // `reader` sees memory at the moment of the event; `context` has had the event already.
     void on_event(const TraceEvent& event, const AddressSpaceReader& reader);
@@ -107,7 +101,7 @@ class FaultTracker {
     Stack& stack(ProcessContext::Key key);
 
     const ProcessContext& context_;
-    FaultTrackerOptions options_;
+    GuestLayout layout_;
     Closed closed_;
     Symbolizer* symbols_ = nullptr;
     u64 count_ = 0;

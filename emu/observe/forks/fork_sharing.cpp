@@ -15,7 +15,7 @@ constexpr std::size_t kMostLooseFaults = 1024;
 
 PageTableView ForkTracer::user_half(u32 directory) const {
     PageTableViewOptions options;
-    options.kernel_base = options_.kernel_base;
+    options.layout = options_.layout;
     options.form = tables_.reader().form();
     options.kernel_half = false;
     return PageTableView::read(tables_.reader().memory(), directory, options);
@@ -28,7 +28,7 @@ void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects, const P
     if (fork.child_directory == 0 || fork.parent_directory == 0)
         return;
     const PageTableView child = user_half(fork.child_directory);
-    fork.differences = AddressSpaceDiff(parent, child, options_.kernel_base).ranges();
+    fork.differences = AddressSpaceDiff(parent, child, options_.layout).ranges();
     for (const PageEntry& page : parent.entries()) {
         const PageEntry* other = page.bytes() == kPageSize ? child.find(page.linear) : nullptr;
         if (other == nullptr || other->physical != page.physical || other->bytes() != kPageSize)

@@ -20,7 +20,7 @@ bool takes_write_right(u64 old_value, u64 new_value) {
 
 ForkTracer::ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTracerOptions options)
     : symbols_(symbols), options_(std::move(options)), tables_(memory, options_.watch),
-      faults_(context_, options_.faults) {
+      faults_(context_, options_.layout) {
     context_.set_account(options_.account);
     faults_.set_symbolizer(symbols);
     faults_.set_closed([this](FaultRecord& fault) { on_fault(fault); });
@@ -49,7 +49,7 @@ void ForkTracer::on_instruction(u32 address_space, u32 eip, const RunTime& befor
         return;
     // INT n has been delivered when the system call begins: that part of it lies before.
     const bool began_in_it = open->begun.cycles > before.cycles;
-    const bool user = eip < options_.kernel_base;
+    const bool user = options_.layout.is_user(eip);
     const auto [place, fresh] = open->record.by_instruction.try_emplace({user ? address_space : 0, eip});
     place->second += after - (began_in_it ? open->begun : before);
     if (fresh && user && symbols_ != nullptr && symbols_->program_of(address_space).empty())
@@ -82,7 +82,8 @@ void ForkTracer::on_event(const TraceEvent& event) {
         on_cr3(event);
         break;
     case TraceKind::Interrupt:
-        if ((event.c & 0xFF) == static_cast<u64>(InterruptCause::Software) && event.d < options_.kernel_base)
+        if ((event.c & 0xFF) == static_cast<u64>(InterruptCause::Software) &&
+            options_.layout.is_user(static_cast<u32>(event.d)))
             system_call_begins(event);
         count_switch(event);
         break;
@@ -206,7 +207,7 @@ void ForkTracer::begin_phase(Open& open, const TraceEvent& event) {
     phase.begin_cycle = phase.end_cycle = event.cycle;
     phase.eip = event.eip;
     phase.callers = callers(event);
-    if (symbols_ != nullptr && event.eip < options_.kernel_base) {
+    if (symbols_ != nullptr && options_.layout.is_user(event.eip)) {
         if (symbols_->program_of(event.address_space).empty())
             symbols_->identify(tables_.reader().memory_reader(), event.address_space, event.eip);
         phase.program = symbols_->program_of(event.address_space);
@@ -383,7 +384,7 @@ void ForkTracer::add_pte(Open& open, PteChange change) {
         counts.pte_protects += protects ? 1 : 0;
     });
     const u32 own = record.parent_directory;
-    if (protects && change.level == 1 && change.linear < options_.kernel_base && change.directory == own) {
+    if (protects && change.level == 1 && options_.layout.is_user(change.linear) && change.directory == own) {
         open.protects.insert(change.linear);
         // Where another space is loaded, the parent's translations went when it was.
         if (now_->address_space == own)
@@ -404,13 +405,13 @@ void ForkTracer::add_pte(Open& open, PteChange change) {
 // a program's in the program.
 std::array<u32, 3> ForkTracer::callers(const TraceEvent& event) const {
     std::array<u32, 3> found{};
-    const bool kernel = event.eip >= options_.kernel_base;
+    const bool kernel = options_.layout.is_kernel(event.eip);
     u32 frame = options_.frame_pointer ? options_.frame_pointer() : 0;
     for (u32& caller : found) {
         std::array<u32, 2> words;
-        if ((frame >= options_.kernel_base) != kernel || frame % 4 != 0 ||
+        if (options_.layout.is_kernel(frame) != kernel || frame % 4 != 0 ||
             !tables_.reader().read(event.address_space, frame, {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
-            (words[1] >= options_.kernel_base) != kernel || words[0] <= frame)
+            options_.layout.is_kernel(words[1]) != kernel || words[0] <= frame)
             break;
         caller = words[1];
         frame = words[0];

@@ -18,12 +18,11 @@
 namespace forkscope {
 
 struct ForkTracerOptions {
-    u32 kernel_base = 0xC0000000u;
+    GuestLayout layout = {};
     std::size_t keep_whole = 64;         // finished forks whose lists are kept
     std::size_t keep_forks = 4096;       // forks remembered at all
     std::size_t most_entries = 1u << 18; // of each list of one fork
     std::size_t most_active = 256;       // forks that may still receive faults
-    FaultTrackerOptions faults = {};
     TableMap::Watch watch = {};
     // The running CPU's EBP at the moment of the event: tells who called what wrote an entry. May be empty.
     std::function<u32()> frame_pointer = {};

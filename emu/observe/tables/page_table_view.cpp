@@ -139,7 +139,7 @@ PageTableView PageTableView::read(const PhysicalMemory& memory, u32 address_spac
                                   const PageTableViewOptions& options) {
     PageTableView view;
     view.address_space_ = options.form.space_of(address_space);
-    view.kernel_base_ = options.kernel_base;
+    view.layout_ = options.layout;
     const AddressSpaceReader reader(memory, options.form);
     u32 first = 0;
     for (const u64 directory : reader.directories(view.address_space_)) {
@@ -158,7 +158,7 @@ void PageTableView::add_directory(const AddressSpaceReader& reader, const PageTa
     for (u32 slot = 0; slot < entries.size(); ++slot) {
         const u64 entry = entries[slot];
         const u32 linear = first + (slot << form.slot_shift());
-        if ((entry & kPtePresent) == 0 || (!options.kernel_half && linear >= options.kernel_base))
+        if ((entry & kPtePresent) == 0 || (!options.kernel_half && options.layout.is_kernel(linear)))
             continue;
         const u64 target = entry & kPteFrame;
         const u64 entry_address = directory + u64{slot} * form.entry_bytes();
@@ -205,7 +205,7 @@ PageEntry& PageTableView::add_entry(const PagingForm& form, u32 linear, u64 entr
     page.no_execute = ((entry | directory_entry) & kPteNoExecute) != 0;
     page.physical = form.frame_of(entry, large);
     page.large = large;
-    page.state = linear >= kernel_base_ || (page.rights & kPteUser) == 0 ? PageState::Kernel : PageState::Private;
+    page.state = layout_.is_kernel(linear) || (page.rights & kPteUser) == 0 ? PageState::Kernel : PageState::Private;
     entries_.push_back(page);
     return entries_.back();
 }
@@ -256,7 +256,8 @@ void PageTableView::classify(std::span<PageTableView* const> views) {
     });
 }
 
-AddressSpaceDiff::AddressSpaceDiff(const PageTableView& a, const PageTableView& b, u32 kernel_base) {
+AddressSpaceDiff::AddressSpaceDiff(const PageTableView& a, const PageTableView& b, const GuestLayout& layout) {
+    const u64 kernel_base = layout.kernel_base;
     const auto& left = a.entries();
     const auto& right = b.entries();
     std::size_t i = 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "emu/base/types.hpp"
+#include "emu/symbols/guest_layout.hpp"
 #include "mmu/paging.hpp"
 #include "mmu/physical_memory.hpp"
 
@@ -113,7 +114,7 @@ struct PageRange {
 };
 
 struct PageTableViewOptions {
-    u32 kernel_base = 0xC0000000u;
+    GuestLayout layout = {};
     PagingForm form = {};
     bool kernel_half = true;
     // Other directories: an entry of one directory that points to another is a window on it, not a table.
@@ -144,7 +145,7 @@ class PageTableView {
                          bool large);
 
     u32 address_space_ = 0;
-    u32 kernel_base_ = 0;
+    GuestLayout layout_;
     std::vector<PageEntry> entries_;
     std::vector<u32> tables_;
 };
@@ -165,7 +166,7 @@ struct DifferenceRange {
 // The user halves of two spaces compared page by page.
 class AddressSpaceDiff {
   public:
-    AddressSpaceDiff(const PageTableView& a, const PageTableView& b, u32 kernel_base = 0xC0000000u);
+    AddressSpaceDiff(const PageTableView& a, const PageTableView& b, const GuestLayout& layout = {});
 
     const std::vector<DifferenceRange>& ranges() const { return ranges_; }
     u64 pages(PageDifference difference) const;
