@@ -174,6 +174,10 @@ void BareMachine::write_code(u32 offset, const u8* bytes, u32 size) {
     dirty_size_ = std::max(dirty_size_, offset + fitting - dirty_from_);
 }
 
+void BareMachine::write_data(const u8 (&data)[kDataBytes]) {
+    std::memcpy(memory_.host(PhysicalAddress(kDataFrame)), data, kDataBytes);
+}
+
 bool BareMachine::run(Outcome& outcome, u64 pause_after) {
     const u64 start = cpu_.instructions();
     StopReason reason = cpu_.run_until(kNever, start + pause_after);

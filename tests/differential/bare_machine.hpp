@@ -20,6 +20,8 @@ class BareMachine {
     void load(const TestCase& test);
     // Writes code behind what is loaded, for a program that is made while it runs.
     void write_code(u32 offset, const u8* bytes, u32 size);
+    // Other data than the image that is loaded.
+    void write_data(const u8 (&data)[kDataBytes]);
 
     // Runs to the end of the program, with a stop after `pause_after` instructions on the way. False: it never ends.
     bool run(Outcome& outcome, u64 pause_after = 0);

@@ -79,6 +79,7 @@ Executed next_instruction(const TestCase& test, const CpuState& state, const Und
                           Reference& reference) {
     const u32 size = std::min(test.code_size, kCodeBytes - test.code_offset);
     Executed next{linear_eip(state) - (kCodeAddress + test.code_offset), state.eip, mode_of(state), {}};
+    reference.last = {};
     reference.not_for_hosts |= !is_common_ground(state);
     if (next.at >= size)
         return next;
@@ -87,12 +88,11 @@ Executed next_instruction(const TestCase& test, const CpuState& state, const Und
     reference.reads_undefined |=
         status == DecodeStatus::Ok && (undefined.would_be_read(next.in) || is_settled_by_maker(next.in, state));
     reference.not_for_hosts |= may_mean_something_else(bytes, next.mode, status, next.in);
-    if (next.in.form == 0) {
+    reference.last = next.in;
+    if (next.in.form == 0)
         note_refusal(bytes.data(), size - next.at, reference);
-    } else {
-        reference.last = next.in;
+    else
         reference.undefined_result |= has_undefined_result(next.in, state);
-    }
     return next;
 }
 

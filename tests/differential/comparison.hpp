@@ -23,7 +23,7 @@ struct Reference {
     u16 refused_opcode = 0;        // ended by LOCK before this: 0Fxx
     u8 refused_reg = 0;
     u32 instructions = 0;
-    Instruction last;       // executed, or faulting
+    Instruction last;       // executed, or faulting; form 0: no instruction of the program
     u16 last_completed = 0; // its form; 0 = none
 
     bool is_comparable() const { return !reads_undefined && !not_for_hosts && !endless; }
@@ -50,6 +50,7 @@ struct ExplainedDifference {
     bool (*applies)(const Reference& ours, const Outcome& theirs);
 };
 std::span<const ExplainedDifference> explained_differences(); // explained_differences.cpp
+inline constexpr const char* kEitherOperandFirst = "two memory operands that both fault";
 
 std::string flag_names(u32 flags);
 std::string disassembly(const TestCase& test, const std::vector<Executed>& path);

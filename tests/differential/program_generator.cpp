@@ -19,16 +19,12 @@ bool takes_memory(const Form& form) {
     return has_mod_rm(form) && !ignores_mod(form) && form.group < 0xC0 && (form.attributes & kRegisterOnly) == 0;
 }
 
-bool is_relative(const Form& form) { return has_operand(form, {Operand::Jb, Operand::Jz}); }
 bool is_branch(const Form& form) { return (form.attributes & kControl) != 0 && form.mnemonic != "into"; }
 
 constexpr u32 kCacheLine = 64;
 u32 unsplit(u32 address) { return address % kCacheLine > kCacheLine - 8 ? address & ~7u : address; }
 
 constexpr u32 kDangerous = 0x78; // the GDT entry in which Linux keeps the number of the CPU
-constexpr u32 kCode64 = 0x30;    // the host's 64-bit code
-
-u32 code_base(u16 selector) { return selector == kFlatCode ? 0 : kCodeAddress; }
 
 } // namespace
 
@@ -65,6 +61,8 @@ u32 ProgramGenerator::interesting() {
 
 // A linear address: mostly in the data, sometimes at an edge, in a place that may only be read, or nowhere.
 u32 ProgramGenerator::target() {
+    if (style_->astray && random_.chance(2))
+        return static_cast<u32>(random_.next());
     switch (random_.below(40)) {
     case 0:
         return kDataAddress - static_cast<u32>(random_.below(9));
@@ -175,16 +173,24 @@ void ProgramGenerator::make(const ProgramStyle& style, TestCase& test) {
     }
 }
 
+u16 ProgramGenerator::draw_form(const ProgramStyle& style) {
+    for (;;) {
+        u16 form = forms_[random_.below(forms_.size())];
+        if (random_.chance(2)) {
+            const std::vector<u16>& kin = by_mnemonic_[random_.below(by_mnemonic_.size())];
+            form = kin[random_.below(kin.size())];
+        }
+        if (style.only.empty() ||
+            std::find(style.only.begin(), style.only.end(), form_at(form).mnemonic) != style.only.end())
+            return form;
+    }
+}
+
 // Draws one instruction with all that it needs before it. False: the program has ended.
 bool ProgramGenerator::add_instruction(const ProgramStyle& style) {
     for (u32 attempt = 0; attempt < 20; ++attempt) {
         Draft draft;
-        if (random_.chance(2)) {
-            draft.form = forms_[random_.below(forms_.size())];
-        } else {
-            const std::vector<u16>& kin = by_mnemonic_[random_.below(by_mnemonic_.size())];
-            draft.form = kin[random_.below(kin.size())];
-        }
+        draft.form = draw_form(style);
         if (random_.chance(100) && random_.chance(style.keep_fault)) {
             append(undefined_encoding(random_));
             return false;
@@ -274,7 +280,7 @@ bool ProgramGenerator::prepare_stack(const Draft& draft) {
             return false;
     const bool uses_stack = is_one_of(name, {"push", "pop", "pusha", "popa", "pushf", "popf", "enter", "call", "ret",
                                              "lcall", "ljmp", "retf", "iret", "fldcw", "ldmxcsr"});
-    if (!uses_stack || random_.chance(16))
+    if (!uses_stack || random_.chance(style_->astray ? 2 : 16))
         return true;
     const SegmentCache& ss = state().segments[kSs];
     const u32 linear = ss.base + (gpr(kEsp) & (ss.big ? 0xFFFFFFFFu : 0xFFFFu));
@@ -506,70 +512,6 @@ std::vector<u8> ProgramGenerator::bytes_of(const Draft& draft) const {
     return bytes;
 }
 
-// Where a far transfer goes: mostly to where the program is already, else to another of the code segments (of the other
-// size, too), or to what is none.
-u16 ProgramGenerator::far_selector(const Form& form) {
-    const u16 here = state().segments[kCs].selector;
-    if (random_.chance(24)) {
-        const u16 any = selector();
-        return (any & ~3u) == kCode64 ? u16{0} : any;
-    }
-    constexpr u16 kCode[] = {kFlatCode, ldt_selector(kCode32), ldt_selector(kCode16), ldt_selector(kExecuteOnly)};
-    u16 there = style_->segments && random_.chance(2) ? kCode[random_.below(std::size(kCode))] : here;
-    if ((form.mnemonic == "ljmp" || form.mnemonic == "lcall" || random_.chance(24)) && random_.chance(4))
-        there = static_cast<u16>((there & ~3u) | random_.below(4)); // SDM 3A 5.8.1: any RPL up to CPL will do for these
-    return there;
-}
-
-// What has to lie on the stack for a transfer, but for the offset on top.
-std::vector<u32> ProgramGenerator::beneath_offset(const Form& form, u16 cs) {
-    if (form.mnemonic == "iret") {
-        const u32 flags = interesting() & ~u32{kFlagAc | kFlagNt | kFlagT};
-        return {random_.chance(16) ? flags | (random_.chance(2) ? kFlagT : kFlagAc) : flags, cs};
-    }
-    return form.mnemonic == "ret" ? std::vector<u32>{} : std::vector<u32>{cs};
-}
-
-// A branch to behind the filler that follows it.
-bool ProgramGenerator::add_branch(Draft& draft) {
-    const std::vector<u8> skipped = filler();
-    const Form& form = form_at(draft.form);
-    Choice& choice = draft.choice;
-    const u32 skip = static_cast<u32>(skipped.size());
-    const bool far_memory = form.operands[0] == Operand::Mp;
-    const bool from_stack = far_memory || is_one_of(form.mnemonic, {"ret", "retf", "iret"});
-    if (far_memory)
-        aim_at_top(draft);
-    const u32 length = static_cast<u32>(bytes_of(draft).size());
-    const bool far = from_stack && form.mnemonic != "ret";
-    const u16 target_cs = far || form.operands[0] == Operand::Ap ? far_selector(form) : state().segments[kCs].selector;
-    const u32 base = code_base(static_cast<u16>(target_cs | 3));
-    const u32 usual = mode().default_32 ? 4 : 2;
-    if (is_relative(form)) {
-        choice.immediate = skip;
-    } else if (form.operands[0] == Operand::Ap) {
-        choice.immediate = linear_of(test_->code_size + length + skip) - base;
-        choice.immediate2 = target_cs;
-    } else if (from_stack) {
-        const std::vector<u32> beneath = beneath_offset(form, target_cs);
-        const u32 push_length = 1u + choice.operand_size + (choice.operand_size != usual ? 1u : 0u);
-        const u32 pushes = static_cast<u32>(beneath.size()) + 1;
-        const u32 wanted = linear_of(test_->code_size + pushes * push_length + length + skip) - base;
-        for (const u32 value : beneath)
-            if (!push(value, choice.operand_size))
-                return false;
-        if (!push(wanted, choice.operand_size))
-            return false;
-    } else {
-        const u32 move_length = mode().default_32 ? 5 : 6;
-        if (!set_register(choice.rm, linear_of(test_->code_size + move_length + length + skip) - base))
-            return false;
-    }
-    std::vector<u8> bytes = bytes_of(draft);
-    bytes.insert(bytes.end(), skipped.begin(), skipped.end());
-    return append(bytes) == Append::Continues;
-}
-
 // Adds bytes and executes to behind them.
 ProgramGenerator::Append ProgramGenerator::append(const std::vector<u8>& bytes) {
     std::memcpy(test_->code + test_->code_size, bytes.data(), bytes.size());
@@ -578,7 +520,7 @@ ProgramGenerator::Append ProgramGenerator::append(const std::vector<u8>& bytes) 
     for (u32 guard = 0; linear_eip(state()) != linear_of(test_->code_size) && guard < 64; ++guard)
         if (!step())
             return Append::Ended;
-    return Append::Continues;
+    return linear_eip(state()) == linear_of(test_->code_size) ? Append::Continues : Append::Ended; // or far away
 }
 
 bool ProgramGenerator::step() {

@@ -4,6 +4,8 @@
 // CPL 3 may meet is drawn, but for those that why_not_drawn() names.
 #pragma once
 
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "bare_machine.hpp"
@@ -14,11 +16,15 @@
 
 namespace forkscope::test {
 
+inline u32 code_base(u16 selector) { return selector == kFlatCode ? 0 : kCodeAddress; }
+
 struct ProgramStyle {
     u32 instructions = 40;
-    bool segments = false; // with bases and limits, from the LDT
-    bool code_16 = false;  // CS.D = 0; needs segments
-    u32 keep_fault = 24;   // one in so many faults is kept and ends the program
+    bool segments = false;                       // with bases and limits, from the LDT
+    bool code_16 = false;                        // CS.D = 0; needs segments
+    u32 keep_fault = 24;                         // one in so many faults is kept and ends the program
+    bool astray = false;                         // half of the addresses lie anywhere
+    std::span<const std::string_view> only = {}; // mnemonics to draw from; none: all
 };
 
 class ProgramGenerator {
@@ -45,6 +51,7 @@ class ProgramGenerator {
     u16 selector();
     u8 general_register();
 
+    u16 draw_form(const ProgramStyle& style);
     bool add_instruction(const ProgramStyle& style);
     bool prepare(Draft& draft);
     bool prepare_stack(const Draft& draft);
