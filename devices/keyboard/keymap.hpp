@@ -11,7 +11,7 @@
 
 namespace forkscope {
 
-// One key transition as Keyboard::key() and InputEvent take it: set 1 bytes, lowest byte first.
+// One key transition as KeyboardController::key() and InputEvent take it: set 1 bytes, lowest byte first.
 struct KeyTransition {
     u64 bytes = 0;
     u8 size = 1;

@@ -1,5 +1,5 @@
 // Owns: Ps2Keyboard, the keyboard at the end of the cable: its commands, scan sets, LEDs and output queue.
-// Callers: Keyboard (the 8042) only, which clocks bytes in and out. Promises: answers to commands overtake keys; keys
+// Callers: KeyboardController only, which clocks bytes in and out. Promises: answers to commands overtake keys; keys
 // that do not fit the 16 byte buffer wait outside it as state, so that a burst from the host loses nothing.
 #pragma once
 

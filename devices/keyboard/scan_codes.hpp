@@ -1,5 +1,5 @@
 // Owns: the scan code tables: the 8042's translation of set 2 to set 1, its inverse, and set 3 (IBM PS/2 hardware
-// interface reference, keyboard part). Callers: Keyboard, its tests. Promises: pure functions of their arguments.
+// interface reference, keyboard part). Callers: KeyboardController, its tests. Promises: pure functions.
 #pragma once
 
 #include "emu/base/types.hpp"

@@ -8,7 +8,7 @@
 #include "devices/dma/dma.hpp"
 #include "devices/exit_port.hpp"
 #include "devices/firmware_config.hpp"
-#include "devices/keyboard/keyboard.hpp"
+#include "devices/keyboard/keyboard_controller.hpp"
 #include "devices/keyboard/keymap.hpp"
 #include "devices/pic/pic.hpp"
 #include "devices/pit/pit.hpp"
@@ -125,7 +125,7 @@ void Machine::add_devices() {
     pic_ = &add<Pic>();
     add<Pit>();
     com1_ = &add<Uart>("com1", u16{0x3F8}, u8{4});
-    keyboard_ = &add<Keyboard>();
+    keyboard_ = &add<KeyboardController>();
     add<Port92>();
     vga_ = &add<Vga>();
     CmosConfiguration cmos;

@@ -19,7 +19,7 @@
 namespace forkscope {
 
 class FirmwareConfig;
-class Keyboard;
+class KeyboardController;
 class Pic;
 class Uart;
 
@@ -123,7 +123,7 @@ class Machine final : private Wiring {
     std::vector<std::unique_ptr<Device>> devices_;
     Pic* pic_ = nullptr;
     Uart* com1_ = nullptr;
-    Keyboard* keyboard_ = nullptr;
+    KeyboardController* keyboard_ = nullptr;
     Vga* vga_ = nullptr;
     FirmwareConfig* firmware_config_ = nullptr;
     Output output_;

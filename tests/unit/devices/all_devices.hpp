@@ -8,7 +8,7 @@
 #include "devices/dma/dma.hpp"
 #include "devices/exit_port.hpp"
 #include "devices/firmware_config.hpp"
-#include "devices/keyboard/keyboard.hpp"
+#include "devices/keyboard/keyboard_controller.hpp"
 #include "devices/pic/pic.hpp"
 #include "devices/pit/pit.hpp"
 #include "devices/port92.hpp"
@@ -25,7 +25,7 @@ struct AllDevices {
     Pit pit;
     Uart com1{"com1", 0x3F8, 4};
     Uart com2{"com2", 0x2F8, 3, SerialTiming::Timed};
-    Keyboard keyboard;
+    KeyboardController keyboard;
     Port92 port92;
     Vga vga;
     Cmos cmos{{.start_unix_time = 951782390, .ram_bytes = u64{64} << 20}};

@@ -1,4 +1,4 @@
-#include "devices/keyboard/keyboard.hpp"
+#include "devices/keyboard/keyboard_controller.hpp"
 
 #include <gtest/gtest.h>
 
@@ -41,7 +41,7 @@ class KeyboardTest : public testing::Test {
     using Bytes = std::vector<int>;
 
     FakeWiring wiring;
-    Keyboard keyboard;
+    KeyboardController keyboard;
     Port92 port92;
 };
 
@@ -240,7 +240,7 @@ TEST_F(KeyboardTest, SavesAndLoadsWithAByteOnTheCable) {
     wiring.advance_microseconds(300);
     const std::vector<u8> saved = wiring.save();
     FakeWiring other;
-    Keyboard copy;
+    KeyboardController copy;
     Port92 copy92;
     other.add(copy);
     other.add(copy92);

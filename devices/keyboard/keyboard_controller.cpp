@@ -1,4 +1,4 @@
-#include "devices/keyboard/keyboard.hpp"
+#include "devices/keyboard/keyboard_controller.hpp"
 
 #include "devices/keyboard/scan_codes.hpp"
 
@@ -37,7 +37,7 @@ constexpr u8 kResend = 0xFE;
 
 } // namespace
 
-void Keyboard::attach(Wiring& wiring) {
+void KeyboardController::attach(Wiring& wiring) {
     wiring_ = &wiring;
     irq_ = wiring.irq(kIrq);
     wiring.bus().map_ports(kDataPort, 1, *this);
@@ -45,7 +45,7 @@ void Keyboard::attach(Wiring& wiring) {
     reset();
 }
 
-void Keyboard::reset() {
+void KeyboardController::reset() {
     keyboard_.reset();
     memory_ = {};
     memory_[0] = kPowerOnCommandByte;
@@ -58,9 +58,9 @@ void Keyboard::reset() {
     wiring_->cancel(*this, kTransfer);
 }
 
-u32 Keyboard::io_read(u32 address, u32) { return address == kDataPort ? read_data() : status(); }
+u32 KeyboardController::io_read(u32 address, u32) { return address == kDataPort ? read_data() : status(); }
 
-void Keyboard::io_write(u32 address, u32, u32 value) {
+void KeyboardController::io_write(u32 address, u32, u32 value) {
     const u8 byte = static_cast<u8>(value);
     last_was_command_ = address == kCommandPort;
     if (address == kCommandPort)
@@ -71,17 +71,17 @@ void Keyboard::io_write(u32 address, u32, u32 value) {
     pump();
 }
 
-u8 Keyboard::status() const {
+u8 KeyboardController::status() const {
     return static_cast<u8>((output_full_ ? kOutputFull : 0) | (command_byte() & kSystemFlag) |
                            (last_was_command_ ? kCommandLast : 0) | kUnlocked | (timeout_ ? kTimeout : 0));
 }
 
-u8 Keyboard::output_port() const {
+u8 KeyboardController::output_port() const {
     const u8 fixed = output_port_ & static_cast<u8>(~(kA20 | kOutputFullLine)) & 0xFF;
     return static_cast<u8>(fixed | kResetLine | (wiring_->a20() ? kA20 : 0) | (output_full_ ? kOutputFullLine : 0));
 }
 
-u8 Keyboard::read_data() {
+u8 KeyboardController::read_data() {
     output_full_ = false;
     timeout_ = false;
     update_interrupt();
@@ -89,7 +89,7 @@ u8 Keyboard::read_data() {
     return output_; // an empty buffer still shows its last byte
 }
 
-void Keyboard::write_data(u8 value) {
+void KeyboardController::write_data(u8 value) {
     const u8 command = expecting_;
     expecting_ = 0;
     if (command != 0)
@@ -99,7 +99,7 @@ void Keyboard::write_data(u8 value) {
     keyboard_.write(value);
 }
 
-void Keyboard::write_command(u8 command) {
+void KeyboardController::write_command(u8 command) {
     expecting_ = 0;
     if (command >= 0x20 && command <= 0x3F)
         return put(memory_[command & 0x1F]);
@@ -142,7 +142,7 @@ void Keyboard::write_command(u8 command) {
     }
 }
 
-void Keyboard::write_argument(u8 command, u8 value) {
+void KeyboardController::write_argument(u8 command, u8 value) {
     switch (command) {
     case 0xD1:
         return write_output_port(value);
@@ -162,7 +162,7 @@ void Keyboard::write_argument(u8 command, u8 value) {
     }
 }
 
-void Keyboard::write_output_port(u8 value) {
+void KeyboardController::write_output_port(u8 value) {
     output_port_ = value;
     wiring_->set_a20((value & kA20) != 0);
     if ((value & kResetLine) == 0)
@@ -170,20 +170,20 @@ void Keyboard::write_output_port(u8 value) {
 }
 
 // On an AT every byte in the output buffer raises IRQ 1, the controller's own answers too.
-void Keyboard::put(u8 value) {
+void KeyboardController::put(u8 value) {
     output_ = value;
     output_full_ = true;
     timeout_ = false;
     update_interrupt();
 }
 
-void Keyboard::key(u64 scancode_bytes, u8 size) {
+void KeyboardController::key(u64 scancode_bytes, u8 size) {
     keyboard_.key(scancode_bytes, size);
     pump();
 }
 
 // Starts the next byte on its way if the controller would take it.
-void Keyboard::pump() {
+void KeyboardController::pump() {
     const bool ready = !output_full_ && (command_byte() & kDisableKeyboard) == 0 && keyboard_.has_byte();
     if (!ready || transfer_pending_)
         return;
@@ -192,7 +192,7 @@ void Keyboard::pump() {
     wiring_->schedule(*this, wiring_->now() + delay + 1, kTransfer);
 }
 
-void Keyboard::on_event(u32) {
+void KeyboardController::on_event(u32) {
     transfer_pending_ = false;
     if (output_full_ || (command_byte() & kDisableKeyboard) != 0 || !keyboard_.has_byte())
         return pump(); // held up meanwhile: the keyboard sends it again later
@@ -208,7 +208,7 @@ void Keyboard::on_event(u32) {
     pump();
 }
 
-void Keyboard::update_interrupt() {
+void KeyboardController::update_interrupt() {
     const bool level = output_full_ && (command_byte() & kInterrupt) != 0;
     if (level == irq_level_)
         return;
@@ -216,7 +216,7 @@ void Keyboard::update_interrupt() {
     irq_.set(level);
 }
 
-void Keyboard::serialize(Archive& ar) {
+void KeyboardController::serialize(Archive& ar) {
     ar.nested("keyboard", keyboard_);
     ar.field("memory", memory_);
     ar.field("output", output_);

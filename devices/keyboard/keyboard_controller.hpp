@@ -10,7 +10,7 @@
 
 namespace forkscope {
 
-class Keyboard : public Device {
+class KeyboardController : public Device {
   public:
     // A key goes down or up: set 1 bytes, lowest byte first, as in InputEvent.
     void key(u64 scancode_bytes, u8 size);
