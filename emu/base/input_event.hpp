@@ -1,5 +1,5 @@
 // Owns: InputEvent, everything that comes from outside the guest.
-// Callers: ui, debug and cli create them through the Machine; the Machine stamps, logs, then applies them.
+// Callers: session and window create them; the Machine stamps, logs, then applies them.
 // Promises: the same configuration and the same list of stamped events give the same run.
 #pragma once
 
@@ -10,9 +10,6 @@ namespace forkscope {
 enum class InputKind : u8 {
     Key = 0,        // data = PS/2 set 1 scan code byte(s), lowest byte first, size bytes
     SerialByte = 1, // data = the byte received on COM1
-    PowerButton = 2,
-    Poke = 3,         // a debugger's write of a byte: data = physical address << 8 | value
-    PokeRegister = 4, // a debugger's write of a register: data = number << 32 | value
 };
 
 struct InputEvent {

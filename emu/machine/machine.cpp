@@ -276,27 +276,6 @@ void Machine::apply(const InputEvent& event) {
     case InputKind::SerialByte:
         com1_->receive(static_cast<u8>(event.data));
         break;
-    case InputKind::PowerButton:
-        request_exit(0);
-        break;
-    case InputKind::Poke: {
-        const u8 value = static_cast<u8>(event.data);
-        static_cast<void>(mmu_->poke_physical(PhysicalAddress(event.data >> 8), {&value, 1}));
-        break;
-    }
-    case InputKind::PokeRegister: {
-        CpuState state = cpu_->state();
-        const u32 number = static_cast<u32>(event.data >> 32);
-        const u32 value = static_cast<u32>(event.data);
-        if (number < 8)
-            state.set_reg<u32>(static_cast<u8>(number), value);
-        else if (number == 8)
-            state.eip = value;
-        else if (number == 9)
-            state.set_eflags(value);
-        cpu_->set_state(state);
-        break;
-    }
     }
 }
 

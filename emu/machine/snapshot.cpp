@@ -42,7 +42,7 @@ void InputLog::serialize(Archive& ar) {
         return ar.fail("an input event is cut short");
     for (std::size_t i = 0; i < words.size(); i += 4) {
         const u8 kind = static_cast<u8>(words[i]);
-        if (kind > static_cast<u8>(InputKind::PokeRegister))
+        if (kind > static_cast<u8>(InputKind::SerialByte))
             return ar.fail("an input event has an unknown kind");
         events_.push_back(
             {static_cast<InputKind>(kind), static_cast<u8>(words[i] >> 8), words[i + 1], words[i + 2], words[i + 3]});
