@@ -1,9 +1,7 @@
-// Owns: the small sinks: several observers at once (SinkList), a filter, a counter.
+// Owns: SinkList, several observers at once.
 // Callers: whoever attaches observers to a machine. Promises: events pass in order and unchanged.
 #pragma once
 
-#include <array>
-#include <functional>
 #include <vector>
 
 #include "emu/base/trace.hpp"
@@ -31,32 +29,6 @@ class SinkList : public TraceSink {
 
   private:
     std::vector<TraceSink*> sinks_;
-};
-
-// Passes on only the events that the predicate accepts.
-class FilterSink : public TraceSink {
-  public:
-    using Predicate = std::function<bool(const TraceEvent&)>;
-    FilterSink(TraceSink& target, Predicate accepts) : target_(target), accepts_(std::move(accepts)) {}
-    void on_event(const TraceEvent& event) override {
-        if (accepts_(event))
-            target_.on_event(event);
-    }
-
-  private:
-    TraceSink& target_;
-    Predicate accepts_;
-};
-
-// How many events of each kind there were.
-class EventCounts : public TraceSink {
-  public:
-    void on_event(const TraceEvent& event) override { ++counts_[static_cast<u8>(event.kind)]; }
-    u64 of(TraceKind kind) const { return counts_[static_cast<u8>(kind)]; }
-    u64 total() const;
-
-  private:
-    std::array<u64, 256> counts_{};
 };
 
 } // namespace forkscope

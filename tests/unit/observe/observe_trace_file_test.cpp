@@ -13,6 +13,7 @@
 #include "emu/trace/trace_file.hpp"
 #include "emu/trace/trace_text.hpp"
 #include "guest/abi/tracepoints.h"
+#include "sinks_for_tests.hpp"
 
 using namespace forkscope;
 
