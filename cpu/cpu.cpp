@@ -101,7 +101,7 @@ void Cpu::shorten_deadline(Cycles deadline) {
     }
 }
 
-void Cpu::set_engine(Engine engine) {
+void Cpu::set_engine(EngineKind engine) {
     engine_ = engine;
     forget_derived_state();
 }
@@ -199,7 +199,7 @@ void Cpu::shut_down_now() {
     raise_attention(kAttentionShutdown);
 }
 
-StopReason Cpu::run_until(Cycles deadline, u64 instruction_limit) {
+CpuStop Cpu::run_until(Cycles deadline, u64 instruction_limit) {
     deadline_ = deadline;
     for (;;) {
         bool delivered = false;
@@ -207,9 +207,9 @@ StopReason Cpu::run_until(Cycles deadline, u64 instruction_limit) {
             if (const auto reason = serve_attention(delivered))
                 return *reason;
         if (cycle_ >= deadline_)
-            return StopReason::Deadline;
+            return CpuStop::Deadline;
         if (instructions_ >= instruction_limit)
-            return StopReason::Instructions;
+            return CpuStop::Instructions;
         // Before the handler's first instruction, something else may be due (a breakpoint on it, one that its frame
         // has hit), or the delivery have ended in shutdown.
         if (delivered) [[unlikely]]
@@ -217,7 +217,7 @@ StopReason Cpu::run_until(Cycles deadline, u64 instruction_limit) {
         if (halted_) [[unlikely]] {
             // With interrupts off only an NMI could wake it, and nothing on this board makes one.
             if (deadline_ == kNever || (!state_.flag(kFlagI) && !nmi_pending_))
-                return StopReason::Halted;
+                return CpuStop::Halted;
             halted_cycles_ += deadline_ - cycle_;
             cycle_ = deadline_;
             continue;
@@ -227,14 +227,14 @@ StopReason Cpu::run_until(Cycles deadline, u64 instruction_limit) {
 }
 
 // In the order of SDM 3A table 6-2, highest first.
-std::optional<StopReason> Cpu::serve_attention(bool& delivered) {
+std::optional<CpuStop> Cpu::serve_attention(bool& delivered) {
     // 1: reset and shutdown.
     if (shutdown_)
-        return StopReason::Shutdown;
+        return CpuStop::Shutdown;
     // 3: interventions from outside.
     if ((attention_ & kAttentionStop) != 0) {
         attention_ &= ~u32{kAttentionStop};
-        return StopReason::Requested;
+        return CpuStop::Requested;
     }
     // 4: traps on the instruction before.
     if (trap_pending_ != 0 && !debug_shadowed()) {
@@ -267,7 +267,7 @@ std::optional<StopReason> Cpu::serve_attention(bool& delivered) {
     if ((attention_ & kAttentionBreakpoint) != 0 && breakpoint_passed_at_ != instructions_ && !halted_ &&
         std::binary_search(breakpoints_.begin(), breakpoints_.end(), linear_eip())) {
         breakpoint_passed_at_ = instructions_;
-        return StopReason::Requested;
+        return CpuStop::Requested;
     }
     if (code_breakpoints_ != 0 && !halted_ && !debug_shadowed() && !state_.flag(kFlagR)) {
         if (const u32 hits = code_breakpoints_at(linear_eip()); hits != 0) {
@@ -458,7 +458,7 @@ Block* Cpu::find_block() {
         deliver_exception();
         return nullptr;
     }
-    if (engine_ == Engine::Block)
+    if (engine_ == EngineKind::Block)
         if (Block* block = blocks_.find(physical.value, code_mode())) [[likely]]
             return block;
     return build_block(physical.value, linear);
@@ -485,7 +485,7 @@ Block* Cpu::build_block(PhysicalAddress start, u32 linear) {
     }
     const u8* bytes = memory.host(start);
     const u32 available = kPageSize - start.offset();
-    const u32 most = engine_ == Engine::Block ? kMostInstructionsInBlock : 1;
+    const u32 most = engine_ == EngineKind::Block ? kMostInstructionsInBlock : 1;
     std::array<Instruction, kMostInstructionsInBlock>& run = scratch_;
     PipelineState pipeline = pipeline_;
     u32 count = 0;
@@ -522,7 +522,7 @@ Block* Cpu::build_block(PhysicalAddress start, u32 linear) {
 // The first `count` instructions in scratch_ become a block.
 Block* Cpu::keep_run(PhysicalAddress start, u32 count, const Lookahead& lookahead, const PipelineState& exit) {
     const Instruction& first = scratch_[0];
-    if (engine_ == Engine::Block) {
+    if (engine_ == EngineKind::Block) {
         mmu_.flag_frame(start.page(), kFrameCode);
         Block* block = blocks_.insert(start, code_mode(), &first, static_cast<u16>(count), lookahead);
         block->entry = pipeline_;

@@ -21,9 +21,9 @@
 
 namespace forkscope {
 
-enum class Engine : u8 { Interpreter, Block };
+enum class EngineKind : u8 { Interpreter, Block };
 
-enum class StopReason : u8 {
+enum class CpuStop : u8 {
     Deadline,     // the cycle asked for is reached
     Instructions, // the instruction count asked for is reached
     Halted,       // HLT with interrupts disabled and nothing that could wake it but the clock moved to the deadline
@@ -113,7 +113,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void reset();
     // Runs until the clock is at or after `deadline`, or `instruction_limit` instructions have retired since power-on,
     // whichever comes first. Events of devices must not be due before `deadline`.
-    StopReason run_until(Cycles deadline, u64 instruction_limit);
+    CpuStop run_until(Cycles deadline, u64 instruction_limit);
     // Ends run_until at the next instruction boundary.
     void request_stop() { raise_attention(kAttentionStop); }
     // A device scheduled something earlier than the deadline in force.
@@ -145,8 +145,8 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     // Cycles by cause since power-on; Base is what is left of now().
     CycleCounters cycles_by_cause() const;
     u64 count_of(Counted counted) const; // since power-on
-    void set_engine(Engine engine);
-    Engine engine() const { return engine_; }
+    void set_engine(EngineKind engine);
+    EngineKind engine() const { return engine_; }
     void forget_derived_state();
     // Whether the x87 may use the host's, where that gives the same (float80_fast.hpp); without it all is done in
     // integers.
@@ -415,7 +415,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
                     u32 error_size);
     void drop_inaccessible_segments();
     void enter_virtual_segment(u8 segment, u16 selector);
-    std::optional<StopReason> serve_attention(bool& delivered);
+    std::optional<CpuStop> serve_attention(bool& delivered);
     void match_port_breakpoints(u16 port, u32 size);
     u32 code_breakpoints_at(u32 linear) const;
     bool any_breakpoint() const { return !breakpoints_.empty() || code_breakpoints_ != 0; }
@@ -523,7 +523,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     bool fetch_failed_ = false;                 // the next instruction of the block could not be fetched
     std::array<PhysicalAddress, 2> crossing_{}; // of an instruction in two pages: its first byte in each
 
-    Engine engine_ = Engine::Block;
+    EngineKind engine_ = EngineKind::Block;
     bool host_float_ = false;
     BlockCache blocks_;
     Block scratch_block_;

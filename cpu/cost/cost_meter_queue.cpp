@@ -78,7 +78,7 @@ void Cpu::note_own_clocks(Cycles cycles, CycleCause cause) {
 void Cpu::settle_queue(const Block* block, const Instruction& at) {
     std::span<const QueuedInstruction> ahead = queued_from(block, at.number);
     std::array<QueuedInstruction, kMostAhead> code;
-    const bool stale = engine_ == Engine::Interpreter || (block != nullptr && !block->alive);
+    const bool stale = engine_ == EngineKind::Interpreter || (block != nullptr && !block->alive);
     if (block != nullptr && clock_.tells_repeats(at) && stale) {
         code[0] = ahead[0];
         const PhysicalAddress behind = block->start + (u32{at.offset} + at.length);

@@ -156,7 +156,7 @@ Result<void> finish(Options& options, const RawOptions& raw) {
         return size.error();
     options.ram_bytes = *size;
     if (raw.engine == "interp")
-        options.engine = Engine::Interpreter;
+        options.engine = EngineKind::Interpreter;
     else if (raw.engine != "block")
         return usage(fmt::format("--engine is interp or block, not '{}'", raw.engine));
     if (!parse_study(raw.tlb, options.tlb, options.tlb_seed))

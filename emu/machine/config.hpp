@@ -14,7 +14,7 @@ namespace forkscope {
 struct MachineConfig {
     u64 ram_bytes = u64{64} << 20;
     u64 cycles_per_second = 100'000'000;
-    Engine engine = Engine::Block;
+    EngineKind engine = EngineKind::Block;
     CpuModel cpu = kDefaultCpuModel;
     ClockKind clock = ClockKind::Flat;
     BusWidth bus = BusWidth::Bits32; // matters to the modelled clock of the 386 alone

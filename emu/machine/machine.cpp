@@ -224,14 +224,14 @@ StopCause Machine::run(RunLimit limit) {
         if (now() >= limit.cycle || instructions() >= limit.instructions)
             return StopCause::Limit;
         switch (cpu_->run_until(std::min({limit.cycle, events_.next(), next_input()}), limit.instructions)) {
-        case StopReason::Deadline:
-        case StopReason::Instructions:
+        case CpuStop::Deadline:
+        case CpuStop::Instructions:
             break;
-        case StopReason::Halted:
+        case CpuStop::Halted:
             return StopCause::Halted;
-        case StopReason::Shutdown:
+        case CpuStop::Shutdown:
             return StopCause::Shutdown;
-        case StopReason::Requested:
+        case CpuStop::Requested:
             if (!exit_requested_ && !reset_requested_)
                 return StopCause::Requested;
             break;

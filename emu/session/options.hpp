@@ -22,7 +22,7 @@ struct Options {
     std::string os = "lunaix";
     std::string kernel_path, initrd_path, append;
     u64 ram_bytes = u64{64} << 20;
-    Engine engine = Engine::Block;
+    EngineKind engine = EngineKind::Block;
     CpuModel cpu = kDefaultCpuModel;
     ClockKind clock = ClockKind::Flat;
     BusWidth bus = BusWidth::Bits32;

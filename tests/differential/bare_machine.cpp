@@ -53,7 +53,7 @@ FloatRegisters floats_of(const CpuState& state) {
 
 } // namespace
 
-BareMachine::BareMachine(Engine engine, const SharedMemory& shared)
+BareMachine::BareMachine(EngineKind engine, const SharedMemory& shared)
     : shared_(shared), memory_(u64{2} << 20), mmu_(memory_, bus_, tracer_), cpu_(mmu_, bus_, tracer_),
       stop_port_(cpu_) {
     bus_.map_ports(kStopPort, 1, stop_port_);
@@ -180,21 +180,21 @@ void BareMachine::write_data(const u8 (&data)[kDataBytes]) {
 
 bool BareMachine::run(Outcome& outcome, u64 pause_after) {
     const u64 start = cpu_.instructions();
-    StopReason reason = cpu_.run_until(kNever, start + pause_after);
-    if (reason == StopReason::Instructions)
+    CpuStop reason = cpu_.run_until(kNever, start + pause_after);
+    if (reason == CpuStop::Instructions)
         reason = cpu_.run_until(kNever, start + kMostInstructions);
-    if (reason != StopReason::Requested)
+    if (reason != CpuStop::Requested)
         return false;
     collect(outcome);
     return true;
 }
 
 bool BareMachine::step(Outcome& outcome) {
-    StopReason reason = cpu_.run_until(kNever, cpu_.instructions() + 1);
+    CpuStop reason = cpu_.run_until(kNever, cpu_.instructions() + 1);
     if (cpu_.state().cpl == 3)
         return true;
     // The handler may have run already, or not yet.
-    for (int i = 0; i < 4 && reason != StopReason::Requested; ++i)
+    for (int i = 0; i < 4 && reason != CpuStop::Requested; ++i)
         reason = cpu_.run_until(kNever, cpu_.instructions() + 1);
     collect(outcome);
     return false;

@@ -14,7 +14,7 @@ inline u32 linear_eip(const CpuState& state) { return state.segments[kCs].base +
 class BareMachine {
   public:
     // The images of `shared` are read at each load.
-    BareMachine(Engine engine, const SharedMemory& shared);
+    BareMachine(EngineKind engine, const SharedMemory& shared);
 
     // Registers, code and data of a test case.
     void load(const TestCase& test);

@@ -56,9 +56,9 @@ class HostCpu : public testing::Test {
         std::printf("host: %s\n", processor_name().c_str());
         if (const std::string why = host_.start(); !why.empty())
             GTEST_SKIP() << why;
-        reference_ = std::make_unique<BareMachine>(Engine::Interpreter, host_.shared());
-        block_ = std::make_unique<BareMachine>(Engine::Block, host_.shared());
-        twin_ = std::make_unique<BareMachine>(Engine::Interpreter, host_.shared());
+        reference_ = std::make_unique<BareMachine>(EngineKind::Interpreter, host_.shared());
+        block_ = std::make_unique<BareMachine>(EngineKind::Block, host_.shared());
+        twin_ = std::make_unique<BareMachine>(EngineKind::Interpreter, host_.shared());
     }
 
     // Random words, among them selectors and values from the corners.

@@ -186,8 +186,8 @@ class OperandOrder : public testing::Test {
         for (auto& image : shared_->images)
             for (u8& byte : image)
                 byte = static_cast<u8>(random.next());
-        machine_ = std::make_unique<BareMachine>(Engine::Interpreter, *shared_);
-        aside_ = std::make_unique<BareMachine>(Engine::Interpreter, *shared_);
+        machine_ = std::make_unique<BareMachine>(EngineKind::Interpreter, *shared_);
+        aside_ = std::make_unique<BareMachine>(EngineKind::Interpreter, *shared_);
     }
 
     void check_programs(const ProgramStyle& style, u64 seed);

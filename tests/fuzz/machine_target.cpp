@@ -20,7 +20,7 @@ enum Option : u8 { kSlowTable = 1, kForgetful = 2, kSnapshots = 4 };
 // Made once and set back for each input: a snapshot decides the whole state, so nothing of an input may stay behind.
 class Stage {
   public:
-    Stage(Engine engine, CpuModel model) {
+    Stage(EngineKind engine, CpuModel model) {
         MachineConfig config;
         config.cpu = model;
         config.ram_bytes = kRam;
@@ -47,8 +47,8 @@ class Stage {
     std::vector<u8> pristine_;
 };
 
-Stage& stage(Engine engine, CpuModel model) {
-    static std::map<std::pair<Engine, CpuModel>, std::unique_ptr<Stage>> stages;
+Stage& stage(EngineKind engine, CpuModel model) {
+    static std::map<std::pair<EngineKind, CpuModel>, std::unique_ptr<Stage>> stages;
     std::unique_ptr<Stage>& one = stages[{engine, model}];
     if (one == nullptr)
         one = std::make_unique<Stage>(engine, model);
@@ -68,8 +68,8 @@ void machine(std::span<const u8> input) {
     InputReader reader(input);
     const u8 options = reader.take<u8>();
     const MachineScene scene(reader);
-    Machine& reference = stage(Engine::Interpreter, scene.model()).set(true, scene);
-    Machine& block = stage(Engine::Block, scene.model()).set((options & kSlowTable) == 0, scene);
+    Machine& reference = stage(EngineKind::Interpreter, scene.model()).set(true, scene);
+    Machine& block = stage(EngineKind::Block, scene.model()).set((options & kSlowTable) == 0, scene);
     if (reference.hash() != block.hash())
         report("two machines of one scene start differently");
     for (u32 slice = 1; slice <= kSlices; ++slice) {

@@ -150,7 +150,7 @@ TEST(FirmwareBoot, SaysOnScreenAndConsoleThatThereIsNothingToBoot) {
 TEST(FirmwareBoot, ReachesTheSameStateOnEveryEngine) {
     constexpr u64 kInstructions = 12'000;
     u64 expected = 0;
-    for (const Engine engine : {Engine::Interpreter, Engine::Block}) {
+    for (const EngineKind engine : {EngineKind::Interpreter, EngineKind::Block}) {
         for (const bool fast_table : {false, true}) {
             MachineConfig config = configuration({});
             config.engine = engine;

@@ -41,7 +41,7 @@ std::string name_of_processor(const ::testing::TestParamInfo<Processor>& process
 
 TEST_P(ClockReplay, HashesAlikeInEachEngineAtEveryStep) {
     const auto reference = machine().hashes(kStep);
-    EXPECT_EQ(machine([](MachineConfig& config) { config.engine = Engine::Interpreter; }).hashes(kStep), reference);
+    EXPECT_EQ(machine([](MachineConfig& config) { config.engine = EngineKind::Interpreter; }).hashes(kStep), reference);
     EXPECT_EQ(machine([](MachineConfig& config) { config.fast_table = false; }).hashes(kStep), reference);
 }
 
@@ -60,7 +60,7 @@ TEST_P(ClockReplay, HashesAlikeHoweverItIsCutAndForgotten) {
 TEST_P(ClockReplay, GoesOnFromASnapshot) {
     auto first = machine();
     ASSERT_EQ(first.machine->run({kNever, 700'000}), StopCause::Limit);
-    auto second = machine([](MachineConfig& config) { config.engine = Engine::Interpreter; });
+    auto second = machine([](MachineConfig& config) { config.engine = EngineKind::Interpreter; });
     ASSERT_TRUE(second.machine->restore(first.machine->snapshot()).ok());
     EXPECT_EQ(second.machine->hash(), first.machine->hash());
     EXPECT_EQ(second.hashes(kStep).back(), first.hashes(kStep).back());

@@ -15,7 +15,7 @@ constexpr u64 kStep = 100'000;
 
 struct Mode {
     const char* name;
-    Engine engine;
+    EngineKind engine;
     bool fast_table;
     bool amnesia;
 };
@@ -71,13 +71,13 @@ TEST_P(Modes, HashAsTheReferenceAtEveryStep) {
 
 INSTANTIATE_TEST_SUITE_P(
     EngineByTableByAmnesiaByKernel, Modes,
-    ::testing::Combine(::testing::Values(Mode{"interp", Engine::Interpreter, true, false},
-                                         Mode{"interp_slow_table", Engine::Interpreter, false, false},
-                                         Mode{"interp_amnesia", Engine::Interpreter, true, true},
-                                         Mode{"interp_slow_table_amnesia", Engine::Interpreter, false, true},
-                                         Mode{"block_slow_table", Engine::Block, false, false},
-                                         Mode{"block_amnesia", Engine::Block, true, true},
-                                         Mode{"block_slow_table_amnesia", Engine::Block, false, true}),
+    ::testing::Combine(::testing::Values(Mode{"interp", EngineKind::Interpreter, true, false},
+                                         Mode{"interp_slow_table", EngineKind::Interpreter, false, false},
+                                         Mode{"interp_amnesia", EngineKind::Interpreter, true, true},
+                                         Mode{"interp_slow_table_amnesia", EngineKind::Interpreter, false, true},
+                                         Mode{"block_slow_table", EngineKind::Block, false, false},
+                                         Mode{"block_amnesia", EngineKind::Block, true, true},
+                                         Mode{"block_slow_table_amnesia", EngineKind::Block, false, true}),
                        ::testing::ValuesIn(embedded_kernel_names())),
     [](const auto& mode) { return std::get<1>(mode.param) + "_" + std::get<0>(mode.param).name; });
 
@@ -113,7 +113,10 @@ TEST(Determinism, AMachineSavedAtRandomPointsAndLoadedElsewhereRunsOnAlike) {
         ASSERT_TRUE(first.machine->save(path).ok());
         GuestMachine second(
             kWorkload,
-            [&](MachineConfig& config) { config.engine = round % 2 == 0 ? Engine::Block : Engine::Interpreter; }, os);
+            [&](MachineConfig& config) {
+                config.engine = round % 2 == 0 ? EngineKind::Block : EngineKind::Interpreter;
+            },
+            os);
         ASSERT_EQ(second.machine->run({kNever, random.below(500'000)}), StopCause::Limit);
         const auto loaded = second.machine->load(path);
         ASSERT_TRUE(loaded.ok()) << loaded.error().message;

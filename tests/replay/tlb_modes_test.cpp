@@ -33,7 +33,7 @@ std::vector<TlbCase> all_cases() {
     return cases;
 }
 
-GuestMachine machine_of(const TlbCase& tlb, Engine engine, bool fast_table) {
+GuestMachine machine_of(const TlbCase& tlb, EngineKind engine, bool fast_table) {
     return GuestMachine(kWorkload, [&](MachineConfig& config) {
         config.cpu = tlb.cpu;
         config.tlb = tlb.study;
@@ -49,17 +49,17 @@ class TlbModes : public ::testing::TestWithParam<TlbCase> {};
 
 TEST_P(TlbModes, HashAlikeInEveryEngineAtEveryStep) {
     const auto forget = [](Machine& machine) { machine.forget_derived_state(); };
-    const auto expected = machine_of(GetParam(), Engine::Interpreter, false).hashes(kStep);
+    const auto expected = machine_of(GetParam(), EngineKind::Interpreter, false).hashes(kStep);
     EXPECT_GT(expected.size(), 5u);
-    EXPECT_EQ(machine_of(GetParam(), Engine::Block, true).hashes(kStep), expected);
-    EXPECT_EQ(machine_of(GetParam(), Engine::Block, true).hashes(kStep, forget), expected);
-    EXPECT_EQ(machine_of(GetParam(), Engine::Interpreter, true).hashes(kStep), expected);
+    EXPECT_EQ(machine_of(GetParam(), EngineKind::Block, true).hashes(kStep), expected);
+    EXPECT_EQ(machine_of(GetParam(), EngineKind::Block, true).hashes(kStep, forget), expected);
+    EXPECT_EQ(machine_of(GetParam(), EngineKind::Interpreter, true).hashes(kStep), expected);
 }
 
 // Stopping in between, also within a repeated string, is no event for the TLB.
 TEST_P(TlbModes, HashAlikeHoweverTheRunIsCutIntoSlices) {
-    const auto expected = machine_of(GetParam(), Engine::Block, true).hashes(kStep);
-    GuestMachine guest = machine_of(GetParam(), Engine::Block, true);
+    const auto expected = machine_of(GetParam(), EngineKind::Block, true).hashes(kStep);
+    GuestMachine guest = machine_of(GetParam(), EngineKind::Block, true);
     std::vector<u64> hashes;
     for (u64 next = kStep;;) {
         const StopCause cause = guest.machine->run({guest.machine->now() + 700, next});
@@ -80,7 +80,7 @@ TEST(TlbModes, ChangeOnlyCountsAndCycles) {
     std::map<std::string, std::string> consoles;
     std::map<std::string, u64> misses;
     for (const TlbCase& tlb : all_cases()) {
-        GuestMachine guest = machine_of(tlb, Engine::Block, true);
+        GuestMachine guest = machine_of(tlb, EngineKind::Block, true);
         while (guest.machine->run({}) == StopCause::Requested) {
         }
         consoles[name_of(tlb)] = guest.console;
@@ -101,9 +101,9 @@ TEST(TlbModes, ChangeOnlyCountsAndCycles) {
 // Counting withholds the front and fetches each instruction, and yet changes no hash; the counts are the engines'
 // alike.
 TEST_P(TlbModes, CountHitsWithoutLeavingATrace) {
-    const auto expected = machine_of(GetParam(), Engine::Block, true).hashes(kStep);
+    const auto expected = machine_of(GetParam(), EngineKind::Block, true).hashes(kStep);
     std::vector<std::vector<u64>> counts;
-    for (const Engine engine : {Engine::Interpreter, Engine::Block}) {
+    for (const EngineKind engine : {EngineKind::Interpreter, EngineKind::Block}) {
         GuestMachine guest = machine_of(GetParam(), engine, true);
         guest.machine->mmu().set_count_hits(true);
         EXPECT_EQ(guest.hashes(kStep), expected);

@@ -145,7 +145,7 @@ void CodeRunner::enable_paging() {
     apply();
 }
 
-StopReason CodeRunner::run(u64 most) { return cpu.run_until(kNever, cpu.instructions() + most); }
+CpuStop CodeRunner::run(u64 most) { return cpu.run_until(kNever, cpu.instructions() + most); }
 
 u64 CodeRunner::hash() {
     HashArchive archive;

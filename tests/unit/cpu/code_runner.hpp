@@ -12,11 +12,14 @@
 namespace forkscope::test {
 
 struct Way {
-    Engine engine;
+    EngineKind engine;
     bool fast_table;
 };
 inline std::vector<Way> every_way() {
-    return {{Engine::Interpreter, true}, {Engine::Interpreter, false}, {Engine::Block, true}, {Engine::Block, false}};
+    return {{EngineKind::Interpreter, true},
+            {EngineKind::Interpreter, false},
+            {EngineKind::Block, true},
+            {EngineKind::Block, false}};
 }
 
 // An interrupt controller that always gives one vector, as long as somebody holds the line.
@@ -43,7 +46,7 @@ class CodeRunner {
     static constexpr u32 kGdt = 0x1000, kIdt = 0x1800, kTssAt = 0x2000, kTss2At = 0x2200, kTss3At = 0x2400,
                          kHandlers = 0x3000, kLdtAt = 0x2800, kStack = 0x9000, kUserStack = 0xA000, kStart = 0x10000;
 
-    explicit CodeRunner(Way way = {Engine::Block, true}, CpuModel model = kDefaultCpuModel,
+    explicit CodeRunner(Way way = {EngineKind::Block, true}, CpuModel model = kDefaultCpuModel,
                         ClockKind clock = ClockKind::Flat, BusWidth bus = BusWidth::Bits32, u64 memory = u64{2} << 20);
 
     // Real mode: CS:IP = 1000:0000, SS:SP = 0000:9000; each vector's handler logs its number and halts.
@@ -75,7 +78,7 @@ class CodeRunner {
     u32 page_entry(u32 linear) const { return 0x101000u + (linear >> 12) * 4; }
 
     // Until HLT with nothing that could wake it, shutdown, or 10,000 instructions.
-    StopReason run(u64 most = 10'000);
+    CpuStop run(u64 most = 10'000);
     void step() { cpu.run_until(kNever, cpu.instructions() + 1); }
 
     // Registers are changed by edit() as often as one likes, then apply().

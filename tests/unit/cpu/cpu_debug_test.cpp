@@ -42,7 +42,7 @@ std::vector<u32> run_in_every_way(const Bytes& code, const Prepare& prepare, boo
         runner.handler(1, debug_handler(resume));
         runner.code(code);
         prepare(runner);
-        EXPECT_EQ(runner.run(), StopReason::Halted);
+        EXPECT_EQ(runner.run(), CpuStop::Halted);
         if (hash == 0) {
             hash = runner.hash();
             log = runner.log;
@@ -161,7 +161,7 @@ TEST(CodeBreakpoints, FireAgainWithoutTheResumeFlag) {
         runner.handler(1, debug_handler(false));
         runner.code({0x90, 0x41, 0x90, 0xF4});
         breakpoint(kStart + 1, dr7(kExecute, 1))(runner);
-        EXPECT_EQ(runner.run(200), StopReason::Instructions);
+        EXPECT_EQ(runner.run(200), CpuStop::Instructions);
         EXPECT_GT(runner.log.size(), 20u);
         EXPECT_EQ(runner.reg(kEcx), 0u);
     }
@@ -285,7 +285,7 @@ TEST(Shadows, LetOneInstructionRunAfterSti) {
         runner.enter_protected_mode();
         runner.code({0xFB, 0x41, 0x41, 0x41, 0xF4}); // sti; inc ecx x 3
         runner.cpu.set_line(0, true);
-        EXPECT_EQ(runner.run(), StopReason::Halted);
+        EXPECT_EQ(runner.run(), CpuStop::Halted);
         EXPECT_EQ(runner.log, (Log{0x20}));
         EXPECT_EQ(runner.reg(kEcx), 1u);
     }
@@ -316,7 +316,7 @@ TEST(Shadows, HoldBackADataBreakpointOfPopSs) {
         runner.put32(0x8000, CodeRunner::kUserData);
         runner.edit().set_reg<u32>(kEsp, 0x8000);
         breakpoint(0x8000, dr7(kReadWrite, 4))(runner);
-        EXPECT_EQ(runner.run(), StopReason::Halted);
+        EXPECT_EQ(runner.run(), CpuStop::Halted);
         EXPECT_EQ(runner.log, (Log{1}));
         EXPECT_EQ(runner.stack32(0), kStart + 2);
     }
@@ -328,7 +328,7 @@ TEST(Shadows, HoldBackADataBreakpointOfPopSs) {
         runner.put32(0x8000, CodeRunner::kUserData);
         runner.edit().set_reg<u32>(kEsp, 0x8000);
         breakpoint(0x8000, dr7(kReadWrite, 4))(runner);
-        EXPECT_EQ(runner.run(), StopReason::Halted);
+        EXPECT_EQ(runner.run(), CpuStop::Halted);
         EXPECT_EQ(runner.log, (Log{1}));
         EXPECT_EQ(runner.stack32(0), CodeRunner::handler_at(0x20));
     }
@@ -344,7 +344,7 @@ TEST(Nmi, IsBlockedUntilIret) {
         runner.cpu.set_line(1, true);
         runner.cpu.run_until(kNever, runner.cpu.instructions() + 3);
         runner.cpu.set_line(1, true); // within the handler: kept for later
-        EXPECT_EQ(runner.run(), StopReason::Halted);
+        EXPECT_EQ(runner.run(), CpuStop::Halted);
         EXPECT_EQ(runner.log, (Log{2, 3, 2, 3}));
     }
 }
@@ -358,7 +358,7 @@ TEST(CodeBreakpoints, AreMetAtTheFirstInstructionOfAnInterruptHandler) {
         runner.code({0xFB, 0x90, 0x90, 0xF4});
         runner.cpu.set_line(0, true);
         breakpoint(CodeRunner::handler_at(0x20), dr7(kExecute, 1))(runner);
-        EXPECT_EQ(runner.run(), StopReason::Halted);
+        EXPECT_EQ(runner.run(), CpuStop::Halted);
         EXPECT_EQ(runner.log, (Log{CodeRunner::handler_at(0x20), kDr6 | 1, 0x20}));
     }
 }
@@ -371,7 +371,7 @@ TEST(Shutdown, ExecutesNothingMore) {
         runner.apply();
         runner.code({0x41, 0xF4});
         runner.cpu.set_line(1, true); // an NMI without a gate: triple fault
-        EXPECT_EQ(runner.run(), StopReason::Shutdown);
+        EXPECT_EQ(runner.run(), CpuStop::Shutdown);
         EXPECT_EQ(runner.reg(kEcx), 0u);
     }
 }
@@ -405,7 +405,7 @@ TEST(SingleStep, IsHeldBackByMovSsAlsoWhereADebuggerWentFromAnother) {
     runner.edit().eip = kStart;
     runner.edit().set_eflags(runner.edit().eflags() | kFlagT);
     runner.apply();
-    EXPECT_EQ(runner.run(), StopReason::Halted);
+    EXPECT_EQ(runner.run(), CpuStop::Halted);
     EXPECT_EQ(runner.log, (Log{1}));
     EXPECT_EQ(runner.stack32(0), kStart + 3) << "behind the first NOP";
 }
@@ -420,7 +420,7 @@ TEST(AlignmentChecks, FaultAtRing3WithAcAndAm) {
             runner.edit().cr0 |= kCr0Am;
             runner.edit().set_eflags(armed ? u32{kFlagAc} : 0);
             runner.apply();
-            EXPECT_EQ(runner.run(), StopReason::Halted);
+            EXPECT_EQ(runner.run(), CpuStop::Halted);
             EXPECT_EQ(runner.log, (Log{armed ? 17u : 0x20u}));
             if (armed) {
                 EXPECT_EQ(runner.stack32(0), 0u) << "the error code";

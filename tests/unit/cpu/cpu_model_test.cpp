@@ -15,19 +15,19 @@ std::vector<int> with_hlt(std::vector<int> bytes) {
 
 // The vector that the code raises, or -1.
 int vector_of(CpuModel model, const std::vector<int>& bytes, u32 ecx = 0) {
-    CodeRunner runner({Engine::Block, true}, model);
+    CodeRunner runner({EngineKind::Block, true}, model);
     runner.enter_protected_mode();
     runner.edit().set_reg<u32>(kEcx, ecx);
     runner.apply();
     runner.code(with_hlt(bytes));
-    EXPECT_EQ(runner.run(), StopReason::Halted);
+    EXPECT_EQ(runner.run(), CpuStop::Halted);
     return runner.log.empty() ? -1 : static_cast<int>(runner.log[0]);
 }
 
 TEST(CpuModels, TellTheirSignatureInEdxAtReset) {
     const u32 families[] = {3, 4, 5, 6};
     for (const CpuModel model : kModels) {
-        CodeRunner runner({Engine::Block, true}, model);
+        CodeRunner runner({EngineKind::Block, true}, model);
         EXPECT_EQ(runner.reg(kEdx) >> 8, families[static_cast<u8>(model)]);
         EXPECT_EQ(runner.cpu.state().cr0, model == CpuModel::I386 ? 0x10u : 0x60000010u);
     }
@@ -37,7 +37,7 @@ TEST(CpuModels, TellTheirSignatureInEdxAtReset) {
 TEST(CpuModels, LetSoftwareToggleOnlyTheFlagsThatTheyHave) {
     const u32 expected[] = {0, kFlagAc | kFlagId, kFlagAc | kFlagId, kFlagAc | kFlagId};
     for (const CpuModel model : kModels) {
-        CodeRunner runner({Engine::Block, true}, model);
+        CodeRunner runner({EngineKind::Block, true}, model);
         runner.enter_protected_mode();
         runner.code({0x9C, 0x58, 0x35, 0x00, 0x00, 0xFC, 0xFF, 0x50, 0x9D, 0x9C, 0x58, 0xF4});
         runner.run();
@@ -70,7 +70,7 @@ TEST(CpuModels, RaiseInvalidOpcodeForFormsOfLaterModels) {
 TEST(CpuModels, KeepTheControlBitsThatTheyHave) {
     const u32 expected[] = {0x1F, 0x6005003F, 0x6005003F, 0x6005003F};
     for (const CpuModel model : kModels) {
-        CodeRunner runner({Engine::Block, true}, model);
+        CodeRunner runner({EngineKind::Block, true}, model);
         runner.enter_protected_mode();
         // MOV EAX, 7FFFFFFF; MOV CR0, EAX; MOV EAX, CR0; HLT
         runner.code({0xB8, 0xFF, 0xFF, 0xFF, 0x7F, 0x0F, 0x22, 0xC0, 0x0F, 0x20, 0xC0, 0xF4});
@@ -134,14 +134,14 @@ TEST(CpuModels, CheckWhatIsWrittenToEferAndPat) {
     EXPECT_EQ(vector_of(CpuModel::P6, write_msr(0x07060504, 0x00010100), 0x277), -1);
     for (const u32 type : {2u, 3u, 8u})
         EXPECT_EQ(vector_of(CpuModel::P6, write_msr(0, type << 24), 0x277), 13) << "no memory type has this number";
-    CodeRunner runner({Engine::Block, true}, CpuModel::P6);
+    CodeRunner runner({EngineKind::Block, true}, CpuModel::P6);
     EXPECT_EQ(runner.cpu.state().model_registers[kPageAttributesSlot], kPageAttributesAtReset);
 }
 
 // MOV CR0/CR3/CR4 load the PDPTE registers, and refuse those with reserved bits before anything has changed.
 TEST(CpuModels, RefuseToLoadBadPdptes) {
     const auto run = [](u32 pointer, const std::vector<int>& last) {
-        CodeRunner runner({Engine::Block, true}, CpuModel::P6);
+        CodeRunner runner({EngineKind::Block, true}, CpuModel::P6);
         runner.enter_protected_mode();
         runner.put32(0x8000, pointer);
         runner.put32(0x8004, 0);

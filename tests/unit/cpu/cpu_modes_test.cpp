@@ -47,7 +47,7 @@ Ended run(const Bytes& code, const Setup& setup) {
         runner.put(kRedirection + 0x20 / 8, {setup.redirected ? 0 : 1});
         own_handler(runner);
         runner.code(code);
-        EXPECT_EQ(runner.run(), StopReason::Halted);
+        EXPECT_EQ(runner.run(), CpuStop::Halted);
         Ended ended;
         ended.log = runner.log;
         const u32 skip = runner.log[0] == 13 ? 1 : 0;
@@ -58,7 +58,7 @@ Ended run(const Bytes& code, const Setup& setup) {
         for (u32 i = 0; i < 3; ++i)
             ended.top[i] = runner.get16(ended.sp + i * 2);
         ended.hash = runner.hash();
-        if (way.engine == Engine::Interpreter && way.fast_table)
+        if (way.engine == EngineKind::Interpreter && way.fast_table)
             result = ended;
         EXPECT_TRUE(ended == result);
     }
@@ -218,7 +218,7 @@ TEST(RealMode, WritesThroughCsAfterAWayThroughProtectedMode) {
                                                           runner.get32(CodeRunner::kGdt + 0x30)));
         state.eip = 0;
         runner.apply();
-        EXPECT_EQ(runner.run(), StopReason::Halted);
+        EXPECT_EQ(runner.run(), CpuStop::Halted);
         EXPECT_EQ(runner.log, Log{});
         EXPECT_EQ(runner.get32(CodeRunner::kStart + 0x80), 0x5Au);
     }
@@ -243,12 +243,12 @@ TEST(RealMode, ChecksLimitsAtTheEndOfASegment) {
             CodeRunner runner(way);
             runner.enter_real_mode();
             runner.code(c.code);
-            const StopReason reason = runner.run();
+            const CpuStop reason = runner.run();
             if (c.code[0] == 0xBC) {
-                EXPECT_EQ(reason, StopReason::Shutdown) << "no room for the frame of #SS either, nor for #DF's";
+                EXPECT_EQ(reason, CpuStop::Shutdown) << "no room for the frame of #SS either, nor for #DF's";
                 continue;
             }
-            EXPECT_EQ(reason, StopReason::Halted);
+            EXPECT_EQ(reason, CpuStop::Halted);
             EXPECT_EQ(runner.log, c.log) << std::hex << c.code[0];
         }
     }
@@ -262,7 +262,7 @@ TEST(Instructions, AreAtMostFifteenBytesLong) {
             Bytes code(prefixes, 0x3E);
             code.insert(code.end(), {0x90, 0xF4});
             runner.code(code);
-            EXPECT_EQ(runner.run(), StopReason::Halted);
+            EXPECT_EQ(runner.run(), CpuStop::Halted);
             EXPECT_EQ(runner.log, prefixes == 14 ? Log{} : Log{13});
         }
     }

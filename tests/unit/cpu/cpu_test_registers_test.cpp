@@ -14,7 +14,7 @@ constexpr u32 kHit = 1u << 4;
 
 class TlbTest : public testing::TestWithParam<CpuModel> {
   protected:
-    TlbTest() : runner({Engine::Block, true}, GetParam()) { runner.enter_protected_mode(); }
+    TlbTest() : runner({EngineKind::Block, true}, GetParam()) { runner.enter_protected_mode(); }
 
     void execute(const std::vector<int>& bytes, u32 instructions) {
         const u32 start = std::exchange(next_, next_ + 0x40); // behind the blocks decoded before

@@ -39,7 +39,7 @@ void put(Machine& machine, u32 address, std::span<const u8> bytes) {
 }
 
 TEST(FloatError, BecomesOneInterrupt13) {
-    for (const Engine engine : {Engine::Interpreter, Engine::Block}) {
+    for (const EngineKind engine : {EngineKind::Interpreter, EngineKind::Block}) {
         MachineConfig config;
         config.engine = engine;
         auto created = Machine::create(config);

@@ -68,8 +68,8 @@ Cycles ClockBench::run_once(const CpuState& start) {
     before_each();
     runner.cpu.set_state(start);
     const Cycles before = runner.cpu.now();
-    const StopReason reason = runner.cpu.run_until(kNever, runner.cpu.instructions() + 10'000);
-    EXPECT_TRUE(reason == StopReason::Requested || reason == StopReason::Halted) << "it did not come to a known end";
+    const CpuStop reason = runner.cpu.run_until(kNever, runner.cpu.instructions() + 10'000);
+    EXPECT_TRUE(reason == CpuStop::Requested || reason == CpuStop::Halted) << "it did not come to a known end";
     return runner.cpu.now() - before;
 }
 

@@ -18,7 +18,7 @@ class ClockBench {
     static constexpr u32 kAway = 0x43;                                       // where jumps go, from CS:start
     static constexpr u16 kRealCode = 0x1000;                                 // CS in real mode
 
-    ClockBench(CpuModel model, ClockKind kind = ClockKind::Model, Way way = {Engine::Block, true});
+    ClockBench(CpuModel model, ClockKind kind = ClockKind::Model, Way way = {EngineKind::Block, true});
 
     // Resets the processor and enters the mode: registers and memory as every instruction can do with.
     void enter(BenchMode mode, u8 cpl = 0);

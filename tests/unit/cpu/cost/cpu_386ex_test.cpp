@@ -54,7 +54,7 @@ class Rig {
         state.eip = from[kMooEip];
         state.set_eflags(from[kMooEflags] & cpu_.model().eflags);
         cpu_.set_state(state);
-        EXPECT_EQ(cpu_.run_until(kNever, cpu_.instructions() + 10), StopReason::Halted) << test.name;
+        EXPECT_EQ(cpu_.run_until(kNever, cpu_.instructions() + 10), CpuStop::Halted) << test.name;
     }
 
     // In RG32's order. Bits of CR0 and EFLAGS that a 386 has not are those of the capture: a 386EX gives ones.

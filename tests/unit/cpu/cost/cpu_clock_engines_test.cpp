@@ -103,7 +103,7 @@ struct Player {
         runner.cpu.set_line(0, false);
         runner.cpu.set_breakpoints({end}); // HLT would be #GP in ring 3
     }
-    StopReason run_until(Cycles deadline) { return runner.cpu.run_until(deadline, ~u64{0}); }
+    CpuStop run_until(Cycles deadline) { return runner.cpu.run_until(deadline, ~u64{0}); }
     // Cycles that no cause may hold more of than there are.
     bool causes_add_up() const {
         Cycles sum = 0;
@@ -139,12 +139,12 @@ std::vector<Ending> run_in_slices(Player& player, u64 seed, bool interrupts) {
     std::vector<Ending> states;
     for (u32 cut = 0;; ++cut) {
         const Cycles slice = random.below(4) == 0 ? 1 + random.below(6) : 1 + random.below(400);
-        const StopReason reason = player.run_until(player.runner.cpu.now() + slice);
+        const CpuStop reason = player.run_until(player.runner.cpu.now() + slice);
         states.push_back(ending_of(player));
-        if (reason == StopReason::Requested)
+        if (reason == CpuStop::Requested)
             return states;
-        EXPECT_EQ(reason, StopReason::Deadline);
-        if (reason != StopReason::Deadline || cut > 100'000)
+        EXPECT_EQ(reason, CpuStop::Deadline);
+        if (reason != CpuStop::Deadline || cut > 100'000)
             return states;
         if (interrupts && cut % 3 == 0)
             player.runner.cpu.set_line(0, true);
@@ -158,7 +158,7 @@ struct Setting {
 
 class ClockEngines : public ::testing::TestWithParam<Setting> {
   protected:
-    ClockEngines() : reference({Engine::Interpreter, false}, GetParam().model, GetParam().kind) {
+    ClockEngines() : reference({EngineKind::Interpreter, false}, GetParam().model, GetParam().kind) {
         for (const Way way : every_way())
             others.push_back(std::make_unique<Player>(way, GetParam().model, GetParam().kind));
     }
@@ -186,7 +186,7 @@ TEST_P(ClockEngines, CountTheSameAtEveryCut) {
 TEST_P(ClockEngines, CountTheSameHoweverTheRunIsCut) {
     for (u64 seed = 0; seed < programs; ++seed) {
         reference.load(seed);
-        ASSERT_EQ(reference.run_until(kNever), StopReason::Requested);
+        ASSERT_EQ(reference.run_until(kNever), CpuStop::Requested);
         const Ending expected = ending_of(reference);
         for (const auto& other : others) {
             other->load(seed);
@@ -199,14 +199,14 @@ TEST_P(ClockEngines, GoOnFromASnapshotAsIfNothingHadBeen) {
     for (u64 seed = 0; seed < programs; ++seed) {
         reference.load(seed);
         const Cycles half = reference.runner.cpu.now() + 1 + Random(seed).below(3000);
-        ASSERT_EQ(reference.run_until(half), StopReason::Deadline);
+        ASSERT_EQ(reference.run_until(half), CpuStop::Deadline);
         const u64 hash = reference.runner.hash();
         SaveArchive archive;
         archive.nested("cpu", reference.runner.cpu);
         archive.nested("mmu", reference.runner.mmu);
         archive.nested("memory", reference.runner.memory());
         const std::vector<u8> saved = archive.take();
-        ASSERT_EQ(reference.run_until(kNever), StopReason::Requested);
+        ASSERT_EQ(reference.run_until(kNever), CpuStop::Requested);
         for (const auto& other : others) {
             other->load(seed);
             LoadArchive loaded(saved);
@@ -215,7 +215,7 @@ TEST_P(ClockEngines, GoOnFromASnapshotAsIfNothingHadBeen) {
             loaded.nested("memory", other->runner.memory());
             ASSERT_TRUE(loaded.finish().ok());
             EXPECT_EQ(other->runner.hash(), hash);
-            ASSERT_EQ(other->run_until(kNever), StopReason::Requested);
+            ASSERT_EQ(other->run_until(kNever), CpuStop::Requested);
             ASSERT_TRUE(ending_of(*other) == ending_of(reference)) << "program " << seed;
         }
     }

@@ -209,14 +209,14 @@ TEST_P(ClockPaths, OfPageFaults) {
 // UD2; the handler is MOV ES, AX; HLT, or CLD; HLT.
 TEST_P(ClockPaths, OfAHandlersFirstInstructionAreItsOwn) {
     const auto cycles_of = [](const std::vector<int>& handler) {
-        R runner({Engine::Block, true}, GetParam());
+        R runner({EngineKind::Block, true}, GetParam());
         runner.cpu.set_model(GetParam(), ClockKind::Model);
         runner.enter_protected_mode();
         runner.code({0x0F, 0x0B});
         runner.handler(kInvalidOpcode, handler);
         runner.edit().set_reg<u32>(kEax, R::kData);
         runner.apply();
-        EXPECT_EQ(runner.run(), StopReason::Halted);
+        EXPECT_EQ(runner.run(), CpuStop::Halted);
         return runner.cpu.now();
     };
     EXPECT_EQ(cycles_of({0x8E, 0xC0, 0xF4}) - cycles_of({0xFC, 0xF4}), mine({18 - 2, 9 - 2, 3 - 2}));

@@ -162,7 +162,7 @@ Cycles of_cause(const Cpu& cpu, CycleCause cause) { return cpu.cycles_by_cause()
 // lines.
 class Restarted {
   public:
-    Restarted(CpuModel model, ClockKind kind, const std::vector<int>& code) : runner({Engine::Block, true}, model) {
+    Restarted(CpuModel model, ClockKind kind, const std::vector<int>& code) : runner({EngineKind::Block, true}, model) {
         runner.cpu.set_model(model, kind);
         runner.enter_protected_mode();
         runner.cpu.set_breakpoints({runner.code(code) - 1});
@@ -173,7 +173,7 @@ class Restarted {
     Cycles run(CycleCause cause) {
         runner.cpu.set_state(start_);
         const Cycles before = of_cause(runner.cpu, cause);
-        EXPECT_EQ(runner.run(), StopReason::Requested);
+        EXPECT_EQ(runner.run(), CpuStop::Requested);
         return of_cause(runner.cpu, cause) - before;
     }
 

@@ -224,7 +224,7 @@ TEST_P(ClockRows, AreAllRunButForThoseThatFaultByDesign) {
         found.emplace_back(form.mnemonic);
         if (number == 0)
             continue;
-        CodeRunner runner({Engine::Block, true}, GetParam());
+        CodeRunner runner({EngineKind::Block, true}, GetParam());
         runner.enter_protected_mode();
         std::vector<int> bytes{0x0F, form.opcode, 0xF0};
         runner.code(bytes);

@@ -50,7 +50,7 @@ u64 clocks_of(CodeRunner& runner, const MooTest& test) {
     state.set_eflags(test.before[kMooEflags] & runner.cpu.model().eflags);
     runner.apply();
     const Cycles before = runner.cpu.now();
-    EXPECT_EQ(runner.run(10), StopReason::Halted) << test.name;
+    EXPECT_EQ(runner.run(10), CpuStop::Halted) << test.name;
     const Cycles took = runner.cpu.now() - before;
     for (const MooByte& byte : test.memory_before)
         runner.put8(kShift + byte.address, 0);
@@ -272,7 +272,7 @@ void save_and_load(CodeRunner& runner) {
 }
 
 // Up to `end` instructions, in parts; between them nothing changes that the guest could see.
-StopReason run_in_parts(CodeRunner& runner, u64 end, Random& random) {
+CpuStop run_in_parts(CodeRunner& runner, u64 end, Random& random) {
     while (runner.cpu.instructions() < end) {
         const u64 most = random.below(4) == 0 ? runner.cpu.instructions() + 1 + random.below(9) : end;
         const Cycles deadline = runner.cpu.now() + 1 + random.below(300);
@@ -282,18 +282,18 @@ StopReason run_in_parts(CodeRunner& runner, u64 end, Random& random) {
         else if (random.below(8) == 0)
             save_and_load(runner);
     }
-    return StopReason::Instructions;
+    return CpuStop::Instructions;
 }
 
 constexpr u64 kInstructions = 300, kStep = 100;
 
 // Clocks after each step, and the hash at the end; nothing if the scene does not come so far.
-std::vector<u64> outcome(Way way, BusWidth bus, u64 round, const std::function<StopReason(CodeRunner&, u64 end)>& run) {
+std::vector<u64> outcome(Way way, BusWidth bus, u64 round, const std::function<CpuStop(CodeRunner&, u64 end)>& run) {
     CodeRunner runner(way, CpuModel::I386, ClockKind::Model, bus);
     set_scene(runner, static_cast<Mode>(round % 3), round);
     std::vector<u64> result;
     for (u64 end = kStep; end <= kInstructions; end += kStep) {
-        if (run(runner, end) != StopReason::Instructions)
+        if (run(runner, end) != CpuStop::Instructions)
             return {};
         result.push_back(runner.cpu.now());
     }
@@ -309,11 +309,11 @@ TEST_P(QueueEngines, CountTheSameClocksHoweverARunIsCut) {
     u32 compared = 0;
     for (u32 round = 0; round < rounds; ++round) {
         const auto at_once = [](CodeRunner& runner, u64 end) { return runner.cpu.run_until(kMost, end); };
-        const auto expected = outcome({Engine::Interpreter, true}, GetParam(), round, at_once);
+        const auto expected = outcome({EngineKind::Interpreter, true}, GetParam(), round, at_once);
         if (expected.empty())
             continue; // it halts, shuts down, or does not come back from a fault
         ++compared;
-        ASSERT_EQ(outcome({Engine::Block, true}, GetParam(), round, at_once), expected) << "round " << round;
+        ASSERT_EQ(outcome({EngineKind::Block, true}, GetParam(), round, at_once), expected) << "round " << round;
         for (const Way way : every_way()) {
             Random random(round * 7 + 1);
             const auto in_parts = [&](CodeRunner& runner, u64 end) { return run_in_parts(runner, end, random); };
