@@ -1,11 +1,11 @@
 #include "exec.h"
 #include "guest/abi/syscalls.h"
+#include "guest/abi/trace.h"
 #include "heap.h"
 #include "layout.h"
 #include "personality.h"
 #include "process.h"
 #include "string.h"
-#include "trace.h"
 #include "trap.h"
 #include "user_memory.h"
 

@@ -1,10 +1,10 @@
 #include "frames.h"
 #include "boot_info.h"
 #include "fail.h"
+#include "guest/abi/trace.h"
 #include "panic.h"
 #include "pmap.h"
 #include "string.h"
-#include "trace.h"
 
 #define FRAME_STATE_RESERVED 0 /* never ours */
 #define FRAME_STATE_FREE 1     /* first frame of a free block */

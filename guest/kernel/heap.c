@@ -1,10 +1,10 @@
 #include "heap.h"
 #include "fail.h"
 #include "frames.h"
+#include "guest/abi/trace.h"
 #include "panic.h"
 #include "pmap.h"
 #include "string.h"
-#include "trace.h"
 
 #define SMALLEST_SHIFT 5u /* 32 bytes */
 #define CLASS_COUNT 6u    /* 32, 64, 128, 256, 512, 1024 */

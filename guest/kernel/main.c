@@ -7,6 +7,7 @@
 #include "fail.h"
 #include "file.h"
 #include "frames.h"
+#include "guest/abi/trace.h"
 #include "interrupts.h"
 #include "keyboard.h"
 #include "panic.h"
@@ -17,7 +18,6 @@
 #include "schedule.h"
 #include "string.h"
 #include "terminal.h"
-#include "trace.h"
 #include "trap.h"
 #include "x86.h"
 

@@ -1,10 +1,10 @@
 #include "panic.h"
+#include "guest/abi/trace.h"
 #include "pmap.h"
 #include "print.h"
 #include "process.h"
 #include "schedule.h"
 #include "symbols.h"
-#include "trace.h"
 #include "trap.h"
 #include "x86.h"
 

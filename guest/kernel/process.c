@@ -1,10 +1,10 @@
 #include "process.h"
+#include "guest/abi/trace.h"
 #include "heap.h"
 #include "panic.h"
 #include "personality.h"
 #include "pmap.h"
 #include "string.h"
-#include "trace.h"
 #include "trap.h"
 
 unsigned forks_since_boot, faults_since_boot, cow_copies_since_boot;

@@ -1,10 +1,10 @@
 #include "schedule.h"
 #include "guest/abi/syscalls.h"
+#include "guest/abi/trace.h"
 #include "personality.h"
 #include "pmap.h"
 #include "process.h"
 #include "signal.h"
-#include "trace.h"
 #include "trap.h"
 #include "x86.h"
 

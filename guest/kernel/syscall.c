@@ -5,12 +5,12 @@
 #include "file.h"
 #include "frames.h"
 #include "guest/abi/syscalls.h"
+#include "guest/abi/trace.h"
 #include "personality.h"
 #include "pipe.h"
 #include "power.h"
 #include "process.h"
 #include "signal.h"
-#include "trace.h"
 #include "trap.h"
 #include "user_memory.h"
 

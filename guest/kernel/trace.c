@@ -1,6 +1,4 @@
-#include "trace.h"
+#include "guest/abi/trace.h"
 
+/* Whether somebody listens; kernel_main() has it asked first of all. */
 bool trace_listening;
-
-/* Asks the trace port whether somebody listens; kernel_main() calls it first of all. */
-void trace_init(void) { trace_listening = inl(ABI_PORT_TRACE_ID) == ABI_TRACE_MAGIC; }

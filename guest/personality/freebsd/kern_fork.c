@@ -1,9 +1,9 @@
 /* fork as FreeBSD does it. Read fork1() first, then do_fork(), top to bottom; the numbers are the stops of README.md.
  */
+#include "guest/abi/trace.h"
 #include "guest/kernel/heap.h"
 #include "guest/kernel/personality.h"
 #include "guest/kernel/string.h"
-#include "guest/kernel/trace.h"
 #include "proc.h"
 
 /* Emits one of fork's tracepoints. */

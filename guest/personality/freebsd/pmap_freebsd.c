@@ -1,9 +1,9 @@
 /* FreeBSD's pmap calls on top of the mechanism's page tables. */
 #include "pmap_freebsd.h"
 #include "guest/abi/syscalls.h"
+#include "guest/abi/trace.h"
 #include "guest/kernel/panic.h"
 #include "guest/kernel/string.h"
-#include "guest/kernel/trace.h"
 #include "guest/kernel/x86.h"
 #include "uma.h"
 #include "vm_object.h"

@@ -1,9 +1,9 @@
 /* F: the page fault, where the promises of vmspace_fork() are kept. Read vm_fault() first. */
 #include "guest/abi/syscalls.h"
+#include "guest/abi/trace.h"
 #include "guest/kernel/panic.h"
 #include "guest/kernel/personality.h"
 #include "guest/kernel/process.h"
-#include "guest/kernel/trace.h"
 #include "guest/kernel/trap.h"
 #include "proc.h"
 #include "vm_map.h"

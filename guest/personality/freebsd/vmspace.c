@@ -1,8 +1,8 @@
 /* Address spaces: made, copied, shared, given back. Read vmspace_fork() first. */
 #include "guest/abi/syscalls.h"
+#include "guest/abi/trace.h"
 #include "guest/kernel/panic.h"
 #include "guest/kernel/process.h"
-#include "guest/kernel/trace.h"
 #include "uma.h"
 #include "vm_map.h"
 

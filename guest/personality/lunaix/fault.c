@@ -1,6 +1,6 @@
 /* F: the page fault, where copy-on-write, demand-zero and file pages come to be. Read handle_page_fault() first. */
+#include "guest/abi/trace.h"
 #include "guest/kernel/string.h"
-#include "guest/kernel/trace.h"
 #include "guest/kernel/trap.h"
 #include "lunaix.h"
 

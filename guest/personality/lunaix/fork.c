@@ -1,8 +1,8 @@
 /* fork as LunaixOS does it. Read dup_proc() first; the numbers are the stops of README.md. */
+#include "guest/abi/trace.h"
 #include "guest/kernel/heap.h"
 #include "guest/kernel/panic.h"
 #include "guest/kernel/string.h"
-#include "guest/kernel/trace.h"
 #include "guest/kernel/trap.h"
 #include "lunaix.h"
 

@@ -1,9 +1,9 @@
 /* sys_fork: the kernel's part of a fork. All that it needs memory for was taken when VM asked for the page table, so
  * that nothing can fail here any more. */
+#include "guest/abi/trace.h"
 #include "guest/kernel/heap.h"
 #include "guest/kernel/pmap.h"
 #include "guest/kernel/string.h"
-#include "guest/kernel/trace.h"
 #include "guest/kernel/trap.h"
 #include "proc.h"
 

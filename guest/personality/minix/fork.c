@@ -1,8 +1,8 @@
 /* Doors of fork and of page faults: both are messages. The numbers are the stops of README.md; what happens at them is
  * in the servers: servers/pm/forkexit.c and servers/vm/fork.c. */
+#include "guest/abi/trace.h"
 #include "guest/kernel/layout.h"
 #include "guest/kernel/personality.h"
-#include "guest/kernel/trace.h"
 #include "guest/kernel/trap.h"
 #include "proc.h"
 

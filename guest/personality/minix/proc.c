@@ -1,8 +1,8 @@
 /* Messages between processes: send, receive, sendrec, notify. The kernel keeps no message longer than until the
  * receiver is ready: a sender waits in the queue of whom it wants to reach. Read do_sync_ipc() first. */
 #include "proc.h"
+#include "guest/abi/trace.h"
 #include "guest/kernel/string.h"
-#include "guest/kernel/trace.h"
 
 struct proc proc[NR_PROCS];
 

@@ -154,10 +154,3 @@ void panic(const char* format, ...) {
     for (;;)
         __asm__ volatile("ud2");
 }
-
-/* Asks the port whether somebody listens. */
-void trace_init(void) {
-    uint32_t answer;
-    __asm__ volatile("inl %1, %0" : "=a"(answer) : "Nd"((uint16_t)ABI_PORT_TRACE_ID));
-    trace_listening = answer == ABI_TRACE_MAGIC;
-}

@@ -7,8 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "guest/abi/ports.h"
-#include "guest/abi/tracepoints.h"
+#include "guest/abi/trace.h"
 #include "guest/personality/minix/abi/com.h"
 
 typedef uint32_t vir_bytes;
@@ -48,23 +47,5 @@ void panic(const char* format, ...) __attribute__((noreturn, format(printf, 1, 2
         if (!(condition))                                                                                              \
             panic("%s:%d: not so: %s", __FILE_NAME__, __LINE__, #condition);                                           \
     } while (0)
-
-extern bool trace_listening;
-
-/* Asks the port whether somebody listens to tracepoints. */
-void trace_init(void);
-
-/* Writes 32 bits to a port; servers run with IOPL 3. */
-static inline void outl(uint16_t port, uint32_t value) { __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port)); }
-
-/* States one event: arguments first, the id last, for the write of the id emits it. */
-static inline void trace(unsigned id, uint32_t argument0, uint32_t argument1, uint32_t argument2) {
-    if (trace_listening) {
-        outl(ABI_PORT_TRACE_ARG0, argument0);
-        outl(ABI_PORT_TRACE_ARG1, argument1);
-        outl(ABI_PORT_TRACE_ARG2, argument2);
-        outl(ABI_PORT_TRACE_ID, id);
-    }
-}
 
 #endif
