@@ -1,9 +1,12 @@
 /* Owns: where things lie in the virtual address space. The same in every process, on every personality.
- * Callers: the whole kernel. Promises: nothing overlaps. */
+ * Callers: the whole kernel, and servers. Promises: nothing overlaps. */
 #ifndef KERNEL_LAYOUT_H
 #define KERNEL_LAYOUT_H
 
 #include "guest/abi/layout.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 /*   0x00010000 .. 0xBFFFFFFF  user
  *   0xC0000000 .. 0xDFFFFFFF  physical memory, linearly (at most 512 MB); the kernel image lies at 0xC0100000
@@ -14,6 +17,11 @@
 #define USER_BASE 0x00010000u
 #define USER_MMAP_BASE 0x40000000u
 #define USER_MMAP_TOP 0xB0000000u
+
+/* Says whether so many bytes, from a page boundary on, lie in the user half. */
+static inline bool is_page_range(uint32_t start, uint32_t bytes) {
+    return start % 4096 == 0 && start >= USER_BASE && start < USER_TOP && bytes <= USER_TOP - start;
+}
 
 #define LINEAR_BYTES 0x20000000u
 

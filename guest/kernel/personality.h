@@ -66,15 +66,18 @@ void* vm_exec_prepare(const struct executable* image, const void* stack, size_t 
 void vm_exec_commit(void* vm);
 void vm_exec_abandon(void* vm);
 
-/* Stacks of threads in the running process. Returns 0 and the top, or a negative error. May sleep, as all below. */
+/* Stacks of threads in the running process, of whole pages. Returns 0 and the top, or a negative error. May sleep, as
+ * all below. */
 int vm_thread_stack(struct thread* thread, size_t bytes, ptr_t* top);
 /* Gives back the user stack of a thread of the running process. */
 void vm_thread_exit(struct thread* thread);
 
-/* The memory system calls of the running process; negative errors as abi/syscalls.h names them. A node is given for
- * a mapping of a file, NULL for an anonymous one. vm_brk() returns the end that is in force afterwards. */
+/* The memory system calls of the running process; negative errors as abi/syscalls.h names them. The mechanism has
+ * checked what the arguments alone can tell: one MAP_* mode, known bits, lengths that are not 0, ranges of pages in the
+ * user half. A node is given for a mapping of a file, NULL for an anonymous one. vm_brk() returns the end that is in
+ * force afterwards. */
 struct node;
-int vm_mmap(const struct mmap_args* arguments, struct node* node, bool file_writable);
+int vm_mmap(const struct mmap_args* arguments, struct node* node);
 int vm_munmap(ptr_t start, size_t bytes);
 ptr_t vm_brk(ptr_t end);
 int vm_minherit(ptr_t start, size_t bytes, int inheritance);

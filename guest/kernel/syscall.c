@@ -6,6 +6,7 @@
 #include "frames.h"
 #include "guest/abi/syscalls.h"
 #include "guest/abi/trace.h"
+#include "layout.h"
 #include "personality.h"
 #include "pipe.h"
 #include "power.h"
@@ -52,14 +53,29 @@ static int sys_getppid(struct trap_frame* frame) {
 /* brk(end) */
 static int sys_brk(struct trap_frame* frame) { return (int)vm_brk(frame->ebx); }
 
-/* mmap(arguments): finds the file of a mapping that has one. */
+/* Says what is wrong with the arguments of mmap, or 0; the same for every personality. Exactly one way through fork
+ * must be named. */
+static int check_mmap(const struct mmap_args* arguments) {
+    int mode = arguments->flags & (MAP_SHARED | MAP_PRIVATE | MAP_EXCLUSIVE);
+    if (mode != MAP_SHARED && mode != MAP_PRIVATE && mode != MAP_EXCLUSIVE) {
+        return -EINVAL;
+    }
+    if (arguments->length == 0 || (arguments->protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC)) != 0 ||
+        arguments->offset % PAGE_BYTES != 0) {
+        return -EINVAL;
+    }
+    return arguments->length > USER_TOP ? -ENOMEM : 0;
+}
+
+/* mmap(arguments): finds the file of a mapping that has one. What is shared can be written only if the file can. */
 static int sys_mmap(struct trap_frame* frame) {
     struct mmap_args arguments;
     if (copy_from_user(&arguments, frame->ebx, sizeof(arguments)) < 0) {
         return -EFAULT;
     }
+    int error = check_mmap(&arguments);
     if ((arguments.flags & MAP_ANONYMOUS) != 0) {
-        return vm_mmap(&arguments, NULL, true);
+        return error < 0 ? error : vm_mmap(&arguments, NULL);
     }
     struct file* file = descriptor_file(arguments.fd);
     if (file == NULL || file->flags == O_WRONLY) {
@@ -71,11 +87,18 @@ static int sys_mmap(struct trap_frame* frame) {
     if (arguments.offset != 0 && arguments.offset > 0u - page_up(arguments.length)) {
         return -EINVAL; /* no file is that long, and its pages would be counted from zero again */
     }
-    return vm_mmap(&arguments, file->node, file->flags == O_RDWR);
+    if (error == 0 && file->flags != O_RDWR && (arguments.flags & MAP_SHARED) != 0 &&
+        (arguments.protection & PROT_WRITE) != 0) {
+        error = -EACCES;
+    }
+    return error < 0 ? error : vm_mmap(&arguments, file->node);
 }
 
 /* munmap(start, length) */
-static int sys_munmap(struct trap_frame* frame) { return vm_munmap(frame->ebx, frame->ecx); }
+static int sys_munmap(struct trap_frame* frame) {
+    bool good = frame->ecx > 0 && is_page_range(frame->ebx, frame->ecx);
+    return good ? vm_munmap(frame->ebx, frame->ecx) : -EINVAL;
+}
 
 /* open(path, flags) */
 static int sys_open(struct trap_frame* frame) {
@@ -341,7 +364,12 @@ static int sys_tracepoint(struct trap_frame* frame) {
 static int sys_poweroff(struct trap_frame* frame) { power_off((uint8_t)frame->ebx); }
 
 /* minherit(start, length, inheritance) */
-static int sys_minherit(struct trap_frame* frame) { return vm_minherit(frame->ebx, frame->ecx, (int)frame->edx); }
+static int sys_minherit(struct trap_frame* frame) {
+    int inheritance = (int)frame->edx;
+    bool good = frame->ecx > 0 && is_page_range(frame->ebx, frame->ecx) && inheritance >= INHERIT_SHARE &&
+                inheritance <= INHERIT_NONE;
+    return good ? vm_minherit(frame->ebx, frame->ecx, inheritance) : -EINVAL;
+}
 
 /* thread_self() */
 static int sys_thread_self(struct trap_frame* frame) {

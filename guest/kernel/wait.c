@@ -8,6 +8,9 @@
 #include "user_memory.h"
 #include "x86.h"
 
+#define DEFAULT_STACK_BYTES 65536u
+#define LARGEST_STACK_BYTES 0x04000000u
+
 /* Finds a dead child that matches pid (-1: any). Says through `any` whether a matching child exists at all. */
 static struct process* find_dead_child(pid_t pid, bool* any) {
     struct process *child, *following;
@@ -68,7 +71,7 @@ int thread_create(ptr_t entry, ptr_t argument, size_t stack_bytes) {
     if (entry < USER_BASE || entry >= USER_TOP) {
         return -EINVAL;
     }
-    struct thread* thread = alloc_thread(current_process);
+    struct thread* thread = stack_bytes <= LARGEST_STACK_BYTES ? alloc_thread(current_process) : NULL;
     if (thread == NULL) {
         return -ENOMEM;
     }
@@ -76,7 +79,7 @@ int thread_create(ptr_t entry, ptr_t argument, size_t stack_bytes) {
     if (!thread_map_kstack(thread)) {
         goto fail_thread;
     }
-    error = vm_thread_stack(thread, stack_bytes, &stack_top);
+    error = vm_thread_stack(thread, page_up(stack_bytes != 0 ? stack_bytes : DEFAULT_STACK_BYTES), &stack_top);
     if (error < 0) {
         goto fail_thread;
     }

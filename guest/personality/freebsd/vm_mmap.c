@@ -2,54 +2,26 @@
 #include "guest/kernel/personality.h"
 #include "proc.h"
 
-#define PROTECTION_MASK (PROT_READ | PROT_WRITE | PROT_EXEC)
-#define DEFAULT_STACK_BYTES 65536u
-#define LARGEST_STACK_BYTES 0x04000000u
-
 /* Returns the map of the running process. */
 static struct vm_map* current_map(void) { return &curproc->p_vmspace->vm_map; }
 
-/* Turns mmap's flags into an inheritance; -EINVAL unless exactly one is named. */
+/* Turns mmap's flags, which name exactly one way through fork, into an inheritance. */
 static int mmap_inheritance(int flags) {
-    switch (flags & (MAP_SHARED | MAP_PRIVATE | MAP_EXCLUSIVE)) {
-    case MAP_SHARED:
-        return VM_INHERIT_SHARE;
-    case MAP_PRIVATE:
-        return VM_INHERIT_COPY;
-    case MAP_EXCLUSIVE:
+    if ((flags & MAP_EXCLUSIVE) != 0) {
         return VM_INHERIT_NONE;
-    default:
-        return -EINVAL;
     }
-}
-
-/* Says whether a page-aligned range lies in the user half. */
-static bool is_user_range(ptr_t start, size_t bytes) {
-    return start % PAGE_BYTES == 0 && start >= USER_BASE && start < USER_TOP && bytes <= USER_TOP - start;
-}
-
-/* Says what is wrong with the arguments of mmap, or 0. */
-static int check_mmap(const struct mmap_args* arguments, const struct node* node, bool file_writable) {
-    if (arguments->length == 0 || (arguments->protection & ~PROTECTION_MASK) != 0 ||
-        arguments->offset % PAGE_BYTES != 0) {
-        return -EINVAL;
-    }
-    if (node != NULL && (arguments->flags & MAP_SHARED) != 0 && (arguments->protection & PROT_WRITE) != 0 &&
-        !file_writable) {
-        return -EACCES;
-    }
-    return arguments->length > USER_TOP ? -ENOMEM : 0;
+    return (flags & MAP_SHARED) != 0 ? VM_INHERIT_SHARE : VM_INHERIT_COPY;
 }
 
 /* Chooses where a mapping goes: the ordered place, emptied first; the wished place if it is free; or any.
  * Returns the address, or 0 with *error set where there is none. */
 static ptr_t choose_place(struct vm_map* map, ptr_t wish, size_t bytes, bool fixed, int* error) {
     if (fixed) {
-        *error = is_user_range(wish, bytes) ? vm_map_delete(map, wish, wish + bytes) : -EINVAL;
+        *error = is_page_range(wish, bytes) ? vm_map_delete(map, wish, wish + bytes) : -EINVAL;
         return *error == 0 ? wish : 0;
     }
     *error = -ENOMEM;
-    if (wish != 0 && is_user_range(wish, bytes) && vm_map_range_is_free(map, wish, wish + bytes)) {
+    if (wish != 0 && is_page_range(wish, bytes) && vm_map_range_is_free(map, wish, wish + bytes)) {
         return wish;
     }
     return vm_map_findspace(map, bytes);
@@ -72,13 +44,10 @@ static int map_file(struct vm_map* map, struct vm_map_entry* entry, struct node*
 }
 
 /* Door: maps memory. Returns the address (of a stack that of the page above its guard), or a negative error. */
-int vm_mmap(const struct mmap_args* arguments, struct node* node, bool file_writable) {
+int vm_mmap(const struct mmap_args* arguments, struct node* node) {
     struct vm_map* map = current_map();
     int inheritance = mmap_inheritance(arguments->flags);
-    int error = inheritance < 0 ? inheritance : check_mmap(arguments, node, file_writable);
-    if (error < 0) {
-        return error;
-    }
+    int error = 0;
     bool is_stack = (arguments->flags & MAP_STACK) != 0 && node == NULL;
     size_t guard = is_stack ? PAGE_BYTES : 0;
     size_t bytes = page_up(arguments->length) + guard;
@@ -104,12 +73,9 @@ int vm_mmap(const struct mmap_args* arguments, struct node* node, bool file_writ
 }
 
 /* Door: unmaps a range; what is not mapped there does not matter. The gap below a stack goes with the stack's lowest
- * page. 0, -EINVAL, or -ENOMEM where an entry had to be cut and could not. */
+ * page. 0, or -ENOMEM where an entry had to be cut and could not. */
 int vm_munmap(ptr_t start, size_t bytes) {
     struct vm_map* map = current_map();
-    if (bytes == 0 || !is_user_range(start, bytes)) {
-        return -EINVAL;
-    }
     ptr_t end = start + page_up(bytes);
     const struct vm_map_entry* below = vm_map_lookup_entry(map, start - 1);
     const struct vm_map_entry* first = vm_map_lookup_entry(map, start);
@@ -148,20 +114,13 @@ ptr_t vm_brk(ptr_t end) {
 
 /* Door: decides how a range passes through the next fork. 0, -EINVAL where it is not mapped throughout, or -ENOMEM. */
 int vm_minherit(ptr_t start, size_t bytes, int inheritance) {
-    if (bytes == 0 || !is_user_range(start, bytes) || inheritance < VM_INHERIT_SHARE || inheritance > VM_INHERIT_NONE) {
-        return -EINVAL;
-    }
     return vm_map_inherit(current_map(), start, start + page_up(bytes), inheritance);
 }
 
 /* Door: makes the user stack of a new thread, with a guard page below it. 0 and its top, or -ENOMEM. */
 int vm_thread_stack(struct thread* thread, size_t bytes, ptr_t* top) {
     struct vm_map* map = current_map();
-    bytes = bytes != 0 ? bytes : DEFAULT_STACK_BYTES;
-    if (bytes > LARGEST_STACK_BYTES) {
-        return -ENOMEM;
-    }
-    bytes = page_up(bytes) + PAGE_BYTES;
+    bytes += PAGE_BYTES;
     ptr_t start = vm_map_findspace(map, bytes);
     if (start == 0 || vm_map_stack(map, start, start + bytes, 0, PROT_READ | PROT_WRITE, VM_INHERIT_COPY) < 0) {
         return -ENOMEM;

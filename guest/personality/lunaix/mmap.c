@@ -1,22 +1,12 @@
 /* The memory system calls: mmap, munmap, brk, minherit, and the stacks of threads. */
 #include "lunaix.h"
 
-#define PROTECTION_MASK (PROT_READ | PROT_WRITE | PROT_EXEC)
-#define DEFAULT_STACK_BYTES 65536u
-#define LARGEST_STACK_BYTES 0x04000000u
-
-/* Turns mmap's flags into a region's mode; -EINVAL unless exactly one is named. */
+/* Turns mmap's flags, which name exactly one mode, into a region's. */
 static int region_mode(int flags) {
-    switch (flags & (MAP_SHARED | MAP_PRIVATE | MAP_EXCLUSIVE)) {
-    case MAP_SHARED:
-        return REGION_WSHARED;
-    case MAP_PRIVATE:
-        return REGION_RSHARED;
-    case MAP_EXCLUSIVE:
+    if ((flags & MAP_EXCLUSIVE) != 0) {
         return REGION_PRIVATE;
-    default:
-        return -EINVAL;
     }
+    return (flags & MAP_SHARED) != 0 ? REGION_WSHARED : REGION_RSHARED;
 }
 
 /* Turns PROT_* into REGION_*. */
@@ -25,48 +15,27 @@ static int region_rights(int protection) {
            ((protection & PROT_EXEC) != 0 ? REGION_EXEC : 0);
 }
 
-/* Says whether a page-aligned range lies in the user half. */
-static bool is_user_range(ptr_t start, size_t bytes) {
-    return start % PAGE_BYTES == 0 && start >= USER_BASE && start < USER_TOP && bytes <= USER_TOP - start;
-}
-
 /* Chooses where a mapping goes: the ordered place, emptied first; the wished place if it is free; or any.
  * Returns the address as 0 with *error set where there is none. */
 static ptr_t choose_place(struct proc_mm* mm, const struct mmap_args* arguments, size_t bytes, int* error) {
     ptr_t wish = arguments->address;
     if ((arguments->flags & MAP_FIXED) != 0) {
-        *error = is_user_range(wish, bytes) ? vm_munmap(wish, bytes) : -EINVAL;
+        *error = is_page_range(wish, bytes) ? vm_munmap(wish, bytes) : -EINVAL;
         return *error == 0 ? wish : 0;
     }
     *error = -ENOMEM;
-    if (wish != 0 && is_user_range(wish, bytes) && region_range_free(mm, wish, wish + bytes)) {
+    if (wish != 0 && is_page_range(wish, bytes) && region_range_free(mm, wish, wish + bytes)) {
         return wish;
     }
     return region_find_room(mm, bytes);
 }
 
-/* Says what is wrong with the arguments of mmap, or 0. */
-static int check_mmap(const struct mmap_args* arguments, const struct node* node, bool file_writable) {
-    if (arguments->length == 0 || (arguments->protection & ~PROTECTION_MASK) != 0 ||
-        arguments->offset % PAGE_BYTES != 0) {
-        return -EINVAL;
-    }
-    if (node != NULL && (arguments->flags & MAP_SHARED) != 0 && (arguments->protection & PROT_WRITE) != 0 &&
-        !file_writable) {
-        return -EACCES;
-    }
-    return arguments->length > USER_TOP ? -ENOMEM : 0;
-}
-
 /* Door: maps memory. A shared anonymous mapping gets its frames at once, for a page that came to be after a fork would
  * not be shared. Returns the address (with MAP_STACK that of the page above the guard), or a negative error. */
-int vm_mmap(const struct mmap_args* arguments, struct node* node, bool file_writable) {
+int vm_mmap(const struct mmap_args* arguments, struct node* node) {
     struct proc_mm* mm = vmspace(__current);
     int mode = region_mode(arguments->flags);
-    int error = mode < 0 ? mode : check_mmap(arguments, node, file_writable);
-    if (error < 0) {
-        return error;
-    }
+    int error = 0;
     size_t guard = (arguments->flags & MAP_STACK) != 0 ? PAGE_BYTES : 0;
     size_t bytes = page_up(arguments->length) + guard;
     struct mmap_args placed = *arguments;
@@ -94,12 +63,9 @@ int vm_mmap(const struct mmap_args* arguments, struct node* node, bool file_writ
 }
 
 /* Door: unmaps a range; what is not mapped there does not matter. A stack's guard page goes with the page above it.
- * 0, -EINVAL, or -ENOMEM where a region had to be cut and could not. */
+ * 0, or -ENOMEM where a region had to be cut and could not. */
 int vm_munmap(ptr_t start, size_t bytes) {
     struct proc_mm* mm = vmspace(__current);
-    if (bytes == 0 || !is_user_range(start, bytes)) {
-        return -EINVAL;
-    }
     ptr_t end = start + page_up(bytes);
     struct mm_region *region = region_get(mm, start), *following;
     if (region != NULL && (region->attr & REGION_GUARDED) != 0 && region->start + PAGE_BYTES == start) {
@@ -152,9 +118,6 @@ int vm_minherit(ptr_t start, size_t bytes, int inheritance) {
     static const int modes[] = {
         [INHERIT_SHARE] = REGION_WSHARED, [INHERIT_COPY] = REGION_RSHARED, [INHERIT_NONE] = REGION_PRIVATE};
     struct proc_mm* mm = vmspace(__current);
-    if (bytes == 0 || !is_user_range(start, bytes) || inheritance < INHERIT_SHARE || inheritance > INHERIT_NONE) {
-        return -EINVAL;
-    }
     ptr_t end = start + page_up(bytes);
     struct mm_region *region, *following;
     for (ptr_t at = start; at < end; at = region->end) {
@@ -181,11 +144,7 @@ int vm_minherit(ptr_t start, size_t bytes, int inheritance) {
 /* Door: makes the user stack of a new thread, with a guard page below it. 0 and its top, or -ENOMEM. */
 int vm_thread_stack(struct thread* thread, size_t bytes, ptr_t* top) {
     struct proc_mm* mm = vmspace(thread->process);
-    bytes = bytes != 0 ? bytes : DEFAULT_STACK_BYTES;
-    if (bytes > LARGEST_STACK_BYTES) {
-        return -ENOMEM;
-    }
-    bytes = page_up(bytes) + PAGE_BYTES;
+    bytes += PAGE_BYTES;
     ptr_t start = region_find_room(mm, bytes);
     if (start == 0) {
         return -ENOMEM;

@@ -4,7 +4,7 @@
 #include "proc.h"
 
 /* Door: maps memory. Returns the address (with MAP_STACK that of the page above the guard), or a negative error. */
-int vm_mmap(const struct mmap_args* arguments, struct node* node, bool file_writable) {
+int vm_mmap(const struct mmap_args* arguments, struct node* node) {
     message m = {.m_type = VM_MMAP,
                  .VMM_ADDR = arguments->address,
                  .VMM_LEN = arguments->length,
@@ -12,13 +12,12 @@ int vm_mmap(const struct mmap_args* arguments, struct node* node, bool file_writ
                  .VMM_FLAGS = arguments->flags,
                  .VMM_OFFSET = arguments->offset,
                  .VMM_INODE = node != NULL ? node->inode : 0,
-                 .VMM_SIZE = node != NULL ? node->size : 0,
-                 .VMM_WRITABLE = file_writable};
+                 .VMM_SIZE = node != NULL ? node->size : 0};
     int r = usercall(VM_PROC_NR, &m);
     return r == OK ? (int)m.VMM_ADDR : r;
 }
 
-/* Door: unmaps a range. 0, -EINVAL, -ENOMEM, or -EFAULT where the message does not fit on the stack. */
+/* Door: unmaps a range. 0, -ENOMEM, or -EFAULT where the message does not fit on the stack. */
 int vm_munmap(ptr_t start, size_t bytes) {
     message m = {.m_type = VM_MUNMAP, .VMM_ADDR = start, .VMM_LEN = bytes};
     return usercall(VM_PROC_NR, &m);

@@ -37,17 +37,16 @@ static bool lock_with_page(struct proc* caller, ptr_t vir) {
 }
 
 /* Builds the message on the user's stack, below esp, and sends it from there; the answer is put in its place. Aligned
- * to its size, it never lies across two pages. Returns the answer's type, -EFAULT where the stack cannot take it, or
- * the error of the IPC. */
+ * to its size, it never lies across two pages, so no copy sleeps once it has begun: the message that is read back is
+ * the one that was built. Returns the answer's type, -EFAULT where the stack cannot take it, or the error of the IPC.
+ */
 int usercall(endpoint_t who, message* m) {
     struct proc* caller = proc_of(current_process);
-    int type = m->m_type;
     ptr_t vir = (current_thread->hstate->user_esp - sizeof(*m)) & ~(ptr_t)(sizeof(*m) - 1);
     do {
         if (copy_to_user(vir, m, sizeof(*m)) < 0 || copy_from_user(m, vir, sizeof(*m)) < 0) {
             return -EFAULT;
         }
-        m->m_type = type; /* another thread may have written there: whatever else it wrote, the servers check */
     } while (!lock_with_page(caller, vir));
     caller->p_delivermsg_vir = vir;
     int r = do_sync_ipc(caller, SENDREC, who, m);

@@ -60,7 +60,6 @@
 #define VMM_OFFSET m_u32[4]
 #define VMM_INODE m_u32[5] /* 0: anonymous */
 #define VMM_SIZE m_u32[6]  /* the file's bytes */
-#define VMM_WRITABLE m_u32[7]
 #define VMM_INHERITANCE m_i32[2]
 #define VMT_BYTES m_u32[0]  /* VM_THREAD_STACK */
 #define VMT_REGION m_u32[1] /* answer, and VM_THREAD_EXIT: the number of the stack's region */

@@ -1,34 +1,12 @@
-/* The calls by which processes change their memory: mmap, munmap, minherit, brk, and the stacks of threads. */
+/* The calls by which processes change their memory: mmap, munmap, minherit, brk, and the stacks of threads. The kernel
+ * has checked what the arguments alone can tell. */
 #include "guest/personality/minix/servers/vm/vm.h"
-
-#define PROTECTION_MASK (PROT_READ | PROT_WRITE | PROT_EXEC)
-#define DEFAULT_STACK_BYTES 65536u
-#define LARGEST_STACK_BYTES 0x04000000u
 
 /* Rounds up to a page boundary. */
 static vir_bytes roundup_page(vir_bytes bytes) { return (bytes + VM_PAGE_SIZE - 1) & ~(VM_PAGE_SIZE - 1); }
 
-/* Says whether a page-aligned range lies in the user half. */
-static bool is_user_range(vir_bytes start, vir_bytes bytes) {
-    return start % VM_PAGE_SIZE == 0 && start >= USER_BASE && start < USER_TOP && bytes <= USER_TOP - start;
-}
-
-/* Says what is wrong with the arguments of mmap, or OK. Exactly one of the three ways through fork must be named. */
-static int check_mmap(const message* m) {
-    int way = m->VMM_FLAGS & (MAP_SHARED | MAP_PRIVATE | MAP_EXCLUSIVE);
-    if (way != MAP_SHARED && way != MAP_PRIVATE && way != MAP_EXCLUSIVE)
-        return -EINVAL;
-    if (m->VMM_LEN == 0 || (m->VMM_PROT & ~PROTECTION_MASK) != 0 || m->VMM_OFFSET % VM_PAGE_SIZE != 0)
-        return -EINVAL;
-    if (m->VMM_INODE != 0 && way == MAP_SHARED && (m->VMM_PROT & PROT_WRITE) != 0 && m->VMM_WRITABLE == 0)
-        return -EACCES;
-    return m->VMM_LEN > USER_TOP ? -ENOMEM : OK;
-}
-
-/* Unmaps a range and the guard page that lies just below it, as munmap does. OK, -EINVAL or -ENOMEM. */
+/* Unmaps a range and the guard page that lies just below it, as munmap does. OK or -ENOMEM. */
 static int unmap(struct vmproc* vmp, vir_bytes start, vir_bytes bytes) {
-    if (bytes == 0 || !is_user_range(start, bytes))
-        return -EINVAL;
     vir_bytes end = start + roundup_page(bytes);
     const struct vir_region* region = map_lookup(vmp, start);
     if (region != NULL && (region->flags & VR_GUARDED) != 0 && region->vaddr + VM_PAGE_SIZE == start)
@@ -41,8 +19,8 @@ static int unmap(struct vmproc* vmp, vir_bytes start, vir_bytes bytes) {
 static int choose_place(struct vmproc* vmp, int flags, vir_bytes wish, vir_bytes bytes, vir_bytes* start) {
     *start = wish;
     if ((flags & MAP_FIXED) != 0)
-        return is_user_range(wish, bytes) ? unmap(vmp, wish, bytes) : -EINVAL;
-    if (wish != 0 && is_user_range(wish, bytes) && region_range_free(vmp, wish, wish + bytes))
+        return is_page_range(wish, bytes) ? unmap(vmp, wish, bytes) : -EINVAL;
+    if (wish != 0 && is_page_range(wish, bytes) && region_range_free(vmp, wish, wish + bytes))
         return OK;
     *start = region_find_slot(vmp, USER_MMAP_BASE, USER_MMAP_TOP, bytes);
     return *start != 0 ? OK : -ENOMEM;
@@ -63,12 +41,9 @@ static const mem_type_t* private_memtype(const struct vir_region* region) {
 /* VM_MMAP. Shared memory gets its pages at once. OK with the address (with MAP_STACK that of the page above the guard),
  * or a negative error. */
 int do_mmap(struct vmproc* vmp, message* m) {
-    int r = check_mmap(m);
-    if (r != OK)
-        return r;
     vir_bytes guard = (m->VMM_FLAGS & MAP_STACK) != 0 ? VM_PAGE_SIZE : 0;
     vir_bytes bytes = roundup_page(m->VMM_LEN) + guard, start;
-    r = choose_place(vmp, m->VMM_FLAGS, m->VMM_ADDR - (m->VMM_ADDR != 0 ? guard : 0), bytes, &start);
+    int r = choose_place(vmp, m->VMM_FLAGS, m->VMM_ADDR - (m->VMM_ADDR != 0 ? guard : 0), bytes, &start);
     if (r != OK)
         return r;
     struct vir_region* region =
@@ -91,7 +66,7 @@ int do_mmap(struct vmproc* vmp, message* m) {
     return OK;
 }
 
-/* VM_MUNMAP: unmaps a range; what is not mapped there does not matter. OK, -EINVAL or -ENOMEM. */
+/* VM_MUNMAP: unmaps a range; what is not mapped there does not matter. OK or -ENOMEM. */
 int do_munmap(struct vmproc* vmp, message* m) { return unmap(vmp, m->VMM_ADDR, m->VMM_LEN); }
 
 /* Lets the heap reach from one page boundary to a higher one. False where something is in the way. */
@@ -144,8 +119,6 @@ static int set_inheritance(struct vmproc* vmp, struct vir_region* region, int in
 int do_minherit(struct vmproc* vmp, message* m) {
     vir_bytes start = m->VMM_ADDR, bytes = m->VMM_LEN;
     int inheritance = m->VMM_INHERITANCE;
-    if (bytes == 0 || !is_user_range(start, bytes) || inheritance < INHERIT_SHARE || inheritance > INHERIT_NONE)
-        return -EINVAL;
     vir_bytes end = start + roundup_page(bytes);
     if (!is_mapped(vmp, start, end))
         return -EINVAL;
@@ -164,10 +137,7 @@ int do_minherit(struct vmproc* vmp, message* m) {
 /* VM_THREAD_STACK: makes the user stack of a new thread, with a guard page below it. OK with its top and the number of
  * its region, or -ENOMEM. */
 int do_thread_stack(struct vmproc* vmp, message* m) {
-    vir_bytes bytes = m->VMT_BYTES != 0 ? m->VMT_BYTES : DEFAULT_STACK_BYTES;
-    if (bytes > LARGEST_STACK_BYTES)
-        return -ENOMEM;
-    bytes = roundup_page(bytes) + VM_PAGE_SIZE;
+    vir_bytes bytes = m->VMT_BYTES + VM_PAGE_SIZE;
     vir_bytes start = region_find_slot(vmp, USER_MMAP_BASE, USER_MMAP_TOP, bytes);
     uint32_t flags = VR_READ | VR_WRITABLE | VR_STACK | VR_GUARDED;
     struct vir_region* region = start != 0 ? map_page_region(vmp, start, bytes, flags, &mem_type_anon) : NULL;
