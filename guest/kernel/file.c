@@ -196,15 +196,22 @@ struct descriptor_table* descriptors_create(void) {
     return table;
 }
 
-/* Makes a table with a reference of its own on every open file of another one; offsets stay common. fork calls it.
- * NULL without memory. */
-struct descriptor_table* descriptors_copy(const struct descriptor_table* from) {
-    struct descriptor_table* table = descriptors_create();
-    for (unsigned i = 0; table != NULL && i < FILE_DESCRIPTORS; i++) {
+/* Fills an empty table with a reference of its own on every open file of another one; offsets stay common. */
+void descriptors_fill(struct descriptor_table* table, const struct descriptor_table* from) {
+    for (unsigned i = 0; i < FILE_DESCRIPTORS; i++) {
         table->files[i] = from->files[i];
         if (table->files[i] != NULL) {
             file_share(table->files[i]);
         }
+    }
+}
+
+/* Makes a table with a reference of its own on every open file of another one; offsets stay common. fork calls it.
+ * NULL without memory. */
+struct descriptor_table* descriptors_copy(const struct descriptor_table* from) {
+    struct descriptor_table* table = descriptors_create();
+    if (table != NULL) {
+        descriptors_fill(table, from);
     }
     return table;
 }

@@ -78,6 +78,8 @@ struct descriptor_table {
 /* Makes an empty table with one reference, or one with the same open files; NULL without memory. */
 struct descriptor_table* descriptors_create(void);
 struct descriptor_table* descriptors_copy(const struct descriptor_table* from);
+/* Fills an empty table with references on the same open files. Cannot fail. */
+void descriptors_fill(struct descriptor_table* table, const struct descriptor_table* from);
 void descriptors_share(struct descriptor_table* table);
 /* Gives a reference back; the last one closes all descriptors. */
 void descriptors_release(struct descriptor_table* table);

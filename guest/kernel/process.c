@@ -291,6 +291,22 @@ bool process_describe(int index, struct procinfo* info) {
     return false;
 }
 
+/* Gives a child that is being born its parent's name and a copy of the command line; each fork calls it. 0 or -ENOMEM.
+ */
+int process_inherit_name(struct process* child, const struct process* parent) {
+    string_copy(child->name, parent->name, sizeof(child->name));
+    if (parent->command == NULL) {
+        return 0;
+    }
+    child->command = kmalloc(parent->command_bytes);
+    if (child->command == NULL) {
+        return -ENOMEM;
+    }
+    child->command_bytes = parent->command_bytes;
+    memcpy(child->command, parent->command, child->command_bytes);
+    return 0;
+}
+
 /* Replaces name and command line of the running process; exec calls it and hands the command over. */
 void process_rename(const char* path, char* command, size_t command_bytes) {
     const char* name = path;

@@ -121,6 +121,8 @@ int thread_join(int id, ptr_t value);
 bool process_describe(int index, struct procinfo* info);
 /* Calls signal_send() for every process but init. */
 void process_signal_all(int signal);
+/* Gives a child that is being born its parent's name and a copy of the command line. 0 or -ENOMEM. */
+int process_inherit_name(struct process* child, const struct process* parent);
 /* Replaces name and command line; takes the command over. */
 void process_rename(const char* path, char* command, size_t command_bytes);
 

@@ -1,7 +1,6 @@
 /* fork as FreeBSD does it. Read fork1() first, then do_fork(), top to bottom; the numbers are the stops of README.md.
  */
 #include "guest/abi/trace.h"
-#include "guest/kernel/heap.h"
 #include "guest/kernel/personality.h"
 #include "guest/kernel/string.h"
 #include "proc.h"
@@ -23,22 +22,6 @@ static int fork_descriptors(unsigned flags, const struct proc* p1, struct proc* 
     }
     p2->p_process->descriptors = fd;
     return fd != NULL ? 0 : -ENOMEM;
-}
-
-/* Copies the command line that ps shows, and references the working directory. 0 or -ENOMEM. */
-static int fork_arguments(const struct process* parent, struct process* child) {
-    string_copy(child->name, process_proc(child)->p_comm, sizeof(child->name));
-    child->working_directory = parent->working_directory;
-    node_share(child->working_directory);
-    if (parent->command != NULL) {
-        child->command = kmalloc(parent->command_bytes);
-        if (child->command == NULL) {
-            return -ENOMEM;
-        }
-        child->command_bytes = parent->command_bytes;
-        memcpy(child->command, parent->command, child->command_bytes);
-    }
-    return 0;
 }
 
 /* Copies a thread's block and clears the other one; its name is its process's. do_fork() calls it. */
@@ -63,7 +46,9 @@ static void fork_relations(struct proc* p1, struct proc* p2) {
     if (p2->p_textvp != NULL) {
         node_share(p2->p_textvp); /* vref() */
     }
-    pgrp_join(p2, p1->p_pgrp); /* the session is the group's */
+    pgrp_join(p2, p1->p_pgrp);                                           /* the session is the group's */
+    p2->p_process->working_directory = p1->p_process->working_directory; /* in the original a part of the descriptors */
+    node_share(p2->p_process->working_directory);
     p2->p_process->parent = p1->p_process;
     commit_process(p2->p_process); /* among its siblings */
     p1->p_nforks++;
@@ -78,7 +63,7 @@ static int do_fork(struct td* td, unsigned flags, struct proc* p2, struct td* td
     memcpy(&p2->p_startcopy, &p1->p_startcopy, __rangeof(struct proc, p_startcopy, p_endcopy));
     memset(&p2->p_startzero, 0, __rangeof(struct proc, p_startzero, p_endzero));
     signal_dup_actions(p2->p_process); /* sigacts_copy() */
-    if (fork_descriptors(flags, p1, p2) < 0 || fork_arguments(p1->p_process, p2->p_process) < 0) {
+    if (fork_descriptors(flags, p1, p2) < 0 || process_inherit_name(p2->p_process, p1->p_process) < 0) {
         return -ENOMEM;
     }
     fork_thread(td, td2);

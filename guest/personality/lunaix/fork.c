@@ -1,8 +1,6 @@
 /* fork as LunaixOS does it. Read dup_proc() first; the numbers are the stops of README.md. */
 #include "guest/abi/trace.h"
-#include "guest/kernel/heap.h"
 #include "guest/kernel/panic.h"
-#include "guest/kernel/string.h"
 #include "guest/kernel/trap.h"
 #include "lunaix.h"
 
@@ -44,14 +42,8 @@ static void region_maybe_cow(struct mm_region* region) {
 static int __dup_slot(struct process* pcb) {
     pcb->pid = process_next_pid();
     pcb->parent = __current;
-    string_copy(pcb->name, __current->name, sizeof(pcb->name));
-    if (__current->command != NULL) {
-        pcb->command = kmalloc(__current->command_bytes);
-        if (pcb->command == NULL) {
-            return -ENOMEM;
-        }
-        pcb->command_bytes = __current->command_bytes;
-        memcpy(pcb->command, __current->command, pcb->command_bytes);
+    if (process_inherit_name(pcb, __current) < 0) {
+        return -ENOMEM;
     }
     pcb->working_directory = __current->working_directory;
     node_share(pcb->working_directory);

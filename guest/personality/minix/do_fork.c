@@ -1,26 +1,10 @@
 /* sys_fork: the kernel's part of a fork. All that it needs memory for was taken when VM asked for the page table, so
  * that nothing can fail here any more. */
 #include "guest/abi/trace.h"
-#include "guest/kernel/heap.h"
 #include "guest/kernel/pmap.h"
 #include "guest/kernel/string.h"
 #include "guest/kernel/trap.h"
 #include "proc.h"
-
-/* Copies the name and command line of the parent. 0 or -ENOMEM. */
-static int copy_names(struct process* child, const struct process* parent) {
-    string_copy(child->name, parent->name, sizeof(child->name));
-    if (parent->command == NULL) {
-        return OK;
-    }
-    child->command = kmalloc(parent->command_bytes);
-    if (child->command == NULL) {
-        return -ENOMEM;
-    }
-    child->command_bytes = parent->command_bytes;
-    memcpy(child->command, parent->command, child->command_bytes);
-    return OK;
-}
 
 /* Takes the mechanism's side of a child that is to live in a slot: process, thread, kernel stack, descriptors, names.
  * VMCTL_PT_NEW calls it with the child's page directory. 0, or -ENOMEM with nothing kept. */
@@ -38,7 +22,7 @@ int fork_allocate(int slot, const struct proc* parent, phys_t directory) {
     process->descriptors = descriptors_create();
     struct thread* thread = alloc_thread(process);
     if (process->descriptors == NULL || thread == NULL || !thread_map_kstack(thread) ||
-        copy_names(process, parent->p_process) < 0) {
+        process_inherit_name(process, parent->p_process) < 0) {
         delete_process(process);
         return -ENOMEM;
     }
@@ -106,13 +90,7 @@ int do_dupfiles(struct proc* caller, message* m) {
         return -EINVAL;
     }
     struct process *child = rpc->p_process, *parent = rpp->p_process;
-    for (size_t i = 0; i < FILE_DESCRIPTORS; i++) {
-        struct file* file = parent->descriptors->files[i];
-        if (file != NULL) {
-            file_share(file);
-            child->descriptors->files[i] = file;
-        }
-    }
+    descriptors_fill(child->descriptors, parent->descriptors);
     child->working_directory = parent->working_directory;
     node_share(child->working_directory);
     return OK;
