@@ -266,20 +266,6 @@ static void pointer_as_place(void) {
     CHECK_EQUAL(minherit((void*)unmapped, PAGE_BYTES, INHERIT_NONE), -1);
 }
 
-/* Makes a system call with the stack pointer anywhere; returns the kernel's result. A child of fork comes back too. */
-static int call_on_stack(unsigned stack, int number, unsigned argument, unsigned length) {
-    int result;
-
-    __asm__ volatile("movl %%esp, %%esi\n\t"
-                     "movl %4, %%esp\n\t"
-                     "int $0x80\n\t"
-                     "movl %%esi, %%esp"
-                     : "=a"(result)
-                     : "0"(number), "b"(argument), "c"(length), "D"(stack)
-                     : "esi", "memory", "cc");
-    return result;
-}
-
 /* Forks with the stack pointer somewhere: a kernel that puts a message on the user's stack says EFAULT where it cannot,
  * any other forks. */
 static void fork_on_stack(unsigned stack) {

@@ -65,12 +65,8 @@ static void race_two_execs(void) {
 
 /* Forks with the stack pointer at an address; nothing of ours is written there. The child ends at once. */
 static int fork_on(char* top) {
-    int result;
+    int result = call_on_stack((unsigned)top, SYS_fork, 0, 0);
 
-    __asm__ volatile("movl %%esp, %%esi\n\tmovl %%ebx, %%esp\n\tint $0x80\n\tmovl %%esi, %%esp"
-                     : "=a"(result)
-                     : "0"(SYS_fork), "b"(top)
-                     : "esi", "memory", "cc");
     if (result == 0)
         exit(0);
     return result;

@@ -163,3 +163,17 @@ unsigned peek(unsigned address) {
 void poke(unsigned address, unsigned value) {
     __asm__ volatile("movl %1, (%0)" : : "r"(address), "r"(value) : "memory");
 }
+
+/* Makes a system call with the stack pointer anywhere; returns the kernel's result. A child of fork comes back too. */
+int call_on_stack(unsigned stack, int number, unsigned argument, unsigned length) {
+    int result;
+
+    __asm__ volatile("movl %%esp, %%esi\n\t"
+                     "movl %4, %%esp\n\t"
+                     "int $0x80\n\t"
+                     "movl %%esi, %%esp"
+                     : "=a"(result)
+                     : "0"(number), "b"(argument), "c"(length), "D"(stack)
+                     : "esi", "memory", "cc");
+    return result;
+}

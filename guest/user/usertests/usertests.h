@@ -74,6 +74,9 @@ void check_lines(const char* bytes, unsigned offset, unsigned count);
 unsigned peek(unsigned address);
 void poke(unsigned address, unsigned value);
 
+/* One system call with the stack pointer anywhere. */
+int call_on_stack(unsigned stack, int number, unsigned argument, unsigned length);
+
 /* The first argument --helper makes usertests one of the small programs that the exec tests start. */
 int run_helper(int argc, char* argv[]);
 
