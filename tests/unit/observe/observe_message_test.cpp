@@ -79,6 +79,17 @@ class ServerScene : public ForkScene {
         tell(kProcessServer, kForker);
         tracepoint(TP_FORK_LEAVE, kForker, kChild, kChild);
     }
+    // The child has a page of its parent's, and runs before its parent is back. Returns its directory.
+    u32 let_child_run() {
+        make_space();
+        const u32 child = spaces[kChild];
+        map(child, kPages, get(entry_address(parent, kPages)) & ~kPageMask, kUser);
+        tracepoint(TP_FORK_RUNNABLE, kForker, kChild, child);
+        tell(kProcessServer, kChild);
+        tell(kProcessServer, kForker);
+        run(kChild);
+        return child;
+    }
     const ForkRecord& record() const { return tracer->forks().back(); }
 
     std::map<u32, u32> spaces;
@@ -281,13 +292,7 @@ TEST(ServerFork, TheChildDoesNotWorkForItsParent) {
 TEST(ServerFork, FollowsAChildThatRunsAndEndsBeforeItsParentIsBack) {
     ServerScene scene;
     scene.begin();
-    scene.make_space();
-    const u32 child = scene.spaces[kChild];
-    scene.map(child, kPages, scene.get(scene.entry_address(scene.parent, kPages)) & ~kPageMask, kUser);
-    scene.tracepoint(TP_FORK_RUNNABLE, kForker, kChild, child);
-    scene.tell(kProcessServer, kChild);
-    scene.tell(kProcessServer, kForker);
-    scene.run(kChild);
+    const u32 child = scene.let_child_run();
     scene.cow_fault(child, kChild, kPages);
     scene.tracepoint(TP_PROCESS_EXIT, kChild, kForker, 0);
     scene.switch_to(kForker, scene.parent);
@@ -309,13 +314,7 @@ TEST(ServerFork, FollowsAForkOfAChildWhoseParentIsNotBackYet) {
     ServerScene scene;
     scene.tracepoint(TP_WORKLOAD_BEGIN, kForker, 1, 0);
     scene.begin();
-    scene.make_space();
-    const u32 child = scene.spaces[kChild];
-    scene.map(child, kPages, scene.get(scene.entry_address(scene.parent, kPages)) & ~kPageMask, kUser);
-    scene.tracepoint(TP_FORK_RUNNABLE, kForker, kChild, child);
-    scene.tell(kProcessServer, kChild);
-    scene.tell(kProcessServer, kForker);
-    scene.run(kChild);
+    const u32 child = scene.let_child_run();
     scene.enter_system_call(kForkInstruction);
     scene.tracepoint(TP_FORK_ENTER, kChild, 0, 0);
     const u32 grandchild = scene.frame();
