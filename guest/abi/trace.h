@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ports.h"
-#include "tracepoints.h"
+#include "guest/abi/ports.h"
+#include "guest/abi/tracepoints.h"
 
 extern bool trace_listening;
 

@@ -1,7 +1,7 @@
-#include "boot_info.h"
-#include "layout.h"
-#include "panic.h"
-#include "string.h"
+#include "guest/kernel/boot_info.h"
+#include "guest/kernel/layout.h"
+#include "guest/kernel/panic.h"
+#include "guest/kernel/string.h"
 
 #define MULTIBOOT_LOADER_MAGIC 0x2BADB002u
 #define MULTIBOOT_HAS_MEMORY 0x001u

@@ -3,7 +3,7 @@
 #ifndef KERNEL_BOOT_INFO_H
 #define KERNEL_BOOT_INFO_H
 
-#include "types.h"
+#include "guest/kernel/types.h"
 
 struct memory_range {
     phys_t start, end; /* end is exclusive */

@@ -1,4 +1,4 @@
-#include "x86.h"
+#include "guest/kernel/x86.h"
 
 #define EFLAGS_AC 0x00040000u
 #define EFLAGS_ID 0x00200000u

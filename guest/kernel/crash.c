@@ -1,8 +1,8 @@
-#include "crash.h"
-#include "boot_info.h"
-#include "panic.h"
-#include "print.h"
-#include "string.h"
+#include "guest/kernel/crash.h"
+#include "guest/kernel/boot_info.h"
+#include "guest/kernel/panic.h"
+#include "guest/kernel/print.h"
+#include "guest/kernel/string.h"
 
 #define WILD_ADDRESS 0xDEAD0000u
 

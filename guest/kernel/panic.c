@@ -1,12 +1,12 @@
-#include "panic.h"
+#include "guest/kernel/panic.h"
 #include "guest/abi/trace.h"
-#include "pmap.h"
-#include "print.h"
-#include "process.h"
-#include "schedule.h"
-#include "symbols.h"
-#include "trap.h"
-#include "x86.h"
+#include "guest/kernel/memory/pmap.h"
+#include "guest/kernel/print.h"
+#include "guest/kernel/process/process.h"
+#include "guest/kernel/process/schedule.h"
+#include "guest/kernel/symbols.h"
+#include "guest/kernel/traps/trap.h"
+#include "guest/kernel/x86.h"
 
 #define STACK_DEPTH 32u
 #define NO_VECTOR 0xFFFFFFFFu

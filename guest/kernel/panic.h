@@ -3,7 +3,7 @@
 #ifndef KERNEL_PANIC_H
 #define KERNEL_PANIC_H
 
-#include "types.h"
+#include "guest/kernel/types.h"
 
 struct trap_frame;
 

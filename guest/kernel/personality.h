@@ -6,8 +6,8 @@
 #ifndef KERNEL_PERSONALITY_H
 #define KERNEL_PERSONALITY_H
 
-#include "schedule.h"
-#include "types.h"
+#include "guest/kernel/process/schedule.h"
+#include "guest/kernel/types.h"
 
 struct executable;
 struct mmap_args;

@@ -1,8 +1,8 @@
-#include "print.h"
-#include "console.h"
+#include "guest/kernel/print.h"
 #include "guest/abi/ports.h"
-#include "string.h"
-#include "x86.h"
+#include "guest/kernel/devices/console.h"
+#include "guest/kernel/string.h"
+#include "guest/kernel/x86.h"
 
 #define LINE_CAPACITY 256
 

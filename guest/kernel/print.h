@@ -3,7 +3,7 @@
 #ifndef KERNEL_PRINT_H
 #define KERNEL_PRINT_H
 
-#include "types.h"
+#include "guest/kernel/types.h"
 
 /* Knows %s %c %d %u %x %%, a width and a leading zero. */
 void printk(const char* format, ...) __attribute__((format(printf, 1, 2)));

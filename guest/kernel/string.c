@@ -1,4 +1,4 @@
-#include "string.h"
+#include "guest/kernel/string.h"
 
 /* Copies bytes between areas that do not overlap. */
 void* memcpy(void* destination, const void* source, size_t bytes) {

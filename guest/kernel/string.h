@@ -2,7 +2,7 @@
 #ifndef KERNEL_STRING_H
 #define KERNEL_STRING_H
 
-#include "types.h"
+#include "guest/kernel/types.h"
 
 void* memcpy(void* destination, const void* source, size_t bytes);
 void* memmove(void* destination, const void* source, size_t bytes);

@@ -1,4 +1,4 @@
-#include "symbols.h"
+#include "guest/kernel/symbols.h"
 
 /* One function; generate_symbols.awk makes the table from the first link, sorted by address. */
 struct symbol {

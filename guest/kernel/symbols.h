@@ -2,7 +2,7 @@
 #ifndef KERNEL_SYMBOLS_H
 #define KERNEL_SYMBOLS_H
 
-#include "types.h"
+#include "guest/kernel/types.h"
 
 /* Returns the function that an address lies in and how far inside; NULL outside the kernel's code. */
 const char* symbol_name(ptr_t address, unsigned* offset);

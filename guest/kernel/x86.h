@@ -2,7 +2,7 @@
 #ifndef KERNEL_X86_H
 #define KERNEL_X86_H
 
-#include "types.h"
+#include "guest/kernel/types.h"
 
 #define KERNEL_CODE_SELECTOR 0x08
 #define KERNEL_DATA_SELECTOR 0x10

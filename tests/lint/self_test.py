@@ -73,12 +73,12 @@ class IncludeRules(Tree):
 
     def test_the_rings_of_the_guest_meet_in_the_abi(self):
         server = "guest/personality/minix/servers/vm/a.c"
-        for path, target, count in ((server, "guest/kernel/frames.h", 1), (server, "guest/kernel/layout.h", 0),
+        for path, target, count in ((server, "guest/kernel/memory/frames.h", 1), (server, "guest/kernel/layout.h", 0),
                                     (server, "guest/personality/minix/abi/ipc.h", 0),
                                     (server, "guest/user/lib/string.h", 0), (server, "guest/personality/minix/proc.h", 1),
                                     ("guest/personality/minix/proc.c", "guest/personality/minix/servers/vm/vm.h", 1),
                                     ("guest/kernel/a.c", "guest/user/lib/string.h", 1),
-                                    ("guest/user/a.c", "guest/kernel/process.h", 1)):
+                                    ("guest/user/a.c", "guest/kernel/process/process.h", 1)):
             self.assertEqual(len(self.edge(path, f'"{target}"', target)), count, (path, target))
 
     def test_the_guest_is_freestanding(self):

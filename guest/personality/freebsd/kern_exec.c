@@ -1,9 +1,9 @@
 /* exec's memory: a new address space is built beside the old one, then they change places. */
-#include "guest/kernel/exec.h"
 #include "guest/kernel/panic.h"
+#include "guest/kernel/process/exec.h"
 #include "guest/kernel/string.h"
-#include "proc.h"
-#include "uma.h"
+#include "guest/personality/freebsd/proc.h"
+#include "guest/personality/freebsd/uma.h"
 
 /* A program that is about to replace the running one. */
 struct image_params {

@@ -3,7 +3,7 @@
 #include "guest/abi/trace.h"
 #include "guest/kernel/personality.h"
 #include "guest/kernel/string.h"
-#include "proc.h"
+#include "guest/personality/freebsd/proc.h"
 
 /* Emits one of fork's tracepoints. */
 static void trace_stop(unsigned id, const struct proc* p2, uint32_t value) {

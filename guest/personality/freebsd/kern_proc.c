@@ -1,8 +1,8 @@
 /* Who there is: allproc and zombproc, the hash of pids, groups and sessions, and the choice of a pid. */
 #include "guest/kernel/panic.h"
 #include "guest/kernel/personality.h"
-#include "proc.h"
-#include "uma.h"
+#include "guest/personality/freebsd/proc.h"
+#include "guest/personality/freebsd/uma.h"
 
 #define PIDHASH_SIZE 64u
 #define PIDHASH(pid) (&pidhashtbl[(unsigned)(pid) % PIDHASH_SIZE])

@@ -1,12 +1,12 @@
 /* FreeBSD's pmap calls on top of the mechanism's page tables. */
-#include "pmap_freebsd.h"
+#include "guest/personality/freebsd/pmap_freebsd.h"
 #include "guest/abi/syscalls.h"
 #include "guest/abi/trace.h"
 #include "guest/kernel/panic.h"
 #include "guest/kernel/string.h"
 #include "guest/kernel/x86.h"
-#include "uma.h"
-#include "vm_object.h"
+#include "guest/personality/freebsd/uma.h"
+#include "guest/personality/freebsd/vm_object.h"
 
 static struct uma_zone pvzone = {"PV ENTRY", sizeof(struct pv_entry), 0};
 

@@ -5,8 +5,8 @@
 #ifndef FREEBSD_PMAP_H
 #define FREEBSD_PMAP_H
 
-#include "guest/kernel/pmap.h"
-#include "vm_page.h"
+#include "guest/kernel/memory/pmap.h"
+#include "guest/personality/freebsd/vm_page.h"
 
 /* The page tables of one address space. */
 struct pmap {

@@ -4,10 +4,10 @@
 #ifndef FREEBSD_PROC_H
 #define FREEBSD_PROC_H
 
-#include "guest/kernel/process.h"
+#include "guest/kernel/process/process.h"
 #include "guest/kernel/types.h"
-#include "pcb.h"
-#include "vm_map.h"
+#include "guest/personality/freebsd/pcb.h"
+#include "guest/personality/freebsd/vm_map.h"
 
 #define MAXCOMLEN 19
 #define PID_MAX PID_LIMIT

@@ -1,8 +1,8 @@
 /* Who runs next: 64 queues by priority; who has used the CPU much lately stands further back. The mechanism asks. */
-#include "guest/kernel/clock.h"
+#include "guest/kernel/devices/clock.h"
 #include "guest/kernel/panic.h"
 #include "guest/kernel/personality.h"
-#include "proc.h"
+#include "guest/personality/freebsd/proc.h"
 
 #define RQ_NQS 64u /* queues */
 #define RQ_PPQ 4u  /* priorities in one queue */

@@ -3,7 +3,7 @@
 #ifndef FREEBSD_UMA_H
 #define FREEBSD_UMA_H
 
-#include "guest/kernel/heap.h"
+#include "guest/kernel/memory/heap.h"
 
 struct uma_zone {
     const char* uz_name;

@@ -3,10 +3,10 @@
 #include "guest/abi/trace.h"
 #include "guest/kernel/panic.h"
 #include "guest/kernel/personality.h"
-#include "guest/kernel/process.h"
-#include "guest/kernel/trap.h"
-#include "proc.h"
-#include "vm_map.h"
+#include "guest/kernel/process/process.h"
+#include "guest/kernel/traps/trap.h"
+#include "guest/personality/freebsd/proc.h"
+#include "guest/personality/freebsd/vm_map.h"
 
 /* All that is known about one fault. */
 struct faultstate {

@@ -2,9 +2,9 @@
  * fork_exit(). */
 #include "guest/kernel/panic.h"
 #include "guest/kernel/string.h"
-#include "guest/kernel/trap.h"
+#include "guest/kernel/traps/trap.h"
 #include "guest/kernel/x86.h"
-#include "proc.h"
+#include "guest/personality/freebsd/proc.h"
 
 #define PSL_C 0x1u /* the carry flag: how the original's system calls report errors */
 

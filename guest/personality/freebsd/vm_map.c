@@ -1,8 +1,8 @@
 /* Address maps: lists of entries, cut and joined as system calls demand. */
-#include "vm_map.h"
+#include "guest/personality/freebsd/vm_map.h"
 #include "guest/abi/syscalls.h"
 #include "guest/kernel/panic.h"
-#include "uma.h"
+#include "guest/personality/freebsd/uma.h"
 
 #define SGROWSIZ 0x10000u /* a stack grows by so much at once */
 

@@ -4,8 +4,8 @@
 #ifndef FREEBSD_VM_MAP_H
 #define FREEBSD_VM_MAP_H
 
-#include "pmap_freebsd.h"
-#include "vm_object.h"
+#include "guest/personality/freebsd/pmap_freebsd.h"
+#include "guest/personality/freebsd/vm_object.h"
 
 #define MAP_ENTRY_COW 0x0004        /* a write goes to a copy */
 #define MAP_ENTRY_NEEDS_COPY 0x0008 /* ... and the object for the copies is still to be made */

@@ -1,6 +1,6 @@
 /* The memory system calls: mmap, munmap, brk, minherit, and the stacks of threads. */
 #include "guest/kernel/personality.h"
-#include "proc.h"
+#include "guest/personality/freebsd/proc.h"
 
 /* Returns the map of the running process. */
 static struct vm_map* current_map(void) { return &curproc->p_vmspace->vm_map; }

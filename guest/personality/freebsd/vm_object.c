@@ -1,11 +1,11 @@
 /* Objects, and the chains of shadows that copy-on-write makes of them. Read vm_object_shadow() first, then
  * vm_object_collapse(). */
-#include "vm_object.h"
+#include "guest/personality/freebsd/vm_object.h"
 #include "guest/abi/trace.h"
+#include "guest/kernel/memory/pmap.h"
 #include "guest/kernel/panic.h"
-#include "guest/kernel/pmap.h"
-#include "guest/kernel/process.h"
-#include "uma.h"
+#include "guest/kernel/process/process.h"
+#include "guest/personality/freebsd/uma.h"
 
 static struct uma_zone obj_zone = {"VM OBJECT", sizeof(struct vm_object), 0};
 

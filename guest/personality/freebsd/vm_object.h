@@ -4,7 +4,7 @@
 #ifndef FREEBSD_VM_OBJECT_H
 #define FREEBSD_VM_OBJECT_H
 
-#include "vm_page.h"
+#include "guest/personality/freebsd/vm_page.h"
 
 struct node;
 

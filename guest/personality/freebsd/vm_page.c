@@ -1,11 +1,11 @@
 /* Resident pages: the array of all of them, and the hash by which an object finds its own. */
-#include "vm_page.h"
+#include "guest/personality/freebsd/vm_page.h"
 #include "guest/kernel/boot_info.h"
-#include "guest/kernel/heap.h"
+#include "guest/kernel/memory/heap.h"
+#include "guest/kernel/memory/pmap.h"
 #include "guest/kernel/panic.h"
-#include "guest/kernel/pmap.h"
-#include "pmap_freebsd.h"
-#include "vm_object.h"
+#include "guest/personality/freebsd/pmap_freebsd.h"
+#include "guest/personality/freebsd/vm_object.h"
 
 #define PAGES_PER_BUCKET 4u
 

@@ -4,7 +4,7 @@
 #ifndef FREEBSD_VM_PAGE_H
 #define FREEBSD_VM_PAGE_H
 
-#include "guest/kernel/frames.h"
+#include "guest/kernel/memory/frames.h"
 #include "guest/kernel/types.h"
 
 struct pv_entry;

@@ -2,9 +2,9 @@
 #include "guest/abi/syscalls.h"
 #include "guest/abi/trace.h"
 #include "guest/kernel/panic.h"
-#include "guest/kernel/process.h"
-#include "uma.h"
-#include "vm_map.h"
+#include "guest/kernel/process/process.h"
+#include "guest/personality/freebsd/uma.h"
+#include "guest/personality/freebsd/vm_map.h"
 
 static struct uma_zone vmspace_zone = {"VMSPACE", sizeof(struct vmspace), 0};
 

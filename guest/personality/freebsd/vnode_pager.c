@@ -1,9 +1,9 @@
 /* The objects of files: one for each file that somebody maps, whose pages all of them share. */
-#include "guest/kernel/file.h"
+#include "guest/kernel/files/file.h"
+#include "guest/kernel/memory/pmap.h"
 #include "guest/kernel/panic.h"
-#include "guest/kernel/pmap.h"
 #include "guest/kernel/string.h"
-#include "vm_object.h"
+#include "guest/personality/freebsd/vm_object.h"
 
 static struct list vnode_objects = {&vnode_objects, &vnode_objects};
 

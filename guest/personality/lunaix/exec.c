@@ -1,8 +1,8 @@
 /* exec's memory: a new address space is built beside the old one, mounted; then they change places. */
-#include "guest/kernel/exec.h"
+#include "guest/kernel/process/exec.h"
 #include "guest/kernel/panic.h"
 #include "guest/kernel/string.h"
-#include "lunaix.h"
+#include "guest/personality/lunaix/lunaix.h"
 
 /* Makes one region for each segment of the program; pages come from the file when they are touched. 0 or -ENOMEM. */
 static int map_segments(struct proc_mm* mm, const struct executable* image) {

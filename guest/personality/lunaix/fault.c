@@ -1,8 +1,8 @@
 /* F: the page fault, where copy-on-write, demand-zero and file pages come to be. Read handle_page_fault() first. */
 #include "guest/abi/trace.h"
 #include "guest/kernel/string.h"
-#include "guest/kernel/trap.h"
-#include "lunaix.h"
+#include "guest/kernel/traps/trap.h"
+#include "guest/personality/lunaix/lunaix.h"
 
 /* All that is known about one fault. */
 struct fault_context {

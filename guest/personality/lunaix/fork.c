@@ -1,8 +1,8 @@
 /* fork as LunaixOS does it. Read dup_proc() first; the numbers are the stops of README.md. */
 #include "guest/abi/trace.h"
 #include "guest/kernel/panic.h"
-#include "guest/kernel/trap.h"
-#include "lunaix.h"
+#include "guest/kernel/traps/trap.h"
+#include "guest/personality/lunaix/lunaix.h"
 
 /* Prepares one region of the child, and of the parent where both must change; its space is mounted at VMS_MOUNT_1.
  * WSHARED stays as it was copied. RSHARED becomes read-only on both sides, so that the next write of either faults.

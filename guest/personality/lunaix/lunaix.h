@@ -3,12 +3,12 @@
 #ifndef LUNAIX_H
 #define LUNAIX_H
 
-#include "guest/kernel/file.h"
-#include "guest/kernel/frames.h"
+#include "guest/kernel/files/file.h"
+#include "guest/kernel/memory/frames.h"
+#include "guest/kernel/memory/pmap.h"
 #include "guest/kernel/personality.h"
-#include "guest/kernel/pmap.h"
-#include "guest/kernel/process.h"
-#include "guest/kernel/schedule.h"
+#include "guest/kernel/process/process.h"
+#include "guest/kernel/process/schedule.h"
 #include "guest/kernel/types.h"
 
 #define __current current_process

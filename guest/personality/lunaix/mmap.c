@@ -1,5 +1,5 @@
 /* The memory system calls: mmap, munmap, brk, minherit, and the stacks of threads. */
-#include "lunaix.h"
+#include "guest/personality/lunaix/lunaix.h"
 
 /* Turns mmap's flags, which name exactly one mode, into a region's. */
 static int region_mode(int flags) {

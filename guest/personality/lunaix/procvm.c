@@ -1,8 +1,8 @@
 /* Address spaces: made, copied, mounted, torn down. A space is reached through a window: our own at VMS_SELF, another
  * one's at VMS_MOUNT_1 while it is mounted there. */
-#include "guest/kernel/heap.h"
+#include "guest/kernel/memory/heap.h"
 #include "guest/kernel/panic.h"
-#include "lunaix.h"
+#include "guest/personality/lunaix/lunaix.h"
 
 const char personality_name[] = "LunaixOS";
 

@@ -1,6 +1,6 @@
 /* The regions of an address space: a list sorted by address. Every bound is [start, end). */
-#include "guest/kernel/heap.h"
-#include "lunaix.h"
+#include "guest/kernel/memory/heap.h"
+#include "guest/personality/lunaix/lunaix.h"
 
 /* Puts a region into its place in the list. */
 static void insert(struct proc_mm* mm, struct mm_region* region) {

@@ -1,5 +1,5 @@
 /* Who runs next: one queue, round robin. The scheduler of the mechanism asks. */
-#include "lunaix.h"
+#include "guest/personality/lunaix/lunaix.h"
 
 static struct list run_queue;
 static unsigned quantum_used;

@@ -1,12 +1,12 @@
 /* The boot image: the servers are programs of the initrd, loaded before anything runs, with every page present, for a
  * server never faults. */
 #include "guest/kernel/boot_info.h"
-#include "guest/kernel/exec.h"
-#include "guest/kernel/frames.h"
-#include "guest/kernel/pmap.h"
+#include "guest/kernel/memory/frames.h"
+#include "guest/kernel/memory/pmap.h"
+#include "guest/kernel/process/exec.h"
 #include "guest/kernel/string.h"
-#include "guest/kernel/trap.h"
-#include "proc.h"
+#include "guest/kernel/traps/trap.h"
+#include "guest/personality/minix/proc.h"
 
 #define SERVER_STACK_PAGES 8u
 #define EFLAGS_IOPL_3 0x3000u /* a server states its own tracepoints */

@@ -1,7 +1,7 @@
 /* sys_exit and sys_clear: the end of a process in the kernel, in two parts: it stops taking part, then its slot is
  * free.
  */
-#include "proc.h"
+#include "guest/personality/minix/proc.h"
 
 /* sys_exit: from now on nobody can reach the process; its thread, which waits for PM, goes on with dying. OK, or
  * -EINVAL where there is no such process. */

@@ -1,10 +1,10 @@
 /* sys_fork: the kernel's part of a fork. All that it needs memory for was taken when VM asked for the page table, so
  * that nothing can fail here any more. */
 #include "guest/abi/trace.h"
-#include "guest/kernel/pmap.h"
+#include "guest/kernel/memory/pmap.h"
 #include "guest/kernel/string.h"
-#include "guest/kernel/trap.h"
-#include "proc.h"
+#include "guest/kernel/traps/trap.h"
+#include "guest/personality/minix/proc.h"
 
 /* Takes the mechanism's side of a child that is to live in a slot: process, thread, kernel stack, descriptors, names.
  * VMCTL_PT_NEW calls it with the child's page directory. 0, or -ENOMEM with nothing kept. */

@@ -1,12 +1,12 @@
 /* Kernel calls that fill frames for VM: by copying, with one byte, from a file. VM sees no user memory itself. */
 #include "guest/abi/trace.h"
 #include "guest/kernel/boot_info.h"
-#include "guest/kernel/frames.h"
-#include "guest/kernel/heap.h"
-#include "guest/kernel/pmap.h"
+#include "guest/kernel/memory/frames.h"
+#include "guest/kernel/memory/heap.h"
+#include "guest/kernel/memory/pmap.h"
+#include "guest/kernel/memory/user_memory.h"
 #include "guest/kernel/string.h"
-#include "guest/kernel/user_memory.h"
-#include "proc.h"
+#include "guest/personality/minix/proc.h"
 
 static struct node** inodes; /* by number, from 1 on */
 static unsigned inode_count;

@@ -2,13 +2,13 @@
  * entries, frames.c the one owner of memory. A frame's references are counted here as well as in VM: one for each entry
  * that maps it, and one while VM holds it in hand, between VMCTL_ALLOCFRAME and the entry that takes it over. */
 #include "guest/kernel/boot_info.h"
-#include "guest/kernel/fail.h"
-#include "guest/kernel/frames.h"
-#include "guest/kernel/pmap.h"
+#include "guest/kernel/memory/fail.h"
+#include "guest/kernel/memory/frames.h"
+#include "guest/kernel/memory/pmap.h"
+#include "guest/kernel/memory/user_memory.h"
 #include "guest/kernel/string.h"
-#include "guest/kernel/user_memory.h"
 #include "guest/kernel/x86.h"
-#include "proc.h"
+#include "guest/personality/minix/proc.h"
 
 #define OWN_HEAP_BASE 0x80000000u
 #define OWN_HEAP_SHARE 8u /* VM may use an eighth of memory for its own tables */

@@ -1,11 +1,11 @@
 /* Doors of exec: PM is told, and VM builds the new memory beside the old. What lies behind the mechanism's pointer is
  * the physical address of the new page directory. */
-#include "guest/kernel/exec.h"
-#include "guest/kernel/heap.h"
+#include "guest/kernel/process/exec.h"
+#include "guest/kernel/memory/heap.h"
+#include "guest/kernel/memory/pmap.h"
 #include "guest/kernel/personality.h"
-#include "guest/kernel/pmap.h"
 #include "guest/kernel/string.h"
-#include "proc.h"
+#include "guest/personality/minix/proc.h"
 
 /* Writes down for VM what it must know of the program; NULL without memory. */
 static struct exec_info* describe(const struct executable* program, size_t stack_bytes) {

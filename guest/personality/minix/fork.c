@@ -3,8 +3,8 @@
 #include "guest/abi/trace.h"
 #include "guest/kernel/layout.h"
 #include "guest/kernel/personality.h"
-#include "guest/kernel/trap.h"
-#include "proc.h"
+#include "guest/kernel/traps/trap.h"
+#include "guest/personality/minix/proc.h"
 
 /* Door: the fork system call. Returns the child's pid, or -EAGAIN, -ENOMEM, or -EFAULT where the message does not fit
  * on the stack. The child does not come this way: see deliver_to_child(). */

@@ -1,7 +1,7 @@
 /* Doors of the memory system calls: each is one message to VM, which decides. */
-#include "guest/kernel/file.h"
+#include "guest/kernel/files/file.h"
 #include "guest/kernel/personality.h"
-#include "proc.h"
+#include "guest/personality/minix/proc.h"
 
 /* Door: maps memory. Returns the address (with MAP_STACK that of the page above the guard), or a negative error. */
 int vm_mmap(const struct mmap_args* arguments, struct node* node) {

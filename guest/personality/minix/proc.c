@@ -1,6 +1,6 @@
 /* Messages between processes: send, receive, sendrec, notify. The kernel keeps no message longer than until the
  * receiver is ready: a sender waits in the queue of whom it wants to reach. Read do_sync_ipc() first. */
-#include "proc.h"
+#include "guest/personality/minix/proc.h"
 #include "guest/abi/trace.h"
 #include "guest/kernel/string.h"
 

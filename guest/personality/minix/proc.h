@@ -5,8 +5,8 @@
 #define MINIX_PROC_H
 
 #include "guest/kernel/panic.h"
-#include "guest/kernel/process.h"
-#include "guest/kernel/schedule.h"
+#include "guest/kernel/process/process.h"
+#include "guest/kernel/process/schedule.h"
 #include "guest/kernel/types.h"
 #include "guest/personality/minix/abi/com.h"
 

@@ -1,10 +1,10 @@
 /* How a system call becomes a message. MINIX's C library builds the message on the program's stack and traps; here the
  * kernel does so at the entry of the system call, on the same stack, so that programs need not know. */
-#include "guest/kernel/pmap.h"
-#include "guest/kernel/signal.h"
-#include "guest/kernel/trap.h"
-#include "guest/kernel/user_memory.h"
-#include "proc.h"
+#include "guest/kernel/memory/pmap.h"
+#include "guest/kernel/memory/user_memory.h"
+#include "guest/kernel/process/signal.h"
+#include "guest/kernel/traps/trap.h"
+#include "guest/personality/minix/proc.h"
 
 /* Sends a message of the running process that lies in kernel memory, and waits for the answer. It serves where no user
  * memory may be touched: exec, exit, the end of a thread. Returns the answer's type or the error. */

@@ -1,7 +1,7 @@
 /* Who runs next: MINIX's sixteen queues. Servers stand above programs; who uses up a quantum goes one queue down, and
  * now and then everybody comes one up again, as MINIX's SCHED server decides it. */
 #include "guest/kernel/personality.h"
-#include "proc.h"
+#include "guest/personality/minix/proc.h"
 
 #define BALANCE_QUANTA 100 /* so often, in quanta of the clock, everybody comes one queue up */
 

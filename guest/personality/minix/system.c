@@ -1,13 +1,13 @@
 /* The SYSTEM task: kernel calls by number, and the door through which servers reach it and IPC. */
 #include "guest/kernel/boot_info.h"
-#include "guest/kernel/fail.h"
-#include "guest/kernel/frames.h"
+#include "guest/kernel/memory/fail.h"
+#include "guest/kernel/memory/frames.h"
+#include "guest/kernel/memory/pmap.h"
+#include "guest/kernel/memory/user_memory.h"
 #include "guest/kernel/personality.h"
-#include "guest/kernel/pmap.h"
 #include "guest/kernel/print.h"
-#include "guest/kernel/trap.h"
-#include "guest/kernel/user_memory.h"
-#include "proc.h"
+#include "guest/kernel/traps/trap.h"
+#include "guest/personality/minix/proc.h"
 
 #define DIAG_BYTES 256u
 

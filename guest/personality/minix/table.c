@@ -1,8 +1,8 @@
 /* The slots of the process table, and the doors through which the mechanism's processes get and lose one. */
+#include "guest/kernel/memory/pmap.h"
 #include "guest/kernel/personality.h"
-#include "guest/kernel/pmap.h"
 #include "guest/kernel/string.h"
-#include "proc.h"
+#include "guest/personality/minix/proc.h"
 
 const char personality_name[] = "MINIX 3";
 

@@ -1,0 +1,293 @@
+#include "guest/kernel/files/file.h"
+#include "guest/kernel/files/pipe.h"
+#include "guest/kernel/files/terminal.h"
+#include "guest/kernel/memory/heap.h"
+#include "guest/kernel/memory/user_memory.h"
+#include "guest/kernel/panic.h"
+#include "guest/kernel/process/process.h"
+#include "guest/kernel/string.h"
+
+#define ACCESS_MODE 3
+
+/* Makes an open file with one reference; open and pipe call it. NULL without memory. */
+struct file* file_create(unsigned type, int flags) {
+    struct file* file = kzalloc(sizeof(*file));
+    if (file != NULL) {
+        file->references = 1;
+        file->type = type;
+        file->flags = flags & ACCESS_MODE;
+        mutex_init(&file->lock);
+    }
+    return file;
+}
+
+/* Opens a path: 0 and *opened, or -ENOENT, -ENOTDIR, -EISDIR, -EROFS, -EINVAL, -ENOMEM. */
+int file_open(const char* path, int flags, struct file** opened) {
+    struct node* node;
+    int error = node_find(path, &node);
+    if (error < 0) {
+        return error;
+    }
+    if ((flags & ACCESS_MODE) > O_RDWR) {
+        return -EINVAL;
+    }
+    if ((flags & ACCESS_MODE) != O_RDONLY && node->type != FILE_DEVICE) {
+        return node->type == FILE_DIRECTORY ? -EISDIR : -EROFS;
+    }
+    struct file* file = file_create(node->type, flags);
+    if (file == NULL) {
+        return -ENOMEM;
+    }
+    file->node = node;
+    node->open_files++;
+    *opened = file;
+    return 0;
+}
+
+/* Takes one more reference. */
+void file_share(struct file* file) { file->references++; }
+
+/* Gives a reference back; the last one closes the file, and a pipe's other end notices. */
+void file_release(struct file* file) {
+    KERNEL_ASSERT(file->references > 0);
+    if (--file->references > 0) {
+        return;
+    }
+    if (file->type == FILE_PIPE) {
+        pipe_close(file->pipe, file->flags);
+    } else {
+        file->node->open_files--;
+    }
+    kfree(file);
+}
+
+/* Fills user memory with zeroes. Bytes done, or -EFAULT. */
+static int read_zeroes(ptr_t buffer, size_t bytes) {
+    static const char zeroes[256];
+    for (size_t done = 0; done < bytes;) {
+        size_t piece = bytes - done < sizeof(zeroes) ? bytes - done : sizeof(zeroes);
+        if (copy_to_user(buffer + done, zeroes, piece) < 0) {
+            return -EFAULT;
+        }
+        done += piece;
+    }
+    return (int)bytes;
+}
+
+/* Reads a device. Bytes done, or a negative error. */
+static int device_read(enum device device, ptr_t buffer, size_t bytes) {
+    switch (device) {
+    case DEVICE_CONSOLE:
+        return terminal_read(buffer, bytes);
+    case DEVICE_ZERO:
+        return read_zeroes(buffer, bytes);
+    default:
+        return 0;
+    }
+}
+
+/* Reads a regular file at its offset, which moves by what was read. Bytes done, 0 at the end, or -EFAULT. */
+static int regular_read(struct file* file, ptr_t buffer, size_t bytes) {
+    mutex_lock(&file->lock);
+    unsigned size = file->node->size;
+    size_t left = file->offset < size ? size - file->offset : 0;
+    bytes = bytes < left ? bytes : left;
+    int result = copy_to_user(buffer, file->node->data + file->offset, bytes);
+    if (result == 0) {
+        file->offset += bytes;
+        result = (int)bytes;
+    }
+    mutex_unlock(&file->lock);
+    return result;
+}
+
+/* Reads into user memory at the file's offset; the system call calls it. Bytes done, 0 at the end, or an error. */
+int file_read(struct file* file, ptr_t buffer, size_t bytes) {
+    if (file->flags == O_WRONLY) {
+        return -EBADF;
+    }
+    switch (file->type) {
+    case FILE_REGULAR:
+        return regular_read(file, buffer, bytes);
+    case FILE_PIPE:
+        return pipe_read(file->pipe, buffer, bytes);
+    case FILE_DEVICE:
+        return device_read(file->node->device, buffer, bytes);
+    default:
+        return -EISDIR;
+    }
+}
+
+/* Writes user memory; the system call calls it. Bytes done, or a negative error. Regular files are read-only. */
+int file_write(struct file* file, ptr_t buffer, size_t bytes) {
+    if (file->flags == O_RDONLY) {
+        return -EBADF;
+    }
+    if (file->type == FILE_PIPE) {
+        return pipe_write(file->pipe, buffer, bytes);
+    }
+    if (file->node->device == DEVICE_CONSOLE) {
+        return terminal_write(buffer, bytes);
+    }
+    return (int)bytes;
+}
+
+/* Moves the offset of a regular file or directory. The new offset, -ESPIPE or -EINVAL. */
+int file_seek(struct file* file, int offset, int whence) {
+    if (file->type != FILE_REGULAR && file->type != FILE_DIRECTORY) {
+        return -ESPIPE;
+    }
+    unsigned base = 0;
+    switch (whence) {
+    case SEEK_SET:
+        break;
+    case SEEK_CUR:
+        base = file->offset;
+        break;
+    case SEEK_END:
+        base = file->node->size;
+        break;
+    default:
+        return -EINVAL;
+    }
+    int64_t place = (int64_t)base + offset;
+    if (place < 0 || place > INT32_MAX) {
+        return -EINVAL;
+    }
+    file->offset = (unsigned)place;
+    return (int)place;
+}
+
+/* Describes an open file for fstat. */
+void file_describe(const struct file* file, struct stat* description) {
+    if (file->type == FILE_PIPE) {
+        *description = (struct stat){FILE_PIPE, pipe_bytes(file->pipe), 0, file->references};
+    } else {
+        node_describe(file->node, description);
+    }
+}
+
+/* Describes the next entry of an open directory; its offset counts entries. 1, 0 at the end, or -ENOTDIR. */
+int file_next_entry(struct file* file, struct dirent* entry) {
+    if (file->type != FILE_DIRECTORY) {
+        return -ENOTDIR;
+    }
+    const struct node* child = file->node->children;
+    for (unsigned i = 0; i < file->offset && child != NULL; i++) {
+        child = child->sibling;
+    }
+    if (child == NULL) {
+        return 0;
+    }
+    memset(entry, 0, sizeof(*entry));
+    entry->type = child->type;
+    entry->size = child->size;
+    string_copy(entry->name, child->name, sizeof(entry->name));
+    file->offset++;
+    return 1;
+}
+
+/* Makes an empty table of descriptors with one reference; fork and the making of init call it. NULL without memory. */
+struct descriptor_table* descriptors_create(void) {
+    struct descriptor_table* table = kzalloc(sizeof(*table));
+    if (table != NULL) {
+        table->references = 1;
+    }
+    return table;
+}
+
+/* Fills an empty table with a reference of its own on every open file of another one; offsets stay common. */
+void descriptors_fill(struct descriptor_table* table, const struct descriptor_table* from) {
+    for (unsigned i = 0; i < FILE_DESCRIPTORS; i++) {
+        table->files[i] = from->files[i];
+        if (table->files[i] != NULL) {
+            file_share(table->files[i]);
+        }
+    }
+}
+
+/* Makes a table with a reference of its own on every open file of another one; offsets stay common. fork calls it.
+ * NULL without memory. */
+struct descriptor_table* descriptors_copy(const struct descriptor_table* from) {
+    struct descriptor_table* table = descriptors_create();
+    if (table != NULL) {
+        descriptors_fill(table, from);
+    }
+    return table;
+}
+
+/* Takes one more reference on a table, so that two processes use one. */
+void descriptors_share(struct descriptor_table* table) { table->references++; }
+
+/* Gives a reference back; the last one closes every descriptor. The death of a process calls it. */
+void descriptors_release(struct descriptor_table* table) {
+    KERNEL_ASSERT(table->references > 0);
+    if (--table->references > 0) {
+        return;
+    }
+    for (unsigned i = 0; i < FILE_DESCRIPTORS; i++) {
+        if (table->files[i] != NULL) {
+            file_release(table->files[i]);
+        }
+    }
+    kfree(table);
+}
+
+/* Finds the file behind a descriptor of the running process; NULL where it is not open. */
+struct file* descriptor_file(int descriptor) {
+    bool in_table = descriptor >= 0 && descriptor < FILE_DESCRIPTORS;
+    return in_table ? current_process->descriptors->files[descriptor] : NULL;
+}
+
+/* Puts a file at the lowest free descriptor. The number, or -EMFILE with the reference left to the caller. */
+int descriptor_add(struct file* file) {
+    struct file** files = current_process->descriptors->files;
+    for (int i = 0; i < FILE_DESCRIPTORS; i++) {
+        if (files[i] == NULL) {
+            files[i] = file;
+            return i;
+        }
+    }
+    return -EMFILE;
+}
+
+/* Empties a descriptor and leaves its reference to the caller; pipe() calls it where only one end found a place. */
+void descriptor_take_back(int descriptor) { current_process->descriptors->files[descriptor] = NULL; }
+
+/* Closes a descriptor. 0 or -EBADF. */
+int descriptor_close(int descriptor) {
+    struct file* file = descriptor_file(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    descriptor_take_back(descriptor);
+    file_release(file);
+    return 0;
+}
+
+/* Makes a second descriptor for the same open file. The number, -EBADF or -EMFILE. */
+int descriptor_dup(int descriptor) {
+    struct file* file = descriptor_file(descriptor);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    int copy = descriptor_add(file);
+    if (copy >= 0) {
+        file_share(file);
+    }
+    return copy;
+}
+
+/* Makes a chosen descriptor stand for the same open file, closing what it was. The number, or -EBADF. */
+int descriptor_dup2(int from, int to) {
+    struct file* file = descriptor_file(from);
+    if (file == NULL || to < 0 || to >= FILE_DESCRIPTORS) {
+        return -EBADF;
+    }
+    if (from != to) {
+        descriptor_close(to);
+        current_process->descriptors->files[to] = file;
+        file_share(file);
+    }
+    return to;
+}

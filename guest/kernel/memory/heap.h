@@ -1,0 +1,15 @@
+/* Owns: kernel objects. Anybody in the kernel calls. Promises: an empty page goes back to the frame allocator at
+ * once, so that free-frame counts tell the truth; without memory kmalloc() returns NULL. */
+#ifndef KERNEL_HEAP_H
+#define KERNEL_HEAP_H
+
+#include "guest/kernel/types.h"
+
+/* Allocates bytes, not cleared, aligned to 16; larger than half a page means whole pages. NULL without memory. */
+void* kmalloc(size_t bytes);
+/* The same, cleared. */
+void* kzalloc(size_t bytes);
+/* Gives memory back; NULL is allowed. */
+void kfree(void* memory);
+
+#endif

@@ -1,0 +1,137 @@
+/* Owns: page tables. pmap.c is the only file that writes page-table entries and the only one that invalidates
+ * translations; personalities and the kernel ask it. Promises: an entry is written before its translation is
+ * dropped, a frame of tables is never leaked, and nothing here decides about memory. */
+#ifndef KERNEL_PMAP_H
+#define KERNEL_PMAP_H
+
+#include "guest/kernel/layout.h"
+#include "guest/kernel/types.h"
+
+typedef uint32_t pte_t;
+
+#define PTE_PRESENT 0x001u
+#define PTE_WRITABLE 0x002u
+#define PTE_USER 0x004u
+#define PTE_ACCESSED 0x020u
+#define PTE_DIRTY 0x040u
+#define PDE_LARGE 0x080u
+#define PTE_GLOBAL 0x100u
+#define PTE_FRAME 0xFFFFF000u
+
+#define null_pte 0x00000000u
+#define guard_pte 0xDEADC0F0u /* not present; marks a page that must never be touched */
+
+#define PDE_COUNT 1024u
+#define PDE_SPAN 0x00400000u
+#define PDE_USER_END (USER_TOP / PDE_SPAN)
+
+/* Returns the page number of an address. */
+static inline pfn_t pfn(ptr_t address) { return address >> PAGE_SHIFT; }
+
+/* Returns the address of a page number. */
+static inline ptr_t page_addr(pfn_t number) { return number << PAGE_SHIFT; }
+
+/* Returns where the entry of a page appears in a window (VMS_SELF, VMS_MOUNT_1). Reading it faults where the page's
+ * table does not exist: ask ptep_table_present() first. */
+static inline pte_t* mkptep_pn(ptr_t window, pfn_t number) { return (pte_t*)window + number; }
+
+/* Returns where the directory entry of a page appears in a window: a directory maps itself in its last slot. */
+static inline pte_t* mkpdep_pn(ptr_t window, pfn_t number) {
+    return (pte_t*)(window + (PDE_COUNT - 1) * PAGE_BYTES) + number / PDE_COUNT;
+}
+
+/* Says whether the table that holds a page's entry exists in the space behind a window. */
+static inline bool ptep_table_present(ptr_t window, pfn_t number) {
+    return (*mkpdep_pn(window, number) & PTE_PRESENT) != 0;
+}
+
+/* Makes an entry that maps a frame with the given PTE_* bits. */
+static inline pte_t mkpte(phys_t frame, uint32_t bits) { return (frame & PTE_FRAME) | bits; }
+
+/* Says whether an entry maps a frame. */
+static inline bool pte_isloaded(pte_t pte) { return (pte & PTE_PRESENT) != 0; }
+
+/* Says whether an entry is empty. */
+static inline bool pte_isnull(pte_t pte) { return pte == null_pte; }
+
+/* Says whether an entry marks a guard page. */
+static inline bool pte_isguardian(pte_t pte) { return pte == guard_pte; }
+
+/* Says whether an entry lets nobody write (ring 0 included, for CR0.WP is set). */
+static inline bool pte_iswprotect(pte_t pte) { return (pte & PTE_WRITABLE) == 0; }
+
+/* Returns the physical address of the frame that an entry maps. */
+static inline phys_t pte_paddr(pte_t pte) { return pte & PTE_FRAME; }
+
+/* Returns the entry without the right to write. */
+static inline pte_t pte_mkwprotect(pte_t pte) { return pte & ~PTE_WRITABLE; }
+
+/* Returns the entry with the right to write. */
+static inline pte_t pte_mkwritable(pte_t pte) { return pte | PTE_WRITABLE; }
+
+/* Returns the entry as if its page had never been accessed. */
+static inline pte_t pte_mkuntouch(pte_t pte) { return pte & ~PTE_ACCESSED; }
+
+/* Returns the entry as if its page had never been written. */
+static inline pte_t pte_mkclean(pte_t pte) { return pte & ~PTE_DIRTY; }
+
+/* Shows physical memory through the kernel's linear map. */
+static inline void* phys_to_pointer(phys_t address) { return (void*)(address + KERNEL_BASE); }
+
+extern phys_t kernel_directory; /* the directory that has no user half; the idle process runs on it */
+
+/* Builds the kernel's own tables (4 MB pages and global pages where the CPU has them) and leaves boot.S's. */
+void pmap_init(void);
+/* Allocates a directory: kernel half linked, itself mapped at VMS_SELF, user half empty. Returns 0 without memory. */
+phys_t pmap_create(void);
+/* Frees a directory whose user half is empty, and the table of its kernel stacks. It must not be active. */
+void pmap_destroy(phys_t directory);
+/* Makes another directory the active one without changing the kernel stack: only exec may, which moves the stack too.
+ */
+void pmap_activate(phys_t directory);
+
+/* Writes one entry, in any window or through the linear map. The caller flushes where a translation may exist. */
+void set_pte(pte_t* entry, pte_t value);
+/* Makes the table exist that holds a page's entry in the space behind a window. Returns false without memory. */
+bool ptep_alloc_table(ptr_t window, pfn_t number);
+/* Frees every table of the user half behind a window; all their entries must be without frames. */
+void pmap_free_user_tables(ptr_t window);
+
+/* Shows another space's tables at VMS_MOUNT_1. One at a time; never across a sleep. */
+void pmap_mount(phys_t directory);
+void pmap_unmount(void);
+
+/* Drop cached translations of the active space: one page, a run of pages, all that are not global. */
+void tlb_flush_page(ptr_t address);
+void tlb_flush_range(ptr_t address, unsigned pages);
+void tlb_flush_all(void);
+
+/* Other spaces without a window, through the linear map. pmap_pte() shows the entry of a page, NULL where its table
+ * does not exist; pmap_pte_make() makes the table, NULL without memory. The caller flushes where the space is active.
+ */
+pte_t* pmap_pte(phys_t directory, ptr_t address);
+pte_t* pmap_pte_make(phys_t directory, ptr_t address);
+/* Frees every table of a directory's user half; all their entries must be without frames. Flushes if it is active. */
+void pmap_free_tables(phys_t directory);
+
+/* Kernel stacks: the top of the first free one of a directory, 0 where there is none. */
+ptr_t pmap_kstack_free(phys_t directory);
+/* Kernel stacks: maps a fresh one that ends below top in any directory; returns false without memory. */
+bool pmap_kstack_map(phys_t directory, ptr_t top);
+void pmap_kstack_unmap(phys_t directory, ptr_t top);
+/* Makes the table of kernel stacks exist in a directory. Returns false without memory. */
+bool pmap_kstack_table(phys_t directory);
+/* Moves one kernel stack, on which the caller may be running, to the same place of another directory that has the
+ * table; the other directory becomes the active one. */
+void pmap_kstack_move_one(phys_t from, phys_t to, ptr_t top);
+/* Hands the table of kernel stacks from one directory to another that has none. */
+void pmap_kstack_move(phys_t from, phys_t to);
+
+/* Looks an address up in any directory without the CPU's help; returns null_pte where no table is. For looking only. */
+pte_t pmap_lookup(phys_t directory, ptr_t address);
+/* Returns the directory's entry for an address. For looking only. */
+pte_t pmap_lookup_directory(phys_t directory, ptr_t address);
+/* Counts the pages present in the user half of any directory. */
+unsigned pmap_count_user_pages(phys_t directory);
+
+#endif
