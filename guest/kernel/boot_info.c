@@ -84,7 +84,6 @@ static void read_memory_map(const struct multiboot_information* information) {
     }
 }
 
-/* Reads the multiboot information; kernel_main() calls it first. Panics where it is missing or RAM too small. */
 void boot_info_init(uint32_t magic, phys_t address) {
     if (magic != MULTIBOOT_LOADER_MAGIC) {
         panic("not started by a multiboot loader (eax = %08x)", magic);
@@ -121,7 +120,6 @@ static phys_t reserved_overlap(phys_t start, phys_t end) {
     return 0;
 }
 
-/* Takes page-aligned memory for good, lowest first; pmap_init() and frames_init() call it. Panics where none is. */
 phys_t boot_alloc(uint32_t bytes) {
     bytes = page_up(bytes);
     for (unsigned i = 0; i < boot_info.usable_count; i++) {
@@ -180,15 +178,12 @@ static bool copy_value(const char* word, char end, char* value, size_t capacity)
     return true;
 }
 
-/* Finds "word=value"; a value in quotes may contain spaces. Returns false where the word or its value is missing. */
 bool boot_option(const char* word, char* value, size_t capacity) { return copy_value(word, ' ', value, capacity); }
 
-/* Finds "word=value" where a value without quotes is all the rest of the line; start_init() asks so for "run". */
 bool boot_option_line(const char* word, char* value, size_t capacity) {
     return copy_value(word, '\0', value, capacity);
 }
 
-/* Finds "word=number" in decimal; returns fallback where it is absent or not a number. */
 unsigned boot_option_number(const char* word, unsigned fallback) {
     char text[12];
     if (!boot_option(word, text, sizeof(text)) || text[0] == '\0') {
@@ -204,7 +199,6 @@ unsigned boot_option_number(const char* word, unsigned fallback) {
     return number;
 }
 
-/* Says whether the bare word stands on the command line. */
 bool boot_flag(const char* word) {
     const char* at = find_word(word);
     return at != NULL && *at != '=';

@@ -23,17 +23,19 @@ struct boot_info {
 
 extern struct boot_info boot_info;
 
-/* Reads the multiboot information; panics where the loader is none or RAM is too small. */
+/* Reads the multiboot information; kernel_main() calls it first. Panics if there is none, or too little RAM. */
 void boot_info_init(uint32_t magic, phys_t information);
-/* Takes page-aligned memory for good; panics where there is none. Not cleared. */
+/* Reserves page-aligned memory for good, lowest address first; not cleared. Only before frames_init(). Panics if there
+ * is none. */
 phys_t boot_alloc(uint32_t bytes);
-/* Finds "word=value" on the command line: copies the value (quotes removed), or returns false. */
+/* Finds "word=value" on the command line and copies the value; quotes around it are removed, and it may contain spaces
+ * then. False if the word or its value is missing. */
 bool boot_option(const char* word, char* value, size_t capacity);
-/* The same, but a value without quotes reaches to the end of the command line. */
+/* The same, but a value without quotes extends to the end of the command line, as run=COMMAND needs. */
 bool boot_option_line(const char* word, char* value, size_t capacity);
-/* Finds "word=number"; returns fallback where absent or malformed. */
+/* Finds "word=number" in decimal; returns fallback if it is absent or malformed. */
 unsigned boot_option_number(const char* word, unsigned fallback);
-/* Says whether the bare word stands on the command line. */
+/* Says whether the bare word is on the command line. */
 bool boot_flag(const char* word);
 
 #endif

@@ -13,10 +13,8 @@ static bool flag_can_change(uint32_t flag) {
     return ((before ^ after) & flag) != 0;
 }
 
-/* Says whether the CPU is older than an i486, which brought EFLAGS.AC, INVLPG and CR0.WP; kernel_main() asks. */
 bool cpu_is_i386(void) { return !flag_can_change(EFLAGS_AC); }
 
-/* Returns the feature bits of CPUID leaf 1, or 0 where EFLAGS.ID is stuck; pmap_init() calls it. */
 uint32_t cpu_features(void) {
     if (!flag_can_change(EFLAGS_ID)) {
         return 0;

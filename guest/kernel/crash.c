@@ -15,7 +15,6 @@ static unsigned overrun(unsigned depth) {
     return depth < 1000 ? overrun(depth + 1) + (unsigned)frame[0] : 0;
 }
 
-/* Breaks the kernel the way that crash=WAY names; process 1 calls it in the kernel, before it becomes init. */
 void crash_if_asked(void) {
     char way[16];
     if (!boot_option("crash", way, sizeof(way))) {

@@ -2,7 +2,8 @@
 #ifndef KERNEL_CRASH_H
 #define KERNEL_CRASH_H
 
-/* Does what crash=fault|overrun|assert|divide on the command line asks for; returns where it asks for nothing. */
+/* Breaks the kernel as crash=fault|overrun|assert|divide says; returns if the command line does not ask for it. Process
+ * 1 calls it in the kernel, before it becomes init. */
 void crash_if_asked(void);
 
 #endif

@@ -102,7 +102,6 @@ static void headline(const char* format, va_list arguments) {
     printk("\n");
 }
 
-/* Ends the kernel with a message and the stack of its caller. */
 void panic(const char* format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -111,7 +110,6 @@ void panic(const char* format, ...) {
     show_and_stop(NULL, (ptr_t)__builtin_return_address(0), *(ptr_t*)__builtin_frame_address(0));
 }
 
-/* Ends the kernel with a message, the registers of a trap and the stack that it interrupted. */
 void panic_trap(const struct trap_frame* frame, const char* format, ...) {
     va_list arguments;
     va_start(arguments, format);

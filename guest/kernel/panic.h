@@ -7,8 +7,9 @@
 
 struct trap_frame;
 
+/* Ends the kernel with a message and the stack of its caller. */
 void panic(const char* format, ...) __attribute__((noreturn, format(printf, 1, 2)));
-/* The same, with the registers of the trap that could not be handled. */
+/* Ends the kernel with a message, the registers of a trap and the stack that it interrupted. */
 void panic_trap(const struct trap_frame* frame, const char* format, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
 

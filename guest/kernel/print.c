@@ -76,7 +76,6 @@ static const char* put_conversion(struct sink* sink, const char* format, unsigne
     return *format != '\0' ? format + 1 : format;
 }
 
-/* Formats into a bounded array, always ended by a zero; returns the characters written. */
 size_t format_text(char* text, size_t capacity, const char* format, va_list arguments) {
     struct sink sink = {text, 0, capacity};
     va_list list;
@@ -99,7 +98,6 @@ size_t format_text(char* text, size_t capacity, const char* format, va_list argu
     return sink.used;
 }
 
-/* Prints a kernel message on the console and on the host's debug console where there is one. */
 void vprintk(const char* format, va_list arguments) {
     char line[LINE_CAPACITY];
     size_t length = format_text(line, sizeof(line), format, arguments);
@@ -111,7 +109,6 @@ void vprintk(const char* format, va_list arguments) {
     }
 }
 
-/* Prints a kernel message; anybody calls, at any time after console_init(). */
 void printk(const char* format, ...) {
     va_list arguments;
     va_start(arguments, format);

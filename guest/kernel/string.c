@@ -78,7 +78,6 @@ int strncmp(const char* left, const char* right, size_t bytes) {
     return 0;
 }
 
-/* Copies a string into a bounded array; what does not fit is cut off. */
 void string_copy(char* destination, const char* source, size_t capacity) {
     size_t i = 0;
     while (i + 1 < capacity && source[i] != '\0') {

@@ -9,7 +9,6 @@ extern const struct symbol symbol_table[];
 extern const uint32_t symbol_count;
 extern char kernel_text_begin[], kernel_text_end[];
 
-/* Returns the function that an address lies in, by halving the sorted table; panics call it. */
 const char* symbol_name(ptr_t address, unsigned* offset) {
     if (symbol_count == 0 || address < (ptr_t)kernel_text_begin || address >= (ptr_t)kernel_text_end) {
         return NULL;

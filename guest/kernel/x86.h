@@ -69,7 +69,7 @@ static inline void write_cr4(uint32_t value) { __asm__ volatile("movl %0, %%cr4"
 
 /* Returns the feature bits of CPUID leaf 1, or 0 where the CPU has no CPUID (EFLAGS.ID cannot be changed). */
 uint32_t cpu_features(void);
-/* Says whether the CPU is older than an i486, on which this kernel cannot run. */
+/* Says whether the CPU is older than an i486, which brought EFLAGS.AC, INVLPG and CR0.WP; this kernel needs them. */
 bool cpu_is_i386(void);
 
 #endif

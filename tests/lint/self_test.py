@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 import commits
+import contracts
 import function_length
 import include_rules
 import sources
@@ -213,6 +214,28 @@ TEST(Pit, Counts) {
     def test_python_is_read_too(self):
         self.put("tests/a.py", "def f():\n" + "    g()\n" * 60)
         self.assertEqual(len(self.found(function_length, "tests/a.py")), 1)
+
+
+class Contracts(Tree):
+    def found_with(self, header, source, name="guest/kernel/a.h"):
+        self.put(name, "/* Owns: a. */\n#define A_H\n\n" + header)
+        self.put("guest/kernel/a.c", f'#include "{name}"\n\n' + source)
+        return self.found(contracts, "guest/kernel/a.c:")
+
+    def test_a_contract_stands_once(self):
+        declaration, definition = "int give(int a);\n", "int give(int a) {\n    return a;\n}\n"
+        comment, shared = "/* Gives. */\n", "/* Both give. */\nint take(\n    int a);\n"
+        for header, source, count in ((comment + declaration, definition, 0), (declaration, comment + definition, 0),
+                                      (comment + declaration, comment + definition, 1),
+                                      (shared + declaration, comment + definition, 1),
+                                      ("/* a.c */\n\n" + declaration, comment + definition, 0),
+                                      (comment + declaration, comment + "static " + definition, 0)):
+            with self.subTest(header=header, source=source):
+                self.assertEqual(len(self.found_with(header, source)), count)
+
+    def test_the_door_of_personalities_may_say_it_twice(self):
+        header, source = "/* Gives. */\nint give(void);\n", "/* Door: gives. */\nint give(void) {\n}\n"
+        self.assertEqual(self.found_with(header, source, contracts.DOOR), [])
 
 
 class Commits(Tree):

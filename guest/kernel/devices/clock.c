@@ -27,7 +27,6 @@ static void load_counter(uint32_t counts) {
     outb(PIT_CHANNEL_0, (uint8_t)(counts >> 8));
 }
 
-/* Starts the tick; kernel_main() calls it. timerphase=N makes the first period N counts longer. */
 void clock_init(void) {
     tick_hz = boot_option_number("tick", DEFAULT_HZ);
     if (tick_hz < SLOWEST_HZ || tick_hz > FASTEST_HZ) {
@@ -53,7 +52,6 @@ void clock_init(void) {
 /* Says whether a moment has come; the counter may wrap around. */
 static bool has_come(uint32_t moment) { return (int32_t)(milliseconds - moment) >= 0; }
 
-/* Counts a tick, wakes sleepers, and charges the running thread; the timer's interrupt calls it. */
 void clock_interrupt(void) {
     fraction += 1000;
     while (fraction >= tick_hz) {
@@ -70,10 +68,8 @@ void clock_interrupt(void) {
     schedule_tick(tick_hz / QUANTUM_PER_SECOND);
 }
 
-/* Returns milliseconds since boot. */
 uint32_t clock_milliseconds(void) { return milliseconds; }
 
-/* Lets the running thread sleep; the system call calls it. Returns 0, or -EINTR where a signal came first. */
 int clock_sleep(uint32_t duration) {
     duration = duration < LONGEST_SLEEP ? duration : LONGEST_SLEEP;
     uint32_t moment = milliseconds + duration + (duration > 0 ? 1 : 0);

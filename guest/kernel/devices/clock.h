@@ -4,13 +4,13 @@
 
 #include "guest/kernel/types.h"
 
-/* Starts the tick; tick=HZ and timerphase=N on the command line shape it. */
+/* Starts the tick. tick=HZ sets its rate; timerphase=N makes the first period N timer counts longer. */
 void clock_init(void);
-/* Counts a tick; the timer's interrupt calls. */
+/* Counts a tick, wakes sleepers, and charges the running thread; the timer's interrupt calls it. */
 void clock_interrupt(void);
 /* Returns milliseconds since boot. */
 uint32_t clock_milliseconds(void);
-/* Lets the running thread sleep; 0, or -EINTR where a signal came first. */
+/* Puts the running thread to sleep. Returns 0, or -EINTR if a signal arrived first. */
 int clock_sleep(uint32_t milliseconds);
 
 #endif

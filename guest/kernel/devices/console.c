@@ -92,7 +92,6 @@ static void serial_init(void) {
     outb(SERIAL + 1, 0x01);
 }
 
-/* Finds the devices and clears the screen; kernel_main() calls it first, so that a panic can speak. */
 void console_init(void) {
     serial_init();
     serial_enabled = serial_present;
@@ -101,7 +100,6 @@ void console_init(void) {
     show_cursor();
 }
 
-/* Reads console=serial|vga|both; any other value means both. */
 void console_configure(void) {
     char value[8];
     if (!boot_option("console", value, sizeof(value))) {
@@ -111,7 +109,6 @@ void console_configure(void) {
     serial_enabled = serial_present && strcmp(value, "vga") != 0;
 }
 
-/* Writes characters on every device that is switched on; printk() and the terminal call it. */
 void console_write(const char* text, size_t bytes) {
     for (size_t i = 0; i < bytes; i++) {
         if (serial_enabled) {
@@ -129,7 +126,6 @@ void console_write(const char* text, size_t bytes) {
     }
 }
 
-/* Hands received characters to the terminal; the interrupt of the serial line calls it. */
 void console_serial_interrupt(void) {
     while (serial_present && (inb(LINE_STATUS) & LINE_RECEIVED) != 0) {
         terminal_input((char)inb(SERIAL));

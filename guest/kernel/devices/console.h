@@ -5,13 +5,13 @@
 
 #include "guest/kernel/types.h"
 
-/* Finds the devices and clears the screen. */
+/* Finds the devices and clears the screen; kernel_main() calls it first, so that a panic can be seen. */
 void console_init(void);
-/* Reads console=serial|vga|both from the command line. */
+/* Reads console=serial|vga|both from the command line; any other value means both. */
 void console_configure(void);
-/* Writes characters; \n \r \b \t have their meaning. */
+/* Writes characters to every device that is on; \n \r \b \t are interpreted. printk() and the terminal call it. */
 void console_write(const char* text, size_t bytes);
-/* Takes characters received by the serial line; its interrupt calls. */
+/* Passes received characters to the terminal; the interrupt of the serial line calls it. */
 void console_serial_interrupt(void);
 
 #endif

@@ -19,7 +19,6 @@ static void write_masks(void) {
     outb(SLAVE + 1, (uint8_t)(masks >> 8));
 }
 
-/* Moves the sixteen lines to vectors 32..47 and masks them; kernel_main() calls it. */
 void interrupts_init(void) {
     outb(MASTER, 0x11); /* initialise, cascaded, edge triggered */
     outb(SLAVE, 0x11);
@@ -32,7 +31,6 @@ void interrupts_init(void) {
     write_masks();
 }
 
-/* Lets one line through; the init functions of drivers call it. */
 void interrupts_unmask(unsigned line) {
     masks &= (uint16_t) ~(1u << line);
     write_masks();
@@ -48,7 +46,6 @@ static bool is_spurious(unsigned line) {
     return (inb(controller) & 0x80) == 0;
 }
 
-/* Handles one interrupt and acknowledges it; trap_dispatch() calls it. */
 void interrupts_handle(unsigned line) {
     if (is_spurious(line)) {
         if (line >= 8) {

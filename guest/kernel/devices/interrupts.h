@@ -10,9 +10,9 @@
 
 /* Moves the sixteen lines to vectors 32..47 and masks them all. */
 void interrupts_init(void);
-/* Lets one line through. */
+/* Unmasks one line; the init functions of drivers call it. */
 void interrupts_unmask(unsigned line);
-/* Handles one interrupt; trap_dispatch() calls. Spurious ones are dropped. */
+/* Handles one interrupt and acknowledges it; trap_dispatch() calls it. Spurious ones are dropped. */
 void interrupts_handle(unsigned line);
 
 #endif

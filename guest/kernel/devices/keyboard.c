@@ -39,7 +39,6 @@ static void drain(void) {
     }
 }
 
-/* Switches on the keyboard, its interrupt and the translation to scan code set 1; kernel_main() calls it. */
 void keyboard_init(void) {
     wait_to_write();
     outb(PS2_COMMAND, PS2_ENABLE_KEYBOARD);
@@ -93,7 +92,6 @@ static void take(uint8_t scan) {
     }
 }
 
-/* Takes what the controller holds; the interrupt of the keyboard calls it. */
 void keyboard_interrupt(void) {
     uint8_t status;
     while (((status = inb(PS2_COMMAND)) & PS2_OUTPUT_FULL) != 0) {

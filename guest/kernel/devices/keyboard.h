@@ -2,9 +2,9 @@
 #ifndef KERNEL_KEYBOARD_H
 #define KERNEL_KEYBOARD_H
 
-/* Switches the keyboard and its interrupt on. */
+/* Switches on the keyboard, its interrupt and the translation to scan code set 1. */
 void keyboard_init(void);
-/* Takes what the controller holds; the interrupt calls. */
+/* Reads what the controller holds; the keyboard's interrupt calls it. */
 void keyboard_interrupt(void);
 
 #endif

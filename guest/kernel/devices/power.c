@@ -3,7 +3,6 @@
 #include "guest/kernel/print.h"
 #include "guest/kernel/x86.h"
 
-/* Ends the machine: the exit port of Forkscope and QEMU, then Bochs's, then a halt for ever. */
 void power_off(uint8_t status) {
     if (!print_quiet) {
         printk("Power off with status %u.\n", status);

@@ -9,7 +9,6 @@
 
 #define ACCESS_MODE 3
 
-/* Makes an open file with one reference; open and pipe call it. NULL without memory. */
 struct file* file_create(unsigned type, int flags) {
     struct file* file = kzalloc(sizeof(*file));
     if (file != NULL) {
@@ -21,7 +20,6 @@ struct file* file_create(unsigned type, int flags) {
     return file;
 }
 
-/* Opens a path: 0 and *opened, or -ENOENT, -ENOTDIR, -EISDIR, -EROFS, -EINVAL, -ENOMEM. */
 int file_open(const char* path, int flags, struct file** opened) {
     struct node* node;
     int error = node_find(path, &node);
@@ -44,10 +42,8 @@ int file_open(const char* path, int flags, struct file** opened) {
     return 0;
 }
 
-/* Takes one more reference. */
 void file_share(struct file* file) { file->references++; }
 
-/* Gives a reference back; the last one closes the file, and a pipe's other end notices. */
 void file_release(struct file* file) {
     KERNEL_ASSERT(file->references > 0);
     if (--file->references > 0) {
@@ -101,7 +97,6 @@ static int regular_read(struct file* file, ptr_t buffer, size_t bytes) {
     return result;
 }
 
-/* Reads into user memory at the file's offset; the system call calls it. Bytes done, 0 at the end, or an error. */
 int file_read(struct file* file, ptr_t buffer, size_t bytes) {
     if (file->flags == O_WRONLY) {
         return -EBADF;
@@ -118,7 +113,6 @@ int file_read(struct file* file, ptr_t buffer, size_t bytes) {
     }
 }
 
-/* Writes user memory; the system call calls it. Bytes done, or a negative error. Regular files are read-only. */
 int file_write(struct file* file, ptr_t buffer, size_t bytes) {
     if (file->flags == O_RDONLY) {
         return -EBADF;
@@ -132,7 +126,6 @@ int file_write(struct file* file, ptr_t buffer, size_t bytes) {
     return (int)bytes;
 }
 
-/* Moves the offset of a regular file or directory. The new offset, -ESPIPE or -EINVAL. */
 int file_seek(struct file* file, int offset, int whence) {
     if (file->type != FILE_REGULAR && file->type != FILE_DIRECTORY) {
         return -ESPIPE;
@@ -158,7 +151,6 @@ int file_seek(struct file* file, int offset, int whence) {
     return (int)place;
 }
 
-/* Describes an open file for fstat. */
 void file_describe(const struct file* file, struct stat* description) {
     if (file->type == FILE_PIPE) {
         *description = (struct stat){FILE_PIPE, pipe_bytes(file->pipe), 0, file->references};
@@ -167,7 +159,6 @@ void file_describe(const struct file* file, struct stat* description) {
     }
 }
 
-/* Describes the next entry of an open directory; its offset counts entries. 1, 0 at the end, or -ENOTDIR. */
 int file_next_entry(struct file* file, struct dirent* entry) {
     if (file->type != FILE_DIRECTORY) {
         return -ENOTDIR;
@@ -187,7 +178,6 @@ int file_next_entry(struct file* file, struct dirent* entry) {
     return 1;
 }
 
-/* Makes an empty table of descriptors with one reference; fork and the making of init call it. NULL without memory. */
 struct descriptor_table* descriptors_create(void) {
     struct descriptor_table* table = kzalloc(sizeof(*table));
     if (table != NULL) {
@@ -196,7 +186,6 @@ struct descriptor_table* descriptors_create(void) {
     return table;
 }
 
-/* Fills an empty table with a reference of its own on every open file of another one; offsets stay common. */
 void descriptors_fill(struct descriptor_table* table, const struct descriptor_table* from) {
     for (unsigned i = 0; i < FILE_DESCRIPTORS; i++) {
         table->files[i] = from->files[i];
@@ -206,8 +195,6 @@ void descriptors_fill(struct descriptor_table* table, const struct descriptor_ta
     }
 }
 
-/* Makes a table with a reference of its own on every open file of another one; offsets stay common. fork calls it.
- * NULL without memory. */
 struct descriptor_table* descriptors_copy(const struct descriptor_table* from) {
     struct descriptor_table* table = descriptors_create();
     if (table != NULL) {
@@ -216,10 +203,8 @@ struct descriptor_table* descriptors_copy(const struct descriptor_table* from) {
     return table;
 }
 
-/* Takes one more reference on a table, so that two processes use one. */
 void descriptors_share(struct descriptor_table* table) { table->references++; }
 
-/* Gives a reference back; the last one closes every descriptor. The death of a process calls it. */
 void descriptors_release(struct descriptor_table* table) {
     KERNEL_ASSERT(table->references > 0);
     if (--table->references > 0) {
@@ -233,13 +218,11 @@ void descriptors_release(struct descriptor_table* table) {
     kfree(table);
 }
 
-/* Finds the file behind a descriptor of the running process; NULL where it is not open. */
 struct file* descriptor_file(int descriptor) {
     bool in_table = descriptor >= 0 && descriptor < FILE_DESCRIPTORS;
     return in_table ? current_process->descriptors->files[descriptor] : NULL;
 }
 
-/* Puts a file at the lowest free descriptor. The number, or -EMFILE with the reference left to the caller. */
 int descriptor_add(struct file* file) {
     struct file** files = current_process->descriptors->files;
     for (int i = 0; i < FILE_DESCRIPTORS; i++) {
@@ -251,10 +234,8 @@ int descriptor_add(struct file* file) {
     return -EMFILE;
 }
 
-/* Empties a descriptor and leaves its reference to the caller; pipe() calls it where only one end found a place. */
 void descriptor_take_back(int descriptor) { current_process->descriptors->files[descriptor] = NULL; }
 
-/* Closes a descriptor. 0 or -EBADF. */
 int descriptor_close(int descriptor) {
     struct file* file = descriptor_file(descriptor);
     if (file == NULL) {
@@ -265,7 +246,6 @@ int descriptor_close(int descriptor) {
     return 0;
 }
 
-/* Makes a second descriptor for the same open file. The number, -EBADF or -EMFILE. */
 int descriptor_dup(int descriptor) {
     struct file* file = descriptor_file(descriptor);
     if (file == NULL) {
@@ -278,7 +258,6 @@ int descriptor_dup(int descriptor) {
     return copy;
 }
 
-/* Makes a chosen descriptor stand for the same open file, closing what it was. The number, or -EBADF. */
 int descriptor_dup2(int from, int to) {
     struct file* file = descriptor_file(from);
     if (file == NULL || to < 0 || to >= FILE_DESCRIPTORS) {

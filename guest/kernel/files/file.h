@@ -39,34 +39,41 @@ struct file {
     struct pipe* pipe; /* only for pipes */
 };
 
-/* Reads the initrd and makes /dev. */
+/* Reads the initrd and makes /dev. Panics if the archive is broken or memory is short. */
 void files_init(void);
 
 /* Finds a path, relative to the running process's directory. 0 and *found, or -ENOENT, -ENOTDIR, -ENAMETOOLONG. */
 int node_find(const char* path, struct node** found);
-/* Writes a node's path; the length without the final zero, or -ENAMETOOLONG. */
+/* Writes a node's path from the root. Returns its length without the final zero, or -ENAMETOOLONG. */
 int node_path(const struct node* node, char* path, size_t capacity);
+/* Returns the root of the tree. */
 struct node* node_root(void);
-/* References of working directories. */
+/* Takes a reference for a working directory. */
 void node_share(struct node* node);
+/* Releases a working directory's reference. */
 void node_release(struct node* node);
-/* Reads a regular file into kernel memory; returns the bytes there were. */
+/* Reads a regular file into kernel memory; exec and the fault path call it. Returns how many bytes there were. */
 size_t node_read(const struct node* node, unsigned offset, void* buffer, size_t bytes);
 
-/* Opens a path. 0 and *opened, or a negative error. */
+/* Opens a path. 0 and *opened, or -ENOENT, -ENOTDIR, -EISDIR, -EROFS, -EINVAL, -ENOMEM. */
 int file_open(const char* path, int flags, struct file** opened);
-/* Makes an open file without a name; NULL without memory. */
+/* Makes an open file with one reference and no name yet; open and pipe call it. NULL if out of memory. */
 struct file* file_create(unsigned type, int flags);
+/* Takes one more reference on an open file. */
 void file_share(struct file* file);
-/* Gives a reference back; the last one closes. */
+/* Releases a reference; the last one closes the file, and the other end of a pipe notices. */
 void file_release(struct file* file);
-/* Read and write user memory at the file's offset. Bytes done, or a negative error. */
+/* Reads into user memory at the file's offset. Returns the bytes read, 0 at the end, or a negative error. */
 int file_read(struct file* file, ptr_t buffer, size_t bytes);
+/* Writes from user memory to a pipe or device; regular files are read-only. Returns the bytes written or an error. */
 int file_write(struct file* file, ptr_t buffer, size_t bytes);
+/* Moves the offset of a regular file or directory. Returns the new offset, -ESPIPE or -EINVAL. */
 int file_seek(struct file* file, int offset, int whence);
+/* Describes an open file for fstat. */
 void file_describe(const struct file* file, struct stat* description);
+/* Describes a node for stat. */
 void node_describe(const struct node* node, struct stat* description);
-/* Describes the next entry of a directory. 1, 0 at the end, or a negative error. */
+/* Describes the next entry of an open directory, whose offset counts entries. 1, 0 at the end, or -ENOTDIR. */
 int file_next_entry(struct file* file, struct dirent* entry);
 
 /* What a process's descriptors stand for. Processes made by rfork may share one table. */
@@ -75,23 +82,30 @@ struct descriptor_table {
     struct file* files[FILE_DESCRIPTORS];
 };
 
-/* Makes an empty table with one reference, or one with the same open files; NULL without memory. */
+/* Makes an empty table with one reference. NULL if out of memory. */
 struct descriptor_table* descriptors_create(void);
+/* Makes a table that refers to the same open files; their offsets are shared. fork calls it. NULL if out of memory. */
 struct descriptor_table* descriptors_copy(const struct descriptor_table* from);
-/* Fills an empty table with references on the same open files. Cannot fail. */
+/* Fills an empty table with references to the same open files as another's; their offsets are shared. Cannot fail. */
 void descriptors_fill(struct descriptor_table* table, const struct descriptor_table* from);
+/* Takes one more reference on a table, so that two processes use one. */
 void descriptors_share(struct descriptor_table* table);
 /* Gives a reference back; the last one closes all descriptors. */
 void descriptors_release(struct descriptor_table* table);
 
-/* Descriptors of the running process. Finds one's file; NULL where it is not open. */
+/* Finds the file of a descriptor of the running process; NULL if it is not open. */
 struct file* descriptor_file(int descriptor);
-/* Puts a file at the lowest free descriptor; the number, or -EMFILE. Takes over the caller's reference. */
+/* Puts a file at the lowest free descriptor and takes over the caller's reference. Returns the number, or -EMFILE with
+ * the reference left to the caller. */
 int descriptor_add(struct file* file);
-/* Empties a descriptor and leaves its reference to the caller. */
+/* Empties a descriptor and leaves its reference to the caller; pipe() calls it if only one end found a place. */
 void descriptor_take_back(int descriptor);
+/* Closes a descriptor. 0 or -EBADF. */
 int descriptor_close(int descriptor);
+/* Makes a second descriptor for the same open file. Returns its number, -EBADF or -EMFILE. */
 int descriptor_dup(int descriptor);
+/* Makes a chosen descriptor refer to the same open file; what it referred to is closed. Returns its number or -EBADF.
+ */
 int descriptor_dup2(int from, int to);
 
 #endif

@@ -106,7 +106,6 @@ static void read_archive(const uint8_t* at, const uint8_t* end) {
     }
 }
 
-/* Reads the initrd and makes /dev; kernel_main() calls it. Panics where the archive is broken or memory short. */
 void files_init(void) {
     root = make_node(NULL, "", 0, FILE_DIRECTORY);
     if (boot_info.initrd_end > boot_info.initrd_start) {
@@ -117,21 +116,17 @@ void files_init(void) {
     make_path("dev/console", FILE_DEVICE)->device = DEVICE_CONSOLE;
 }
 
-/* Returns the root directory. */
 struct node* node_root(void) {
     return root;
 }
 
-/* Takes a reference for a working directory. */
 void node_share(struct node* node) { node->references++; }
 
-/* Gives the reference of a working directory back. */
 void node_release(struct node* node) {
     KERNEL_ASSERT(node->references > 0);
     node->references--;
 }
 
-/* Finds a path from the root or the running process's directory. 0 and *found, or -ENOENT, -ENOTDIR. */
 int node_find(const char* path, struct node** found) {
     struct node* at =
         path[0] == '/' || current_process->working_directory == NULL ? root : current_process->working_directory;
@@ -160,7 +155,6 @@ int node_find(const char* path, struct node** found) {
     return 0;
 }
 
-/* Writes a node's path from the root. Returns its length, or -ENAMETOOLONG where it does not fit. */
 int node_path(const struct node* node, char* path, size_t capacity) {
     char reversed[PATH_BYTES];
     size_t start = sizeof(reversed);
@@ -184,7 +178,6 @@ int node_path(const struct node* node, char* path, size_t capacity) {
     return (int)(sizeof(reversed) - start - 1);
 }
 
-/* Reads a regular file into kernel memory: exec and the fault path call it. Returns the bytes there were. */
 size_t node_read(const struct node* node, unsigned offset, void* buffer, size_t bytes) {
     if (node->type != FILE_REGULAR || offset >= node->size) {
         return 0;
@@ -194,7 +187,6 @@ size_t node_read(const struct node* node, unsigned offset, void* buffer, size_t 
     return bytes;
 }
 
-/* Describes a node for stat. */
 void node_describe(const struct node* node, struct stat* description) {
     *description = (struct stat){node->type, node->size, node->inode, node->open_files};
 }

@@ -17,7 +17,6 @@ struct pipe {
     struct wait_queue waiting_readers, waiting_writers;
 };
 
-/* Makes a pipe and its two open files; the system call calls it. 0, or -ENOMEM with nothing left behind. */
 int pipe_create(struct file** read_end, struct file** write_end) {
     struct pipe* pipe = kzalloc(sizeof(*pipe));
     if (pipe == NULL) {
@@ -51,7 +50,6 @@ fail_pipe:
     return -ENOMEM;
 }
 
-/* Returns how many bytes wait; fstat asks. */
 unsigned pipe_bytes(const struct pipe* pipe) { return pipe->write_mark - pipe->read_mark; }
 
 /* Returns how many bytes from a mark on lie in one piece, of those wanted. */
@@ -76,7 +74,6 @@ static int move_out(struct pipe* pipe, ptr_t buffer, size_t bytes) {
     return done > 0 || bytes == 0 ? (int)done : -EFAULT;
 }
 
-/* Reads what waits; blocks while nothing does and a writer is left. Bytes done, 0 at the end, -EINTR, -EFAULT. */
 int pipe_read(struct pipe* pipe, ptr_t buffer, size_t bytes) {
     mutex_lock(&pipe->lock);
     while (bytes > 0 && pipe_bytes(pipe) == 0) {
@@ -130,7 +127,6 @@ static int move_in(struct pipe* pipe, ptr_t buffer, size_t bytes) {
     return done > 0 ? (int)done : -EFAULT;
 }
 
-/* Writes all bytes; blocks while the pipe is full. Bytes done, or an error where none was. */
 int pipe_write(struct pipe* pipe, ptr_t buffer, size_t bytes) {
     size_t done = 0;
     while (done < bytes) {
@@ -148,7 +144,6 @@ int pipe_write(struct pipe* pipe, ptr_t buffer, size_t bytes) {
     return (int)done;
 }
 
-/* Closes one end and wakes the other; the last one frees the pipe. file_release() calls it. */
 void pipe_close(struct pipe* pipe, int flags) {
     unsigned* ends = flags == O_RDONLY ? &pipe->readers : &pipe->writers;
     (*ends)--;

@@ -16,7 +16,6 @@ static unsigned read_mark, commit_mark, write_mark;
 static struct wait_queue readers;
 static struct mutex reading; /* held while a line is copied, for the copy may sleep */
 
-/* Prepares the queue; kernel_main() calls it. */
 void terminal_init(void) {
     wait_queue_init(&readers);
     mutex_init(&reading);
@@ -47,7 +46,6 @@ static void commit_line(void) {
     wake_all(&readers);
 }
 
-/* Takes one typed character; the interrupts of keyboard and serial line call it. */
 void terminal_input(char character) {
     switch (character) {
     case CONTROL('C'):
@@ -107,7 +105,6 @@ static int move_line(ptr_t buffer, size_t bytes) {
     return (int)done;
 }
 
-/* Reads at most one line into user memory; blocks until there is one. 0 = end of file; -EINTR, -EFAULT. */
 int terminal_read(ptr_t buffer, size_t bytes) {
     mutex_lock(&reading);
     while (read_mark == commit_mark) {
@@ -123,7 +120,6 @@ int terminal_read(ptr_t buffer, size_t bytes) {
     return result;
 }
 
-/* Writes user memory on the console, piece by piece. Returns bytes, or -EFAULT where nothing could be read. */
 int terminal_write(ptr_t buffer, size_t bytes) {
     char piece[128];
     size_t done = 0;

@@ -5,12 +5,14 @@
 
 #include "guest/kernel/types.h"
 
+/* Prepares the queue; kernel_main() calls it. */
 void terminal_init(void);
-/* Takes one typed character; interrupts call. */
+/* Takes one typed character; the interrupts of keyboard and serial line call it. */
 void terminal_input(char character);
-/* Reads at most one line into user memory; blocks. Returns bytes, 0 at end of file, or a negative error. */
+/* Reads at most one line into user memory; blocks until there is one. Returns the bytes read, 0 at end of file, -EINTR
+ * or -EFAULT. */
 int terminal_read(ptr_t buffer, size_t bytes);
-/* Writes user memory on the console. Returns bytes or a negative error. */
+/* Writes user memory to the console. Returns the bytes written, or -EFAULT if none could be read. */
 int terminal_write(ptr_t buffer, size_t bytes);
 
 #endif

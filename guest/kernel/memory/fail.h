@@ -6,14 +6,14 @@
 
 #include "guest/kernel/types.h"
 
-/* Lets the k-th request from now on fail, once; 0 takes the order back. Returns how many requests the last order still
- * had to wait for, 0 where it has struck. A kmalloc() that needs a new page is two requests: its own and the frame. */
+/* Makes the k-th request from now on fail, once; 0 cancels the order. Returns how many requests the previous order
+ * still had to wait for (0: it has fired). A kmalloc() that needs a new page is two requests: its own, the frame's. */
 unsigned fail_order(unsigned k);
-/* Says whether an order waits for its request. */
+/* Says whether an order is pending; MINIX asks, whose servers have memory of their own. */
 bool fail_is_ordered(void);
 /* How many requests were refused since boot, by order or because there was no memory. */
 extern unsigned refusals_since_boot;
-/* Counts one request; says whether it is the one that must fail. */
+/* Counts one request. frame_alloc() and kmalloc() call it first and return NULL if it says true. */
 bool fail_due(void);
 
 #endif

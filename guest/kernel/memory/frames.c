@@ -94,7 +94,6 @@ static void add_range(phys_t start, phys_t end) {
     }
 }
 
-/* Gives the allocator all RAM that is not reserved; kernel_main() calls it once. */
 void frames_init(void) {
     frame_limit = pfn(boot_info.ram_top);
     uint32_t bytes = frame_limit * sizeof(struct frame);
@@ -115,7 +114,6 @@ static void trace_block(unsigned id, const struct frame* block) {
     }
 }
 
-/* Allocates 2^order frames with one reference, splitting a larger block where needed; NULL without memory. */
 struct frame* frame_alloc(unsigned order, unsigned use) {
     if (fail_due()) {
         return NULL;
@@ -149,7 +147,6 @@ struct frame* frame_alloc(unsigned order, unsigned use) {
     return block;
 }
 
-/* Takes one more reference on a block in use. */
 void frame_share(struct frame* block) {
     KERNEL_ASSERT(block->state == FRAME_STATE_USED);
     block->references++;
@@ -159,7 +156,6 @@ void frame_share(struct frame* block) {
     trace_block(TP_FRAME_SHARE, block);
 }
 
-/* Gives one reference back; the last one frees the block. */
 void frame_release(struct frame* block) {
     KERNEL_ASSERT(block->state == FRAME_STATE_USED && block->references > 0);
     block->references--;
@@ -176,7 +172,6 @@ void frame_release(struct frame* block) {
     free_block(index_of(block), block->order);
 }
 
-/* Allocates a block of the same size and use and copies the bytes; NULL without memory. */
 struct frame* frame_copy(struct frame* block) {
     struct frame* copy = frame_alloc(block->order, block->use);
     if (copy == NULL) {
@@ -189,7 +184,6 @@ struct frame* frame_copy(struct frame* block) {
     return copy;
 }
 
-/* Returns the block that a physical address belongs to; the address must lie in a block in use. */
 struct frame* frame_of(phys_t address) {
     KERNEL_ASSERT(pfn(address) < frame_limit);
     struct frame* frame = &frames[pfn(address)];
@@ -200,16 +194,12 @@ struct frame* frame_of(phys_t address) {
     return frame;
 }
 
-/* Returns the physical address at which a block begins. */
 phys_t frame_address(const struct frame* block) { return page_addr(index_of(block)); }
 
-/* Returns where a block begins in the kernel's linear map. */
 void* frame_pointer(const struct frame* block) { return phys_to_pointer(frame_address(block)); }
 
-/* Returns how many frames a block has. */
 unsigned frame_pages(const struct frame* block) { return 1u << block->order; }
 
-/* Fills in the frame counts of a meminfo; the system call does the rest. */
 void frames_count(struct meminfo* info) {
     info->page_bytes = PAGE_BYTES;
     info->frames_total = frames_total;

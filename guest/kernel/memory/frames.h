@@ -18,20 +18,21 @@ struct frame {
 
 #define FRAME_ORDER_LIMIT 10u
 
-/* Gives the allocator all RAM that boot_info does not reserve. */
+/* Gives the allocator all RAM that boot_info does not reserve; kernel_main() calls it once. */
 void frames_init(void);
-/* Allocates 2^order frames, not cleared, with one reference; NULL without memory. */
+/* Allocates 2^order frames, not cleared, with one reference. NULL if out of memory. */
 struct frame* frame_alloc(unsigned order, unsigned use);
-/* Takes one more reference on a block. */
+/* Takes one more reference on a block that is in use. */
 void frame_share(struct frame* block);
-/* Gives one reference back; the last one frees the block. */
+/* Releases one reference; the last one frees the block. */
 void frame_release(struct frame* block);
-/* Allocates a block of the same size and use with the same bytes; NULL without memory. */
+/* Allocates a block of the same size and use and copies the bytes. NULL if out of memory. */
 struct frame* frame_copy(struct frame* block);
-/* Returns the block that a physical address belongs to. */
+/* Returns the block that a physical address belongs to, which must be in use. */
 struct frame* frame_of(phys_t address);
-/* Returns where a block begins, physically and in the kernel's linear map. */
+/* Returns the physical address at which a block begins. */
 phys_t frame_address(const struct frame* block);
+/* Returns where the kernel's linear map shows a block. */
 void* frame_pointer(const struct frame* block);
 /* Returns how many frames a block has. */
 unsigned frame_pages(const struct frame* block);

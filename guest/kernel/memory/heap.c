@@ -62,7 +62,6 @@ static void* allocate_pages(size_t bytes) {
 /* Returns how many bytes an object of a page takes. */
 static unsigned object_bytes(const struct slab* slab) { return 1u << (SMALLEST_SHIFT + slab->size_class); }
 
-/* Allocates bytes, not cleared; the whole kernel calls it. NULL without memory. */
 void* kmalloc(size_t bytes) {
     if (fail_due()) {
         return NULL;
@@ -93,7 +92,6 @@ void* kmalloc(size_t bytes) {
     return object;
 }
 
-/* Allocates bytes and clears them; NULL without memory. */
 void* kzalloc(size_t bytes) {
     void* memory = kmalloc(bytes);
     if (memory != NULL) {
@@ -102,7 +100,6 @@ void* kzalloc(size_t bytes) {
     return memory;
 }
 
-/* Gives memory back to its page, and the page back to the frame allocator when it is empty. */
 void kfree(void* memory) {
     if (memory == NULL) {
         return;

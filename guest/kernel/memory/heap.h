@@ -5,11 +5,11 @@
 
 #include "guest/kernel/types.h"
 
-/* Allocates bytes, not cleared, aligned to 16; larger than half a page means whole pages. NULL without memory. */
+/* Allocates bytes, not cleared, aligned to 16; more than 1024 bytes take whole pages. NULL if out of memory. */
 void* kmalloc(size_t bytes);
 /* The same, cleared. */
 void* kzalloc(size_t bytes);
-/* Gives memory back; NULL is allowed. */
+/* Frees memory; NULL is allowed. */
 void kfree(void* memory);
 
 #endif

@@ -11,16 +11,12 @@
 phys_t kernel_directory;
 static pte_t kernel_directory_entries[PDE_COUNT] __attribute__((aligned(PAGE_BYTES)));
 
-/* Writes one entry. Every page-table entry of every address space is written here and nowhere else. */
 void set_pte(pte_t* entry, pte_t value) { *(volatile pte_t*)entry = value; }
 
-/* Drops the translation of one page; also any cached way to its table. */
 void tlb_flush_page(ptr_t address) { __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory"); }
 
-/* Drops every translation that is not global, by loading CR3 with its own value. */
 void tlb_flush_all(void) { pmap_activate(read_cr3()); }
 
-/* Drops the translations of a run of pages, one by one or, where they are many, all at once. */
 void tlb_flush_range(ptr_t address, unsigned pages) {
     if (pages > FLUSH_LIMIT) {
         tlb_flush_all();
@@ -31,7 +27,6 @@ void tlb_flush_range(ptr_t address, unsigned pages) {
     }
 }
 
-/* Makes a directory the active one. */
 void pmap_activate(phys_t directory) { __asm__ volatile("movl %0, %%cr3" : : "r"(directory) : "memory"); }
 
 /* Shows the entries of a table or directory through the linear map. */
@@ -49,7 +44,6 @@ static void map_linear_small(unsigned slot, uint32_t global) {
     set_pte(&active[KERNEL_BASE / PDE_SPAN + slot], mkpte(table, TABLE_BITS));
 }
 
-/* Builds the kernel's own tables and leaves boot.S's; kernel_main() calls it once. Panics where RAM is too small. */
 void pmap_init(void) {
     uint32_t features = cpu_features();
     uint32_t global = (features & CPUID_PGE) != 0 ? PTE_GLOBAL : 0;
@@ -74,7 +68,6 @@ void pmap_init(void) {
     write_cr0(read_cr0() | CR0_EMULATION | CR0_WRITE_PROTECT | CR0_NUMERIC_ERROR); /* no FPU: nobody saves its state */
 }
 
-/* Allocates a directory with the kernel half linked and an empty user half. Returns 0 without memory. */
 phys_t pmap_create(void) {
     struct frame* frame = frame_alloc(0, FRAME_PAGE_DIRECTORY);
     if (frame == NULL) {
@@ -92,7 +85,6 @@ phys_t pmap_create(void) {
     return directory;
 }
 
-/* Frees a directory that is not active, with the table of its kernel stacks; its user half must be empty. */
 void pmap_destroy(phys_t directory) {
     pte_t* entries = table_entries(directory);
     pte_t stacks = entries[KSTACK_AREA / PDE_SPAN];
@@ -103,7 +95,6 @@ void pmap_destroy(phys_t directory) {
     frame_release(frame_of(directory));
 }
 
-/* Makes the table exist that holds a page's entry in the space behind a window. Returns false without memory. */
 bool ptep_alloc_table(ptr_t window, pfn_t number) {
     pte_t* slot = mkpdep_pn(window, number);
     if (pte_isloaded(*slot)) {
@@ -118,7 +109,6 @@ bool ptep_alloc_table(ptr_t window, pfn_t number) {
     return true;
 }
 
-/* Frees every table of the user half behind a window; procvm_teardown() calls it when no entry holds a frame. */
 void pmap_free_user_tables(ptr_t window) {
     for (unsigned i = 0; i < PDE_USER_END; i++) {
         pte_t* slot = mkpdep_pn(window, i * PDE_COUNT);
@@ -132,14 +122,11 @@ void pmap_free_user_tables(ptr_t window) {
     }
 }
 
-/* Shows the entry of a page in any directory; NULL where its table does not exist. Personalities without a window call
- * it. */
 pte_t* pmap_pte(phys_t directory, ptr_t address) {
     pte_t slot = table_entries(directory)[address / PDE_SPAN];
     return pte_isloaded(slot) ? &table_entries(pte_paddr(slot))[pfn(address) % PDE_COUNT] : NULL;
 }
 
-/* Shows the entry of a page in any directory, making its table where there is none; NULL without memory. */
 pte_t* pmap_pte_make(phys_t directory, ptr_t address) {
     pte_t* slot = &table_entries(directory)[address / PDE_SPAN];
     if (!pte_isloaded(*slot)) {
@@ -153,9 +140,10 @@ pte_t* pmap_pte_make(phys_t directory, ptr_t address) {
     return pmap_pte(directory, address);
 }
 
-/* Frees every table of a directory's user half, whose entries hold no frames any more. The CPU may have cached the way
- * to a table, even to an empty one; so they are all forgotten, if the directory is active, before a frame is free. */
 void pmap_free_tables(phys_t directory) {
+    /* The CPU may have cached a directory entry, even of an empty table; so all are dropped before a table's frame is
+     * free.
+     * */
     pte_t* entries = table_entries(directory);
     for (unsigned i = 0; i < PDE_USER_END; i++) {
         if (!pte_isloaded(entries[i])) {
@@ -170,7 +158,6 @@ void pmap_free_tables(phys_t directory) {
     }
 }
 
-/* Shows another space's tables at VMS_MOUNT_1 of the active space. Nothing may be mounted there yet. */
 void pmap_mount(phys_t directory) {
     pte_t* slot = mkpdep_pn(VMS_SELF, pfn(VMS_MOUNT_1));
     KERNEL_ASSERT(pte_isnull(*slot));
@@ -178,7 +165,6 @@ void pmap_mount(phys_t directory) {
     tlb_flush_range(VMS_MOUNT_1, PDE_COUNT);
 }
 
-/* Closes the window at VMS_MOUNT_1 and forgets what was seen through it. */
 void pmap_unmount(void) {
     set_pte(mkpdep_pn(VMS_SELF, pfn(VMS_MOUNT_1)), null_pte);
     tlb_flush_range(VMS_MOUNT_1, PDE_COUNT);
@@ -190,7 +176,6 @@ static pte_t* kstack_entries(phys_t directory, ptr_t top) {
     return table_entries(pte_paddr(slot)) + pfn(top - KSTACK_SIZE) % PDE_COUNT;
 }
 
-/* Makes the table of kernel stacks exist in a directory. Returns false without memory. */
 bool pmap_kstack_table(phys_t directory) {
     pte_t* slot = &table_entries(directory)[KSTACK_AREA / PDE_SPAN];
     if (pte_isloaded(*slot)) {
@@ -205,7 +190,6 @@ bool pmap_kstack_table(phys_t directory) {
     return true;
 }
 
-/* Returns the top of the first kernel stack that no thread of a directory's processes has; 0 where all are taken. */
 ptr_t pmap_kstack_free(phys_t directory) {
     bool has_table = pte_isloaded(table_entries(directory)[KSTACK_AREA / PDE_SPAN]);
     for (unsigned i = 1; i <= KSTACK_LIMIT; i++) {
@@ -217,8 +201,6 @@ ptr_t pmap_kstack_free(phys_t directory) {
     return 0;
 }
 
-/* Maps a fresh kernel stack that ends below top: a guard page, one block of two pages, one single page.
- * Thread creation calls it. Returns false without memory, and nothing is mapped then. */
 bool pmap_kstack_map(phys_t directory, ptr_t top) {
     if (!pmap_kstack_table(directory)) {
         return false;
@@ -240,7 +222,6 @@ bool pmap_kstack_map(phys_t directory, ptr_t top) {
     return true;
 }
 
-/* Unmaps and frees the kernel stack that ends below top, as far as it is mapped. Nobody may be running on it. */
 void pmap_kstack_unmap(phys_t directory, ptr_t top) {
     if (!pte_isloaded(table_entries(directory)[KSTACK_AREA / PDE_SPAN])) {
         return;
@@ -262,7 +243,6 @@ void pmap_kstack_unmap(phys_t directory, ptr_t top) {
     }
 }
 
-/* Hands the table of kernel stacks from one directory to another; exec calls it between two spaces of a process. */
 void pmap_kstack_move(phys_t from, phys_t to) {
     pte_t* old = &table_entries(from)[KSTACK_AREA / PDE_SPAN];
     set_pte(&table_entries(to)[KSTACK_AREA / PDE_SPAN], *old);
@@ -270,8 +250,6 @@ void pmap_kstack_move(phys_t from, phys_t to) {
     set_pte(old, null_pte);
 }
 
-/* Moves one kernel stack to the same place of another directory, which becomes the active one; exec calls it where the
- * old space may have other users. The table must exist in the new one. */
 void pmap_kstack_move_one(phys_t from, phys_t to, ptr_t top) {
     pte_t *old = kstack_entries(from, top), *new = kstack_entries(to, top);
     for (unsigned i = 0; i < KSTACK_SIZE / PAGE_BYTES; i++) {
@@ -283,10 +261,8 @@ void pmap_kstack_move_one(phys_t from, phys_t to, ptr_t top) {
     }
 }
 
-/* Returns a directory's entry for an address. */
 pte_t pmap_lookup_directory(phys_t directory, ptr_t address) { return table_entries(directory)[address / PDE_SPAN]; }
 
-/* Looks an address up in any directory; returns null_pte where there is no table, a large page as it stands. */
 pte_t pmap_lookup(phys_t directory, ptr_t address) {
     pte_t slot = pmap_lookup_directory(directory, address);
     if (!pte_isloaded(slot) || (slot & PDE_LARGE) != 0) {
@@ -298,7 +274,6 @@ pte_t pmap_lookup(phys_t directory, ptr_t address) {
     return table_entries(pte_paddr(slot))[pfn(address) % PDE_COUNT];
 }
 
-/* Counts the pages present in the user half of any directory; ps and free ask. */
 unsigned pmap_count_user_pages(phys_t directory) {
     unsigned count = 0;
     for (unsigned i = 0; directory != 0 && i < PDE_USER_END; i++) {

@@ -80,58 +80,68 @@ static inline void* phys_to_pointer(phys_t address) { return (void*)(address + K
 
 extern phys_t kernel_directory; /* the directory that has no user half; the idle process runs on it */
 
-/* Builds the kernel's own tables (4 MB pages and global pages where the CPU has them) and leaves boot.S's. */
+/* Builds the kernel's own tables (4 MB pages and global pages if the CPU has them) and leaves boot.S's. Panics if out
+ * of memory. */
 void pmap_init(void);
-/* Allocates a directory: kernel half linked, itself mapped at VMS_SELF, user half empty. Returns 0 without memory. */
+/* Allocates a directory: kernel half linked, itself mapped at VMS_SELF, user half empty. Returns 0 if out of memory. */
 phys_t pmap_create(void);
 /* Frees a directory whose user half is empty, and the table of its kernel stacks. It must not be active. */
 void pmap_destroy(phys_t directory);
-/* Makes another directory the active one without changing the kernel stack: only exec may, which moves the stack too.
- */
+/* Makes a directory the active one without changing the kernel stack: only exec may, which moves the stack too. */
 void pmap_activate(phys_t directory);
 
-/* Writes one entry, in any window or through the linear map. The caller flushes where a translation may exist. */
+/* Writes one entry, in any window or through the linear map. Every entry of every address space is written here and
+ * nowhere else. The caller flushes if a translation may exist. */
 void set_pte(pte_t* entry, pte_t value);
-/* Makes the table exist that holds a page's entry in the space behind a window. Returns false without memory. */
+/* Makes sure that the table exists that holds a page's entry in the space behind a window. False if out of memory. */
 bool ptep_alloc_table(ptr_t window, pfn_t number);
-/* Frees every table of the user half behind a window; all their entries must be without frames. */
+/* Frees every table of the user half behind a window; none of their entries may map a frame. */
 void pmap_free_user_tables(ptr_t window);
 
-/* Shows another space's tables at VMS_MOUNT_1. One at a time; never across a sleep. */
+/* Shows another space's tables at VMS_MOUNT_1 of the active space, where nothing may be mounted yet. Must be unmounted
+ * before the caller sleeps. */
 void pmap_mount(phys_t directory);
+/* Closes the window at VMS_MOUNT_1 and drops the translations of it. */
 void pmap_unmount(void);
 
-/* Drop cached translations of the active space: one page, a run of pages, all that are not global. */
+/* Drops the translation of one page of the active space, and the cached directory entry above it. */
 void tlb_flush_page(ptr_t address);
+/* Drops the translations of a run of pages: one by one, or all at once if they are many. */
 void tlb_flush_range(ptr_t address, unsigned pages);
+/* Drops every translation that is not global, by loading CR3 with its own value. */
 void tlb_flush_all(void);
 
-/* Other spaces without a window, through the linear map. pmap_pte() shows the entry of a page, NULL where its table
- * does not exist; pmap_pte_make() makes the table, NULL without memory. The caller flushes where the space is active.
- */
+/* Other spaces without a window, through the linear map: returns the entry of a page, NULL if its table does not exist.
+ * The caller flushes if the space is active. */
 pte_t* pmap_pte(phys_t directory, ptr_t address);
+/* The same, but makes the table if it does not exist. NULL if out of memory. */
 pte_t* pmap_pte_make(phys_t directory, ptr_t address);
-/* Frees every table of a directory's user half; all their entries must be without frames. Flushes if it is active. */
+/* Frees every table of a directory's user half, none of whose entries may map a frame. Flushes if the directory is
+ * active. */
 void pmap_free_tables(phys_t directory);
 
-/* Kernel stacks: the top of the first free one of a directory, 0 where there is none. */
+/* Returns the top of the first kernel stack that no thread in a directory has; 0 if all are taken. */
 ptr_t pmap_kstack_free(phys_t directory);
-/* Kernel stacks: maps a fresh one that ends below top in any directory; returns false without memory. */
+/* Maps a fresh kernel stack that ends below top in any directory: a guard page, one block of two pages, one single
+ * page. False with nothing mapped if out of memory. */
 bool pmap_kstack_map(phys_t directory, ptr_t top);
+/* Unmaps and frees the kernel stack that ends below top, as far as it is mapped. No thread may be running on it. */
 void pmap_kstack_unmap(phys_t directory, ptr_t top);
 /* Makes the table of kernel stacks exist in a directory. Returns false without memory. */
 bool pmap_kstack_table(phys_t directory);
-/* Moves one kernel stack, on which the caller may be running, to the same place of another directory that has the
- * table; the other directory becomes the active one. */
+/* Moves one kernel stack, on which the caller may be running, to the same place of another directory, which has the
+ * table and becomes the active one. exec calls it if others still use the old space. */
 void pmap_kstack_move_one(phys_t from, phys_t to, ptr_t top);
-/* Hands the table of kernel stacks from one directory to another that has none. */
+/* Moves the table of kernel stacks from one directory to another that has none; exec calls it between two spaces of a
+ * process. */
 void pmap_kstack_move(phys_t from, phys_t to);
 
-/* Looks an address up in any directory without the CPU's help; returns null_pte where no table is. For looking only. */
+/* Returns the entry of an address in any directory; null_pte if there is no table, the directory's entry for a large
+ * page. For inspection only. */
 pte_t pmap_lookup(phys_t directory, ptr_t address);
-/* Returns the directory's entry for an address. For looking only. */
+/* Returns a directory's entry for an address. For inspection only. */
 pte_t pmap_lookup_directory(phys_t directory, ptr_t address);
-/* Counts the pages present in the user half of any directory. */
+/* Counts the pages present in the user half of any directory; ps and free ask. */
 unsigned pmap_count_user_pages(phys_t directory);
 
 #endif

@@ -9,7 +9,6 @@ extern char user_copy_begin[], user_copy_end[], user_copy_failed[];
 /* Says whether a range lies in the user half. */
 static bool is_user_range(ptr_t start, size_t bytes) { return start < USER_TOP && bytes <= USER_TOP - start; }
 
-/* Copies from user memory; every system call calls it. Returns 0 or -EFAULT. */
 int copy_from_user(void* destination, ptr_t source, size_t bytes) {
     if (!is_user_range(source, bytes) || user_copy(destination, (const void*)source, bytes) < 0) {
         return -EFAULT;
@@ -17,7 +16,6 @@ int copy_from_user(void* destination, ptr_t source, size_t bytes) {
     return 0;
 }
 
-/* Copies to user memory; every system call calls it. Returns 0 or -EFAULT. */
 int copy_to_user(ptr_t destination, const void* source, size_t bytes) {
     if (!is_user_range(destination, bytes) || user_copy((void*)destination, source, bytes) < 0) {
         return -EFAULT;
@@ -25,9 +23,8 @@ int copy_to_user(ptr_t destination, const void* source, size_t bytes) {
     return 0;
 }
 
-/* Copies a string in pieces that never reach into the next page before the zero was looked for in this one.
- * Returns its length, -EFAULT, or -ENAMETOOLONG where it does not fit. */
 int copy_string_from_user(char* destination, ptr_t source, size_t capacity) {
+    /* In pieces that never extend into the next page before the zero was looked for in this one. */
     size_t length = 0;
     while (length < capacity) {
         size_t piece = PAGE_BYTES - (source + length) % PAGE_BYTES;
@@ -45,8 +42,6 @@ int copy_string_from_user(char* destination, ptr_t source, size_t capacity) {
     return -ENAMETOOLONG;
 }
 
-/* Says whether a kernel address lies in the one copy loop that may fault; page faults ask. */
 bool user_memory_is_copying(ptr_t eip) { return eip >= (ptr_t)user_copy_begin && eip < (ptr_t)user_copy_end; }
 
-/* Lets the copy loop that faulted fail; a page fault calls it when the personality refused the access. */
 void user_memory_give_up(struct trap_frame* frame) { frame->eip = (ptr_t)user_copy_failed; }

@@ -8,15 +8,17 @@
 
 struct trap_frame;
 
-/* Copy bytes; 0 or -EFAULT, where a part may have been copied. */
+/* Copies from user memory. 0, or -EFAULT with a part perhaps copied. */
 int copy_from_user(void* destination, ptr_t source, size_t bytes);
+/* Copies to user memory. 0, or -EFAULT with a part perhaps copied. */
 int copy_to_user(ptr_t destination, const void* source, size_t bytes);
 /* Copies a string with its final zero. Returns its length, -EFAULT, or -ENAMETOOLONG where it does not fit. */
 int copy_string_from_user(char* destination, ptr_t source, size_t capacity);
 
-/* Says whether a kernel address lies in the one copy loop that may fault. */
+/* Says whether a kernel address is in the one copy loop that may fault; the page-fault handler asks. */
 bool user_memory_is_copying(ptr_t eip);
-/* Lets the copy loop that faulted fail. */
+/* Makes the copy loop that faulted return -EFAULT; the page-fault handler calls it if the personality refused the
+ * access. */
 void user_memory_give_up(struct trap_frame* frame);
 
 #endif

@@ -59,8 +59,6 @@ static int add_segment(struct executable* image, const struct elf_program_header
     return 0;
 }
 
-/* Reads a program's headers; exec calls it, and kernels with servers. 0, or -ENOEXEC where it is not a static 32-bit
- * program for this machine. */
 int exec_read_image(struct executable* image) {
     struct elf_header header;
     if (node_read(image->node, 0, &header, sizeof(header)) != sizeof(header) || header.ident != ELF_IDENT ||
@@ -117,8 +115,6 @@ static char* join_command(const char* strings, size_t bytes) {
     return command;
 }
 
-/* Replaces the running process's program: everything that can fail comes before the point of no return.
- * exec and the start of init call it. 0, or a negative error with nothing changed. */
 int exec_program(const char* path, const char* strings, size_t bytes, unsigned count, struct trap_frame* frame) {
     struct executable image = {0};
     size_t stack_bytes = 0;
@@ -189,7 +185,6 @@ static int fetch_arguments(ptr_t arguments, char* strings, unsigned* count) {
     return (int)used;
 }
 
-/* The system call: fetches path and arguments, then replaces the program. 0 or a negative error. */
 int exec_from_user(ptr_t path, ptr_t arguments, struct trap_frame* frame) {
     char name[PATH_BYTES];
     unsigned count;

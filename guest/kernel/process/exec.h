@@ -25,12 +25,13 @@ struct executable {
     struct segment segments[EXEC_SEGMENTS];
 };
 
-/* Fills in what the headers of image->node say. 0, or -ENOEXEC where it is no program for this machine. */
+/* Fills in what the headers of image->node say. 0, or -ENOEXEC if it is no static 32-bit program for this machine. */
 int exec_read_image(struct executable* image);
-/* Replaces the running process's program. The strings lie in kernel memory: `count` of them, one after another, each
- * with its zero. Returns 0, and the frame leads to the new program, or a negative error with nothing changed. */
+/* Replaces the running process's program; exec and the start of init call it. The strings are in kernel memory: `count`
+ * of them, one after another, each with its zero. Returns 0, and the frame leads to the new program, or a negative
+ * error with nothing changed. */
 int exec_program(const char* path, const char* strings, size_t bytes, unsigned count, struct trap_frame* frame);
-/* The system call: fetches path and arguments from user memory first. */
+/* The system call: copies path and arguments from user memory, then calls exec_program(). 0 or a negative error. */
 int exec_from_user(ptr_t path, ptr_t arguments, struct trap_frame* frame);
 
 #endif

@@ -14,10 +14,8 @@ static unsigned process_count;
 static pid_t last_pid;
 static int last_thread_id;
 
-/* Prepares the list of processes; kernel_main() calls it. */
 void processes_init(void) { list_init(&processes); }
 
-/* Looks through all processes for a pid, those excepted that are being born; NULL where there is none. */
 struct process* process_search(pid_t pid) {
     struct process *process, *following;
     list_for_each(process, following, &processes, link) {
@@ -28,7 +26,6 @@ struct process* process_search(pid_t pid) {
     return NULL;
 }
 
-/* Returns the next pid that nobody bears; there are more pids than processes. */
 pid_t process_next_pid(void) {
     for (;;) {
         last_pid = last_pid >= PID_LIMIT ? INIT_PID + 1 : last_pid + 1;
@@ -41,8 +38,6 @@ pid_t process_next_pid(void) {
     }
 }
 
-/* Takes a slot, without a pid; fork and the making of init call it. NULL where the table is full or memory is short.
- */
 struct process* alloc_process(void) {
     if (process_count >= PROCESS_LIMIT) {
         return NULL;
@@ -67,7 +62,6 @@ struct process* alloc_process(void) {
     return process;
 }
 
-/* Makes an allocated process known to its parent and to everybody. Cannot fail. */
 void commit_process(struct process* process) {
     process->state = PROCESS_ALIVE;
     if (process->parent != NULL) {
@@ -90,7 +84,6 @@ static void release_files(struct process* process) {
     }
 }
 
-/* Gives back all that a process owns; wait calls it for the dead and fork's failure path for the unborn. */
 void delete_process(struct process* process) {
     struct thread *thread, *following;
     list_for_each(thread, following, &process->threads, link) { delete_thread(thread); }
@@ -103,8 +96,6 @@ void delete_process(struct process* process) {
     kfree(process);
 }
 
-/* Makes a thread of a process, without stacks; fork, thread_create() and the making of init call it.
- * NULL where memory is short. */
 struct thread* alloc_thread(struct process* process) {
     struct thread* thread = kzalloc(sizeof(*thread));
     if (thread == NULL) {
@@ -122,8 +113,6 @@ struct thread* alloc_thread(struct process* process) {
     return thread;
 }
 
-/* Gives a thread the first kernel stack that is free in its address space.
- * False where none is free or memory is short; the thread has none then. */
 bool thread_map_kstack(struct thread* thread) {
     ptr_t top = pmap_kstack_free(thread->process->page_directory);
     if (top == 0 || !pmap_kstack_map(thread->process->page_directory, top)) {
@@ -133,12 +122,10 @@ bool thread_map_kstack(struct thread* thread) {
     return true;
 }
 
-/* Returns where a thread's first trap frame lies; who makes a thread fills it in. */
 struct trap_frame* thread_first_frame(const struct thread* thread) {
     return (struct trap_frame*)(thread->kstack - thread->kstack_kept) - 1;
 }
 
-/* Gives a dead or unborn thread back, its kernel stack included. */
 void delete_thread(struct thread* thread) {
     if (thread->kstack != 0) {
         pmap_kstack_unmap(thread->process->page_directory, thread->kstack);
@@ -148,7 +135,6 @@ void delete_thread(struct thread* thread) {
     kfree(thread);
 }
 
-/* Lets a thread run; it will leave the kernel through its hstate. Cannot fail. */
 void commit_thread(struct thread* thread) {
     thread->saved_esp = (ptr_t)thread->hstate;
     thread->saved_eip = (ptr_t)trap_return;
@@ -198,7 +184,6 @@ static void process_finish(struct process* process) {
     signal_send(process->parent, SIGCHLD);
 }
 
-/* Ends the running thread; the last one of a process ends the process. Never returns. */
 void thread_finish(int value) {
     struct process* process = current_process;
     current_thread->exit_value = value;
@@ -216,7 +201,6 @@ void thread_finish(int value) {
     panic("a dead thread ran");
 }
 
-/* Ends the running process with a waitpid status; exit and fatal signals call it. Never returns. */
 void process_exit(int status) {
     if (!current_process->exiting) {
         current_process->exiting = true;
@@ -226,8 +210,6 @@ void process_exit(int status) {
     thread_finish(0);
 }
 
-/* Ends every other thread of the running process; exec calls it before it replaces the memory.
- * Returns 0, or -EINTR where somebody ended the running thread meanwhile. */
 int thread_end_others(void) {
     if (current_thread->doomed) {
         return -EINTR; /* who has doomed us goes on, and must not be doomed in turn */
@@ -248,7 +230,6 @@ int thread_end_others(void) {
     return current_thread->doomed ? -EINTR : 0;
 }
 
-/* Calls signal_send() for every living process but init; ^C does. */
 void process_signal_all(int signal) {
     struct process *process, *following;
     list_for_each(process, following, &processes, link) {
@@ -271,7 +252,6 @@ static unsigned describe_state(const struct process* process) {
     return best;
 }
 
-/* Fills in what ps shows of the index-th process; returns false past the last. */
 bool process_describe(int index, struct procinfo* info) {
     struct process *process, *following;
     list_for_each(process, following, &processes, link) {
@@ -291,8 +271,6 @@ bool process_describe(int index, struct procinfo* info) {
     return false;
 }
 
-/* Gives a child that is being born its parent's name and a copy of the command line; each fork calls it. 0 or -ENOMEM.
- */
 int process_inherit_name(struct process* child, const struct process* parent) {
     string_copy(child->name, parent->name, sizeof(child->name));
     if (parent->command == NULL) {
@@ -307,7 +285,6 @@ int process_inherit_name(struct process* child, const struct process* parent) {
     return 0;
 }
 
-/* Replaces name and command line of the running process; exec calls it and hands the command over. */
 void process_rename(const char* path, char* command, size_t command_bytes) {
     const char* name = path;
     for (const char* at = path; *at != '\0'; at++) {

@@ -81,49 +81,56 @@ extern unsigned forks_since_boot, faults_since_boot, cow_copies_since_boot;
 /* Prepares the list of processes. */
 void processes_init(void);
 
-/* Takes a slot; its pid is 0 until the personality sets it. NULL where the table is full or memory is short. */
+/* Allocates a process, whose pid is 0 until the personality sets it. NULL if the table is full or memory is short. */
 struct process* alloc_process(void);
-/* Returns the next pid that nobody bears, for personalities without a rule of their own. */
+/* Returns the next pid that is not in use, for personalities without a rule of their own. There are more pids than
+ * processes. */
 pid_t process_next_pid(void);
-/* Makes an allocated process known: from here on it is its parent's child. */
+/* Makes an allocated process known to its parent and to everybody. Cannot fail. */
 void commit_process(struct process* process);
-/* Gives back all that a process owns, its threads and memory included. It must have no running thread. */
+/* Frees everything that a process owns, its threads and memory included; none of its threads may run. wait calls it for
+ * the dead, and the failure path of fork. */
 void delete_process(struct process* process);
 
-/* Makes a thread of a process, without stacks. NULL where memory is short. */
+/* Makes a thread of a process, without stacks. NULL if out of memory. */
 struct thread* alloc_thread(struct process* process);
-/* Gives a thread the first free kernel stack of its process. False where none is free or memory is short. */
+/* Gives a thread the first free kernel stack of its address space. False if none is free or memory is short. */
 bool thread_map_kstack(struct thread* thread);
-/* Returns where a thread's first trap frame lies: at the top of its kernel stack, below what the personality keeps. */
+/* Returns where a thread's first trap frame belongs: at the top of its kernel stack, below what the personality keeps
+ * there. */
 struct trap_frame* thread_first_frame(const struct thread* thread);
-/* Gives a dead or unborn thread back, its kernel stack included. */
+/* Frees a dead thread, or one that was never committed, and its kernel stack. */
 void delete_thread(struct thread* thread);
-/* Lets a thread run: it will leave the kernel through its hstate. */
+/* Makes a thread ready; it will leave the kernel through its hstate. Cannot fail. */
 void commit_thread(struct thread* thread);
 
-/* Ends the running process with a waitpid status. */
+/* Ends the running process with a waitpid status; exit and fatal signals call it. */
 void process_exit(int status) __attribute__((noreturn));
-/* Ends the running thread; the last one ends the process. */
+/* Ends the running thread; the last one of a process ends the process. */
 void thread_finish(int value) __attribute__((noreturn));
-/* Ends every other thread of the running process. Returns 0, or -EINTR where the running thread must die itself. */
+/* Ends every other thread of the running process; exec calls it before it replaces the memory. 0, or -EINTR if the
+ * running thread was told to die meanwhile. */
 int thread_end_others(void);
 
-/* Looks through all processes for a pid; process_find() of personalities without an index of their own. */
+/* Looks through all processes for a pid, except those that fork has not committed; NULL if there is none. For
+ * personalities whose process_find() has no index. */
 struct process* process_search(pid_t pid);
-/* Waits for a child to die. Returns its pid, 0 with WNOHANG, or a negative error. */
+/* Waits for a child to die and frees it. Returns its pid, 0 with WNOHANG if none is dead, -ECHILD, -EINTR, or -EFAULT
+ * with the child kept. */
 int process_wait(pid_t pid, ptr_t status, int options);
-/* Makes a thread of the running process that calls entry(argument) on a stack of its own. Returns its id or an error.
- */
+/* Makes a thread of the running process that calls entry(argument) on a stack of its own; 0 bytes mean the default
+ * size. Returns its id, -EINVAL, or -ENOMEM with nothing left behind. */
 int thread_create(ptr_t entry, ptr_t argument, size_t stack_bytes);
-/* Waits for a thread to end and forgets it. Returns 0 or a negative error. */
+/* Waits for a thread of the same process to end and frees it. 0, -ESRCH, -EDEADLK for oneself, -EINTR, or -EFAULT with
+ * the thread kept. */
 int thread_join(int id, ptr_t value);
 /* Fills in what ps shows of the index-th process; false past the last. */
 bool process_describe(int index, struct procinfo* info);
-/* Calls signal_send() for every process but init. */
+/* Calls signal_send() for every living process but init; ^C does. */
 void process_signal_all(int signal);
-/* Gives a child that is being born its parent's name and a copy of the command line. 0 or -ENOMEM. */
+/* Gives a child that fork is making its parent's name and a copy of the command line. 0 or -ENOMEM. */
 int process_inherit_name(struct process* child, const struct process* parent);
-/* Replaces name and command line; takes the command over. */
+/* Replaces name and command line of the running process and takes ownership of the command; exec calls it. */
 void process_rename(const char* path, char* command, size_t command_bytes);
 
 #endif

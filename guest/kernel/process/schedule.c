@@ -19,7 +19,6 @@ extern char boot_stack_top[];
 /* Saves the running thread's registers and continues another one where it left off; in switch.S. */
 void switch_thread(struct thread* from, struct thread* to, phys_t directory);
 
-/* Makes the boot stack the idle thread of process 0; kernel_main() calls it. */
 void schedule_init(void) {
     idle_process.page_directory = kernel_directory;
     list_init(&idle_process.threads);
@@ -33,8 +32,8 @@ void schedule_init(void) {
     current_thread = &idle_thread;
 }
 
-/* Waits for work, for ever. The pair sti, hlt cannot lose an interrupt between its halves. */
 void schedule_idle(void) {
+    /* The pair sti, hlt cannot lose an interrupt between its halves. */
     for (;;) {
         if (run_queue_is_empty()) {
             __asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
@@ -44,13 +43,11 @@ void schedule_idle(void) {
     }
 }
 
-/* Makes a thread ready; where it stands among the others is the personality's decision. */
 void schedule_add(struct thread* thread, enum ready_reason reason) {
     thread->state = THREAD_READY;
     run_queue_add(thread, reason);
 }
 
-/* Gives the CPU to the next thread, or to the idle thread. Returns when the caller's turn comes again. */
 void schedule(void) {
     struct thread* previous = current_thread;
     struct thread* next = run_queue_take();
@@ -67,25 +64,21 @@ void schedule(void) {
     switch_thread(previous, next, current_process->page_directory);
 }
 
-/* Lets others run first; the system call calls it. */
 void schedule_yield(void) {
     schedule_add(current_thread, READY_YIELDED);
     schedule();
 }
 
-/* Blocks the running thread until wake() alone; who waits for an answer that is sure to come calls it. */
 void schedule_block(void) {
     current_thread->state = THREAD_BLOCKED_FIRMLY;
     schedule();
 }
 
-/* Charges the running thread one tick; clock_interrupt() calls it with the length of a quantum in ticks. */
 void schedule_tick(unsigned quantum) {
     current_process->ticks++;
     quantum_over = current_thread != &idle_thread && run_queue_tick(current_thread, quantum);
 }
 
-/* Gives way if the quantum is over and somebody else is ready; trap_leave() calls it. */
 void schedule_if_due(void) {
     if (quantum_over && !run_queue_is_empty()) {
         schedule_add(current_thread, READY_GAVE_WAY);
@@ -93,7 +86,6 @@ void schedule_if_due(void) {
     }
 }
 
-/* Makes an empty wait queue. */
 void wait_queue_init(struct wait_queue* queue) { list_init(&queue->threads); }
 
 /* Blocks the running thread at a place of a wait queue. Returns 0, or -EINTR where it must not or no longer wait. */
@@ -108,35 +100,28 @@ static int block_before(struct list* place, enum thread_state state) {
     return current_thread->interrupted ? -EINTR : 0;
 }
 
-/* Blocks until somebody wakes the queue. Returns 0, or -EINTR. The caller checks its condition again. */
 int wait_on(struct wait_queue* queue) { return block_before(&queue->threads, THREAD_BLOCKED); }
 
-/* Blocks until somebody wakes the queue; only the order to die interrupts it, with -EINTR. */
 int wait_on_killable(struct wait_queue* queue) { return block_before(&queue->threads, THREAD_BLOCKED_KILLABLE); }
 
-/* Blocks before a given member of a sorted wait queue; clock_sleep() calls it. Returns 0, or -EINTR. */
 int wait_before(struct list* place) { return block_before(place, THREAD_BLOCKED); }
 
-/* Makes one blocked thread ready. */
 void wake(struct thread* thread) {
     list_remove(&thread->queue_link);
     schedule_add(thread, READY_WOKEN);
 }
 
-/* Makes every thread of a wait queue ready. */
 void wake_all(struct wait_queue* queue) {
     while (!list_empty(&queue->threads)) {
         wake(container_of(queue->threads.next, struct thread, queue_link));
     }
 }
 
-/* Makes a mutex that nobody holds. */
 void mutex_init(struct mutex* mutex) {
     mutex->held = false;
     wait_queue_init(&mutex->waiters);
 }
 
-/* Takes a mutex, waiting until its holder lets it go; the holder must not need us to do so. */
 void mutex_lock(struct mutex* mutex) {
     while (mutex->held) {
         list_append(&mutex->waiters.threads, &current_thread->queue_link);
@@ -145,13 +130,11 @@ void mutex_lock(struct mutex* mutex) {
     mutex->held = true;
 }
 
-/* Lets a mutex go. */
 void mutex_unlock(struct mutex* mutex) {
     mutex->held = false;
     wake_all(&mutex->waiters);
 }
 
-/* Wakes a blocked thread because a signal or its death is due; others are left alone. */
 void schedule_interrupt(struct thread* thread) {
     if (thread->state == THREAD_BLOCKED || (thread->state == THREAD_BLOCKED_KILLABLE && thread->doomed)) {
         thread->interrupted = true;

@@ -21,7 +21,6 @@ static bool is_ignored(const struct process* process, int signal) {
     return handler == SIG_IGN || by_default;
 }
 
-/* Sends a signal to a living process: kill, the terminal, pipes and dying children call it. Cannot fail. */
 void signal_send(struct process* process, int signal) {
     if (process->state != PROCESS_ALIVE || is_ignored(process, signal)) {
         return;
@@ -36,7 +35,6 @@ void signal_send(struct process* process, int signal) {
     }
 }
 
-/* Makes a signal that the running thread has caused itself pending; a blocked or ignored one takes its default. */
 void signal_force(struct thread* thread, int signal) {
     struct sigaction* action = &thread->process->actions[signal];
     if ((thread->sigctx.blocked & SIGNAL_BIT(signal)) != 0 || action->handler == SIG_IGN) {
@@ -46,7 +44,6 @@ void signal_force(struct thread* thread, int signal) {
     thread->sigctx.pending |= SIGNAL_BIT(signal);
 }
 
-/* Sends a signal to everybody but init; the terminal calls it. Shells and background jobs ignore SIGINT. */
 void signal_foreground(int signal) { process_signal_all(signal); }
 
 /* Returns the signals that wait for a thread and are not blocked. */
@@ -54,7 +51,6 @@ static uint32_t deliverable(const struct thread* thread) {
     return (thread->sigctx.pending | thread->process->pending) & ~thread->sigctx.blocked;
 }
 
-/* Says whether a signal waits that the thread does not block; whoever blocks asks. */
 bool signal_waiting(const struct thread* thread) { return deliverable(thread) != 0; }
 
 /* Builds the frame in which a handler runs. False where the user's stack cannot take it. */
@@ -71,7 +67,6 @@ static bool enter_handler(struct trap_frame* frame, int signal) {
     return true;
 }
 
-/* Delivers the signals that wait, before a return to user mode; trap_leave() calls it. May end the process. */
 void signal_deliver(struct trap_frame* frame) {
     uint32_t waiting;
     while ((waiting = deliverable(current_thread)) != 0) {
@@ -92,8 +87,6 @@ void signal_deliver(struct trap_frame* frame) {
     }
 }
 
-/* Goes back from a handler to what it interrupted; the restorer's system call. Returns what eax held there.
- * A frame that cannot be read kills the process; privileged bits of the flags are not taken over. */
 int signal_return(struct trap_frame* frame) {
     struct signal_frame image;
     if (copy_from_user(&image, frame->user_esp - sizeof(image.return_address), sizeof(image)) < 0) {
@@ -105,7 +98,6 @@ int signal_return(struct trap_frame* frame) {
     return (int)frame->eax;
 }
 
-/* Reads and changes what a signal does; the system call. 0, -EINVAL or -EFAULT. */
 int signal_action(int signal, ptr_t new_action, ptr_t old_action) {
     struct sigaction action;
     if (signal <= 0 || signal >= NSIG || (signal == SIGKILL && new_action != 0)) {
@@ -126,7 +118,6 @@ int signal_action(int signal, ptr_t new_action, ptr_t old_action) {
     return 0;
 }
 
-/* Reads and changes what the running thread blocks; the system call. 0, -EINVAL or -EFAULT. */
 int signal_mask(int how, ptr_t new_mask, ptr_t old_mask) {
     uint32_t mask, old = current_thread->sigctx.blocked;
     if (new_mask != 0 && copy_from_user(&mask, new_mask, sizeof(mask)) < 0) {
@@ -154,18 +145,15 @@ int signal_mask(int how, ptr_t new_mask, ptr_t old_mask) {
     return 0;
 }
 
-/* Starts a context as a copy of the running thread's mask; fork and thread_create() call it. */
 void signal_dup_context(struct signal_context* context) {
     context->blocked = current_thread->sigctx.blocked;
     context->pending = 0;
 }
 
-/* Copies the running process's actions to its child; fork calls it. */
 void signal_dup_actions(struct process* child) {
     memcpy(child->actions, current_process->actions, sizeof(child->actions));
 }
 
-/* Turns caught signals into default ones; exec calls it, for the handlers are gone. */
 void signal_reset(struct process* process) {
     for (int signal = 1; signal < NSIG; signal++) {
         if (process->actions[signal].handler != SIG_IGN) {

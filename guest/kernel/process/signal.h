@@ -15,27 +15,32 @@ struct signal_context {
     uint32_t pending, blocked;
 };
 
-/* Sends a signal to a process; ignored ones are dropped at once. */
+/* Sends a signal to a living process; kill, the terminal, pipes and dying children call it. A signal that is ignored is
+ * dropped at once. Cannot fail. */
 void signal_send(struct process* process, int signal);
-/* Makes a signal that a thread has caused itself pending; a blocked or ignored one becomes deadly. */
+/* Makes a signal that a thread has caused itself pending; a blocked or ignored one gets its default action. */
 void signal_force(struct thread* thread, int signal);
-/* Sends a signal to the foreground: everybody but init, as in the 7th Edition; background jobs ignore it. */
+/* Sends a signal to every process but init, as in the 7th Edition; the terminal calls it. Shells and background jobs
+ * ignore SIGINT. */
 void signal_foreground(int signal);
-/* Says whether a signal waits that the thread does not block. */
+/* Says whether a signal is pending that the thread does not block; code that blocks asks. */
 bool signal_waiting(const struct thread* thread);
-/* Delivers what waits: changes the frame so that a handler runs, or ends the process. */
+/* Delivers pending signals before a return to user mode: changes the frame so that a handler runs, or ends the process.
+ * trap_leave() calls it. */
 void signal_deliver(struct trap_frame* frame);
-/* Goes back from a handler to what it interrupted. Returns eax of what it interrupted. */
+/* Returns from a handler to what it interrupted; the restorer's system call. Returns eax of what was interrupted. A
+ * frame that cannot be read kills the process; privileged flags are not restored. */
 int signal_return(struct trap_frame* frame);
-/* The system calls. 0 or a negative error. */
+/* The system call: reads and changes what a signal does. 0, -EINVAL or -EFAULT. */
 int signal_action(int signal, ptr_t new_action, ptr_t old_action);
+/* Reads and changes what the running thread blocks; the system call. 0, -EINVAL or -EFAULT. */
 int signal_mask(int how, ptr_t new_mask, ptr_t old_mask);
 /* Starts a context as a copy of the running thread's: what is blocked stays blocked, what is pending is not inherited.
- */
+ * fork and thread_create() call it. */
 void signal_dup_context(struct signal_context* context);
-/* Copies the running process's actions to its child. */
+/* Copies the running process's actions to its child; fork calls it. */
 void signal_dup_actions(struct process* child);
-/* Caught signals become default ones, ignored ones stay so; exec calls. */
+/* Makes caught signals default ones, for exec removes the handlers; ignored ones stay ignored. */
 void signal_reset(struct process* process);
 
 #endif

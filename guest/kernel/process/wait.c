@@ -41,8 +41,6 @@ static int reap(struct process* child, ptr_t status) {
     return pid;
 }
 
-/* Waits for a child to die and gives back the last of it; the system call calls it.
- * Returns its pid, 0 with WNOHANG and nobody dead, -ECHILD, -EINTR, or -EFAULT with the child kept. */
 int process_wait(pid_t pid, ptr_t status, int options) {
     for (;;) {
         bool any;
@@ -63,8 +61,6 @@ int process_wait(pid_t pid, ptr_t status, int options) {
     }
 }
 
-/* Makes a thread of the running process that calls entry(argument) on a stack of its own.
- * Returns its id, -EINVAL, or -ENOMEM with nothing left behind. */
 int thread_create(ptr_t entry, ptr_t argument, size_t stack_bytes) {
     ptr_t stack_top;
     uint32_t call[2] = {0, argument}; /* what the entry finds on its stack: no return address, one argument */
@@ -115,8 +111,6 @@ static int forget_thread(struct thread* thread, ptr_t value) {
     return 0;
 }
 
-/* Waits for a thread of the same process to end and forgets it; the system call calls it.
- * Returns 0, -ESRCH, -EDEADLK for oneself, -EINTR, or -EFAULT with the thread kept. */
 int thread_join(int id, ptr_t value) {
     for (;;) {
         struct thread *thread, *following, *found = NULL;

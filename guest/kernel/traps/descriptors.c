@@ -63,7 +63,6 @@ static void prepare_double_fault_task(void) {
     double_fault_task.io_map = sizeof(double_fault_task);
 }
 
-/* Fills the GDT, the task segments and the IDT, and loads them; kernel_main() calls it after pmap_init(). */
 void descriptors_init(void) {
     task.ss0 = KERNEL_DATA_SELECTOR;
     task.io_map = sizeof(task);
@@ -87,10 +86,8 @@ void descriptors_init(void) {
                      : "memory");
 }
 
-/* Tells the CPU which stack to enter the kernel on; the scheduler calls it at each switch. */
 void descriptors_set_kernel_stack(ptr_t top) { task.esp0 = top; }
 
-/* Shows what the CPU saved of the task that broke; the double-fault task calls it. */
 void double_fault(void) {
     struct trap_frame frame = {
         .edi = task.edi,

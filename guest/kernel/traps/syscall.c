@@ -426,7 +426,6 @@ static const system_call system_calls[] = {
     [SYS_failalloc] = sys_failalloc,
 };
 
-/* Calls the system call that eax names and puts its result there; trap_dispatch() calls it. */
 void syscall_dispatch(struct trap_frame* frame) {
     unsigned number = frame->eax;
     if (number >= SYS_PERSONALITY) {

@@ -4,7 +4,8 @@
 
 struct trap_frame;
 
-/* Calls the system call that eax names with ebx, ecx, edx, esi, edi. */
+/* Calls the system call that eax names with ebx, ecx, edx, esi, edi and puts its result in eax; trap_dispatch() calls
+ * it. */
 void syscall_dispatch(struct trap_frame* frame);
 
 #endif

@@ -34,19 +34,22 @@ struct trap_frame {
 /* Says whether a trap came from ring 3. */
 static inline bool trap_from_user(const struct trap_frame* frame) { return (frame->cs & 3) == 3; }
 
-/* Fills the GDT, the task segments and the IDT, and loads them. */
+/* Fills the GDT, the task segments and the IDT, and loads them; kernel_main() calls it after pmap_init(). */
 void descriptors_init(void);
-/* Tells the CPU which stack to enter the kernel on. */
+/* Tells the CPU which stack to enter the kernel on; the scheduler calls it at each switch. */
 void descriptors_set_kernel_stack(ptr_t top);
-/* The double-fault task found the kernel's stack unusable: reads what the CPU saved of the broken one and panics. */
+/* The double-fault task's function: the kernel's stack was unusable. Prints what the CPU saved of the broken task and
+ * panics. */
 void double_fault(void) __attribute__((noreturn));
 
-/* Sets a frame's segments and flags for ring 3 and where it goes on; other registers stay. */
+/* Sets a frame's segments and flags for ring 3 and where it continues; other registers stay. New threads, exec and
+ * signals call it. */
 void trap_prepare_user(struct trap_frame* frame, ptr_t eip, ptr_t esp);
 
-/* Handles a trap; trap_entry.S calls. */
+/* Handles a trap; trap_entry.S calls it with the saved registers. */
 void trap_dispatch(struct trap_frame* frame);
-/* Does what is due before a return to user mode; trap_entry.S calls, for fresh threads too. */
+/* Does what is due before a return to user mode; trap_entry.S calls it, for fresh threads too. May not return, for the
+ * thread may die here. */
 void trap_leave(struct trap_frame* frame);
 
 /* Where a thread that never ran begins: leaves the kernel through the frame at esp. In trap_entry.S. */

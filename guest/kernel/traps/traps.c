@@ -63,7 +63,6 @@ static void exception(struct trap_frame* frame) {
     }
 }
 
-/* Sets a frame's segments and flags for ring 3 and where it goes on; new threads, exec and signals call it. */
 void trap_prepare_user(struct trap_frame* frame, ptr_t eip, ptr_t esp) {
     frame->gs = frame->fs = frame->es = frame->ds = USER_DATA_SELECTOR;
     frame->cs = USER_CODE_SELECTOR;
@@ -73,7 +72,6 @@ void trap_prepare_user(struct trap_frame* frame, ptr_t eip, ptr_t esp) {
     frame->user_esp = esp;
 }
 
-/* Handles a trap; trap_entry.S calls it with the saved registers. */
 void trap_dispatch(struct trap_frame* frame) {
     if (trap_from_user(frame)) {
         current_thread->hstate = frame;
@@ -89,7 +87,6 @@ void trap_dispatch(struct trap_frame* frame) {
     }
 }
 
-/* Does what is due before a return to user mode; trap_entry.S calls it. May not return: the thread may die here. */
 void trap_leave(struct trap_frame* frame) {
     if (!trap_from_user(frame)) {
         return;

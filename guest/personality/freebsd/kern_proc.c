@@ -37,7 +37,6 @@ void personality_init(void) {
     sched_initticks();
 }
 
-/* Puts a process into allproc and PIDHASH; fork1() calls it under the lock of all processes. */
 void proc_insert(struct proc* p, pid_t pid) {
     p->p_pid = pid;
     p->p_process->pid = pid;
@@ -45,14 +44,12 @@ void proc_insert(struct proc* p, pid_t pid) {
     list_insert_before(PIDHASH(pid)->next, &p->p_hash);
 }
 
-/* Moves a dying process from allproc to zombproc; PIDHASH keeps it. */
 void proc_zombie(struct proc* p) {
     p->p_state = PRS_ZOMBIE;
     list_remove(&p->p_list);
     list_insert_before(zombproc.next, &p->p_list);
 }
 
-/* Joins a group; fork1() calls it for the parent's. */
 void pgrp_join(struct proc* p, struct pgrp* pgrp) {
     p->p_pgrp = pgrp;
     list_append(&pgrp->pg_members, &p->p_pglist);
@@ -72,14 +69,12 @@ static void leavepgrp(struct proc* p) {
     uma_zfree(&pgrp_zone, pgrp);
 }
 
-/* Takes a process out of every list; its death and a failed fork call it. */
 void proc_remove(struct proc* p) {
     leavepgrp(p);
     list_remove(&p->p_hash);
     list_remove(&p->p_list);
 }
 
-/* Makes the group and session of the first process. False without memory. */
 bool proc0_post(struct proc* p) {
     struct session* session = uma_zalloc(&session_zone);
     struct pgrp* pgrp = uma_zalloc(&pgrp_zone);
@@ -95,7 +90,6 @@ bool proc0_post(struct proc* p) {
     return true;
 }
 
-/* Calls a function for every thread of every living process; the scheduler's decay does. */
 void proc_for_each_thread(void (*function)(struct td* td)) {
     struct proc *p, *next_process;
     list_for_each(p, next_process, &allproc, p_list) {
@@ -104,7 +98,6 @@ void proc_for_each_thread(void (*function)(struct td* td)) {
     }
 }
 
-/* Finds a living or dead process by its pid; NULL where there is none, or it is being born. */
 struct proc* pfind(pid_t pid) {
     struct proc *p, *following;
     list_for_each(p, following, PIDHASH(pid), p_hash) {
@@ -149,10 +142,9 @@ static bool pid_scan(const struct list* procs, pid_t trypid) {
     return true;
 }
 
-/* Chooses the pid of a new process; fork1() calls it under the lock of all processes. As long as a range that was found
- * free lasts, this costs one addition; then all living and dead processes are scanned for the next range
- * [pid, pidchecked). There are many more pids than processes, so that one is always found. */
 pid_t fork_findpid(void) {
+    /* As long as a range that was found free lasts, this costs one addition; then all living and dead processes are
+     * scanned for the next range [pid, pidchecked). */
     pid_t trypid = lastpid + 1;
     while (trypid >= pidchecked) {
         if (trypid >= PID_MAX) {
@@ -240,6 +232,4 @@ bool thread_attach(struct thread* thread) {
 /* Door: see thread_attach(). */
 void thread_detach(struct thread* thread) { uma_zfree(&thread_zone, thread_td(thread)); }
 
-/* Maps a kernel stack for a thread; fork1() calls it as soon as the child's space is there, for here a kernel stack
- * belongs to the address space. False without memory. */
 bool vm_thread_new(struct td* td) { return thread_map_kstack(td->td_thread); }

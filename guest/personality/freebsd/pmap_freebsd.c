@@ -10,13 +10,11 @@
 
 static struct uma_zone pvzone = {"PV ENTRY", sizeof(struct pv_entry), 0};
 
-/* Makes an empty page directory; vmspace_alloc() calls it. 0 or -ENOMEM. */
 int pmap_pinit(struct pmap* pmap) {
     pmap->pm_pdir = pmap_create();
     return pmap->pm_pdir != 0 ? 0 : -ENOMEM;
 }
 
-/* Frees the tables and the directory, which is not active. */
 void pmap_release(struct pmap* pmap) {
     KERNEL_ASSERT(pmap->pm_resident_count == 0);
     pmap_free_tables(pmap->pm_pdir);
@@ -27,7 +25,6 @@ void pmap_release(struct pmap* pmap) {
 /* Says whether the CPU translates by this space now: no other one can have translations in the TLB. */
 static bool pmap_is_active(const struct pmap* pmap) { return pmap->pm_pdir == read_cr3(); }
 
-/* Returns the entry of an address; null_pte where there is none. Faults ask. */
 pte_t pmap_extract_pte(const struct pmap* pmap, ptr_t va) {
     const pte_t* entry = pmap_pte(pmap->pm_pdir, va);
     return entry != NULL ? *entry : null_pte;
@@ -76,7 +73,6 @@ static struct pv_entry* pmap_remove_pte(struct pmap* pmap, pte_t* entry, ptr_t v
     return pmap_remove_entry(pmap, vm_page_of(pte_paddr(old)), va);
 }
 
-/* Maps a page; faults and exec call it. 0 or -ENOMEM, with what was there kept. */
 int pmap_enter(struct pmap* pmap, ptr_t va, struct vm_page* page, int prot) {
     pte_t* entry = pmap_pte_make(pmap->pm_pdir, va);
     if (entry == NULL) {
@@ -112,7 +108,6 @@ static pte_t* pmap_next_pte(const struct pmap* pmap, ptr_t* va, ptr_t end) {
     return NULL;
 }
 
-/* Unmaps a range; the deletion of map entries calls it. */
 void pmap_remove(struct pmap* pmap, ptr_t start, ptr_t end) {
     pte_t* entry;
     for (ptr_t va = start; (entry = pmap_next_pte(pmap, &va, end)) != NULL; va += PAGE_BYTES) {
@@ -122,7 +117,6 @@ void pmap_remove(struct pmap* pmap, ptr_t start, ptr_t end) {
     }
 }
 
-/* Unmaps a page from every address space, before it is freed or where sharers must find its successor. */
 void pmap_remove_all(struct vm_page* page) {
     for (unsigned count = page->pv_count; count > 0; count--) {
         struct pv_entry* pv = page->pv_list;
@@ -131,7 +125,6 @@ void pmap_remove_all(struct vm_page* page) {
     }
 }
 
-/* Takes the right to write from a range; fork calls it for the parent. One flush for all, at the end. */
 void pmap_protect(struct pmap* pmap, ptr_t start, ptr_t end) {
     bool anychanged = false;
     pte_t* entry;
@@ -158,7 +151,6 @@ static bool pmap_copy_pte(struct pmap* to, ptr_t va, pte_t pte) {
     return true;
 }
 
-/* Copies the entries of a range into a space that maps nothing there and is not active; fork calls it. */
 void pmap_copy(struct pmap* to, struct pmap* from, ptr_t start, ptr_t end) {
     const pte_t* entry;
     for (ptr_t va = start; (entry = pmap_next_pte(from, &va, end)) != NULL; va += PAGE_BYTES) {
@@ -168,10 +160,8 @@ void pmap_copy(struct pmap* to, struct pmap* from, ptr_t start, ptr_t end) {
     }
 }
 
-/* Fills a page with zeroes. */
 void pmap_zero_page(struct vm_page* page) { memset(frame_pointer(vm_page_frame(page)), 0, PAGE_BYTES); }
 
-/* Copies the bytes of one page to another. */
 void pmap_copy_page(const struct vm_page* from, struct vm_page* to) {
     const struct frame *source = vm_page_frame(from), *target = vm_page_frame(to);
     memcpy(frame_pointer(target), frame_pointer(source), PAGE_BYTES);

@@ -21,26 +21,28 @@ struct pv_entry {
     ptr_t pv_va;
 };
 
-/* Makes an empty page directory. 0 or -ENOMEM. */
+/* Makes an empty page directory; vmspace_alloc() calls it. 0 or -ENOMEM. */
 int pmap_pinit(struct pmap* pmap);
-/* Frees the tables and the directory, in which nothing is mapped any more. */
+/* Frees the tables and the directory, which is not active and maps nothing any more. */
 void pmap_release(struct pmap* pmap);
 
-/* Maps a page for PROT_* rights, in the place of whatever was there. 0 or -ENOMEM, with what was there kept. */
+/* Maps a page for PROT_* rights, in the place of whatever was there; faults and exec call it. 0, or -ENOMEM with the
+ * old mapping kept. */
 int pmap_enter(struct pmap* pmap, ptr_t va, struct vm_page* page, int prot);
-/* Unmaps a range. */
+/* Unmaps a range; the deletion of map entries calls it. */
 void pmap_remove(struct pmap* pmap, ptr_t start, ptr_t end);
-/* Unmaps a page from every address space. */
+/* Unmaps a page from every address space, before it is freed or because sharers must find its successor. */
 void pmap_remove_all(struct vm_page* page);
-/* Takes the right to write from a range. */
+/* Write-protects a range, with one flush at the end; fork calls it for the parent. */
 void pmap_protect(struct pmap* pmap, ptr_t start, ptr_t end);
-/* Copies the entries of a range, to spare the new space the faults. It may stop half-way without memory: what is not
- * copied is found by a fault. */
+/* Copies the entries of a range into a space that maps nothing there and is not active, to spare it the faults; fork
+ * calls it. It may stop half-way if out of memory: faults then find the rest. */
 void pmap_copy(struct pmap* to, struct pmap* from, ptr_t start, ptr_t end);
 /* Returns the entry of an address; null_pte where there is none. */
 pte_t pmap_extract_pte(const struct pmap* pmap, ptr_t va);
-/* Fills a page with zeroes, or with the bytes of another one. */
+/* Fills a page with zeroes. */
 void pmap_zero_page(struct vm_page* page);
+/* Fills a page with the bytes of another one. */
 void pmap_copy_page(const struct vm_page* from, struct vm_page* to);
 
 #endif

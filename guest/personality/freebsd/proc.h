@@ -91,28 +91,31 @@ static inline struct td* thread_td(struct thread* thread) { return thread->own; 
 #define curthread thread_td(current_thread)
 
 /* kern_proc.c: who there is. */
+
 extern unsigned nprocs;
 void procinit(void);
-/* Finds a living or dead process that has been born. */
+/* Finds a living or dead process by its pid; NULL if there is none, or if fork has not committed it. */
 struct proc* pfind(pid_t pid);
 /* Makes the group and session of the first process. False without memory. */
 bool proc0_post(struct proc* p);
-/* Puts a process into allproc and PIDHASH. */
+/* Puts a process into allproc and PIDHASH; fork1() calls it under the lock of all processes. */
 void proc_insert(struct proc* p, pid_t pid);
-/* Moves a dead process to zombproc. */
+/* Moves a dying process from allproc to zombproc; PIDHASH keeps it. */
 void proc_zombie(struct proc* p);
-/* Takes a process out of every list. */
+/* Takes a process out of every list; its death and a failed fork call it. */
 void proc_remove(struct proc* p);
-/* Joins a group. */
+/* Joins a group; fork1() calls it for the parent's. */
 void pgrp_join(struct proc* p, struct pgrp* pgrp);
 /* Calls a function for every thread of every living process. */
 void proc_for_each_thread(void (*function)(struct td* td));
 /* Chooses the pid of a new process: the next of the range that is known to be free, or the first of a new range. */
 pid_t fork_findpid(void);
-/* Maps a kernel stack for a thread in the space of its process. False without memory. */
+/* Maps a kernel stack for a thread; fork1() calls it as soon as the child has an address space, to which a kernel stack
+ * belongs here. False if out of memory. */
 bool vm_thread_new(struct td* td);
 
 /* vm_machdep.c and exception.S: how a child begins. */
+
 void cpu_fork(struct td* td1, struct proc* p2, struct td* td2, unsigned flags);
 void cpu_set_start(struct td* td);
 void cpu_resume(void);
@@ -121,6 +124,7 @@ void fork_exit(void (*callout)(void* argument, struct trap_frame* frame), void* 
 void fork_return(void* argument, struct trap_frame* frame);
 
 /* sched_4bsd.c: who runs. */
+
 void sched_initticks(void);
 #define SRQ_BORING 0x0000   /* nothing special */
 #define SRQ_YIELDING 0x0001 /* gives way: behind all others of its priority */

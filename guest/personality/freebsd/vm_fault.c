@@ -144,7 +144,6 @@ static bool vm_fault_page(struct faultstate* fs) {
     return true;
 }
 
-/* Makes an address usable. Returns the FAULT_* class, or 0 where it must not or cannot be used. */
 unsigned vm_fault(struct vm_map* map, ptr_t vaddr, int fault_type, bool kernel_access) {
     struct faultstate fs = {.map = map,
                             .vaddr = page_down(vaddr),

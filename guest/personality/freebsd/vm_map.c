@@ -43,7 +43,6 @@ void vm_map_entry_link(struct vm_map* map, struct vm_map_entry* entry) {
     list_insert_before(&place->link, &entry->link);
 }
 
-/* Finds the entry that an address lies in; NULL where there is none. Everybody asks. */
 struct vm_map_entry* vm_map_lookup_entry(struct vm_map* map, ptr_t address) {
     struct vm_map_entry *entry, *following;
     list_for_each(entry, following, &map->header, link) {
@@ -54,7 +53,6 @@ struct vm_map_entry* vm_map_lookup_entry(struct vm_map* map, ptr_t address) {
     return NULL;
 }
 
-/* Says whether nothing is mapped in a range. */
 bool vm_map_range_is_free(struct vm_map* map, ptr_t start, ptr_t end) {
     struct vm_map_entry *entry, *following;
     list_for_each(entry, following, &map->header, link) {
@@ -65,7 +63,6 @@ bool vm_map_range_is_free(struct vm_map* map, ptr_t start, ptr_t end) {
     return true;
 }
 
-/* Finds the lowest free range of so many bytes in the part for mappings; 0 where there is none. */
 ptr_t vm_map_findspace(struct vm_map* map, size_t bytes) {
     ptr_t start = USER_MMAP_BASE;
     struct vm_map_entry *entry, *following;
@@ -152,8 +149,6 @@ static bool vm_map_extend(struct vm_map* map, const struct vm_map_entry* wanted)
     return true;
 }
 
-/* Maps what an entry outside any map describes, in a range that is free; mmap, brk and exec call it. 0, or -ENOMEM with
- * the reference left to the caller. */
 int vm_map_insert(struct vm_map* map, const struct vm_map_entry* wanted) {
     KERNEL_ASSERT(vm_map_range_is_free(map, wanted->start, wanted->end));
     if (vm_map_extend(map, wanted)) {
@@ -168,8 +163,6 @@ int vm_map_insert(struct vm_map* map, const struct vm_map_entry* wanted) {
     return 0;
 }
 
-/* Maps a stack: its upper end, and below that a gap into which it may grow. mmap, exec and threads call it. 0 or
- * -ENOMEM. */
 int vm_map_stack(struct vm_map* map, ptr_t start, ptr_t end, size_t initial, int protection, int inheritance) {
     initial = initial > 0 ? (initial + SGROWSIZ - 1) & ~(SGROWSIZ - 1) : PAGE_BYTES;
     initial = initial < end - start - PAGE_BYTES ? initial : end - start - PAGE_BYTES;
@@ -192,8 +185,6 @@ int vm_map_stack(struct vm_map* map, ptr_t start, ptr_t end, size_t initial, int
     return 0;
 }
 
-/* Lets a stack grow into the gap below it; vm_fault() calls it for an address in the gap. The gap's lowest page is the
- * guard and stays. False where the address is the guard's, or without memory. */
 bool vm_map_growstack(struct vm_map* map, struct vm_map_entry* gap, ptr_t address) {
     ptr_t lowest = gap->start + PAGE_BYTES;
     if (address < lowest || gap->link.next == &map->header) {
@@ -235,8 +226,6 @@ static void vm_map_entry_delete(struct vm_map* map, struct vm_map_entry* entry) 
     vm_map_entry_dispose(map, entry);
 }
 
-/* Unmaps a range; munmap, brk, exec and exit call it. 0, or -ENOMEM where an entry had to be cut and could not, with
- * everything still mapped. */
 int vm_map_delete(struct vm_map* map, ptr_t start, ptr_t end) {
     if (vm_map_clip_range(map, start, end) < 0) {
         return -ENOMEM;
@@ -250,7 +239,6 @@ int vm_map_delete(struct vm_map* map, ptr_t start, ptr_t end) {
     return 0;
 }
 
-/* Unmaps what is left of a stack and its gap; whatever else was mapped in their place meanwhile stays. */
 void vm_map_delete_stack(struct vm_map* map, ptr_t start, ptr_t end) {
     struct vm_map_entry *entry, *following;
     list_for_each(entry, following, &map->header, link) {
@@ -261,8 +249,6 @@ void vm_map_delete_stack(struct vm_map* map, ptr_t start, ptr_t end) {
     }
 }
 
-/* Decides how a range passes through the next fork; minherit() calls it. 0, -EINVAL where it is not mapped throughout,
- * or -ENOMEM. */
 int vm_map_inherit(struct vm_map* map, ptr_t start, ptr_t end, int inheritance) {
     struct vm_map_entry *entry, *following;
     for (ptr_t at = start; at < end; at = entry->end) {

@@ -47,6 +47,7 @@ struct vmspace {
 };
 
 /* vm_map.c: one map. */
+
 void vm_map_init(struct vm_map* map, struct pmap* pmap, ptr_t min, ptr_t max);
 struct vm_map_entry* vm_map_entry_create(struct vm_map* map);
 void vm_map_entry_link(struct vm_map* map, struct vm_map_entry* entry);
@@ -54,23 +55,28 @@ void vm_map_entry_link(struct vm_map* map, struct vm_map_entry* entry);
 struct vm_map_entry* vm_map_lookup_entry(struct vm_map* map, ptr_t address);
 /* Says whether nothing is mapped in a range. */
 bool vm_map_range_is_free(struct vm_map* map, ptr_t start, ptr_t end);
-/* Finds the lowest free range in the part for mappings; 0 where there is none. */
+/* Finds the lowest free range of so many bytes in the part for mappings; 0 if there is none. */
 ptr_t vm_map_findspace(struct vm_map* map, size_t bytes);
-/* Maps an object, whose reference goes to the map, or with NULL untouched anonymous memory. 0 or -ENOMEM. */
+/* Maps what an entry outside any map describes, in a range that is free: an object, whose reference goes to the map, or
+ * with NULL untouched anonymous memory. mmap, brk and exec call it. 0, or -ENOMEM with the reference left to the
+ * caller. */
 int vm_map_insert(struct vm_map* map, const struct vm_map_entry* wanted);
-/* Maps a stack that ends at `end` and may grow down to a guard page at `start`. 0 or -ENOMEM. */
+/* Maps a stack that ends at `end` and may grow down to a guard page at `start`; mmap, exec and threads call it. 0 or
+ * -ENOMEM. */
 int vm_map_stack(struct vm_map* map, ptr_t start, ptr_t end, size_t initial, int protection, int inheritance);
-/* Lets a stack grow into the gap below it, so that it reaches an address. False where it must not, or without memory.
- */
+/* Lets a stack grow into the gap below it, up to an address in the gap; vm_fault() calls it. The gap's lowest page is
+ * the guard and stays. False if the address is the guard's, or if out of memory. */
 bool vm_map_growstack(struct vm_map* map, struct vm_map_entry* gap, ptr_t address);
-/* Unmaps a range. 0, or -ENOMEM where an entry had to be cut and could not. */
+/* Unmaps a range. 0, or -ENOMEM with everything still mapped if an entry had to be cut and could not. */
 int vm_map_delete(struct vm_map* map, ptr_t start, ptr_t end);
-/* Unmaps what is left of a stack. */
+/* Unmaps what is left of a stack and its gap; whatever else was mapped there meanwhile stays. */
 void vm_map_delete_stack(struct vm_map* map, ptr_t start, ptr_t end);
-/* Decides how a range passes through the next fork. 0, -EINVAL where it is not mapped throughout, or -ENOMEM. */
+/* Decides how a range passes through the next fork; minherit() calls it. 0, -EINVAL if it is not mapped throughout, or
+ * -ENOMEM. */
 int vm_map_inherit(struct vm_map* map, ptr_t start, ptr_t end, int inheritance);
 
 /* vmspace.c: whole address spaces. */
+
 struct vmspace* vmspace_alloc(ptr_t min, ptr_t max);
 struct vmspace* vmspace_fork(struct vmspace* vm1);
 struct vmspace* vmspace_acquire(struct vmspace* vm);
@@ -78,8 +84,10 @@ void vmspace_free(struct vmspace* vm);
 void vmspace_exit(struct vmspace* vm);
 void vmspace_exitfree(struct vmspace* vm);
 
-/* vm_fault.c: makes an address usable for PROT_READ or PROT_WRITE. Returns the FAULT_* class, or 0 where it must not
- * or cannot be. */
+/* vm_fault.c: the page fault. */
+
+/* Makes an address usable for PROT_READ or PROT_WRITE. Returns the FAULT_* class, or 0 if it must not or
+ * cannot be used. */
 unsigned vm_fault(struct vm_map* map, ptr_t vaddr, int fault_type, bool kernel_access);
 
 #endif

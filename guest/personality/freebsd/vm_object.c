@@ -16,7 +16,6 @@ static void trace_shadow(unsigned id, const struct vm_object* object) {
     }
 }
 
-/* Makes an anonymous object; faults, shadows and exec call it. NULL without memory. */
 struct vm_object* vm_object_allocate(vm_pindex_t size) {
     struct vm_object* object = uma_zalloc(&obj_zone);
     if (object == NULL) {
@@ -31,7 +30,6 @@ struct vm_object* vm_object_allocate(vm_pindex_t size) {
     return object;
 }
 
-/* Takes one more reference; whoever has no object has none to refer to. */
 void vm_object_reference(struct vm_object* object) {
     if (object != NULL) {
         object->ref_count++;
@@ -70,9 +68,9 @@ static void vm_object_terminate(struct vm_object* object) {
     uma_zfree(&obj_zone, object);
 }
 
-/* Gives a reference back; entries and shadows that end call it. An object whose last reference is its only shadow's is
- * swallowed by that one. When an object is freed, the reference that it had on the one behind goes back as well. */
 void vm_object_deallocate(struct vm_object* object) {
+    /* An object whose last reference is its only shadow's is swallowed by it. An object that is freed releases the one
+     * behind it. */
     while (object != NULL) {
         KERNEL_ASSERT(object->ref_count > 0);
         object->ref_count--;
@@ -93,9 +91,8 @@ void vm_object_deallocate(struct vm_object* object) {
     }
 }
 
-/* Makes the shadow object of a map entry: this is where copy-on-write, which fork only promised, begins to cost
- * memory. vm_fault() calls it at the first write, vmspace_fork() for memory that is to be shared. 0 or -ENOMEM. */
 int vm_object_shadow(struct vm_object** object, vm_ooffset_t* offset, size_t bytes) {
+    /* Here copy-on-write, which fork only promised, begins to cost memory. */
     struct vm_object* source = *object;
     if (source != NULL && source->ref_count == 1 && source->type == OBJT_DEFAULT) {
         return 0;
@@ -167,9 +164,9 @@ static void vm_object_bypass(struct vm_object* object, struct vm_object* backing
     vm_object_deallocate(backing);
 }
 
-/* Shortens the chain behind an object: swallows what only it refers to, looks past what it hides entirely. fork, faults
- * and the end of sharers call it; it is what keeps chains short over generations of processes. */
 void vm_object_collapse(struct vm_object* object) {
+    /* Swallows what only this object refers to, and looks past what it hides entirely: this keeps chains short over
+     * generations of processes. */
     struct vm_object* backing;
     while ((backing = object->backing_object) != NULL && backing->type == OBJT_DEFAULT) {
         if (backing->ref_count == 1) {
@@ -182,7 +179,6 @@ void vm_object_collapse(struct vm_object* object) {
     }
 }
 
-/* Frees the pages [start, end) of an object that stays; an entry that loses a part calls it. */
 void vm_object_page_remove(struct vm_object* object, vm_pindex_t start, vm_pindex_t end) {
     struct vm_page *page, *following;
     list_for_each(page, following, &object->memq, listq) {
@@ -192,9 +188,8 @@ void vm_object_page_remove(struct vm_object* object, vm_pindex_t start, vm_pinde
     }
 }
 
-/* Lets an anonymous object that nobody shares grow at the end of the mapping that ends at page `end`: the heap does.
- * Pages that an earlier, longer mapping left there are freed. An object that is not there yet can always grow. */
 bool vm_object_coalesce(struct vm_object* object, vm_pindex_t end, vm_pindex_t pages) {
+    /* Pages that an earlier, longer mapping left there are freed. An object that does not exist yet can always grow. */
     if (object == NULL) {
         return true;
     }
@@ -208,7 +203,6 @@ bool vm_object_coalesce(struct vm_object* object, vm_pindex_t end, vm_pindex_t p
     return true;
 }
 
-/* Returns how many anonymous objects a chain has; a file's own at its end does not count, for it never goes away. */
 unsigned vm_object_chain_length(const struct vm_object* object) {
     unsigned length = 0;
     for (; object != NULL && object->type == OBJT_DEFAULT; object = object->backing_object) {

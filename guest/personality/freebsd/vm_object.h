@@ -28,31 +28,37 @@ struct vm_object {
     struct node* handle;                /* the file of OBJT_VNODE */
 };
 
-/* Makes an anonymous object of so many pages, with one reference. NULL without memory. */
+/* Makes an anonymous object of so many pages, with one reference; faults, shadows and exec call it. NULL if out of
+ * memory. */
 struct vm_object* vm_object_allocate(vm_pindex_t size);
 /* Takes one more reference; NULL is allowed. */
 void vm_object_reference(struct vm_object* object);
 /* Gives a reference back; the last one frees the object, and the next to last may let its shadow swallow it. */
 void vm_object_deallocate(struct vm_object* object);
-/* Puts a new object before one that is shared, and hands the caller's reference over. An object that nobody shares is
- * left as it is. 0 or -ENOMEM with nothing changed. */
+/* Puts a new object before one that is shared, and passes the caller's reference on; an object that nobody shares
+ * stays. vm_fault() calls it at the first write, vmspace_fork() for memory that is to be shared. 0, or -ENOMEM with
+ * nothing changed. */
 int vm_object_shadow(struct vm_object** object, vm_ooffset_t* offset, size_t bytes);
-/* Shortens the chain behind an object as far as that is possible. */
+/* Shortens the chain behind an object as far as possible; fork, faults and the end of sharers call it. */
 void vm_object_collapse(struct vm_object* object);
-/* Frees the pages [start, end) of an object. */
+/* Frees the pages [start, end) of an object that stays; an entry that loses a part calls it. */
 void vm_object_page_remove(struct vm_object* object, vm_pindex_t start, vm_pindex_t end);
-/* Says whether an anonymous object can grow by so many pages at its end, where a mapping of it grows; and grows it. */
+/* Lets an anonymous object that nobody shares grow by so many pages at page `end`, where a mapping of it ends; the heap
+ * does. False if it cannot. */
 bool vm_object_coalesce(struct vm_object* object, vm_pindex_t end, vm_pindex_t pages);
-/* Returns how many anonymous objects a chain has. */
+/* Returns how many anonymous objects a chain has; a file's object at its end does not count. */
 unsigned vm_object_chain_length(const struct vm_object* object);
 
-/* vnode_pager.c: the object of a file, one for all who map it, with one more reference. NULL without memory. */
+/* vnode_pager.c: the objects of files. */
+
+/* Finds or makes the object of a file, one for all who map it, with one more reference. NULL if out of
+ * memory. */
 struct vm_object* vnode_pager_alloc(struct node* node);
 /* Takes a file's object, which is about to be freed, out of the list. */
 void vnode_pager_dealloc(struct vm_object* object);
-/* Reads a page of a file into memory. NULL without memory. */
+/* Reads a page of a file into memory; zeroes follow the file's last byte. NULL if out of memory. */
 struct vm_page* vnode_pager_getpage(struct vm_object* object, vm_pindex_t pindex);
-/* Frees a file's page that nobody maps; leaves all others alone. */
+/* Frees a file's page that nobody maps and leaves all others; called after a page was unmapped or copied. */
 void vnode_pager_unmapped(struct vm_page* page);
 
 #endif

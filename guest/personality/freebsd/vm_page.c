@@ -13,7 +13,6 @@ static struct vm_page* vm_page_array;
 static struct vm_page** vm_page_buckets;
 static uint32_t vm_page_hash_mask;
 
-/* Makes the array of pages and the hash, once for all; personality_init() calls it. Panics without memory. */
 void vm_page_startup(void) {
     uint32_t pages = pfn(boot_info.ram_top), buckets = 1;
     while (buckets < pages / PAGES_PER_BUCKET) {
@@ -55,7 +54,6 @@ static void vm_page_remove(struct vm_page* page) {
     page->object = NULL;
 }
 
-/* Allocates a frame for an object's page; faults and exec call it. NULL without memory. */
 struct vm_page* vm_page_alloc(struct vm_object* object, vm_pindex_t pindex) {
     struct frame* frame = frame_alloc(0, FRAME_USER);
     if (frame == NULL) {
@@ -67,14 +65,12 @@ struct vm_page* vm_page_alloc(struct vm_object* object, vm_pindex_t pindex) {
     return page;
 }
 
-/* Frees a page and its frame; nobody maps it afterwards. */
 void vm_page_free(struct vm_page* page) {
     pmap_remove_all(page);
     vm_page_remove(page);
     frame_release(vm_page_frame(page));
 }
 
-/* Finds a resident page of an object; NULL where there is none. */
 struct vm_page* vm_page_lookup(const struct vm_object* object, vm_pindex_t pindex) {
     struct vm_page* page = *vm_page_hash(object, pindex);
     while (page != NULL && (page->object != object || page->pindex != pindex)) {
@@ -83,18 +79,15 @@ struct vm_page* vm_page_lookup(const struct vm_object* object, vm_pindex_t pinde
     return page;
 }
 
-/* Moves a page to another object; a collapse and a fault that need not copy call it. Mappings stay as they are. */
 void vm_page_rename(struct vm_page* page, struct vm_object* object, vm_pindex_t pindex) {
     vm_page_remove(page);
     vm_page_insert(page, object, pindex);
 }
 
-/* Returns the page of a frame. */
 struct vm_page* vm_page_of(phys_t address) {
     return &vm_page_array[pfn(address)];
 }
 
-/* Returns the frame of a page. */
 struct frame* vm_page_frame(const struct vm_page* page) {
     return frame_of(page_addr((pfn_t)(page - vm_page_array)));
 }

@@ -21,18 +21,19 @@ struct vm_page {
     unsigned pv_count;
 };
 
-/* Makes the array of pages and the hash; panics without memory. */
+/* Makes the array of pages and the hash; personality_init() calls it. Panics if out of memory. */
 void vm_page_startup(void);
-/* Allocates a frame for an object's page, which must not exist; its bytes are what they were. NULL without memory. */
+/* Allocates a frame, not cleared, for a page that its object does not have yet. NULL if out of memory. */
 struct vm_page* vm_page_alloc(struct vm_object* object, vm_pindex_t pindex);
-/* Takes a page out of its object and every address space, and frees its frame. */
+/* Removes a page from its object and from every address space, and frees its frame. */
 void vm_page_free(struct vm_page* page);
 /* Finds a resident page of an object; NULL where there is none. */
 struct vm_page* vm_page_lookup(const struct vm_object* object, vm_pindex_t pindex);
-/* Moves a page to another object, its mappings included. */
+/* Moves a page to another object, its mappings included; a collapse calls it, and a fault that need not copy. */
 void vm_page_rename(struct vm_page* page, struct vm_object* object, vm_pindex_t pindex);
-/* Returns the page of a frame, and the frame of a page. */
+/* Returns the page of a frame. */
 struct vm_page* vm_page_of(phys_t address);
+/* Returns the frame of a page. */
 struct frame* vm_page_frame(const struct vm_page* page);
 
 #endif

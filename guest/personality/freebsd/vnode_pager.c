@@ -7,7 +7,6 @@
 
 static struct list vnode_objects = {&vnode_objects, &vnode_objects};
 
-/* Finds or makes the object of a file, with one more reference; mmap and exec call it. NULL without memory. */
 struct vm_object* vnode_pager_alloc(struct node* node) {
     struct vm_object *object, *following;
     list_for_each(object, following, &vnode_objects, shadow_list) {
@@ -26,10 +25,8 @@ struct vm_object* vnode_pager_alloc(struct node* node) {
     return object;
 }
 
-/* Forgets a file's object, which is about to be freed. */
 void vnode_pager_dealloc(struct vm_object* object) { list_remove(&object->shadow_list); }
 
-/* Reads a page of a file; zeroes follow its last byte. NULL without memory. */
 struct vm_page* vnode_pager_getpage(struct vm_object* object, vm_pindex_t pindex) {
     struct vm_page* page = vm_page_alloc(object, pindex);
     if (page != NULL) {
@@ -40,7 +37,6 @@ struct vm_page* vnode_pager_getpage(struct vm_object* object, vm_pindex_t pindex
     return page;
 }
 
-/* Frees a file's page that nobody maps any more; whoever has just unmapped or copied a page calls it. */
 void vnode_pager_unmapped(struct vm_page* page) {
     if (page->object != NULL && page->object->type == OBJT_VNODE && page->pv_count == 0) {
         vm_page_free(page);

@@ -90,6 +90,7 @@ static inline bool same_region(const struct mm_region* left, const struct mm_reg
 }
 
 /* region.c: the list of regions. */
+
 struct mm_region* region_create(struct proc_mm* mm, ptr_t start, ptr_t end, int attr);
 struct mm_region* region_dup(struct proc_mm* mm, const struct mm_region* origin);
 void region_release(struct mm_region* region);
@@ -103,10 +104,12 @@ pte_t region_pte_bits(const struct mm_region* region);
 void mem_unmap_region(ptr_t vm_mnt, struct mm_region* region);
 
 /* fault.c: what a page of a region holds before anybody wrote to it. */
+
 unsigned region_fill_page(const struct mm_region* region, ptr_t address, struct leaflet* leaflet);
 int region_populate(struct mm_region* region);
 
 /* procvm.c: address spaces. */
+
 struct proc_mm* procvm_create(struct process* process);
 void procvm_release(struct proc_mm* mm);
 int procvm_dupvms_mount(struct proc_mm* mm);

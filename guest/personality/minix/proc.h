@@ -58,6 +58,7 @@ extern struct proc proc[NR_PROCS];
 static inline struct proc* proc_of(const struct process* process) { return process->vm; }
 
 /* proc.c: messages. Results are negative errors. */
+
 bool isokendpt(endpoint_t endpoint, struct proc** rp);
 int do_sync_ipc(struct proc* caller, int call_nr, endpoint_t src_dst_e, message* m);
 int mini_send(struct proc* caller, endpoint_t dst_e, const message* m);
@@ -67,19 +68,23 @@ void rts_set(struct proc* rp, uint32_t flag);
 void rts_unset(struct proc* rp, uint32_t flag);
 
 /* table.c: slots. */
+
 void proc_init(void);
 void proc_claim_slot(int slot);
 void proc_free_slot(struct proc* rp);
 
 /* request.c: what MINIX's C library does for a program, done at the entry of the system call. */
+
 int taskcall(endpoint_t who, message* m);
 int usercall(endpoint_t who, message* m);
 void deliver_to_child(void);
 
 /* system.c: kernel calls. */
+
 int kernel_call(struct proc* caller, message* m);
 
 /* The kernel calls that are longer than a few lines, one file for each topic. */
+
 int do_fork(struct proc* caller, message* m);
 int fork_allocate(int slot, const struct proc* parent, phys_t directory);
 int do_exit(struct proc* caller, message* m);
@@ -94,6 +99,7 @@ int do_exec(struct proc* caller, message* m);
 void inodes_init(void);
 
 /* schedule.c, boot.c */
+
 void run_queues_init(void);
 void boot_servers(void);
 

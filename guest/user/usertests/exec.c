@@ -73,7 +73,6 @@ static int helper_memory(const char* address_text) {
     return memory == MAP_FAILED || memory[0] != 0 ? 3 : 0;
 }
 
-/* Chooses the helper. */
 int run_helper(int argc, char* argv[]) {
     const char* name = argc > 2 ? argv[2] : "";
     const char* first = argc > 3 ? argv[3] : "";

@@ -151,7 +151,6 @@ void check_lines(const char* bytes, unsigned offset, unsigned count) {
         check_line_byte(bytes[count - 1], offset + count - 1);
 }
 
-/* Reads a word from an address that may well be a bad one. */
 unsigned peek(unsigned address) {
     unsigned value;
 
@@ -159,12 +158,10 @@ unsigned peek(unsigned address) {
     return value;
 }
 
-/* Writes a word to an address that may well be a bad one. */
 void poke(unsigned address, unsigned value) {
     __asm__ volatile("movl %1, (%0)" : : "r"(address), "r"(value) : "memory");
 }
 
-/* Makes a system call with the stack pointer anywhere; returns the kernel's result. A child of fork comes back too. */
 int call_on_stack(unsigned stack, int number, unsigned argument, unsigned length) {
     int result;
 

@@ -39,6 +39,7 @@ void check_error(const char* file, int line, const char* what, int result, int e
 #define CHECK_ERROR(call, error) check_error(__FILE_NAME__, __LINE__, #call, (int)(call), error)
 
 /* Processes: what start() begins, finish() ends. The function's return is exit(0). */
+
 int start(void (*function)(void* argument), void* argument);
 int wait_status(int pid);
 void finish(int pid);
@@ -57,6 +58,7 @@ void wait_gate(struct gate gate);
 void drop_gate(struct gate gate);
 
 /* Memory. */
+
 void* map_pages(unsigned pages, int flags);
 void* map_board(void);
 unsigned free_frames(void);
@@ -70,11 +72,12 @@ int next_descriptor(void);
 char lines_byte(unsigned offset);
 void check_lines(const char* bytes, unsigned offset, unsigned count);
 
-/* One load or store that the compiler cannot see through. */
+/* Reads a word from any address; the compiler does not know what it does. */
 unsigned peek(unsigned address);
+/* Writes a word to any address; the compiler does not know what it does. */
 void poke(unsigned address, unsigned value);
 
-/* One system call with the stack pointer anywhere. */
+/* Makes a system call with the stack pointer anywhere; returns the kernel's result. A child of fork returns too. */
 int call_on_stack(unsigned stack, int number, unsigned argument, unsigned length);
 
 /* The first argument --helper makes usertests one of the small programs that the exec tests start. */

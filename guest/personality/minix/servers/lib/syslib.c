@@ -28,14 +28,12 @@ int ipc_notify(endpoint_t to) {
     return ipc(NOTIFY, to, &unused);
 }
 
-/* Asks another server and returns the answer's type; m holds question and answer. */
 int taskcall(endpoint_t who, int type, message* m) {
     m->m_type = type;
     int r = ipc_sendrec(who, m);
     return r == OK ? m->m_type : r;
 }
 
-/* Answers a request with a result, and what else the message holds. */
 void reply(endpoint_t to, message* m, int result) {
     m->m_type = result;
     int r = ipc_send(to, m);
@@ -137,7 +135,6 @@ static void say(int call, const char* format, va_list arguments) {
     kernel_call(call, &m);
 }
 
-/* Prints on the kernel's console. */
 void diag(const char* format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -145,7 +142,6 @@ void diag(const char* format, ...) {
     va_end(arguments);
 }
 
-/* Lets the kernel panic with a line of the server's. */
 void panic(const char* format, ...) {
     va_list arguments;
     va_start(arguments, format);

@@ -14,16 +14,19 @@ typedef uint32_t vir_bytes;
 typedef uint32_t phys_bytes;
 
 /* Messages. */
+
 int ipc_send(endpoint_t to, message* m);
 int ipc_receive(endpoint_t from, message* m);
 int ipc_sendrec(endpoint_t with, message* m);
 int ipc_notify(endpoint_t to);
-/* Asks another server something of which only the answer's type counts; m takes the whole answer. */
+/* Asks another server and returns the answer's type; m holds the question, then the answer. */
 int taskcall(endpoint_t who, int type, message* m);
-/* Answers a request. Panics where the asker is gone, for who asks waits. */
+/* Answers a request with a result and the rest of the message. Panics if the caller is gone: it should be in sendrec.
+ */
 void reply(endpoint_t to, message* m, int result);
 
 /* Kernel calls. */
+
 int sys_fork(endpoint_t parent, int slot, endpoint_t* child, uint32_t flags, vir_bytes* msgaddr, uint32_t* stack);
 int sys_exec(endpoint_t who, struct exec_info* info);
 int sys_exit(endpoint_t who);
@@ -39,7 +42,7 @@ int sys_vmctl(endpoint_t who, uint32_t param, message* m);
 
 /* Prints on the kernel's console. */
 void diag(const char* format, ...) __attribute__((format(printf, 1, 2)));
-/* Prints and stops the server for good: its invariants are broken. */
+/* Makes the kernel panic with a line of the server's: its invariants are broken. */
 void panic(const char* format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 #define SERVER_ASSERT(condition)                                                                                       \

@@ -26,7 +26,6 @@ static void pm_init(void) {
     enter(INIT_PROC_NR, INIT_PID, 0);
 }
 
-/* Finds the slot of an endpoint. OK, or -EINVAL where its bearer is gone. */
 int pm_isokendpt(endpoint_t endpoint, int* slot) {
     *slot = _ENDPOINT_P(endpoint);
     if (endpoint < 0 || *slot >= NR_PROCS)

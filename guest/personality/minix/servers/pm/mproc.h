@@ -28,7 +28,7 @@ struct mproc {
 extern struct mproc mproc[NR_PROCS];
 extern int procs_in_use;
 
-/* Finds the slot of an endpoint; EINVAL where it is not a living one's. */
+/* Finds the slot of an endpoint. OK, or -EINVAL if its process is gone. */
 int pm_isokendpt(endpoint_t endpoint, int* slot);
 
 /* The calls: each returns the result that the caller gets, or SUSPEND where the answer comes otherwise. */

@@ -96,9 +96,11 @@ struct vmproc {
 extern struct vmproc vmproc[NR_PROCS];
 
 /* main.c */
+
 int vm_isokendpt(endpoint_t endpoint, int* slot);
 
 /* fork.c, exec.c, exit.c, mmap.c, pagefaults.c: the calls. */
+
 int do_fork(message* msg);
 int do_exec_newmem(message* m);
 int do_exec_restart(message* m);
@@ -115,6 +117,7 @@ void do_pagefaults(struct vmproc* vmp, const message* m);
 int handle_memory(struct vmproc* vmp, vir_bytes mem, vir_bytes len, bool write);
 
 /* region_avl.c: the tree. */
+
 typedef enum { AVL_EQUAL, AVL_LESS_EQUAL, AVL_GREATER_EQUAL } avl_search_type;
 void region_init(region_avl* avl);
 void region_insert(region_avl* avl, struct vir_region* region);
@@ -124,6 +127,7 @@ struct vir_region* region_first(const region_avl* avl);
 struct vir_region* region_next(const region_avl* avl, const struct vir_region* region);
 
 /* region.c */
+
 struct vir_region* map_page_region(struct vmproc* vmp, vir_bytes vaddr, vir_bytes length, uint32_t flags,
                                    const mem_type_t* memtype);
 struct vir_region* map_lookup(struct vmproc* vmp, vir_bytes address);
@@ -141,6 +145,7 @@ struct phys_region* physblock_get(const struct vir_region* region, vir_bytes off
 uint32_t new_stack_id(void);
 
 /* pb.c: blocks of physical memory. */
+
 void pb_init(void);
 struct phys_block* pb_new(void);
 void pb_free(struct phys_block* pb);
@@ -153,6 +158,7 @@ bool spare_fill(void);
 void spare_use(bool allowed);
 
 /* pagetable.c */
+
 int pt_new(pt_t* pt, endpoint_t parent);
 void pt_free(pt_t* pt);
 int pt_bind(pt_t* pt, const struct vmproc* who);
@@ -160,11 +166,13 @@ int pt_writemap(pt_t* pt, vir_bytes v, phys_bytes phys, uint32_t flags);
 int pt_flush(void);
 
 /* sanitycheck.c */
+
 void sanity_init(void);
 void sanity_check_proc(const struct vmproc* vmp);
 void sanitycheck(void);
 
 /* alloc.c: VM's own memory. */
+
 void alloc_init(void);
 void alloc_learn_order(void);
 void* slaballoc(size_t bytes);
