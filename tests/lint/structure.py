@@ -14,7 +14,7 @@ TOP_LEVEL = {
     "README.md", "ARCHITECTURE.md", "LICENSE", ".ci", ".clang-format", ".clang-tidy", ".editorconfig", ".gitattributes",
     ".gitignore",
 }
-README_LINES = 60
+README_LINES = 90
 ARCHITECTURE_LINES = 250
 HEADER_COMMENT_LINES = 5
 FILE_LINES = 600

@@ -19,7 +19,9 @@ typedef uint32_t pte_t;
 #define PTE_FRAME 0xFFFFF000u
 
 #define null_pte 0x00000000u
-#define guard_pte 0xDEADC0F0u /* not present; marks a page that must never be touched */
+/* Marks a page that must never be touched. Neither present nor writable, so that write-protecting leaves it as it is.
+ */
+#define guard_pte 0xDEADC0F0u
 
 #define PDE_COUNT 1024u
 #define PDE_SPAN 0x00400000u
@@ -57,7 +59,7 @@ static inline bool pte_isnull(pte_t pte) { return pte == null_pte; }
 /* Says whether an entry marks a guard page. */
 static inline bool pte_isguardian(pte_t pte) { return pte == guard_pte; }
 
-/* Says whether an entry lets nobody write (ring 0 included, for CR0.WP is set). */
+/* Says whether an entry forbids writing (to ring 0 too, because CR0.WP is set). */
 static inline bool pte_iswprotect(pte_t pte) { return (pte & PTE_WRITABLE) == 0; }
 
 /* Returns the physical address of the frame that an entry maps. */
@@ -127,7 +129,7 @@ ptr_t pmap_kstack_free(phys_t directory);
 bool pmap_kstack_map(phys_t directory, ptr_t top);
 /* Unmaps and frees the kernel stack that ends below top, as far as it is mapped. No thread may be running on it. */
 void pmap_kstack_unmap(phys_t directory, ptr_t top);
-/* Makes the table of kernel stacks exist in a directory. Returns false without memory. */
+/* Makes the table of kernel stacks exist in a directory. Returns false if out of memory. */
 bool pmap_kstack_table(phys_t directory);
 /* Moves one kernel stack, on which the caller may be running, to the same place of another directory, which has the
  * table and becomes the active one. exec calls it if others still use the old space. */

@@ -1,4 +1,4 @@
-/* Owns: the types and names of the LunaixOS personality; its five files include this. Names are the original's.
+/* Owns: the types and names of the LunaixOS personality. Its files include it; the names are the original's.
  * Promises: a region is [start, end) in every file; every leaflet that a page-table entry maps is borrowed once. */
 #ifndef LUNAIX_H
 #define LUNAIX_H
@@ -51,16 +51,16 @@ struct proc_mm {
 /* A block of 2^order frames with one reference count. */
 #define leaflet frame
 
-/* Allocates a leaflet for a user's page; NULL without memory. Its bytes are what they were. */
+/* Allocates a leaflet for a user's page; NULL if out of memory. Its bytes are what they were. */
 static inline struct leaflet* alloc_leaflet(unsigned order) { return frame_alloc(order, FRAME_USER); }
 
 /* Takes one more reference. */
 static inline void leaflet_borrow(struct leaflet* leaflet) { frame_share(leaflet); }
 
-/* Gives one reference back. */
+/* Releases one reference. */
 static inline void leaflet_return(struct leaflet* leaflet) { frame_release(leaflet); }
 
-/* Allocates a leaflet with the same bytes; NULL without memory. */
+/* Allocates a leaflet with the same bytes; NULL if out of memory. */
 static inline struct leaflet* dup_leaflet(struct leaflet* leaflet) { return frame_copy(leaflet); }
 
 /* Returns the leaflet that an entry maps. */

@@ -1,5 +1,5 @@
-/* sys_fork: the kernel's part of a fork. All that it needs memory for was taken when VM asked for the page table, so
- * that nothing can fail here any more. */
+/* The kernel's part of a fork, stop 3. Everything that needs memory was allocated when VM asked for the page table, so
+ * nothing can fail here any more. */
 #include "guest/abi/trace.h"
 #include "guest/kernel/memory/pmap.h"
 #include "guest/kernel/string.h"
@@ -51,9 +51,9 @@ static void copy_thread(struct thread* child, struct thread* parent) {
     memcpy(child->process->actions, parent->process->actions, sizeof(child->process->actions));
 }
 
-/* sys_fork: makes the free slot a copy of the parent's, which is in a sendrec with PM; so the child waits for PM's
- * answer too. A new generation, and what must not be inherited is cleared: notifications, senders, time. OK, or
- * -EINVAL where VM has mixed something up. */
+/* SYS_FORK, the kernel call of VM's do_fork() (servers/vm/fork.c), to which it returns. Makes the slot a copy of the
+ * parent's, which is in a sendrec with PM: so the child waits for PM's answer too. It gets a new generation, and what
+ * must not be inherited is cleared: notifications, senders, time. OK, or -EINVAL if VM is mistaken. */
 int do_fork(struct proc* caller, message* m) {
     (void)caller;
     struct proc* rpp;

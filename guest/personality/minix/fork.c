@@ -1,5 +1,5 @@
-/* Doors of fork and of page faults: both are messages. The numbers are the stops of README.md; what happens at them is
- * in the servers: servers/pm/forkexit.c and servers/vm/fork.c. */
+/* Doors of fork and of page faults: both become messages. The stops of a fork are in PM's do_fork()
+ * (servers/pm/forkexit.c), VM's (servers/vm/fork.c) and the kernel's (do_fork.c), called in this order. */
 #include "guest/abi/trace.h"
 #include "guest/kernel/layout.h"
 #include "guest/kernel/personality.h"
@@ -41,7 +41,7 @@ static unsigned ask_vm(ptr_t address, uint32_t error) {
 }
 
 /* Door, and F: resolves a page fault of a program or of the kernel's copy for it; the kernel itself decides nothing.
- * False where VM refuses: the program gets SIGSEGV, the copy -EFAULT. A server never faults: if it does, panics. */
+ * False if VM refuses: the program gets SIGSEGV, the copy -EFAULT. A server never faults: if it does, panics. */
 bool handle_page_fault(struct trap_frame* frame, ptr_t address) {
     uint32_t pid = (uint32_t)current_process->pid;
     if (proc_of(current_process)->p_server) {

@@ -17,7 +17,7 @@ static int find_slot(void) {
 /* Returns how many slots there are for processes that are no servers, without those between the boot image's. */
 static int slots_for_users(void) { return NR_PROCS - FIRST_USER_SLOT + 1; }
 
-/* Counts the servers, whose slots are none of users'. */
+/* Counts the servers, whose slots are not for users. */
 static int servers(void) {
     int count = 0;
     for (int slot = 0; slot < FIRST_USER_SLOT; slot++)
@@ -25,7 +25,7 @@ static int servers(void) {
     return count;
 }
 
-/* Returns the next pid that no process and no process group bears. */
+/* Returns the next pid that no process and no process group has. */
 static int get_free_pid(void) {
     bool taken;
     do {
@@ -57,8 +57,9 @@ static void copy_entry(struct mproc* rmc, const struct mproc* rmp, endpoint_t ch
     procs_in_use++;
 }
 
-/* The fork call. Answers child and parent itself; the answer to a failure is returned: -EAGAIN before anything has been
- * done, or what VM says with nothing left behind. */
+/* PM_FORK, the message that fork_process() (the kernel's fork.c) sends for the parent. Asks VM's do_fork()
+ * (servers/vm/fork.c), which calls the kernel's do_fork() (do_fork.c), then VFS; answers child and parent itself.
+ * Returns SUSPEND, or an error for the parent: -EAGAIN before anything was done, or VM's with nothing left behind. */
 int do_fork(struct mproc* rmp, message* m) {
     uint32_t parent_pid = (uint32_t)rmp->mp_pid;
     int in_use = procs_in_use - servers();
@@ -89,7 +90,7 @@ int do_fork(struct mproc* rmp, message* m) {
         panic("PM: cannot name the child: error %d", -r);
     tell_vfs(VFS_PM_FORK, child, rmp->mp_endpoint, rmc->mp_pid);
 
-    /* 5: runnable. VFS has answered: the child gets its time, and two answers let both go on. */
+    /* 5: runnable. VFS has answered: the child gets its quantum, and two answers let both continue. */
     trace(TP_FORK_RUNNABLE, parent_pid, child_pid, child_pdbr);
     r = sys_schedule(child, USER_Q, USER_QUANTUM);
     if (r != OK)
@@ -107,8 +108,8 @@ static void orphan_children(int slot) {
             rmc->mp_parent = INIT_PROC_NR;
 }
 
-/* A process is dying: VM empties its memory, VFS forgets it, its children become init's, and the kernel lets it go. Its
- * slot and its pid stay until somebody has waited for it. The only answer is that its thread goes on. */
+/* A process is dying: VM empties its memory, VFS forgets it, its children become init's, and the kernel lets it exit.
+ * Its slot and its pid stay until its parent has waited for it. The only answer is that its thread continues. */
 int do_exit(struct mproc* rmp) {
     message m = {.VMEX_ENDPOINT = rmp->mp_endpoint};
     orphan_children((int)(rmp - mproc));

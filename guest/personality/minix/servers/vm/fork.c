@@ -1,5 +1,5 @@
-/* fork as VM does it: the child is a copy of the parent, its pages are the parent's, and nobody may write them but by a
- * copy. The numbers are the stops of README.md; PM's do_fork() has called us at stop 1. */
+/* fork in VM: the child is a copy of the parent, and both share its pages, which can only be written after a copy. The
+ * numbers are the stops of README.md. */
 #include "guest/personality/minix/servers/vm/vm.h"
 
 /* Takes the user stacks of the parent's other threads, which the child does not have, out of the child. A caller on a
@@ -17,9 +17,9 @@ static void drop_other_stacks(struct vmproc* vmc, uint32_t own_stack) {
     }
 }
 
-/* Makes the page of the message writable in child and parent, so that PM's two answers find it so: the first copies of
- * this fork. The spare blocks are there for this; what can still be missing is only a stack that is not inherited, and
- * a child without one dies when the answer is put there. */
+/* Makes the page of the message writable in child and parent, so that PM's two answers can be stored: the first copies
+ * of this fork. The spare blocks are for this. Only a stack that is not inherited can be missing, and a child without
+ * one dies when the answer is stored. */
 static void make_messages_writable(struct vmproc* vmc, struct vmproc* vmp, vir_bytes msgaddr) {
     spare_use(true);
     int child = handle_memory(vmc, msgaddr, sizeof(message), true);
@@ -41,8 +41,9 @@ static void copy_entry(struct vmproc* vmc, const struct vmproc* vmp) {
     vmc->vm_pt = origpt;
 }
 
-/* The VM_FORK call of PM. OK with the child's endpoint, -EINVAL for an endpoint or slot that cannot be, or -ENOMEM with
- * nothing changed and nothing left behind. */
+/* VM_FORK, the message of PM's do_fork() (servers/pm/forkexit.c) after stop 1; the reply takes it to stop 4. In between
+ * sys_fork() calls the kernel's do_fork() (do_fork.c). OK with the child's endpoint, -EINVAL for an endpoint or slot
+ * that cannot be right, or -ENOMEM with nothing changed and nothing left behind. */
 int do_fork(message* msg) {
     int r, proc, childproc = msg->VMF_SLOTNO;
     uint32_t parent_pid = (uint32_t)msg->VMF_PARENT_PID, own_stack;
@@ -65,7 +66,7 @@ int do_fork(message* msg) {
         vmc->vm_flags = 0;
         return -ENOMEM;
     }
-    trace(TP_FORK_ADDRESS_SPACE, parent_pid, 0, vmc->vm_pt.pt_dir_phys); /* still 2, but now it has a name */
+    trace(TP_FORK_ADDRESS_SPACE, parent_pid, 0, vmc->vm_pt.pt_dir_phys); /* still 2; now the directory exists */
     if (map_proc_copy(vmc, vmp) != OK) {
         pt_free(&vmc->vm_pt);
         vmc->vm_flags = 0;
