@@ -15,8 +15,8 @@
 #define ABI_PORT_BOCHS_SHUTDOWN 0x8900
 
 /* Guest tracepoints. Write the three arguments (32 bits each) first, then the tracepoint's id: the write of the id
- * emits the event with the arguments as they stand. A 32-bit read of ABI_PORT_TRACE_ID returns ABI_TRACE_MAGIC where
- * somebody listens, so that the kernel can skip the four OUTs everywhere else. */
+ * emits the event with the current arguments. A 32-bit read of ABI_PORT_TRACE_ID returns ABI_TRACE_MAGIC if a host
+ * listens, so that the kernel can skip the four OUTs elsewhere. */
 #define ABI_PORT_TRACE_ID   0x5F0
 #define ABI_PORT_TRACE_ARG0 0x5F4
 #define ABI_PORT_TRACE_ARG1 0x5F8

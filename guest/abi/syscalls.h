@@ -44,7 +44,7 @@
 #define SYS_sigprocmask  38  /* (int how, const unsigned *set, unsigned *old) */
 #define SYS_rfork        39  /* (unsigned flags) -> pid, 0 in the child; ENOSYS where the personality has only fork */
 #define SYS_failalloc    40  /* (unsigned k): the k-th allocation of kernel memory from now on fails, once; 0 = none.
-                              * -> how many of the last order's k were still to come, 0 where it has struck */
+                              * -> how many of the last order's k were still to come, 0 if it has fired */
 
 /* Numbers from here on belong to the personality: how its servers reach the kernel, where it has servers. */
 #define SYS_PERSONALITY  0x100

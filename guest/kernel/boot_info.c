@@ -29,7 +29,7 @@ struct multiboot_map_entry {
 struct boot_info boot_info;
 extern char kernel_image_end[];
 
-/* Shows early physical memory; boot_info_init() alone uses it, while boot.S's tables are in force. */
+/* Shows early physical memory; only boot_info_init() uses it, while boot.S's tables are active. */
 static const void* early(phys_t address) {
     if (address >= BOOT_WINDOW - PAGE_BYTES) {
         panic("boot information at %08x lies beyond the first 16 MB", address);
@@ -55,7 +55,7 @@ static void add_usable(uint64_t start, uint64_t end) {
     }
 }
 
-/* Notes memory that is taken, as part of the range before it where they touch; panics where the table is full. */
+/* Notes memory that is taken, as part of the range before it where they touch; panics if the table is full. */
 static void add_reserved(phys_t start, phys_t end) {
     struct memory_range* last = &boot_info.reserved[boot_info.reserved_count - 1];
     if (boot_info.reserved_count > 0 && last->end == page_down(start)) {
@@ -159,7 +159,7 @@ static const char* find_word(const char* word) {
     return NULL;
 }
 
-/* Copies the value after "word=" up to its closing quote, or up to end; returns false where there is no value. */
+/* Copies the value after "word=" up to its closing quote, or up to end; returns false if there is no value. */
 static bool copy_value(const char* word, char end, char* value, size_t capacity) {
     const char* at = find_word(word);
     if (at == NULL || *at != '=') {

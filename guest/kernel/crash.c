@@ -6,7 +6,7 @@
 
 #define WILD_ADDRESS 0xDEAD0000u
 
-static volatile unsigned sum; /* keeps the compiler from dropping what nobody needs */
+static volatile unsigned sum; /* keeps the compiler from dropping what is not used */
 
 /* Eats the kernel stack until its guard page is reached. */
 static unsigned overrun(unsigned depth) {

@@ -34,7 +34,7 @@ static void open_console(void) {
     descriptor_dup(0);
 }
 
-/* Finds the first program: init=PATH, or the usual places. Panics where there is none. */
+/* Finds the first program: init=PATH, or the usual places. Panics if there is none. */
 static void find_init(char* path, size_t capacity) {
     static const char* const places[] = {"/bin/init", "/sbin/init", "/init"};
     struct node* node;
@@ -51,7 +51,7 @@ static void find_init(char* path, size_t capacity) {
 }
 
 /* The first thing that process 1 does, in the kernel, on its own kernel stack: it becomes the first user program.
- * The command line's run=COMMAND gives init its one argument, COMMAND. Panics where the program cannot start. */
+ * The command line's run=COMMAND gives init its one argument, COMMAND. Panics if the program cannot start. */
 static void start_init(void) {
     char path[PATH_BYTES], strings[PATH_BYTES + INIT_STRING_BYTES];
     crash_if_asked();
@@ -74,7 +74,7 @@ static void start_init(void) {
     __builtin_unreachable();
 }
 
-/* Makes process 1 with one thread that begins in start_init(). Panics without memory. */
+/* Makes process 1 with one thread that begins in start_init(). Panics if out of memory. */
 static void create_init(void) {
     struct process* process = alloc_process();
     if (process == NULL) {

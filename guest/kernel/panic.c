@@ -70,7 +70,7 @@ static void print_walk(void) {
     printk("%s\n", (slot & (PTE_PRESENT | PDE_LARGE)) == (PTE_PRESENT | PDE_LARGE) ? " (4 MB page)" : "");
 }
 
-/* Says who ran, shows everything, and stops for good; the machine's state stays as it is. */
+/* Says which process ran, shows everything, and stops for good; the machine's state stays as it is. */
 static void __attribute__((noreturn)) show_and_stop(const struct trap_frame* frame, ptr_t eip, ptr_t ebp) {
     if (current_process != NULL) {
         printk("process %d (%s), thread %d\n", current_process->pid, current_process->name, current_thread->id);

@@ -1,5 +1,5 @@
-/* Owns: how the kernel ends when it finds itself broken. Anybody calls. Promises: message, registers, page walk and
- * a stack with names go to the console, TP_PANIC to the trace; then the machine stands still to be looked at. */
+/* Owns: how the kernel ends when it finds itself broken. Any code calls. Promises: message, registers, page walk and a
+ * stack with names go to the console, TP_PANIC to the trace; then the machine stops, so that it can be inspected. */
 #ifndef KERNEL_PANIC_H
 #define KERNEL_PANIC_H
 

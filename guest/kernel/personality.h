@@ -21,7 +21,7 @@ extern const char personality_name[];
 void personality_init(void);
 
 /* Life of a process's memory. vm_alloc() makes an empty vm without a page directory (NULL: no memory); vm_destroy()
- * gives everything back, page directory included, of a process that is not running, and may sleep. */
+ * frees everything of a process that is not running, page directory included, and may sleep. */
 void* vm_alloc(struct process* process);
 void vm_destroy(struct process* process);
 /* Gives the first process, whose pid is set, an address space without user memory. Returns 0 or -ENOMEM. */
@@ -29,7 +29,7 @@ int vm_create_first(struct process* process);
 /* Empties the user half of the running process, which is dying. May sleep. */
 void vm_exit(struct process* process);
 
-/* Life of a thread: what the personality keeps behind thread->own. False without memory. */
+/* Life of a thread: what the personality keeps behind thread->own. False if out of memory. */
 bool thread_attach(struct thread* thread);
 void thread_detach(struct thread* thread);
 
@@ -38,11 +38,11 @@ void thread_detach(struct thread* thread);
 int fork_process(void);
 int rfork_process(unsigned flags);
 
-/* Finds a living or dead process by its pid, one that is being born excepted; NULL where there is none. */
+/* Finds a living or dead process by its pid; NULL if there is none, or if fork has not committed it. */
 struct process* process_find(pid_t pid);
 
-/* Hears that an allocation is to fail, or no longer (kernel/fail.h): the memory of servers counts, too. Never sleeps.
- */
+/* Called when an order to fail is given or cancelled (kernel/memory/fail.h), which servers' own memory obeys too. Never
+ * sleeps. */
 void failing_ordered(void);
 
 /* The run queue. A thread is added when it is ready, with the reason; take() gives the one to run next, or NULL.
@@ -53,15 +53,15 @@ bool run_queue_is_empty(void);
 bool run_queue_tick(struct thread* running, unsigned quantum);
 
 /* The fault path, for faults of user programs and of the kernel's copies from and to user memory.
- * Returns false where the access is refused. May sleep. */
+ * Returns false if the access is refused. May sleep. */
 bool handle_page_fault(struct trap_frame* frame, ptr_t address);
 
 /* A system call with a number from SYS_PERSONALITY on. Returns what eax shall hold. May sleep. */
 int personality_call(struct trap_frame* frame);
 
-/* exec in three steps. prepare builds the new memory beside the old, with `stack` (bytes) at the top of its stack, and
- * returns it, or NULL with *error set; then either commit makes it the running process's memory and frees the old, and
- * cannot fail, or abandon frees it. All may sleep. */
+/* exec in three steps. prepare builds the new memory next to the old, with `stack` (bytes) at the top of its stack, and
+ * returns it, or NULL with *error set. Then either commit makes it the running process's memory and frees the old,
+ * which cannot fail, or abandon frees it. All may sleep. */
 void* vm_exec_prepare(const struct executable* image, const void* stack, size_t bytes, int* error);
 void vm_exec_commit(void* vm);
 void vm_exec_abandon(void* vm);
@@ -69,13 +69,13 @@ void vm_exec_abandon(void* vm);
 /* Stacks of threads in the running process, of whole pages. Returns 0 and the top, or a negative error. May sleep, as
  * all below. */
 int vm_thread_stack(struct thread* thread, size_t bytes, ptr_t* top);
-/* Gives back the user stack of a thread of the running process. */
+/* Frees the user stack of a thread of the running process. */
 void vm_thread_exit(struct thread* thread);
 
 /* The memory system calls of the running process; negative errors as abi/syscalls.h names them. The mechanism has
- * checked what the arguments alone can tell: one MAP_* mode, known bits, lengths that are not 0, ranges of pages in the
- * user half. A node is given for a mapping of a file, NULL for an anonymous one. vm_brk() returns the end that is in
- * force afterwards. */
+ * checked what depends on the arguments alone: one MAP_* mode, known bits, lengths that are not 0, ranges of pages in
+ * the user half. A node is given for a mapping of a file, NULL for an anonymous one. vm_brk() returns the end that is
+ * valid afterwards. */
 struct node;
 int vm_mmap(const struct mmap_args* arguments, struct node* node);
 int vm_munmap(ptr_t start, size_t bytes);

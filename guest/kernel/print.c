@@ -46,7 +46,7 @@ static void put_number(struct sink* sink, uint32_t number, bool negative, unsign
     put_string(sink, &digits[at], width, padding);
 }
 
-/* Formats one conversion, at which format points behind its width; returns the place after it. */
+/* Formats one conversion, whose letter `format` points to; returns the position after it. */
 static const char* put_conversion(struct sink* sink, const char* format, unsigned width, char padding,
                                   va_list* arguments) {
     switch (*format) {

@@ -1,4 +1,4 @@
-/* Owns: memory and string functions; the compiler calls the first four by itself. Nothing here fails. */
+/* Owns: memory and string functions; the compiler may emit calls of the first four. Nothing here fails. */
 #ifndef KERNEL_STRING_H
 #define KERNEL_STRING_H
 

@@ -1,4 +1,4 @@
 #include "guest/abi/trace.h"
 
-/* Whether somebody listens; kernel_main() has it asked first of all. */
+/* Whether a host listens; kernel_main() asks before anything else. */
 bool trace_listening;

@@ -1,4 +1,4 @@
-/* Owns: the kernel's basic types, page arithmetic and the linked list. Everybody includes it. */
+/* Owns: the kernel's basic types, page arithmetic and the linked list. Every file includes it. */
 #ifndef KERNEL_TYPES_H
 #define KERNEL_TYPES_H
 

@@ -67,7 +67,7 @@ static inline uint32_t read_cr4(void) {
 /* Writes control register 4; the CPU must have one. */
 static inline void write_cr4(uint32_t value) { __asm__ volatile("movl %0, %%cr4" : : "r"(value) : "memory"); }
 
-/* Returns the feature bits of CPUID leaf 1, or 0 where the CPU has no CPUID (EFLAGS.ID cannot be changed). */
+/* Returns the feature bits of CPUID leaf 1, or 0 if the CPU has no CPUID (EFLAGS.ID cannot be changed). */
 uint32_t cpu_features(void);
 /* Says whether the CPU is older than an i486, which brought EFLAGS.AC, INVLPG and CR0.WP; this kernel needs them. */
 bool cpu_is_i386(void);

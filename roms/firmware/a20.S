@@ -37,8 +37,8 @@ open_by_fast_gate:
     outb %al, $FAST_GATE
     ret
 
-/* The zero flag is clear if the line is open: then a byte and the one a megabyte above it differ at will. Whatever is
- * above 1 MB, a write to it must not reach the byte below. Preserves memory and all registers but ax. */
+/* The zero flag is clear if the line is open: then a byte and the one a megabyte above it differ at will. A write above
+ * 1 MB must then not reach the byte below. Preserves memory and all registers but ax. */
 a20_is_open:
     pushw %ds
     pushw %es

@@ -70,7 +70,7 @@ from_decimal:
     movzbl %al, %eax
     ret
 
-/* Reads the time in decimal digits: CH hours, CL minutes, DH seconds. Carry is set if the clock stands still. */
+/* Reads the time in decimal digits: CH hours, CL minutes, DH seconds. Carry is set if the clock has stopped. */
 read_time:
     call wait_for_clock
     jc 1f
@@ -133,7 +133,8 @@ set_ticks:
     movb $0, DATA_MIDNIGHT
     ret
 
-/* AH=02: CH, CL, DH = hours, minutes, seconds in decimal digits; DL = 0, no daylight saving. Carry if it stands still. */
+/* AH=02: CH, CL, DH = hours, minutes, seconds in decimal digits; DL = 0, no daylight saving. Carry if the clock has
+ * stopped. */
 get_time:
     call read_time
     jc 1f
@@ -144,7 +145,7 @@ get_time:
 1:  orw $FLAG_CARRY, FRAME_FLAGS(%bp)
     ret
 
-/* AH=04: CH, CL, DH, DL = century, year, month, day in decimal digits. Carry if the clock stands still. */
+/* AH=04: CH, CL, DH, DL = century, year, month, day in decimal digits. Carry if the clock has stopped. */
 get_date:
     call wait_for_clock
     jc 1b
@@ -162,7 +163,8 @@ get_date:
     movb %al, FRAME_DX(%bp)
     ret
 
-/* INT 70h, line 8: nobody here asks the clock for interrupts, but it would send no more before register C is read. */
+/* INT 70h, line 8: the firmware does not ask the clock for interrupts, but it would send no more before register C is
+ * read. */
     .global clock_interrupt
 clock_interrupt:
     pushw %ax

@@ -8,7 +8,7 @@
 #define ROM_SEGMENT 0xF000
 #define ROM_BASE    0xF0000
 #define STACK_TOP   0x7C00 /* in segment 0, down to the end of the BIOS data area */
-#define SCRATCH     0x0500 /* two bytes in segment 0 that belong to nobody */
+#define SCRATCH     0x0500 /* two unused bytes in segment 0 */
 
 #define DATA_SEGMENT        0x40
 #define DATA_COM1           0x00

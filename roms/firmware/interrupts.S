@@ -1,4 +1,4 @@
-/* The vector table at 0000:0000, the two 8259 interrupt controllers, and handlers for what nobody else wants. */
+/* The vector table at 0000:0000, the two 8259 interrupt controllers, and handlers for interrupts that have no other. */
 #include "roms/firmware/firmware.h"
 
 #define INITIALISE        0x11 /* edge triggered, cascaded, a fourth word follows */

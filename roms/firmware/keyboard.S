@@ -105,7 +105,7 @@ keyboard_interrupt:
     outb %al, $MASTER
     leave_service
 
-/* E0 stands before the keys that were added later; E1 1D 45 is the whole of Pause, which does nothing here. */
+/* E0 precedes the keys that were added later; E1 1D 45 is the whole of Pause, which does nothing here. */
 take_scan_code:
     cmpb $0xE0, %al
     jne 1f

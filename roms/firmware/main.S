@@ -26,7 +26,7 @@ power_on:
     call print_banner
     int $0x19                           /* boot.S; does not come back */
 
-/* Says who runs and how much memory it found, on the screen and on the debug console. */
+/* Prints its name and how much memory it found, on the screen and on the debug console. */
 print_banner:
     movw $banner, %si
     call print

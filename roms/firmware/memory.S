@@ -54,7 +54,7 @@ size_memory:
 2:  movw %di, %si
     jmp stop
 
-/* EAX = end of memory, from the two pairs of bytes that a PC keeps beside its clock. */
+/* EAX = end of memory, from the two pairs of bytes that a PC keeps with its clock. */
 size_from_cmos:
     movb $CMOS_ABOVE_16M, %al
     call read_cmos_pair

@@ -3,7 +3,7 @@
 
 #define LOADER_MAGIC 0x2BADB002
 
-/* The list of segments lies in video memory behind the first page: no segment can claim that memory. */
+/* The list of segments is in video memory after the first page: no segment can claim that memory. */
 #define LIST          0xB9000
 #define LIST_BYTES    0x7000
 #define ENTRY_BYTES   12

@@ -71,7 +71,8 @@ set_cursor_shape:
     call stretch_line
     jmp write_crtc
 
-/* Turns line AH of a cell of 8 lines into the like of 16, where the lowest lines keep their distance to the bottom. */
+/* Turns line AH of a cell of 8 lines into that of a cell of 16, where the lowest lines keep their distance to the
+ * bottom. */
 stretch_line:
     cmpb $8, %ah
     jae 2f

@@ -1,4 +1,4 @@
-/* Mode 3: 80 by 25 characters in 16 colours. Every register of the VGA is programmed, whatever was in it. The font is
+/* Mode 3: 80 by 25 characters in 16 colours. Every register of the VGA is programmed, whatever it held. The font is
  * left alone: Forkscope's VGA has one in its character memory from power-on. */
 #include "roms/firmware/firmware.h"
 
@@ -59,7 +59,7 @@ set_text_mode_only:
     popw %ds
     ret
 
-/* Writes all register files, then the palette. The sequencer stands in reset while the clock is chosen. */
+/* Writes all register files, then the palette. The sequencer is in reset while the clock is chosen. */
 program_mode_3:
     movw $0x0100, %ax
     movw $SEQUENCER, %dx

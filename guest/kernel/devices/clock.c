@@ -19,7 +19,7 @@
 #define LONGEST_SLEEP 0x7FFFFFF0u /* milliseconds: moments are compared by their difference */
 
 static uint32_t tick_hz, milliseconds, fraction;
-static struct wait_queue sleepers; /* sorted: who wakes first stands first */
+static struct wait_queue sleepers; /* sorted by wake time, the first to wake first */
 
 /* Loads the counter of channel 0; in mode 2 a later load takes effect at the end of the period under way. */
 static void load_counter(uint32_t counts) {

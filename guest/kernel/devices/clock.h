@@ -1,4 +1,5 @@
-/* Owns: the tick (8254 channel 0) and those who sleep until one. Promises: 1 kHz unless tick=HZ says otherwise. */
+/* Owns: the tick (8254 channel 0) and the threads that sleep until one. Promises: 1 kHz unless tick=HZ says otherwise.
+ * */
 #ifndef KERNEL_CLOCK_H
 #define KERNEL_CLOCK_H
 

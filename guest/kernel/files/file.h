@@ -34,7 +34,7 @@ struct file {
     unsigned type; /* FILE_* */
     int flags;     /* O_* */
     unsigned offset;
-    struct mutex lock; /* whoever copies at the offset holds it, for the copy may sleep */
+    struct mutex lock; /* held while copying at the offset, because the copy may sleep */
     struct node* node; /* not for pipes */
     struct pipe* pipe; /* only for pipes */
 };
@@ -76,7 +76,7 @@ void node_describe(const struct node* node, struct stat* description);
 /* Describes the next entry of an open directory, whose offset counts entries. 1, 0 at the end, or -ENOTDIR. */
 int file_next_entry(struct file* file, struct dirent* entry);
 
-/* What a process's descriptors stand for. Processes made by rfork may share one table. */
+/* The open files that a process's descriptors refer to. Processes made by rfork may share one table. */
 struct descriptor_table {
     unsigned references;
     struct file* files[FILE_DESCRIPTORS];
@@ -90,7 +90,7 @@ struct descriptor_table* descriptors_copy(const struct descriptor_table* from);
 void descriptors_fill(struct descriptor_table* table, const struct descriptor_table* from);
 /* Takes one more reference on a table, so that two processes use one. */
 void descriptors_share(struct descriptor_table* table);
-/* Gives a reference back; the last one closes all descriptors. */
+/* Releases a reference; the last one closes all descriptors. */
 void descriptors_release(struct descriptor_table* table);
 
 /* Finds the file of a descriptor of the running process; NULL if it is not open. */

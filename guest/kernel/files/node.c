@@ -20,7 +20,7 @@
 static struct node* root;
 static unsigned last_inode;
 
-/* Makes a node below a parent; boot only. Panics without memory, for nothing can start then. */
+/* Makes a node below a parent; boot only. Panics if out of memory, for nothing can start then. */
 static struct node* make_node(struct node* parent, const char* name, size_t length, unsigned type) {
     struct node* node = kzalloc(sizeof(*node));
     if (node == NULL) {
@@ -42,7 +42,7 @@ static struct node* make_node(struct node* parent, const char* name, size_t leng
     return node;
 }
 
-/* Finds a directory's child by a name of given length; NULL where there is none. */
+/* Finds a directory's child by a name of given length; NULL if there is none. */
 static struct node* find_child(struct node* directory, const char* name, size_t length) {
     for (struct node* child = directory->children; child != NULL; child = child->sibling) {
         if (strlen(child->name) == length && memcmp(child->name, name, length) == 0) {

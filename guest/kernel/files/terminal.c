@@ -8,7 +8,7 @@
 #define INPUT_CAPACITY 1024u
 #define CONTROL(letter) ((letter) - '@')
 #define DELETE 0x7F
-#define END_MARK '\0' /* stands for ^D in the queue */
+#define END_MARK '\0' /* marks ^D in the queue */
 
 /* A queue with three marks: [read, commit) may be read, [commit, write) is the line being edited. */
 static char input[INPUT_CAPACITY];

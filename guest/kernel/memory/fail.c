@@ -3,7 +3,7 @@
 
 unsigned refusals_since_boot;
 
-static unsigned still_to_come; /* 0: no order, or it has struck */
+static unsigned still_to_come; /* 0: no order, or it has fired */
 
 unsigned fail_order(unsigned k) {
     unsigned left = still_to_come;

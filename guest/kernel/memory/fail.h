@@ -1,6 +1,6 @@
-/* Owns: the order to fail: one allocation of kernel memory that must be refused though there is memory.
- * frame_alloc() and kmalloc() ask at each request; the system call failalloc and the boot word failalloc=K order.
- * Promises: without an order a request costs one test; an order strikes once. */
+/* Owns: the order to fail: one allocation of kernel memory that is refused although there is memory. frame_alloc() and
+ * kmalloc() ask at each request; the system call failalloc and the boot word failalloc=K order. Promises: without an
+ * order a request costs one test; an order fires once. */
 #ifndef KERNEL_FAIL_H
 #define KERNEL_FAIL_H
 

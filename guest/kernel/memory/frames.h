@@ -1,6 +1,6 @@
-/* Owns: physical memory above 1 MB, in blocks of 2^order frames, each block with one reference count.
- * Kernel and personalities call. Promises: a block is freed when its last reference goes, buddies merge, every act
- * is a tracepoint; without memory frame_alloc() returns NULL and nothing else happens. */
+/* Owns: physical memory above 1 MB, in blocks of 2^order frames, each block with one reference count. Kernel and
+ * personalities call. Promises: a block is freed when its last reference goes, buddies merge, every step is a
+ * tracepoint; if out of memory, frame_alloc() returns NULL and nothing else happens. */
 #ifndef KERNEL_FRAMES_H
 #define KERNEL_FRAMES_H
 

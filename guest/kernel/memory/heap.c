@@ -22,7 +22,7 @@ struct slab {
 static struct list classes[CLASS_COUNT];
 static bool classes_ready;
 
-/* Makes a new page of objects for a class; NULL without memory. */
+/* Makes a new page of objects for a class; NULL if out of memory. */
 static struct slab* slab_create(unsigned size_class) {
     struct frame* frame = frame_alloc(0, FRAME_HEAP);
     if (frame == NULL) {
@@ -42,7 +42,7 @@ static struct slab* slab_create(unsigned size_class) {
     return slab;
 }
 
-/* Allocates whole pages; the page-aligned address tells kfree() so. NULL without memory. */
+/* Allocates whole pages; the page-aligned address tells kfree() so. NULL if out of memory. */
 static void* allocate_pages(size_t bytes) {
     unsigned order = 0;
     while (order < FRAME_ORDER_LIMIT && (PAGE_BYTES << order) < bytes) {

@@ -1,5 +1,5 @@
-/* Owns: kernel objects. Anybody in the kernel calls. Promises: an empty page goes back to the frame allocator at
- * once, so that free-frame counts tell the truth; without memory kmalloc() returns NULL. */
+/* Owns: kernel objects. Anybody in the kernel calls. Promises: an empty page goes back to the frame allocator at once,
+ * so that the count of free frames is exact; if out of memory, kmalloc() returns NULL. */
 #ifndef KERNEL_HEAP_H
 #define KERNEL_HEAP_H
 

@@ -65,7 +65,7 @@ void pmap_init(void) {
     if (global != 0) {
         write_cr4(read_cr4() | CR4_PAGE_GLOBAL);
     }
-    write_cr0(read_cr0() | CR0_EMULATION | CR0_WRITE_PROTECT | CR0_NUMERIC_ERROR); /* no FPU: nobody saves its state */
+    write_cr0(read_cr0() | CR0_EMULATION | CR0_WRITE_PROTECT | CR0_NUMERIC_ERROR); /* no FPU: its state is not saved */
 }
 
 phys_t pmap_create(void) {

@@ -1,6 +1,6 @@
-/* int user_copy(void *destination, const void *source, size_t bytes)
- * The one place where the kernel touches user memory. Returns 0; a fault that cannot be resolved makes it go on at
- * user_copy_failed instead, which returns -1. Both string instructions can be restarted after a resolved fault. */
+/* int user_copy(void *destination, const void *source, size_t bytes) The one place where the kernel touches user
+ * memory. Returns 0; after a fault that cannot be resolved it continues at user_copy_failed, which returns -1. Both
+ * string instructions can be restarted after a resolved fault. */
 
     .text
     .global user_copy

@@ -81,7 +81,7 @@ int exec_read_image(struct executable* image) {
 }
 
 /* Builds what a program finds on its stack: argc, argv[], NULL, an empty environment, the strings.
- * Returns kernel memory whose end belongs at USER_STACK_TOP, or NULL without memory. */
+ * Returns kernel memory whose end belongs at USER_STACK_TOP, or NULL if out of memory. */
 static uint32_t* build_stack(const char* strings, size_t bytes, unsigned count, size_t* stack_bytes) {
     size_t words = 1 + count + 1 + 1;
     size_t total = (words * sizeof(uint32_t) + bytes + 15) & ~15u;
@@ -102,7 +102,7 @@ static uint32_t* build_stack(const char* strings, size_t bytes, unsigned count, 
     return stack;
 }
 
-/* Joins the arguments to one command line in new memory; NULL without memory. */
+/* Joins the arguments to one command line in new memory; NULL if out of memory. */
 static char* join_command(const char* strings, size_t bytes) {
     char* command = kmalloc(bytes + 1);
     if (command == NULL) {

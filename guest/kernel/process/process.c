@@ -89,7 +89,7 @@ void delete_process(struct process* process) {
     list_for_each(thread, following, &process->threads, link) { delete_thread(thread); }
     release_files(process);
     list_remove(&process->sibling);
-    list_remove(&process->link); /* vm_destroy() may sleep: nobody shall find what is half gone */
+    list_remove(&process->link); /* vm_destroy() may sleep: a process that is half gone must not be found */
     vm_destroy(process);
     process_count--;
     kfree(process->command);
@@ -168,8 +168,8 @@ static void orphan_children(struct process* process) {
     }
 }
 
-/* Does the last of a process's own dying: what remains is its slot, its directory and this kernel stack. Whom nobody
- * has forked, nobody can miss: init, or a server. */
+/* The last part of a process's death: only its slot, its directory and this kernel stack remain. Init and servers have
+ * no parent that could wait for them. */
 static void process_finish(struct process* process) {
     if (process->parent == NULL) {
         panic("%s is gone (status %x)", process->pid == INIT_PID ? "init" : process->name,
@@ -212,7 +212,7 @@ void process_exit(int status) {
 
 int thread_end_others(void) {
     if (current_thread->doomed) {
-        return -EINTR; /* who has doomed us goes on, and must not be doomed in turn */
+        return -EINTR; /* the thread that doomed us lives on, and must not be doomed in turn */
     }
     doom_others();
     while (current_process->live_threads > 1) {

@@ -1,6 +1,6 @@
 /* Owns: processes and threads: their life from alloc_process() to delete_process(). Kernel and personalities call.
- * Promises: a process that fails to be born leaves nothing behind; one that dies gives everything back, the last of
- * it when its parent has waited. */
+ * Promises: a process that cannot be made leaves nothing behind; one that dies frees everything, the last part when its
+ * parent has waited. */
 #ifndef KERNEL_PROCESS_H
 #define KERNEL_PROCESS_H
 
@@ -86,7 +86,7 @@ struct process* alloc_process(void);
 /* Returns the next pid that is not in use, for personalities without a rule of their own. There are more pids than
  * processes. */
 pid_t process_next_pid(void);
-/* Makes an allocated process known to its parent and to everybody. Cannot fail. */
+/* Makes an allocated process known to its parent and to all others. Cannot fail. */
 void commit_process(struct process* process);
 /* Frees everything that a process owns, its threads and memory included; none of its threads may run. wait calls it for
  * the dead, and the failure path of fork. */

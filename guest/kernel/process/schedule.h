@@ -1,5 +1,5 @@
-/* Owns: who runs. A thread is on the personality's run queue, on one wait queue, running, or dead.
- * The kernel is never preempted: a switch happens only where code blocks, yields, or leaves for user mode. */
+/* Owns: which thread runs. A thread is on the personality's run queue, on one wait queue, running, or dead. The kernel
+ * is never preempted: a switch happens only where code blocks, yields, or leaves for user mode. */
 #ifndef KERNEL_SCHEDULE_H
 #define KERNEL_SCHEDULE_H
 

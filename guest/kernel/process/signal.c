@@ -53,7 +53,7 @@ static uint32_t deliverable(const struct thread* thread) {
 
 bool signal_waiting(const struct thread* thread) { return deliverable(thread) != 0; }
 
-/* Builds the frame in which a handler runs. False where the user's stack cannot take it. */
+/* Builds the frame in which a handler runs. False if the user's stack cannot take it. */
 static bool enter_handler(struct trap_frame* frame, int signal) {
     const struct sigaction action = current_process->actions[signal]; /* as it is now: the copy below may sleep */
     struct signal_frame image = {action.restorer, (uint32_t)signal, current_thread->sigctx.blocked, *frame};

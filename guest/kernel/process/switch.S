@@ -1,8 +1,8 @@
-/* void switch_thread(struct thread *from, struct thread *to, phys_t directory)
- * Saves the callee's registers on from's kernel stack, notes esp and where to go on, changes the address space,
- * and continues `to`. Both kernel stacks may have the same address, each in its own space: between the load of CR3
- * and the load of esp nothing may touch the stack. The load of CR3 belongs to the change of spaces; translations
- * *within* one space are dropped by pmap.c alone. saved_esp and saved_eip are the first two words of a thread. */
+/* void switch_thread(struct thread *from, struct thread *to, phys_t directory) Saves the callee's registers on from's
+ * kernel stack, notes esp and where to continue, changes the address space, and continues `to`. Both kernel stacks may
+ * have the same address, each in its own space: between the load of CR3 and the load of esp nothing may touch the
+ * stack. The load of CR3 is the change of spaces; only pmap.c drops translations *within* one space. saved_esp and
+ * saved_eip are the first two words of a thread. */
 
     .text
     .global switch_thread

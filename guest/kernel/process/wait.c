@@ -1,4 +1,4 @@
-/* The calls that wait for the death of others: waitpid and thread_join; and thread_create beside its counterpart. */
+/* The calls that wait for the death of others: waitpid and thread_join; and thread_create next to its counterpart. */
 #include "guest/kernel/memory/heap.h"
 #include "guest/kernel/memory/pmap.h"
 #include "guest/kernel/memory/user_memory.h"
@@ -27,8 +27,8 @@ static struct process* find_dead_child(pid_t pid, bool* any) {
     return NULL;
 }
 
-/* Tells the status of a dead child and gives back the last of it. The child is nobody's while the copy may sleep, so
- * that nobody else reaps it. Its pid, or -EFAULT with the child kept. */
+/* Copies out the status of a dead child and frees what is left of it. The child has no parent while the copy may sleep,
+ * so that no other thread reaps it. Returns its pid, or -EFAULT with the child kept. */
 static int reap(struct process* child, ptr_t status) {
     pid_t pid = child->pid;
     list_remove(&child->sibling);
@@ -94,7 +94,7 @@ fail_stack:
     vm_thread_exit(thread);
 fail_thread:
     delete_thread(thread);
-    wake_all(&current_process->thread_waiters); /* who guessed its id shall not wait for it */
+    wake_all(&current_process->thread_waiters); /* a thread that guessed its id must not wait for it */
     return error;
 }
 

@@ -53,8 +53,8 @@ static int sys_getppid(struct trap_frame* frame) {
 /* brk(end) */
 static int sys_brk(struct trap_frame* frame) { return (int)vm_brk(frame->ebx); }
 
-/* Says what is wrong with the arguments of mmap, or 0; the same for every personality. Exactly one way through fork
- * must be named. */
+/* Says what is wrong with the arguments of mmap, or 0; the same for every personality. Exactly one MAP_* mode must be
+ * named. */
 static int check_mmap(const struct mmap_args* arguments) {
     int mode = arguments->flags & (MAP_SHARED | MAP_PRIVATE | MAP_EXCLUSIVE);
     if (mode != MAP_SHARED && mode != MAP_PRIVATE && mode != MAP_EXCLUSIVE) {
@@ -122,7 +122,7 @@ static int sys_open(struct trap_frame* frame) {
 /* close(fd) */
 static int sys_close(struct trap_frame* frame) { return descriptor_close((int)frame->ebx); }
 
-/* Reads or writes with a reference of its own, for another thread may close the descriptor meanwhile. */
+/* Reads or writes with a reference of its own, because another thread may close the descriptor during the copy. */
 static int transfer(struct trap_frame* frame, int (*act)(struct file*, ptr_t, size_t)) {
     struct file* file = descriptor_file((int)frame->ebx);
     if (file == NULL) {

@@ -30,8 +30,9 @@ static int exception_signal(unsigned vector) {
     }
 }
 
-/* Handles a page fault: the personality decides; what it refuses is a user's SIGSEGV, a copy's EFAULT, or our bug.
- * Only init is not killed for want of memory, for that would be the end of all: it tries again in its next turn. */
+/* Handles a page fault: the personality decides. A fault that it refuses becomes SIGSEGV for a program, EFAULT for a
+ * copy, and is a bug anywhere else. Only init is not killed when memory is short, for then everything would end: it
+ * tries again in its next turn. */
 static void page_fault(struct trap_frame* frame) {
     ptr_t address = read_cr2();
     bool from_user = trap_from_user(frame);
@@ -97,6 +98,6 @@ void trap_leave(struct trap_frame* frame) {
     }
     signal_deliver(frame);
     if (current_thread->doomed) {
-        thread_finish(0); /* somebody has ended us while the handler's frame was copied */
+        thread_finish(0); /* the thread was doomed while the handler's frame was copied */
     }
 }

@@ -1,7 +1,7 @@
 /* Where a child's thread begins. switch.S has loaded its address space and comes to cpu_resume with esp at its PCB. */
 #include "guest/personality/freebsd/pcb.h"
 
-/* Takes the registers from the PCB and goes on where it says: the second half of the original's cpu_switch(). */
+/* Loads the registers from the PCB and continues where it says: the second half of the original's cpu_switch(). */
     .text
     .global cpu_resume
     .type cpu_resume, @function

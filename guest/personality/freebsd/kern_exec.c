@@ -1,4 +1,4 @@
-/* exec's memory: a new address space is built beside the old one, then they change places. */
+/* exec's memory: a new address space is built next to the old one and then takes its place. */
 #include "guest/kernel/panic.h"
 #include "guest/kernel/process/exec.h"
 #include "guest/kernel/string.h"
@@ -54,7 +54,7 @@ static int fill_page(struct vm_map* map, ptr_t va, const void* bytes, size_t ski
     return pmap_enter(map->pmap, va, page, entry->protection);
 }
 
-/* Maps the pages of a segment behind its last whole page of file: anonymous memory, into whose first page the file's
+/* Maps the pages of a segment after its last whole page of file: anonymous memory, into whose first page the file's
  * tail is copied. 0 or -ENOMEM. */
 static int elf_map_zero(struct vm_map* map, struct node* vp, const struct segment* segment, ptr_t start) {
     static char tail[PAGE_BYTES];
@@ -114,7 +114,7 @@ static int exec_new_stack(struct vmspace* vm, const char* stack, size_t bytes) {
     return 0;
 }
 
-/* Builds the whole memory of a program. NULL without memory, with nothing left. */
+/* Builds the whole memory of a program. NULL if out of memory, with nothing left. */
 static struct vmspace* exec_new_vmspace(const struct executable* image, const char* stack, size_t bytes) {
     struct vmspace* vm = vmspace_alloc(USER_BASE, USER_TOP);
     if (vm == NULL) {
@@ -152,7 +152,7 @@ static int fdunshare(void) {
     return 0;
 }
 
-/* Door: builds the memory of a new program beside the running one's. NULL with *error = -ENOMEM and nothing left. */
+/* Door: builds the memory of a new program next to the running one's. NULL with *error = -ENOMEM and nothing left. */
 void* vm_exec_prepare(const struct executable* image, const void* stack, size_t bytes, int* error) {
     struct image_params* imgp = uma_zalloc(&image_zone);
     *error = -ENOMEM;
@@ -177,7 +177,7 @@ fail:
 }
 
 /* Door: makes the prepared memory the running process's. The kernel stack under our feet keeps its frames and its
- * address, but moves into the new space; who shares the old one stays there. Cannot fail. */
+ * address, but moves into the new space; processes that share the old one stay there. Cannot fail. */
 void vm_exec_commit(void* vm) {
     struct image_params* imgp = vm;
     struct proc* p = curproc;

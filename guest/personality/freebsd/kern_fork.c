@@ -40,7 +40,7 @@ static void vm_forkproc(struct td* td, struct proc* p2, struct td* td2, unsigned
     cpu_fork(td, p2, td2, flags);
 }
 
-/* Makes everybody see the child: parent, group, session. do_fork() calls it when nothing can fail any more. */
+/* Makes the child visible: to its parent, its group, its session. do_fork() calls it when nothing can fail any more. */
 static void fork_relations(struct proc* p1, struct proc* p2) {
     p2->p_textvp = p1->p_textvp;
     if (p2->p_textvp != NULL) {
@@ -86,8 +86,8 @@ static bool fork_limit_reached(const struct proc* p1) {
     return nprocs > MAXPROC - MAXPROC_RESERVED && p1->p_pid != INIT_PID;
 }
 
-/* Gives the child its address space, with RFMEM the parent's own, and in it a kernel stack. fork1() calls it. False
- * without memory; what was made hangs on the child. */
+/* Gives the child its address space, with RFMEM the parent's own, and in it a kernel stack. fork1() calls it. False if
+ * out of memory; what was made belongs to the child. */
 static bool fork_address_space(unsigned flags, struct proc* p1, struct proc* p2, struct td* td2) {
     p2->p_vmspace = (flags & RFMEM) != 0 ? vmspace_acquire(p1->p_vmspace) : vmspace_fork(p1->p_vmspace);
     if (p2->p_vmspace == NULL) {
@@ -97,7 +97,7 @@ static bool fork_address_space(unsigned flags, struct proc* p1, struct proc* p2,
     return vm_thread_new(td2);
 }
 
-/* Makes a child of the running process. 0 with *procp set; -EAGAIN where there are too many processes or -ENOMEM, with
+/* Makes a child of the running process. 0 with *procp set; -EAGAIN if there are too many processes, or -ENOMEM, with
  * nothing left behind. */
 static int fork1(struct td* td, unsigned flags, struct proc** procp) {
     struct proc* p1 = td->td_proc;

@@ -1,4 +1,4 @@
-/* Who there is: allproc and zombproc, the hash of pids, groups and sessions, and the choice of a pid. */
+/* Which processes exist: allproc and zombproc, the hash of pids, groups and sessions, and the choice of a pid. */
 #include "guest/kernel/panic.h"
 #include "guest/kernel/personality.h"
 #include "guest/personality/freebsd/proc.h"
@@ -126,7 +126,7 @@ static void pid_limit_range(pid_t taken, pid_t trypid) {
     }
 }
 
-/* Scans the processes of one list. Returns false where `trypid` is taken; else the range above it is limited. */
+/* Scans the processes of one list. Returns false if `trypid` is taken; else the range above it is limited. */
 static bool pid_scan(const struct list* procs, pid_t trypid) {
     const struct proc *p, *following;
     list_for_each(p, following, procs, p_list) {
@@ -160,7 +160,7 @@ pid_t fork_findpid(void) {
     return trypid;
 }
 
-/* Door: makes FreeBSD's half of a process, without memory of its own yet; NULL without memory. */
+/* Door: makes FreeBSD's half of a process, without memory of its own yet; NULL if out of memory. */
 void* vm_alloc(struct process* process) {
     struct proc* p = uma_zalloc(&proc_zone);
     if (p == NULL) {
@@ -175,7 +175,7 @@ void* vm_alloc(struct process* process) {
     return p;
 }
 
-/* Door: gives back what is left of a process that has died, or was never born. */
+/* Door: frees what is left of a process that has died, or that fork has not committed. */
 void vm_destroy(struct process* process) {
     struct proc* p = process_proc(process);
     proc_remove(p);
@@ -215,7 +215,7 @@ void vm_exit(struct process* process) {
 }
 
 /* Door: makes FreeBSD's half of a thread: thread_alloc() and thread_link() of the original. The top of its kernel stack
- * is for the PCB. False without memory. */
+ * is for the PCB. False if out of memory. */
 bool thread_attach(struct thread* thread) {
     struct td* td = uma_zalloc(&thread_zone);
     if (td == NULL) {

@@ -1,5 +1,5 @@
-/* Owns: the process control block: the registers with which a thread goes on. exception.S knows the offsets.
- * It lies at the very top of each kernel stack; trap frames begin 16 bytes below it. */
+/* Owns: the process control block: the registers with which a thread continues. exception.S knows the offsets. It lies
+ * at the very top of each kernel stack; trap frames begin 16 bytes below it. */
 #ifndef FREEBSD_PCB_H
 #define FREEBSD_PCB_H
 

@@ -43,8 +43,8 @@ static void pmap_insert_entry(struct pmap* pmap, struct vm_page* page, struct pv
     }
 }
 
-/* Forgets a mapping, whose note goes to the caller, and gives its reference back. A file's page that nobody maps any
- * more is freed at once: there is no cache of files here, so that the free-frame count says the truth. */
+/* Forgets a mapping, whose pv entry goes to the caller, and releases its reference. A file's page whose last mapping
+ * goes is freed at once: there is no page cache, so that the count of free frames is exact. */
 static struct pv_entry* pmap_remove_entry(struct pmap* pmap, struct vm_page* page, ptr_t va) {
     struct pv_entry** place = &page->pv_list;
     while ((*place)->pv_pmap != pmap || (*place)->pv_va != va) {
@@ -95,7 +95,7 @@ int pmap_enter(struct pmap* pmap, ptr_t va, struct vm_page* page, int prot) {
     return 0;
 }
 
-/* Returns the entry of the first address from *va on that has a table, moving *va there; NULL where none has below the
+/* Returns the entry of the first address from *va on that has a table, moving *va there; NULL if none has below the
  * end. */
 static pte_t* pmap_next_pte(const struct pmap* pmap, ptr_t* va, ptr_t end) {
     while (*va < end) {
@@ -139,7 +139,7 @@ void pmap_protect(struct pmap* pmap, ptr_t start, ptr_t end) {
     }
 }
 
-/* Copies one present entry into another space, as if the page had never been touched there. False without memory. */
+/* Copies one present entry into another space, as if the page had never been touched there. False if out of memory. */
 static bool pmap_copy_pte(struct pmap* to, ptr_t va, pte_t pte) {
     pte_t* entry = pmap_pte_make(to->pm_pdir, va);
     struct pv_entry* pv = entry != NULL ? uma_zalloc(&pvzone) : NULL;

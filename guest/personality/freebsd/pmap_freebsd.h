@@ -1,7 +1,7 @@
-/* Owns: what FreeBSD's pmap layer knows beyond the entries: which address spaces map a page (pv entries).
- * The machine-independent half calls. Promises: entries are written by the mechanism's set_pte() alone; a translation
- * that may exist is dropped before its frame can be free; a mapping is a reference on its frame, the first one
- * excepted, for which the page's own reference stands. */
+/* Owns: what FreeBSD's pmap layer knows beyond the entries: which address spaces map a page (pv entries). The
+ * machine-independent half calls. Promises: entries are written by the mechanism's set_pte() alone; a translation that
+ * may exist is dropped before its frame can be free; a mapping is a reference on its frame, except the first one, which
+ * uses the page's own reference. */
 #ifndef FREEBSD_PMAP_H
 #define FREEBSD_PMAP_H
 
@@ -38,7 +38,7 @@ void pmap_protect(struct pmap* pmap, ptr_t start, ptr_t end);
 /* Copies the entries of a range into a space that maps nothing there and is not active, to spare it the faults; fork
  * calls it. It may stop half-way if out of memory: faults then find the rest. */
 void pmap_copy(struct pmap* to, struct pmap* from, ptr_t start, ptr_t end);
-/* Returns the entry of an address; null_pte where there is none. */
+/* Returns the entry of an address; null_pte if there is none. */
 pte_t pmap_extract_pte(const struct pmap* pmap, ptr_t va);
 /* Fills a page with zeroes. */
 void pmap_zero_page(struct vm_page* page);

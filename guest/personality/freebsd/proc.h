@@ -1,5 +1,5 @@
 /* Owns: processes and threads as FreeBSD sees them: struct proc lies behind the mechanism's process, struct td behind
- * its thread (the original's struct thread; that name is the mechanism's here). Everybody in the personality includes
+ * its thread (the original's struct thread; that name is the mechanism's here). Every file of the personality includes
  * it. The kernel is never preempted and nothing here sleeps, so that the original's locks are comments. */
 #ifndef FREEBSD_PROC_H
 #define FREEBSD_PROC_H
@@ -77,7 +77,7 @@ struct td {
     unsigned td_estcpu;          /* recent use of the CPU: sched_4bsd.c */
     uint8_t td_user_pri;         /* what that makes of its priority */
     uint8_t td_priority;         /* the priority it is queued with */
-    uint8_t td_rqindex;          /* the queue it stands in */
+    uint8_t td_rqindex;          /* the queue it is in */
 };
 
 /* How many bytes lie between two fields of a structure. */
@@ -90,13 +90,13 @@ static inline struct td* thread_td(struct thread* thread) { return thread->own; 
 #define curproc process_proc(current_process)
 #define curthread thread_td(current_thread)
 
-/* kern_proc.c: who there is. */
+/* kern_proc.c: which processes exist. */
 
 extern unsigned nprocs;
 void procinit(void);
 /* Finds a living or dead process by its pid; NULL if there is none, or if fork has not committed it. */
 struct proc* pfind(pid_t pid);
-/* Makes the group and session of the first process. False without memory. */
+/* Makes the group and session of the first process. False if out of memory. */
 bool proc0_post(struct proc* p);
 /* Puts a process into allproc and PIDHASH; fork1() calls it under the lock of all processes. */
 void proc_insert(struct proc* p, pid_t pid);
@@ -123,11 +123,11 @@ void fork_trampoline(void);
 void fork_exit(void (*callout)(void* argument, struct trap_frame* frame), void* argument, struct trap_frame* frame);
 void fork_return(void* argument, struct trap_frame* frame);
 
-/* sched_4bsd.c: who runs. */
+/* sched_4bsd.c: the scheduler. */
 
 void sched_initticks(void);
 #define SRQ_BORING 0x0000   /* nothing special */
-#define SRQ_YIELDING 0x0001 /* gives way: behind all others of its priority */
+#define SRQ_YIELDING 0x0001 /* gives way: after all others of its priority */
 void sched_add(struct td* td, int flags);
 void sched_fork(struct td* td, struct td* child);
 void sched_fork_thread(const struct td* td, struct td* child);

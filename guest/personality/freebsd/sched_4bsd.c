@@ -1,4 +1,5 @@
-/* Who runs next: 64 queues by priority; who has used the CPU much lately stands further back. The mechanism asks. */
+/* Which thread runs next: 64 queues by priority; threads that used the CPU much lately are further back. The mechanism
+ * asks. */
 #include "guest/kernel/devices/clock.h"
 #include "guest/kernel/panic.h"
 #include "guest/kernel/personality.h"
@@ -53,7 +54,7 @@ static void runq_remove(struct td* td) {
     runq_length--;
 }
 
-/* Finds the thread that has waited longest in the best queue; NULL where nobody is ready. */
+/* Finds the thread that has waited longest in the best queue; NULL if none is ready. */
 static struct td* runq_choose(void) {
     for (unsigned word = 0; word < RQ_NQS / RQB_BITS; word++) {
         if (runq.rqb_bits[word] != 0) {
@@ -70,7 +71,7 @@ static void resetpriority(struct td* td) {
     td->td_user_pri = (uint8_t)(priority < PRI_MAX_TIMESHARE ? priority : PRI_MAX_TIMESHARE);
 }
 
-/* Lets a thread's recent use decay by the load: the longer the queue, the slower; who waits moves forward. */
+/* Lets a thread's recent use decay by the load: the longer the queue, the slower; threads that wait move forward. */
 static void sched_decay_thread(struct td* td) {
     unsigned loadfac = 2 * (runq_length + 1);
     td->td_estcpu = loadfac * td->td_estcpu / (loadfac + 1);
@@ -107,7 +108,7 @@ void sched_fork_thread(const struct td* td, struct td* child) {
 /* The scheduler's part of fork. */
 void sched_fork(struct td* td, struct td* child) { sched_fork_thread(td, child); }
 
-/* Charges a parent with what its dying child has used, so that nobody gains by forking; vm_exit() calls it. */
+/* Charges a parent with what its dying child has used, so that forking gains nothing; vm_exit() calls it. */
 void sched_exit(struct proc* parent, const struct td* child) {
     struct thread *thread, *following;
     list_for_each(thread, following, &parent->p_process->threads, link) {
@@ -129,8 +130,8 @@ static uint8_t runq_worst(uint8_t priority) {
     return priority;
 }
 
-/* Door: queues a thread. Who asks others to go first stands behind all that are ready, for it may wait for one that has
- * used the CPU more. (The original's sys_yield() gives it PRI_MAX_TIMESHARE: behind all that become ready, too.) */
+/* Door: queues a thread. A thread that yields goes behind all that are ready, because it may wait for one that has used
+ * the CPU more. (The original's sys_yield() gives it PRI_MAX_TIMESHARE: behind all that become ready, too.) */
 void run_queue_add(struct thread* thread, enum ready_reason reason) {
     struct td* td = thread_td(thread);
     if (reason == READY_YIELDED) {
@@ -141,8 +142,7 @@ void run_queue_add(struct thread* thread, enum ready_reason reason) {
     sched_add(td, reason == READY_GAVE_WAY ? SRQ_YIELDING : SRQ_BORING);
 }
 
-/* Door: takes the best thread and gives it a whole quantum; NULL where nobody is ready. The original's
- * sched_choose(). */
+/* Door: takes the best thread and gives it a whole quantum; NULL if none is ready. The original's sched_choose(). */
 struct thread* run_queue_take(void) {
     quantum_used = 0;
     schedcpu();
@@ -154,7 +154,7 @@ struct thread* run_queue_take(void) {
     return td->td_thread;
 }
 
-/* Door: says whether nobody is ready. */
+/* Door: says whether no thread is ready. */
 bool run_queue_is_empty(void) { return runq_length == 0; }
 
 /* Door: charges the running thread one tick: the original's sched_clock(). Says whether its quantum of so many ticks is

@@ -62,8 +62,8 @@ static bool vm_map_lookup_object(struct faultstate* fs) {
     return fs->first_object != NULL;
 }
 
-/* Looks for the page along the chain, from the entry's own object to the oldest; a file at its end is read. Where the
- * page is nowhere, fs->m stays NULL. False behind a file's end, or without memory. */
+/* Looks for the page along the chain, from the entry's own object to the oldest; a file at its end is read. If no
+ * object has the page, fs->m stays NULL. False beyond a file's end, or if out of memory. */
 static bool vm_fault_object(struct faultstate* fs) {
     vm_pindex_t pindex = fs->first_pindex;
     unsigned looked_at = 0;
@@ -86,7 +86,7 @@ static bool vm_fault_object(struct faultstate* fs) {
     return fs->m != NULL;
 }
 
-/* The page is nowhere: a page of zeroes comes into the first object. False without memory. */
+/* The page is nowhere: a page of zeroes comes into the first object. False if out of memory. */
 static bool vm_fault_zerofill(struct faultstate* fs) {
     fs->m = vm_page_alloc(fs->first_object, fs->first_pindex);
     if (fs->m == NULL) {
@@ -107,9 +107,8 @@ static unsigned vm_fault_copy_class(const struct faultstate* fs) {
 }
 
 /* The page lies behind the first object and is to be written: it is copied up; then the chain is shortened if possible.
- * Nothing could simply be moved here, for an object to which only its shadow refers was swallowed by it when the last
- * other reference went. Sharers of the first object who still map the old page must find the new one. False without
- * memory. */
+ * It cannot just be moved: an object to which only its shadow refers was swallowed when the last other reference went.
+ * Sharers of the first object that still map the old page must find the new one. False if out of memory. */
 static bool vm_fault_cow(struct faultstate* fs) {
     KERNEL_ASSERT(fs->object->type == OBJT_VNODE || fs->object->ref_count > 1);
     struct vm_page *old = fs->m, *copy = vm_page_alloc(fs->first_object, fs->first_pindex);
@@ -128,7 +127,8 @@ static bool vm_fault_cow(struct faultstate* fs) {
     return true;
 }
 
-/* Brings the page into the object from which it will be mapped, and decides with which rights. False without memory. */
+/* Brings the page into the object from which it will be mapped, and decides with which rights. False if out of memory.
+ */
 static bool vm_fault_page(struct faultstate* fs) {
     if (fs->m == NULL) {
         return vm_fault_zerofill(fs);
@@ -169,7 +169,7 @@ unsigned vm_fault(struct vm_map* map, ptr_t vaddr, int fault_type, bool kernel_a
     return fs.fault_class;
 }
 
-/* Door: resolves a page fault of a user program or of the kernel's copy for it. False where the access is refused: the
+/* Door: resolves a page fault of a user program or of the kernel's copy for it. False if the access is refused: the
  * user gets SIGSEGV, the copy -EFAULT. */
 bool handle_page_fault(struct trap_frame* frame, ptr_t address) {
     trace(TP_FAULT_ENTER, (uint32_t)current_process->pid, address, frame->error);

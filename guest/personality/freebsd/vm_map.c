@@ -16,7 +16,7 @@ void vm_map_init(struct vm_map* map, struct pmap* pmap, ptr_t min, ptr_t max) {
     map->pmap = pmap;
 }
 
-/* Allocates an entry that is in no map yet; NULL without memory. */
+/* Allocates an entry that is in no map yet; NULL if out of memory. */
 struct vm_map_entry* vm_map_entry_create(struct vm_map* map) {
     struct vm_map_entry* entry = uma_zalloc(&mapentzone);
     if (entry != NULL) {
@@ -133,7 +133,7 @@ static void vm_map_try_merge_entries(struct vm_map* map, struct vm_map_entry* en
 }
 
 /* Lets the entry that ends where untouched anonymous memory shall begin grow over it instead: so the heap stays one
- * entry. False where there is none that can. */
+ * entry. False if there is none that can. */
 static bool vm_map_extend(struct vm_map* map, const struct vm_map_entry* wanted) {
     struct vm_map_entry* prev = vm_map_lookup_entry(map, wanted->start - 1);
     if (wanted->object != NULL || prev == NULL || prev->eflags != wanted->eflags ||

@@ -1,5 +1,5 @@
 /* Owns: address maps: which addresses a process may use, and which object lies behind them. fork, exec, faults and the
- * memory system calls come here. Promises: entries are sorted and never overlap; a map changes only where a call
+ * memory system calls use them. Promises: entries are sorted and never overlap; a map changes only where a call
  * succeeds, though it may be cut into more entries. */
 #ifndef FREEBSD_VM_MAP_H
 #define FREEBSD_VM_MAP_H
@@ -51,7 +51,7 @@ struct vmspace {
 void vm_map_init(struct vm_map* map, struct pmap* pmap, ptr_t min, ptr_t max);
 struct vm_map_entry* vm_map_entry_create(struct vm_map* map);
 void vm_map_entry_link(struct vm_map* map, struct vm_map_entry* entry);
-/* Finds the entry that an address lies in; NULL where there is none. */
+/* Finds the entry that an address lies in; NULL if there is none. */
 struct vm_map_entry* vm_map_lookup_entry(struct vm_map* map, ptr_t address);
 /* Says whether nothing is mapped in a range. */
 bool vm_map_range_is_free(struct vm_map* map, ptr_t start, ptr_t end);

@@ -5,7 +5,7 @@
 /* Returns the map of the running process. */
 static struct vm_map* current_map(void) { return &curproc->p_vmspace->vm_map; }
 
-/* Turns mmap's flags, which name exactly one way through fork, into an inheritance. */
+/* Turns mmap's flags, which hold exactly one MAP_* mode, into an inheritance. */
 static int mmap_inheritance(int flags) {
     if ((flags & MAP_EXCLUSIVE) != 0) {
         return VM_INHERIT_NONE;
@@ -27,7 +27,7 @@ static ptr_t choose_place(struct vm_map* map, ptr_t wish, size_t bytes, bool fix
     return vm_map_findspace(map, bytes);
 }
 
-/* Maps a file: all who map it share the pages of its object. What is private promises a copy. 0 or -ENOMEM. */
+/* Maps a file: all who map it share the pages of its object. A private mapping is marked NEEDS_COPY. 0 or -ENOMEM. */
 static int map_file(struct vm_map* map, struct vm_map_entry* entry, struct node* node) {
     if (entry->inheritance != VM_INHERIT_SHARE) {
         entry->eflags = MAP_ENTRY_COW | MAP_ENTRY_NEEDS_COPY;
@@ -87,7 +87,7 @@ int vm_munmap(ptr_t start, size_t bytes) {
     return vm_map_delete(map, start, end);
 }
 
-/* Door: moves the end of the heap; 0 only asks. Returns the end that is in force, unchanged where it cannot move. */
+/* Door: moves the end of the heap; 0 only asks. Returns the valid end, unchanged if it cannot move. */
 ptr_t vm_brk(ptr_t end) {
     struct vmspace* vm = curproc->p_vmspace;
     if (end < vm->vm_heap || end > USER_MMAP_BASE) {

@@ -57,7 +57,7 @@ static struct vm_object* vm_object_unlink_shadow(struct vm_object* object) {
     return backing;
 }
 
-/* Frees an object to which nobody refers, with its pages. */
+/* Frees an object without references, with its pages. */
 static void vm_object_terminate(struct vm_object* object) {
     while (!list_empty(&object->memq)) {
         vm_page_free(container_of(object->memq.next, struct vm_page, listq));
@@ -125,7 +125,7 @@ static void vm_object_collapse_scan(struct vm_object* object, const struct vm_ob
     }
 }
 
-/* Lets an object swallow the one behind it, to which nobody else refers, and take over what is behind that one. */
+/* Lets an object swallow the one behind it, to which nothing else refers, and take over what is behind that one. */
 static void vm_object_swallow(struct vm_object* object, struct vm_object* backing) {
     vm_object_collapse_scan(object, backing);
     vm_ooffset_t offset = object->backing_object_offset + backing->backing_object_offset;
@@ -153,7 +153,7 @@ static bool vm_object_scan_all_shadowed(const struct vm_object* object, const st
     return true;
 }
 
-/* Lets an object look past the one behind it. */
+/* Makes an object bypass the one behind it. */
 static void vm_object_bypass(struct vm_object* object, struct vm_object* backing) {
     struct vm_object* behind = backing->backing_object;
     vm_ooffset_t offset = object->backing_object_offset + backing->backing_object_offset;

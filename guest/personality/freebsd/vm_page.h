@@ -27,7 +27,7 @@ void vm_page_startup(void);
 struct vm_page* vm_page_alloc(struct vm_object* object, vm_pindex_t pindex);
 /* Removes a page from its object and from every address space, and frees its frame. */
 void vm_page_free(struct vm_page* page);
-/* Finds a resident page of an object; NULL where there is none. */
+/* Finds a resident page of an object; NULL if there is none. */
 struct vm_page* vm_page_lookup(const struct vm_object* object, vm_pindex_t pindex);
 /* Moves a page to another object, its mappings included; a collapse calls it, and a fault that need not copy. */
 void vm_page_rename(struct vm_page* page, struct vm_object* object, vm_pindex_t pindex);

@@ -1,4 +1,4 @@
-/* Address spaces: made, copied, shared, given back. Read vmspace_fork() first. */
+/* Address spaces: made, copied, shared, freed. Read vmspace_fork() first. */
 #include "guest/abi/syscalls.h"
 #include "guest/abi/trace.h"
 #include "guest/kernel/panic.h"
@@ -8,7 +8,7 @@
 
 static struct uma_zone vmspace_zone = {"VMSPACE", sizeof(struct vmspace), 0};
 
-/* Makes an empty address space with one reference; fork, exec and the making of init call it. NULL without memory. */
+/* Makes an empty address space with one reference; fork, exec and the making of init call it. NULL if out of memory. */
 struct vmspace* vmspace_alloc(ptr_t min, ptr_t max) {
     struct vmspace* vm = uma_zalloc(&vmspace_zone);
     if (vm == NULL) {
@@ -43,7 +43,8 @@ static void vmspace_drop(struct vmspace* vm) {
     }
 }
 
-/* Gives back the space of a process that was never born or has a new one; its kernel stack is no longer in it. */
+/* Frees the space of a process that fork has not committed, or that has a new one; its kernel stack is no longer in it.
+ * */
 void vmspace_free(struct vmspace* vm) {
     vmspace_drop(vm);
     if (vm->vm_refcnt == 0 && vm->vm_exitingcnt == 0) {
@@ -143,8 +144,8 @@ static int vmspace_fork_entry(struct vmspace* vm1, struct vmspace* vm2, struct v
     return 0;
 }
 
-/* Makes a child's address space: entry by entry, each by its inheritance. fork1() calls it. NULL without memory, with
- * nothing left; the parent's entries may then promise copies that nobody will ask for, which costs a fault each. */
+/* Makes a child's address space: entry by entry, each by its inheritance. fork1() calls it. NULL if out of memory, with
+ * nothing left; the parent's entries may then stay NEEDS_COPY, which costs a fault each. */
 struct vmspace* vmspace_fork(struct vmspace* vm1) {
     struct vm_map* old_map = &vm1->vm_map;
     struct vmspace* vm2 = vmspace_alloc(old_map->min_offset, old_map->max_offset);

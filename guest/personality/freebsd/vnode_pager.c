@@ -1,4 +1,4 @@
-/* The objects of files: one for each file that somebody maps, whose pages all of them share. */
+/* The objects of files: one for each file that is mapped; all mappings share its pages. */
 #include "guest/kernel/files/file.h"
 #include "guest/kernel/memory/pmap.h"
 #include "guest/kernel/panic.h"

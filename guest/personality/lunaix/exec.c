@@ -1,4 +1,4 @@
-/* exec's memory: a new address space is built beside the old one, mounted; then they change places. */
+/* exec's memory: a new address space is built next to the old one, mounted, and then takes its place. */
 #include "guest/kernel/process/exec.h"
 #include "guest/kernel/panic.h"
 #include "guest/kernel/string.h"
@@ -47,7 +47,7 @@ static int map_stack(struct proc_mm* mm, const char* stack, size_t bytes) {
     return 0;
 }
 
-/* Door: builds the memory of a new program beside the running one's. NULL with *error = -ENOMEM and nothing left. */
+/* Door: builds the memory of a new program next to the running one's. NULL with *error = -ENOMEM and nothing left. */
 void* vm_exec_prepare(const struct executable* image, const void* stack, size_t bytes, int* error) {
     struct proc_mm* mm = procvm_create(__current);
     if (mm == NULL) {

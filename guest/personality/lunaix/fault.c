@@ -1,4 +1,4 @@
-/* F: the page fault, where copy-on-write, demand-zero and file pages come to be. Read handle_page_fault() first. */
+/* F: the page fault, which makes copy-on-write, demand-zero and file pages. Read handle_page_fault() first. */
 #include "guest/abi/trace.h"
 #include "guest/kernel/string.h"
 #include "guest/kernel/traps/trap.h"
@@ -43,9 +43,9 @@ static bool __access_allowed(const struct fault_context* fault) {
     return (fault->vmr->attr & (REGION_READ | REGION_EXEC)) != 0;
 }
 
-/* Case: the entry is present and yet there was a fault. Where the entry allows what was tried, the translation was out
- * of date; otherwise this is a write to a shared page, which gets a copy of its own. LunaixOS copies even if nobody
- * shares the page any more. False without memory. */
+/* Case: the entry is present and yet there was a fault. If the entry allows what was tried, the translation was stale.
+ * Otherwise this is a write to a shared page, which gets a copy of its own. LunaixOS copies even a page that is no
+ * longer shared. False if out of memory. */
 static bool __handle_conflict_pte(struct fault_context* fault) {
     pte_t pte = fault->fault_pte;
     if ((fault->error & PAGE_FAULT_WRITE) == 0 || !pte_iswprotect(pte)) {
@@ -68,7 +68,7 @@ static bool __handle_conflict_pte(struct fault_context* fault) {
 }
 
 /* Writes into a leaflet what a page of a region holds before anybody wrote to it: the file's bytes as far as they
- * reach, zeroes behind them. Returns the class that such a fault has. */
+ * reach, then zeroes. Returns the class that such a fault has. */
 unsigned region_fill_page(const struct mm_region* region, ptr_t address, struct leaflet* leaflet) {
     uint8_t* bytes = frame_pointer(leaflet);
     unsigned skip = address - region->start;
@@ -83,7 +83,7 @@ unsigned region_fill_page(const struct mm_region* region, ptr_t address, struct 
 }
 
 /* Case: the entry is null, in an anonymous region or one with a file: the pre-allocated leaflet is filled and
- * installed. False without memory. */
+ * installed. False if out of memory. */
 static bool __handle_absent_pte(struct fault_context* fault) {
     pfn_t pn = pfn(fault->fault_va);
     if (fault->prealloc == NULL || !ptep_alloc_table(VMS_SELF, pn)) {
@@ -113,7 +113,7 @@ static bool __try_resolve(struct fault_context* fault) {
     return __handle_absent_pte(fault);
 }
 
-/* Door: resolves a page fault of a user program or of the kernel's copy for it. False where the access is refused:
+/* Door: resolves a page fault of a user program or of the kernel's copy for it. False if the access is refused:
  * the user gets SIGSEGV, the copy -EFAULT. */
 bool handle_page_fault(struct trap_frame* frame, ptr_t address) {
     struct fault_context fault = {.fault_class = FAULT_PROTECTION};

@@ -14,7 +14,7 @@ static void region_maybe_cow(struct mm_region* region) {
     }
     for (pfn_t pn = pfn(region->start); pn < pfn(region->end); pn++) {
         if (!ptep_table_present(VMS_MOUNT_1, pn)) {
-            pn |= PDE_COUNT - 1; /* no table, no pages: go on behind it */
+            pn |= PDE_COUNT - 1; /* no table, no pages: continue after it */
             continue;
         }
         pte_t* self = mkptep_pn(VMS_SELF, pn);
@@ -111,7 +111,7 @@ static void __keep_own_stack(struct thread* thread, ptr_t vm_mnt) {
  * parent's kernel stack here: the copy carries the zero over, and the parent's own result overwrites it later. */
 static void store_retval_to(struct thread* thread, int value) { thread->hstate->eax = (uint32_t)value; }
 
-/* Makes the calling thread the only thread of the child. NULL without memory; what was built hangs on the process. */
+/* Makes the calling thread the only thread of the child. NULL if out of memory; what was built hangs on the process. */
 static struct thread* dup_active_thread(ptr_t vm_mnt, struct process* duped_pcb) {
     struct thread* th = alloc_thread(duped_pcb);
     if (th == NULL) {

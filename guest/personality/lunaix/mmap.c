@@ -82,7 +82,7 @@ int vm_munmap(ptr_t start, size_t bytes) {
     return 0;
 }
 
-/* Lets the heap reach from one page boundary to a higher one. False where something is in the way. */
+/* Lets the heap reach from one page boundary to a higher one. False if something is in the way. */
 static bool grow_heap(struct proc_mm* mm, ptr_t from, ptr_t to) {
     if (to > USER_MMAP_BASE || !region_range_free(mm, from, to)) {
         return false;
@@ -96,7 +96,7 @@ static bool grow_heap(struct proc_mm* mm, ptr_t from, ptr_t to) {
     return region_create(mm, from, to, attr) != NULL;
 }
 
-/* Door: moves the end of the heap; 0 only asks. Returns the end that is in force, unchanged where it cannot move. */
+/* Door: moves the end of the heap; 0 only asks. Returns the valid end, unchanged if it cannot move. */
 ptr_t vm_brk(ptr_t end) {
     struct proc_mm* mm = vmspace(__current);
     if (end < mm->heap_start || end > USER_MMAP_BASE) {

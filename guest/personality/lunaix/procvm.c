@@ -6,7 +6,7 @@
 
 const char personality_name[] = "LunaixOS";
 
-/* Makes the memory of a process, without page directory or regions; NULL without memory. */
+/* Makes the memory of a process, without page directory or regions; NULL if out of memory. */
 struct proc_mm* procvm_create(struct process* process) {
     struct proc_mm* mm = kzalloc(sizeof(*mm));
     if (mm != NULL) {
@@ -142,11 +142,11 @@ void tlb_flush_vmr_all(const struct mm_region* region) {
     tlb_flush_range(region->start, pfn(region->end - region->start));
 }
 
-/* Door: makes the empty memory of a process that is being born; NULL without memory. */
+/* Door: makes the empty memory of a new process; NULL if out of memory. */
 void* vm_alloc(struct process* process) { return procvm_create(process); }
 
-/* Door: gives back everything of a process that is not running: one that has died and emptied its user half, or one
- * that was never born. */
+/* Door: frees everything of a process that is not running: one that has died and emptied its user half, or one that
+ * fork has not committed. */
 void vm_destroy(struct process* process) {
     struct proc_mm* mm = vmspace(process);
     if (mm->vmroot != 0 && !list_empty(&mm->regions)) {

@@ -14,7 +14,7 @@ static void insert(struct proc_mm* mm, struct mm_region* region) {
     list_insert_before(&place->head, &region->head);
 }
 
-/* Makes an anonymous region of a range that is free; mmap, brk, exec and threads call it. NULL without memory. */
+/* Makes an anonymous region of a range that is free; mmap, brk, exec and threads call it. NULL if out of memory. */
 struct mm_region* region_create(struct proc_mm* mm, ptr_t start, ptr_t end, int attr) {
     struct mm_region* region = kzalloc(sizeof(*region));
     if (region == NULL) {
@@ -27,7 +27,7 @@ struct mm_region* region_create(struct proc_mm* mm, ptr_t start, ptr_t end, int 
     return region;
 }
 
-/* Makes a copy of a region in an address space; NULL without memory. */
+/* Makes a copy of a region in an address space; NULL if out of memory. */
 struct mm_region* region_dup(struct proc_mm* mm, const struct mm_region* origin) {
     struct mm_region* region = region_create(mm, origin->start, origin->end, origin->attr);
     if (region != NULL) {
@@ -67,7 +67,7 @@ int region_copy_mm(const struct proc_mm* from, struct proc_mm* to) {
     return 0;
 }
 
-/* Finds the region that an address lies in; NULL where there is none. */
+/* Finds the region that an address lies in; NULL if there is none. */
 struct mm_region* region_get(struct proc_mm* mm, ptr_t address) {
     struct mm_region *region, *following;
     list_for_each(region, following, &mm->regions, head) {
@@ -89,7 +89,7 @@ bool region_range_free(struct proc_mm* mm, ptr_t start, ptr_t end) {
     return true;
 }
 
-/* Finds the lowest free range of so many bytes in the part for mappings; 0 where there is none. */
+/* Finds the lowest free range of so many bytes in the part for mappings; 0 if there is none. */
 ptr_t region_find_room(struct proc_mm* mm, size_t bytes) {
     ptr_t start = USER_MMAP_BASE;
     struct mm_region *region, *following;
@@ -153,8 +153,8 @@ pte_t region_pte_bits(const struct mm_region* region) {
     return PTE_PRESENT | PTE_USER | (writable_region(region) ? PTE_WRITABLE : 0);
 }
 
-/* Unmaps a region's pages from the space behind a window, gives their leaflets back, and frees the region. Only our
- * own space can have translations of them: another one's were dropped when CR3 left it. */
+/* Unmaps a region's pages from the space behind a window, returns their leaflets, and frees the region. Only our own
+ * space can have translations of them: another one's were dropped when CR3 left it. */
 void mem_unmap_region(ptr_t vm_mnt, struct mm_region* region) {
     for (pfn_t pn = pfn(region->start); pn < pfn(region->end); pn++) {
         if (!ptep_table_present(vm_mnt, pn)) {

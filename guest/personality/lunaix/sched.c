@@ -1,19 +1,19 @@
-/* Who runs next: one queue, round robin. The scheduler of the mechanism asks. */
+/* Which thread runs next: one queue, round robin. The scheduler of the mechanism asks. */
 #include "guest/personality/lunaix/lunaix.h"
 
 static struct list run_queue;
 static unsigned quantum_used;
 
-/* Door: prepares the run queue; LunaixOS has no tables of its own besides. */
+/* Door: prepares the run queue; LunaixOS has no other tables of its own. */
 void personality_init(void) { list_init(&run_queue); }
 
-/* Door: puts a thread at the end of the queue, whyever it is ready. */
+/* Door: puts a thread at the end of the queue, whatever the reason. */
 void run_queue_add(struct thread* thread, enum ready_reason reason) {
     (void)reason;
     list_append(&run_queue, &thread->queue_link);
 }
 
-/* Door: takes the thread that has waited longest and gives it a whole quantum; NULL where nobody is ready. */
+/* Door: takes the thread that has waited longest and gives it a whole quantum; NULL if none is ready. */
 struct thread* run_queue_take(void) {
     quantum_used = 0;
     if (run_queue_is_empty()) {
@@ -24,7 +24,7 @@ struct thread* run_queue_take(void) {
     return thread;
 }
 
-/* Door: says whether nobody is ready. */
+/* Door: says whether no thread is ready. */
 bool run_queue_is_empty(void) { return list_empty(&run_queue); }
 
 /* Door: charges the running thread one tick. Says whether its quantum of so many ticks is used up. */
@@ -33,7 +33,7 @@ bool run_queue_tick(struct thread* running, unsigned quantum) {
     return ++quantum_used >= quantum;
 }
 
-/* Door: a thread has nothing of LunaixOS's own besides its stack's region. */
+/* Door: LunaixOS keeps nothing of a thread but its stack's region. */
 bool thread_attach(struct thread* thread) {
     (void)thread;
     return true;
@@ -42,7 +42,7 @@ bool thread_attach(struct thread* thread) {
 /* Door: see thread_attach(). */
 void thread_detach(struct thread* thread) { (void)thread; }
 
-/* Door: finds a process by its pid; NULL where there is none. */
+/* Door: finds a process by its pid; NULL if there is none. */
 struct process* process_find(pid_t pid) {
     return process_search(pid);
 }

@@ -35,7 +35,7 @@ static const struct boot_image test_image[] = {
     {"ipcthird", "/service/ipctest", TEST_PROC_NR + 2, MIN_USER_Q, test_calls},
 };
 
-/* Maps one fresh, cleared page of a server and returns it; panics without memory, for nothing can start then. */
+/* Maps one fresh, cleared page of a server and returns it; panics if out of memory, for nothing can start then. */
 static void* map_page(struct process* process, ptr_t va, bool writable) {
     struct frame* frame = frame_alloc(0, FRAME_USER);
     pte_t* ptep = pmap_pte_make(process->page_directory, va);
@@ -59,7 +59,7 @@ static void map_segment(struct process* process, const struct node* node, const 
     }
 }
 
-/* Makes the process that a server is, in its slot, without memory. No signal reaches it. */
+/* Makes a server's process, in its slot, without memory. No signal reaches it. */
 static struct process* make_process(const struct boot_image* entry) {
     proc_claim_slot(entry->slot);
     struct process* process = alloc_process();
@@ -99,7 +99,7 @@ static void start_server(struct process* process, ptr_t entry) {
     commit_thread(thread);
 }
 
-/* Loads one server; panics where its program is missing or broken. */
+/* Loads one server; panics if its program is missing or broken. */
 static void boot_server(const struct boot_image* entry) {
     struct executable program = {0};
     if (node_find(entry->path, &program.node) < 0 || exec_read_image(&program) < 0) {

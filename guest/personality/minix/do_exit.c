@@ -3,7 +3,7 @@
  */
 #include "guest/personality/minix/proc.h"
 
-/* sys_exit: from now on nobody can reach the process; its thread, which waits for PM, goes on with dying. OK, or
+/* sys_exit: from now on no message reaches the process; its thread, which waits for PM, continues to exit. OK, or
  * -EINVAL where there is no such process. */
 int do_exit(struct proc* caller, message* m) {
     (void)caller;

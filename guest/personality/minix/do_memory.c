@@ -22,7 +22,7 @@ static void visit(struct node* node) {
     }
 }
 
-/* Makes the table by which VM's numbers of files become nodes; personality_init() calls it. Panics without memory. */
+/* Makes the table by which VM's numbers of files become nodes; personality_init() calls it. Panics if out of memory. */
 void inodes_init(void) {
     visit(node_root());
     inodes = kzalloc((inode_count + 1) * sizeof(inodes[0]));
@@ -57,8 +57,8 @@ int do_memset(struct proc* caller, message* m) {
     return OK;
 }
 
-/* sys_filepage: fills a frame with a file's bytes from an offset on, as far as they are asked for and there, and with
- * zeroes behind them. In MINIX VM asks VFS, which asks the file system. OK or -EINVAL. */
+/* sys_filepage: fills a frame with up to so many bytes of a file from an offset on, then with zeroes. In MINIX, VM asks
+ * VFS, which asks the file system. OK or -EINVAL. */
 int do_filepage(struct proc* caller, message* m) {
     (void)caller;
     if (m->SYS_INODE == 0 || m->SYS_INODE > inode_count || inodes[m->SYS_INODE] == NULL || m->SYS_BYTES > PAGE_BYTES ||

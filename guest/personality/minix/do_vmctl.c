@@ -38,7 +38,8 @@ static int pt_new(message* m) {
     return OK;
 }
 
-/* VMCTL_PT_FREE: frees a page directory with its tables, whose entries are empty, and the child that was never born. */
+/* VMCTL_PT_FREE: frees a page directory with its tables, whose entries are empty, and the child that was never
+ * committed. */
 static int pt_free(const message* m) {
     int slot = m->SVMCTL_SLOT;
     if (!is_directory(m->SVMCTL_PDBR) || slot >= NR_PROCS) {
@@ -77,9 +78,8 @@ static int write_entry(phys_t directory, const struct pt_entry* entry) {
 }
 
 /* VMCTL_PT_BATCH: writes a batch of entries of one directory. No translation need be dropped: VM runs in an address
- * space of its own, so whoever owns these pages runs again only after a load of CR3. OK, or -ENOMEM with a part
- * written.
- */
+ * space of its own, so the owner of these pages runs again only after a load of CR3. OK, or -ENOMEM with a part
+ * written. */
 static int pt_batch(const message* m) {
     struct pt_entry entries[PT_BATCH_ENTRIES];
     uint32_t count = m->SVMCTL_COUNT;
@@ -99,7 +99,7 @@ static int pt_batch(const message* m) {
     return OK;
 }
 
-/* VMCTL_PT_BIND: puts a page table in force for its process, which VM's inhibition stops no longer. */
+/* VMCTL_PT_BIND: makes a page table its process's, which is no longer inhibited by VM. */
 static int pt_bind(struct proc* rp, const message* m) {
     if (rp == NULL || !is_directory(m->SVMCTL_PDBR)) {
         return -EINVAL;
@@ -169,7 +169,7 @@ static int alloc_frame(message* m) {
 }
 
 /* VMCTL_CLEAR_PAGEFAULT: VM has dealt with a fault; its class says how. The process tries again, or gets its signal;
- * whether it gets one for want of memory, the mechanism must know. */
+ * the mechanism must know if the reason is lack of memory. */
 static int clear_pagefault(struct proc* rp, const message* m) {
     if (rp == NULL) {
         return -EINVAL;

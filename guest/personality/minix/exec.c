@@ -1,5 +1,5 @@
-/* Doors of exec: PM is told, and VM builds the new memory beside the old. What lies behind the mechanism's pointer is
- * the physical address of the new page directory. */
+/* Doors of exec: PM is told, and VM builds the new memory next to the old. The mechanism's pointer is the physical
+ * address of the new page directory. */
 #include "guest/kernel/process/exec.h"
 #include "guest/kernel/memory/heap.h"
 #include "guest/kernel/memory/pmap.h"
@@ -7,7 +7,7 @@
 #include "guest/kernel/string.h"
 #include "guest/personality/minix/proc.h"
 
-/* Writes down for VM what it must know of the program; NULL without memory. */
+/* Writes down for VM what it must know of the program; NULL if out of memory. */
 static struct exec_info* describe(const struct executable* program, size_t stack_bytes) {
     struct exec_info* info = kzalloc(sizeof(*info));
     if (info == NULL) {
@@ -43,8 +43,8 @@ static void copy_stack(phys_t directory, const char* stack, size_t bytes) {
     }
 }
 
-/* Door: lets VM build the memory of a new program beside the running one's. NULL with *error and nothing left. The
- * mutex is held over it, so that the description is the right one where two threads call exec. */
+/* Door: makes VM build the memory of a new program next to the running one's. NULL with *error and nothing left. The
+ * mutex is held meanwhile, so that the description is the right one if two threads call exec. */
 void* vm_exec_prepare(const struct executable* image, const void* stack, size_t bytes, int* error) {
     struct proc* rp = proc_of(current_process);
     message m = {.m_type = PM_EXEC};

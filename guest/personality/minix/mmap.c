@@ -23,7 +23,7 @@ int vm_munmap(ptr_t start, size_t bytes) {
     return usercall(VM_PROC_NR, &m);
 }
 
-/* Door: moves the end of the heap; 0 only asks. Returns the end that is in force, or -EFAULT. */
+/* Door: moves the end of the heap; 0 only asks. Returns the valid end, or -EFAULT. */
 ptr_t vm_brk(ptr_t end) {
     message m = {.m_type = VM_BRK, .VMB_ADDR = end};
     int r = usercall(VM_PROC_NR, &m);

@@ -1,12 +1,12 @@
 /* Messages between processes: send, receive, sendrec, notify. The kernel keeps no message longer than until the
- * receiver is ready: a sender waits in the queue of whom it wants to reach. Read do_sync_ipc() first. */
+ * receiver is ready: a sender waits in the receiver's queue. Read do_sync_ipc() first. */
 #include "guest/personality/minix/proc.h"
 #include "guest/abi/trace.h"
 #include "guest/kernel/string.h"
 
 struct proc proc[NR_PROCS];
 
-/* Lets a thread go on, or begin, whose process has nothing left that stops it. */
+/* Lets a thread continue, or begin, once no flag stops its process. */
 static void make_runnable(struct proc* rp) {
     struct thread* thread = rp->p_thread;
     if (thread == NULL) {
@@ -41,7 +41,7 @@ void proc_wait(struct proc* rp) {
     }
 }
 
-/* Finds the process that an endpoint names; false where that life of the slot is over, or never was. */
+/* Finds the process that an endpoint names; false if that life of the slot is over, or never was. */
 bool isokendpt(endpoint_t endpoint, struct proc** rp) {
     int slot = _ENDPOINT_P(endpoint);
     if (endpoint < 0 || slot >= NR_PROCS) {
@@ -51,8 +51,8 @@ bool isokendpt(endpoint_t endpoint, struct proc** rp) {
     return (*rp)->p_endpoint == endpoint && ((*rp)->p_rts_flags & RTS_SLOT_FREE) == 0;
 }
 
-/* Finds whom a message is for, or from. OK, EBADSRCDST for a name that nobody can have, EDEADSRCDST for one whose
- * bearer is gone. */
+/* Finds the process that a message is for, or from. OK, EBADSRCDST for an endpoint that cannot exist, EDEADSRCDST for
+ * one whose process is gone. */
 static int find_peer(endpoint_t endpoint, struct proc** rp) {
     if (endpoint < 0 || _ENDPOINT_P(endpoint) >= NR_PROCS) {
         return -EBADSRCDST;
@@ -66,7 +66,7 @@ static bool willreceive(const struct proc* rp, endpoint_t source) {
            (rp->p_getfrom_e == ANY || rp->p_getfrom_e == source);
 }
 
-/* Returns whom a process waits for: an endpoint, ANY, or NONE. */
+/* Returns what a process waits for: an endpoint, ANY, or NONE. */
 static endpoint_t blocked_on(const struct proc* rp) {
     if ((rp->p_rts_flags & RTS_SENDING) != 0) {
         return rp->p_sendto_e;
@@ -74,8 +74,9 @@ static endpoint_t blocked_on(const struct proc* rp) {
     return (rp->p_rts_flags & RTS_RECEIVING) != 0 ? rp->p_getfrom_e : NONE;
 }
 
-/* Says how many processes would wait for each other in a ring if this one waited too; 0 where there is no ring. Two of
- * whom one sends and one receives are no deadlock: they are about to meet. Who waits for himself waits for ever. */
+/* Says how many processes would wait for each other in a ring if this one waited too; 0 if there is no ring. A ring of
+ * two, one sending and one receiving, is no deadlock: they are about to meet. A process that waits for itself waits for
+ * ever. */
 static int deadlock(int function, const struct proc* cp, endpoint_t src_dst_e) {
     int group_size = 1;
     if (src_dst_e == cp->p_endpoint) {
@@ -145,7 +146,7 @@ static bool receive_notification(struct proc* caller, endpoint_t src_e) {
     return false;
 }
 
-/* Takes the message of the first queued sender that fits, and lets the sender go on; says whether there was one. */
+/* Takes the message of the first queued sender that fits, and lets the sender continue; says whether there was one. */
 static bool receive_queued(struct proc* caller, endpoint_t src_e) {
     for (struct proc** xpp = &caller->p_caller_q; *xpp != NULL; xpp = &(*xpp)->p_q_link) {
         struct proc* sender = *xpp;
@@ -236,7 +237,8 @@ int do_sync_ipc(struct proc* caller, int call_nr, endpoint_t src_dst_e, message*
     return r;
 }
 
-/* Makes everybody who waits for a process that is going away go on with EDEADSRCDST, and forgets its notifications. */
+/* Ends the wait of every process that waits for one that is going away, with EDEADSRCDST, and forgets its
+ * notifications. */
 void clear_ipc_refs(struct proc* rp) {
     for (struct proc* xp = proc; xp < &proc[NR_PROCS]; xp++) {
         xp->p_notify_pending[rp->p_nr / 32] &= ~(1u << rp->p_nr % 32);

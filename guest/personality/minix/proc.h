@@ -31,10 +31,10 @@ struct proc {
     int p_nr; /* the slot */
     endpoint_t p_endpoint;
     uint32_t p_rts_flags;
-    bool p_exiting; /* nobody may send to it any more */
+    bool p_exiting; /* no process may send to it any more */
 
-    struct proc* p_caller_q; /* those who want to send to us, first come first */
-    struct proc* p_q_link;   /* the next one in the queue in which we stand */
+    struct proc* p_caller_q; /* processes that want to send to us, first come first */
+    struct proc* p_q_link;   /* the next one in the queue that we are in */
     endpoint_t p_getfrom_e, p_sendto_e;
     uint32_t p_notify_pending[NOTIFY_WORDS]; /* by slot of the sender */
     message p_sendmsg, p_delivermsg;

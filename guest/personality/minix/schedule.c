@@ -1,9 +1,9 @@
-/* Who runs next: MINIX's sixteen queues. Servers stand above programs; who uses up a quantum goes one queue down, and
- * now and then everybody comes one up again, as MINIX's SCHED server decides it. */
+/* Which thread runs next: MINIX's sixteen queues. Servers are above programs. A program that uses up a quantum goes one
+ * queue down, and from time to time all come one up again, as MINIX's SCHED server decides it. */
 #include "guest/kernel/personality.h"
 #include "guest/personality/minix/proc.h"
 
-#define BALANCE_QUANTA 100 /* so often, in quanta of the clock, everybody comes one queue up */
+#define BALANCE_QUANTA 100 /* how often, in quanta of the clock, all come one queue up */
 
 static struct list run_queues[NR_SCHED_QUEUES];
 static unsigned ticks_to_balance;
@@ -15,7 +15,7 @@ void run_queues_init(void) {
     }
 }
 
-/* Returns the first queue that has somebody, NR_SCHED_QUEUES where all are empty. */
+/* Returns the first queue that is not empty, NR_SCHED_QUEUES if all are. */
 static unsigned first_queue(void) {
     unsigned q = 0;
     while (q < NR_SCHED_QUEUES && list_empty(&run_queues[q])) {
@@ -24,13 +24,13 @@ static unsigned first_queue(void) {
     return q;
 }
 
-/* Door: puts a thread at the end of its process's queue, whyever it is ready. */
+/* Door: puts a thread at the end of its process's queue, whatever the reason. */
 void run_queue_add(struct thread* thread, enum ready_reason reason) {
     (void)reason;
     list_append(&run_queues[proc_of(thread->process)->p_priority], &thread->queue_link);
 }
 
-/* Door: takes the first thread of the highest queue; NULL where nobody is ready. */
+/* Door: takes the first thread of the highest queue; NULL if none is ready. */
 struct thread* run_queue_take(void) {
     unsigned q = first_queue();
     if (q == NR_SCHED_QUEUES) {
@@ -41,10 +41,10 @@ struct thread* run_queue_take(void) {
     return thread;
 }
 
-/* Door: says whether nobody is ready. */
+/* Door: says whether no thread is ready. */
 bool run_queue_is_empty(void) { return first_queue() == NR_SCHED_QUEUES; }
 
-/* Lets every program that went down come one queue up; threads that stand in a queue move when they next join one. */
+/* Lets every program that went down come one queue up; threads that are in a queue move when they next join one. */
 static void balance_queues(void) {
     for (struct proc* rp = proc; rp < &proc[NR_PROCS]; rp++) {
         if (!rp->p_server && rp->p_priority > USER_Q) {
@@ -54,7 +54,7 @@ static void balance_queues(void) {
 }
 
 /* Door: charges the running thread's process one tick. Says whether its turn is over: its quantum is used up, which
- * costs a program its place in the queue, or somebody in a higher queue is ready. */
+ * costs a program its place in the queue, or a thread in a higher queue is ready. */
 bool run_queue_tick(struct thread* running, unsigned quantum) {
     struct proc* rp = proc_of(running->process);
     if (ticks_to_balance-- == 0) {

@@ -76,7 +76,7 @@ static int do_diagctl(struct proc* caller, message* m) {
     return r;
 }
 
-/* sys_abort: a server has found its tables broken; nothing can go on. */
+/* sys_abort: a server has found its tables broken; nothing can continue. */
 static int do_abort(struct proc* caller, message* m) {
     char line[DIAG_BYTES + 1];
     int r = fetch_line(m, line);
@@ -92,8 +92,8 @@ static const kernel_call_handler call_vec[NR_SYS_CALLS] = {
     CALL(SYS_ABORT) = do_abort,       CALL(SYS_EXIT) = do_exit,
 };
 
-/* Does one kernel call of a server. Returns what the call returns; -EPERM where the server may not make it, -EINVAL
- * where there is none of that number. */
+/* Does one kernel call of a server. Returns what the call returns; -EPERM if the server may not make it, -EINVAL if
+ * there is none of that number. */
 int kernel_call(struct proc* caller, message* m) {
     unsigned call = (unsigned)m->m_type - KERNEL_CALL_BASE;
     if (call >= NR_SYS_CALLS || call_vec[call] == NULL) {
@@ -105,7 +105,7 @@ int kernel_call(struct proc* caller, message* m) {
     return call_vec[call](caller, m);
 }
 
-/* Does the trap of a server: takes its message in, and gives it back with the results. */
+/* Does the trap of a server: copies its message in, and back with the results. */
 static int server_call(struct proc* caller, struct trap_frame* frame) {
     message m;
     int call = (int)frame->ebx;

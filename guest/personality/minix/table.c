@@ -46,8 +46,8 @@ void proc_free_slot(struct proc* rp) {
     rp->p_process = NULL;
 }
 
-/* Door: gives back what is left of a process. One that was never born has only its slot; for a dead one PM is asked,
- * who lets VM drop the page directory and frees the slots of all three. */
+/* Door: frees what is left of a process. One that fork has not committed has only its slot. For a dead one PM is asked,
+ * which makes VM drop the page directory and frees the slots of all three. */
 void vm_destroy(struct process* process) {
     struct proc* rp = proc_of(process);
     if (process->state == PROCESS_NEW) {
@@ -73,7 +73,7 @@ void vm_exit(struct process* process) {
     taskcall(PM_PROC_NR, &m);
 }
 
-/* Door: a thread has nothing of MINIX's own besides the number of its stack's region. */
+/* Door: MINIX keeps nothing of a thread but the number of its stack's region. */
 bool thread_attach(struct thread* thread) {
     (void)thread;
     return true;
@@ -82,7 +82,7 @@ bool thread_attach(struct thread* thread) {
 /* Door: see thread_attach(). */
 void thread_detach(struct thread* thread) { (void)thread; }
 
-/* Door: finds a process by its pid; servers are nobody's to find, and so nobody's to kill. */
+/* Door: finds a process by its pid. Servers are never found, and so cannot be killed. */
 struct process* process_find(pid_t pid) {
     return pid <= PID_LIMIT ? process_search(pid) : NULL;
 }

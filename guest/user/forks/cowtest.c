@@ -1,5 +1,5 @@
 /* cowtest: a page is shared by a parent, its child and its grandchild; some of them write it, in every order there is.
- * Whoever has not yet written must see the original, whoever has written must see its own. */
+ * A process that has not yet written must see the original, one that has must see its own. */
 #include <stdbool.h>
 
 #include "guest/user/lib/stdio.h"
@@ -74,7 +74,7 @@ static int play_from(struct board* board, volatile unsigned* page, const char* o
     if (pid < 0 && roles[index + 1] != '\0') {
         complain("cowtest", "fork");
         board->wrong++;
-        board->present = board->step = board->checked = 3; /* nobody shall wait for who never came */
+        board->present = board->step = board->checked = 3; /* no process must wait for one that never came */
     }
     play(board, page, order, roles[index]);
     int status = 0;
@@ -83,7 +83,7 @@ static int play_from(struct board* board, volatile unsigned* page, const char* o
     return status != 0;
 }
 
-/* Goes through one order with fresh pages; returns true if nobody saw anything wrong. */
+/* Goes through one order with fresh pages; returns true if no process saw anything wrong. */
 static bool run_order(const char* order) {
     struct board* board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     volatile unsigned* page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

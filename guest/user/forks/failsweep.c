@@ -15,8 +15,8 @@
 #define PROGRAM "/bin/failsweep"
 
 /* How an attempt's process ends. */
-#define UNTOUCHED 0 /* the call succeeded, and the order had not struck */
-#define UNHARMED 1  /* the order struck, and yet the call succeeded: the child died of it, or somebody did without */
+#define UNTOUCHED 0 /* the call succeeded, and the order had not fired */
+#define UNHARMED 1  /* the order fired, and yet the call succeeded: it could do without, or the child died of it */
 #define REFUSED 2   /* the call failed as it should */
 #define ABSENT 3    /* this kernel has no such call */
 #define WRONG 4     /* anything else; the attempt has printed what */
@@ -128,7 +128,7 @@ static int call_rfork_shared(void) {
     return result;
 }
 
-/* Waits for the child that a fork has made. Whether the order has struck it does not matter. */
+/* Waits for the child that a fork has made. It does not matter whether the order has hit the child. */
 static void undo_fork(int pid) {
     if (pid > 0 && waitpid(pid, NULL, 0) != pid)
         wrong("waitpid", errno);
@@ -163,7 +163,7 @@ static int call_mmap_stack(void) { return map_now(MAP_PRIVATE | MAP_STACK); }
 /* Maps pages whose middle is to be unmapped, or whose inheritance is to change. */
 static void prepare_pages(void) { memory = map_touched(6, MAP_PRIVATE); }
 
-/* Maps pages that nobody has touched, and opens a file to be read into them. */
+/* Maps untouched pages, and opens a file to be read into them. */
 static void prepare_untouched(void) {
     file = open("/share/lines.txt", O_RDONLY);
     memory = mmap((void*)0x98000000, 6 * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -350,7 +350,7 @@ static bool run_sweep(void) {
     return leaks == 0;
 }
 
-/* Says whether a call is to be swept: it is named, or nobody is. */
+/* Says whether a call is to be swept: it is named, or none is. */
 static bool is_wanted(const char* name, char** words) {
     if (*words == NULL)
         return true;

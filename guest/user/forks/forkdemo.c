@@ -1,8 +1,7 @@
 /* forkdemo: one fork that can be measured. A region is mapped and touched; then, between the tracepoints
  * TP_WORKLOAD_BEGIN and TP_WORKLOAD_END, the process forks, the child writes its pages, and when it has ended the
- * parent writes its own. Law: copy-on-write faults = pages written + a constant.
- * The constant is the pages of the stack, for nothing else is written: no static data, and the same calls in the same
- * depth whatever the numbers are. */
+ * parent writes its own. Prediction: copy-on-write faults = pages written + a constant. The constant is the pages of
+ * the stack, because nothing else is written: no static data, and the same calls at the same depth for all numbers. */
 #include <stdbool.h>
 
 #include "guest/abi/tracepoints.h"

@@ -52,7 +52,7 @@ static void check(const struct piece* piece) {
             fail("a piece of memory has changed by itself");
 }
 
-/* Gives a piece's memory back, after a last look. */
+/* Frees a piece's memory, after a last look. */
 static void drop(struct piece* piece) {
     check(piece);
     if (piece->mapped && munmap(piece->words, piece->count * sizeof(unsigned)) < 0)
@@ -157,7 +157,7 @@ static bool parse_wish(const char* text, unsigned* rounds, unsigned* millisecond
     return *end == '\0' || strcmp(end, "s") == 0;
 }
 
-/* Storms for the rounds or the time wished, then gives everything back. */
+/* Storms for the requested rounds or time, then frees everything. */
 int main(int argc, char* argv[]) {
     unsigned rounds = 40;
     unsigned milliseconds = 0;

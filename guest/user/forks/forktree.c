@@ -1,6 +1,6 @@
-/* forktree: a tree of processes: forktree [DEPTH] [FANOUT]. Each process forks FANOUT children until the depth is
- * used up, waits for them, and exits with a checksum of itself and what its children returned. The root works out the
- * same number without forking, and counts in a shared page who took part. */
+/* forktree: a tree of processes: forktree [DEPTH] [FANOUT]. Each process forks FANOUT children until the depth is used
+ * up, waits for them, and exits with a checksum of itself and what its children returned. The root works out the same
+ * number without forking, and counts in a shared page which processes took part. */
 #include <stdbool.h>
 
 #include "guest/user/lib/stdio.h"

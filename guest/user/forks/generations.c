@@ -16,8 +16,8 @@ static volatile unsigned* page_word(char* region, int page) {
     return (volatile unsigned*)(region + (unsigned)page * PAGE_BYTES);
 }
 
-/* What a generation and the next have between them: the child says that it has written; the parent's end shows in that
- * nobody can write to `death` any more. */
+/* What a generation and the next share: the child says that it has written; a parent has ended when `death` has no
+ * writer any more. */
 struct bond {
     int told[2];
     int death[2];

@@ -1,7 +1,7 @@
 /* seededbugs: shows the damage that each of the broken kernels of guest/bugs does: seededbugs NAME; without a name all.
- * Prints "NAME: sound" where all is as it must be; else "NAME: DAMAGE: " and what it saw, and ends with status 1. Where
- * the kernel cannot be trusted to end a process any more, it ends the machine. Sound is what LunaixOS calls so:
- * elsewhere a child may rightly have the stacks of other threads. */
+ * Prints "NAME: sound" if all is as it must be; else "NAME: DAMAGE: " and what it saw, and ends with status 1. If the
+ * kernel cannot be trusted to end a process any more, it ends the machine. What is sound follows LunaixOS: on other
+ * systems a child may rightly have the stacks of other threads. */
 #include <stdbool.h>
 
 #include "guest/user/lib/stdio.h"
@@ -81,7 +81,7 @@ static bool stack_copy(void) {
     return status == 7 << 8 || damage("the child did not come back from fork (status 0x%x)", (unsigned)status);
 }
 
-/* region-end: a shared page right behind a private region must stay shared. */
+/* region-end: a shared page right after a private region must stay shared. */
 static bool region_end(void) {
     unsigned char* place = map(NULL, 2, MAP_PRIVATE);
     volatile unsigned* shared = map(place + PAGE_BYTES, 1, MAP_SHARED | MAP_FIXED);

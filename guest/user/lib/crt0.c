@@ -24,7 +24,8 @@ __attribute__((naked, noreturn)) void _start(void) {
                      : "i"(SYS_exit));
 }
 
-/* A signal handler returns to this address: the kernel put it on the stack. Goes back to where the signal struck. */
+/* A signal handler returns to this address: the kernel put it on the stack. Returns to the place that the signal
+ * interrupted. */
 __attribute__((naked)) void signal_restorer(void) {
     __asm__ volatile("movl %0, %%eax\n\t"
                      "int $0x80\n\t"

@@ -20,7 +20,7 @@ static struct block* first_block;
 static struct block* last_block;
 static struct spinlock heap_lock;
 
-/* Joins a free block with the block behind it, if that is free too and nothing lies between. */
+/* Joins a free block with the block after it, if that is free too and nothing lies between. */
 static void join_with_next(struct block* block) {
     struct block* next = block->next;
 
@@ -93,7 +93,7 @@ void* malloc(size_t bytes) {
     return block != NULL ? block + 1 : NULL;
 }
 
-/* Gives memory back; NULL is allowed. */
+/* Frees memory; NULL is allowed. */
 void free(void* memory) {
     if (memory == NULL)
         return;

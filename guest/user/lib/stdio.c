@@ -93,7 +93,7 @@ static void put_number(struct sink* sink, struct conversion* how, unsigned value
     put_text(sink, how, text + at, (int)sizeof text - at);
 }
 
-/* Reads a number inside a format, or takes it from the arguments where a * stands. */
+/* Reads a number inside a format, or takes it from the arguments for a *. */
 static int take_count(const char** format, va_list* arguments) {
     int count = 0;
 
@@ -139,7 +139,7 @@ static void put_string(struct sink* sink, const struct conversion* how, const ch
     put_text(sink, how, text, length);
 }
 
-/* Adds one conversion; an unknown letter is shown as it stands. */
+/* Adds one conversion; an unknown letter is printed unchanged. */
 static void convert(struct sink* sink, char letter, struct conversion* how, va_list* arguments) {
     static const char lower[] = "0123456789abcdef";
     static const char upper[] = "0123456789ABCDEF";
@@ -257,7 +257,7 @@ int printf(const char* format, ...) {
 int puts(const char* text) { return printf("%s\n", text); }
 
 /* Reads up to and including the next newline, which it drops; returns the length, or -1 at the end or on an error.
- * Reads byte by byte, so that not a byte of the following line is taken from who reads the descriptor next. */
+ * Reads byte by byte, so that the next reader of the descriptor gets the whole of the following line. */
 int read_line(int fd, char* line, size_t size) {
     size_t length = 0;
     int got;

@@ -149,11 +149,11 @@ int meminfo(struct meminfo* result) { return call1(SYS_meminfo, (unsigned)result
 /* Describes the process at place `index` of the kernel's list; returns 1, or 0 past the last one. */
 int procinfo(int index, struct procinfo* result) { return call2(SYS_procinfo, (unsigned)index, (unsigned)result); }
 
-/* Marks the trace where somebody records one; harmless elsewhere. */
+/* Marks the trace if one is recorded; harmless otherwise. */
 int tracepoint(unsigned id, unsigned argument) { return call2(SYS_tracepoint, id, argument); }
 
-/* Lets the kernel's k-th allocation from now on fail, once; 0 takes that back. Returns how many the last order still
- * had to wait for, 0 where it has struck. */
+/* Makes the kernel's k-th allocation from now on fail, once; 0 cancels the order. Returns how many the last order still
+ * had to wait for, 0 if it has fired. */
 unsigned failalloc(unsigned k) { return (unsigned)system_call(SYS_failalloc, k, 0, 0, 0, 0); }
 
 /* Ends the machine; returns only if the kernel refuses. */

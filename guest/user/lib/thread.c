@@ -56,5 +56,5 @@ void spinlock_take(struct spinlock* lock) {
         system_call(SYS_yield, 0, 0, 0, 0, 0);
 }
 
-/* Gives the lock back. */
+/* Releases the lock. */
 void spinlock_give(struct spinlock* lock) { __atomic_store_n(&lock->taken, 0, __ATOMIC_RELEASE); }

@@ -138,7 +138,7 @@ static bool check_syntax(void) {
             good = words > 0;
             needs_command = (token->kind & BACKGROUND) == 0;
             words = 0;
-        } else { /* a newline may stand alone, and so may the end */
+        } else { /* a newline may be alone, and so may the end */
             good = words > 0 || (!needs_command && (token->kind == END || *token->text == '\n'));
             needs_command = false;
             words = 0;
@@ -444,7 +444,7 @@ static void run_conditions(const struct token* from, const struct token* end) {
     }
 }
 
-/* Runs pipelines joined by && and || in a shell of their own, for which nobody waits. */
+/* Runs pipelines joined by && and || in a shell of their own, without waiting for it. */
 static void start_background(const struct token* from, const struct token* end) {
     int pid = fork();
 
@@ -479,7 +479,7 @@ static void run_list(const char* line) {
     }
 }
 
-/* Reaps background commands that have ended; says so where somebody looks on. */
+/* Reaps background commands that have ended; says so if the shell is interactive. */
 static void reap_background(bool interactive) {
     int status;
     int pid;

@@ -1,4 +1,4 @@
-/* Tests of copy-on-write: who writes first, who sees what, and the kernel as the writer. */
+/* Tests of copy-on-write: which side writes first, which sees what, and the kernel as the writer. */
 #include "guest/user/usertests/usertests.h"
 
 #define WORDS_PER_PAGE (PAGE_BYTES / sizeof(unsigned))
@@ -158,7 +158,7 @@ static void cow_read_modify_write(void) {
     finish(pid);
 }
 
-/* A string instruction over several shared pages goes on where the faults interrupted it. */
+/* A string instruction over several shared pages continues where the faults interrupted it. */
 static void cow_string_instruction(void) {
     unsigned char* memory = map_pages(5, MAP_PRIVATE);
 

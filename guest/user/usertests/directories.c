@@ -95,7 +95,7 @@ static void directory_relative_paths(void) {
     CHECK_EQUAL(stat("er/../er/./treasure", &status), 0);
 }
 
-/* getcwd refuses a buffer that is too small, and does not write behind it. */
+/* getcwd refuses a buffer that is too small, and does not write beyond it. */
 static void directory_small_buffer(void) {
     char path[16];
 

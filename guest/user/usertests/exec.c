@@ -165,7 +165,7 @@ static void exec_without_words(void) {
     }
 }
 
-/* What is no program is refused with the right error, and the caller goes on with its memory as it was. */
+/* What is no program is refused with the right error, and the caller continues with its memory unchanged. */
 static void exec_refusals(void) {
     char* arguments[] = {"x", NULL};
     char* memory = map_pages(2, MAP_PRIVATE);

@@ -107,10 +107,10 @@ static void file_map_shared_writes(void) {
     CHECK_EQUAL(byte, lines_byte(PAGE_BYTES));
 }
 
-/* Reads a byte far behind the end of the file. */
+/* Reads a byte far beyond the end of the file. */
 static void read_behind_end(void* memory) { peek((unsigned)memory + 3 * PAGE_BYTES); }
 
-/* Behind the file's last byte its last page is zero; pages behind that are zero too, or a signal. */
+/* After the file's last byte its last page is zero; pages after that are zero too, or a signal. */
 static void file_map_end(void) {
     struct stat status;
     int fd = open_file("/etc/motd");

@@ -18,7 +18,7 @@ static void file_read(void) {
     CHECK_EQUAL(read(fd, bytes, 0), 0);
 }
 
-/* lseek goes everywhere in the file, and behind it, where there is nothing to read. */
+/* lseek goes everywhere in the file, and beyond its end, where there is nothing to read. */
 static void file_seek(void) {
     char bytes[32];
     int fd = open_file(LINES_PATH);
@@ -166,7 +166,7 @@ static void file_open_refusals(void) {
     CHECK_ERROR(open("/etc/motd", 3), EINVAL);
 }
 
-/* A file opened for reading cannot be written, whatever it is. */
+/* A file opened for reading cannot be written, of whatever type. */
 static void file_write_refusals(void) {
     int fd = open_file("/etc/motd");
 

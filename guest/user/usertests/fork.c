@@ -45,7 +45,7 @@ static void fork_tree(void) {
     CHECK_EQUAL(grow_tree(4, 2), 31);
 }
 
-/* Is one link of a chain: sees what the link before wrote, writes its own, checks that nobody changes it. */
+/* Is one link of a chain: sees what the link before wrote, writes its own, checks that it stays. */
 static void chain_link(volatile unsigned* page, unsigned left) {
     unsigned mine = left * 1000 + 7;
 
@@ -127,7 +127,7 @@ static void fork_hundred_children(void) {
     CHECK((int)(before - free_frames()) <= 1); /* the kernel's own stores may differ by one */
 }
 
-/* Forks and maps and writes for ever; somebody kills it. */
+/* Forks and maps and writes until it is killed. */
 static void work_for_ever(void* unused) {
     (void)unused;
     for (unsigned round = 0;; round++) {

@@ -22,10 +22,10 @@ static void brk_grow_and_shrink(void) {
     CHECK_EQUAL(brk(end), 0);
 }
 
-/* Touches the heap behind its end. */
+/* Touches memory beyond the heap's end. */
 static void touch_behind_end(void* end) { poke(((unsigned)end + 2 * PAGE_BYTES - 1) & ~(PAGE_BYTES - 1), 1); }
 
-/* Behind the end of the heap there is nothing, also after it has shrunk; its frames are free. */
+/* Beyond the end of the heap nothing is mapped, also after it has shrunk; its frames are free. */
 static void brk_shrink_gives_back(void) {
     char* end = sbrk(0);
     unsigned before = free_frames();
@@ -38,7 +38,7 @@ static void brk_shrink_gives_back(void) {
     must_die(touch_behind_end, end, SIGSEGV);
 }
 
-/* Ends below the heap, in the kernel or behind all addresses are refused and change nothing. */
+/* Ends below the heap, in the kernel or beyond all addresses are refused and change nothing. */
 static void brk_refusals(void) {
     void* end = sbrk(0);
 
@@ -90,7 +90,7 @@ static void malloc_reuses(void) {
     CHECK(malloc(0x7FFFFFF0) == NULL);
 }
 
-/* When the address space is full mmap says ENOMEM; when some is given back it works again. */
+/* When the address space is full mmap says ENOMEM; when some is unmapped it works again. */
 static void map_no_addresses_left(void) {
     enum { MOST = 200 };
     void* regions[MOST];
@@ -110,7 +110,7 @@ static void map_no_addresses_left(void) {
     map_pages(4, MAP_PRIVATE);
 }
 
-/* Fails unless a process ended as one without memory may: refused (status 3), or killed. */
+/* Fails unless a process ended as one may that gets no memory: refused (status 3), or killed. */
 static void check_ending(const char* who, int status) {
     if (status != 3 << 8 && status != SIGKILL && status != SIGSEGV)
         FAIL("%s ended with status 0x%x", who, (unsigned)status);
@@ -159,8 +159,8 @@ static void copy_hoard(void* argument) {
         hoard->memory[i * 1024] = ~i;
 }
 
-/* Memory runs out, once by touching, once in the kernel, once by copies on write. Who uses it up is refused or killed;
- * all others go on, the memory comes back, and the hoard that was to be copied is as it was. */
+/* Memory runs out, once by touching, once in the kernel, once by copies on write. The process that uses it up is
+ * refused or killed; all others continue, the memory comes back, and the hoard that was to be copied is unchanged. */
 static void memory_exhausted(void) {
     if (free_frames() > MOST_FRAMES)
         skip("more than 80 MB free");
@@ -185,7 +185,7 @@ static void memory_exhausted(void) {
 /* Ends at once: a child whose birth is all that matters. */
 static void no_more(void* unused) { (void)unused; }
 
-/* An order to fail can be asked back, strikes one call, once, and then all is as it was. */
+/* An order to fail can be cancelled, hits one call, once, and then all is as before. */
 static void failalloc_strikes_once(void) {
     CHECK_EQUAL(failalloc(0), 0);
     CHECK_EQUAL(failalloc(1000), 0);
@@ -211,7 +211,7 @@ static void failalloc_strikes_once(void) {
 enum { SHARED_PAGES = 250, MOST_WRITERS = 400, FRAMES_TO_FORK_WITH = 2500 };
 
 /* Forks children that each write all of their parent's pages and stay, until there is no memory for one more: fork
- * refuses, or whoever writes is killed. */
+ * refuses, or the writer is killed. */
 static void fork_writers(void* unused) {
     volatile unsigned* memory = map_pages(SHARED_PAGES, MAP_PRIVATE);
     struct gate gate = make_gate();
@@ -261,8 +261,8 @@ static void hold_memory(void* unused) {
         sleep_ms(1000);
 }
 
-/* Memory runs out amid forks and copies: somebody is refused or killed, nobody sees wrong memory, and all comes back.
- */
+/* Memory runs out amid forks and copies: some process is refused or killed, none sees wrong memory, and all memory
+ * comes back. */
 static void memory_exhausted_by_forks(void) {
     if (free_frames() > MOST_FRAMES)
         skip("more than 80 MB free");

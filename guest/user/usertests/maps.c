@@ -3,7 +3,7 @@
 
 #define WORDS_PER_PAGE (PAGE_BYTES / sizeof(unsigned))
 
-/* New memory is zero, even where other memory was given back just before. */
+/* New memory is zero, even where other memory was unmapped just before. */
 static void map_new_memory_is_zero(void) {
     for (int round = 0; round < 3; round++) {
         unsigned* memory = map_pages(8, MAP_PRIVATE);

@@ -8,7 +8,7 @@
 #define MOST_DEPTH 7
 #define MOST_SLEEPERS 4
 
-/* The kinds of memory. The first four are never given back; SHARED is common to all relatives. */
+/* The kinds of memory. The first four are never unmapped; all relatives share SHARED. */
 enum { DATA, BSS, STACK, HEAP, MAPPED, FILE_MAP, EXCLUSIVE, SHARED, AREAS };
 
 /* The model: how often each page of each area was written. 0 = as it came into being. */
@@ -55,7 +55,7 @@ static void write_page(int area, unsigned page) {
         areas[area].words[page * WORDS_PER_PAGE + word] = pattern(area, page, writes, word);
 }
 
-/* Returns what a page that nobody has written holds at a word. */
+/* Returns what an unwritten page holds at a word. */
 static unsigned original(int area, unsigned page, unsigned word) {
     unsigned offset = (page * WORDS_PER_PAGE + word) * sizeof(unsigned);
 
@@ -79,14 +79,14 @@ static void check_page(int area, unsigned page) {
     }
 }
 
-/* Compares all memory with the model; the shared area only where nobody else may be writing it. */
+/* Compares all memory with the model; the shared area only when no other process may be writing it. */
 static void check_all(void) {
     for (int area = 0; area < AREAS; area++)
         for (unsigned page = 0; page < PAGES; page++)
             check_page(area, page);
 }
 
-/* Makes an area that can be given back, where it was or anywhere; its pages are then as new. */
+/* Maps an area that can be unmapped, where it was or anywhere; its pages are then as new. */
 static void make_area(int area) {
     static const int kinds[AREAS] = {[MAPPED] = MAP_PRIVATE | MAP_ANONYMOUS,
                                      [FILE_MAP] = MAP_PRIVATE,
@@ -103,7 +103,7 @@ static void make_area(int area) {
     memset(areas[area].writes, 0, sizeof areas[area].writes);
 }
 
-/* Gives an area back and makes it anew. */
+/* Unmaps an area and maps it anew. */
 static void renew_area(int area) {
     CHECK_EQUAL(munmap((void*)areas[area].words, AREA_BYTES), 0);
     make_area(area);

@@ -12,7 +12,7 @@ struct board {
     volatile unsigned checked;
 };
 
-/* One game: whose turn comes when. order[i] = the player who writes as number i. */
+/* One game: the order of turns. order[i] = the player that writes as number i. */
 struct game {
     struct board* board;
     volatile unsigned* page;
@@ -145,7 +145,7 @@ static void write_own_word(void* argument) {
         CHECK_EQUAL(page[i], i == own ? 1 : 7);
 }
 
-/* Sixteen descendants share one page, each writes it, nobody sees another's write. */
+/* Sixteen descendants share one page, each writes it, none sees another's write. */
 static void cow_sixteen_sharers(void) {
     volatile unsigned* page = map_pages(1, MAP_PRIVATE);
     int pids[16];

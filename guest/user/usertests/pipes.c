@@ -92,7 +92,7 @@ static void pipe_end_wakes_reader(void) {
     finish(pid);
 }
 
-/* Writes to a pipe that nobody reads. */
+/* Writes to a pipe without a reader. */
 static void write_in_vain(void* fd) { write((int)fd, "x", 1); }
 
 /* Without a reader a write kills by SIGPIPE; with the signal ignored it fails with EPIPE. */

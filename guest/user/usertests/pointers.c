@@ -8,7 +8,7 @@ static int pipe_fds[2]; /* a pipe with something to read */
 static int directory_fd;
 static unsigned unmapped; /* an address in the user's part where nothing is */
 static unsigned read_only;
-static unsigned page_end; /* the first address behind a page of ours; nothing follows */
+static unsigned page_end; /* the first address after a page of ours; nothing follows */
 
 /* A call that the kernel answers by writing to the address, or that makes it read from there. */
 struct probe {

@@ -41,7 +41,7 @@ static void wait_for_one_of_many(void) {
     CHECK_EQUAL(wait_status(first), 1 << 8);
 }
 
-/* Without children, or for somebody else's, waiting fails; so does waiting twice. */
+/* Without children, or for another's, waiting fails; so does waiting twice. */
 static void wait_without_child(void) {
     CHECK_ERROR(wait(NULL), ECHILD);
     CHECK_ERROR(waitpid(getppid(), NULL, 0), ECHILD);
@@ -177,7 +177,7 @@ static void kill_in_every_state(void) {
         CHECK_EQUAL(kill(pid, SIGKILL), 0);
         CHECK_EQUAL(wait_status(pid), SIGKILL);
     }
-    for (int i = 0; i < 2; i++) { /* the first waits with its child alive, which then is an orphan and ends by itself */
+    for (int i = 0; i < 2; i++) { /* the first waits while its child is alive; the child ends as an orphan */
         int pid = fork();
         CHECK(pid >= 0);
         if (pid == 0)
@@ -244,7 +244,7 @@ static void sleep_order(void) {
         continue;
 }
 
-/* The time since boot never goes back, and goes on while nobody sleeps. */
+/* The time since boot never goes back, and advances while no process sleeps. */
 static void uptime_goes_on(void) {
     unsigned first = uptime_ms();
     unsigned last = first;

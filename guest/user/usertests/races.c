@@ -5,7 +5,7 @@
 #define PIPES 5
 #define PIPE_BYTES 4096u
 
-static struct gate never; /* a gate that nobody opens */
+static struct gate never; /* a gate that stays closed */
 
 /* Waits for ever. */
 static int wait_for_ever(void* unused) {
@@ -37,7 +37,7 @@ static void race_signal_after_first_thread(void) {
 
 static volatile int standing; /* threads that are about to call exec */
 
-/* Becomes /bin/false when both threads stand ready. */
+/* Becomes /bin/false when both threads are ready. */
 static int become_false(void* unused) {
     char* words[] = {"false", NULL};
 
@@ -172,7 +172,7 @@ static void race_list_while_reaping(void) {
 /* Writes one byte of a page that it has not touched before. */
 static void write_byte(void* memory) { *(volatile char*)memory = '#'; }
 
-/* A file's page that was only read in order to be copied does not stay, also where the copy is everybody's. */
+/* A file's page that was only read in order to be copied does not stay, also if the copy is shared. */
 static void race_copy_for_sharers(void) {
     int fd = open_file(LINES_PATH);
     char* keeper = mmap(NULL, PAGE_BYTES, PROT_READ, MAP_PRIVATE, fd, 0);

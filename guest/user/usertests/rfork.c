@@ -25,7 +25,7 @@ static int run_rforked(unsigned flags, int (*function)(void*), void* argument) {
     return status;
 }
 
-/* Flags that mean nothing, or two things at once, are refused, and nothing is born. */
+/* Flags that mean nothing, or two things at once, are refused, and no process is made. */
 static void rfork_refusals(void) {
     need_rfork();
     CHECK_EQUAL(system_call(SYS_rfork, 0, 0, 0, 0, 0), -EINVAL);

@@ -130,7 +130,7 @@ static void raise_other(int signal) {
     count++;
 }
 
-/* A signal that is not blocked interrupts a handler, and both go on where they were. */
+/* A signal that is not blocked interrupts a handler, and both continue where they were. */
 static void signal_nested(void) {
     set_handler(SIGUSR1, raise_other, 0);
     set_handler(SIGUSR2, count_nested, 0);
@@ -255,7 +255,7 @@ static void signal_interrupts_calls(void) {
     CHECK_EQUAL(count, 3);
 }
 
-/* The end of a child sends SIGCHLD, if somebody wants to know. */
+/* The end of a child sends SIGCHLD to a parent that catches it. */
 static void signal_child_ended(void) {
     set_handler(SIGCHLD, handle, 0);
     int pid = fork();
@@ -336,7 +336,7 @@ static void return_from_forged_frame(void* value) {
     __asm__ volatile("movl %0, %%esp\n\tint $0x80\n\tud2" : : "r"(&frame[100]), "a"(SYS_sigreturn) : "memory");
 }
 
-/* Forged frames give nobody more rights: the process ends by a signal, and the kernel stays up. */
+/* Forged frames give no process more rights: the process ends by a signal, and the kernel stays up. */
 static void signal_forged_frame(void) {
     static const unsigned values[] = {0, 0xFFFFFFFF, 0x8, 0x10, 0x3202, 0xC0100000, 0x13};
 

@@ -26,7 +26,7 @@ static int triple(void* argument) { return (int)argument * 3; }
 /* Ends by thread_exit instead of returning. */
 static int leave_early(void* argument) { thread_exit((int)argument + 1000); }
 
-/* Threads give their values to whoever joins them, in any order, and each has its own id. */
+/* Threads give their values to the thread that joins them, in any order, and each has its own id. */
 static void thread_values(void) {
     int threads[8];
 
@@ -279,7 +279,7 @@ static int fork_here(void* main_thread) {
     return status;
 }
 
-/* fork in a thread: only the caller survives in the child; in the parent all go on. */
+/* fork in a thread: only the caller survives in the child; in the parent all continue. */
 static void thread_fork_in_thread(void) {
     int ticker = start_thread(tick, NULL);
 
@@ -383,7 +383,7 @@ static int wait_for_end(void* gate) {
     return system_call(SYS_read, (unsigned)((struct gate*)gate)->fds[0], (unsigned)&byte, 1, 0, 0);
 }
 
-/* Threads run out with an error, and come back; their stacks and kernel stacks are given back. */
+/* Threads run out with an error, and come back; their stacks and kernel stacks are freed. */
 static void thread_limit(void) {
     static int threads[MOST_THREADS];
     struct gate gate = make_gate();

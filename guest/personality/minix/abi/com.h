@@ -85,7 +85,7 @@
 #define SYS_EXIT (KERNEL_CALL_BASE + 53)
 #define NR_SYS_CALLS 54
 
-#define SYS_ENDPT m_i32[0] /* whom a kernel call is about */
+#define SYS_ENDPT m_i32[0] /* the process that a kernel call is about */
 #define SYS_FORK_SLOT m_i32[1]
 #define SYS_FORK_FLAGS m_u32[2]
 #define SYS_FORK_ENDPT m_i32[3]   /* answer: the child's endpoint */

@@ -9,7 +9,7 @@
 #include "guest/abi/syscalls.h"
 
 #define OK 0
-#define ELOCKED 201     /* would wait for somebody who waits for us */
+#define ELOCKED 201     /* would wait for a process that waits for us */
 #define EDEADSRCDST 202 /* the endpoint's process is gone */
 #define EBADSRCDST 203  /* no such endpoint can be */
 #define EBADCALL 204    /* no such IPC call */
@@ -28,7 +28,7 @@ typedef int endpoint_t;
 #define NONE _ENDPOINT(0, 0x7FFE)
 #define SELF _ENDPOINT(0, 0x7FFD)
 
-/* Who is in the boot image; slot and first endpoint are the same number. */
+/* The processes of the boot image; slot and first endpoint are the same number. */
 #define PM_PROC_NR 0
 #define VFS_PROC_NR 1
 #define TEST_PROC_NR 3 /* and the next two: only with the boot word ipctest */
@@ -36,7 +36,7 @@ typedef int endpoint_t;
 #define INIT_PROC_NR 10
 #define FIRST_USER_SLOT 11 /* fork gives slots from here on */
 
-/* Servers bear pids above those of programs, for the trace. */
+/* Servers have pids above those of programs, for the trace. */
 #define SERVER_PID(slot)                                                                                               \
     ((slot) == PM_PROC_NR ? 30001 : (slot) == VFS_PROC_NR ? 30002 : (slot) == VM_PROC_NR ? 30003 : 30010 + (slot))
 
@@ -51,8 +51,8 @@ typedef struct {
 
 #define NOTIFY_MESSAGE 0x1000
 
-/* The traps: int 0x80 with eax = IPC_CALL, ebx = what, ecx = whom, edx = message; or eax = KERNEL_CALL, edx = message.
- */
+/* The traps: int 0x80 with eax = IPC_CALL, ebx = what, ecx = endpoint, edx = message; or eax = KERNEL_CALL, edx =
+ * message. */
 #define IPC_CALL (SYS_PERSONALITY + 0)
 #define KERNEL_CALL (SYS_PERSONALITY + 1)
 #define SEND 1

@@ -1,6 +1,6 @@
-/* ipctest: three servers that try every kind of message on each other, on VM, and on nobody. The boot word ipctest
- * loads them all from this program; the driver prints the verdict. Each step names what it expects; the others follow
- * the driver's orders. */
+/* ipctest: three servers that try every kind of message on each other, on VM, and on endpoints that do not exist. The
+ * boot word ipctest loads them all from this program; the driver prints the verdict. Each step names what it expects;
+ * the others follow the driver's orders. */
 #include "guest/personality/minix/servers/lib/syslib.h"
 
 #define DRIVER TEST_PROC_NR
@@ -24,7 +24,7 @@ static void check(const char* what, int actual, int expected) {
     }
 }
 
-/* Gives somebody an order that he acts on when it has been taken. */
+/* Sends a server an order, which it carries out when it has received it. */
 static void order_to(endpoint_t whom, int what) {
     message m = {.m_type = what};
     check("an order", ipc_send(whom, &m), OK);
@@ -72,8 +72,8 @@ static void test_notify(void) {
     check("notify nobody", ipc_notify(200), -EDEADSRCDST);
 }
 
-/* Who would wait for somebody who waits for him is told so: both sending, both receiving. Both sides try, and exactly
- * one of them is refused; the other gets through afterwards. */
+/* Two servers that would wait for each other: both sending, both receiving. Exactly one of them is refused; the other
+ * gets through afterwards. */
 static void test_deadlock(void) {
     message m = {.m_type = CROSS};
     order(CROSS); /* the peer is about to send to us, or does so already */
@@ -92,8 +92,8 @@ static void test_deadlock(void) {
     check("its type", r == OK ? m.m_type : LISTEN, LISTEN);
 }
 
-/* Three who would wait for each other in a ring: the last to try is refused, and then all get through. The question to
- * VFS lets the other two run until they wait. */
+/* Three servers that would wait for each other in a ring: the last to try is refused, and then all get through. The
+ * question to VFS lets the other two run until they wait. */
 static void test_ring(void) {
     message m = {0};
     order_to(THIRD, RING);
@@ -125,8 +125,8 @@ static void test_endpoints(void) {
     check("who am I", (int)sys_getinfo(GET_WHOAMI, 0), DRIVER);
 }
 
-/* Who waits for a process that dies goes on with an error, and its endpoint stays dead although the slot lives again.
- * The boot word run= must start processes one after another. */
+/* Waiting for a process that dies ends with an error, and its endpoint stays dead although the slot is used again. The
+ * boot word run= must start processes one after another. */
 static void test_death(void) {
     message m;
     endpoint_t mortal = NONE;

@@ -63,7 +63,7 @@ int sys_exec(endpoint_t who, struct exec_info* info) {
     return kernel_call(SYS_EXEC, &m);
 }
 
-/* Makes a process unreachable and lets its thread go on with dying. */
+/* Makes a process unreachable and lets its thread continue to exit. */
 int sys_exit(endpoint_t who) {
     message m = {.SYS_ENDPT = who};
     return kernel_call(SYS_EXIT, &m);
@@ -93,7 +93,7 @@ int sys_dupfiles(endpoint_t child, endpoint_t parent) {
     return kernel_call(SYS_DUPFILES, &m);
 }
 
-/* Fills a page from a file, and with zeroes behind the bytes asked for. */
+/* Fills a page from a file, then with zeroes. */
 int sys_filepage(uint32_t inode, uint32_t offset, uint32_t bytes, phys_bytes page) {
     message m = {.SYS_INODE = inode, .SYS_OFFSET = offset, .SYS_BYTES = bytes, .SYS_DST = page};
     return kernel_call(SYS_FILEPAGE, &m);

@@ -1,5 +1,5 @@
-/* exec as PM sees it: VM builds the new memory beside the old; when the process has lost its other threads, it asks for
- * one of the two to go. */
+/* exec in PM: VM builds the new memory next to the old; when the process has lost its other threads, one of the two is
+ * dropped. */
 #include "guest/personality/minix/servers/pm/mproc.h"
 
 /* PM_EXEC: lets VM build the memory of the new program. OK with its page directory, or VM's error. */

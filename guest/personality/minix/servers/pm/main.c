@@ -1,4 +1,5 @@
-/* PM, the process manager: who exists, and who is whose child. Read main() here, then do_fork() in forkexit.c. */
+/* PM, the process manager: which processes exist, and which is whose child. Read main() here, then do_fork() in
+ * forkexit.c. */
 #include "guest/personality/minix/servers/pm/mproc.h"
 
 struct mproc mproc[NR_PROCS];

@@ -1,5 +1,6 @@
-/* VFS, here a small stand-in: it keeps the table of processes that may have open files, and at a fork it has every
- * descriptor and the working directory referenced once more. Files themselves are read by the kernel's mechanism. */
+/* VFS, here a small stand-in: it keeps the table of processes that may have open files; at a fork it makes the kernel
+ * reference every open file and the working directory once more. Files themselves are read by the kernel's mechanism.
+ * */
 #include "guest/personality/minix/servers/lib/syslib.h"
 
 struct fproc {
@@ -9,7 +10,7 @@ struct fproc {
 
 static struct fproc fproc[NR_PROCS];
 
-/* PM has made a child: it gets its parent's files and directory. OK, or -EINVAL for an endpoint that is nobody's. */
+/* PM has made a child: it gets its parent's files and directory. OK, or -EINVAL for an endpoint without a process. */
 static int pm_fork(const message* m) {
     struct fproc* cp = &fproc[_ENDPOINT_P(m->VFS_PM_ENDPT) % NR_PROCS];
     int r = sys_dupfiles(m->VFS_PM_ENDPT, m->VFS_PM_PENDPT);

@@ -59,7 +59,7 @@ static unsigned find_pages(unsigned count) {
     return heap_pages;
 }
 
-/* Allocates cleared pages, one after another in VM's space; NULL without memory. */
+/* Allocates cleared pages, one after another in VM's space; NULL if out of memory. */
 static void* vm_allocpages(unsigned count) {
     unsigned page = find_pages(count);
     if (page == heap_pages)
@@ -71,7 +71,7 @@ static void* vm_allocpages(unsigned count) {
     return (void*)(heap_base + page * VM_PAGE_SIZE);
 }
 
-/* Gives pages back to the kernel. */
+/* Returns pages to the kernel. */
 static void vm_freepages(void* memory, unsigned count) {
     message m = {.SVMCTL_ADDR = (vir_bytes)memory, .SVMCTL_COUNT = count};
     int r = sys_vmctl(SELF, VMCTL_FREEPAGES, &m);
@@ -107,7 +107,7 @@ static void unlist_slab(struct slabdata* slab) {
         slab->next->previous = slab->previous;
 }
 
-/* Makes a new page of objects of one size; NULL without memory. */
+/* Makes a new page of objects of one size; NULL if out of memory. */
 static struct slabdata* newslabdata(unsigned index) {
     struct slabdata* slab = vm_allocpages(1);
     if (slab == NULL)
@@ -126,7 +126,7 @@ static struct slabdata* newslabdata(unsigned index) {
 /* Asks the kernel whether one of the coming allocations is to fail; main() calls it when the kernel has notified us. */
 void alloc_learn_order(void) { failing_ordered = sys_getinfo(GET_FAIL_ORDERED, 0) > 0; }
 
-/* Allocates cleared memory; NULL where there is none, or where it is this one that was ordered to fail. */
+/* Allocates cleared memory; NULL if there is none, or where it is this one that was ordered to fail. */
 void* slaballoc(size_t bytes) {
     unsigned index = size_index(bytes);
     void* memory;
@@ -150,7 +150,7 @@ void* slaballoc(size_t bytes) {
     return memory;
 }
 
-/* Gives memory back, of as many bytes as were asked for; NULL is allowed. */
+/* Frees memory of as many bytes as were allocated; NULL is allowed. */
 void slabfree(void* memory, size_t bytes) {
     if (memory == NULL)
         return;

@@ -1,7 +1,7 @@
-/* exec as VM does it: the memory of the new program is built beside the old one's, then they change places. */
+/* exec in VM: the memory of the new program is built next to the old one's and then takes its place. */
 #include "guest/personality/minix/servers/vm/vm.h"
 
-static struct vmproc* exec_spaces; /* built, and neither in force nor dropped yet */
+static struct vmproc* exec_spaces; /* built, but neither in use nor dropped yet */
 
 /* Makes one region for each segment of the program; pages come from the file when they are touched. OK or -ENOMEM. */
 static int map_segments(struct vmproc* space, const struct exec_info* info) {
@@ -69,7 +69,7 @@ int do_exec_newmem(message* m) {
     return OK;
 }
 
-/* Checks what has been built and is not in force; the sanity check calls it. */
+/* Checks what has been built and is not in use; the sanity check calls it. */
 void exec_check_spaces(void) {
     for (const struct vmproc* space = exec_spaces; space != NULL; space = space->vm_next_space)
         sanity_check_proc(space);

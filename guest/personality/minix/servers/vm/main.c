@@ -38,7 +38,7 @@ static void vm_init(void) {
     spare_fill();
 }
 
-/* Finds the slot of an endpoint. OK, or -EINVAL where it is nobody's any more. */
+/* Finds the slot of an endpoint. OK, or -EINVAL if its process is gone. */
 int vm_isokendpt(endpoint_t endpoint, int* slot) {
     *slot = _ENDPOINT_P(endpoint);
     if (endpoint < 0 || *slot >= NR_PROCS)

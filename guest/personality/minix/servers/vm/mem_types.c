@@ -1,4 +1,4 @@
-/* The kinds of memory: what a page holds before anybody has written to it, and who may write when. */
+/* The kinds of memory: what a page holds before it is written, and when it may be written. */
 #include "guest/personality/minix/servers/vm/vm.h"
 
 /* Fills a fresh block with what a page of a region holds at first: the file's bytes as far as they reach, else zeroes.
@@ -21,7 +21,7 @@ static int new_page(struct vir_region* region, struct phys_region* ph) {
     return OK;
 }
 
-/* Private memory can be written where nobody else has the page. */
+/* Private memory can be written if no other process has the page. */
 static bool private_writable(const struct phys_region* ph) { return ph->ph->refcount == 1; }
 
 /* Makes a page of private memory ready: one that is not there is made, one with other places is copied when it is

@@ -69,7 +69,7 @@ int do_mmap(struct vmproc* vmp, message* m) {
 /* VM_MUNMAP: unmaps a range; what is not mapped there does not matter. OK or -ENOMEM. */
 int do_munmap(struct vmproc* vmp, message* m) { return unmap(vmp, m->VMM_ADDR, m->VMM_LEN); }
 
-/* Lets the heap reach from one page boundary to a higher one. False where something is in the way. */
+/* Lets the heap reach from one page boundary to a higher one. False if something is in the way. */
 static bool grow_heap(struct vmproc* vmp, vir_bytes from, vir_bytes to) {
     if (to > USER_MMAP_BASE || !region_range_free(vmp, from, to))
         return false;
@@ -79,7 +79,7 @@ static bool grow_heap(struct vmproc* vmp, vir_bytes from, vir_bytes to) {
     return map_page_region(vmp, from, to - from, VR_READ | VR_WRITABLE | VR_HEAP, &mem_type_anon) != NULL;
 }
 
-/* VM_BRK: moves the end of the heap; 0 only asks. Always OK, with the end that is in force afterwards. */
+/* VM_BRK: moves the end of the heap; 0 only asks. Always OK, with the end that is valid afterwards. */
 int do_brk(struct vmproc* vmp, message* m) {
     vir_bytes end = m->VMB_ADDR;
     m->VMB_RETADDR = vmp->vm_heap_end;

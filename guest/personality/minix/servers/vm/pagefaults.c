@@ -1,10 +1,10 @@
-/* F: page faults, which come as messages from the kernel, and memory that must be ready before somebody touches it. */
+/* F: page faults, which come as messages from the kernel, and memory that must be ready before it is touched. */
 #include "guest/personality/minix/servers/vm/vm.h"
 
 #define PFERR_WRITE 0x2u
 #define PFERR_USER 0x4u
 
-/* Finds the region of an address that may be accessed so; NULL where there is none, or the address is in its guard
+/* Finds the region of an address that may be accessed so; NULL if there is none, or the address is in its guard
  * page. */
 static struct vir_region* find_accessible(struct vmproc* vmp, vir_bytes address, bool write) {
     struct vir_region* region = map_lookup(vmp, address);

@@ -26,7 +26,7 @@ void pt_free(pt_t* pt) {
     pt->pt_unbound = false;
 }
 
-/* Puts a page table in force for its process. OK, or -EINVAL where the process is none. */
+/* Makes a page table its process's. OK, or -EINVAL if there is no such process. */
 int pt_bind(pt_t* pt, const struct vmproc* who) {
     message m = {.SVMCTL_PDBR = pt->pt_dir_phys};
     pt->pt_unbound = false;

@@ -22,7 +22,7 @@ void pb_init(void) {
 /* Returns the physical address of a block. */
 phys_bytes pb_phys(const struct phys_block* pb) { return (phys_bytes)(pb - blocks) * VM_PAGE_SIZE; }
 
-/* Asks the kernel for a frame; NULL without memory. */
+/* Asks the kernel for a frame; NULL if out of memory. */
 static struct phys_block* alloc_block(void) {
     message m = {0};
     if (sys_vmctl(SELF, VMCTL_ALLOCFRAME, &m) != OK)
@@ -34,8 +34,7 @@ static struct phys_block* alloc_block(void) {
     return pb;
 }
 
-/* Returns a fresh block, in hand, its bytes what they were. NULL without memory, after the spares if they may be used.
- */
+/* Returns a fresh block, in hand, not cleared. NULL if out of memory, after the spares if they may be used. */
 struct phys_block* pb_new(void) {
     struct phys_block* pb = alloc_block();
     if (pb == NULL && spares_allowed && spare_count > 0)
@@ -43,7 +42,7 @@ struct phys_block* pb_new(void) {
     return pb;
 }
 
-/* Gives a block back that is in hand. */
+/* Frees a block that is in hand. */
 void pb_free(struct phys_block* pb) {
     message m = {.SVMCTL_VALUE = pb_phys(pb)};
     SERVER_ASSERT(pb->in_hand && pb->refcount == 0);
@@ -60,8 +59,8 @@ void pb_link(struct phys_region* ph, struct phys_block* pb) {
     place_count++;
 }
 
-/* Takes a block from a page. Whoever calls also rewrites or empties the page's entry: with the last entry the kernel
- * frees the frame. */
+/* Takes a block from a page. The caller also rewrites or empties the page's entry: with the last entry the kernel frees
+ * the frame. */
 void pb_unlink(struct phys_region* ph) {
     struct phys_block* pb = ph->ph;
     struct phys_region** place = &pb->firstregion;
@@ -91,7 +90,7 @@ int mem_cow(struct phys_region* ph) {
     return OK;
 }
 
-/* Fills up the spare blocks; a fork that has them cannot fail half-way. False without memory. */
+/* Fills up the spare blocks; a fork that has them cannot fail half-way. False if out of memory. */
 bool spare_fill(void) {
     while (spare_count < SPARE_PAGES) {
         struct phys_block* pb = alloc_block();

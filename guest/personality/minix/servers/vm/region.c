@@ -10,12 +10,12 @@ uint32_t new_stack_id(void) { return ++last_stack_id; }
 /* Returns how many pages a region has. */
 static unsigned pages_of(const struct vir_region* region) { return CLICK(region->length); }
 
-/* Returns the page at an offset of a region; NULL where it is not there. */
+/* Returns the page at an offset of a region; NULL if it is not there. */
 struct phys_region* physblock_get(const struct vir_region* region, vir_bytes offset) {
     return region->physblocks[CLICK(offset)];
 }
 
-/* Makes a region that is in no tree yet, without pages; NULL without memory. */
+/* Makes a region that is in no tree yet, without pages; NULL if out of memory. */
 static struct vir_region* region_new(vir_bytes vaddr, vir_bytes length) {
     struct vir_region* region = slaballoc(sizeof(*region));
     if (region == NULL)
@@ -37,7 +37,7 @@ static void region_free(struct vir_region* region) {
     slabfree(region, sizeof(*region));
 }
 
-/* Makes a region of a range that is free; mmap, brk, exec and threads call it. NULL without memory. */
+/* Makes a region of a range that is free; mmap, brk, exec and threads call it. NULL if out of memory. */
 struct vir_region* map_page_region(struct vmproc* vmp, vir_bytes vaddr, vir_bytes length, uint32_t flags,
                                    const mem_type_t* memtype) {
     struct vir_region* region = region_new(vaddr, length);
@@ -50,7 +50,7 @@ struct vir_region* map_page_region(struct vmproc* vmp, vir_bytes vaddr, vir_byte
     return region;
 }
 
-/* Finds the region that an address lies in; NULL where there is none. */
+/* Finds the region that an address lies in; NULL if there is none. */
 struct vir_region* map_lookup(struct vmproc* vmp, vir_bytes address) {
     struct vir_region* region = region_search(&vmp->vm_regions_avl, address, AVL_LESS_EQUAL);
     return region != NULL && address - region->vaddr < region->length ? region : NULL;
@@ -62,7 +62,7 @@ bool region_range_free(const struct vmproc* vmp, vir_bytes start, vir_bytes end)
     return region == NULL || region->vaddr + region->length <= start;
 }
 
-/* Finds the lowest free range of so many bytes between two addresses; 0 where there is none. */
+/* Finds the lowest free range of so many bytes between two addresses; 0 if there is none. */
 vir_bytes region_find_slot(const struct vmproc* vmp, vir_bytes minv, vir_bytes maxv, vir_bytes length) {
     const region_avl* avl = &vmp->vm_regions_avl;
     vir_bytes start = minv;
@@ -227,7 +227,7 @@ int map_populate(struct vmproc* vmp, struct vir_region* region) {
     return OK;
 }
 
-/* Copies a region for a child: the same pages, each with one place more. NULL without memory, with nothing left. */
+/* Copies a region for a child: the same pages, each with one place more. NULL if out of memory, with nothing left. */
 static struct vir_region* map_copy_region(struct vmproc* vmp, const struct vir_region* vr) {
     struct vir_region* newvr = region_new(vr->vaddr, vr->length);
     if (newvr == NULL)

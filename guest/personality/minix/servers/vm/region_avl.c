@@ -102,7 +102,7 @@ static struct vir_region* remove_from(struct vir_region* part, vir_bytes vaddr) 
 /* Removes a region, which must be in the tree. */
 void region_remove(region_avl* avl, struct vir_region* region) { avl->root = remove_from(avl->root, region->vaddr); }
 
-/* Finds the region that starts at an address, or the nearest below or above; NULL where there is none. */
+/* Finds the region that starts at an address, or the nearest below or above; NULL if there is none. */
 struct vir_region* region_search(const region_avl* avl, vir_bytes vaddr, avl_search_type type) {
     struct vir_region *part = avl->root, *found = NULL;
     while (part != NULL) {
@@ -119,7 +119,7 @@ struct vir_region* region_search(const region_avl* avl, vir_bytes vaddr, avl_sea
     return found;
 }
 
-/* Returns the region with the lowest address; NULL where there is none. */
+/* Returns the region with the lowest address; NULL if there is none. */
 struct vir_region* region_first(const region_avl* avl) {
     return region_search(avl, 0, AVL_GREATER_EQUAL);
 }

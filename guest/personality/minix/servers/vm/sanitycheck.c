@@ -1,5 +1,5 @@
-/* Checks of VM's tables against each other and against the kernel's count of references. MINIX has them behind a
- * compiler's switch; here the boot word vmsanity lets VM check everything after every message. */
+/* Checks of VM's tables against each other and against the kernel's count of references. MINIX compiles them in on
+ * request; here the boot word vmsanity makes VM check everything after every message. */
 #include "guest/personality/minix/servers/vm/vm.h"
 
 static bool enabled;

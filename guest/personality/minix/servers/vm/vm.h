@@ -61,7 +61,7 @@ struct vir_region {
     uint32_t id;    /* of a stack; a copy made by fork has the same */
     struct vmproc* parent;
     struct {
-        uint32_t inode, offset, clearend; /* bytes behind clearend are zero */
+        uint32_t inode, offset, clearend; /* bytes from clearend on are zero */
     } file;
     struct vir_region *lower, *higher; /* in the tree */
     int factor;                        /* height of its part of the tree */
@@ -74,7 +74,7 @@ typedef struct {
 /* A page table. Each slot has its own, fork's child too; the kernel makes what else a child needs along with it. */
 typedef struct {
     phys_bytes pt_dir_phys; /* MAP_NONE: none */
-    int pt_slot;            /* -1: of no slot, for exec builds it beside the old one */
+    int pt_slot;            /* -1: of no slot, because exec builds it next to the old one */
     bool pt_unbound;        /* made for a child that does not run yet */
 } pt_t;
 
