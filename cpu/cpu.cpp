@@ -11,13 +11,13 @@ namespace forkscope {
 namespace {
 constexpr u32 kMostInstructionsInBlock = 64;
 
-constexpr u32 kMostClocksInBlock = 50'000; // before its last instruction; Instruction::clock_before holds no more
+constexpr u32 kMostClocksInBlock = 50'000; // before its last instruction; Instruction::cost_before holds no more
 
 // Repeated strings cost more than their static clocks say, so nothing may follow them in a block.
 bool ends_block(const Instruction& in) {
     const u16 attributes = form_at(in.form).attributes;
     return (attributes & kEndsBlock) != 0 || ((attributes & kString) != 0 && in.repeats()) ||
-           (in.ending & (kDecidedLate | kByOperand)) != 0 || in.clock_before > kMostClocksInBlock - in.clock;
+           (in.ending & (kDecidedLate | kByOperand)) != 0 || in.cost_before > kMostClocksInBlock - in.cost;
 }
 } // namespace
 
@@ -59,8 +59,8 @@ void Cpu::reset() {
     trap_pending_ = watch_hits_ = 0;
     shadow_until_ = 0;
     counters_set();
-    pipeline_ = clock_.at_new_place(state_.eip);
-    own_clocks_ = 0;
+    pipeline_ = cost_model_.at_new_place(state_.eip);
+    own_cost_ = 0;
     predictor_.reset();
     drop_caches();
     bus_free_at_ = bank_access_ = 0;
@@ -106,14 +106,14 @@ void Cpu::set_engine(EngineKind engine) {
     forget_derived_state();
 }
 
-void Cpu::set_model(CpuModel model, ClockKind clock, BusWidth bus) {
+void Cpu::set_model(CpuModel model, CostModelKind clock, BusWidth bus) {
     model_ = &model_of(model);
-    clock_.configure(model, clock, bus);
-    caches_ = clock_.caches() ? caches_of(model) : FirstLevelCaches();
-    mmu_.report_accesses(clock_.caches());
-    const bool misaligned_costs = !clock_.flat() && clock_.path(ClockPath::Misaligned) != 0;
+    cost_model_.configure(model, clock, bus);
+    caches_ = cost_model_.caches() ? caches_of(model) : FirstLevelCaches();
+    mmu_.report_accesses(cost_model_.caches());
+    const bool misaligned_costs = !cost_model_.flat() && cost_model_.path(CostPath::Misaligned) != 0;
     const u32 quadword = model >= CpuModel::Pentium ? 7 : 3;
-    mmu_.report_misaligned(misaligned_costs ? quadword : 0, clock_.bus().bytes_per_cycle);
+    mmu_.report_misaligned(misaligned_costs ? quadword : 0, cost_model_.bus().bytes_per_cycle);
     mmu_.set_paging_features(model_->paging());
     mmu_.set_tlb_model(model_->tlb);
     reset();
@@ -141,8 +141,8 @@ void Cpu::set_state(const CpuState& state) {
         shadow_until_ = 0; // what stood in the shadow of STI or MOV SS comes no more
     const u32 old_place = linear_eip();
     state_ = state;
-    if (linear_eip() != old_place && clock_.queues())
-        pipeline_ = clock_.at_new_place(linear_eip());
+    if (linear_eip() != old_place && cost_model_.queues())
+        pipeline_ = cost_model_.at_new_place(linear_eip());
     if (state_.cr0 != old_cr0)
         mmu_.write_cr0(old_cr0, state_.cr0);
     if (state_.cr3 != old_cr3)
@@ -289,12 +289,12 @@ std::optional<CpuStop> Cpu::serve_attention(bool& delivered) {
 }
 
 void Cpu::deliver_hardware(const InterruptRequest& request) {
-    charge(clock_.delivery(), CycleCause::Delivery);
+    charge(cost_model_.delivery(), CycleCause::Delivery);
     interrupts_ += request.cause == InterruptCause::Hardware || request.cause == InterruptCause::Nmi ? 1 : 0;
     pipeline_ = {};
     if (!interrupt(request, state_.eip))
         deliver_exception();
-    pipeline_ = clock_.behind_delivery(linear_eip());
+    pipeline_ = cost_model_.behind_delivery(linear_eip());
     path_taken_ = PathTaken::No;
 }
 
@@ -313,7 +313,7 @@ u32 Cpu::instructions_allowed(const Block& block, u64 instruction_limit) const {
     // One instruction may start as long as the deadline lies ahead, whatever it costs.
     const Instruction* in = block.first;
     u32 allowed = 1;
-    while (allowed < count && in[allowed].clock_before < deadline_ - cycle_ &&
+    while (allowed < count && in[allowed].cost_before < deadline_ - cycle_ &&
            allowed < instruction_limit - instructions_ &&
            in[allowed].offset + in[allowed].length - 1u <= cs.limit - state_.eip &&
            !breaks_at(linear_eip() + in[allowed].offset))
@@ -332,7 +332,7 @@ void Cpu::run_one_block(u64 instruction_limit) {
         deliver_exception();
         return;
     }
-    if (!clock_.flat() && !(block->entry == pipeline_)) [[unlikely]]
+    if (!cost_model_.flat() && !(block->entry == pipeline_)) [[unlikely]]
         rebind(*block);
     run_instructions(block, block->first, instructions_allowed(*block, instruction_limit));
 }
@@ -395,14 +395,15 @@ void Cpu::run_instructions(const Block* block, const Instruction* first, u32 cou
     running_ = block;
     block_eip_ = state_.eip;
     if (!repeating_)
-        own_clocks_ = 0;
+        own_cost_ = 0;
     leave_ = false;
     task_switched_ = false;
     const bool fetch_each = mmu_.fetches_each_instruction() && block != nullptr;
     const Step step =
-        clock_.caches() ? (fetch_each ? run_loop<true, true>(block, in, end) : run_loop<true, false>(block, in, end))
-                        : (fetch_each ? run_loop<false, true>(block, in, end) : run_loop<false, false>(block, in, end));
-    if (!clock_.flat()) [[unlikely]] {
+        cost_model_.caches()
+            ? (fetch_each ? run_loop<true, true>(block, in, end) : run_loop<true, false>(block, in, end))
+            : (fetch_each ? run_loop<false, true>(block, in, end) : run_loop<false, false>(block, in, end));
+    if (!cost_model_.flat()) [[unlikely]] {
         const auto executed = static_cast<u32>(in - first) + (step == Step::Fault || step == Step::Repeat ? 0 : 1);
         if (block != nullptr && executed == block->count)
             pipeline_ = block->exit;
@@ -428,13 +429,13 @@ void Cpu::settle(Step step, const Instruction& at) {
         trap_pending_ |= std::exchange(watch_hits_, 0);
     by_cause_[static_cast<std::size_t>(CycleCause::Pipeline)] += at.penalty_before;
     if (step == Step::Fault || step == Step::Repeat) [[unlikely]] {
-        cycle_ += at.clock_before;
+        cycle_ += at.cost_before;
         instructions_ += at.number;
         if (!task_switched_)
             state_.eip = present_eip(at);
         if (step == Step::Fault) {
-            if (clock_.queues())
-                charge(clock_.wait_for(pipeline_, queued_from(block, at.number)), CycleCause::Pipeline);
+            if (cost_model_.queues())
+                charge(cost_model_.wait_for(pipeline_, queued_from(block, at.number)), CycleCause::Pipeline);
             deliver_exception();
         } else {
             state_.system_flags |= kFlagR; // between iterations (SDM 3B 17.3.1.1)
@@ -442,7 +443,7 @@ void Cpu::settle(Step step, const Instruction& at) {
         repeating_ = step == Step::Repeat;
         return;
     }
-    cycle_ += Cycles{at.clock_before} + at.clock;
+    cycle_ += Cycles{at.cost_before} + at.cost;
     by_cause_[static_cast<std::size_t>(CycleCause::Pipeline)] += at.penalty;
     instructions_ += at.number + 1u;
     repeating_ = false;
@@ -472,7 +473,7 @@ void Cpu::bind(Instruction& in, const Instruction* previous, PipelineState& pipe
         in.number = static_cast<u8>(previous->number + 1);
         in.offset = static_cast<u16>(previous->offset + previous->length);
     }
-    bind_clocks(in, previous, pipeline);
+    bind_cost(in, previous, pipeline);
 }
 
 // Decodes from `start` to the end of the page, of the run, or of the block's size. The reference engine keeps nothing
@@ -511,7 +512,7 @@ Block* Cpu::build_block(PhysicalAddress start, u32 linear) {
         return nullptr;
     }
     Lookahead lookahead;
-    if (clock_.queues()) {
+    if (cost_model_.queues()) {
         lookahead = look_ahead(start, count);
         pipeline = pipeline_;
         bind_queue(run.data(), count, lookahead, pipeline);
@@ -536,7 +537,7 @@ Block* Cpu::keep_run(PhysicalAddress start, u32 count, const Lookahead& lookahea
     scratch_block_.mode = code_mode();
     scratch_block_.bytes = first.length;
     scratch_block_.count = 1;
-    scratch_block_.clocks = first.clock;
+    scratch_block_.clocks = first.cost;
     scratch_block_.first = scratch_.data();
     scratch_block_.queued = lookahead.queued;
     scratch_block_.ahead = lookahead.count;

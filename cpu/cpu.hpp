@@ -1,5 +1,5 @@
 // Owns: the CPU: registers, the run loop, fault and interrupt delivery, segment loading, `attention`.
-// Callers: the Machine runs it; handlers (cpu/handlers_*.cpp) use its lower half; others read state().
+// Callers: the Machine runs it; handlers (cpu/execute) use its lower half; others read state().
 // Promises: a handler that returns Step::Fault has changed nothing that the guest can see; every engine reaches the
 // same state at every instruction count.
 #pragma once
@@ -120,7 +120,7 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void shorten_deadline(Cycles deadline);
 
     Moment moment() const override;
-    Cycles now() const { return cycle_ + (current_ != nullptr ? current_->clock_before : 0); }
+    Cycles now() const { return cycle_ + (current_ != nullptr ? current_->cost_before : 0); }
     u64 instructions() const { return instructions_ + (current_ != nullptr ? current_->number : 0); }
     bool halted() const { return halted_; }
     bool shut_down() const { return shutdown_; }
@@ -138,10 +138,10 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
 
     // Turns this into another processor, and resets it.
     // `bus` matters where the clock counts its cycles: the 386's.
-    void set_model(CpuModel model, ClockKind clock = ClockKind::Flat, BusWidth bus = BusWidth::Bits32);
+    void set_model(CpuModel model, CostModelKind clock = CostModelKind::Flat, BusWidth bus = BusWidth::Bits32);
     const Model& model() const { return *model_; }
     bool has(Feature feature) const { return model_->has(feature); }
-    const Clock& clock() const { return clock_; }
+    const CostModel& cost_model() const { return cost_model_; }
     // Cycles by cause since power-on; Base is what is left of now().
     CycleCounters cycles_by_cause() const;
     u64 count_of(Counted counted) const; // since power-on
@@ -314,27 +314,27 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void charge(Cycles cycles, CycleCause cause = CycleCause::Base) {
         cycle_ += cycles;
         by_cause_[static_cast<std::size_t>(cause)] += cycles;
-        if (clock_.queues()) [[unlikely]]
-            note_own_clocks(cycles, cause);
+        if (cost_model_.queues()) [[unlikely]]
+            note_own_cost(cycles, cause);
         // Even at the deadline itself: the last ones of the block may cost nothing, and must not start there.
         if (running_ != nullptr && cycle_ + running_->clocks >= deadline_)
             leave_ = true;
     }
     // The total of a path that mode, privilege or descriptors chose; it takes the place of the table's row.
-    void take_path(ClockPath path, CycleCause cause = CycleCause::Base);
+    void take_path(CostPath path, CycleCause cause = CycleCause::Base);
     // The same, where the total holds what the 386 needs for the target (its m), too.
-    void take_whole_path(ClockPath path) {
+    void take_whole_path(CostPath path) {
         take_path(path);
         path_taken_ = PathTaken::Whole;
     }
-    // What the operand's value adds, where the model's row says so (Clock::by_operand).
+    // What the operand's value adds, where the model's row says so (CostModel::by_operand).
     void charge_operand(const Instruction& in, u32 value) {
-        if (!clock_.flat()) [[unlikely]]
-            charge(clock_.by_operand(in, value));
+        if (!cost_model_.flat()) [[unlikely]]
+            charge(cost_model_.by_operand(in, value));
     }
     // A repeated string or port instruction: each iteration's cost; it starts, or goes on, with `count` iterations to
     // do; it has done the last.
-    Cycles iteration_clocks(const Instruction& in) const;
+    Cycles iteration_cost(const Instruction& in) const;
     void begin_repeat(u32 count);
     void end_repeat(const Instruction& in);
     // How many more iterations of `cost` cycles a repeated instruction may run before the deadline. The first one may
@@ -434,9 +434,9 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     Block* keep_run(PhysicalAddress start, u32 count, const Lookahead& lookahead, const PipelineState& exit);
     void run_crossing_instruction(u32 linear);
     void bind(Instruction& instruction, const Instruction* previous, PipelineState& pipeline) const;
-    void bind_clocks(Instruction& instruction, const Instruction* previous, PipelineState& pipeline) const;
+    void bind_cost(Instruction& instruction, const Instruction* previous, PipelineState& pipeline) const;
     void rebind(Block& block);
-    void note_own_clocks(Cycles cycles, CycleCause cause);
+    void note_own_cost(Cycles cycles, CycleCause cause);
     Lookahead look_ahead(PhysicalAddress start, u32 count);
     u32 queue_code(PhysicalAddress start, QueuedInstruction* code, u16& bytes) const;
     void bind_queue(Instruction* first, u32 count, const Lookahead& lookahead, PipelineState& pipeline) const;
@@ -451,8 +451,8 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     Fetched fetch_again(const Instruction& in);
     template <bool kFetchLines, bool kFetchEach>
     Step run_loop(const Block* block, const Instruction*& in, const Instruction* end);
-    ClockPath port_path(ClockPath allowed) const;
-    std::optional<ClockPath> protected_path(const Instruction& in) const;
+    CostPath port_path(CostPath allowed) const;
+    std::optional<CostPath> protected_path(const Instruction& in) const;
     struct InterruptOrigin {
         bool protected_mode, virtual_8086;
         u8 cpl;
@@ -495,14 +495,14 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     u64 shadow_until_ = 0; // no interrupt before this many instructions have retired
     Shadow shadow_ = Shadow::Interrupts;
 
-    Clock clock_;
+    CostModel cost_model_;
     BranchPredictor predictor_;
     FirstLevelCaches caches_;
     Cycles bus_free_at_ = 0; // a line is being brought in until then
     u64 bank_access_ = 0;    // Pentium, of the last access: instruction number * 8 + bank
     PipelineState pipeline_; // behind the last instruction
     // With a prefetch queue: of the running instruction, if the queue must learn it, without waits for memory.
-    Cycles own_clocks_ = 0;
+    Cycles own_cost_ = 0;
     std::array<CounterSetting, 2> counter_settings_{}; // derived from model_registers
     std::array<u64, 2> counted_until_{};               // count_of() when the counters were last brought up to date
     bool counting_ = false;

@@ -48,11 +48,11 @@ void Cpu::serialize(Archive& ar) {
     ar.field("cycle", cycle_);
     ar.field("instructions", instructions_);
     ar.nested("pipeline", pipeline_);
-    if (clock_.queues()) {
+    if (cost_model_.queues()) {
         ar.nested("prefetch_queue", pipeline_.queue);
         ar.field("refill", pipeline_.refill);
-        ar.field("own_clocks", own_clocks_);
-        if (ar.loading() && !pipeline_.queue.possible(clock_.bus()))
+        ar.field("own_clocks", own_cost_);
+        if (ar.loading() && !pipeline_.queue.possible(cost_model_.bus()))
             ar.fail("the prefetch queue is in an impossible state");
     }
     ar.field("repeating", repeating_);
@@ -66,9 +66,9 @@ void Cpu::serialize(Archive& ar) {
     ar.field("data_cache_misses", data_cache_misses_);
     ar.field("code_cache_misses", code_cache_misses_);
     ar.field("misaligned_accesses", misaligned_accesses_);
-    if (clock_.predicts())
+    if (cost_model_.predicts())
         ar.nested("branch_predictor", predictor_);
-    if (clock_.caches()) {
+    if (cost_model_.caches()) {
         ar.nested("code_cache", caches_.code);
         ar.nested("data_cache", caches_.data);
         ar.field("bus_free_at", bus_free_at_);

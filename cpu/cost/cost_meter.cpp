@@ -5,14 +5,14 @@
 
 namespace forkscope {
 
-void Cpu::bind_clocks(Instruction& in, const Instruction* previous, PipelineState& pipeline) const {
-    const StaticClock cost = clock_.advance(pipeline, in);
-    in.clock = cost.clocks;
+void Cpu::bind_cost(Instruction& in, const Instruction* previous, PipelineState& pipeline) const {
+    const StaticCost cost = cost_model_.advance(pipeline, in);
+    in.cost = cost.clocks;
     in.penalty = cost.penalty;
     in.ending = cost.ending;
     in.taken = cost.taken;
     if (previous != nullptr) {
-        in.clock_before = static_cast<u16>(previous->clock_before + previous->clock);
+        in.cost_before = static_cast<u16>(previous->cost_before + previous->cost);
         in.penalty_before = static_cast<u16>(previous->penalty_before + previous->penalty);
     }
 }
@@ -20,12 +20,12 @@ void Cpu::bind_clocks(Instruction& in, const Instruction* previous, PipelineStat
 // The block was reached behind something else than when it was bound.
 void Cpu::rebind(Block& block) {
     PipelineState pipeline = pipeline_;
-    if (clock_.queues())
+    if (cost_model_.queues())
         bind_queue(block.first, block.count, block.lookahead(), pipeline);
-    for (u32 i = 0; i < block.count && !clock_.queues(); ++i)
-        bind_clocks(block.first[i], i == 0 ? nullptr : &block.first[i - 1], pipeline);
+    for (u32 i = 0; i < block.count && !cost_model_.queues(); ++i)
+        bind_cost(block.first[i], i == 0 ? nullptr : &block.first[i - 1], pipeline);
     const Instruction& last = block.first[block.count - 1];
-    block.clocks = u32{last.clock_before} + last.clock;
+    block.clocks = u32{last.cost_before} + last.cost;
     block.entry = pipeline_;
     block.exit = pipeline;
 }
@@ -33,22 +33,22 @@ void Cpu::rebind(Block& block) {
 // `executed` instructions from `first` on are done, not all of `block`, which may be null.
 void Cpu::pass_pipeline(const Block* block, const Instruction* first, u32 executed) {
     for (u32 i = 0; i < executed; ++i) {
-        if (clock_.queues())
-            clock_.advance_queue(pipeline_, first[i].ending, queued_from(block, i));
+        if (cost_model_.queues())
+            cost_model_.advance_queue(pipeline_, first[i].ending, queued_from(block, i));
         else
-            clock_.advance(pipeline_, first[i]);
+            cost_model_.advance(pipeline_, first[i]);
     }
 }
 
-void Cpu::take_path(ClockPath path, CycleCause cause) {
-    charge(clock_.path(path), cause);
+void Cpu::take_path(CostPath path, CycleCause cause) {
+    charge(cost_model_.path(path), cause);
     path_taken_ = PathTaken::Yes;
 }
 
-Cycles Cpu::iteration_clocks(const Instruction& in) const {
+Cycles Cpu::iteration_cost(const Instruction& in) const {
     const bool sends = form_at(in.form).operands[0] == Operand::Dx;
-    const bool outside_real = sends && state_.protected_mode() && clock_.path(ClockPath::RepeatOutStep) != 0;
-    return outside_real ? clock_.path(ClockPath::RepeatOutStep) : clock_.iteration(in);
+    const bool outside_real = sends && state_.protected_mode() && cost_model_.path(CostPath::RepeatOutStep) != 0;
+    return outside_real ? cost_model_.path(CostPath::RepeatOutStep) : cost_model_.iteration(in);
 }
 
 void Cpu::begin_repeat(u32 count) {
@@ -58,12 +58,12 @@ void Cpu::begin_repeat(u32 count) {
 
 // Its iterations are paid.
 void Cpu::end_repeat(const Instruction& in) {
-    if (!clock_.tells_repeats(in) || (form_at(in.form).attributes & kIo) != 0)
+    if (!cost_model_.tells_repeats(in) || (form_at(in.form).attributes & kIo) != 0)
         return;
     if (repeat_asked_ == 0)
-        take_path(ClockPath::RepeatNone);
-    else if (repeat_asked_ == 1 && clock_.moves(in)) {
-        charge(clock_.path(ClockPath::RepeatMoveOnce) - clock_.iteration(in));
+        take_path(CostPath::RepeatNone);
+    else if (repeat_asked_ == 1 && cost_model_.moves(in)) {
+        charge(cost_model_.path(CostPath::RepeatMoveOnce) - cost_model_.iteration(in));
         path_taken_ = PathTaken::Yes;
     }
 }
@@ -71,49 +71,49 @@ void Cpu::end_repeat(const Instruction& in) {
 // --- Paths
 
 // The first of three neighbours: CPL <= IOPL, looked up in the TSS, virtual-8086 mode.
-ClockPath Cpu::port_path(ClockPath allowed) const {
+CostPath Cpu::port_path(CostPath allowed) const {
     const u32 which = state_.virtual_8086() ? 2 : state_.cpl > state_.iopl() ? 1 : 0;
-    return static_cast<ClockPath>(static_cast<u32>(allowed) + which);
+    return static_cast<CostPath>(static_cast<u32>(allowed) + which);
 }
 
 // LDS and its kin.
-static std::optional<ClockPath> far_pointer_path(std::string_view mnemonic) {
+static std::optional<CostPath> far_pointer_path(std::string_view mnemonic) {
     if (mnemonic == "lss")
-        return ClockPath::SegmentLoadFarStack;
+        return CostPath::SegmentLoadFarStack;
     if (mnemonic == "lfs" || mnemonic == "lgs")
-        return ClockPath::SegmentLoadFarExtra;
-    return mnemonic == "lds" || mnemonic == "les" ? std::optional(ClockPath::SegmentLoadFar) : std::nullopt;
+        return CostPath::SegmentLoadFarExtra;
+    return mnemonic == "lds" || mnemonic == "les" ? std::optional(CostPath::SegmentLoadFar) : std::nullopt;
 }
 
 // What protected mode makes of an instruction that no gate, ring or task has changed.
-std::optional<ClockPath> Cpu::protected_path(const Instruction& in) const {
+std::optional<CostPath> Cpu::protected_path(const Instruction& in) const {
     const Form& form = form_at(in.form);
     const bool memory = in.has_memory();
     if ((form.attributes & kIo) != 0) {
         const bool input = form.mnemonic.front() == 'i';
         if ((form.attributes & kString) != 0 && in.repeats())
-            return port_path(input ? ClockPath::RepeatInAllowed : ClockPath::RepeatOutAllowed);
+            return port_path(input ? CostPath::RepeatInAllowed : CostPath::RepeatOutAllowed);
         if ((form.attributes & kString) != 0)
-            return port_path(input ? ClockPath::InStringAllowed : ClockPath::OutStringAllowed);
+            return port_path(input ? CostPath::InStringAllowed : CostPath::OutStringAllowed);
         const bool immediate = form.operands[0] == Operand::Ib || form.operands[1] == Operand::Ib;
         if (immediate)
-            return port_path(input ? ClockPath::InImmediateAllowed : ClockPath::OutImmediateAllowed);
-        return port_path(input ? ClockPath::InAllowed : ClockPath::OutAllowed);
+            return port_path(input ? CostPath::InImmediateAllowed : CostPath::OutImmediateAllowed);
+        return port_path(input ? CostPath::InAllowed : CostPath::OutAllowed);
     }
     if (form.mnemonic == "pushf")
-        return ClockPath::PushFlagsProtected;
+        return CostPath::PushFlagsProtected;
     if (form.mnemonic == "popf")
-        return ClockPath::PopFlagsProtected;
+        return CostPath::PopFlagsProtected;
     if (state_.virtual_8086())
         return std::nullopt;
     if (form.mnemonic == "lcall")
-        return memory ? ClockPath::CallFarMemoryProtected : ClockPath::CallFarProtected;
+        return memory ? CostPath::CallFarMemoryProtected : CostPath::CallFarProtected;
     if (form.mnemonic == "ljmp")
-        return memory ? ClockPath::JumpFarMemoryProtected : ClockPath::JumpFarProtected;
+        return memory ? CostPath::JumpFarMemoryProtected : CostPath::JumpFarProtected;
     if (form.mnemonic == "retf")
-        return ClockPath::ReturnFarProtected;
+        return CostPath::ReturnFarProtected;
     if (form.mnemonic == "iret")
-        return ClockPath::ReturnSame;
+        return CostPath::ReturnSame;
     const Operand target = form.operands[0];
     const bool named = target >= Operand::Es && target <= Operand::Gs; // POP; MOV has it in ModRM
     if (form.mnemonic != "mov" && !named)
@@ -121,79 +121,79 @@ std::optional<ClockPath> Cpu::protected_path(const Instruction& in) const {
     const std::size_t loaded =
         named ? static_cast<std::size_t>(target) - static_cast<std::size_t>(Operand::Es) : in.reg;
     if ((state_.segments[loaded].selector & 0xFFFC) == 0)
-        return ClockPath::SegmentLoadNull;
+        return CostPath::SegmentLoadNull;
     if (named)
-        return ClockPath::SegmentPop;
-    return memory ? ClockPath::SegmentLoadMemory : ClockPath::SegmentLoadRegister;
+        return CostPath::SegmentPop;
+    return memory ? CostPath::SegmentLoadMemory : CostPath::SegmentLoadRegister;
 }
 
 void Cpu::charge_interrupt(const InterruptRequest& request, InterruptOrigin origin) {
-    if (clock_.flat() || path_taken_ != PathTaken::No) // a task switch has its own
+    if (cost_model_.flat() || path_taken_ != PathTaken::No) // a task switch has its own
         return;
-    const ClockPath path = !origin.protected_mode     ? ClockPath::InterruptReal
-                           : origin.virtual_8086      ? ClockPath::InterruptVirtual8086
-                           : origin.cpl != state_.cpl ? ClockPath::InterruptInner
-                                                      : ClockPath::InterruptSame;
+    const CostPath path = !origin.protected_mode     ? CostPath::InterruptReal
+                          : origin.virtual_8086      ? CostPath::InterruptVirtual8086
+                          : origin.cpl != state_.cpl ? CostPath::InterruptInner
+                                                     : CostPath::InterruptSame;
     take_path(path, CycleCause::Delivery);
-    if (path == ClockPath::InterruptReal && request.cause == InterruptCause::Fault)
-        charge(clock_.path(ClockPath::ExceptionReal), CycleCause::Delivery);
+    if (path == CostPath::InterruptReal && request.cause == InterruptCause::Fault)
+        charge(cost_model_.path(CostPath::ExceptionReal), CycleCause::Delivery);
     const bool page_fault = request.cause == InterruptCause::Fault && request.vector == kPageFault;
     if (page_fault)
-        charge(clock_.path(ClockPath::PageFault), CycleCause::Delivery);
+        charge(cost_model_.path(CostPath::PageFault), CycleCause::Delivery);
     if (request.cause == InterruptCause::Hardware)
-        charge(clock_.path(ClockPath::ExternalInterrupt), CycleCause::Delivery);
+        charge(cost_model_.path(CostPath::ExternalInterrupt), CycleCause::Delivery);
     if (request.cause == InterruptCause::Nmi)
-        charge(clock_.path(ClockPath::NonMaskableInterrupt), CycleCause::Delivery);
+        charge(cost_model_.path(CostPath::NonMaskableInterrupt), CycleCause::Delivery);
     const bool by_instruction = request.cause == InterruptCause::Software || request.cause == InterruptCause::Trap;
     if (!by_instruction || current_ == nullptr)
         return;
     const std::string_view name = form_at(current_->form).mnemonic;
-    const ClockPath overflow = origin.protected_mode ? ClockPath::Overflow : ClockPath::OverflowReal;
-    const ClockPath number = origin.protected_mode ? ClockPath::SoftwareInterrupt : ClockPath::SoftwareInterruptReal;
-    const ClockPath by = name == "into" ? overflow : name == "int3" || name == "int1" ? ClockPath::Breakpoint : number;
-    charge(clock_.path(by), CycleCause::Delivery);
+    const CostPath overflow = origin.protected_mode ? CostPath::Overflow : CostPath::OverflowReal;
+    const CostPath number = origin.protected_mode ? CostPath::SoftwareInterrupt : CostPath::SoftwareInterruptReal;
+    const CostPath by = name == "into" ? overflow : name == "int3" || name == "int1" ? CostPath::Breakpoint : number;
+    charge(cost_model_.path(by), CycleCause::Delivery);
 }
 
 void Cpu::charge_call_gate(bool call, bool inward, u32 parameters) {
     const bool memory = current_->has_memory();
     if (!call)
-        return take_path(memory ? ClockPath::JumpGateMemory : ClockPath::JumpGate);
+        return take_path(memory ? CostPath::JumpGateMemory : CostPath::JumpGate);
     if (memory)
-        charge(clock_.path(ClockPath::CallGateMemory));
+        charge(cost_model_.path(CostPath::CallGateMemory));
     if (!inward)
-        return take_path(ClockPath::CallGateSame);
-    take_path(parameters == 0 ? ClockPath::CallGateInner : ClockPath::CallGateParameters);
-    charge(Cycles{parameters} * clock_.path(ClockPath::CallGateParameter));
+        return take_path(CostPath::CallGateSame);
+    take_path(parameters == 0 ? CostPath::CallGateInner : CostPath::CallGateParameters);
+    charge(Cycles{parameters} * cost_model_.path(CostPath::CallGateParameter));
 }
 
 void Cpu::charge_task_switch(const TaskSwitchOrigin& origin, bool wide) {
     const bool returns = origin.kind == TaskSwitch::Return;
     if (state_.virtual_8086())
-        take_whole_path(returns ? ClockPath::TaskReturnVirtual8086 : ClockPath::TaskSwitchVirtual8086);
+        take_whole_path(returns ? CostPath::TaskReturnVirtual8086 : CostPath::TaskSwitchVirtual8086);
     else if (wide)
-        take_whole_path(returns ? ClockPath::TaskReturn32 : ClockPath::TaskSwitch32);
+        take_whole_path(returns ? CostPath::TaskReturn32 : CostPath::TaskSwitch32);
     else
-        take_whole_path(returns ? ClockPath::TaskReturn16 : ClockPath::TaskSwitch16);
+        take_whole_path(returns ? CostPath::TaskReturn16 : CostPath::TaskSwitch16);
     if (origin.from_virtual_8086)
-        charge(clock_.path(ClockPath::TaskFromVirtual8086));
+        charge(cost_model_.path(CostPath::TaskFromVirtual8086));
     const bool memory = current_ != nullptr && current_->has_memory();
-    const auto by = [&](ClockPath direct) { // its neighbours: by a task gate, through memory, both
-        return static_cast<ClockPath>(static_cast<u32>(direct) + (origin.by_gate ? 1 : 0) + (memory ? 2 : 0));
+    const auto by = [&](CostPath direct) { // its neighbours: by a task gate, through memory, both
+        return static_cast<CostPath>(static_cast<u32>(direct) + (origin.by_gate ? 1 : 0) + (memory ? 2 : 0));
     };
-    charge(clock_.path(origin.by_interrupt               ? ClockPath::TaskByInterrupt
-                       : returns                         ? ClockPath::TaskByReturn
-                       : origin.kind == TaskSwitch::Call ? by(ClockPath::TaskByCall)
-                                                         : by(ClockPath::TaskByJump)));
+    charge(cost_model_.path(origin.by_interrupt               ? CostPath::TaskByInterrupt
+                            : returns                         ? CostPath::TaskByReturn
+                            : origin.kind == TaskSwitch::Call ? by(CostPath::TaskByCall)
+                                                              : by(CostPath::TaskByJump)));
 }
 
 // Charges what is decided late, unless it took a path. Does its cost hold the target's m?
 bool Cpu::end_late(const Instruction& at) {
     if (path_taken_ == PathTaken::No) {
         const auto path = state_.protected_mode() ? protected_path(at) : std::nullopt;
-        charge(path ? clock_.path(*path) : clock_.row(at),
+        charge(path ? cost_model_.path(*path) : cost_model_.row(at),
                (at.ending & kAtPort) != 0 ? CycleCause::Io : CycleCause::Base);
-        if (path == ClockPath::ReturnFarProtected && at.immediate != 0)
-            charge(clock_.path(ClockPath::ReturnFarImmediate));
+        if (path == CostPath::ReturnFarProtected && at.immediate != 0)
+            charge(cost_model_.path(CostPath::ReturnFarImmediate));
     }
     return std::exchange(path_taken_, PathTaken::No) == PathTaken::Whole;
 }
@@ -207,16 +207,17 @@ void Cpu::end_cost(const Instruction& at, const Block* block) {
     if (at.taken != 0 && jumps != ((at.ending & kCheaperTaken) != 0))
         charge(at.taken, CycleCause::Branch);
     if (jumps)
-        pipeline_ = clock_.queues() ? clock_.behind_jump(pipeline_, at, linear_eip(), whole) : PipelineState();
-    else if (clock_.queues() && (at.ending & (kDecidedLate | kByOperand)) != 0)
+        pipeline_ =
+            cost_model_.queues() ? cost_model_.behind_jump(pipeline_, at, linear_eip(), whole) : PipelineState();
+    else if (cost_model_.queues() && (at.ending & (kDecidedLate | kByOperand)) != 0)
         settle_queue(block, at);
 }
 
-void Cpu::walked(u32 updates) { charge(clock_.walk(updates), CycleCause::TlbWalk); }
+void Cpu::walked(u32 updates) { charge(cost_model_.walk(updates), CycleCause::TlbWalk); }
 
 void Cpu::misaligned() {
     ++misaligned_accesses_;
-    charge(clock_.path(ClockPath::Misaligned), CycleCause::Misaligned);
+    charge(cost_model_.path(CostPath::Misaligned), CycleCause::Misaligned);
 }
 
 void Cpu::predict(const Instruction& at, bool taken) {
@@ -226,7 +227,7 @@ void Cpu::predict(const Instruction& at, bool taken) {
         return;
     ++mispredictions_;
     const bool in_v = (at.ending & (kInV | kMayJump)) == (kInV | kMayJump);
-    charge(clock_.path(in_v ? ClockPath::MispredictedV : ClockPath::MispredictedU), CycleCause::Branch);
+    charge(cost_model_.path(in_v ? CostPath::MispredictedV : CostPath::MispredictedU), CycleCause::Branch);
 }
 
 // --- Caches
@@ -234,8 +235,8 @@ void Cpu::predict(const Instruction& at, bool taken) {
 // The first doubleword is waited for; while the rest of the line comes in, only the next miss waits.
 void Cpu::line_missed() {
     const Cycles waits = bus_free_at_ > now() ? bus_free_at_ - now() : 0;
-    charge(waits + clock_.path(ClockPath::CacheMissRead), CycleCause::Cache);
-    bus_free_at_ = now() + clock_.path(ClockPath::CacheMissFill);
+    charge(waits + cost_model_.path(CostPath::CacheMissRead), CycleCause::Cache);
+    bus_free_at_ = now() + cost_model_.path(CostPath::CacheMissFill);
 }
 
 void Cpu::fetch_lines(PhysicalAddress start, u32 length) {
@@ -264,7 +265,7 @@ void Cpu::accessed(PhysicalAddress physical, u32 size, AccessKind kind) {
     // Eight banks, by address bits 4:2; both pipes in one of them: V waits (AP-500).
     const u64 access = instructions() * 8 + (physical.value >> 2 & 7);
     if ((current_->ending & kInV) != 0 && access == bank_access_ + 8)
-        charge(clock_.path(ClockPath::BankConflict), CycleCause::Cache);
+        charge(cost_model_.path(CostPath::BankConflict), CycleCause::Cache);
     bank_access_ = access;
 }
 

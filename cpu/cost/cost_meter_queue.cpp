@@ -21,9 +21,9 @@ u32 Cpu::queue_code(PhysicalAddress start, QueuedInstruction* code, u16& bytes) 
         }
         if (status != DecodeStatus::Ok || !model_->runs(form_at(in.form).since))
             in.form = 0;
-        code[count] = clock_.queued({memory + at, in.length}, in);
+        code[count] = cost_model_.queued({memory + at, in.length}, in);
         at += in.length;
-        if (Clock::ends_ahead(code[count++], in))
+        if (CostModel::ends_ahead(code[count++], in))
             break;
     }
     bytes = static_cast<u16>(at);
@@ -35,29 +35,29 @@ Lookahead Cpu::look_ahead(PhysicalAddress start, u32 count) {
     const u8* const memory = mmu_.memory().host(start);
     u32 at = 0;
     for (u32 i = 0; i < count; ++i) {
-        scratch_queue_[i] = clock_.queued({memory + at, scratch_[i].length}, scratch_[i]);
+        scratch_queue_[i] = cost_model_.queued({memory + at, scratch_[i].length}, scratch_[i]);
         at += scratch_[i].length;
     }
     Lookahead result;
     result.queued = scratch_queue_.data();
     const Instruction& last = scratch_[count - 1];
-    const bool goes_on = (last.ending & kMayJump) != 0 || !Clock::ends_ahead(scratch_queue_[count - 1], last);
+    const bool goes_on = (last.ending & kMayJump) != 0 || !CostModel::ends_ahead(scratch_queue_[count - 1], last);
     if (at < kPageSize - start.offset() && goes_on)
         result.count = static_cast<u16>(queue_code(start + at, &scratch_queue_[count], result.bytes));
     return result;
 }
 
 void Cpu::bind_queue(Instruction* first, u32 count, const Lookahead& lookahead, PipelineState& pipeline) const {
-    u32 clock_before = 0, penalty_before = 0;
+    u32 cost_before = 0, penalty_before = 0;
     for (u32 i = 0; i < count; ++i) {
         Instruction& in = first[i];
-        const u32 clocks = clock_.advance_queue(pipeline, in.ending, lookahead.from(i, count));
+        const u32 clocks = cost_model_.advance_queue(pipeline, in.ending, lookahead.from(i, count));
         const u32 table = lookahead.queued[i].clocks;
-        in.clock = static_cast<u16>(clocks);
+        in.cost = static_cast<u16>(clocks);
         in.penalty = static_cast<u8>(std::min<u32>(0xFF, clocks - std::min(clocks, table)));
-        in.clock_before = static_cast<u16>(clock_before);
+        in.cost_before = static_cast<u16>(cost_before);
         in.penalty_before = static_cast<u16>(penalty_before);
-        clock_before += in.clock;
+        cost_before += in.cost;
         penalty_before += in.penalty;
     }
 }
@@ -68,10 +68,10 @@ std::span<const QueuedInstruction> Cpu::queued_from(const Block* block, u32 numb
 
 // What an instruction whose cost is decided late costs by itself. While it waits for a page walk or a misaligned
 // operand, the queue is taken to stand still, as the bus is busy.
-void Cpu::note_own_clocks(Cycles cycles, CycleCause cause) {
+void Cpu::note_own_cost(Cycles cycles, CycleCause cause) {
     const bool learns = current_ == nullptr || (current_->ending & (kDecidedLate | kByOperand)) != 0;
     if (learns && cause != CycleCause::TlbWalk && cause != CycleCause::Misaligned)
-        own_clocks_ += cycles;
+        own_cost_ += cycles;
 }
 
 // A repeated string instruction may have run in parts, and over what stands behind it: that counts as it is at its end.
@@ -79,14 +79,14 @@ void Cpu::settle_queue(const Block* block, const Instruction& at) {
     std::span<const QueuedInstruction> ahead = queued_from(block, at.number);
     std::array<QueuedInstruction, kMostAhead> code;
     const bool stale = engine_ == EngineKind::Interpreter || (block != nullptr && !block->alive);
-    if (block != nullptr && clock_.tells_repeats(at) && stale) {
+    if (block != nullptr && cost_model_.tells_repeats(at) && stale) {
         code[0] = ahead[0];
         const PhysicalAddress behind = block->start + (u32{at.offset} + at.length);
         u16 bytes = 0;
         const u32 count = behind.page() == block->start.page() ? queue_code(behind, &code[1], bytes) : 0;
         ahead = std::span(code).first(1 + count);
     }
-    charge(clock_.settle_queue(pipeline_, ahead, ahead[0].clocks + own_clocks_), CycleCause::Pipeline);
+    charge(cost_model_.settle_queue(pipeline_, ahead, ahead[0].clocks + own_cost_), CycleCause::Pipeline);
 }
 
 } // namespace forkscope

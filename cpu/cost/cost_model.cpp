@@ -49,40 +49,41 @@ u8 ending_of(const Form& form) {
     return ending | (form.mnemonic == "into" ? kMayJump : kAlwaysJumps);
 }
 
-u32 memory_or_register(const ClockCell& cell, const Instruction& in) { return in.has_memory() ? cell.mem : cell.reg; }
+u32 memory_or_register(const Latency& cell, const Instruction& in) { return in.has_memory() ? cell.mem : cell.reg; }
 
-u32 enter_clocks(const ClockCell& cell, u32 level) {
+u32 enter_clocks(const Latency& cell, u32 level) {
     if (level == 0)
         return cell.reg;
     if (level == 1)
         return cell.mem;
-    return cell.mem + cell.step * level - (cell.rule == ClockRule::EnterLess ? 1 : 0);
+    return cell.mem + cell.step * level - (cell.rule == LatencyRule::EnterLess ? 1 : 0);
 }
 
 // Of the 386's rules, those by what stands in a register or in memory.
-bool goes_by_operand(const ClockCell& cell) {
-    return cell.rule == ClockRule::Multiply || cell.rule == ClockRule::BitScan;
+bool goes_by_operand(const Latency& cell) {
+    return cell.rule == LatencyRule::Multiply || cell.rule == LatencyRule::BitScan;
 }
 
-bool repeats(const ClockCell& cell) {
-    return cell.rule == ClockRule::Repeat || cell.rule == ClockRule::RepeatMove || cell.rule == ClockRule::RepeatPort;
+bool repeats(const Latency& cell) {
+    return cell.rule == LatencyRule::Repeat || cell.rule == LatencyRule::RepeatMove ||
+           cell.rule == LatencyRule::RepeatPort;
 }
 
 u32 bits_of(u32 value) { // ceil(log2 value)
     return value <= 1 ? 0 : 32 - static_cast<u32>(__builtin_clz(value - 1));
 }
 
-u32 scan_clocks(const ClockCell& cell, bool reverse, u32 width, u32 source) {
+u32 scan_clocks(const Latency& cell, bool reverse, u32 width, u32 source) {
     if (source == 0)
         return 0;
     const u32 found = reverse ? 31 - static_cast<u32>(__builtin_clz(source)) : static_cast<u32>(__builtin_ctz(source));
     const u32 passed = reverse ? width - 1 - found : found;
     switch (cell.rule) {
-    case ClockRule::BitScan:
+    case LatencyRule::BitScan:
         return cell.step * passed;
-    case ClockRule::BitScanNibbles:
+    case LatencyRule::BitScanNibbles:
         return 2 + 4 * (passed / 8 + 1) + 3 * (passed / 4 % 2 + 1) + 3 * (passed % 4 + 1);
-    case ClockRule::BitScanPlaces:
+    case LatencyRule::BitScanPlaces:
         return cell.step * (passed + 1);
     default: // BitScanPlaces1
         return 1 + cell.step * (32 - found);
@@ -108,22 +109,22 @@ void PipelineState::serialize(Archive& ar) {
     ar.field("jumped", jumped);
 }
 
-Clock::Clock() { configure(kDefaultCpuModel, ClockKind::Flat); }
+CostModel::CostModel() { configure(kDefaultCpuModel, CostModelKind::Flat); }
 
-void Clock::configure(CpuModel model, ClockKind kind, BusWidth bus) {
+void CostModel::configure(CpuModel model, CostModelKind kind, BusWidth bus) {
     model_ = model;
     kind_ = kind;
-    queues_ = model == CpuModel::I386 && kind != ClockKind::Flat;
-    bus_ = bus_timing(bus);
+    queues_ = model == CpuModel::I386 && kind != CostModelKind::Flat;
+    bus_ = bus_parameters(bus);
     delivery_ = flat() ? kFlatClocks[static_cast<std::size_t>(CostClass::Delivery)] : 0;
     rows_.assign(form_count(), {});
     for (u16 form = 0; form < form_count(); ++form) {
-        const ClockRow& row = clock_row(form);
+        const LatencyRow& row = latency_row(form);
         const CostClass cost = form_at(form).cost;
         const auto fixed =
-            static_cast<u16>(flat() ? kFlatClocks[static_cast<std::size_t>(cost)] : estimated_clock(cost));
-        const ClockCell by_class{fixed, fixed, 0, ClockRule::Fixed, ClockSource::Estimate};
-        const ClockCell cells[] = {row.i386, row.i486, row.pentium, by_class};
+            static_cast<u16>(flat() ? kFlatClocks[static_cast<std::size_t>(cost)] : estimated_latency(cost));
+        const Latency by_class{fixed, fixed, 0, LatencyRule::Fixed, LatencySource::Estimate};
+        const Latency cells[] = {row.i386, row.i486, row.pentium, by_class};
         rows_[form].cell = flat() ? by_class : cells[static_cast<std::size_t>(model)];
         rows_[form].pairing = row.pairing;
         rows_[form].ending = flat() ? u8{0} : ending_of(form_at(form));
@@ -135,108 +136,108 @@ void Clock::configure(CpuModel model, ClockKind kind, BusWidth bus) {
             rows_[form].transfer = transfer_of(form);
         }
     }
-    paths_.assign(all_path_clocks().size(), 0);
+    paths_.assign(path_latencies().size(), 0);
     for (std::size_t i = 0; i < paths_.size() && !flat(); ++i) {
-        const PathClocks& path = all_path_clocks()[i];
+        const PathLatency& path = path_latencies()[i];
         const u16 clocks[] = {path.i386, path.i486, path.pentium, path.pentium};
         paths_[i] = clocks[static_cast<std::size_t>(model)];
     }
 }
 
-u32 Clock::base(const Instruction& in) const {
-    const ClockCell& cell = rows_[in.form].cell;
+u32 CostModel::base(const Instruction& in) const {
+    const Latency& cell = rows_[in.form].cell;
     switch (cell.rule) {
-    case ClockRule::Branch:
+    case LatencyRule::Branch:
         return std::min(cell.reg, cell.mem);
-    case ClockRule::Width: {
+    case LatencyRule::Width: {
         const u32 more = in.has_memory() ? u32{cell.mem} - cell.reg : 0;
         return in.operand_size == 2 ? cell.reg + more : cell.step + more;
     }
-    case ClockRule::Condition:
+    case LatencyRule::Condition:
         return in.has_memory() ? cell.mem : u32{cell.reg} - cell.step;
-    case ClockRule::Enter:
-    case ClockRule::EnterLess:
+    case LatencyRule::Enter:
+    case LatencyRule::EnterLess:
         return enter_clocks(cell, in.immediate2 & 31);
-    case ClockRule::ControlRegister:
-        return in.reg == 4 ? path(ClockPath::LoadCr4) : in.reg == 3 ? cell.step : in.reg == 2 ? cell.mem : cell.reg;
-    case ClockRule::DebugRegister:
+    case LatencyRule::ControlRegister:
+        return in.reg == 4 ? path(CostPath::LoadCr4) : in.reg == 3 ? cell.step : in.reg == 2 ? cell.mem : cell.reg;
+    case LatencyRule::DebugRegister:
         return in.reg < 4 ? cell.reg : cell.mem;
-    case ClockRule::Repeat:
-    case ClockRule::RepeatMove:
-    case ClockRule::RepeatPort:
+    case LatencyRule::Repeat:
+    case LatencyRule::RepeatMove:
+    case LatencyRule::RepeatPort:
         return in.repeats() ? 0 : cell.reg;
     default:
         return memory_or_register(cell, in);
     }
 }
 
-bool Clock::tells_repeats(const Instruction& in) const { return repeats(rows_[in.form].cell) && in.repeats(); }
+bool CostModel::tells_repeats(const Instruction& in) const { return repeats(rows_[in.form].cell) && in.repeats(); }
 
-u32 Clock::row(const Instruction& in) const {
-    const ClockCell& cell = rows_[in.form].cell;
+u32 CostModel::row(const Instruction& in) const {
+    const Latency& cell = rows_[in.form].cell;
     if (tells_repeats(in))
         return cell.mem;
     return base(in);
 }
 
-u32 Clock::iteration(const Instruction& in) const {
-    const ClockCell& cell = rows_[in.form].cell;
+u32 CostModel::iteration(const Instruction& in) const {
+    const Latency& cell = rows_[in.form].cell;
     if (repeats(cell))
         return cell.step;
     const bool port = (form_at(in.form).attributes & kIo) != 0;
     const CostClass cost = port ? CostClass::Io : CostClass::StringStep;
-    return flat() ? kFlatClocks[static_cast<std::size_t>(cost)] : estimated_clock(cost);
+    return flat() ? kFlatClocks[static_cast<std::size_t>(cost)] : estimated_latency(cost);
 }
 
-u32 Clock::by_operand(const Instruction& in, u32 value) const {
-    const ClockCell& cell = rows_[in.form].cell;
+u32 CostModel::by_operand(const Instruction& in, u32 value) const {
+    const Latency& cell = rows_[in.form].cell;
     const Form& form = form_at(in.form);
     switch (cell.rule) {
-    case ClockRule::Multiply:
-    case ClockRule::MultiplySigned: {
+    case LatencyRule::Multiply:
+    case LatencyRule::MultiplySigned: {
         const u32 width = width_of(form, in);
         const u32 unused = 32 - width;
         const bool negative = form.mnemonic == "imul" && (value >> (width - 1) & 1) != 0;
         const u32 magnitude = negative ? 0u - static_cast<u32>(static_cast<i32>(value << unused) >> unused) : value;
-        const u32 least = negative && cell.rule == ClockRule::MultiplySigned ? 5 : 3;
+        const u32 least = negative && cell.rule == LatencyRule::MultiplySigned ? 5 : 3;
         return std::max(least, bits_of(magnitude));
     }
-    case ClockRule::BitScan:
-    case ClockRule::BitScanNibbles:
-    case ClockRule::BitScanPlaces:
-    case ClockRule::BitScanPlaces1:
+    case LatencyRule::BitScan:
+    case LatencyRule::BitScanNibbles:
+    case LatencyRule::BitScanPlaces:
+    case LatencyRule::BitScanPlaces1:
         return scan_clocks(cell, form.mnemonic == "bsr", in.operand_size * 8u, value);
-    case ClockRule::RotateCarry:
+    case LatencyRule::RotateCarry:
         return value == 0 ? 0 : cell.step * (value - 1) / 30;
-    case ClockRule::Condition:
+    case LatencyRule::Condition:
         return in.has_memory() == (value != 0) ? 0 : cell.step;
-    case ClockRule::Exchange:
+    case LatencyRule::Exchange:
         return value == 0 && in.has_memory() ? cell.step : 0;
     default:
         return 0;
     }
 }
 
-u32 Clock::walk(u32 updates) const {
-    constexpr ClockPath kWalks[] = {ClockPath::WalkClean, ClockPath::WalkOneUpdate, ClockPath::WalkTwoUpdates};
+u32 CostModel::walk(u32 updates) const {
+    constexpr CostPath kWalks[] = {CostPath::WalkClean, CostPath::WalkOneUpdate, CostPath::WalkTwoUpdates};
     return path(kWalks[std::min<u32>(updates, 2)]);
 }
 
-bool Clock::estimated(CycleCause cause) const {
+bool CostModel::estimated(CycleCause cause) const {
     if (flat() || model_ == CpuModel::P6)
         return !flat();
-    constexpr std::pair<CycleCause, ClockPath> kTypical[] = {
-        {CycleCause::Pipeline, ClockPath::AddressInterlock},
-        {CycleCause::Branch, ClockPath::MispredictedU},
-        {CycleCause::TlbWalk, ClockPath::WalkClean},
-        {CycleCause::Cache, ClockPath::CacheMissRead},
-        {CycleCause::Misaligned, ClockPath::Misaligned},
-        {CycleCause::Delivery, ClockPath::InterruptInner},
-        {CycleCause::Io, ClockPath::InAllowed},
+    constexpr std::pair<CycleCause, CostPath> kTypical[] = {
+        {CycleCause::Pipeline, CostPath::AddressInterlock},
+        {CycleCause::Branch, CostPath::MispredictedU},
+        {CycleCause::TlbWalk, CostPath::WalkClean},
+        {CycleCause::Cache, CostPath::CacheMissRead},
+        {CycleCause::Misaligned, CostPath::Misaligned},
+        {CycleCause::Delivery, CostPath::InterruptInner},
+        {CycleCause::Io, CostPath::InAllowed},
     };
     for (const auto& [of, path] : kTypical) {
         if (of == cause)
-            return path_clocks(path).sources[static_cast<std::size_t>(model_)] == ClockSource::Estimate;
+            return path_latency(path).sources[static_cast<std::size_t>(model_)] == LatencySource::Estimate;
     }
     return false;
 }
@@ -244,21 +245,21 @@ bool Clock::estimated(CycleCause cause) const {
 // --- The pipeline
 
 // What the address and the instruction's looks cost before it starts.
-u32 Clock::penalty(const PipelineState& pipeline, const Instruction& in, const InstructionUse& use) const {
+u32 CostModel::penalty(const PipelineState& pipeline, const Instruction& in, const InstructionUse& use) const {
     const u32 prefixes = in.prefixes - (tells_repeats(in) ? 1u : 0u); // the row is REP's own
-    u32 clocks = prefixes * path(ClockPath::Prefix);
+    u32 clocks = prefixes * path(CostPath::Prefix);
     const u16 address = static_cast<u16>(use.address | (use.stack ? kEspBit : 0));
     if ((address & pipeline.written) != 0)
-        clocks += path(ClockPath::AddressInterlock);
+        clocks += path(CostPath::AddressInterlock);
     if (in.has_memory() && in.index != kNoRegister)
-        clocks += path(ClockPath::IndexRegister);
+        clocks += path(CostPath::IndexRegister);
     if (use.displacement && use.immediate)
-        clocks += path(ClockPath::DisplacementAndImmediate);
+        clocks += path(CostPath::DisplacementAndImmediate);
     return clocks;
 }
 
-StaticClock Clock::advance(PipelineState& pipeline, const Instruction& in) const {
-    StaticClock cost;
+StaticCost CostModel::advance(PipelineState& pipeline, const Instruction& in) const {
+    StaticCost cost;
     const Row& row = rows_[in.form];
     cost.clocks = static_cast<u16>(base(in));
     if (flat())
@@ -268,7 +269,7 @@ StaticClock Clock::advance(PipelineState& pipeline, const Instruction& in) const
         cost.ending |= kDecidedLate;
     if ((cost.ending & kDecidedLate) != 0)
         cost.clocks = 0;
-    if (row.cell.rule == ClockRule::Branch) { // the Pentium's LOOP is cheaper when it jumps
+    if (row.cell.rule == LatencyRule::Branch) { // the Pentium's LOOP is cheaper when it jumps
         cost.taken = static_cast<u8>(std::max(row.cell.reg, row.cell.mem) - cost.clocks);
         cost.ending |= row.cell.mem < row.cell.reg ? kCheaperTaken : 0;
     }
@@ -304,8 +305,8 @@ bool pairs_by_registers(const PipelineState& pipeline, const InstructionUse& use
 } // namespace
 
 // AP-500, chapter 3: U first; V takes the next if both are simple and it needs nothing that U writes.
-void Clock::advance_pentium(PipelineState& pipeline, const Instruction& in, const InstructionUse& use,
-                            StaticClock& cost) const {
+void CostModel::advance_pentium(PipelineState& pipeline, const Instruction& in, const InstructionUse& use,
+                                StaticCost& cost) const {
     const Pairing pairing = rows_[in.form].pairing;
     const bool plain = !(use.displacement && use.immediate);
     cost.penalty = static_cast<u8>(penalty(pipeline, in, use));

@@ -1,4 +1,4 @@
-// Owns: Clock, what an instruction costs on the modelled processor: static clocks, and what the pipeline remembers.
+// Owns: CostModel, what an instruction costs on the modelled processor: static clocks, and what the pipeline remembers.
 // Callers: the Cpu binds blocks and settles time with it. Promises: static clocks are a pure function of the table's
 // row, the bytes and PipelineState, so every engine gets the same; what each --clock includes stands in cpu/README.md.
 #pragma once
@@ -19,7 +19,7 @@
 
 namespace forkscope {
 
-enum class ClockKind : u8 {
+enum class CostModelKind : u8 {
     Flat,  // a cost by class, the same on every model
     Model, // the model's table, pipeline, branches, TLB walks, misaligned accesses; memory always answers at once
     Cache, // and its first-level caches
@@ -43,38 +43,38 @@ static_assert(std::has_unique_object_representations_v<PipelineState>);
 
 // How an instruction's cost ends when it has run.
 enum CostEnding : u8 {
-    kMayJump = 1, // if it does, StaticClock::taken more
+    kMayJump = 1, // if it does, StaticCost::taken more
     kAlwaysJumps = 2,
-    kDecidedLate = 4, // costs Clock::row, unless Cpu::take_path was called
+    kDecidedLate = 4, // costs CostModel::row, unless Cpu::take_path was called
     kPredicted = 8,   // by the branch target buffer
     kInV = 16,        // runs in the V pipe
     kAtPort = 32,
-    kCheaperTaken = 64, // StaticClock::taken is what it costs more if it does not jump
+    kCheaperTaken = 64, // StaticCost::taken is what it costs more if it does not jump
     kByOperand = 128,   // with a prefetch queue: more by its operand, which the queue must learn
 };
 
-struct StaticClock {
+struct StaticCost {
     u16 clocks = 0;
     u8 penalty = 0; // of them, what the pipeline cost
     u8 taken = 0;
     u8 ending = 0; // CostEnding, bits
 };
 
-class Clock {
+class CostModel {
   public:
-    Clock();
-    void configure(CpuModel model, ClockKind kind, BusWidth bus = BusWidth::Bits32);
-    ClockKind kind() const { return kind_; }
-    bool flat() const { return kind_ == ClockKind::Flat; }
+    CostModel();
+    void configure(CpuModel model, CostModelKind kind, BusWidth bus = BusWidth::Bits32);
+    CostModelKind kind() const { return kind_; }
+    bool flat() const { return kind_ == CostModelKind::Flat; }
     bool queues() const { return queues_; } // the 386's prefetch queue counts
-    const BusTiming& bus() const { return bus_; }
-    bool caches() const { return kind_ == ClockKind::Cache && model_ != CpuModel::I386; }
+    const BusParameters& bus() const { return bus_; }
+    bool caches() const { return kind_ == CostModelKind::Cache && model_ != CpuModel::I386; }
     bool predicts() const { return !flat() && model_ >= CpuModel::Pentium; }
 
     // The cost of `in` behind `pipeline`, which moves on to behind `in`.
-    StaticClock advance(PipelineState& pipeline, const Instruction& in) const;
+    StaticCost advance(PipelineState& pipeline, const Instruction& in) const;
 
-    // The same with a prefetch queue (clock_queue.cpp), where what stands behind an instruction counts, too.
+    // The same with a prefetch queue (cost_model_queue.cpp), where what stands behind an instruction counts, too.
     QueuedInstruction queued(std::span<const u8> bytes, const Instruction& in) const;
     // Nothing behind it is decoded as long as it has not run.
     static bool ends_ahead(const QueuedInstruction& one, const Instruction& in) {
@@ -95,7 +95,7 @@ class Clock {
     PipelineState at_new_place(u32 target) const;
 
     // Clocks of a path that is chosen while running. 0 on the flat clock.
-    u32 path(ClockPath path) const { return paths_[static_cast<std::size_t>(path)]; }
+    u32 path(CostPath path) const { return paths_[static_cast<std::size_t>(path)]; }
     // The table's figure for this form, for what is decided late and took no other path.
     u32 row(const Instruction& in) const;
     // Flat clock: what an interrupt or exception costs.
@@ -104,7 +104,7 @@ class Clock {
     u32 iteration(const Instruction& in) const;
     // Does its row tell repeated strings apart from others? And is it REP MOVS, where a count of one is cheaper?
     bool tells_repeats(const Instruction& in) const;
-    bool moves(const Instruction& in) const { return rows_[in.form].cell.rule == ClockRule::RepeatMove; }
+    bool moves(const Instruction& in) const { return rows_[in.form].cell.rule == LatencyRule::RepeatMove; }
     // What an operand's value adds: the multiplier, the source of a bit scan, the count of RCL and RCR, for SETcc and
     // CMPXCHG whether the condition held.
     u32 by_operand(const Instruction& in, u32 value) const;
@@ -115,7 +115,7 @@ class Clock {
 
   private:
     struct Row {
-        ClockCell cell{};
+        Latency cell{};
         Pairing pairing = Pairing::None;
         u8 ending = 0;
         FormBusUse bus_use{};
@@ -125,15 +125,15 @@ class Clock {
     static u32 paid(const PipelineState& pipeline, const QueuedInstruction& now);
     u32 penalty(const PipelineState& pipeline, const Instruction& in, const InstructionUse& use) const;
     void advance_pentium(PipelineState& pipeline, const Instruction& in, const InstructionUse& use,
-                         StaticClock& cost) const;
+                         StaticCost& cost) const;
 
     CpuModel model_ = kDefaultCpuModel;
-    ClockKind kind_ = ClockKind::Flat;
+    CostModelKind kind_ = CostModelKind::Flat;
     bool queues_ = false;
-    BusTiming bus_ = kBus386Dx;
+    BusParameters bus_ = kBus386Dx;
     u32 delivery_ = 0;
     std::vector<Row> rows_;  // by form
-    std::vector<u32> paths_; // by ClockPath
+    std::vector<u32> paths_; // by CostPath
 };
 
 } // namespace forkscope

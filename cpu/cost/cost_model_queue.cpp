@@ -5,7 +5,7 @@
 
 namespace forkscope {
 
-QueuedInstruction Clock::queued(std::span<const u8> bytes, const Instruction& in) const {
+QueuedInstruction CostModel::queued(std::span<const u8> bytes, const Instruction& in) const {
     const Row& row = rows_[in.form];
     const BusUse use = bus_use(row.bus_use, in);
     QueuedInstruction result;
@@ -13,7 +13,7 @@ QueuedInstruction Clock::queued(std::span<const u8> bytes, const Instruction& in
     result.transfer = row.transfer;
     result.taken = (row.ending & kAlwaysJumps) != 0;
     result.locked = (in.flags & kHasLock) != 0 || (row.bus_use.locks && in.has_memory());
-    result.base_and_index = in.base != kNoRegister && in.index != kNoRegister && path(ClockPath::EffectiveAddress) != 0;
+    result.base_and_index = in.base != kNoRegister && in.index != kNoRegister && path(CostPath::EffectiveAddress) != 0;
     const bool late = (row.ending & kDecidedLate) != 0 || tells_repeats(in);
     result.clocks = late ? u16{0} : static_cast<u16>(base(in));
     const u32 manual_cycles = bus_cycles(kBus386Dx, use.bytes), cycles = bus_cycles(bus_, use.bytes);
@@ -25,18 +25,18 @@ QueuedInstruction Clock::queued(std::span<const u8> bytes, const Instruction& in
 }
 
 // What the transfer before it has already paid of its wait.
-u32 Clock::paid(const PipelineState& pipeline, const QueuedInstruction& now) {
+u32 CostModel::paid(const PipelineState& pipeline, const QueuedInstruction& now) {
     if (pipeline.refill == 0)
         return 0;
     return pipeline.refill + (pipeline.jumped ? 0 : now.shape.components());
 }
 
-u32 Clock::wait_for(const PipelineState& pipeline, std::span<const QueuedInstruction> ahead) const {
+u32 CostModel::wait_for(const PipelineState& pipeline, std::span<const QueuedInstruction> ahead) const {
     const u32 clocks = clocks_to_start(pipeline.queue, bus_, ahead);
     return clocks - std::min(clocks, paid(pipeline, ahead[0]));
 }
 
-u32 Clock::advance_queue(PipelineState& pipeline, u8 ending, std::span<const QueuedInstruction> ahead) const {
+u32 CostModel::advance_queue(PipelineState& pipeline, u8 ending, std::span<const QueuedInstruction> ahead) const {
     const QueuedInstruction& now = ahead[0];
     if ((ending & (kDecidedLate | kByOperand)) != 0) {
         const u32 address = now.taken && now.base_and_index ? kQueueConstants.base_and_index : 0;
@@ -49,7 +49,7 @@ u32 Clock::advance_queue(PipelineState& pipeline, u8 ending, std::span<const Que
     return clocks - std::min(clocks, credit);
 }
 
-u32 Clock::settle_queue(PipelineState& pipeline, std::span<const QueuedInstruction> ahead, Cycles clocks) const {
+u32 CostModel::settle_queue(PipelineState& pipeline, std::span<const QueuedInstruction> ahead, Cycles clocks) const {
     constexpr Cycles kLongEnough = 1000; // all that can be fetched and decoded has been
     std::array<QueuedInstruction, kMostAhead> code;
     const std::size_t count = std::min(ahead.size(), code.size());
@@ -63,12 +63,13 @@ u32 Clock::settle_queue(PipelineState& pipeline, std::span<const QueuedInstructi
     return total - start - counted;
 }
 
-PipelineState Clock::behind_jump(const PipelineState& pipeline, const Instruction& in, u32 target, bool whole) const {
+PipelineState CostModel::behind_jump(const PipelineState& pipeline, const Instruction& in, u32 target,
+                                     bool whole) const {
     PipelineState result;
     if (!queues_)
         return result;
-    const ClockRule rule = rows_[in.form].cell.rule;
-    result.jumped = !whole && (rule == ClockRule::Jump || rule == ClockRule::Branch);
+    const LatencyRule rule = rows_[in.form].cell.rule;
+    result.jumped = !whole && (rule == LatencyRule::Jump || rule == LatencyRule::Branch);
     // A transfer whose target only running tells has no cycle on the bus as it ends.
     if ((in.ending & (kDecidedLate | kMayJump)) == 0)
         result.queue.bus_clocks = pipeline.queue.bus_clocks;
@@ -77,14 +78,14 @@ PipelineState Clock::behind_jump(const PipelineState& pipeline, const Instructio
     return result;
 }
 
-PipelineState Clock::behind_delivery(u32 target) const {
+PipelineState CostModel::behind_delivery(u32 target) const {
     PipelineState result = at_new_place(target);
     if (queues_)
         result.refill = static_cast<u8>(refill_clocks(bus_));
     return result;
 }
 
-PipelineState Clock::at_new_place(u32 target) const {
+PipelineState CostModel::at_new_place(u32 target) const {
     PipelineState result;
     if (queues_)
         flush(result.queue, target);

@@ -1,5 +1,5 @@
 // Owns: which general registers an instruction reads and writes, and the parts that it is made of, for the clock
-// models. Callers: clock.cpp, clock tests. Promises: a pure function of the decoded instruction; a register counts
+// models. Callers: cost_model.cpp, its tests. Promises: a pure function of the decoded instruction; a register counts
 // whole, whatever part of it is used; registers whose use the clock models never ask for may be missing (see use_of).
 #pragma once
 

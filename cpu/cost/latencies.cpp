@@ -9,30 +9,30 @@ namespace forkscope {
 
 namespace {
 
-constexpr ClockCell cell(ClockSource source, u16 reg, u16 mem, u16 step = 0, ClockRule rule = ClockRule::Fixed) {
-    return ClockCell{reg, mem, step, rule, source};
+constexpr Latency cell(LatencySource source, u16 reg, u16 mem, u16 step = 0, LatencyRule rule = LatencyRule::Fixed) {
+    return Latency{reg, mem, step, rule, source};
 }
-constexpr ClockCell cell(ClockSource source, u16 both) { return cell(source, both, both); }
+constexpr Latency cell(LatencySource source, u16 both) { return cell(source, both, both); }
 
 constexpr u16 middle(int low, int high) { return static_cast<u16>((low + high) / 2); }
 
 #define NOGROUP -1
 #define ANYGROUP kAnyGroup
 #define ABSENT                                                                                                         \
-    ClockCell { 0, 0, 0, ClockRule::Absent, ClockSource::Manual }
-#define MANUAL(...) cell(ClockSource::Manual, __VA_ARGS__)
-#define PUBLISHED(...) cell(ClockSource::Published, __VA_ARGS__)
-#define ESTIMATE(...) cell(ClockSource::Estimate, __VA_ARGS__)
-#define CLOCKS(map, first, last, group, i386, i486, pentium, pairing)                                                  \
-    ClockRow{map, first, last, group, i386, i486, pentium, Pairing::pairing},
+    Latency { 0, 0, 0, LatencyRule::Absent, LatencySource::Manual }
+#define MANUAL(...) cell(LatencySource::Manual, __VA_ARGS__)
+#define PUBLISHED(...) cell(LatencySource::Published, __VA_ARGS__)
+#define ESTIMATE(...) cell(LatencySource::Estimate, __VA_ARGS__)
+#define LATENCY(map, first, last, group, i386, i486, pentium, pairing)                                                 \
+    LatencyRow{map, first, last, group, i386, i486, pentium, Pairing::pairing},
 
-using enum ClockRule;
+using enum LatencyRule;
 
-constexpr ClockRow kRows[] = {
+constexpr LatencyRow kRows[] = {
 #include "cpu/cost/latencies.def"
 };
 
-#undef CLOCKS
+#undef LATENCY
 #undef ESTIMATE
 #undef PUBLISHED
 #undef MANUAL
@@ -40,30 +40,30 @@ constexpr ClockRow kRows[] = {
 #undef ANYGROUP
 #undef NOGROUP
 
-constexpr ClockSource source_of(char letter) {
-    return letter == 'M' ? ClockSource::Manual : letter == 'P' ? ClockSource::Published : ClockSource::Estimate;
+constexpr LatencySource source_of(char letter) {
+    return letter == 'M' ? LatencySource::Manual : letter == 'P' ? LatencySource::Published : LatencySource::Estimate;
 }
 
-constexpr PathClocks kPaths[] = {
-#define CLOCK_PATH(name, i386, i486, pentium, sources, text)                                                           \
-    PathClocks{i386, i486, pentium, {source_of(#sources[0]), source_of(#sources[1]), source_of(#sources[2])}, text},
+constexpr PathLatency kPaths[] = {
+#define COST_PATH(name, i386, i486, pentium, sources, text)                                                            \
+    PathLatency{i386, i486, pentium, {source_of(#sources[0]), source_of(#sources[1]), source_of(#sources[2])}, text},
 #include "cpu/cost/paths.def"
-#undef CLOCK_PATH
+#undef COST_PATH
 };
 
 constexpr std::string_view kPathNames[] = {
-#define CLOCK_PATH(name, i386, i486, pentium, sources, text) #name,
+#define COST_PATH(name, i386, i486, pentium, sources, text) #name,
 #include "cpu/cost/paths.def"
-#undef CLOCK_PATH
+#undef COST_PATH
 };
 
-constexpr u8 kEstimatedClocks[] = {
+constexpr u8 kEstimatedLatencies[] = {
 #define COST_CLASS(name, flat, p6, text) p6,
 #include "cpu/cost/cost_classes.def"
 #undef COST_CLASS
 };
 
-bool covers(const ClockRow& row, const Form& form) {
+bool covers(const LatencyRow& row, const Form& form) {
     return row.map == form.map && form.opcode >= row.first && form.opcode <= row.last &&
            (row.group == kAnyGroup || row.group == form.group);
 }
@@ -82,19 +82,19 @@ std::vector<u16> rows_by_form() {
 
 } // namespace
 
-const ClockRow& clock_row(u16 form) {
+const LatencyRow& latency_row(u16 form) {
     static const std::vector<u16> rows = rows_by_form();
     return kRows[rows[form < rows.size() ? form : 0]];
 }
 
-std::span<const ClockRow> clock_rows() { return kRows; }
+std::span<const LatencyRow> latency_rows() { return kRows; }
 
-const PathClocks& path_clocks(ClockPath path) { return kPaths[static_cast<u8>(path)]; }
+const PathLatency& path_latency(CostPath path) { return kPaths[static_cast<u8>(path)]; }
 
-std::span<const PathClocks> all_path_clocks() { return kPaths; }
+std::span<const PathLatency> path_latencies() { return kPaths; }
 
-std::string_view path_name(ClockPath path) { return kPathNames[static_cast<u8>(path)]; }
+std::string_view path_name(CostPath path) { return kPathNames[static_cast<u8>(path)]; }
 
-u8 estimated_clock(CostClass cost) { return kEstimatedClocks[static_cast<u8>(cost)]; }
+u8 estimated_latency(CostClass cost) { return kEstimatedLatencies[static_cast<u8>(cost)]; }
 
 } // namespace forkscope

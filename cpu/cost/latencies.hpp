@@ -1,5 +1,5 @@
-// Owns: what each instruction form costs on the 386, 486 and Pentium (clocks.def), and each path that is decided as it
-// runs (clock_paths.def): plain data with its source. The p6 has no row: its approximation is in cost_classes.def.
+// Owns: what each instruction form costs on the 386, 486 and Pentium (latencies.def), and each path that is decided as
+// it runs (paths.def): plain data with its source. The p6 has no row: its approximation is in cost_classes.def.
 // Callers: the clock models when a block is bound; reports and docs/clocks.md.
 // Promises: exactly one row per form; clocks assume aligned operands, TLB and cache hits, and no wait states.
 #pragma once
@@ -11,7 +11,7 @@
 
 namespace forkscope {
 
-enum class ClockSource : u8 {
+enum class LatencySource : u8 {
     Manual,    // Intel's manual or data sheet of that very processor
     Published, // published tables that are no manual of Intel's
     Estimate,  // not confirmed anywhere, or our own choice within a published range: shown as [?]
@@ -19,7 +19,7 @@ enum class ClockSource : u8 {
 
 // How `reg`, `mem` and `step` of a cell make clocks. M stands for `mem` where the operand is memory, else `reg`; m for
 // the components of the next instruction, which only the 386 adds (CpuModel::I386).
-enum class ClockRule : u8 {
+enum class LatencyRule : u8 {
     Absent,    // the model has no such form
     Fixed,     // M
     Jump,      // M + m
@@ -43,12 +43,12 @@ enum class ClockRule : u8 {
     DebugRegister,   // DR0 to DR3: reg; DR4 to DR7: mem
 };
 
-struct ClockCell {
+struct Latency {
     u16 reg;  // clocks of the register form, or what the rule says
     u16 mem;  // clocks of the memory form, or what the rule says; equal to reg where there is no such form
     u16 step; // as the rule says
-    ClockRule rule;
-    ClockSource source;
+    LatencyRule rule;
+    LatencySource source;
 };
 
 // The Pentium's pipes (AP-500, appendix A).
@@ -63,35 +63,35 @@ enum class Pairing : u8 {
 
 inline constexpr i16 kAnyGroup = -2; // a row for all forms of its opcodes, whatever their group
 
-struct ClockRow {
+struct LatencyRow {
     u8 map; // as in Form
     u8 first, last;
     i16 group; // as in Form, or kAnyGroup
-    ClockCell i386, i486, pentium;
+    Latency i386, i486, pentium;
     Pairing pairing;
 };
 
 // The one row that covers form_at(form).
-const ClockRow& clock_row(u16 form);
-std::span<const ClockRow> clock_rows();
+const LatencyRow& latency_row(u16 form);
+std::span<const LatencyRow> latency_rows();
 
-enum class ClockPath : u8 {
-#define CLOCK_PATH(name, i386, i486, pentium, sources, text) name,
+enum class CostPath : u8 {
+#define COST_PATH(name, i386, i486, pentium, sources, text) name,
 #include "cpu/cost/paths.def"
-#undef CLOCK_PATH
+#undef COST_PATH
 };
 
-struct PathClocks {
-    u16 i386, i486, pentium; // 0: the model has no such path, or adds nothing
-    ClockSource sources[3];  // of i386, i486, pentium
+struct PathLatency {
+    u16 i386, i486, pentium;  // 0: the model has no such path, or adds nothing
+    LatencySource sources[3]; // of i386, i486, pentium
     std::string_view text;
 };
 
-const PathClocks& path_clocks(ClockPath path);
-std::span<const PathClocks> all_path_clocks(); // by ClockPath
-std::string_view path_name(ClockPath path);
+const PathLatency& path_latency(CostPath path);
+std::span<const PathLatency> path_latencies(); // by CostPath
+std::string_view path_name(CostPath path);
 
 // The p6 model's estimate for all forms of a class (cost_classes.def).
-u8 estimated_clock(CostClass cost);
+u8 estimated_latency(CostClass cost);
 
 } // namespace forkscope

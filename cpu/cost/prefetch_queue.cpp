@@ -44,7 +44,7 @@ u32 displacement_bytes(u32 modrm, u32 sib, u32 address_size) {
 // One instruction's run through the queue, clock by clock.
 class Runner {
   public:
-    Runner(PrefetchQueue& queue, const BusTiming& bus, std::span<const QueuedInstruction> ahead,
+    Runner(PrefetchQueue& queue, const BusParameters& bus, std::span<const QueuedInstruction> ahead,
            const QueueConstants& constants)
         : queue_(queue), bus_(bus), ahead_(ahead), constants_(constants), now_(ahead[0]) {}
 
@@ -251,7 +251,7 @@ class Runner {
     static constexpr u8 kJustDecoded = 0xFF; // becomes 0 with the clock
 
     PrefetchQueue& queue_;
-    const BusTiming& bus_;
+    const BusParameters& bus_;
     std::span<const QueuedInstruction> ahead_;
     const QueueConstants& constants_;
     const QueuedInstruction& now_;
@@ -292,7 +292,7 @@ Transfer transfer_of(u16 form_number) {
     return jcc || jcxz_or_into ? Transfer::Conditional : Transfer::Certain;
 }
 
-u32 bus_cycles(const BusTiming& bus, u32 bytes, u32 address) {
+u32 bus_cycles(const BusParameters& bus, u32 bytes, u32 address) {
     return (address % bus.bytes_per_cycle + bytes + bus.bytes_per_cycle - 1) / bus.bytes_per_cycle;
 }
 
@@ -309,17 +309,17 @@ void PrefetchQueue::serialize(Archive& ar) {
     ar.field("stopped", stopped);
 }
 
-bool PrefetchQueue::possible(const BusTiming& bus) const {
+bool PrefetchQueue::possible(const BusParameters& bus) const {
     const u32 bytes = u32{complete} + latched + bus_bytes;
     return decoded <= std::size(age) && (!held || decoded == std::size(age)) && (!stopped || decoded != 0) &&
            bytes <= bus.queue_bytes && fetch_phase < kDoubleword && bus_bytes <= kDoubleword - fetch_phase;
 }
 
-u32 refill_clocks(const BusTiming& bus, const QueueConstants& constants) {
+u32 refill_clocks(const BusParameters& bus, const QueueConstants& constants) {
     return bus.clocks_per_cycle + constants.issue;
 }
 
-u32 clocks_to_start(PrefetchQueue queue, const BusTiming& bus, std::span<const QueuedInstruction> ahead,
+u32 clocks_to_start(PrefetchQueue queue, const BusParameters& bus, std::span<const QueuedInstruction> ahead,
                     const QueueConstants& constants) {
     std::array<QueuedInstruction, kMostAhead> code;
     const std::size_t count = std::min(ahead.size(), code.size());
@@ -339,7 +339,7 @@ void flush(PrefetchQueue& queue, u32 target) {
     queue.fetch_phase = static_cast<u8>(target % kDoubleword);
 }
 
-u32 advance(PrefetchQueue& queue, const BusTiming& bus, std::span<const QueuedInstruction> ahead,
+u32 advance(PrefetchQueue& queue, const BusParameters& bus, std::span<const QueuedInstruction> ahead,
             const QueueConstants& constants) {
     return Runner(queue, bus, ahead, constants).run();
 }

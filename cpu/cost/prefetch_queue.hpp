@@ -1,5 +1,5 @@
 // Owns: the 386's instruction supply in clocks: bus, prefetch queue, decoder and the two decoded instructions ahead.
-// Callers: Clock, when it binds code for the 386; instruction by instruction, in order.
+// Callers: CostModel, when it binds code for the 386; instruction by instruction, in order.
 // Promises: pure functions of plain data; a PrefetchQueue is small and may be saved, compared and hashed.
 // Sources: captures of a 386EX (docs/prefetch-queue.md says what they showed), Intel's 386 manuals (m, 16 bytes).
 #pragma once
@@ -11,15 +11,17 @@
 
 namespace forkscope {
 
-struct BusTiming {
+struct BusParameters {
     u32 bytes_per_cycle;
     u32 clocks_per_cycle;
     u32 queue_bytes;
 };
-inline constexpr BusTiming kBus386Dx{4, 2, 16};
-inline constexpr BusTiming kBus386Ex{2, 2, 12}; // 12 is what the captures show
-enum class BusWidth : u8 { Bits32, Bits16 };    // 386 DX, 386EX
-constexpr const BusTiming& bus_timing(BusWidth width) { return width == BusWidth::Bits32 ? kBus386Dx : kBus386Ex; }
+inline constexpr BusParameters kBus386Dx{4, 2, 16};
+inline constexpr BusParameters kBus386Ex{2, 2, 12}; // 12 is what the captures show
+enum class BusWidth : u8 { Bits32, Bits16 };        // 386 DX, 386EX
+constexpr const BusParameters& bus_parameters(BusWidth width) {
+    return width == BusWidth::Bits32 ? kBus386Dx : kBus386Ex;
+}
 
 // Clocks that were fitted to captures; other values are for tests.
 struct QueueConstants {
@@ -61,7 +63,7 @@ struct QueuedInstruction {
 };
 
 // Bus cycles of one access of `bytes` at `address`: one if aligned and not wider than the bus.
-u32 bus_cycles(const BusTiming& bus, u32 bytes, u32 address = 0);
+u32 bus_cycles(const BusParameters& bus, u32 bytes, u32 address = 0);
 
 struct PrefetchQueue {
     u8 complete = 0;      // bytes waiting, up to the last whole doubleword that came in
@@ -78,7 +80,7 @@ struct PrefetchQueue {
     bool operator==(const PrefetchQueue&) const = default;
     void serialize(Archive& ar);
     // Whether code can lead to it; from any other state advance() might not come back.
-    bool possible(const BusTiming& bus) const;
+    bool possible(const BusParameters& bus) const;
 };
 static_assert(sizeof(PrefetchQueue) <= 16);
 
@@ -90,11 +92,11 @@ void flush(PrefetchQueue& queue, u32 target);
 // given. kMostAhead are as good as all. A taken transfer ends early by the clocks that flush() and the next call will
 // take without its components, refill_clocks() (7 + m in sum).
 inline constexpr u32 kMostAhead = 4;
-u32 advance(PrefetchQueue& queue, const BusTiming& bus, std::span<const QueuedInstruction> ahead,
+u32 advance(PrefetchQueue& queue, const BusParameters& bus, std::span<const QueuedInstruction> ahead,
             const QueueConstants& constants = kQueueConstants);
-u32 refill_clocks(const BusTiming& bus, const QueueConstants& constants = kQueueConstants);
+u32 refill_clocks(const BusParameters& bus, const QueueConstants& constants = kQueueConstants);
 // How many of them pass before ahead[0] starts.
-u32 clocks_to_start(PrefetchQueue queue, const BusTiming& bus, std::span<const QueuedInstruction> ahead,
+u32 clocks_to_start(PrefetchQueue queue, const BusParameters& bus, std::span<const QueuedInstruction> ahead,
                     const QueueConstants& constants = kQueueConstants);
 
 } // namespace forkscope

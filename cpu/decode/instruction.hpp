@@ -84,8 +84,8 @@ struct Instruction {
 
     u8 number = 0;          // bound: how many instructions stand before it in its block
     u16 offset = 0;         // bound: bytes from the block's start
-    u16 clock = 0;          // bound: its static cost in cycles
-    u16 clock_before = 0;   // bound: static cost of the instructions before it
+    u16 cost = 0;           // bound: its static cost in cycles
+    u16 cost_before = 0;    // bound: static cost of the instructions before it
     u16 penalty_before = 0; // bound: what of that the pipeline cost
     u8 penalty = 0;         // bound: the same of this one
     u8 taken = 0;           // bound: what it costs more if it jumps

@@ -40,7 +40,7 @@ Block* BlockCache::insert(PhysicalAddress start, CodeMode mode, const Instructio
     block->bytes = static_cast<u16>(last.offset + last.length);
     block->watched = static_cast<u16>(block->bytes + lookahead.bytes);
     block->count = count;
-    block->clocks = last.clock_before + last.clock;
+    block->clocks = last.cost_before + last.cost;
     slots_[slot(start, mode)] = block;
     if (start.page() >= frames_.size())
         frames_.resize(start.page() + 1, nullptr);

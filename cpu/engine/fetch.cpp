@@ -35,7 +35,7 @@ void Cpu::run_crossing_instruction(u32 linear) {
         }
         if (count == 1 || (at & kPageMask) == 0)
             crossing_[count == 1 ? 0 : 1] = physical.value;
-        if (clock_.caches() && !repeating_)
+        if (cost_model_.caches() && !repeating_)
             fetch_lines(physical.value, 1);
         bytes[count - 1] = mmu_.memory().is_memory(physical.value)
                                ? *mmu_.memory().host(physical.value)
@@ -49,8 +49,8 @@ void Cpu::run_crossing_instruction(u32 linear) {
     bind(in, nullptr, pipeline);
     if (status == DecodeStatus::TooLong)
         in.handler = too_long_handler();
-    if (clock_.queues()) {
-        scratch_queue_[0] = clock_.queued(bytes, in);
+    if (cost_model_.queues()) {
+        scratch_queue_[0] = cost_model_.queued(bytes, in);
         bind_queue(&in, 1, {scratch_queue_.data(), 0, 0}, pipeline);
     }
     const SegmentCache& cs = state_.segments[kCs];

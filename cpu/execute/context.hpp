@@ -1,5 +1,5 @@
 // Owns: the few words in which handlers are written: fetch operand, TRY, write back.
-// Callers: cpu/handlers_*.cpp only. Promises: load, compute, store, then commit registers and flags.
+// Callers: cpu/execute only. Promises: load, compute, store, then commit registers and flags.
 #pragma once
 
 #include "cpu/cpu.hpp"

@@ -266,7 +266,7 @@ template <class T> Step iret(Cpu& cpu, const Instruction& in) {
 }
 
 inline Step software_interrupt(Cpu& cpu, const Instruction& in, u8 vector) {
-    cpu.charge(cpu.clock().delivery(), CycleCause::Delivery);
+    cpu.charge(cpu.cost_model().delivery(), CycleCause::Delivery);
     return cpu.interrupt({vector, InterruptCause::Software, false, 0}, cpu.next_eip(in)) ? Step::Jump : Step::Fault;
 }
 
@@ -292,7 +292,7 @@ inline Step into(Cpu& cpu, const Instruction& in) {
 
 // ICEBP: a debug trap without the privilege check of INT n.
 inline Step int1(Cpu& cpu, const Instruction& in) {
-    cpu.charge(cpu.clock().delivery(), CycleCause::Delivery);
+    cpu.charge(cpu.cost_model().delivery(), CycleCause::Delivery);
     cpu.regs().system_flags &= ~u32{kFlagR}; // the instruction ends here, and its RF with it
     return cpu.interrupt({kDebugException, InterruptCause::Trap, false, 0}, cpu.next_eip(in)) ? Step::Jump
                                                                                               : Step::Fault;

@@ -13,7 +13,7 @@ namespace forkscope::handlers {
 template <class Body, class Bulk, class Stop>
 Step repeat(Cpu& cpu, const Instruction& in, Body body, Bulk bulk, Stop stop) {
     const u32 mask = counter_mask(in);
-    const Cycles cost = cpu.iteration_clocks(in);
+    const Cycles cost = cpu.iteration_cost(in);
     u32 count = static_cast<u32>(cpu.regs().gpr[kEcx]) & mask;
     cpu.begin_repeat(count);
     bool may_start = true; // the first iteration, whatever it costs

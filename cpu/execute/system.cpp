@@ -225,7 +225,7 @@ Step invlpg(Cpu& cpu, const Instruction& in) {
         return cpu.raise(kGeneralProtection, 0);
     const u32 linear = cpu.regs().segments[in.segment].base + cpu.offset_of(in);
     const bool held = cpu.mmu().invalidate_page(LinearAddress(linear));
-    cpu.take_path(held ? ClockPath::InvalidateHit : ClockPath::InvalidateMiss);
+    cpu.take_path(held ? CostPath::InvalidateHit : CostPath::InvalidateMiss);
     return cpu.leave_block(in);
 }
 

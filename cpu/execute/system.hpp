@@ -86,7 +86,7 @@ template <class T, bool kMemory> Step lsl(Cpu& cpu, const Instruction& in) {
         cpu.regs().set_reg<T>(in.reg, static_cast<T>(descriptor.cache(selector).limit));
         constexpr u32 kGranular = 1u << 23; // G
         if ((descriptor.high & kGranular) != 0)
-            cpu.charge(cpu.clock().path(ClockPath::LimitInPages));
+            cpu.charge(cpu.cost_model().path(CostPath::LimitInPages));
     }
     set_zero_flag(cpu, found);
     return Step::Next;

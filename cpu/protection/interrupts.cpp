@@ -29,10 +29,10 @@ void Cpu::deliver_exception() {
             state_.cr2 = static_cast<u32>(mmu_.fault().address.value);
             mmu_.drop_faulting_entry(mmu_.fault().address);
         }
-        charge(clock_.delivery(), CycleCause::Delivery);
+        charge(cost_model_.delivery(), CycleCause::Delivery);
         const InterruptRequest request{exception.vector, InterruptCause::Fault, exception.has_error, exception.error};
         if (interrupt(request, state_.eip)) {
-            pipeline_ = clock_.behind_delivery(linear_eip());
+            pipeline_ = cost_model_.behind_delivery(linear_eip());
             path_taken_ = PathTaken::No; // that was the delivery's; the handler's first instruction has its own
             return;
         }
@@ -328,7 +328,7 @@ bool Cpu::return_to_virtual_8086(u32 eip, u16 cs, u32 flags) {
     state_.gpr[kEsp] = popped[0];
     state_.eip = eip;
     set_cpl(3);
-    take_path(ClockPath::ReturnVirtual8086);
+    take_path(CostPath::ReturnVirtual8086);
     return true;
 }
 

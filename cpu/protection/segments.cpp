@@ -55,7 +55,7 @@ bool Cpu::mark_accessed(Descriptor& descriptor) {
     if ((descriptor.high & 0x100) != 0)
         return true;
     descriptor.high |= 0x100;
-    charge(clock_.path(ClockPath::DescriptorUnaccessed));
+    charge(cost_model_.path(CostPath::DescriptorUnaccessed));
     const u32 at = static_cast<u32>(descriptor.address.value) + 5;
     return write_system<u8>(at, static_cast<u8>(descriptor.high >> 8)).ok;
 }

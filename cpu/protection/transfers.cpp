@@ -303,7 +303,7 @@ bool Cpu::return_outer(u32 eip, u16 selector, Descriptor& descriptor, u32 new_es
     state_.segments[kSs] = ss;
     set_stack_pointer(new_esp);
     drop_inaccessible_segments();
-    take_whole_path(form_at(current_->form).mnemonic == "iret" ? ClockPath::ReturnOuter : ClockPath::ReturnFarOuter);
+    take_whole_path(form_at(current_->form).mnemonic == "iret" ? CostPath::ReturnOuter : CostPath::ReturnFarOuter);
     return true;
 }
 

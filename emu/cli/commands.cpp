@@ -174,7 +174,7 @@ Result<ExitCode> fork_command(Options options) {
     report.profile = options.kernel_path.empty() ? find_fork_profile(options.os) : nullptr;
     for (u32 cause = 0; cause < static_cast<u32>(CycleCause::Count); ++cause)
         report.estimated_causes |=
-            session.machine().cpu().clock().estimated(static_cast<CycleCause>(cause)) ? 1u << cause : 0;
+            session.machine().cpu().cost_model().estimated(static_cast<CycleCause>(cause)) ? 1u << cause : 0;
     const std::string text =
         options.json ? fork_report_json(*fork, report) + "\n"
                      : fork_tree_text(tracer.forks(), fork->number) + "\n" + fork_report_text(*fork, report);

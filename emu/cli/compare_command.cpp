@@ -100,7 +100,7 @@ Result<ExitCode> compare_command(const Options& options) {
     comparison.workload = options.workload.empty() ? kWorkloads[0].name : options.workload;
     comparison.command = command_of(comparison.workload);
     comparison.machine = machine_text(options);
-    comparison.tracepoint_cycles = options.clock == ClockKind::Flat ? kFlatTracepointCycles : 0;
+    comparison.tracepoint_cycles = options.clock == CostModelKind::Flat ? kFlatTracepointCycles : 0;
     ExitCode code = ExitCode::Ok;
     for (const std::string& os : options.systems) {
         auto run = run_one(options, os, comparison.command);

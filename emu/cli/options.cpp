@@ -167,15 +167,15 @@ Result<void> finish(Options& options, const RawOptions& raw) {
     if (model == nullptr)
         return usage(fmt::format("--cpu is i386, i486, pentium or p6, not '{}'", raw.cpu));
     options.cpu = model->number;
-    static const std::map<std::string, ClockKind> kClocks = {
-        {"flat", ClockKind::Flat}, {"model", ClockKind::Model}, {"cache", ClockKind::Cache}};
+    static const std::map<std::string, CostModelKind> kClocks = {
+        {"flat", CostModelKind::Flat}, {"model", CostModelKind::Model}, {"cache", CostModelKind::Cache}};
     const auto clock = kClocks.find(raw.clock);
     if (clock == kClocks.end())
         return usage(fmt::format("--clock is flat, model or cache, not '{}'", raw.clock));
     options.clock = clock->second;
     if (!raw.bus.empty() && raw.bus != "16" && raw.bus != "32")
         return usage(fmt::format("--bus is 16 or 32, not '{}'", raw.bus));
-    if (!raw.bus.empty() && (options.cpu != CpuModel::I386 || options.clock == ClockKind::Flat))
+    if (!raw.bus.empty() && (options.cpu != CpuModel::I386 || options.clock == CostModelKind::Flat))
         return usage("--bus goes with --cpu i386 --clock model: no other clock counts cycles of the bus");
     options.bus = raw.bus == "16" ? BusWidth::Bits16 : BusWidth::Bits32;
     if (!raw.disk.empty() || !raw.cdrom.empty())

@@ -16,7 +16,7 @@ struct MachineConfig {
     u64 cycles_per_second = 100'000'000;
     EngineKind engine = EngineKind::Block;
     CpuModel cpu = kDefaultCpuModel;
-    ClockKind clock = ClockKind::Flat;
+    CostModelKind clock = CostModelKind::Flat;
     BusWidth bus = BusWidth::Bits32; // matters to the modelled clock of the 386 alone
     bool fast_table = true;
     TlbStudy tlb = TlbStudy::Model;

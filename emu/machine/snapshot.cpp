@@ -77,7 +77,7 @@ void Machine::serialize(Archive& ar) {
                            ? fmt::format("the snapshot is of a machine with --tlb {}",
                                          study_text(static_cast<TlbStudy>(study), seed))
                            : std::string("the snapshot is of a machine with an unknown TLB"));
-    if (cpu_->clock().queues()) {
+    if (cpu_->cost_model().queues()) {
         u8 bus = static_cast<u8>(config_.bus);
         ar.field("bus", bus);
         if (ar.loading() && bus != static_cast<u8>(config_.bus))

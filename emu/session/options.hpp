@@ -24,7 +24,7 @@ struct Options {
     u64 ram_bytes = u64{64} << 20;
     EngineKind engine = EngineKind::Block;
     CpuModel cpu = kDefaultCpuModel;
-    ClockKind clock = ClockKind::Flat;
+    CostModelKind clock = CostModelKind::Flat;
     BusWidth bus = BusWidth::Bits32;
     bool fast_table = true;
     TlbStudy tlb = TlbStudy::Model;

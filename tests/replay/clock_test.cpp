@@ -13,7 +13,7 @@ constexpr u64 kStep = 400'000;
 
 struct Processor {
     CpuModel cpu;
-    ClockKind clock;
+    CostModelKind clock;
 };
 
 void choose(MachineConfig& config, const Processor& processor) {
@@ -66,9 +66,10 @@ TEST_P(ClockReplay, GoesOnFromASnapshot) {
     EXPECT_EQ(second.hashes(kStep).back(), first.hashes(kStep).back());
 }
 
-constexpr Processor kProcessors[] = {{CpuModel::I486, ClockKind::Model},    {CpuModel::I486, ClockKind::Cache},
-                                     {CpuModel::Pentium, ClockKind::Model}, {CpuModel::Pentium, ClockKind::Cache},
-                                     {CpuModel::P6, ClockKind::Model},      {CpuModel::P6, ClockKind::Cache}};
+constexpr Processor kProcessors[] = {
+    {CpuModel::I486, CostModelKind::Model},    {CpuModel::I486, CostModelKind::Cache},
+    {CpuModel::Pentium, CostModelKind::Model}, {CpuModel::Pentium, CostModelKind::Cache},
+    {CpuModel::P6, CostModelKind::Model},      {CpuModel::P6, CostModelKind::Cache}};
 INSTANTIATE_TEST_SUITE_P(ByProcessor, ClockReplay, ::testing::ValuesIn(kProcessors), name_of_processor);
 
 // What the guest prints and how it ends, whatever a cycle is. (Its kernel needs a 486: INVLPG, CR0.WP.)
@@ -76,11 +77,11 @@ TEST(Clock, IsNotFeltByProgramsThatDoNotLookAtIt) {
     for (const CpuModel cpu : {CpuModel::I486, CpuModel::Pentium, CpuModel::P6}) {
         std::string console;
         std::vector<u64> cycles;
-        for (const ClockKind clock : {ClockKind::Flat, ClockKind::Model, ClockKind::Cache}) {
+        for (const CostModelKind clock : {CostModelKind::Flat, CostModelKind::Model, CostModelKind::Cache}) {
             GuestMachine guest(kWorkload, [&](MachineConfig& config) { choose(config, {cpu, clock}); });
             guest.hashes(~u64{0});
             EXPECT_EQ(guest.machine->exit_status(), 0u) << guest.console;
-            if (clock == ClockKind::Flat)
+            if (clock == CostModelKind::Flat)
                 console = guest.console;
             EXPECT_EQ(guest.console, console) << model_of(cpu).name;
             cycles.push_back(guest.machine->now());

@@ -7,7 +7,7 @@
 
 namespace forkscope::test {
 
-CodeRunner::CodeRunner(Way way, CpuModel model, ClockKind clock, BusWidth bus, u64 memory)
+CodeRunner::CodeRunner(Way way, CpuModel model, CostModelKind clock, BusWidth bus, u64 memory)
     : memory_(memory), log_port_(log), mmu(memory_, bus_, tracer_), cpu(mmu, bus_, tracer_) {
     bus_.map_ports(kLogPort, 4, log_port_, 4);
     cpu.set_model(model, clock, bus);

@@ -47,7 +47,8 @@ class CodeRunner {
                          kHandlers = 0x3000, kLdtAt = 0x2800, kStack = 0x9000, kUserStack = 0xA000, kStart = 0x10000;
 
     explicit CodeRunner(Way way = {EngineKind::Block, true}, CpuModel model = kDefaultCpuModel,
-                        ClockKind clock = ClockKind::Flat, BusWidth bus = BusWidth::Bits32, u64 memory = u64{2} << 20);
+                        CostModelKind clock = CostModelKind::Flat, BusWidth bus = BusWidth::Bits32,
+                        u64 memory = u64{2} << 20);
 
     // Real mode: CS:IP = 1000:0000, SS:SP = 0000:9000; each vector's handler logs its number and halts.
     void enter_real_mode();

@@ -41,7 +41,7 @@ const std::vector<int> kToEbx = {0x89, 0xC3}; // MOV EBX, EAX
 
 struct Counters : ::testing::Test {
     // EBX: the first reading, EAX: the second; both engines must agree.
-    u64 difference(CpuModel model, ClockKind clock, const std::vector<int>& code, bool paging = false) {
+    u64 difference(CpuModel model, CostModelKind clock, const std::vector<int>& code, bool paging = false) {
         std::optional<u64> first;
         for (const Way way : every_way()) {
             CodeRunner runner(way, model);
@@ -63,27 +63,27 @@ struct Counters : ::testing::Test {
 TEST_F(Counters, CountInstructionsBetweenTwoReadings) {
     const std::vector<int> code = write_msr(0x186, 0xC0 | kEnabled | kSupervisor) + read_counter(0) + kToEbx +
                                   times(10, {0x90}) + read_counter(0);
-    EXPECT_EQ(difference(CpuModel::P6, ClockKind::Flat, code), 13u); // RDPMC, MOV, ten NOPs, MOV
+    EXPECT_EQ(difference(CpuModel::P6, CostModelKind::Flat, code), 13u); // RDPMC, MOV, ten NOPs, MOV
 }
 
 TEST_F(Counters, CountUnhaltedCyclesAsTheTimeStampDoes) {
     const std::vector<int> code = write_msr(0x186, 0x79 | kEnabled | kSupervisor) + read_counter(0) + kToEbx +
                                   times(10, {0x90}) + read_counter(0);
-    EXPECT_EQ(difference(CpuModel::P6, ClockKind::Flat, code), 22u); // RDPMC costs 10, the others 1
+    EXPECT_EQ(difference(CpuModel::P6, CostModelKind::Flat, code), 22u); // RDPMC costs 10, the others 1
 }
 
 TEST_F(Counters, LeaveOutThePrivilegeThatIsNotAskedFor) {
     const std::vector<int> code =
         write_msr(0x186, 0xC0 | kEnabled | kUser) + read_counter(0) + kToEbx + times(10, {0x90}) + read_counter(0);
-    EXPECT_EQ(difference(CpuModel::P6, ClockKind::Flat, code), 0u);
+    EXPECT_EQ(difference(CpuModel::P6, CostModelKind::Flat, code), 0u);
 }
 
 TEST_F(Counters, StandStillUntilTheFirstSelectorEnablesBoth) {
     const std::vector<int> idle =
         write_msr(0x187, 0xC0 | kSupervisor) + read_counter(1) + kToEbx + times(5, {0x90}) + read_counter(1);
-    EXPECT_EQ(difference(CpuModel::P6, ClockKind::Flat, idle), 0u);
+    EXPECT_EQ(difference(CpuModel::P6, CostModelKind::Flat, idle), 0u);
     const std::vector<int> enabled = write_msr(0x186, kEnabled) + idle;
-    EXPECT_EQ(difference(CpuModel::P6, ClockKind::Flat, enabled), 8u);
+    EXPECT_EQ(difference(CpuModel::P6, CostModelKind::Flat, enabled), 8u);
 }
 
 TEST_F(Counters, TakeThirtyTwoBitsAndTheirSignOnTheP6) {
@@ -102,7 +102,7 @@ TEST_F(Counters, CountTlbMissesOfThePentiumsDataSide) {
         loads = loads + std::vector<int>{0x8B, 0x15, 0, page << 4, 0x08, 0};
     const std::vector<int> read = {0xB9, 0x12, 0, 0, 0, 0x0F, 0x32}; // RDMSR 12h
     const std::vector<int> code = write_msr(0x11, 0x02 | 0x40) + read + kToEbx + loads + loads + read;
-    EXPECT_EQ(difference(CpuModel::Pentium, ClockKind::Flat, code, true), 6u);
+    EXPECT_EQ(difference(CpuModel::Pentium, CostModelKind::Flat, code, true), 6u);
 }
 
 TEST_F(Counters, CountBranchesAndThoseForetoldWrongly) {
@@ -110,9 +110,9 @@ TEST_F(Counters, CountBranchesAndThoseForetoldWrongly) {
     const std::vector<int> loop = {0xBA, 10, 0, 0, 0, 0x4A, 0x75, 0xFD};
     const std::vector<int> read = {0xB9, 0x12, 0, 0, 0, 0x0F, 0x32};
     const std::vector<int> branches = write_msr(0x11, 0x12 | 0xC0) + read + kToEbx + loop + read;
-    EXPECT_EQ(difference(CpuModel::Pentium, ClockKind::Model, branches), 10u);
+    EXPECT_EQ(difference(CpuModel::Pentium, CostModelKind::Model, branches), 10u);
     const std::vector<int> wrong = write_msr(0x11, 0x15 | 0xC0) + read + kToEbx + loop + read;
-    EXPECT_EQ(difference(CpuModel::Pentium, ClockKind::Model, wrong), 2u);
+    EXPECT_EQ(difference(CpuModel::Pentium, CostModelKind::Model, wrong), 2u);
 }
 
 TEST_F(Counters, CountMisalignedAccesses) {
@@ -122,7 +122,7 @@ TEST_F(Counters, CountMisalignedAccesses) {
                                     0x80, 0,    0,    0x66, 0x8B, 0x15, 0x03, 0x80, 0,    0};
     const std::vector<int> read = {0xB9, 0x12, 0, 0, 0, 0x0F, 0x32};
     const std::vector<int> code = write_msr(0x11, 0x0B | 0xC0) + read + kToEbx + loads + read;
-    EXPECT_EQ(difference(CpuModel::Pentium, ClockKind::Model, code), 3u);
+    EXPECT_EQ(difference(CpuModel::Pentium, CostModelKind::Model, code), 3u);
 }
 
 TEST_F(Counters, CountCacheMissesWhereTheClockHasCaches) {
@@ -131,8 +131,8 @@ TEST_F(Counters, CountCacheMissesWhereTheClockHasCaches) {
                                     0x8B, 0x15, 0x20, 0x80, 0, 0, 0x8B, 0x15, 0,    0x80, 0, 0};
     const std::vector<int> read = {0xB9, 0x12, 0, 0, 0, 0x0F, 0x32};
     const std::vector<int> code = write_msr(0x11, 0x03 | 0xC0) + read + kToEbx + loads + read;
-    EXPECT_EQ(difference(CpuModel::Pentium, ClockKind::Cache, code), 2u);
-    EXPECT_EQ(difference(CpuModel::Pentium, ClockKind::Model, code), 0u);
+    EXPECT_EQ(difference(CpuModel::Pentium, CostModelKind::Cache, code), 2u);
+    EXPECT_EQ(difference(CpuModel::Pentium, CostModelKind::Model, code), 0u);
 }
 
 TEST_F(Counters, GoOnWhereASnapshotWasTaken) {

@@ -10,7 +10,7 @@ constexpr u32 kFillers = CodeRunner::kStart + 0x800;
 constexpr u8 kVectors[] = {kDebugException, kBreakpoint, kOverflow, kPageFault};
 } // namespace
 
-ClockBench::ClockBench(CpuModel model, ClockKind kind, Way way) : runner(way, model), model_(model), kind_(kind) {
+ClockBench::ClockBench(CpuModel model, CostModelKind kind, Way way) : runner(way, model), model_(model), kind_(kind) {
     before_each = [] {};
 }
 

@@ -18,13 +18,13 @@ class ClockBench {
     static constexpr u32 kAway = 0x43;                                       // where jumps go, from CS:start
     static constexpr u16 kRealCode = 0x1000;                                 // CS in real mode
 
-    ClockBench(CpuModel model, ClockKind kind = ClockKind::Model, Way way = {EngineKind::Block, true});
+    ClockBench(CpuModel model, CostModelKind kind = CostModelKind::Model, Way way = {EngineKind::Block, true});
 
     // Resets the processor and enters the mode: registers and memory as every instruction can do with.
     void enter(BenchMode mode, u8 cpl = 0);
     u32 away() const { return mode_ == BenchMode::Protected ? CodeRunner::kStart + kAway : kAway; }
     // Fillers before the instruction.
-    u32 lead() const { return runner.cpu.clock().queues() ? 12 : 1; }
+    u32 lead() const { return runner.cpu.cost_model().queues() ? 12 : 1; }
     // Runs lead() fillers, `bytes`, filler from CS:start with the registers of `runner.edit()` as they stand, twice to
     // warm up and once to measure. Also ends where it comes to the filler at away(), or at that of a vector's handler.
     Cycles cost(const std::vector<u8>& bytes);
@@ -44,7 +44,7 @@ class ClockBench {
 
     BenchMode mode_ = BenchMode::Real;
     CpuModel model_;
-    ClockKind kind_;
+    CostModelKind kind_;
     Cycles fillers_ = 0; // of lead() and one more
     Cycles filler_ = 0;  // of one
 };

@@ -25,17 +25,17 @@ Found scan(u32 value, u32 width, bool reverse) {
     return found;
 }
 
-u32 scan_clocks(const ClockCell& cell, u32 chosen, u32 value, u32 width, bool reverse) {
+u32 scan_clocks(const Latency& cell, u32 chosen, u32 value, u32 width, bool reverse) {
     if (value == 0)
         return chosen;
     const Found found = scan(value, width, reverse);
     const u32 byte = found.place / 8, nibble = found.place % 8 / 4, bit = found.place % 4;
     switch (cell.rule) {
-    case ClockRule::BitScan:
+    case LatencyRule::BitScan:
         return chosen + cell.step * found.passed;
-    case ClockRule::BitScanNibbles:
+    case LatencyRule::BitScanNibbles:
         return chosen + 2 + 4 * (byte + 1) + 3 * (nibble + 1) + 3 * (bit + 1);
-    case ClockRule::BitScanPlaces:
+    case LatencyRule::BitScanPlaces:
         return chosen + cell.step * (found.passed + 1);
     default:
         return chosen + 1 + cell.step * (32 - found.place);
@@ -44,52 +44,52 @@ u32 scan_clocks(const ClockCell& cell, u32 chosen, u32 value, u32 width, bool re
 
 } // namespace
 
-const ClockCell& cell_of(const ClockRow& row, CpuModel model) {
+const Latency& cell_of(const LatencyRow& row, CpuModel model) {
     return model == CpuModel::I386 ? row.i386 : model == CpuModel::I486 ? row.i486 : row.pentium;
 }
 
-u32 rule_clocks(const ClockCell& cell, CpuModel model, const Instruction& in, const Circumstance& with) {
+u32 rule_clocks(const Latency& cell, CpuModel model, const Instruction& in, const Circumstance& with) {
     const u32 chosen = in.has_memory() ? cell.mem : cell.reg;
     const u32 components = model == CpuModel::I386 ? 1 : 0; // CLD follows
     switch (cell.rule) {
-    case ClockRule::Absent:
+    case LatencyRule::Absent:
         return 0;
-    case ClockRule::Fixed:
+    case LatencyRule::Fixed:
         return chosen;
-    case ClockRule::Jump:
+    case LatencyRule::Jump:
         return chosen + components;
-    case ClockRule::Branch:
+    case LatencyRule::Branch:
         return with.holds ? cell.mem + components : cell.reg;
-    case ClockRule::Width:
+    case LatencyRule::Width:
         return in.operand_size == 2 ? chosen : cell.step + chosen - cell.reg;
-    case ClockRule::Condition:
+    case LatencyRule::Condition:
         return with.holds ? chosen : in.has_memory() ? cell.mem + cell.step : cell.reg - cell.step;
-    case ClockRule::Exchange:
+    case LatencyRule::Exchange:
         return with.holds || !in.has_memory() ? chosen : cell.mem + cell.step;
-    case ClockRule::Multiply:
+    case LatencyRule::Multiply:
         return chosen + std::max(3u, bits(with.multiplier));
-    case ClockRule::MultiplySigned:
+    case LatencyRule::MultiplySigned:
         return chosen + std::max(with.negative ? 5u : 3u, bits(with.multiplier));
-    case ClockRule::BitScan:
-    case ClockRule::BitScanNibbles:
-    case ClockRule::BitScanPlaces:
-    case ClockRule::BitScanPlaces1:
+    case LatencyRule::BitScan:
+    case LatencyRule::BitScanNibbles:
+    case LatencyRule::BitScanPlaces:
+    case LatencyRule::BitScanPlaces1:
         return scan_clocks(cell, chosen, with.multiplier, in.operand_size * 8u, form_at(in.form).mnemonic == "bsr");
-    case ClockRule::RotateCarry:
+    case LatencyRule::RotateCarry:
         return with.count == 0 ? chosen : chosen + cell.step * (with.count - 1) / 30;
-    case ClockRule::Enter:
-    case ClockRule::EnterLess: {
+    case LatencyRule::Enter:
+    case LatencyRule::EnterLess: {
         const u32 level = in.immediate2;
-        const u32 less = cell.rule == ClockRule::EnterLess ? 1 : 0;
+        const u32 less = cell.rule == LatencyRule::EnterLess ? 1 : 0;
         return level == 0 ? cell.reg : level == 1 ? cell.mem : cell.mem + cell.step * level - less;
     }
-    case ClockRule::Repeat:
-    case ClockRule::RepeatMove:
-    case ClockRule::RepeatPort:
+    case LatencyRule::Repeat:
+    case LatencyRule::RepeatMove:
+    case LatencyRule::RepeatPort:
         return in.repeats() ? cell.mem + cell.step * with.count : cell.reg;
-    case ClockRule::ControlRegister:
+    case LatencyRule::ControlRegister:
         return in.reg == 2 ? cell.mem : in.reg == 3 ? cell.step : cell.reg;
-    case ClockRule::DebugRegister:
+    case LatencyRule::DebugRegister:
         return in.reg < 4 ? cell.reg : cell.mem;
     }
     return 0;

@@ -16,7 +16,7 @@ struct Circumstance {
     u32 count = 0; // of a rotate, or of iterations
 };
 
-const ClockCell& cell_of(const ClockRow& row, CpuModel model);
-u32 rule_clocks(const ClockCell& cell, CpuModel model, const Instruction& in, const Circumstance& with);
+const Latency& cell_of(const LatencyRow& row, CpuModel model);
+u32 rule_clocks(const Latency& cell, CpuModel model, const Instruction& in, const Circumstance& with);
 
 } // namespace forkscope::test

@@ -27,7 +27,7 @@ inline bool needs_protected_mode(const Form& form) {
            form.mnemonic == "arpl";
 }
 
-// Its cost in protected mode is not the row's but that of a path (clock_paths.def); the tests of the paths have it.
+// Its cost in protected mode is not the row's but that of a path (paths.def); the tests of the paths have it.
 inline bool has_path_in_protected_mode(const Form& form) {
     const bool segment = form.operands[0] == Operand::Sw || // MOV, POP
                          (form.mnemonic == "pop" && form.operands[0] >= Operand::Es && form.operands[0] <= Operand::Gs);

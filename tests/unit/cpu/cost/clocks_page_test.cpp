@@ -29,65 +29,65 @@ std::string number(int value) { return std::to_string(value); }
 
 // a for registers and b for memory, or one figure where they are the same.
 std::string pair(const std::string& a, const std::string& b) { return a == b ? a : a + " / " + b; }
-std::string both(const ClockCell& cell, const std::string& after = "") {
+std::string both(const Latency& cell, const std::string& after = "") {
     return pair(number(cell.reg) + after, number(cell.mem) + after);
 }
 
-std::string rule_text(const ClockCell& cell, bool i386) {
+std::string rule_text(const Latency& cell, bool i386) {
     const std::string step = number(cell.step);
     const std::string m = i386 ? "+m" : "";
     switch (cell.rule) {
-    case ClockRule::Absent:
+    case LatencyRule::Absent:
         return "—";
-    case ClockRule::Fixed:
+    case LatencyRule::Fixed:
         return both(cell);
-    case ClockRule::Jump:
+    case LatencyRule::Jump:
         return both(cell, m);
-    case ClockRule::Branch:
+    case LatencyRule::Branch:
         return number(cell.mem) + m + " taken, " + number(cell.reg) + " not";
-    case ClockRule::Width:
+    case LatencyRule::Width:
         return both(cell) + "; 32 bits: " + pair(step, number(cell.step + cell.mem - cell.reg));
-    case ClockRule::Condition:
+    case LatencyRule::Condition:
         return "true " + both(cell) + ", false " + number(cell.reg - cell.step) + " / " + number(cell.mem + cell.step);
-    case ClockRule::Exchange:
+    case LatencyRule::Exchange:
         return both(cell) + ", unequal in memory " + number(cell.mem + cell.step);
-    case ClockRule::Multiply:
+    case LatencyRule::Multiply:
         return both(cell, "+max(3, bits)");
-    case ClockRule::MultiplySigned:
+    case LatencyRule::MultiplySigned:
         return both(cell, "+max(3, bits), negative: max(5, bits)");
-    case ClockRule::BitScan:
+    case LatencyRule::BitScan:
         return both(cell, "+" + step + "n");
-    case ClockRule::BitScanNibbles:
+    case LatencyRule::BitScanNibbles:
         return both(cell, "+2+4(B+1)+3(i+1)+3(n+1)") + "; of zero " + both(cell);
-    case ClockRule::BitScanPlaces:
+    case LatencyRule::BitScanPlaces:
         return both(cell, "+" + step + "(n+1)") + "; of zero " + both(cell);
-    case ClockRule::BitScanPlaces1:
+    case LatencyRule::BitScanPlaces1:
         return both(cell, "+1+" + step + "(32-bit)") + "; of zero " + both(cell);
-    case ClockRule::RotateCarry:
+    case LatencyRule::RotateCarry:
         return number(cell.reg) + "-" + number(cell.reg + cell.step) + " / " + number(cell.mem) + "-" +
                number(cell.mem + cell.step);
-    case ClockRule::Enter:
-    case ClockRule::EnterLess:
+    case LatencyRule::Enter:
+    case LatencyRule::EnterLess:
         return "level 0: " + number(cell.reg) + ", 1: " + number(cell.mem) +
-               ", more: " + number(cell.rule == ClockRule::Enter ? cell.mem : cell.mem - 1) + "+" + step + "·level";
-    case ClockRule::Repeat:
-    case ClockRule::RepeatMove:
-    case ClockRule::RepeatPort:
+               ", more: " + number(cell.rule == LatencyRule::Enter ? cell.mem : cell.mem - 1) + "+" + step + "·level";
+    case LatencyRule::Repeat:
+    case LatencyRule::RepeatMove:
+    case LatencyRule::RepeatPort:
         return number(cell.reg) + "; REP: " + number(cell.mem) + "+" + (cell.step == 1 ? "" : step) + "n";
-    case ClockRule::ControlRegister:
+    case LatencyRule::ControlRegister:
         return "CR0 " + number(cell.reg) + ", CR2 " + number(cell.mem) + ", CR3 " + step;
-    case ClockRule::DebugRegister:
+    case LatencyRule::DebugRegister:
         return cell.reg == cell.mem ? number(cell.reg) : "DR0-3 " + number(cell.reg) + ", DR6-7 " + number(cell.mem);
     }
     return "";
 }
 
-std::string_view mark(ClockSource source) {
-    return source == ClockSource::Manual ? " M" : source == ClockSource::Published ? " P" : " [?]";
+std::string_view mark(LatencySource source) {
+    return source == LatencySource::Manual ? " M" : source == LatencySource::Published ? " P" : " [?]";
 }
 
-std::string cell_text(const ClockCell& cell, bool i386) {
-    return rule_text(cell, i386) + (cell.rule == ClockRule::Absent ? "" : std::string(mark(cell.source)));
+std::string cell_text(const Latency& cell, bool i386) {
+    return rule_text(cell, i386) + (cell.rule == LatencyRule::Absent ? "" : std::string(mark(cell.source)));
 }
 
 std::string_view pairing_text(Pairing pairing) {
@@ -95,7 +95,7 @@ std::string_view pairing_text(Pairing pairing) {
     return kNames[static_cast<std::size_t>(pairing)];
 }
 
-std::string bytes_of(const ClockRow& row) {
+std::string bytes_of(const LatencyRow& row) {
     static constexpr std::string_view kPrefixes[] = {"", "", "0F ", "NP 0F ", "66 0F ", "F3 0F ", "F2 0F "};
     if (row.map == 0)
         return "no such opcode";
@@ -110,11 +110,11 @@ std::string bytes_of(const ClockRow& row) {
 }
 
 // The mnemonics of the forms that a row covers; of many, some.
-std::string mnemonics_of(const ClockRow& row) {
+std::string mnemonics_of(const LatencyRow& row) {
     std::vector<std::string> names;
     for (u16 form = 0; form < form_count(); ++form) {
         const std::string name(form_at(form).mnemonic);
-        if (&clock_row(form) == &row && std::find(names.begin(), names.end(), name) == names.end())
+        if (&latency_row(form) == &row && std::find(names.begin(), names.end(), name) == names.end())
             names.push_back(name);
     }
     std::string text;
@@ -124,13 +124,13 @@ std::string mnemonics_of(const ClockRow& row) {
 }
 
 // By whom its figures are borne out.
-std::string status_of(const ClockRow& row) {
-    const ClockCell cells[] = {row.i386, row.i486, row.pentium};
+std::string status_of(const LatencyRow& row) {
+    const Latency cells[] = {row.i386, row.i486, row.pentium};
     std::string unsure;
     bool any = false;
     for (std::size_t i = 0; i < std::size(cells); ++i) {
-        any |= cells[i].rule != ClockRule::Absent;
-        if (cells[i].rule != ClockRule::Absent && cells[i].source == ClockSource::Estimate)
+        any |= cells[i].rule != LatencyRule::Absent;
+        if (cells[i].rule != LatencyRule::Absent && cells[i].source == LatencySource::Estimate)
             unsure += (unsure.empty() ? "" : ", ") + std::string(kModelNames[i]);
     }
     if (!any)
@@ -140,19 +140,19 @@ std::string status_of(const ClockRow& row) {
 
 void write_rows(std::ostringstream& page) {
     page << "| bytes | mnemonic | 386 | 486 | Pentium | pairing | status |\n|---|---|---|---|---|---|---|\n";
-    for (const ClockRow& row : clock_rows())
+    for (const LatencyRow& row : latency_rows())
         page << "| " << bytes_of(row) << " | " << mnemonics_of(row) << " | " << cell_text(row.i386, true) << " | "
              << cell_text(row.i486, false) << " | " << cell_text(row.pentium, false) << " | "
-             << (row.pentium.rule == ClockRule::Absent ? "" : pairing_text(row.pairing)) << " | " << status_of(row)
+             << (row.pentium.rule == LatencyRule::Absent ? "" : pairing_text(row.pairing)) << " | " << status_of(row)
              << " |\n";
 }
 
 void write_paths(std::ostringstream& page) {
     page << "| path | what | 386 | 486 | Pentium |\n|---|---|---|---|---|\n";
-    for (std::size_t i = 0; i < all_path_clocks().size(); ++i) {
-        const PathClocks& path = all_path_clocks()[i];
+    for (std::size_t i = 0; i < path_latencies().size(); ++i) {
+        const PathLatency& path = path_latencies()[i];
         const u16 clocks[] = {path.i386, path.i486, path.pentium};
-        page << "| " << path_name(static_cast<ClockPath>(i)) << " | " << path.text;
+        page << "| " << path_name(static_cast<CostPath>(i)) << " | " << path.text;
         for (std::size_t model = 0; model < std::size(clocks); ++model)
             page << " | " << clocks[model] << mark(path.sources[model]);
         page << " |\n";
@@ -161,10 +161,10 @@ void write_paths(std::ostringstream& page) {
 
 // Rows of a model whose every form test_clock runs.
 unsigned rows_run(CpuModel model) {
-    std::vector<const ClockRow*> rows, left_out;
+    std::vector<const LatencyRow*> rows, left_out;
     for (u16 number = 0; number < form_count(); ++number) {
         const Form& form = form_at(number);
-        const ClockRow* row = &clock_row(number);
+        const LatencyRow* row = &latency_row(number);
         if (!model_of(model).runs(form.since))
             continue;
         if (std::find(rows.begin(), rows.end(), row) == rows.end())
@@ -172,7 +172,7 @@ unsigned rows_run(CpuModel model) {
         if (not_run(form, model) != NotRun::No)
             left_out.push_back(row);
     }
-    return static_cast<unsigned>(std::count_if(rows.begin(), rows.end(), [&](const ClockRow* row) {
+    return static_cast<unsigned>(std::count_if(rows.begin(), rows.end(), [&](const LatencyRow* row) {
         return std::find(left_out.begin(), left_out.end(), row) == left_out.end();
     }));
 }
@@ -182,9 +182,9 @@ void write_sources(std::ostringstream& page) {
     page << "| | M | P | [?] | rows | run by `test_clock` |\n|---|---|---|---|---|---|\n";
     for (std::size_t model = 0; model < std::size(kModelNames); ++model) {
         unsigned counts[3] = {};
-        for (const ClockRow& row : clock_rows()) {
-            const ClockCell& cell = model == 0 ? row.i386 : model == 1 ? row.i486 : row.pentium;
-            if (cell.rule != ClockRule::Absent)
+        for (const LatencyRow& row : latency_rows()) {
+            const Latency& cell = model == 0 ? row.i386 : model == 1 ? row.i486 : row.pentium;
+            if (cell.rule != LatencyRule::Absent)
                 ++counts[static_cast<std::size_t>(cell.source)];
         }
         page << "| " << kModelNames[model] << " | " << counts[0] << " | " << counts[1] << " | " << counts[2] << " | "

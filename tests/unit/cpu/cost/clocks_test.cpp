@@ -18,11 +18,11 @@ namespace {
 constexpr CpuModel kModels[] = {CpuModel::I386, CpuModel::I486, CpuModel::Pentium};
 constexpr std::string_view kModelNames[] = {"386", "486", "Pentium"};
 
-const ClockCell& cell_of(const ClockRow& row, std::size_t model) {
+const Latency& cell_of(const LatencyRow& row, std::size_t model) {
     return model == 0 ? row.i386 : model == 1 ? row.i486 : row.pentium;
 }
 
-bool row_covers(const ClockRow& row, const Form& form) {
+bool row_covers(const LatencyRow& row, const Form& form) {
     return row.map == form.map && row.first <= form.opcode && form.opcode <= row.last &&
            (row.group == kAnyGroup || row.group == form.group);
 }
@@ -48,15 +48,15 @@ std::string name_of(const Form& form) {
 TEST(Clocks, EveryFormHasExactlyOneRow) {
     for (u16 form = 0; form < form_count(); ++form) {
         std::size_t rows = 0;
-        for (const ClockRow& row : clock_rows())
+        for (const LatencyRow& row : latency_rows())
             rows += row_covers(row, form_at(form)) ? 1 : 0;
         EXPECT_EQ(rows, 1u) << name_of(form_at(form));
-        EXPECT_TRUE(row_covers(clock_row(form), form_at(form))) << name_of(form_at(form));
+        EXPECT_TRUE(row_covers(latency_row(form), form_at(form))) << name_of(form_at(form));
     }
 }
 
 TEST(Clocks, NoRowAndNoOpcodeOfARowCoversNothing) {
-    for (const ClockRow& row : clock_rows()) {
+    for (const LatencyRow& row : latency_rows()) {
         ASSERT_LE(row.first, row.last);
         for (unsigned opcode = row.first; opcode <= row.last; ++opcode) {
             bool used = row.group == kAnyGroup && opcode != row.first;
@@ -75,9 +75,9 @@ TEST(Clocks, NoCellIsZeroWhereTheModelHasTheForm) {
         for (std::size_t i = 0; i < std::size(kModels); ++i) {
             if (!model_of(kModels[i]).runs(form.since))
                 continue;
-            const ClockCell& cell = cell_of(clock_row(number), i);
+            const Latency& cell = cell_of(latency_row(number), i);
             const std::string where = name_of(form) + " " + std::string(kModelNames[i]);
-            EXPECT_NE(cell.rule, ClockRule::Absent) << where;
+            EXPECT_NE(cell.rule, LatencyRule::Absent) << where;
             EXPECT_NE(cell.reg, 0) << where;
             EXPECT_NE(cell.mem, 0) << where;
         }
@@ -85,12 +85,12 @@ TEST(Clocks, NoCellIsZeroWhereTheModelHasTheForm) {
 }
 
 TEST(Clocks, RowsThatAModelLacksAreMarkedAbsent) {
-    for (const ClockRow& row : clock_rows())
+    for (const LatencyRow& row : latency_rows())
         for (std::size_t i = 0; i < std::size(kModels); ++i) {
             bool has = false;
             for (u16 form = 0; form < form_count(); ++form)
                 has |= row_covers(row, form_at(form)) && model_of(kModels[i]).runs(form_at(form).since);
-            EXPECT_EQ(cell_of(row, i).rule == ClockRule::Absent, !has)
+            EXPECT_EQ(cell_of(row, i).rule == LatencyRule::Absent, !has)
                 << "map " << int{row.map} << " opcode " << int{row.first} << " group " << row.group;
         }
 }
@@ -98,8 +98,8 @@ TEST(Clocks, RowsThatAModelLacksAreMarkedAbsent) {
 TEST(Clocks, RegisterFormsCostNoMoreThanMemoryForms) {
     for (u16 number = 0; number < form_count(); ++number)
         for (std::size_t i = 0; i < std::size(kModels); ++i) {
-            const ClockCell& cell = cell_of(clock_row(number), i);
-            if (cell.rule != ClockRule::Fixed || !may_be_memory(form_at(number)))
+            const Latency& cell = cell_of(latency_row(number), i);
+            if (cell.rule != LatencyRule::Fixed || !may_be_memory(form_at(number)))
                 continue;
             const bool may = form_at(number).cost == CostClass::Float; // 486: FLD of memory is the faster one
             EXPECT_TRUE(cell.reg <= cell.mem || may) << name_of(form_at(number)) << " " << kModelNames[i];
@@ -121,65 +121,65 @@ int bits_of(const Instruction& in) {
     return form.operands[0] == Operand::Eb ? 8 : in.operand_size * 8;
 }
 
-std::string written_branch(const ClockCell& cell, bool i386, int base, Which which) {
-    const int clocks = cell.rule == ClockRule::Jump ? base : which == Which::Taken ? cell.mem : cell.reg;
+std::string written_branch(const Latency& cell, bool i386, int base, Which which) {
+    const int clocks = cell.rule == LatencyRule::Jump ? base : which == Which::Taken ? cell.mem : cell.reg;
     return which == Which::NotTaken || !i386 ? std::to_string(clocks) : plus(clocks, "m");
 }
 
-std::string written_register(const ClockCell& cell, u8 number) {
-    if (cell.rule == ClockRule::DebugRegister)
+std::string written_register(const Latency& cell, u8 number) {
+    if (cell.rule == LatencyRule::DebugRegister)
         return std::to_string(number < 4 ? cell.reg : cell.mem);
     return std::to_string(number == 2 ? cell.mem : number == 3 ? cell.step : cell.reg);
 }
 
-std::string written_enter(const ClockCell& cell, u16 level) {
+std::string written_enter(const Latency& cell, u16 level) {
     if (level < 2)
         return std::to_string(level == 0 ? cell.reg : cell.mem);
-    return std::to_string(cell.mem + cell.step * level - (cell.rule == ClockRule::EnterLess ? 1 : 0));
+    return std::to_string(cell.mem + cell.step * level - (cell.rule == LatencyRule::EnterLess ? 1 : 0));
 }
 
 // A cell in the notation of the manuals, for one instruction.
-std::string written(const ClockCell& cell, const Instruction& in, bool i386, Which which) {
+std::string written(const Latency& cell, const Instruction& in, bool i386, Which which) {
     const bool memory = in.has_memory();
     const int base = memory ? cell.mem : cell.reg;
     const int bits = bits_of(in);
     switch (cell.rule) {
-    case ClockRule::Absent:
+    case LatencyRule::Absent:
         return "-";
-    case ClockRule::Fixed:
+    case LatencyRule::Fixed:
         return std::to_string(base);
-    case ClockRule::Jump:
-    case ClockRule::Branch:
+    case LatencyRule::Jump:
+    case LatencyRule::Branch:
         return written_branch(cell, i386, base, which);
-    case ClockRule::Width:
+    case LatencyRule::Width:
         return std::to_string(in.operand_size == 4 ? cell.step + base - cell.reg : base);
-    case ClockRule::Condition:
+    case LatencyRule::Condition:
         return std::to_string(base) + "," + std::to_string(memory ? base + cell.step : base - cell.step);
-    case ClockRule::Exchange:
+    case LatencyRule::Exchange:
         return memory ? range(base, base + cell.step) : std::to_string(base);
-    case ClockRule::Multiply:
-    case ClockRule::MultiplySigned:
+    case LatencyRule::Multiply:
+    case LatencyRule::MultiplySigned:
         return range(base + 3, base + bits);
-    case ClockRule::BitScan:
+    case LatencyRule::BitScan:
         return plus(base, std::to_string(cell.step) + "n");
-    case ClockRule::BitScanNibbles:
+    case LatencyRule::BitScanNibbles:
         return range(base, base + 2 + 4 * bits / 8 + 3 * 2 + 3 * 4);
-    case ClockRule::BitScanPlaces:
+    case LatencyRule::BitScanPlaces:
         return range(base, base + cell.step * bits);
-    case ClockRule::BitScanPlaces1:
+    case LatencyRule::BitScanPlaces1:
         return range(base, base + 1 + cell.step * 32);
-    case ClockRule::RotateCarry:
+    case LatencyRule::RotateCarry:
         return range(base, base + cell.step);
-    case ClockRule::Enter:
-    case ClockRule::EnterLess:
+    case LatencyRule::Enter:
+    case LatencyRule::EnterLess:
         return written_enter(cell, in.immediate2);
-    case ClockRule::Repeat:
-    case ClockRule::RepeatMove:
-    case ClockRule::RepeatPort:
+    case LatencyRule::Repeat:
+    case LatencyRule::RepeatMove:
+    case LatencyRule::RepeatPort:
         return in.repeats() ? plus(cell.mem, cell.step == 1 ? "n" : std::to_string(cell.step) + "n")
                             : std::to_string(cell.reg);
-    case ClockRule::ControlRegister:
-    case ClockRule::DebugRegister:
+    case LatencyRule::ControlRegister:
+    case LatencyRule::DebugRegister:
         return written_register(cell, in.reg);
     }
     return "?";
@@ -216,15 +216,15 @@ TEST(Clocks, AreThoseOfTheSources) {
     for (const Fact& fact : kFacts) {
         Instruction in;
         ASSERT_EQ(decode(bytes_of(fact.bytes), CodeMode{true}, in), DecodeStatus::Ok) << fact.instruction;
-        const ClockRow& row = clock_row(in.form);
+        const LatencyRow& row = latency_row(in.form);
         const std::string_view expected[] = {fact.i386, fact.i486, fact.pentium};
         for (std::size_t i = 0; i < std::size(kModels); ++i) {
-            const ClockCell& cell = cell_of(row, i);
+            const Latency& cell = cell_of(row, i);
             const bool unsure = expected[i].back() == '?';
             const std::string_view text = expected[i].substr(0, expected[i].size() - (unsure ? 1 : 0));
             EXPECT_EQ(written(cell, in, i == 0, fact.which), text)
                 << fact.instruction << " on " << kModelNames[i] << " (" << fact.bytes << ")";
-            EXPECT_TRUE(!unsure || cell.source == ClockSource::Estimate) << fact.instruction << " must be marked [?]";
+            EXPECT_TRUE(!unsure || cell.source == LatencySource::Estimate) << fact.instruction << " must be marked [?]";
         }
         const std::string_view pairing = pairing_name(row.pairing);
         EXPECT_EQ(fact.pairing.empty() ? pairing : fact.pairing, pairing) << fact.instruction;
@@ -232,85 +232,85 @@ TEST(Clocks, AreThoseOfTheSources) {
 }
 
 struct PathFact {
-    ClockPath path;
+    CostPath path;
     int i386, i486, pentium; // -1: the source is silent
 };
 
 constexpr PathFact kPathFacts[] = {
-    {ClockPath::SegmentLoadRegister, 18, 9, 3},
-    {ClockPath::SegmentLoadMemory, 19, 9, 3},
-    {ClockPath::SegmentPop, 21, 9, 3},
-    {ClockPath::PushFlagsProtected, 4, 3, 3},
-    {ClockPath::PopFlagsProtected, 5, 6, 4},
-    {ClockPath::CallFarReal, 17, 18, 4},
-    {ClockPath::CallFarProtected, 34, 20, 4},
-    {ClockPath::CallGateSame, 52, 35, 22},
-    {ClockPath::CallGateInner, 86, 69, 44},
-    {ClockPath::JumpFarReal, 12, 17, 3},
-    {ClockPath::JumpFarProtected, 27, 19, 3},
-    {ClockPath::JumpGate, 45, 32, 18},
-    {ClockPath::ReturnFarReal, 18, 13, 4},
-    {ClockPath::ReturnFarProtected, 32, 17, 4},
-    {ClockPath::ReturnFarOuter, 68, 35, 23},
-    {ClockPath::SegmentLoadFar, 22, 12, 4},
-    {ClockPath::SegmentLoadFarExtra, 25, 12, 4},
-    {ClockPath::SegmentLoadFarStack, 22, 12, 8},
-    {ClockPath::InImmediateAllowed, 6, 9, 4},
-    {ClockPath::InImmediateLookedUp, 26, 29, 21},
-    {ClockPath::InAllowed, 7, 8, 4},
-    {ClockPath::InLookedUp, 27, 28, 21},
-    {ClockPath::OutImmediateAllowed, 4, 11, 9},
-    {ClockPath::OutImmediateLookedUp, 24, 31, 26},
-    {ClockPath::OutAllowed, 5, 10, 9},
-    {ClockPath::OutLookedUp, 25, 30, 26},
-    {ClockPath::InStringAllowed, 9, 10, -1},
-    {ClockPath::InStringLookedUp, 29, 32, -1},
-    {ClockPath::OutStringAllowed, 8, 10, -1},
-    {ClockPath::OutStringLookedUp, 28, 32, -1},
-    {ClockPath::InterruptSame, 59, 44, 25},
-    {ClockPath::InterruptInner, 99, 71, 42},
-    {ClockPath::InterruptVirtual8086, 119, 82, 54},
-    {ClockPath::SoftwareInterrupt, 0, 0, 6},
-    {ClockPath::ReturnReal, 22, 15, 8},
-    {ClockPath::ReturnSame, 38, 20, 10},
-    {ClockPath::ReturnOuter, 82, 36, 27},
-    {ClockPath::ReturnVirtual8086, 60, -1, 27},
-    {ClockPath::TaskByInterrupt, 0, 37, 17},
-    {ClockPath::TaskByReturn, 0, 32, 10},
-    {ClockPath::TaskSwitch32, 309, 162, 85},
-    {ClockPath::TaskSwitchVirtual8086, 226, 140, 71},
-    {ClockPath::TaskSwitch16, 282, 143, 87},
-    {ClockPath::TaskReturn32, 275, -1, -1},
-    {ClockPath::TaskReturnVirtual8086, 224, -1, -1},
-    {ClockPath::TaskReturn16, 271, -1, -1},
-    {ClockPath::TaskMiss32, 0, 55, 0},
-    {ClockPath::TaskMissVirtual8086, 0, 37, 0},
-    {ClockPath::TaskMiss16, 0, 31, 0},
-    {ClockPath::InvalidateHit, 0, 12, 25},
-    {ClockPath::InvalidateMiss, 0, 11, 25},
-    {ClockPath::LoadCr0, 10, 17, 22},
-    {ClockPath::LoadCr2, 4, 4, 12},
-    {ClockPath::LoadCr3, 5, 4, 21},
-    {ClockPath::WalkClean, -1, 13, -1},
-    {ClockPath::WalkOneUpdate, -1, 21, -1},
-    {ClockPath::WalkTwoUpdates, -1, 28, -1},
-    {ClockPath::DescriptorUnaccessed, -1, 11, -1},
-    {ClockPath::Misaligned, 2, 3, 3},
-    {ClockPath::IndexRegister, 0, 1, 0},
-    {ClockPath::AddressInterlock, 0, 1, 1},
-    {ClockPath::DisplacementAndImmediate, 0, 1, 0},
-    {ClockPath::EffectiveAddress, 1, 0, 0},
-    {ClockPath::Prefix, 0, 1, -1},
-    {ClockPath::BankConflict, 0, 0, 1},
-    {ClockPath::MispredictedU, 0, 0, 3},
-    {ClockPath::MispredictedV, 0, 0, 4},
-    {ClockPath::RepeatNone, 5, 5, -1},
-    {ClockPath::RepeatMoveOnce, 9, 13, 13},
+    {CostPath::SegmentLoadRegister, 18, 9, 3},
+    {CostPath::SegmentLoadMemory, 19, 9, 3},
+    {CostPath::SegmentPop, 21, 9, 3},
+    {CostPath::PushFlagsProtected, 4, 3, 3},
+    {CostPath::PopFlagsProtected, 5, 6, 4},
+    {CostPath::CallFarReal, 17, 18, 4},
+    {CostPath::CallFarProtected, 34, 20, 4},
+    {CostPath::CallGateSame, 52, 35, 22},
+    {CostPath::CallGateInner, 86, 69, 44},
+    {CostPath::JumpFarReal, 12, 17, 3},
+    {CostPath::JumpFarProtected, 27, 19, 3},
+    {CostPath::JumpGate, 45, 32, 18},
+    {CostPath::ReturnFarReal, 18, 13, 4},
+    {CostPath::ReturnFarProtected, 32, 17, 4},
+    {CostPath::ReturnFarOuter, 68, 35, 23},
+    {CostPath::SegmentLoadFar, 22, 12, 4},
+    {CostPath::SegmentLoadFarExtra, 25, 12, 4},
+    {CostPath::SegmentLoadFarStack, 22, 12, 8},
+    {CostPath::InImmediateAllowed, 6, 9, 4},
+    {CostPath::InImmediateLookedUp, 26, 29, 21},
+    {CostPath::InAllowed, 7, 8, 4},
+    {CostPath::InLookedUp, 27, 28, 21},
+    {CostPath::OutImmediateAllowed, 4, 11, 9},
+    {CostPath::OutImmediateLookedUp, 24, 31, 26},
+    {CostPath::OutAllowed, 5, 10, 9},
+    {CostPath::OutLookedUp, 25, 30, 26},
+    {CostPath::InStringAllowed, 9, 10, -1},
+    {CostPath::InStringLookedUp, 29, 32, -1},
+    {CostPath::OutStringAllowed, 8, 10, -1},
+    {CostPath::OutStringLookedUp, 28, 32, -1},
+    {CostPath::InterruptSame, 59, 44, 25},
+    {CostPath::InterruptInner, 99, 71, 42},
+    {CostPath::InterruptVirtual8086, 119, 82, 54},
+    {CostPath::SoftwareInterrupt, 0, 0, 6},
+    {CostPath::ReturnReal, 22, 15, 8},
+    {CostPath::ReturnSame, 38, 20, 10},
+    {CostPath::ReturnOuter, 82, 36, 27},
+    {CostPath::ReturnVirtual8086, 60, -1, 27},
+    {CostPath::TaskByInterrupt, 0, 37, 17},
+    {CostPath::TaskByReturn, 0, 32, 10},
+    {CostPath::TaskSwitch32, 309, 162, 85},
+    {CostPath::TaskSwitchVirtual8086, 226, 140, 71},
+    {CostPath::TaskSwitch16, 282, 143, 87},
+    {CostPath::TaskReturn32, 275, -1, -1},
+    {CostPath::TaskReturnVirtual8086, 224, -1, -1},
+    {CostPath::TaskReturn16, 271, -1, -1},
+    {CostPath::TaskMiss32, 0, 55, 0},
+    {CostPath::TaskMissVirtual8086, 0, 37, 0},
+    {CostPath::TaskMiss16, 0, 31, 0},
+    {CostPath::InvalidateHit, 0, 12, 25},
+    {CostPath::InvalidateMiss, 0, 11, 25},
+    {CostPath::LoadCr0, 10, 17, 22},
+    {CostPath::LoadCr2, 4, 4, 12},
+    {CostPath::LoadCr3, 5, 4, 21},
+    {CostPath::WalkClean, -1, 13, -1},
+    {CostPath::WalkOneUpdate, -1, 21, -1},
+    {CostPath::WalkTwoUpdates, -1, 28, -1},
+    {CostPath::DescriptorUnaccessed, -1, 11, -1},
+    {CostPath::Misaligned, 2, 3, 3},
+    {CostPath::IndexRegister, 0, 1, 0},
+    {CostPath::AddressInterlock, 0, 1, 1},
+    {CostPath::DisplacementAndImmediate, 0, 1, 0},
+    {CostPath::EffectiveAddress, 1, 0, 0},
+    {CostPath::Prefix, 0, 1, -1},
+    {CostPath::BankConflict, 0, 0, 1},
+    {CostPath::MispredictedU, 0, 0, 3},
+    {CostPath::MispredictedV, 0, 0, 4},
+    {CostPath::RepeatNone, 5, 5, -1},
+    {CostPath::RepeatMoveOnce, 9, 13, 13},
 };
 
 TEST(Clocks, OfPathsAreThoseOfTheSources) {
     for (const PathFact& fact : kPathFacts) {
-        const PathClocks& path = path_clocks(fact.path);
+        const PathLatency& path = path_latency(fact.path);
         const int expected[] = {fact.i386, fact.i486, fact.pentium};
         const int found[] = {path.i386, path.i486, path.pentium};
         for (std::size_t i = 0; i < 3; ++i)
@@ -320,42 +320,42 @@ TEST(Clocks, OfPathsAreThoseOfTheSources) {
 }
 
 TEST(Clocks, OfPathsNameEachPathOnce) {
-    ASSERT_EQ(all_path_clocks().size(), static_cast<std::size_t>(ClockPath::MispredictedV) + 1);
-    for (std::size_t i = 0; i < all_path_clocks().size(); ++i) {
-        EXPECT_FALSE(all_path_clocks()[i].text.empty());
+    ASSERT_EQ(path_latencies().size(), static_cast<std::size_t>(CostPath::MispredictedV) + 1);
+    for (std::size_t i = 0; i < path_latencies().size(); ++i) {
+        EXPECT_FALSE(path_latencies()[i].text.empty());
         for (std::size_t j = 0; j < i; ++j)
-            EXPECT_NE(path_name(static_cast<ClockPath>(i)), path_name(static_cast<ClockPath>(j)));
+            EXPECT_NE(path_name(static_cast<CostPath>(i)), path_name(static_cast<CostPath>(j)));
     }
 }
 
-const ClockRow& row_of(std::string_view bytes) {
+const LatencyRow& row_of(std::string_view bytes) {
     Instruction in;
     EXPECT_EQ(decode(bytes_of(bytes), CodeMode{true}, in), DecodeStatus::Ok);
-    return clock_row(in.form);
+    return latency_row(in.form);
 }
 
 // What known emulators' tables have wrong must not come in by way of copying.
 TEST(Clocks, DoNotCarryTheKnownErrorsOfEmulators) {
-    const PathClocks& same = path_clocks(ClockPath::InterruptSame);
-    const PathClocks& inner = path_clocks(ClockPath::InterruptInner);
-    const PathClocks& virtual_8086 = path_clocks(ClockPath::InterruptVirtual8086);
+    const PathLatency& same = path_latency(CostPath::InterruptSame);
+    const PathLatency& inner = path_latency(CostPath::InterruptInner);
+    const PathLatency& virtual_8086 = path_latency(CostPath::InterruptVirtual8086);
     EXPECT_EQ((std::array{same.i386, inner.i386, virtual_8086.i386}), (std::array<u16, 3>{59, 99, 119}))
         << "the 386's row of interrupts is rotated";
     EXPECT_NE(same.i386, row_of("CD 80").i386.reg) << "INT n in protected mode costs what it does in real mode";
-    EXPECT_NE(path_clocks(ClockPath::ReturnOuter).i386, row_of("CF").i386.reg) << "and so does IRET";
+    EXPECT_NE(path_latency(CostPath::ReturnOuter).i386, row_of("CF").i386.reg) << "and so does IRET";
     EXPECT_NE(row_of("0F 22 C0").pentium.reg, row_of("0F 22 C0").i486.reg) << "the 486's CR moves on the Pentium";
-    EXPECT_LT(path_clocks(ClockPath::Breakpoint).i386, same.i386) << "INT3 pays for the gate twice";
-    EXPECT_LT(path_clocks(ClockPath::Breakpoint).i486, same.i486) << "INT3 pays for the gate twice";
+    EXPECT_LT(path_latency(CostPath::Breakpoint).i386, same.i386) << "INT3 pays for the gate twice";
+    EXPECT_LT(path_latency(CostPath::Breakpoint).i486, same.i486) << "INT3 pays for the gate twice";
 }
 
 TEST(Clocks, SayWhereTheyComeFrom) {
     unsigned cells[3][3] = {};
     unsigned paths[3][3] = {};
-    for (const ClockRow& row : clock_rows())
+    for (const LatencyRow& row : latency_rows())
         for (std::size_t i = 0; i < 3; ++i)
-            if (cell_of(row, i).rule != ClockRule::Absent)
+            if (cell_of(row, i).rule != LatencyRule::Absent)
                 ++cells[i][static_cast<std::size_t>(cell_of(row, i).source)];
-    for (const PathClocks& path : all_path_clocks())
+    for (const PathLatency& path : path_latencies())
         for (std::size_t i = 0; i < 3; ++i)
             if ((i == 0 ? path.i386 : i == 1 ? path.i486 : path.pentium) != 0)
                 ++paths[i][static_cast<std::size_t>(path.sources[i])];

@@ -84,7 +84,8 @@ u32 put_program(R& runner, u64 seed) {
 // A processor that runs one program behind another, with paging and a stack for interrupts. Cycles and memory go on, so
 // those that are to be compared must have run the same programs.
 struct Player {
-    Player(Way way, CpuModel model, ClockKind kind) : runner(way, model), controller(runner.cpu, 0x31), clock(kind) {}
+    Player(Way way, CpuModel model, CostModelKind kind)
+        : runner(way, model), controller(runner.cpu, 0x31), clock(kind) {}
     void load(u64 seed) {
         runner.cpu.set_model(runner.cpu.model().number, clock);
         runner.enter_protected_mode(seed % 2 == 0 ? 0 : 3);
@@ -117,7 +118,7 @@ struct Player {
 
     R runner;
     OneVector controller;
-    ClockKind clock;
+    CostModelKind clock;
 };
 
 struct Ending {
@@ -153,7 +154,7 @@ std::vector<Ending> run_in_slices(Player& player, u64 seed, bool interrupts) {
 
 struct Setting {
     CpuModel model;
-    ClockKind kind;
+    CostModelKind kind;
 };
 
 class ClockEngines : public ::testing::TestWithParam<Setting> {
@@ -224,7 +225,7 @@ TEST_P(ClockEngines, GoOnFromASnapshotAsIfNothingHadBeen) {
 std::vector<Setting> every_setting() {
     std::vector<Setting> settings;
     for (const CpuModel model : kEveryModel)
-        for (const ClockKind kind : {ClockKind::Flat, ClockKind::Model, ClockKind::Cache})
+        for (const CostModelKind kind : {CostModelKind::Flat, CostModelKind::Model, CostModelKind::Cache})
             settings.push_back({model, kind});
     return settings;
 }

@@ -25,7 +25,7 @@ class ClockOperands : public ::testing::TestWithParam<CpuModel> {
     void expect(const std::vector<u8>& bytes, const Circumstance& with, const std::string& what) {
         Instruction in;
         ASSERT_EQ(decode(bytes, CodeMode{true}, in), DecodeStatus::Ok);
-        const u32 tabled = rule_clocks(cell_of(clock_row(in.form), GetParam()), GetParam(), in, with);
+        const u32 tabled = rule_clocks(cell_of(latency_row(in.form), GetParam()), GetParam(), in, with);
         const u32 prefix = GetParam() == CpuModel::I386 || in.repeats() ? 0 : in.prefixes;
         EXPECT_EQ(bench.cost(bytes), tabled + prefix) << what;
     }
@@ -135,7 +135,7 @@ TEST_P(ClockOperands, OfControlAndDebugRegistersAreByTheirNumber) {
     expect({0x0F, 0x22, 0xD1}, {}, "MOV CR2, ECX");
     expect({0x0F, 0x22, 0xD9}, {}, "MOV CR3, ECX");
     if (bench.runner.cpu.model().cr4 != 0) {
-        EXPECT_EQ(bench.cost({0x0F, 0x22, 0xE1}), path_clocks(ClockPath::LoadCr4).pentium);
+        EXPECT_EQ(bench.cost({0x0F, 0x22, 0xE1}), path_latency(CostPath::LoadCr4).pentium);
     }
     for (const u8 number : {0, 1, 2, 3, 6, 7}) {
         expect({0x0F, 0x21, static_cast<u8>(0xC1 | number << 3)}, {}, "MOV ECX, DR" + std::to_string(number));

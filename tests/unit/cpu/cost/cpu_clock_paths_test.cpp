@@ -210,7 +210,7 @@ TEST_P(ClockPaths, OfPageFaults) {
 TEST_P(ClockPaths, OfAHandlersFirstInstructionAreItsOwn) {
     const auto cycles_of = [](const std::vector<int>& handler) {
         R runner({EngineKind::Block, true}, GetParam());
-        runner.cpu.set_model(GetParam(), ClockKind::Model);
+        runner.cpu.set_model(GetParam(), CostModelKind::Model);
         runner.enter_protected_mode();
         runner.code({0x0F, 0x0B});
         runner.handler(kInvalidOpcode, handler);

@@ -13,7 +13,7 @@ using Code = std::initializer_list<int>;
 
 class PipelineBench {
   public:
-    explicit PipelineBench(CpuModel model, ClockKind kind = ClockKind::Model) : bench(model, kind) {
+    explicit PipelineBench(CpuModel model, CostModelKind kind = CostModelKind::Model) : bench(model, kind) {
         bench.enter(BenchMode::Protected);
         CpuState& state = bench.runner.edit();
         state.set_reg<u32>(kEcx, B::kData);
@@ -162,7 +162,8 @@ Cycles of_cause(const Cpu& cpu, CycleCause cause) { return cpu.cycles_by_cause()
 // lines.
 class Restarted {
   public:
-    Restarted(CpuModel model, ClockKind kind, const std::vector<int>& code) : runner({EngineKind::Block, true}, model) {
+    Restarted(CpuModel model, CostModelKind kind, const std::vector<int>& code)
+        : runner({EngineKind::Block, true}, model) {
         runner.cpu.set_model(model, kind);
         runner.enter_protected_mode();
         runner.cpu.set_breakpoints({runner.code(code) - 1});
@@ -185,19 +186,20 @@ class Restarted {
 
 TEST(BranchTargetBuffer, ForetellsLoopsButForTheFirstAndTheLastTurn) {
     // MOV ECX, 10; again: CLD; DEC ECX; CLD; JNZ again; HLT
-    Restarted loop(CpuModel::Pentium, ClockKind::Model, {0xB9, 10, 0, 0, 0, 0xFC, 0x49, 0xFC, 0x75, 0xFB, 0xF4});
+    Restarted loop(CpuModel::Pentium, CostModelKind::Model, {0xB9, 10, 0, 0, 0, 0xFC, 0x49, 0xFC, 0x75, 0xFB, 0xF4});
     EXPECT_EQ(loop.run(CycleCause::Branch), 6u) << "not known yet, then it ends";
     EXPECT_EQ(loop.run(CycleCause::Branch), 3u) << "still foretold as taken";
     // The same with JNZ in V, beside DEC.
-    Restarted paired(CpuModel::Pentium, ClockKind::Model, {0xB9, 10, 0, 0, 0, 0xFC, 0x49, 0x75, 0xFC, 0xF4});
+    Restarted paired(CpuModel::Pentium, CostModelKind::Model, {0xB9, 10, 0, 0, 0, 0xFC, 0x49, 0x75, 0xFC, 0xF4});
     EXPECT_EQ(paired.run(CycleCause::Branch), 8u);
     EXPECT_EQ(paired.run(CycleCause::Branch), 4u);
 }
 
 TEST(BranchTargetBuffer, MissesHalfOfAnAlternatingBranch) {
     // MOV ECX, 20; again: MOV EAX, ECX; AND EAX, 1; CLD; JZ over; NOP; over: CLD; DEC ECX; CLD; JNZ again; HLT
-    Restarted both(CpuModel::Pentium, ClockKind::Model, {0xB9, 20,   0,    0,    0,    0x89, 0xC8, 0x83, 0xE0, 0x01,
-                                                         0xFC, 0x74, 0x01, 0x90, 0xFC, 0x49, 0xFC, 0x75, 0xF2, 0xF4});
+    Restarted both(
+        CpuModel::Pentium, CostModelKind::Model,
+        {0xB9, 20, 0, 0, 0, 0x89, 0xC8, 0x83, 0xE0, 0x01, 0xFC, 0x74, 0x01, 0x90, 0xFC, 0x49, 0xFC, 0x75, 0xF2, 0xF4});
     both.run(CycleCause::Branch);
     // Taken with ECX even: strength 3, 2, 3, …: always foretold as taken, ten times wrongly; and the loop's end.
     EXPECT_EQ(both.run(CycleCause::Branch), 10u * 3 + 3);
@@ -207,7 +209,7 @@ TEST(BranchTargetBuffer, ForetellsTheTargetOfIndirectJumpsAsTheLast) {
     // MOV ECX, 10; again: XOR EAX, EDX; CLD; JMP EAX; a: NOP; b: CLD; DEC ECX; CLD; JNZ again; HLT
     const std::vector<int> code{0xB9, 10,   0,    0,    0,    0x31, 0xD0, 0xFC, 0xFF,
                                 0xE0, 0x90, 0xFC, 0x49, 0xFC, 0x75, 0xF5, 0xF4};
-    Restarted same(CpuModel::Pentium, ClockKind::Model, code);
+    Restarted same(CpuModel::Pentium, CostModelKind::Model, code);
     same.registers().set_reg<u32>(kEax, CodeRunner::kStart + 10);
     same.registers().set_reg<u32>(kEdx, 0);
     same.run(CycleCause::Branch);
@@ -218,26 +220,26 @@ TEST(BranchTargetBuffer, ForetellsTheTargetOfIndirectJumpsAsTheLast) {
 
 TEST(BranchTargetBuffer, KeepsWhatIsNeverTakenOut) {
     // CMP EAX, EAX; CLD; JNE; HLT
-    Restarted never(CpuModel::Pentium, ClockKind::Model, {0x39, 0xC0, 0xFC, 0x75, 0x02, 0xF4});
+    Restarted never(CpuModel::Pentium, CostModelKind::Model, {0x39, 0xC0, 0xFC, 0x75, 0x02, 0xF4});
     EXPECT_EQ(never.run(CycleCause::Branch), 0u);
 }
 
 // --- Caches
 
 TEST(FirstLevelCaches, OfThe486HoldCodeAndDataInFourWays) {
-    PipelineBench cost(CpuModel::I486, ClockKind::Cache);
+    PipelineBench cost(CpuModel::I486, CostModelKind::Cache);
     EXPECT_EQ(cost({0x8B, 0x03}), 1u) << "held";
     // MOV EAX, [EBX + i * 2048] for i = 0 … 3: one set
     const Code four{0x8B, 0x03, 0x8B, 0x83, 0, 8, 0, 0, 0x8B, 0x83, 0, 16, 0, 0, 0x8B, 0x83, 0, 24, 0, 0};
     cost.bench.runner.edit().set_reg<u32>(kEbx, B::kData + 0x200); // not the code's set
     EXPECT_EQ(cost(four), 4u) << "as many as there are ways";
-    Restarted code(CpuModel::I486, ClockKind::Cache, std::vector<int>(65, 0x90));
+    Restarted code(CpuModel::I486, CostModelKind::Cache, std::vector<int>(65, 0x90));
     EXPECT_EQ(code.run(CycleCause::Cache), 4u * 2) << "64 bytes of code: four lines of 16";
     EXPECT_EQ(code.run(CycleCause::Cache), 0u);
 }
 
 TEST(FirstLevelCaches, OfThePentiumHoldTwoLinesASet) {
-    PipelineBench cost(CpuModel::Pentium, ClockKind::Cache);
+    PipelineBench cost(CpuModel::Pentium, CostModelKind::Cache);
     EXPECT_EQ(cost({0x8B, 0x03}), 1u) << "held";
     EXPECT_EQ(cost({0x8B, 0x03, 0xFC, 0x8B, 0x83, 0, 16, 0, 0}), 1u + 2 + 1) << "two lines, 4096 bytes apart";
     // A third: each is gone when its turn comes. Eight clocks for the first doubleword; six more until the line is in,
@@ -249,7 +251,7 @@ TEST(FirstLevelCaches, OfThePentiumHoldTwoLinesASet) {
 
 TEST(FirstLevelCaches, MakeAMissWaitForTheLineThatIsComingIn) {
     // MOV EAX, [EBX]; MOV EDX, [EBX + n]
-    Restarted two(CpuModel::Pentium, ClockKind::Cache, {0xFC, 0x8B, 0x03, 0xFC, 0x8B, 0x53, 0x20, 0xF4});
+    Restarted two(CpuModel::Pentium, CostModelKind::Cache, {0xFC, 0x8B, 0x03, 0xFC, 0x8B, 0x53, 0x20, 0xF4});
     two.registers().set_reg<u32>(kEbx, B::kData);
     // The line of code; the first line of data, when six clocks less CLD's two have passed; the second, when six less
     // those of MOV and CLD have.
@@ -260,7 +262,7 @@ TEST(FirstLevelCaches, MakeAMissWaitForTheLineThatIsComingIn) {
 TEST(FirstLevelCaches, BringNothingInForAWrite) {
     for (const CpuModel model : {CpuModel::I486, CpuModel::Pentium}) {
         // CLD; MOV [EBX], EAX; CLD…; MOV EAX, [EBX]; HLT
-        Restarted write(model, ClockKind::Cache, {0xFC, 0x89, 0x03, 0xFC, 0xFC, 0xFC, 0xFC, 0xF4});
+        Restarted write(model, CostModelKind::Cache, {0xFC, 0x89, 0x03, 0xFC, 0xFC, 0xFC, 0xFC, 0xF4});
         write.registers().set_reg<u32>(kEbx, B::kData);
         const Cycles lines = write.run(CycleCause::Cache);
         EXPECT_EQ(lines, model == CpuModel::I486 ? 2u : 8u) << "the line of code";
@@ -271,17 +273,17 @@ TEST(FirstLevelCaches, BringNothingInForAWrite) {
 }
 
 TEST(FirstLevelCaches, OfThePentiumHaveEightBanks) {
-    PipelineBench cost(CpuModel::Pentium, ClockKind::Cache);
+    PipelineBench cost(CpuModel::Pentium, CostModelKind::Cache);
     EXPECT_EQ(cost({0x8B, 0x03, 0x8B, 0x53, 0x04}), 1u) << "MOV EAX, [EBX]; MOV EDX, [EBX + 4]";
     EXPECT_EQ(cost({0x8B, 0x03, 0x8B, 0x53, 0x20}), 2u) << "MOV EAX, [EBX]; MOV EDX, [EBX + 32]";
     EXPECT_EQ(cost({0x8B, 0x03, 0xFC, 0x8B, 0x53, 0x20}), 1u + 2 + 1) << "no pair, no conflict";
-    PipelineBench uncached(CpuModel::Pentium, ClockKind::Model);
+    PipelineBench uncached(CpuModel::Pentium, CostModelKind::Model);
     EXPECT_EQ(uncached({0x8B, 0x03, 0x8B, 0x53, 0x20}), 1u) << "--clock model has no banks";
 }
 
 TEST(FirstLevelCaches, AreEmptiedByInvdAndWbinvd) {
     for (const int opcode : {0x08, 0x09}) {
-        PipelineBench cost(CpuModel::I486, ClockKind::Cache);
+        PipelineBench cost(CpuModel::I486, CostModelKind::Cache);
         const Cycles alone = cost({0x0F, opcode});
         EXPECT_EQ(cost({0x0F, opcode, 0x8B, 0x03}), alone + 3 + 2 + 1) << "the read, too, waits for its line";
     }

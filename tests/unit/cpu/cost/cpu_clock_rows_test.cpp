@@ -1,4 +1,4 @@
-// Each row of clocks.def, run as a steady-state microbenchmark, costs what the oracle makes of it.
+// Each row of latencies.def, run as a steady-state microbenchmark, costs what the oracle makes of it.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -174,8 +174,8 @@ void check(ClockBench& bench, const Run& run) {
     const Form& form = form_at(run.form);
     const Cycles found = form.mnemonic == "hlt" ? bench.cost_of_halting() : bench.cost(encoded.bytes);
     const u32 tabled = run.model == CpuModel::P6
-                           ? estimated_clock(form.cost)
-                           : rule_clocks(cell_of(clock_row(run.form), run.model), run.model, encoded.expected, with);
+                           ? estimated_latency(form.cost)
+                           : rule_clocks(cell_of(latency_row(run.form), run.model), run.model, encoded.expected, with);
     EXPECT_EQ(found, tabled) << where(run, encoded.bytes);
 }
 

@@ -61,7 +61,7 @@ TEST(CpuQueue, TakesTheClocksThatA386ExTook) {
     const std::vector<MooTest> tests = read_moo_file(FORKSCOPE_TEST_DATA "/386ex-00.MOO");
     ASSERT_EQ(tests.size(), 500u);
     for (const Way way : every_way()) {
-        CodeRunner runner(way, CpuModel::I386, ClockKind::Model, BusWidth::Bits16, u64{4} << 20);
+        CodeRunner runner(way, CpuModel::I386, CostModelKind::Model, BusWidth::Bits16, u64{4} << 20);
         u32 exact = 0;
         for (const MooTest& test : tests) {
             const u64 ours = clocks_of(runner, test), real = test.clocks.size();
@@ -89,7 +89,7 @@ struct ShortOfBus {
 // Clocks of a hundred in a row, in 32-bit code; EBX points to memory, and the stack is deep.
 u32 hundred_of(Way way, BusWidth bus, const std::vector<int>& bytes) {
     constexpr u32 kSettle = 20, kCount = 100;
-    CodeRunner runner(way, CpuModel::I386, ClockKind::Model, bus);
+    CodeRunner runner(way, CpuModel::I386, CostModelKind::Model, bus);
     runner.enter_protected_mode();
     CpuState& state = runner.edit();
     state.set_reg<u32>(kEbx, 0x14000);
@@ -289,7 +289,7 @@ constexpr u64 kInstructions = 300, kStep = 100;
 
 // Clocks after each step, and the hash at the end; nothing if the scene does not come so far.
 std::vector<u64> outcome(Way way, BusWidth bus, u64 round, const std::function<CpuStop(CodeRunner&, u64 end)>& run) {
-    CodeRunner runner(way, CpuModel::I386, ClockKind::Model, bus);
+    CodeRunner runner(way, CpuModel::I386, CostModelKind::Model, bus);
     set_scene(runner, static_cast<Mode>(round % 3), round);
     std::vector<u64> result;
     for (u64 end = kStep; end <= kInstructions; end += kStep) {

@@ -303,7 +303,7 @@ TEST(PrefetchQueue, AddsAClockForBaseAndIndex) {
 }
 
 // Clocks of a taken jump that the manual gives as 7 + m, and of the instruction that it goes to.
-u32 jump_and_target(const BusTiming& bus, const Row& target, u32 address) {
+u32 jump_and_target(const BusParameters& bus, const Row& target, u32 address) {
     QueuedInstruction jump = queued({"jmp", {0xEB, 0}, 7});
     jump.taken = true;
     const std::vector<QueuedInstruction> before{queued({"mul ecx", {0xF7, 0xE1}, 38}), jump};
@@ -384,7 +384,7 @@ TEST(PrefetchQueue, RunsAnyCodeFromAnyAddress) {
     std::mt19937 random(4);
     const auto below = [&](u32 limit) { return static_cast<u8>(random() % limit); };
     for (u32 round = 0; round < 2000; ++round) {
-        const BusTiming& bus = round % 2 == 0 ? kBus386Dx : kBus386Ex;
+        const BusParameters& bus = round % 2 == 0 ? kBus386Dx : kBus386Ex;
         constexpr u8 kSizes[] = {0, 1, 2, 4};
         constexpr u8 kImmediates[] = {0, 1, 2, 3, 4, 6};
         std::vector<QueuedInstruction> code(30);
