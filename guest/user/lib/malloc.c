@@ -106,16 +106,6 @@ void free(void* memory) {
     spinlock_give(&heap_lock);
 }
 
-/* Takes memory for `count` items and fills it with zeros. */
-void* calloc(size_t count, size_t bytes) {
-    if (bytes != 0 && count > SIZE_MAX / bytes) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    void* memory = malloc(count * bytes);
-    return memory != NULL ? memset(memory, 0, count * bytes) : NULL;
-}
-
 /* Changes the size of a piece of memory, which may move; on failure the old piece stays as it is. */
 void* realloc(void* old, size_t bytes) {
     if (old == NULL)

@@ -8,7 +8,6 @@
 #include <stddef.h>
 
 void* malloc(size_t bytes);
-void* calloc(size_t count, size_t bytes);
 void* realloc(void* old, size_t bytes);
 void free(void* memory);
 

@@ -80,18 +80,6 @@ char* strchr(const char* text, int wanted) {
     }
 }
 
-/* Returns the last place of `wanted` in the text, its zero byte included, or NULL. */
-char* strrchr(const char* text, int wanted) {
-    const char* found = NULL;
-
-    for (;; text++) {
-        if (*text == (char)wanted)
-            found = text;
-        if (*text == '\0')
-            return (char*)found;
-    }
-}
-
 /* Returns the first place where `wanted` begins in the text, or NULL. */
 char* strstr(const char* text, const char* wanted) {
     size_t length = strlen(wanted);
@@ -112,13 +100,4 @@ size_t strlcpy(char* to, const char* from, size_t size) {
     memcpy(to, from, copied);
     to[copied] = '\0';
     return length;
-}
-
-/* Appends a string within `size` bytes, cut if need be; returns the length it wanted to have. */
-size_t strlcat(char* to, const char* from, size_t size) {
-    size_t used = strlen(to);
-
-    if (used >= size)
-        return used + strlen(from);
-    return used + strlcpy(to + used, from, size - used);
 }

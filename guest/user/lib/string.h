@@ -13,9 +13,7 @@ size_t strlen(const char* text);
 int strcmp(const char* left, const char* right);
 int strncmp(const char* left, const char* right, size_t count);
 char* strchr(const char* text, int wanted);
-char* strrchr(const char* text, int wanted);
 char* strstr(const char* text, const char* wanted);
 size_t strlcpy(char* to, const char* from, size_t size);
-size_t strlcat(char* to, const char* from, size_t size);
 
 #endif

@@ -93,7 +93,7 @@ void* mmap(void* address, size_t length, int protection, int flags, int fd, unsi
 
 int munmap(void* start, size_t length) { return call2(SYS_munmap, (unsigned)start, length); }
 
-/* Says what fork shall do with a mapping: INHERIT_SHARE, INHERIT_COPY or INHERIT_NONE. Not every kernel has it. */
+/* Says what fork does with a mapping: INHERIT_SHARE, INHERIT_COPY or INHERIT_NONE. Not every kernel has it. */
 int minherit(void* start, size_t length, int inheritance) {
     return call3(SYS_minherit, (unsigned)start, length, (unsigned)inheritance);
 }

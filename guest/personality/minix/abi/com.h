@@ -109,7 +109,7 @@
 #define GET_ENDPT 3               /* of the slot in m_u32[1]; NONE where it is free */
 #define GET_FAIL_ORDERED 4        /* 1 where some allocation is to fail: then each is to be counted, */
 #define GET_FAIL_DUE 5            /* by this question: 1 where it is this one */
-#define GET_VMSANITY 6            /* whether VM shall check its tables all the time */
+#define GET_VMSANITY 6            /* whether VM should check its tables all the time */
 #define GET_FRAMEREFS 7           /* how many references the frame at m_u32[1] has */
 
 /* SYS_VMCTL: SYS_ENDPT says whose, SVMCTL_PARAM what. */
@@ -121,7 +121,6 @@
 #define SVMCTL_VALUE m_u32[6] /* CLEAR_PAGEFAULT: the FAULT_* class; ALLOCFRAME, FREEFRAME: the frame */
 #define VMCTL_CLEAR_PAGEFAULT 12
 #define VMCTL_GET_PDBR 13
-#define VMCTL_FLUSHTLB 16
 #define VMCTL_PT_NEW 40
 #define VMCTL_PT_FREE 41
 #define VMCTL_PT_BATCH 42
