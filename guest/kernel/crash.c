@@ -29,5 +29,5 @@ void crash_if_asked(void) {
     } else {
         KERNEL_ASSERT(strcmp(way, "assert") != 0);
     }
-    printk("crash=%s: there is no such way\n", way);
+    printk("crash=%s: unknown; try fault, overrun, assert or divide\n", way);
 }

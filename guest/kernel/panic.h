@@ -16,7 +16,7 @@ void panic_trap(const struct trap_frame* frame, const char* format, ...)
 #define KERNEL_ASSERT(condition)                                                                                       \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \
-            panic("%s:%d: not so: %s", __FILE_NAME__, __LINE__, #condition);                                           \
+            panic("%s:%d: assertion failed: %s", __FILE_NAME__, __LINE__, #condition);                                 \
         }                                                                                                              \
     } while (0)
 

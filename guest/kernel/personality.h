@@ -56,7 +56,7 @@ bool run_queue_tick(struct thread* running, unsigned quantum);
  * Returns false if the access is refused. May sleep. */
 bool handle_page_fault(struct trap_frame* frame, ptr_t address);
 
-/* A system call with a number from SYS_PERSONALITY on. Returns what eax shall hold. May sleep. */
+/* A system call with a number from SYS_PERSONALITY on. Returns the value for eax. May sleep. */
 int personality_call(struct trap_frame* frame);
 
 /* exec in three steps. prepare builds the new memory next to the old, with `stack` (bytes) at the top of its stack, and

@@ -30,7 +30,7 @@ struct list {
 /* Makes an empty list. */
 static inline void list_init(struct list* head) { head->next = head->previous = head; }
 
-/* Says whether nothing hangs on the head. */
+/* Says whether a list is empty. */
 static inline bool list_empty(const struct list* head) { return head->next == head; }
 
 /* Puts a node before another one; before the head means at the end. */
@@ -44,7 +44,7 @@ static inline void list_insert_before(struct list* place, struct list* node) {
 /* Appends a node at the end. */
 static inline void list_append(struct list* head, struct list* node) { list_insert_before(head, node); }
 
-/* Takes a node out and leaves it as an empty list, so that taking it out twice does no harm. */
+/* Removes a node and leaves it as an empty list, so that removing it twice does no harm. */
 static inline void list_remove(struct list* node) {
     node->previous->next = node->next;
     node->next->previous = node->previous;
@@ -53,7 +53,7 @@ static inline void list_remove(struct list* node) {
 
 #define container_of(pointer, type, member) ((type*)((char*)(pointer)-offsetof(type, member)))
 
-/* Walks a list of structures; the one at hand may be removed on the way. */
+/* Walks a list of structures; the current one may be removed on the way. */
 #define list_for_each(position, following, head, member)                                                               \
     for (position = container_of((head)->next, __typeof__(*position), member),                                         \
         following = container_of(position->member.next, __typeof__(*position), member);                                \

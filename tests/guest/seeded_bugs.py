@@ -18,12 +18,12 @@ DAMAGE = {
     "failed-fork": "frames are lost, and a closed file has 1 references more",
     "no-flush": "no-flush: DAMAGE: the child sees what its parent wrote after fork",
     "wrong-invlpg": "wrong-invlpg: DAMAGE: unmapped memory could still be written",
-    "early-free": "early-free: DAMAGE: shared memory became somebody else's: 0xbbbbbbbb instead of 2",
-    "small-count": "small-count: DAMAGE: a page that 265 processes still have became somebody else's: 0xbbbbbbbb instead of 1",
+    "early-free": "early-free: DAMAGE: a shared frame was given to another owner: 0xbbbbbbbb instead of 2",
+    "small-count": "small-count: DAMAGE: a frame that 265 processes still map was given to another owner: 0xbbbbbbbb instead of 1",
     "second-fork": "second-fork: DAMAGE: the second child wrote into its parent's memory: 4 instead of 3",
     "writable-child": "writable-child: DAMAGE: the child wrote into its parent's memory: 2 instead of 1",
     "foreign-stacks": "foreign-stacks: DAMAGE: the child reads the stack of a thread that it does not have",
-    "lost-guard": "lost-guard: DAMAGE: a stack was overrun in the child, and nobody stopped it",
+    "lost-guard": "lost-guard: DAMAGE: a stack was overrun in the child without a fault",
 }
 AS_INIT = {"no-flush"}  # not even init's fork of the shell works there
 SMALL_TLB = {"no-flush", "wrong-invlpg"}  # hidden where the TLB has lost the stale translation by itself
@@ -83,7 +83,7 @@ def main():
     wrong += [f"{name}: not in the catalogue, guest/bugs/README.md" for name in sorted(names) if f"`{name}`" not in catalogue]
     for name in DAMAGE:
         found = list(check(options, name))
-        print(f"{name}: {'WRONG' if found else 'as foretold'}")
+        print(f"{name}: {'WRONG' if found else 'as predicted'}")
         wrong += found
     for line in wrong:
         print("WRONG:", line)

@@ -83,7 +83,7 @@ static void serial_init(void) {
     if (!serial_present) {
         return;
     }
-    outb(SERIAL + 3, 0x80); /* the divisor is at hand */
+    outb(SERIAL + 3, 0x80); /* the divisor latch is accessible */
     outb(SERIAL + 0, 1);
     outb(SERIAL + 1, 0);
     outb(SERIAL + 3, 0x03);

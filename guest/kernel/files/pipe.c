@@ -13,7 +13,7 @@ struct pipe {
     uint8_t* bytes;
     unsigned read_mark, write_mark; /* counted for ever; their difference is what waits */
     unsigned readers, writers;
-    struct mutex lock; /* held while bytes move, for a copy may sleep; never while waiting for the other end */
+    struct mutex lock; /* held while bytes move, because a copy may sleep; never while waiting for the other end */
     struct wait_queue waiting_readers, waiting_writers;
 };
 
@@ -58,7 +58,8 @@ static size_t one_piece(unsigned mark, size_t wanted) {
     return wanted < to_end ? wanted : to_end;
 }
 
-/* Moves what waits into user memory, as far as it fits; the pipe is locked. Bytes done, or -EFAULT. */
+/* Moves what is in the pipe, which is locked, into user memory, as far as it fits. Returns the bytes moved, or -EFAULT.
+ * */
 static int move_out(struct pipe* pipe, ptr_t buffer, size_t bytes) {
     size_t done = 0;
     while (done < bytes && pipe_bytes(pipe) > 0) {
@@ -110,8 +111,8 @@ static int lock_with_room(struct pipe* pipe, size_t bytes) {
     }
 }
 
-/* Moves user memory into the pipe, which is locked, as far as there is room; an atomic write fits. Bytes moved, or
- * -EFAULT where none was. */
+/* Moves user memory into the pipe, which is locked, as far as there is room; an atomic write fits. Returns the bytes
+ * moved, or -EFAULT if none was. */
 static int move_in(struct pipe* pipe, ptr_t buffer, size_t bytes) {
     size_t done = 0;
     while (done < bytes && pipe_bytes(pipe) < PIPE_CAPACITY) {

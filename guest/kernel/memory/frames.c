@@ -33,7 +33,7 @@ static void list_block(uint32_t index, unsigned order) {
     free_lists[order] = index;
 }
 
-/* Takes a block out of its free list. */
+/* Removes a block from its free list. */
 static void unlist_block(uint32_t index) {
     struct frame* block = &frames[index];
     if (block->previous != NOBODY) {
@@ -47,7 +47,7 @@ static void unlist_block(uint32_t index) {
     block->state = FRAME_STATE_TAIL;
 }
 
-/* Frees a block, merging it with its buddy as long as that one is free and whole. */
+/* Frees a block, merging it with its buddy as long as the buddy is free and whole. */
 static void free_block(uint32_t index, unsigned order) {
     frames[index].state = FRAME_STATE_TAIL;
     while (order < FRAME_ORDER_LIMIT) {

@@ -15,7 +15,7 @@
 #include "guest/kernel/process/signal.h"
 #include "guest/kernel/traps/trap.h"
 
-/* Each system call takes the frame, whose registers are its arguments, and returns what eax shall hold. */
+/* Each system call takes the frame, whose registers are its arguments, and returns the value for eax. */
 typedef int (*system_call)(struct trap_frame* frame);
 
 /* exit(status) */
@@ -30,7 +30,7 @@ static int sys_fork(struct trap_frame* frame) {
 /* rfork(flags): the personality's. */
 static int sys_rfork(struct trap_frame* frame) { return rfork_process(frame->ebx); }
 
-/* exec(path, argv): does not touch eax where it succeeds, for the frame is the new program's. */
+/* exec(path, argv): does not touch eax if it succeeds, because the frame is the new program's. */
 static int sys_exec(struct trap_frame* frame) { return exec_from_user(frame->ebx, frame->ecx, frame); }
 
 /* waitpid(pid, status, options) */

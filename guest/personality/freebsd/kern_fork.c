@@ -54,7 +54,7 @@ static void fork_relations(struct proc* p1, struct proc* p2) {
     p1->p_nforks++;
 }
 
-/* The second half of fork1(): p2 has memory, a thread and a pid. 0, or -ENOMEM with what was done hanging on p2. */
+/* The second half of fork1(): p2 has memory, a thread and a pid. 0, or -ENOMEM with what was made belonging to p2. */
 static int do_fork(struct td* td, unsigned flags, struct proc* p2, struct td* td2) {
     struct proc* p1 = td->td_proc;
 
@@ -143,7 +143,7 @@ fail_pid:
 fail_thread: /* the kernel stack goes before the directory that maps it */
     delete_thread(thread);
 fail_proc:
-    delete_process(newproc); /* the rest of what hangs on it: descriptors, command line, memory */
+    delete_process(newproc); /* all else that belongs to it: descriptors, command line, memory */
     return error;
 }
 

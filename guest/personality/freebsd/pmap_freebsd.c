@@ -62,8 +62,8 @@ static struct pv_entry* pmap_remove_entry(struct pmap* pmap, struct vm_page* pag
     return pv;
 }
 
-/* Unmaps one present entry: the entry first, then the translation, then the frame's reference. Returns the note of the
- * mapping, for the caller to free or to use again. */
+/* Unmaps one present entry: the entry first, then the translation, then the frame's reference. Returns its pv entry,
+ * for the caller to free or to reuse. */
 static struct pv_entry* pmap_remove_pte(struct pmap* pmap, pte_t* entry, ptr_t va) {
     pte_t old = *entry;
     set_pte(entry, null_pte);

@@ -15,7 +15,7 @@
 #define MAXPROC PROCESS_LIMIT
 #define MAXPROC_RESERVED 10 /* the last slots are for init */
 
-/* Processes that one login began. */
+/* The processes of one login. */
 struct session {
     pid_t s_sid;
     unsigned s_count; /* groups */
@@ -68,7 +68,7 @@ struct td {
 #define td_endzero td_stack_start
 
 #define td_startcopy td_stack_start
-    ptr_t td_stack_start, td_stack_end; /* its user stack with the gap below; 0, 0: not ours to give back */
+    ptr_t td_stack_start, td_stack_end; /* its user stack with the gap below; 0, 0: not this thread's to free */
 #define td_endcopy td_name
 
     char td_name[MAXCOMLEN + 1];
@@ -102,7 +102,7 @@ bool proc0_post(struct proc* p);
 void proc_insert(struct proc* p, pid_t pid);
 /* Moves a dying process from allproc to zombproc; PIDHASH keeps it. */
 void proc_zombie(struct proc* p);
-/* Takes a process out of every list; its death and a failed fork call it. */
+/* Removes a process from every list; its death and a failed fork call it. */
 void proc_remove(struct proc* p);
 /* Joins a group; fork1() calls it for the parent's. */
 void pgrp_join(struct proc* p, struct pgrp* pgrp);

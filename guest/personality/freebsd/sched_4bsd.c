@@ -44,7 +44,7 @@ static void runq_add(struct td* td) {
     runq_length++;
 }
 
-/* Takes a thread out of its queue. */
+/* Removes a thread from its queue. */
 static void runq_remove(struct td* td) {
     unsigned index = td->td_rqindex;
     list_remove(&td->td_thread->queue_link);

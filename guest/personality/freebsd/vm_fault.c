@@ -1,4 +1,4 @@
-/* F: the page fault, where the promises of vmspace_fork() are kept. Read vm_fault() first. */
+/* F: the page fault, where the copies are made that vmspace_fork() put off. Read vm_fault() first. */
 #include "guest/abi/syscalls.h"
 #include "guest/abi/trace.h"
 #include "guest/kernel/panic.h"
@@ -38,9 +38,8 @@ static bool vm_map_lookup(struct faultstate* fs) {
     return (fs->prot & (fs->write ? PROT_WRITE : PROT_READ | PROT_EXEC)) != 0;
 }
 
-/* Makes the object that the page shall lie in: a write to an entry that still promises a copy makes the shadow now, a
- * first touch the first object. A read of shared memory leaves the promise, and the page read-only. False without
- * memory. */
+/* Makes the object for the page: a write to a NEEDS_COPY entry makes the shadow, a first touch the first object. A read
+ * of shared memory leaves NEEDS_COPY set and the page read-only. False if out of memory. */
 static bool vm_map_lookup_object(struct faultstate* fs) {
     struct vm_map_entry* entry = fs->entry;
     size_t bytes = entry->end - entry->start;

@@ -132,8 +132,8 @@ static void vm_map_try_merge_entries(struct vm_map* map, struct vm_map_entry* en
     }
 }
 
-/* Lets the entry that ends where untouched anonymous memory shall begin grow over it instead: so the heap stays one
- * entry. False if there is none that can. */
+/* Extends the entry that ends where untouched anonymous memory is to begin, instead of adding one: so the heap stays
+ * one entry. False if no entry can be extended. */
 static bool vm_map_extend(struct vm_map* map, const struct vm_map_entry* wanted) {
     struct vm_map_entry* prev = vm_map_lookup_entry(map, wanted->start - 1);
     if (wanted->object != NULL || prev == NULL || prev->eflags != wanted->eflags ||

@@ -8,7 +8,7 @@
 #include "guest/personality/freebsd/vm_object.h"
 
 #define MAP_ENTRY_COW 0x0004        /* a write goes to a copy */
-#define MAP_ENTRY_NEEDS_COPY 0x0008 /* ... and the object for the copies is still to be made */
+#define MAP_ENTRY_NEEDS_COPY 0x0008 /* ... and the object for the copies is not made yet */
 #define MAP_ENTRY_GROWS_DOWN 0x1000 /* a stack */
 #define MAP_ENTRY_GUARD 0x10000     /* must never be touched */
 #define MAP_ENTRY_STACK_GAP 0x20000 /* a guard into which the stack above may grow, its last page excepted */

@@ -13,8 +13,8 @@ static int mmap_inheritance(int flags) {
     return (flags & MAP_SHARED) != 0 ? VM_INHERIT_SHARE : VM_INHERIT_COPY;
 }
 
-/* Chooses where a mapping goes: the ordered place, emptied first; the wished place if it is free; or any.
- * Returns the address, or 0 with *error set where there is none. */
+/* Chooses where a mapping goes: the fixed address, unmapped first; the hint if it is free; or any. Returns the address,
+ * or 0 with *error set if there is none. */
 static ptr_t choose_place(struct vm_map* map, ptr_t wish, size_t bytes, bool fixed, int* error) {
     if (fixed) {
         *error = is_page_range(wish, bytes) ? vm_map_delete(map, wish, wish + bytes) : -EINVAL;

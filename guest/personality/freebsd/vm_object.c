@@ -92,7 +92,7 @@ void vm_object_deallocate(struct vm_object* object) {
 }
 
 int vm_object_shadow(struct vm_object** object, vm_ooffset_t* offset, size_t bytes) {
-    /* Here copy-on-write, which fork only promised, begins to cost memory. */
+    /* Here copy-on-write, which fork has only prepared, begins to cost memory. */
     struct vm_object* source = *object;
     if (source != NULL && source->ref_count == 1 && source->type == OBJT_DEFAULT) {
         return 0;
@@ -125,7 +125,7 @@ static void vm_object_collapse_scan(struct vm_object* object, const struct vm_ob
     }
 }
 
-/* Lets an object swallow the one behind it, to which nothing else refers, and take over what is behind that one. */
+/* Lets an object swallow the one behind it, to which nothing else refers, and take its place in the chain. */
 static void vm_object_swallow(struct vm_object* object, struct vm_object* backing) {
     vm_object_collapse_scan(object, backing);
     vm_ooffset_t offset = object->backing_object_offset + backing->backing_object_offset;
@@ -165,7 +165,7 @@ static void vm_object_bypass(struct vm_object* object, struct vm_object* backing
 }
 
 void vm_object_collapse(struct vm_object* object) {
-    /* Swallows what only this object refers to, and looks past what it hides entirely: this keeps chains short over
+    /* Swallows what only this object refers to, and bypasses what it hides entirely: this keeps chains short over
      * generations of processes. */
     struct vm_object* backing;
     while ((backing = object->backing_object) != NULL && backing->type == OBJT_DEFAULT) {

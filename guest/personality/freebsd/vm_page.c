@@ -42,7 +42,7 @@ static void vm_page_insert(struct vm_page* page, struct vm_object* object, vm_pi
     object->resident_page_count++;
 }
 
-/* Takes a page out of its object. */
+/* Removes a page from its object. */
 static void vm_page_remove(struct vm_page* page) {
     struct vm_page** place = vm_page_hash(page->object, page->pindex);
     while (*place != page) {

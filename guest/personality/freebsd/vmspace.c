@@ -36,15 +36,14 @@ struct vmspace* vmspace_acquire(struct vmspace* vm) {
     return vm;
 }
 
-/* Gives the reference of a living process back; the last one unmaps everything. */
+/* Releases the reference of a living process; the last one unmaps everything. */
 static void vmspace_drop(struct vmspace* vm) {
     if (--vm->vm_refcnt == 0) {
         vm_map_delete(&vm->vm_map, vm->vm_map.min_offset, vm->vm_map.max_offset);
     }
 }
 
-/* Frees the space of a process that fork has not committed, or that has a new one; its kernel stack is no longer in it.
- * */
+/* Frees the space of a process that fork has not committed, or that has a new one; its kernel stack has left it. */
 void vmspace_free(struct vmspace* vm) {
     vmspace_drop(vm);
     if (vm->vm_refcnt == 0 && vm->vm_exitingcnt == 0) {
@@ -52,13 +51,13 @@ void vmspace_free(struct vmspace* vm) {
     }
 }
 
-/* Gives back the space of the running process, which is dying on a kernel stack in it: the directory stays. */
+/* Releases the space of the running process, which is dying on a kernel stack in it: the directory stays. */
 void vmspace_exit(struct vmspace* vm) {
     vm->vm_exitingcnt++;
     vmspace_drop(vm);
 }
 
-/* Gives back what a dead process kept of its space; wait calls it. */
+/* Frees what a dead process kept of its space; wait calls it. */
 void vmspace_exitfree(struct vmspace* vm) {
     vm->vm_exitingcnt--;
     if (vm->vm_refcnt == 0 && vm->vm_exitingcnt == 0) {
@@ -78,8 +77,8 @@ static void vmspace_map_entry_forked(const struct vmspace* vm1, struct vmspace* 
     }
 }
 
-/* Makes both sides of an entry copy-on-write: no page is copied and no shadow made, only the promise is written down
- * and the parent's right to write taken. vmspace_fork() calls it. Cannot fail. */
+/* Makes both sides of an entry copy-on-write: no page is copied and no shadow made; the entries are marked and the
+ * parent's pages write-protected. vmspace_fork() calls it. Cannot fail. */
 static void vm_map_copy_entry(struct vm_map* src_map, struct vm_map* dst_map, struct vm_map_entry* src_entry,
                               struct vm_map_entry* dst_entry) {
     struct vm_object* src_object = src_entry->object;
@@ -98,7 +97,7 @@ static void vm_map_copy_entry(struct vm_map* src_map, struct vm_map* dst_map, st
 }
 
 /* Makes sure that an entry has an object which both sides can map for writing: one that was never touched gets its
- * first, one that still promises a copy its shadow. 0 or -ENOMEM with the entry as it was. */
+ * first, a NEEDS_COPY one its shadow. 0, or -ENOMEM with the entry unchanged. */
 static int vm_map_share_object(struct vm_map_entry* entry) {
     size_t bytes = entry->end - entry->start;
     if (entry->object == NULL) {

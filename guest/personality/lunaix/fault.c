@@ -12,7 +12,7 @@ struct fault_context {
     bool kernel_vmfault; /* the address lies in the kernel's half */
     struct proc_mm* mm;
     struct mm_region* vmr;
-    pte_t fault_pte;          /* the entry as it was */
+    pte_t fault_pte;          /* the entry before the fault */
     struct leaflet* prealloc; /* for an entry that was null */
     unsigned fault_class;     /* FAULT_*, once resolved */
 };
@@ -67,8 +67,8 @@ static bool __handle_conflict_pte(struct fault_context* fault) {
     return true;
 }
 
-/* Writes into a leaflet what a page of a region holds before anybody wrote to it: the file's bytes as far as they
- * reach, then zeroes. Returns the class that such a fault has. */
+/* Writes into a leaflet what a page of a region holds before it is written: the file's bytes as far as they reach, then
+ * zeroes. Returns the class that such a fault has. */
 unsigned region_fill_page(const struct mm_region* region, ptr_t address, struct leaflet* leaflet) {
     uint8_t* bytes = frame_pointer(leaflet);
     unsigned skip = address - region->start;
@@ -127,9 +127,9 @@ bool handle_page_fault(struct trap_frame* frame, ptr_t address) {
     return resolved;
 }
 
-/* Makes sure that each page of a region of the running process is present, and its own as far as it may be written:
- * a region that becomes WSHARED must have its frames before the next fork. 0, or -ENOMEM with a part done, which
- * does no harm. */
+/* Makes sure that each page of a region of the running process is present, and private if it may be written: a region
+ * that becomes WSHARED must have its frames before the next fork. 0, or -ENOMEM with a part done, which does no harm.
+ * */
 int region_populate(struct mm_region* region) {
     ptr_t first = (region->attr & REGION_GUARDED) != 0 ? region->start + PAGE_BYTES : region->start;
     for (ptr_t va = first; va < region->end; va += PAGE_BYTES) {

@@ -4,9 +4,9 @@
 #include "guest/kernel/traps/trap.h"
 #include "guest/personality/lunaix/lunaix.h"
 
-/* Prepares one region of the child, and of the parent where both must change; its space is mounted at VMS_MOUNT_1.
- * WSHARED stays as it was copied. RSHARED becomes read-only on both sides, so that the next write of either faults.
- * A private page vanishes from the child, and the leaflet that the copy of its entry had borrowed goes back. */
+/* Prepares one region of the child, and of the parent if both must change; its space is mounted at VMS_MOUNT_1. WSHARED
+ * stays as it was copied. RSHARED becomes read-only on both sides, so that the next write of either faults. A private
+ * page is removed from the child, and the leaflet that the copy of its entry had borrowed is returned. */
 static void region_maybe_cow(struct mm_region* region) {
     int attr = region->attr & REGION_MODE_MASK;
     if (attr == REGION_WSHARED) {
@@ -111,7 +111,8 @@ static void __keep_own_stack(struct thread* thread, ptr_t vm_mnt) {
  * parent's kernel stack here: the copy carries the zero over, and the parent's own result overwrites it later. */
 static void store_retval_to(struct thread* thread, int value) { thread->hstate->eax = (uint32_t)value; }
 
-/* Makes the calling thread the only thread of the child. NULL if out of memory; what was built hangs on the process. */
+/* Makes the calling thread the only thread of the child. NULL if out of memory; what was built belongs to the process.
+ * */
 static struct thread* dup_active_thread(ptr_t vm_mnt, struct process* duped_pcb) {
     struct thread* th = alloc_thread(duped_pcb);
     if (th == NULL) {
@@ -180,7 +181,7 @@ static pid_t dup_proc(void) {
 fail_mounted:
     procvm_unmount(mm);
 fail_process:
-    delete_process(pcb); /* command line, directory, descriptors, threads, memory: all that hangs on it by now */
+    delete_process(pcb); /* command line, directory, descriptors, threads, memory: all that belongs to it by now */
     return -ENOMEM;
 }
 

@@ -103,7 +103,7 @@ int region_guard(ptr_t vm_mnt, struct mm_region* region);
 pte_t region_pte_bits(const struct mm_region* region);
 void mem_unmap_region(ptr_t vm_mnt, struct mm_region* region);
 
-/* fault.c: what a page of a region holds before anybody wrote to it. */
+/* fault.c: what a page of a region holds before it is written. */
 
 unsigned region_fill_page(const struct mm_region* region, ptr_t address, struct leaflet* leaflet);
 int region_populate(struct mm_region* region);

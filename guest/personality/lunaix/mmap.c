@@ -15,8 +15,8 @@ static int region_rights(int protection) {
            ((protection & PROT_EXEC) != 0 ? REGION_EXEC : 0);
 }
 
-/* Chooses where a mapping goes: the ordered place, emptied first; the wished place if it is free; or any.
- * Returns the address as 0 with *error set where there is none. */
+/* Chooses where a mapping goes: the fixed address, unmapped first; the hint if it is free; or any. Returns the address,
+ * or 0 with *error set if there is none. */
 static ptr_t choose_place(struct proc_mm* mm, const struct mmap_args* arguments, size_t bytes, int* error) {
     ptr_t wish = arguments->address;
     if ((arguments->flags & MAP_FIXED) != 0) {

@@ -122,7 +122,7 @@ static int own_heap(const struct proc* caller, message* m) {
     return OK;
 }
 
-/* VMCTL_FREEPAGES: takes pages of its heap from the caller, as far as they are there. */
+/* VMCTL_FREEPAGES: frees pages of the caller's heap, as far as they are mapped. */
 static int free_pages(phys_t directory, ptr_t start, uint32_t count) {
     for (ptr_t va = start; va < start + count * PAGE_BYTES; va += PAGE_BYTES) {
         const struct pt_entry entry = {.vir = va};

@@ -23,7 +23,7 @@ static void make_runnable(struct proc* rp) {
 /* Sets a reason why a process cannot run. */
 void rts_set(struct proc* rp, uint32_t flag) { rp->p_rts_flags |= flag; }
 
-/* Takes a reason away; with the last one the process becomes ready. */
+/* Clears a flag; with the last one the process becomes ready. */
 void rts_unset(struct proc* rp, uint32_t flag) {
     if ((rp->p_rts_flags & flag) == 0) {
         return;
@@ -101,8 +101,8 @@ static void deliver(const struct proc* from, struct proc* to, const message* m, 
     trace(tracepoint, (uint32_t)from->p_process->pid, (uint32_t)to->p_process->pid, (uint32_t)m->m_type);
 }
 
-/* Sends a message, or queues the caller until the receiver wants it; a page fault is sent this way too. OK,
- * EBADSRCDST, EDEADSRCDST, or ELOCKED where the receiver waits for the caller. */
+/* Sends a message, or queues the caller until the receiver wants it; a page fault is sent this way too. OK, EBADSRCDST,
+ * EDEADSRCDST, or ELOCKED if the receiver waits for the caller. */
 int mini_send(struct proc* caller, endpoint_t dst_e, const message* m) {
     struct proc* dst;
     int r = find_peer(dst_e, &dst);

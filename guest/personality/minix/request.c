@@ -24,8 +24,8 @@ static void deliver_to_user(ptr_t vir, const message* m) {
     }
 }
 
-/* Takes the process's mutex, unless the page of the message cannot be written any more: while we waited for the mutex,
- * another thread may have had it taken away, or forked. VM relies on that page. False without the mutex. */
+/* Locks the process's mutex, unless the page of the message cannot be written any more: while we waited for the mutex,
+ * another thread may have unmapped it, or forked. VM relies on that page. False with the mutex unlocked. */
 static bool lock_with_page(struct proc* caller, ptr_t vir) {
     mutex_lock(&caller->p_mutex);
     pte_t pte = pmap_lookup(current_process->page_directory, vir);

@@ -263,7 +263,7 @@ static const struct sweep sweeps[] = {
 };
 #define SWEEPS (sizeof sweeps / sizeof sweeps[0])
 
-/* Checks a refusal: the error, the frames as far as nothing may stay, and that the same call works afterwards. */
+/* Checks a refusal: the error, the frames if none may be kept, and that the same call works afterwards. */
 static void check_refusal(int result) {
     bool copies = now->call == call_read;
 
@@ -345,8 +345,8 @@ static bool run_sweep(void) {
         if (ending == UNTOUCHED)
             break;
     }
-    printf("failsweep: %s: %u allocations failed one by one, %u leaks (%u refused, %u killed, %u went on)\n", now->name,
-           k - 1, leaks, refused, killed, k - 1 - refused - killed);
+    printf("failsweep: %s: %u allocations failed one by one, %u leaks (%u refused, %u killed, %u unaffected)\n",
+           now->name, k - 1, leaks, refused, killed, k - 1 - refused - killed);
     return leaks == 0;
 }
 

@@ -145,7 +145,7 @@ static void do_round(unsigned round, int* alive) {
     check_all();
 }
 
-/* Reads the wish "20" as 20 rounds, "5s" as 5 seconds; returns false if it is neither. */
+/* Reads "20" as 20 rounds, "5s" as 5 seconds; returns false if it is neither. */
 static bool parse_wish(const char* text, unsigned* rounds, unsigned* milliseconds) {
     char* end;
     long number = strtol(text, &end, 10);

@@ -74,7 +74,7 @@ static int descend(char* region, int generations, int pages) {
     return wrong;
 }
 
-/* Starts the first generation in a child and waits for word from the last, for that one is no child of ours. */
+/* Starts the first generation in a child and waits for a byte from the last, which is not its child. */
 int main(int argc, char* argv[]) {
     int generations = GENERATIONS;
     int pages = PAGES;

@@ -169,11 +169,11 @@ static bool early_free(void) {
     *shared = 1;
     waitpid(fork_and_poke(shared, 2), NULL, 0);
     fill_free_frames(shared, 2);
-    return *shared == 2 || damage("shared memory became somebody else's: 0x%x instead of 2", *shared);
+    return *shared == 2 || damage("a shared frame was given to another owner: 0x%x instead of 2", *shared);
 }
 
-/* Is one of the crowd: waits for a byte, and ends. The last ones give the page back before, so that of all pages that
- * the crowd shares it is the first whose count comes to zero. */
+/* Is one of the crowd: waits for a byte, and ends. The last ones unmap the page before that, so that of all shared
+ * pages it is the first whose count reaches zero. */
 static void wait_in_crowd(int number, int gate, volatile unsigned* word) {
     char byte;
 
@@ -201,7 +201,7 @@ static bool small_count(void) {
     }
     fill_free_frames(word, 1);
     if (*word != 1)
-        return damage("a page that %d processes still have became somebody else's: 0x%x instead of 1",
+        return damage("a frame that %d processes still map was given to another owner: 0x%x instead of 1",
                       count - (CROWD + 1 - 10) % 256, *word);
     for (int i = 0; i < count; i++)
         write(gate[1], "", 1);
@@ -280,7 +280,7 @@ static bool lost_guard(void) {
     }
     waitpid(pid, &status, 0);
     return status == SIGSEGV ||
-           damage("a stack was overrun in the child, and nobody stopped it (status 0x%x)", (unsigned)status);
+           damage("a stack was overrun in the child without a fault (status 0x%x)", (unsigned)status);
 }
 
 static const struct bug bugs[] = {

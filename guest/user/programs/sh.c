@@ -173,8 +173,8 @@ static bool add_variable(char name) {
     return true;
 }
 
-/* Expands a word: takes its quotes away and puts the variables in. Returns the text, kept in the command, or NULL if
- * there is no more room. */
+/* Expands a word: removes its quotes and inserts the variables. Returns the text, kept in the command, or NULL if there
+ * is no more room. */
 static char* expand(const struct token* token) {
     size_t start = command.used;
     char quote = '\0';

@@ -4,7 +4,7 @@
 #define MEGABYTE (1024u * 1024u)
 #define MOST_FRAMES 20000 /* beyond 80 MB free, filling all memory would take too long */
 
-/* brk grows, shrinks and grows; what comes back is zero, and what stayed is as it was. */
+/* brk grows, shrinks and grows; what is mapped again is zero, and what stayed is unchanged. */
 static void brk_grow_and_shrink(void) {
     char* end = sbrk(0);
 
@@ -247,8 +247,7 @@ static void fork_writers(void* unused) {
 
 static struct gate memory_is_held;
 
-/* Holds all memory but what the forks shall use, until it is killed; a process of its own, so that no fork copies it.
- */
+/* Holds all memory but what the forks may use, until it is killed; a process of its own, so that no fork copies it. */
 static void hold_memory(void* unused) {
     unsigned pages = free_frames() - FRAMES_TO_FORK_WITH;
     volatile unsigned* memory = map_pages(pages, MAP_SHARED);

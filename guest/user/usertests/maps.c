@@ -199,7 +199,7 @@ static void map_bad_arguments(void) {
     CHECK(errno == EINVAL);
 }
 
-/* A wish for an address is granted if nothing is there, and never harms what is there. */
+/* An address hint is used if nothing is mapped there, and never harms what is. */
 static void map_wish(void) {
     unsigned* memory = map_pages(2, MAP_PRIVATE);
 

@@ -94,7 +94,7 @@ static int fork_on_page(void* unused) {
     return 0;
 }
 
-/* Takes the page away and maps it again, while another thread forks on it. */
+/* Unmaps the page and maps it again, while another thread forks on it. */
 static void take_page_away(void* argument) {
     page = map_pages(1, MAP_PRIVATE);
     forks_are_done = false;

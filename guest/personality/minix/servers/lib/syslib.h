@@ -48,7 +48,7 @@ void panic(const char* format, ...) __attribute__((noreturn, format(printf, 1, 2
 #define SERVER_ASSERT(condition)                                                                                       \
     do {                                                                                                               \
         if (!(condition))                                                                                              \
-            panic("%s:%d: not so: %s", __FILE_NAME__, __LINE__, #condition);                                           \
+            panic("%s:%d: assertion failed: %s", __FILE_NAME__, __LINE__, #condition);                                 \
     } while (0)
 
 #endif

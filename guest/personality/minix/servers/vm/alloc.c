@@ -1,5 +1,5 @@
 /* VM's own memory: slabs of equal objects, and runs of pages for what is larger. The pages come from the kernel and go
- * back as soon as they are empty, so that the count of free frames tells the truth. */
+ * back as soon as they are empty, so that the count of free frames is exact. */
 #include "guest/personality/minix/servers/vm/vm.h"
 #include "guest/user/lib/string.h"
 
@@ -97,7 +97,7 @@ static void list_slab(struct slabdata* slab) {
     *first = slab;
 }
 
-/* Takes a page out of those that have room. */
+/* Removes a page from those that have room. */
 static void unlist_slab(struct slabdata* slab) {
     if (slab->previous != NULL)
         slab->previous->next = slab->next;

@@ -1,5 +1,5 @@
 /* The calls by which processes change their memory: mmap, munmap, minherit, brk, and the stacks of threads. The kernel
- * has checked what the arguments alone can tell. */
+ * has checked what depends on the arguments alone. */
 #include "guest/personality/minix/servers/vm/vm.h"
 
 /* Rounds up to a page boundary. */
@@ -14,8 +14,8 @@ static int unmap(struct vmproc* vmp, vir_bytes start, vir_bytes bytes) {
     return map_unmap_range(vmp, start, end - start);
 }
 
-/* Chooses where a mapping goes: the ordered place, emptied first; the wished place if it is free; or any. OK with the
- * address. */
+/* Chooses where a mapping goes: the fixed address, unmapped first; the hint if it is free; or any. OK with the address.
+ * */
 static int choose_place(struct vmproc* vmp, int flags, vir_bytes wish, vir_bytes bytes, vir_bytes* start) {
     *start = wish;
     if ((flags & MAP_FIXED) != 0)
@@ -103,7 +103,7 @@ static bool is_mapped(struct vmproc* vmp, vir_bytes start, vir_bytes end) {
     return true;
 }
 
-/* Decides how one region passes through fork. OK, or -ENOMEM with the region as it was. */
+/* Decides how one region passes through fork. OK, or -ENOMEM with the region unchanged. */
 static int set_inheritance(struct vmproc* vmp, struct vir_region* region, int inheritance) {
     if (inheritance == INHERIT_SHARE) {
         int r = map_populate(vmp, region);

@@ -213,8 +213,8 @@ int map_pf(struct vmproc* vmp, struct vir_region* region, vir_bytes offset, bool
     return r;
 }
 
-/* Makes every page of a region present, and its own as far as it may be written: memory that becomes shared must have
- * its blocks before the next fork. OK, or -ENOMEM with a part done, which does no harm. */
+/* Makes every page of a region present, and private if it may be written: memory that becomes shared must have its
+ * blocks before the next fork. OK, or -ENOMEM with a part done, which does no harm. */
 int map_populate(struct vmproc* vmp, struct vir_region* region) {
     bool write = (region->flags & VR_WRITABLE) != 0;
     unsigned fault_class;
@@ -274,9 +274,9 @@ static int map_writept(struct vmproc* vmp) {
     return pt_flush();
 }
 
-/* Copies all regions of a process to one that has none, and rewrites both page tables: no data page is copied, and what
- * both have, neither can write. The child's entries come first, for only they can fail. OK, or -ENOMEM with the child
- * empty and the parent as it was. */
+/* Copies all regions of a process to one that has none, and rewrites both page tables: no data page is copied, and
+ * neither side can write what both have. The child's entries come first, because only they can fail. OK, or -ENOMEM
+ * with the child empty and the parent unchanged. */
 int map_proc_copy(struct vmproc* dst, struct vmproc* src) {
     const region_avl* avl = &src->vm_regions_avl;
     for (struct vir_region* vr = region_first(avl); vr != NULL; vr = region_next(avl, vr)) {

@@ -70,7 +70,7 @@ void region_insert(region_avl* avl, struct vir_region* region) {
     avl->root = insert_into(avl->root, region);
 }
 
-/* Takes the lowest region out of a part; returns the part's new top. */
+/* Removes the lowest region of a subtree; returns the subtree's new root. */
 static struct vir_region* take_lowest(struct vir_region* part, struct vir_region** lowest) {
     if (part->lower == NULL) {
         *lowest = part;

@@ -64,7 +64,7 @@ struct vir_region {
         uint32_t inode, offset, clearend; /* bytes from clearend on are zero */
     } file;
     struct vir_region *lower, *higher; /* in the tree */
-    int factor;                        /* height of its part of the tree */
+    int factor;                        /* height of its subtree */
 };
 
 typedef struct {
