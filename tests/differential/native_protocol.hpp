@@ -9,7 +9,8 @@
 
 namespace forkscope::test {
 
-// Linear addresses of a program's world. All else below 4 GB is unmapped: a 64-bit process has nothing there by itself.
+// Linear addresses of a program's world. All else below 4 GB is unmapped: a 64-bit process has nothing there by
+// default.
 inline constexpr u32 kCodeAddress = 0x10000000; // readable and executable
 inline constexpr u32 kCodeBytes = 2 * 4096;
 inline constexpr u32 kDataAddress = 0x20000000; // readable and writable

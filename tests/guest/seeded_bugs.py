@@ -26,7 +26,7 @@ DAMAGE = {
     "lost-guard": "lost-guard: DAMAGE: a stack was overrun in the child without a fault",
 }
 AS_INIT = {"no-flush"}  # not even init's fork of the shell works there
-SMALL_TLB = {"no-flush", "wrong-invlpg"}  # hidden where the TLB has lost the stale translation by itself
+SMALL_TLB = {"no-flush", "wrong-invlpg"}  # hidden if the TLB has evicted the stale translation
 SOUND, DAMAGED = 0, 1
 TIMEOUT = 60
 

@@ -85,17 +85,17 @@ def compare_golden(block):
     return golden != now
 
 
-def is_foretold(peer, group, key, ours, theirs, used):
-    """True if the rules for the peer make its record of ours, or leave the case out."""
+def is_explained(peer, group, key, ours, theirs, used):
+    """True if the rules for the peer turn our record into its own, or exclude the case."""
     expected, actual = record.Record(ours), record.Record(theirs)
     for rule in differences.RULES:
         if not rule.holds(peer, group, key):
             continue
-        if rule.foretell is None:
+        if rule.predict is None:
             used.add(rule.name)
             return True
         before = copy.deepcopy(expected)
-        rule.foretell(expected, actual)
+        rule.predict(expected, actual)
         if expected != before:
             used.add(rule.name)
     return expected == actual
@@ -113,7 +113,7 @@ def compare_peer(peer, block, theirs, whole):
             ours, other = block.get(name, {}).get(key), theirs.get(name, {}).get(key)
             if ours == other:
                 continue
-            if ours and is_foretold(peer, name, key, ours, other or "", used):
+            if ours and is_explained(peer, name, key, ours, other or "", used):
                 excused += 1
                 continue
             found.append((key, ours, other))
@@ -123,7 +123,7 @@ def compare_peer(peer, block, theirs, whole):
     needless = {rule.name for rule in differences.RULES if rule.peer == peer} - used
     if whole and needless:
         print("no case needs these rules of differences.py any more:", ", ".join(sorted(needless)))
-    print(f"{peer}: {cases} cases, {excused} of them differ as differences.py foretells, {wrong} otherwise")
+    print(f"{peer}: {cases} cases, {excused} of them differ as differences.py predicts, {wrong} otherwise")
     return wrong + (len(needless) if whole else 0)
 
 

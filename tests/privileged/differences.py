@@ -1,8 +1,7 @@
-"""Where QEMU and Bochs do other than the manual says, and we with it. DIFFERENCES.md gives the reason for each name.
+"""Where QEMU and Bochs differ from the manual, and so from us. DIFFERENCES.md gives the reason for each name.
 
-A rule foretells what the peer does: from our record of a case it makes the peer's, which must then be equal. Where the peer
-goes astray altogether (it leaves out a check, and what follows is chance) the rule leaves the case out. A rule that no case
-needs is an error, so that the list stays exact.
+A rule predicts what the peer does: it changes our record of a case into the peer's, which must then be equal. If the peer's result
+is arbitrary (it omits a check), the rule excludes the case. A rule that no case needs is an error, so that the list stays exact.
 """
 import re
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ FAULTS = (0, 5, 6, 7, *FAULTS_WITH_ERROR)
 
 @dataclass
 class Rule:
-    """`keys` says for which cases of which groups it holds; `foretell` changes a record in place; without one the case is
-    left out. A `foretell` that takes two records may look at the peer's, for what is chance."""
+    """`keys` says for which cases of which groups it holds; `predict` changes a record in place; without one the case is
+    excluded. `predict` also gets the peer's record, for what is arbitrary."""
     name: str
     peer: str
     groups: str
     keys: str = ""
-    foretell: Optional[Callable] = None
+    predict: Optional[Callable] = None
 
     def holds(self, peer, group, key):
         return peer == self.peer and re.fullmatch(self.groups, group) and re.search(self.keys, key)

@@ -285,7 +285,7 @@ static void build_edge_task(void) {
     GDT_SLOT(EDGE_TASK) = segment((u32)task, sizeof *task + 0x20, 0xE9, 0);
 }
 
-/* What the processor reads and writes by itself is the supervisor's access, also from ring 3. */
+/* The processor's own reads and writes are supervisor accesses, also from ring 3. */
 static void set_page(u32 address, u32 bits) { ((u32*)(TABLES + PAGE))[address / PAGE] = address | A | D | bits; }
 
 /* Writes one of them, from ring 3 if `outer`; returns the page that it touches. */

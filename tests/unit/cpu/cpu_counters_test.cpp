@@ -106,7 +106,7 @@ TEST_F(Counters, CountTlbMissesOfThePentiumsDataSide) {
 }
 
 TEST_F(Counters, CountBranchesAndThoseForetoldWrongly) {
-    // MOV EDX, 10; DEC EDX; JNZ: taken nine times; the first is not foretold, and neither is the end.
+    // MOV EDX, 10; DEC EDX; JNZ: taken nine times; the first is not predicted, and neither is the end.
     const std::vector<int> loop = {0xBA, 10, 0, 0, 0, 0x4A, 0x75, 0xFD};
     const std::vector<int> read = {0xB9, 0x12, 0, 0, 0, 0x0F, 0x32};
     const std::vector<int> branches = write_msr(0x11, 0x12 | 0xC0) + read + kToEbx + loop + read;

@@ -188,7 +188,7 @@ void Duel::bulk(u32 linear, bool user, bool write) {
     after(fine, true, 0, linear, user);
 }
 
-// REP MOVSB as the Cpu does it where each iteration is a fetch: one element by itself, then several at once.
+// REP MOVSB as the Cpu does it when each iteration is a fetch: one element alone, then several at once.
 void Duel::repeat(bool user) {
     const u64 faults = reference_.faults;
     const Privilege privilege = user ? Privilege::User : Privilege::Supervisor;

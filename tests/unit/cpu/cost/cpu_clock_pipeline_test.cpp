@@ -188,7 +188,7 @@ TEST(BranchTargetBuffer, ForetellsLoopsButForTheFirstAndTheLastTurn) {
     // MOV ECX, 10; again: CLD; DEC ECX; CLD; JNZ again; HLT
     Restarted loop(CpuModel::Pentium, CostModelKind::Model, {0xB9, 10, 0, 0, 0, 0xFC, 0x49, 0xFC, 0x75, 0xFB, 0xF4});
     EXPECT_EQ(loop.run(CycleCause::Branch), 6u) << "not known yet, then it ends";
-    EXPECT_EQ(loop.run(CycleCause::Branch), 3u) << "still foretold as taken";
+    EXPECT_EQ(loop.run(CycleCause::Branch), 3u) << "still predicted as taken";
     // The same with JNZ in V, beside DEC.
     Restarted paired(CpuModel::Pentium, CostModelKind::Model, {0xB9, 10, 0, 0, 0, 0xFC, 0x49, 0x75, 0xFC, 0xF4});
     EXPECT_EQ(paired.run(CycleCause::Branch), 8u);
@@ -201,7 +201,7 @@ TEST(BranchTargetBuffer, MissesHalfOfAnAlternatingBranch) {
         CpuModel::Pentium, CostModelKind::Model,
         {0xB9, 20, 0, 0, 0, 0x89, 0xC8, 0x83, 0xE0, 0x01, 0xFC, 0x74, 0x01, 0x90, 0xFC, 0x49, 0xFC, 0x75, 0xF2, 0xF4});
     both.run(CycleCause::Branch);
-    // Taken with ECX even: strength 3, 2, 3, …: always foretold as taken, ten times wrongly; and the loop's end.
+    // Taken with ECX even: strength 3, 2, 3, …: always predicted as taken, ten times wrongly; and the loop's end.
     EXPECT_EQ(both.run(CycleCause::Branch), 10u * 3 + 3);
 }
 

@@ -41,7 +41,7 @@ u64 places_apart(const Float80& a, const Float80& b) {
 struct Agreement {
     u64 cases = 0;
     u64 equal = 0;     // in everything
-    u64 same = 0;      // the same results, but C1 tells of another rounding
+    u64 same = 0;      // the same results, but C1 shows another rounding
     u64 close = 0;     // results one place apart
     u64 different = 0; // otherwise
 };
