@@ -3,52 +3,57 @@
 // a constant, so the program holds no trace of it.
 #pragma once
 
+#define FORKSCOPE_MMU_MUTANT_NAMES(X)                                                                                  \
+    X(FrontSurvivesInvlpg)                                                                                             \
+    X(FrontSurvivesCr3)                                                                                                \
+    X(FrontSurvivesEviction)                                                                                           \
+    X(FaultKeepsEntry)                                                                                                 \
+    X(FrontSurvivesLargeEviction)                                                                                      \
+    X(FrontHitTouchesNothing)                                                                                          \
+    X(WriteTagIgnoresDirty)                                                                                            \
+    X(WriteTagIgnoresWritable)                                                                                         \
+    X(WriteTagIgnoresFlags)                                                                                            \
+    X(WriteTagsSurviveWpChange)                                                                                        \
+    X(WriteTagsSurviveEpoch)                                                                                           \
+    X(UserSharesSupervisorFront)                                                                                       \
+    X(PlruEvenIfInvalidWay)                                                                                            \
+    X(InvlpgResetsPlru)                                                                                                \
+    X(GlobalWithoutPge)                                                                                                \
+    X(Cr3DropsGlobal)                                                                                                  \
+    X(PseToggleKeepsEntries)                                                                                           \
+    X(InvlpgForgetsInstructionSide)                                                                                    \
+    X(InvlpgForgetsPieces)                                                                                             \
+    X(AccessedSetOnFault)                                                                                              \
+    X(DirtyWithoutWalk)                                                                                                \
+    X(FaultStraightFromTlb)                                                                                            \
+    X(RefillTakesNewWay)                                                                                               \
+    X(LargeEntrySurvivesSplit)                                                                                         \
+    X(HighPageFirst)                                                                                                   \
+    X(ReservedBitsIgnored)                                                                                             \
+    X(TableRightsOnly)                                                                                                 \
+    X(Pse36BitsLost)                                                                                                   \
+    X(WidthBitsIgnored)                                                                                                \
+    X(FetchBitWithoutNx)                                                                                               \
+    X(NoExecuteIgnored)                                                                                                \
+    X(PdptesReadFromMemory)                                                                                            \
+    X(PdptesKeptOnCr4)                                                                                                 \
+    X(LargeShiftStays)                                                                                                 \
+    X(FetchFrontSurvivesDataEviction)                                                                                  \
+    X(LargeFetchEntersAsPiece)                                                                                         \
+    X(FifoMovesOnHit)                                                                                                  \
+    X(FifoStands)                                                                                                      \
+    X(RandomNotSaved)                                                                                                  \
+    X(InvlpgForgetsLargeFetch)                                                                                         \
+    X(SparseFlushForgets)
+
 namespace forkscope {
 
 enum class MmuMutant {
     None,
-    FrontSurvivesInvlpg,
-    FrontSurvivesCr3,
-    FrontSurvivesEviction,
-    FaultKeepsEntry,
-    FrontSurvivesLargeEviction,
-    FrontHitTouchesNothing,
-    WriteTagIgnoresDirty,
-    WriteTagIgnoresWritable,
-    WriteTagIgnoresFlags,
-    WriteTagsSurviveWpChange,
-    WriteTagsSurviveEpoch,
-    UserSharesSupervisorFront,
-    PlruEvenIfInvalidWay,
-    InvlpgResetsPlru,
-    GlobalWithoutPge,
-    Cr3DropsGlobal,
-    PseToggleKeepsEntries,
-    InvlpgForgetsInstructionSide,
-    InvlpgForgetsPieces,
-    AccessedSetOnFault,
-    DirtyWithoutWalk,
-    FaultStraightFromTlb,
-    RefillTakesNewWay,
-    LargeEntrySurvivesSplit,
-    HighPageFirst,
-    ReservedBitsIgnored,
-    TableRightsOnly,
-    Pse36BitsLost,
-    WidthBitsIgnored,
-    FetchBitWithoutNx,
-    NoExecuteIgnored,
-    PdptesReadFromMemory,
-    PdptesKeptOnCr4,
-    LargeShiftStays,
-    FetchFrontSurvivesDataEviction,
-    LargeFetchEntersAsPiece,
-    FifoMovesOnHit,
-    FifoStands,
-    RandomNotSaved,
-    InvlpgForgetsLargeFetch,
-    SparseFlushForgets,
-    Count
+#define MUTANT(name) name,
+    FORKSCOPE_MMU_MUTANT_NAMES(MUTANT)
+#undef MUTANT
+        Count
 };
 
 } // namespace forkscope

@@ -12,6 +12,7 @@ import function_length
 import include_rules
 import sources
 import structure
+import test_names
 
 HEADER = "// Owns: nothing.\n// Callers: none.\n"
 
@@ -34,6 +35,20 @@ class Tree(unittest.TestCase):
 
     def found(self, check, about):
         return [line for line in check.check(self.root) if line.startswith(about)]
+
+
+class TestNames(unittest.TestCase):
+    def found(self, *names):
+        return list(test_names.violations("".join(f"  Test #{n}: {name}\n" for n, name in enumerate(names, 1))))
+
+    def test_words_are_names(self):
+        self.assertEqual(self.found("Mmu.Walks", "On/Duel.Agrees/i386_fifo", "lint.structure"), [])
+
+    def test_bytes_indexes_and_comments_are_none(self):
+        self.assertEqual(len(self.found("A/B.C/1-byte object <00>", "A/B.C/0", "A/B.C/i386  # GetParam() = i386")), 3)
+
+    def test_no_tests_are_noticed(self):
+        self.assertEqual(len(self.found()), 1)
 
 
 class IncludeRules(Tree):

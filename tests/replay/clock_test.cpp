@@ -2,6 +2,7 @@
 #include "guest_machine.hpp"
 
 #include "emu/base/random.hpp"
+#include "tests/parameter_names.hpp"
 
 namespace forkscope {
 
@@ -15,6 +16,10 @@ struct Processor {
     CpuModel cpu;
     CostModelKind clock;
 };
+
+void PrintTo(const Processor& processor, std::ostream* out) {
+    *out << ::testing::PrintToString(processor.cpu) << '_' << ::testing::PrintToString(processor.clock);
+}
 
 void choose(MachineConfig& config, const Processor& processor) {
     config.cpu = processor.cpu;
@@ -31,11 +36,6 @@ class ClockReplay : public ::testing::TestWithParam<Processor> {
         });
     }
 };
-
-std::string name_of_processor(const ::testing::TestParamInfo<Processor>& processor) {
-    constexpr const char* kClocks[] = {"_flat", "_model", "_cache"};
-    return std::string(model_of(processor.param.cpu).name) + kClocks[static_cast<std::size_t>(processor.param.clock)];
-}
 
 } // namespace
 
@@ -70,7 +70,8 @@ constexpr Processor kProcessors[] = {
     {CpuModel::I486, CostModelKind::Model},    {CpuModel::I486, CostModelKind::Cache},
     {CpuModel::Pentium, CostModelKind::Model}, {CpuModel::Pentium, CostModelKind::Cache},
     {CpuModel::P6, CostModelKind::Model},      {CpuModel::P6, CostModelKind::Cache}};
-INSTANTIATE_TEST_SUITE_P(ByProcessor, ClockReplay, ::testing::ValuesIn(kProcessors), name_of_processor);
+INSTANTIATE_TEST_SUITE_P(ByProcessor, ClockReplay, ::testing::ValuesIn(kProcessors),
+                         ::testing::PrintToStringParamName());
 
 // What the guest prints and how it ends, whatever a cycle is. (Its kernel needs a 486: INVLPG, CR0.WP.)
 TEST(Clock, IsNotFeltByProgramsThatDoNotLookAtIt) {

@@ -19,6 +19,7 @@ struct Mode {
     bool fast_table;
     bool amnesia;
 };
+void PrintTo(const Mode& mode, std::ostream* out) { *out << mode.name; }
 
 class Modes : public ::testing::TestWithParam<std::tuple<Mode, std::string>> {};
 

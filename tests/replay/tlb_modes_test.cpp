@@ -18,9 +18,9 @@ struct TlbCase {
     TlbStudy study;
 };
 
-std::string name_of(const TlbCase& tlb) {
+void PrintTo(const TlbCase& tlb, std::ostream* out) {
     const std::string study = study_text(tlb.study, 9);
-    return std::string(model_of(tlb.cpu).name) + "_" + study.substr(0, study.find(':'));
+    *out << model_of(tlb.cpu).name << '_' << study.substr(0, study.find(':'));
 }
 
 // The built-in guest needs INVLPG, so that the i386 is left to the other tests: its TLB is the i486's.
@@ -73,8 +73,7 @@ TEST_P(TlbModes, HashAlikeHoweverTheRunIsCutIntoSlices) {
     EXPECT_EQ(hashes, expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(Of, TlbModes, ::testing::ValuesIn(all_cases()),
-                         [](const auto& tlb) { return name_of(tlb.param); });
+INSTANTIATE_TEST_SUITE_P(Of, TlbModes, ::testing::ValuesIn(all_cases()), ::testing::PrintToStringParamName());
 
 TEST(TlbModes, ChangeOnlyCountsAndCycles) {
     std::map<std::string, std::string> consoles;
@@ -83,8 +82,8 @@ TEST(TlbModes, ChangeOnlyCountsAndCycles) {
         GuestMachine guest = machine_of(tlb, EngineKind::Block, true);
         while (guest.machine->run({}) == StopCause::Requested) {
         }
-        consoles[name_of(tlb)] = guest.console;
-        misses[name_of(tlb)] = guest.machine->mmu().counters().tlb_misses[0];
+        consoles[::testing::PrintToString(tlb)] = guest.console;
+        misses[::testing::PrintToString(tlb)] = guest.machine->mmu().counters().tlb_misses[0];
     }
     for (const auto& [name, console] : consoles)
         EXPECT_EQ(console, consoles[name.substr(0, name.find('_')) + "_model"]) << name;

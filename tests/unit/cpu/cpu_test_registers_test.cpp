@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "code_runner.hpp"
+#include "tests/parameter_names.hpp"
 
 namespace forkscope::test {
 namespace {
@@ -101,7 +102,7 @@ TEST_P(TlbTest, TranslatesByWhatWasWritten) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, TlbTest, testing::Values(CpuModel::I386, CpuModel::I486),
-                         [](const auto& cpu) { return std::string(model_of(cpu.param).name); });
+                         testing::PrintToStringParamName());
 
 } // namespace
 } // namespace forkscope::test

@@ -49,8 +49,7 @@ TEST_P(MmuDuel, AgreesWithTheReferenceAfterEveryAccess) {
         EXPECT_GE(duel.modes()[i], accesses / often[i] / 10) << "mode " << i;
 }
 
-INSTANTIATE_TEST_SUITE_P(On, MmuDuel, testing::ValuesIn(all_setups()),
-                         [](const auto& setup) { return setup.param.processor.name; });
+INSTANTIATE_TEST_SUITE_P(On, MmuDuel, testing::ValuesIn(all_setups()), testing::PrintToStringParamName());
 
 } // namespace
 } // namespace forkscope

@@ -5,11 +5,27 @@
 #include "mmu/mutant.hpp"
 
 namespace forkscope {
+
+void PrintTo(MmuMutant mutant, std::ostream* out) {
+    constexpr const char* kNames[] = {"None",
+#define MUTANT(name) #name,
+                                      FORKSCOPE_MMU_MUTANT_NAMES(MUTANT)
+#undef MUTANT
+    };
+    *out << kNames[static_cast<int>(mutant)];
+}
+
 namespace {
 
 constexpr u64 kMost = 2000000;
 
-class MmuMutants : public testing::TestWithParam<int> {
+constexpr MmuMutant kMutants[] = {
+#define MUTANT(name) MmuMutant::name,
+    FORKSCOPE_MMU_MUTANT_NAMES(MUTANT)
+#undef MUTANT
+};
+
+class MmuMutants : public testing::TestWithParam<MmuMutant> {
     void TearDown() override { active_mmu_mutant = MmuMutant::None; }
 };
 
@@ -33,14 +49,14 @@ std::string processor_for(MmuMutant mutant) {
 }
 
 TEST_P(MmuMutants, AreEachCaughtByTheDuel) {
-    active_mmu_mutant = static_cast<MmuMutant>(GetParam());
+    active_mmu_mutant = GetParam();
     Duel duel(setup_named(processor_for(active_mmu_mutant)), 100);
     const std::string mismatch = duel.run(kMost);
-    EXPECT_NE(mismatch, "") << "mutant " << GetParam() << " went unnoticed for " << kMost << " accesses";
+    EXPECT_NE(mismatch, "") << "unnoticed for " << kMost << " accesses";
     RecordProperty("caught", mismatch);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, MmuMutants, testing::Range(1, static_cast<int>(MmuMutant::Count)));
+INSTANTIATE_TEST_SUITE_P(All, MmuMutants, testing::ValuesIn(kMutants), testing::PrintToStringParamName());
 
 TEST(MmuMutantBuild, AgreesWithTheReferenceWhenNoBugIsSwitchedOn) {
     for (const char* name : {"p6", "pentium", "i486", "p6_fifo", "p6_random", "p6_infinite"})

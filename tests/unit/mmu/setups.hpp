@@ -3,6 +3,7 @@
 // Callers: duel, mutant and replay tests.
 #pragma once
 
+#include <ostream>
 #include <vector>
 
 #include "mmu/tlb.hpp"
@@ -15,6 +16,8 @@ struct DuelSetup {
     TlbModel tlb;
     PagingFeatures features;
 };
+
+inline void PrintTo(const DuelSetup& setup, std::ostream* out) { *out << setup.processor.name; }
 
 std::vector<DuelSetup> all_setups();
 // By its processor's name: "i386", "p6", "p6_random"; it must be there.

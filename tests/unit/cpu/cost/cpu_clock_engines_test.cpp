@@ -6,6 +6,7 @@
 #include <string>
 
 #include "emu/base/random.hpp"
+#include "tests/parameter_names.hpp"
 #include "tests/unit/cpu/code_runner.hpp"
 
 namespace forkscope::test {
@@ -156,6 +157,9 @@ struct Setting {
     CpuModel model;
     CostModelKind kind;
 };
+void PrintTo(const Setting& setting, std::ostream* out) {
+    *out << testing::PrintToString(setting.model) << '_' << testing::PrintToString(setting.kind);
+}
 
 class ClockEngines : public ::testing::TestWithParam<Setting> {
   protected:
@@ -230,12 +234,8 @@ std::vector<Setting> every_setting() {
     return settings;
 }
 
-std::string name_of_setting(const ::testing::TestParamInfo<Setting>& setting) {
-    constexpr const char* kKinds[] = {"_flat", "_model", "_cache"};
-    return std::string(model_of(setting.param.model).name) + kKinds[static_cast<std::size_t>(setting.param.kind)];
-}
-
-INSTANTIATE_TEST_SUITE_P(EachModelAndClock, ClockEngines, ::testing::ValuesIn(every_setting()), name_of_setting);
+INSTANTIATE_TEST_SUITE_P(EachModelAndClock, ClockEngines, ::testing::ValuesIn(every_setting()),
+                         ::testing::PrintToStringParamName());
 
 } // namespace
 } // namespace forkscope::test

@@ -6,6 +6,7 @@
 #include "clock_bench.hpp"
 #include "clock_oracle.hpp"
 #include "cpu/decode/decoder.hpp"
+#include "tests/parameter_names.hpp"
 
 namespace forkscope::test {
 namespace {
@@ -191,8 +192,7 @@ TEST_P(ClockOperands, OfComparisonsAreByTheElementsThatWereCompared) {
     expect({0xF3, 0xA6}, with, "REPE CMPSB");
 }
 
-INSTANTIATE_TEST_SUITE_P(EachModel, ClockOperands, ::testing::ValuesIn(kTabled),
-                         [](const auto& model) { return std::string(model_of(model.param).name); });
+INSTANTIATE_TEST_SUITE_P(EachModel, ClockOperands, ::testing::ValuesIn(kTabled), ::testing::PrintToStringParamName());
 
 TEST(ClockOperandsOfTheP6, AreByClass) {
     ClockBench bench(CpuModel::P6);

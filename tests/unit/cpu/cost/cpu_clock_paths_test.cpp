@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "clock_bench.hpp"
+#include "tests/parameter_names.hpp"
 
 namespace forkscope::test {
 namespace {
@@ -438,10 +439,8 @@ TEST_P(ClockPaths, OfMisalignedQuadwordsAreAcrossAQuadwordOnThePentiumAlone) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(EachModel, ClockPaths, ::testing::ValuesIn(kTabled),
-                         [](const auto& model) { return std::string(model_of(model.param).name); });
-INSTANTIATE_TEST_SUITE_P(EachModel, ClockTasks, ::testing::ValuesIn(kTabled),
-                         [](const auto& model) { return std::string(model_of(model.param).name); });
+INSTANTIATE_TEST_SUITE_P(EachModel, ClockPaths, ::testing::ValuesIn(kTabled), ::testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(EachModel, ClockTasks, ::testing::ValuesIn(kTabled), ::testing::PrintToStringParamName());
 
 } // namespace
 } // namespace forkscope::test

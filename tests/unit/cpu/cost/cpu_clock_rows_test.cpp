@@ -8,6 +8,7 @@
 #include "clock_bench.hpp"
 #include "clock_oracle.hpp"
 #include "clock_rows_not_run.hpp"
+#include "tests/parameter_names.hpp"
 #include "tests/unit/cpu/decode/form_encoder.hpp"
 
 namespace forkscope::test {
@@ -236,8 +237,7 @@ TEST_P(ClockRows, AreAllRunButForThoseThatFaultByDesign) {
     EXPECT_EQ(found, expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(EachModel, ClockRows, ::testing::ValuesIn(kEveryModel),
-                         [](const auto& model) { return std::string(model_of(model.param).name); });
+INSTANTIATE_TEST_SUITE_P(EachModel, ClockRows, ::testing::ValuesIn(kEveryModel), ::testing::PrintToStringParamName());
 
 } // namespace
 } // namespace forkscope::test

@@ -8,6 +8,7 @@
 
 #include "emu/base/random.hpp"
 #include "moo_file.hpp"
+#include "tests/parameter_names.hpp"
 #include "tests/unit/cpu/code_runner.hpp"
 
 namespace forkscope::test {
@@ -324,7 +325,8 @@ TEST_P(QueueEngines, CountTheSameClocksHoweverARunIsCut) {
     std::cout << compared << " of " << rounds << " scenes compared\n";
 }
 
-INSTANTIATE_TEST_SUITE_P(Buses, QueueEngines, testing::Values(BusWidth::Bits32, BusWidth::Bits16));
+INSTANTIATE_TEST_SUITE_P(Buses, QueueEngines, testing::Values(BusWidth::Bits32, BusWidth::Bits16),
+                         testing::PrintToStringParamName());
 
 } // namespace
 } // namespace forkscope::test
