@@ -48,9 +48,9 @@ template <class Shape> constexpr u32 kShapeBytes = sizeof(typename Shape::Lane) 
     }
 template <class Function>
 Vector128 simd_on_host(Function function, const Vector128& a, const Vector128& b, u32& mxcsr) {
-    __m128i target = std::bit_cast<__m128i>(a);
-    function(target, std::bit_cast<__m128i>(b), mxcsr);
-    return std::bit_cast<Vector128>(target);
+    __m128i target = __builtin_bit_cast(__m128i, a);
+    function(target, __builtin_bit_cast(__m128i, b), mxcsr);
+    return __builtin_bit_cast(Vector128, target);
 }
 // clang-format off
 #define SIMD_HOST_SHAPES(name)                                                                                         \

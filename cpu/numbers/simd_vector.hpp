@@ -4,7 +4,6 @@
 #pragma once
 
 #include <array>
-#include <bit>
 
 #include "emu/base/types.hpp"
 
@@ -24,10 +23,10 @@ struct Vector128 {
 // A register, MM or XMM, as an array of its lanes, and back.
 template <class Lane, class Register> using Lanes = std::array<Lane, sizeof(Register) / sizeof(Lane)>;
 template <class Lane, class Register> constexpr Lanes<Lane, Register> lanes_of(const Register& value) {
-    return std::bit_cast<Lanes<Lane, Register>>(value);
+    return __builtin_bit_cast(Lanes<Lane, Register>, value);
 }
 template <class Register, class Lane, std::size_t N> constexpr Register from_lanes(const std::array<Lane, N>& lanes) {
-    return std::bit_cast<Register>(lanes);
+    return __builtin_bit_cast(Register, lanes);
 }
 
 } // namespace forkscope

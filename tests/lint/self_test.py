@@ -10,6 +10,7 @@ import commits
 import contracts
 import function_length
 import include_rules
+import portable
 import sources
 import structure
 import test_names
@@ -35,6 +36,30 @@ class Tree(unittest.TestCase):
 
     def found(self, check, about):
         return [line for line in check.check(self.root) if line.startswith(about)]
+
+
+class Portable(Tree):
+    def violations(self, path, text):
+        self.put(path, text)
+        return len(self.found(portable, path))
+
+    def test_the_core_includes_what_every_target_has(self):
+        self.assertEqual(self.violations("cpu/a.cpp", "#include <vector>\n#include \"cpu/a.hpp\"\n"), 0)
+        self.assertEqual(self.violations("cpu/b.cpp", "#include <unistd.h>\n"), 1)
+        self.assertEqual(self.violations("emu/symbols/b.cpp", "#include <elfutils/libdw.h>\n"), 1)
+        self.assertEqual(self.violations("emu/ui/b.cpp", "#include <unistd.h>\n"), 0)
+
+    def test_nothing_that_a_library_of_the_browser_lacks(self):
+        self.assertEqual(self.violations("mmu/a.cpp", "int a = std::bit_cast<int>(b); // std::bit_cast\n"), 1)
+        self.assertEqual(self.violations("mmu/b.cpp", "int a = __builtin_bit_cast(int, b);\n"), 0)
+        self.assertEqual(self.violations("mmu/c.cpp", "unsigned long a;\nlong long b;\nunsigned long long c;\n"), 1)
+
+    def test_the_hosts_instructions_have_their_places(self):
+        self.assertEqual(self.violations("cpu/c.cpp", 'asm volatile("nop");\n'), 1)
+        self.assertEqual(self.violations("cpu/d.cpp", "auto a = _mm_add_ps(b, c);\n"), 1)
+        guarded = '#if defined(__x86_64__)\nvoid f() { asm volatile("nop"); }\n#endif\n'
+        self.assertEqual(self.violations("cpu/numbers/float80_fast.hpp", guarded), 0)
+        self.assertEqual(self.violations("cpu/numbers/float80_fast.hpp", guarded.replace("#if", "//")), 1)
 
 
 class TestNames(unittest.TestCase):

@@ -28,9 +28,9 @@ TEST(SimdApproximations, AreWithinTheBoundThatWeState) {
     for (const u32 exponent : {1u, 126u, 127u, 200u, 251u}) {
         for (u32 fraction = 0; fraction < 1u << 23; fraction += step) {
             const u32 bits = exponent << 23 | fraction;
-            const double value = std::bit_cast<float>(bits);
-            const double reciprocal = std::bit_cast<float>(simd_reciprocal(bits));
-            const double root = std::bit_cast<float>(simd_reciprocal_root(bits));
+            const double value = __builtin_bit_cast(float, bits);
+            const double reciprocal = __builtin_bit_cast(float, simd_reciprocal(bits));
+            const double root = __builtin_bit_cast(float, simd_reciprocal_root(bits));
             worst_reciprocal = std::max(worst_reciprocal, std::fabs(reciprocal * value - 1));
             worst_root = std::max(worst_root, std::fabs(root * std::sqrt(value) - 1));
         }
@@ -75,8 +75,8 @@ bool is_state(const Form& form) { return form.mnemonic == "fxsave" || form.mnemo
 bool same_approximation(u32 a, u32 b) {
     if (a == b)
         return true;
-    const float x = std::bit_cast<float>(a);
-    const float y = std::bit_cast<float>(b);
+    const float x = __builtin_bit_cast(float, a);
+    const float y = __builtin_bit_cast(float, b);
     if (std::isnan(x) || std::isnan(y) || std::isinf(x) || std::isinf(y) || std::signbit(x) != std::signbit(y))
         return false;
     if (x == 0 || y == 0)
