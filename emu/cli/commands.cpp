@@ -8,6 +8,8 @@
 
 #include "emu/report/counter_report.hpp"
 #include "emu/report/fork_report.hpp"
+#include "emu/report/json_writer.hpp"
+#include "emu/report/text_writer.hpp"
 #include "emu/report/tlb_report.hpp"
 #include "emu/session/session.hpp"
 #include "emu/trace/trace_text.hpp"
@@ -34,6 +36,10 @@ Result<void> print(std::string_view text) {
         return Error{fmt::format("cannot write to standard output: {}; free some space or choose another place",
                                  std::strerror(errno))};
     return {};
+}
+
+Result<void> print_document(const Document& document, const Options& options) {
+    return print(options.json ? document_json(document) : document_text(document));
 }
 
 std::string workload_command_line(const Options& options) {
@@ -76,16 +82,16 @@ Result<void> print_info(Session& session, const Options& options) {
     if (options.info == "counters") {
         const CpuCounts counts = counts_of(session.machine().cpu());
         const Mmu& mmu = session.machine().mmu();
-        return print(options.json ? counter_report_json(counts, mmu) : counter_report_text(counts, mmu));
+        return print_document(counter_document(counts, mmu), options);
     }
-    const TlbView report = tlb_view(session.machine().mmu());
+    const TlbView tlb = tlb_view(session.machine().mmu());
     const auto name = [&](u32 address) {
         const Machine& machine = session.machine();
         const u32 space = machine.mmu().control().space_of(machine.registers().cr3);
         const Location location = session.symbols().lookup(space, address);
         return location.known() ? location.text() : fmt::format("{:08x}", address);
     };
-    return print(options.json ? tlb_report_json(report, name) : tlb_report_text(report, name));
+    return print_document(tlb_document(tlb, name), options);
 }
 
 Result<void> write_screenshot(Session& session, const Options& options) {
@@ -175,10 +181,10 @@ Result<ExitCode> fork_command(Options options) {
     for (u32 cause = 0; cause < static_cast<u32>(CycleCause::Count); ++cause)
         report.estimated_causes |=
             session.machine().cpu().cost_model().estimated(static_cast<CycleCause>(cause)) ? 1u << cause : 0;
-    const std::string text =
-        options.json ? fork_report_json(*fork, report) + "\n"
-                     : fork_tree_text(tracer.forks(), fork->number) + "\n" + fork_report_text(*fork, report);
-    if (auto printed = print(text); !printed.ok())
+    if (!options.json)
+        if (auto printed = print(document_text(fork_tree_document(tracer.forks(), fork->number)) + "\n"); !printed.ok())
+            return printed.error();
+    if (auto printed = print_document(fork_document(*fork, report), options); !printed.ok())
         return printed.error();
     return conclude(session, outcome);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "emu/cli/options.hpp"
+#include "emu/report/document.hpp"
 
 namespace forkscope {
 
@@ -20,5 +21,7 @@ bool has_display();
 std::string workload_command_line(const Options& options);
 // Writes to stdout and checks that it arrived.
 Result<void> print(std::string_view text);
+// A report as the person asked for it: text, or JSON.
+Result<void> print_document(const Document& document, const Options& options);
 
 } // namespace forkscope

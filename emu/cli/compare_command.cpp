@@ -114,8 +114,7 @@ Result<ExitCode> compare_command(const Options& options) {
         if (Interruption::requested())
             break;
     }
-    const std::string text = options.json ? fork_comparison_json(comparison) : fork_comparison_text(comparison);
-    if (auto printed = print(text); !printed.ok())
+    if (auto printed = print_document(comparison_document(comparison), options); !printed.ok())
         return printed.error();
     return code;
 }

@@ -1,87 +1,68 @@
 #include "emu/report/counter_report.hpp"
 
-#include <vector>
-
-#include "emu/base/log.hpp"
-#include "emu/report/json_writer.hpp"
-#include "emu/report/report_text.hpp"
 #include "emu/trace/trace_text.hpp"
 
 namespace forkscope {
 
 namespace {
 
-struct Counter {
-    std::string_view key;
-    u64 value;
-};
-
-std::vector<Counter> cpu_counters(const CpuCounts& cpu) {
-    return {{"instructions", cpu.instructions},
-            {"cycles", cpu.cycles},
-            {"halted_cycles", cpu.halted_cycles},
-            {"interrupts", cpu.interrupts},
-            {"branches", cpu.branches},
-            {"mispredictions", cpu.mispredictions},
-            {"data_cache_misses", cpu.data_cache_misses},
-            {"code_cache_misses", cpu.code_cache_misses},
-            {"misaligned_accesses", cpu.misaligned_accesses}};
+void add_cpu(Object& data, const CpuCounts& cpu) {
+    data.count("instructions", cpu.instructions).count("cycles", cpu.cycles);
+    data.count("halted_cycles", cpu.halted_cycles).count("interrupts", cpu.interrupts);
+    data.count("branches", cpu.branches).count("mispredictions", cpu.mispredictions);
+    data.count("data_cache_misses", cpu.data_cache_misses).count("code_cache_misses", cpu.code_cache_misses);
+    data.count("misaligned_accesses", cpu.misaligned_accesses);
 }
 
-std::vector<Counter> mmu_counters(const MmuCounters& mmu) {
-    return {{"data_tlb_misses", mmu.tlb_misses[0]},
-            {"code_tlb_misses", mmu.tlb_misses[1]},
-            {"dirty_walks", mmu.dirty_walks},
-            {"permission_walks", mmu.permission_walks},
-            {"accessed_dirty_writes", mmu.accessed_dirty_writes},
-            {"page_faults", mmu.page_faults}};
+void add_mmu(Object& data, const Mmu& mmu) {
+    const MmuCounters& counters = mmu.counters();
+    // The fast path counts no hits: they are known only where it was left out.
+    const auto hits = [&](u32 side) { return mmu.count_hits() ? Cell::count(counters.tlb_hits[side]) : Cell(); };
+    data.add("data_tlb_hits", hits(0)).add("code_tlb_hits", hits(1));
+    data.count("data_tlb_misses", counters.tlb_misses[0]).count("code_tlb_misses", counters.tlb_misses[1]);
+    data.count("dirty_walks", counters.dirty_walks).count("permission_walks", counters.permission_walks);
+    data.count("accessed_dirty_writes", counters.accessed_dirty_writes).count("page_faults", counters.page_faults);
+}
+
+// The figures of `data` from its member number `from` on, a row each.
+Rows figures(const Object& data, std::size_t from = 0) {
+    Rows rows;
+    for (std::size_t i = from; i < data.members().size(); ++i) {
+        const auto& [key, cell] = data.members()[i];
+        const bool known = cell.kind() != Cell::Kind::Absent;
+        rows.emplace_back().text("name", key).add("value", known ? cell : Cell::text("with --count-hits"));
+    }
+    return rows;
 }
 
 } // namespace
 
-std::string counter_report_text(const CpuCounts& cpu, const Mmu& mmu) {
-    std::string out = "Counters since power-on\n";
-    const auto add = [&out](std::string_view name, const std::string& value) {
-        out += fmt::format("  {:<26}{:>20}\n", name, value);
+Document counter_document(const CpuCounts& cpu, const Mmu& mmu) {
+    Document document;
+    const auto section = [&document](const char* title, const char* key, Rows rows) {
+        document.shown.rows(key, std::move(rows));
+        Section& part = document.section("");
+        part.blocks.push_back(Line{{}, title, Line::Place::Margin});
+        part.blocks.push_back(
+            Table{key, {{.key = "name", .width = 26}, {.key = "value", .width = 20, .align = Column::Align::Right}}});
     };
-    for (const Counter& counter : cpu_counters(cpu))
-        add(counter.key, grouped(counter.value));
-    out += "Cycles by cause\n";
+    Object& data = document.data;
+    add_cpu(data, cpu);
+    section("Counters since power-on", "cpu", figures(data));
+    Object causes;
     for (std::size_t cause = 0; cause < cpu.by_cause.size(); ++cause)
-        add(cycle_cause_name(static_cast<CycleCause>(cause)), grouped(cpu.by_cause[cause]));
-    out += "Translation\n";
-    // The fast path counts no hits: they are known only where it was left out.
-    const bool counted = mmu.count_hits();
-    add("data_tlb_hits", counted ? grouped(mmu.counters().tlb_hits[0]) : "with --count-hits");
-    add("code_tlb_hits", counted ? grouped(mmu.counters().tlb_hits[1]) : "with --count-hits");
-    for (const Counter& counter : mmu_counters(mmu.counters()))
-        add(counter.key, grouped(counter.value));
-    out += "Flushes by cause\n";
+        causes.count(std::string(cycle_cause_name(static_cast<CycleCause>(cause))), cpu.by_cause[cause]);
+    section("Cycles by cause", "by_cause", figures(causes));
+    data.object("cycles_by_cause", std::move(causes));
+    const std::size_t translation = data.members().size();
+    add_mmu(data, mmu);
+    section("Translation", "translation", figures(data, translation));
+    Object flushes;
     for (u32 reason = 0; reason < std::size(mmu.counters().flushes); ++reason)
-        add(flush_reason_name(reason), grouped(mmu.counters().flushes[reason]));
-    return out;
-}
-
-std::string counter_report_json(const CpuCounts& cpu, const Mmu& mmu) {
-    JsonWriter json;
-    json.begin_object();
-    for (const Counter& counter : cpu_counters(cpu))
-        json.number(counter.key, counter.value);
-    json.begin_object("cycles_by_cause");
-    for (std::size_t cause = 0; cause < cpu.by_cause.size(); ++cause)
-        json.number(cycle_cause_name(static_cast<CycleCause>(cause)), cpu.by_cause[cause]);
-    json.end_object();
-    for (const u32 side : {0u, 1u}) {
-        const char* key = side == 0 ? "data_tlb_hits" : "code_tlb_hits";
-        mmu.count_hits() ? json.number(key, mmu.counters().tlb_hits[side]) : json.null(key);
-    }
-    for (const Counter& counter : mmu_counters(mmu.counters()))
-        json.number(counter.key, counter.value);
-    json.begin_object("flushes");
-    for (u32 reason = 0; reason < std::size(mmu.counters().flushes); ++reason)
-        json.number(flush_reason_name(reason), mmu.counters().flushes[reason]);
-    json.end_object().end_object();
-    return json.take();
+        flushes.count(flush_reason_name(reason), mmu.counters().flushes[reason]);
+    section("Flushes by cause", "by_reason", figures(flushes));
+    data.object("flushes", std::move(flushes));
+    return document;
 }
 
 } // namespace forkscope

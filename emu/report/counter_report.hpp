@@ -1,10 +1,9 @@
 // Owns: the machine's counters as people read them: cycles by cause, the TLB's and the walker's work, flushes by cause.
-// Callers: the program's `--info counters`, as text and as JSON. Promises: looks only.
+// Callers: the program's `--info counters`. Promises: looks only.
 #pragma once
 
-#include <string>
-
 #include "emu/base/trace_vocabulary.hpp"
+#include "emu/report/document.hpp"
 #include "mmu/mmu.hpp"
 
 namespace forkscope {
@@ -20,7 +19,6 @@ struct CpuCounts {
     u64 misaligned_accesses = 0;
 };
 
-std::string counter_report_text(const CpuCounts& cpu, const Mmu& mmu);
-std::string counter_report_json(const CpuCounts& cpu, const Mmu& mmu);
+Document counter_document(const CpuCounts& cpu, const Mmu& mmu);
 
 } // namespace forkscope

@@ -167,7 +167,7 @@ ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkRep
         add_private_pages(tally, *fork, options);
         if (fork->private_cycle != 0) {
             ++tally.became_private;
-            tally.until_private += fork->private_cycle - std::min(fork->private_cycle, fork->left_cycle);
+            tally.until_private += cycles_until_private(*fork);
         }
         add_findings(tally, *fork);
     }

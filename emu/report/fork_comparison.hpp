@@ -91,19 +91,8 @@ ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkRep
 // Also of forks that do not belong to the workload: a finding is never beside the point.
 void add_findings(ForkTally& tally, const ForkRecord& fork);
 
-// One row of the table: a figure for each system; absent where a system has no such thing.
-struct ComparisonRow {
-    std::string label;
-    std::vector<std::string> values;
-};
-struct ComparisonSection {
-    std::string title;
-    std::vector<ComparisonRow> rows;
-};
-std::vector<ComparisonSection> comparison_table(const ForkComparison& comparison);
-
-std::string fork_comparison_text(const ForkComparison& comparison);
-// docs/compare.md
-std::string fork_comparison_json(const ForkComparison& comparison);
+// For people at most 100 columns wide; for programs docs/compare.md.
+Document comparison_document(const ForkComparison& comparison);
+Object comparison_data(const ForkComparison& comparison);
 
 } // namespace forkscope

@@ -23,21 +23,32 @@ std::vector<std::size_t> columns_of(const ForkRecord& fork) {
     return columns;
 }
 
-std::string heads_of(const std::vector<std::size_t>& columns, u32 estimated) {
+// The columns for them. Their keys are the causes' names, as add_causes() has them.
+void add_cause_columns(std::vector<Column>& columns, const std::vector<std::size_t>& causes, u32 estimated) {
     constexpr std::array<const char*, kCauses> kHeads = {"base",  "pipeline", "branch",   "walks",
                                                          "cache", "misalign", "delivery", "ports"};
-    std::string text;
-    for (const std::size_t cause : columns)
-        text += fmt::format("{:>10}", (estimated >> cause & 1) != 0 ? fmt::format("{}[?]", shortened(kHeads[cause], 6))
-                                                                    : std::string(kHeads[cause]));
-    return text;
+    for (const std::size_t cause : causes)
+        columns.push_back({.key = std::string(cycle_cause_name(static_cast<CycleCause>(cause))),
+                           .title = (estimated >> cause & 1) != 0 ? shortened(kHeads[cause], 6) + "[?]" : kHeads[cause],
+                           .width = 10,
+                           .align = Column::Align::Right});
 }
 
-std::string row(const char* stop, const char* name, const RunTime& spent, const std::vector<std::size_t>& columns) {
-    std::string text = fmt::format("  {:<5}{:<23}{:>10}", stop, name, grouped(spent.cycles));
-    for (const std::size_t cause : columns)
-        text += fmt::format("{:>10}", grouped(spent.by_cause[cause]));
-    return text + "\n";
+void add_causes(Object& row, const RunTime& spent) {
+    row.count("cycles", spent.cycles);
+    for (std::size_t cause = 0; cause < kCauses; ++cause)
+        row.count(std::string(cycle_cause_name(static_cast<CycleCause>(cause))), spent.by_cause[cause]);
+}
+
+void add_functions(Document& document, const ForkRecord& fork, const ForkReportOptions& options) {
+    Rows rows;
+    for (const FunctionCost& function : fork_functions(fork, *options.symbols))
+        add_causes(rows.emplace_back().text("name", function.name), function.spent);
+    document.shown.rows("function_rows", std::move(rows));
+    std::vector<Column> columns = {{.key = "name", .title = "function", .width = 28, .most = 28},
+                                   {.key = "cycles", .title = "cycles", .width = 10, .align = Column::Align::Right}};
+    add_cause_columns(columns, columns_of(fork), options.estimated_causes);
+    document.section("By function").blocks.push_back(Table{"function_rows", std::move(columns), options.most_rows});
 }
 
 } // namespace
@@ -67,31 +78,26 @@ std::vector<FunctionCost> fork_functions(const ForkRecord& fork, const Symbolize
     return functions;
 }
 
-std::string fork_cycles_text(const ForkRecord& fork, const ForkReportOptions& options) {
-    const std::vector<std::size_t> columns = columns_of(fork);
-    if (columns.empty())
-        return "";
-    const std::string heads = heads_of(columns, options.estimated_causes);
-    std::string out = fmt::format("\nWhere the cycles went\n  {:<5}{:<23}{:>10}{}\n", "stop", "what", "cycles", heads);
+void add_cycle_sections(Document& document, const ForkRecord& fork, const ForkReportOptions& options) {
+    const std::vector<std::size_t> causes = columns_of(fork);
+    if (causes.empty())
+        return;
+    Rows rows;
     for (const ForkPhase& phase : fork.phases)
-        out += row(fork_phase_stop(phase.id), fork_phase_name(phase.id), phase.spent, columns);
-    out += row("", "all of fork", fork.spent, columns);
+        add_causes(rows.emplace_back().text("stop", fork_phase_stop(phase.id)).text("name", fork_phase_name(phase.id)),
+                   phase.spent);
+    add_causes(rows.emplace_back().text("name", "all of fork"), fork.spent);
+    document.shown.rows("cycle_rows", std::move(rows));
+    std::vector<Column> columns = {{.key = "stop", .title = "stop", .width = 5},
+                                   {.key = "name", .title = "what", .width = 24},
+                                   {.key = "cycles", .title = "cycles", .width = 9, .align = Column::Align::Right}};
+    add_cause_columns(columns, causes, options.estimated_causes);
+    Section& section = document.section("Where the cycles went");
+    section.blocks.push_back(Table{"cycle_rows", std::move(columns)});
     if (options.estimated_causes != 0)
-        out += "  [?] rests on clocks that no source confirms (docs/clocks.md)\n";
-    if (fork.by_instruction.empty() || options.symbols == nullptr)
-        return out;
-    out += fmt::format("\nBy function\n  {:<28}{:>10}{}\n", "function", "cycles", heads);
-    const std::vector<FunctionCost> functions = fork_functions(fork, *options.symbols);
-    const std::size_t shown = std::min(functions.size(), options.most_rows);
-    for (std::size_t i = 0; i < shown; ++i) {
-        out += fmt::format("  {:<28}{:>10}", shortened(functions[i].name, 28), grouped(functions[i].spent.cycles));
-        for (const std::size_t cause : columns)
-            out += fmt::format("{:>10}", grouped(functions[i].spent.by_cause[cause]));
-        out += "\n";
-    }
-    if (functions.size() > shown)
-        out += fmt::format("  … {} more rows; --json has them all\n", functions.size() - shown);
-    return out;
+        section.blocks.push_back(Line{{}, "[?] rests on clocks that no source confirms (docs/clocks.md)"});
+    if (!fork.by_instruction.empty() && options.symbols != nullptr)
+        add_functions(document, fork, options);
 }
 
 } // namespace forkscope

@@ -107,6 +107,10 @@ std::vector<PteRange> pte_ranges(const ForkRecord& fork) {
     return ranges;
 }
 
+Cycles cycles_until_private(const ForkRecord& fork) {
+    return fork.private_cycle - std::min(fork.private_cycle, fork.left_cycle);
+}
+
 std::string memory_name(const ForkRecord& fork, u32 address, const ForkReportOptions& options) {
     if (options.symbols != nullptr) {
         const Location location = options.symbols->lookup(fork.parent_directory, address);

@@ -1,6 +1,6 @@
-// Owns: what a fork did, for people (text of at most 100 columns) and for programs (JSON, docs/fork-report.md).
-// Callers: `forkscope fork`, window, HTML report, tests. Promises: reads records only; every fault that belongs to the
-// fork is in the table, alone or in a run of pages; where a list is shortened, the text says by how much.
+// Owns: what a fork did, as a Document: for people at most 100 columns wide, for programs docs/fork-report.md.
+// Callers: `forkscope fork`, tests. Promises: reads records only; every fault that belongs to the fork is in the table,
+// alone or in a run of pages; where a list is shortened, the text says by how much.
 #pragma once
 
 #include <list>
@@ -10,6 +10,7 @@
 
 #include "emu/observe/forks/fork_profile.hpp"
 #include "emu/observe/forks/fork_record.hpp"
+#include "emu/report/document.hpp"
 #include "emu/symbols/symbolizer.hpp"
 
 namespace forkscope {
@@ -60,14 +61,15 @@ struct FunctionCost {
 };
 // Dearest first; empty unless instructions were counted (ForkTracer::on_instruction).
 std::vector<FunctionCost> fork_functions(const ForkRecord& fork, const Symbolizer& symbols);
-// Cycles by phase and cause, and by function; empty where nobody kept the account.
-std::string fork_cycles_text(const ForkRecord& fork, const ForkReportOptions& options = {});
+// Cycles by phase and cause, and by function; nothing where nobody kept the account.
+void add_cycle_sections(Document& document, const ForkRecord& fork, const ForkReportOptions& options);
+// From fork's return until no page was shared for copying any more; 0: not yet.
+Cycles cycles_until_private(const ForkRecord& fork);
+// "pid 3 (bin/sh), directory 0x003e1000".
+std::string process_text(u32 pid, u32 directory, const std::string& program);
 
-std::string fork_report_text(const ForkRecord& fork, const ForkReportOptions& options = {});
+Document fork_document(const ForkRecord& fork, const ForkReportOptions& options = {});
 // Who forked whom; `highlight` marks one fork's line.
-std::string fork_tree_text(const std::list<ForkRecord>& forks, u64 highlight = 0);
-std::string fork_report_json(const ForkRecord& fork, const ForkReportOptions& options = {});
-// An object with an array "forks" of the same objects.
-std::string fork_reports_json(const std::list<ForkRecord>& forks, const ForkReportOptions& options = {});
+Document fork_tree_document(const std::list<ForkRecord>& forks, u64 highlight = 0);
 
 } // namespace forkscope

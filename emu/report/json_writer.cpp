@@ -1,5 +1,7 @@
 #include "emu/report/json_writer.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace forkscope {
@@ -25,25 +27,55 @@ std::size_t sequence_length(std::string_view text, std::size_t at) {
     return length;
 }
 
-} // namespace
-
-void JsonWriter::new_line() {
-    if (one_line_ == 0 && !out_.empty())
-        out_ += "\n" + std::string(has_members_.size() * 2, ' ');
-}
-
-void JsonWriter::lead(std::string_view key) {
-    if (!has_members_.empty()) {
-        if (has_members_.back())
-            out_ += one_line_ != 0 ? ", " : ",";
-        has_members_.back() = true;
+class JsonWriter {
+  public:
+    void write(const Object& object) {
+        begin('{');
+        for (const Object::Member& member : object.members()) {
+            next();
+            quote(member.key);
+            out_ += ": ";
+            write(member.cell);
+        }
+        end('}', object.members().empty());
     }
-    new_line();
-    if (!key.empty()) {
-        quote(key);
-        out_ += ": ";
+    std::string take() { return std::move(out_) + "\n"; }
+
+  private:
+    void write(const Cell& cell);
+    void write(const Rows& rows);
+    void write(const std::vector<Cell>& values);
+    void quote(std::string_view text);
+
+    void begin(char bracket) {
+        out_ += bracket;
+        first_ = true;
+        ++depth_;
     }
-}
+    void end(char bracket, bool empty) {
+        --depth_;
+        if (!empty)
+            new_line();
+        out_ += bracket;
+        first_ = false;
+    }
+    // Before a member or an element.
+    void next() {
+        if (!first_)
+            out_ += one_line_ ? ", " : ",";
+        new_line();
+        first_ = false;
+    }
+    void new_line() {
+        if (!one_line_)
+            out_ += "\n" + std::string(depth_ * 2, ' ');
+    }
+
+    std::string out_;
+    std::size_t depth_ = 0;
+    bool first_ = true;
+    bool one_line_ = false;
+};
 
 void JsonWriter::quote(std::string_view text) {
     out_ += '"';
@@ -67,40 +99,75 @@ void JsonWriter::quote(std::string_view text) {
     out_ += '"';
 }
 
-JsonWriter& JsonWriter::open(std::string_view key, char bracket) {
-    lead(key);
-    out_ += bracket;
-    has_members_.push_back(false);
-    return *this;
+void JsonWriter::write(const Cell& cell) {
+    switch (cell.kind()) {
+    case Cell::Kind::Absent:
+        out_ += "null";
+        break;
+    case Cell::Kind::Text:
+        quote(cell.string());
+        break;
+    case Cell::Kind::Flag:
+        out_ += cell.value() != 0 ? "true" : "false";
+        break;
+    case Cell::Kind::Number:
+    case Cell::Kind::Count:
+        out_ += std::to_string(cell.value());
+        break;
+    case Cell::Kind::Signed:
+        out_ += std::to_string(static_cast<i64>(cell.value()));
+        break;
+    case Cell::Kind::Address:
+    case Cell::Kind::Word:
+        out_ += fmt::format("\"{:#010x}\"", cell.value());
+        break;
+    case Cell::Kind::Mean:
+    case Cell::Kind::SumAndMean:
+        out_ += std::to_string(cell.pair()[0]);
+        break;
+    case Cell::Kind::Structure:
+        write(cell.object());
+        break;
+    case Cell::Kind::Table:
+        write(cell.rows());
+        break;
+    case Cell::Kind::List:
+        write(cell.values());
+        break;
+    }
 }
 
-JsonWriter& JsonWriter::close(char bracket) {
-    const bool had_members = has_members_.back();
-    has_members_.pop_back();
-    if (had_members)
-        new_line();
-    out_ += bracket;
-    return *this;
+// A row stands on a line of its own, unless it holds rows.
+void JsonWriter::write(const Rows& rows) {
+    begin('[');
+    for (const Object& row : rows) {
+        next();
+        const auto& members = row.members();
+        const bool simple = std::none_of(members.begin(), members.end(), [](const Object::Member& member) {
+            return member.cell.kind() == Cell::Kind::Table;
+        });
+        const bool before = std::exchange(one_line_, one_line_ || simple);
+        write(row);
+        one_line_ = before;
+    }
+    end(']', rows.empty());
 }
 
-JsonWriter& JsonWriter::end_row() {
-    close('}');
-    --one_line_;
-    return *this;
+void JsonWriter::write(const std::vector<Cell>& values) {
+    begin('[');
+    for (const Cell& value : values) {
+        next();
+        write(value);
+    }
+    end(']', values.empty());
 }
 
-JsonWriter& JsonWriter::text(std::string_view key, std::string_view value) {
-    lead(key);
-    quote(value);
-    return *this;
-}
+} // namespace
 
-JsonWriter& JsonWriter::hex(std::string_view key, u64 value) { return plain(key, fmt::format("\"0x{:08x}\"", value)); }
-
-JsonWriter& JsonWriter::plain(std::string_view key, std::string_view value) {
-    lead(key);
-    out_ += value;
-    return *this;
+std::string document_json(const Document& document) {
+    JsonWriter json;
+    json.write(document.data);
+    return json.take();
 }
 
 } // namespace forkscope

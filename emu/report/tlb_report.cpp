@@ -2,74 +2,86 @@
 
 #include "emu/base/log.hpp"
 #include "emu/observe/tables/page_table_view.hpp"
-#include "emu/report/json_writer.hpp"
 
 namespace forkscope {
 
 namespace {
 
-std::string frame_text(const TlbEntry& entry) { return fmt::format("{:05x}", (entry.entry & kPteFrame) >> kPageShift); }
+using enum Column::Align;
 
-std::string occupancy(const TlbView& report) {
+std::string occupancy(const TlbView& tlb) {
     std::string text;
     for (u32 side = 0; side < Tlb::kSides; ++side)
-        if (report.places[side] != 0)
-            text += fmt::format("{} {} of {}, ", tlb_side_name(static_cast<TlbSide>(side)), report.valid[side],
-                                report.places[side]);
-    return text + fmt::format("{} stale", report.stale);
+        if (tlb.places[side] != 0)
+            text += fmt::format("{} {} of {}, ", tlb_side_name(static_cast<TlbSide>(side)), tlb.valid[side],
+                                tlb.places[side]);
+    return text + fmt::format("{} stale{}", tlb.stale, tlb.paging ? "" : "; paging is off");
+}
+
+Object entry_data(const TlbRow& row, const TlbView& tlb, const AddressName& name) {
+    const u64 entry = row.entry.entry;
+    Object data;
+    data.text("side", tlb_side_name(row.side)).number("set", row.set).number("way", row.way);
+    data.word("linear", row.entry.tag).word("frame", entry & kPteFrame);
+    data.text("rights", rights_text(static_cast<u32>(entry)));
+    data.flag("no_execute", (entry & kPteNoExecute) != 0).flag("large", (entry & kPteLarge) != 0);
+    data.flag("global", (entry & kPteGlobal) != 0).flag("dirty", (entry & kPteDirty) != 0);
+    data.number("replacement", row.plru).word("filled_by", row.entry.filled_by);
+    data.text("filled_in", name(row.entry.filled_by)).number("filled_at", row.entry.filled_at);
+    data.add("hits", tlb.counts_hits ? Cell::number(row.entry.hits) : Cell());
+    data.flag("agrees", row.agrees).text("verdict", row.verdict);
+    return data;
+}
+
+// The same with letters for what is so.
+Object entry_letters(Object data, const TlbRow& row) {
+    const u64 entry = row.entry.entry;
+    data.text("letters", rights_text(static_cast<u32>(entry)) + ((entry & kPteNoExecute) != 0 ? "n" : "") +
+                             ((entry & kPteLarge) != 0 ? "L" : ""));
+    data.text("G", (entry & kPteGlobal) != 0 ? "G" : "-").text("D", (entry & kPteDirty) != 0 ? "D" : "-");
+    data.text("page", fmt::format("{:05x}", (entry & kPteFrame) >> kPageShift)).address("tag", row.entry.tag);
+    data.text("lru", fmt::format("{:03b}", row.plru));
+    return data;
 }
 
 } // namespace
 
-std::string tlb_report_text(const TlbView& report, const AddressName& name) {
-    std::string text = fmt::format("TLB: {}{}\n", occupancy(report), report.paging ? "" : "; paging is off");
-    text += "side   set way linear    frame rights G D lru  hits       agrees                   filled at cycle, by\n";
-    for (const TlbRow& row : report.rows) {
-        const auto flags = static_cast<u32>(row.entry.entry);
-        const std::string rights = rights_text(flags) + ((row.entry.entry & kPteNoExecute) != 0 ? "n" : "") +
-                                   ((flags & kPteLarge) != 0 ? "L" : "");
-        text += fmt::format("{:4} {:>5} {:>3} {:08x} {:>6} {:6} {} {} {:03b}  {:<10} {:24} {} {}\n",
-                            tlb_side_name(row.side), row.set, row.way, row.entry.tag, frame_text(row.entry), rights,
-                            (flags & kPteGlobal) != 0 ? 'G' : '-', (flags & kPteDirty) != 0 ? 'D' : '-', row.plru,
-                            report.counts_hits ? fmt::format("{}", row.entry.hits) : "-", row.verdict,
-                            row.entry.filled_at, name(row.entry.filled_by));
-    }
-    return text;
-}
-
-std::string tlb_report_json(const TlbView& report, const AddressName& name) {
-    JsonWriter json;
-    json.begin_object().boolean("paging", report.paging).number("stale", report.stale);
-    json.begin_array("arrays");
+Document tlb_document(const TlbView& tlb, const AddressName& name) {
+    Document document;
+    document.data.flag("paging", tlb.paging).number("stale", tlb.stale);
+    Rows arrays;
     for (u32 side = 0; side < Tlb::kSides; ++side)
-        if (report.places[side] != 0)
-            json.begin_row()
+        if (tlb.places[side] != 0)
+            arrays.emplace_back()
                 .text("side", tlb_side_name(static_cast<TlbSide>(side)))
-                .number("entries", report.places[side])
-                .number("valid", report.valid[side])
-                .end_row();
-    json.end_array().begin_array("entries");
-    for (const TlbRow& row : report.rows) {
-        const u64 entry = row.entry.entry;
-        json.begin_row()
-            .text("side", tlb_side_name(row.side))
-            .number("set", row.set)
-            .number("way", row.way)
-            .hex("linear", row.entry.tag)
-            .hex("frame", entry & kPteFrame)
-            .text("rights", rights_text(static_cast<u32>(entry)))
-            .boolean("no_execute", (entry & kPteNoExecute) != 0)
-            .boolean("large", (entry & kPteLarge) != 0)
-            .boolean("global", (entry & kPteGlobal) != 0)
-            .boolean("dirty", (entry & kPteDirty) != 0)
-            .number("replacement", row.plru)
-            .hex("filled_by", row.entry.filled_by)
-            .text("filled_in", name(row.entry.filled_by))
-            .number("filled_at", row.entry.filled_at);
-        report.counts_hits ? json.number("hits", row.entry.hits) : json.null("hits");
-        json.boolean("agrees", row.agrees).text("verdict", row.verdict).end_row();
-    }
-    return json.end_array().end_object().take();
+                .number("entries", tlb.places[side])
+                .number("valid", tlb.valid[side]);
+    document.data.rows("arrays", std::move(arrays));
+    Rows entries;
+    Rows letters;
+    for (const TlbRow& row : tlb.rows)
+        letters.push_back(entry_letters(entries.emplace_back(entry_data(row, tlb, name)), row));
+    document.data.rows("entries", std::move(entries));
+    document.shown.text("occupancy", occupancy(tlb)).rows("rows", std::move(letters));
+    Section& section = document.section("");
+    section.blocks.push_back(Line{{}, "TLB: {occupancy}", Line::Place::Margin});
+    section.blocks.push_back(
+        Table{.rows = "rows",
+              .columns = {{.key = "side", .title = "side", .width = 4},
+                          {.key = "set", .title = "set", .width = 5, .align = Right, .lead = " "},
+                          {.key = "way", .title = "way", .width = 3, .align = Right, .lead = " "},
+                          {.key = "tag", .title = "linear", .width = 8, .lead = " "},
+                          {.key = "page", .title = "frame", .width = 6, .align = Right, .lead = " "},
+                          {.key = "letters", .title = "rights", .width = 6, .lead = " "},
+                          {.key = "G", .title = "G", .lead = " "},
+                          {.key = "D", .title = "D", .lead = " "},
+                          {.key = "lru", .title = "lru", .lead = " "},
+                          {.key = "hits", .title = "hits", .width = 10, .lead = "  "},
+                          {.key = "verdict", .title = "agrees", .width = 24, .lead = " "},
+                          {.key = "filled_at", .title = "filled at cycle,", .lead = " "},
+                          {.key = "filled_in", .title = "by", .lead = " "}},
+              .indent = ""});
+    return document;
 }
 
 } // namespace forkscope

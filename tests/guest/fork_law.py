@@ -39,7 +39,9 @@ def check_faults(fork, pages):
     assert region == list(range(region[0], region[0] + pages)) if pages else True, "the child's pages are neighbours"
     assert all(by_page[("child", page)][0]["class"] == "cow-copy" for page in region)
     rest = [key for key in by_page if key not in {("child", page) for page in region}]
-    assert fork["law"] == {"pages_named": pages, "cow_faults": len(faults), "constant": len(rest)}, fork["law"]
+    copied = sum(fault["page_class"] == "cow-copy" for fault in faults)
+    assert fork["law"] == {"pages_named": pages, "cow_faults": len(faults), "constant": len(rest), "copied": copied,
+                           "made_writable": len(faults) - copied}, fork["law"]
     return sorted((side, by_page[(side, page)][0]["class"]) for side, page in rest)
 
 

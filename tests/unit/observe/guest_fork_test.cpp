@@ -11,6 +11,8 @@
 #include "emu/machine/machine.hpp"
 #include "emu/observe/forks/fork_tracer.hpp"
 #include "emu/report/fork_report.hpp"
+#include "emu/report/json_writer.hpp"
+#include "emu/report/text_writer.hpp"
 #include "emu/trace/trace_file.hpp"
 #include "emu/trace/trace_text.hpp"
 #include "guest/abi/tracepoints.h"
@@ -83,10 +85,10 @@ TEST(GuestFork, NamesTheStopsByTheOriginalAndShowsWhereTheyAreStated) {
         EXPECT_EQ(place.source().rfind("fork.c:", 0), 0u) << place.source();
         EXPECT_FALSE(options.profile->functions_at(fork_phase_stop(phase.id)).empty());
     }
-    const std::string text = fork_report_text(*fork, options);
+    const std::string text = document_text(fork_document(*fork, options));
     EXPECT_NE(text.find("region_maybe_cow; stated in dup_proc (fork.c:"), std::string::npos) << text;
     EXPECT_NE(text.find("F: handle_page_fault"), std::string::npos);
-    EXPECT_NE(fork_report_json(*fork, options).find("\"original\": \"__dup_fdtable\""), std::string::npos);
+    EXPECT_NE(document_json(fork_document(*fork, options)).find("\"original\": \"__dup_fdtable\""), std::string::npos);
 }
 
 TEST(ForkProfile, KnowsThreeSystemsAndNoOther) {
@@ -116,7 +118,7 @@ TEST(GuestFork, FaultsAreThePagesThatTheChildWritesPlusAConstant) {
             EXPECT_EQ(fault->record.where->text().substr(0, 11), "write_pages");
         EXPECT_EQ(fork->findings, std::vector<std::string>{});
         EXPECT_FALSE(fork->trimmed);
-        const std::string text = fork_report_text(*fork, {.symbols = &guest.symbols});
+        const std::string text = document_text(fork_document(*fork, {.symbols = &guest.symbols}));
         if (pages == 7)
             std::puts(text.c_str());
     }

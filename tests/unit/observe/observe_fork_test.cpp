@@ -1,12 +1,11 @@
-#include <unistd.h>
-
-#include <fstream>
-
 #include <gtest/gtest.h>
 
 #include "emu/report/fork_report.hpp"
 #include "emu/report/json_writer.hpp"
+#include "emu/report/report_text.hpp"
+#include "emu/report/text_writer.hpp"
 #include "observe_fork_scene.hpp"
+#include "tests/unit/report/json_judge.hpp"
 
 using namespace forkscope;
 using namespace forkscope::testing;
@@ -31,14 +30,8 @@ std::size_t widest_line(const std::string& text) {
     return widest;
 }
 
-// A small judge of JSON: brackets, strings, commas.
-bool is_json(const std::string& text) {
-    const std::string path = ::testing::TempDir() + std::to_string(::getpid()) + "_forkscope_report.json";
-    std::ofstream(path) << text;
-    if (std::system("python3 -c 'import json' 2>/dev/null") != 0)
-        return true;
-    return std::system(("python3 -c 'import json,sys; json.load(open(sys.argv[1]))' " + path).c_str()) == 0;
-}
+std::string text_of(const ForkRecord& fork) { return document_text(fork_document(fork)); }
+std::string json_of(const ForkRecord& fork) { return document_json(fork_document(fork)); }
 
 } // namespace
 
@@ -163,15 +156,16 @@ TEST(ForkTracer, CountsCopyOnWriteFaultsAsPagesNamedPlusAConstant) {
         EXPECT_TRUE(fork.child_ended);
         EXPECT_NE(fork.private_cycle, 0u);
         EXPECT_TRUE(fork.findings.empty());
-        const std::string text = fork_report_text(fork);
-        EXPECT_NE(text.find(fmt::format("law: {} faults = {} pages named by the workload + 2", n + 2, n)),
-                  std::string::npos)
+        const std::string text = text_of(fork);
+        EXPECT_NE(
+            text.find(fmt::format("law: {} faults = {} pages named by the workload + 2", grouped(n + 2), grouped(n))),
+            std::string::npos)
             << text;
         EXPECT_LE(widest_line(text), 100u) << text;
-        const std::string json = fork_report_json(fork);
+        const std::string json = json_of(fork);
         EXPECT_EQ(count_of(json, "\"belongs\": true"), n + 2u);
         EXPECT_EQ(count_of(json, "\"named\": true"), n);
-        EXPECT_TRUE(is_json(json));
+        EXPECT_EQ(json_fault(json), "");
     }
 }
 
@@ -211,7 +205,7 @@ TEST(ForkTracer, GivesAFaultToTheNewestForkThatSharedThePage) {
         faults.push_back(fork.cow_faults());
     EXPECT_EQ(faults, (std::vector<u64>{0, 2, 2}));
     EXPECT_EQ(scene.tracer->forks().back().made_parent, 1u);
-    const std::string tree = fork_tree_text(scene.tracer->forks(), 3);
+    const std::string tree = document_text(fork_tree_document(scene.tracer->forks(), 3));
     EXPECT_NE(tree.find("pid 6  fork 3"), std::string::npos) << tree;
     EXPECT_EQ(count_of(tree, "<- this one"), 1u);
 }
@@ -244,7 +238,7 @@ TEST(ForkTracer, FindsAForkInTheHardwareStreamAlone) {
     scene.load_cr3(scene.parent);
     scene.cow_fault(scene.parent, 3, kPages, false);
     EXPECT_EQ(fork.cow_faults(), 2u);
-    EXPECT_NE(fork_report_text(fork).find("the guest states none"), std::string::npos);
+    EXPECT_NE(text_of(fork).find("the guest states none"), std::string::npos);
 }
 
 TEST(ForkTracer, DoesNotTakeANewProgramForAFork) {
@@ -292,8 +286,8 @@ TEST(ForkTracer, KeepsAFailedForkAsSuch) {
     const ForkRecord& fork = scene.tracer->forks().front();
     EXPECT_TRUE(fork.failed);
     EXPECT_EQ(fork.result, -12);
-    EXPECT_NE(fork_report_text(fork).find("failed with error 12"), std::string::npos);
-    EXPECT_TRUE(is_json(fork_report_json(fork)));
+    EXPECT_NE(text_of(fork).find("failed with error 12"), std::string::npos);
+    EXPECT_EQ(json_fault(json_of(fork)), "");
 }
 
 TEST(ForkTracer, InterleavesForksOfSeveralProcesses) {
@@ -359,18 +353,8 @@ TEST(ForkTracer, SurvivesAnyStreamOfEvents) {
         scene.emit(kind, first, any(), kind == TraceKind::InterruptReturn ? random(4) : any(), any());
     }
     for (const ForkRecord& fork : scene.tracer->forks()) {
-        (void)fork_report_text(fork);
-        (void)fork_report_json(fork);
+        (void)text_of(fork);
+        (void)json_of(fork);
     }
-    (void)fork_tree_text(scene.tracer->forks());
-}
-
-TEST(JsonWriter, EscapesWhatJsonCannotHold) {
-    JsonWriter json;
-    json.begin_object().text("name", "a\"b\\c\n\x01\xFF\xC3\xA4").number("minus", -3).boolean("yes", true);
-    json.begin_array("empty").end_array().begin_array("rows").begin_row().hex("x", 0x1000).null("n").end_row();
-    json.end_array().end_object();
-    EXPECT_EQ(json.take(), "{\n  \"name\": \"a\\\"b\\\\c\\n\\u0001\\ufffd\xC3\xA4\",\n  \"minus\": -3,\n"
-                           "  \"yes\": true,\n  \"empty\": [],\n  \"rows\": [\n    {\"x\": \"0x00001000\", \"n\": "
-                           "null}\n  ]\n}\n");
+    (void)document_text(fork_tree_document(scene.tracer->forks()));
 }

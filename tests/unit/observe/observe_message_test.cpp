@@ -3,6 +3,7 @@
 
 #include "emu/observe/processes/message_work.hpp"
 #include "emu/report/fork_report.hpp"
+#include "emu/report/text_writer.hpp"
 #include "observe_fork_scene.hpp"
 
 using namespace forkscope;
@@ -481,7 +482,7 @@ TEST(ShadowObjects, AreCountedInsideForkAndAfterIt) {
     EXPECT_EQ(fork.shadows_after.collapsed, 1u);
     EXPECT_EQ(fork.shadows_after.bypassed, 1u);
     EXPECT_EQ(fork.shadows_after.longest_chain, 4u);
-    EXPECT_NE(
-        fork_report_text(fork).find("shadow objects afterwards: 1 made, 1 collapsed, 1 bypassed; longest chain 4"),
-        std::string::npos);
+    EXPECT_NE(document_text(fork_document(fork))
+                  .find("shadow objects afterwards: 1 made, 1 collapsed, 1 bypassed; longest chain 4"),
+              std::string::npos);
 }

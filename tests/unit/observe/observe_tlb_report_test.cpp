@@ -1,6 +1,8 @@
 // The TLB as people read it: entries, disagreements in every kind, text and JSON.
 #include <gtest/gtest.h>
 
+#include "emu/report/json_writer.hpp"
+#include "emu/report/text_writer.hpp"
 #include "emu/report/tlb_report.hpp"
 
 namespace forkscope {
@@ -72,11 +74,11 @@ TEST_F(TlbReports, CountHitsOnlyWhereAsked) {
 TEST_F(TlbReports, AreTextAndJson) {
     EXPECT_TRUE(mmu.store<u8>(LinearAddress(0x5000), 1, Privilege::User).ok);
     const auto name = [](u32) { return std::string("start+4"); };
-    const std::string text = tlb_report_text(tlb_view(mmu), name);
+    const std::string text = document_text(tlb_document(tlb_view(mmu), name));
     EXPECT_NE(text.find("D4K 1 of 64, D4M 0 of 8, I4K 0 of 32, I4M 0 of 2, 0 stale"), std::string::npos) << text;
     EXPECT_NE(text.find("00005000  00005 rw-"), std::string::npos) << text;
     EXPECT_NE(text.find("start+4"), std::string::npos);
-    const std::string json = tlb_report_json(tlb_view(mmu), name);
+    const std::string json = document_json(tlb_document(tlb_view(mmu), name));
     EXPECT_NE(json.find(R"("linear": "0x00005000")"), std::string::npos) << json;
     EXPECT_NE(json.find(R"("hits": null)"), std::string::npos);
     EXPECT_NE(json.find(R"("agrees": true)"), std::string::npos);

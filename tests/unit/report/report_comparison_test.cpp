@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
 #include "emu/report/fork_comparison.hpp"
-#include "observe_fork_scene.hpp"
+#include "emu/report/json_writer.hpp"
+#include "emu/report/text_writer.hpp"
+#include "json_judge.hpp"
+#include "tests/unit/observe/observe_fork_scene.hpp"
 
 using namespace forkscope;
 using namespace forkscope::testing;
@@ -90,7 +93,8 @@ TEST(ForkComparison, LaysSystemsSideBySideInHundredColumns) {
     comparison.systems[0].until_private = comparison.systems[2].until_private = 98765432;
     comparison.systems[2].trouble = "the limit was reached before the workload had ended";
     comparison.systems[2].shadows_after.longest_chain = 3;
-    const std::string text = fork_comparison_text(comparison);
+    const Document document = comparison_document(comparison);
+    const std::string text = document_text(document);
     std::size_t start = 0;
     for (std::size_t end = text.find('\n'); end != std::string::npos; start = end + 1, end = text.find('\n', start)) {
         EXPECT_LE(end - start, 100u) << text.substr(start, end - start);
@@ -99,9 +103,10 @@ TEST(ForkComparison, LaysSystemsSideBySideInHundredColumns) {
     for (const char* part : {"LunaixOS", "MINIX 3", "FreeBSD", "sum over all", "2b", "leaflets duplicated",
                              "handle_memory", "! FreeBSD: the limit was reached", "987,654k / 493,827k"})
         EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
-    for (const ComparisonSection& section : comparison_table(comparison))
-        for (const ComparisonRow& row : section.rows)
-            EXPECT_EQ(row.values.size(), 3u) << row.label;
+    for (const char* part : {"inside", "by_stop", "afterwards", "law"})
+        for (const Object& row : document.shown.find(part)->rows())
+            EXPECT_EQ(row.find("values")->values().size(), 3u) << cell_text(*row.find("label"));
+    EXPECT_EQ(json_fault(document_json(document)), "");
 }
 
 TEST(ForkComparison, TakesAllButTheFirstProcessesForksWhereNobodyMarksAny) {
@@ -116,6 +121,6 @@ TEST(ForkComparison, TakesAllButTheFirstProcessesForksWhereNobodyMarksAny) {
     const ForkTally empty = tally_forks({}, {});
     ForkComparison nothing;
     nothing.systems = {empty, empty};
-    EXPECT_NE(fork_comparison_text(nothing).find("forks"), std::string::npos);
-    EXPECT_NE(fork_comparison_json(nothing).find("\"schema\": 1"), std::string::npos);
+    EXPECT_NE(document_text(comparison_document(nothing)).find("forks"), std::string::npos);
+    EXPECT_NE(document_json(comparison_document(nothing)).find("\"schema\": 1"), std::string::npos);
 }
