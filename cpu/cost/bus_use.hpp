@@ -1,6 +1,6 @@
 // Owns: BusUse, how often an instruction's operands use the bus and how wide, as the 386's prefetch queue must know.
-// Callers: CostModel. Promises: a pure function of the form and the decoded instruction; transfers whose way only
-// running decides (far ones, INT, IRET) and descriptors count as none: their totals hold them.
+// Callers: CostModel. Promises: a pure function of the form and the decoded instruction; far transfers, INT, IRET and
+// descriptors count as none: the totals of their paths hold them.
 #pragma once
 
 #include "cpu/decode/instruction.hpp"

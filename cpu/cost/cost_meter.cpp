@@ -46,7 +46,7 @@ void Cpu::take_path(CostPath path, CycleCause cause) {
 }
 
 Cycles Cpu::iteration_cost(const Instruction& in) const {
-    const bool sends = form_at(in.form).operands[0] == Operand::Dx;
+    const bool sends = form_at(in.form).port == Port::Out;
     const bool outside_real = sends && state_.protected_mode() && cost_model_.path(CostPath::RepeatOutStep) != 0;
     return outside_real ? cost_model_.path(CostPath::RepeatOutStep) : cost_model_.iteration(in);
 }
@@ -58,7 +58,7 @@ void Cpu::begin_repeat(u32 count) {
 
 // Its iterations are paid.
 void Cpu::end_repeat(const Instruction& in) {
-    if (!cost_model_.tells_repeats(in) || (form_at(in.form).attributes & kIo) != 0)
+    if (!cost_model_.tells_repeats(in) || form_at(in.form).port != Port::None)
         return;
     if (repeat_asked_ == 0)
         take_path(CostPath::RepeatNone);
@@ -76,55 +76,29 @@ CostPath Cpu::port_path(CostPath allowed) const {
     return static_cast<CostPath>(static_cast<u32>(allowed) + which);
 }
 
-// LDS and its kin.
-static std::optional<CostPath> far_pointer_path(std::string_view mnemonic) {
-    if (mnemonic == "lss")
-        return CostPath::SegmentLoadFarStack;
-    if (mnemonic == "lfs" || mnemonic == "lgs")
-        return CostPath::SegmentLoadFarExtra;
-    return mnemonic == "lds" || mnemonic == "les" ? std::optional(CostPath::SegmentLoadFar) : std::nullopt;
-}
-
 // What protected mode makes of an instruction that no gate, ring or task has changed.
 std::optional<CostPath> Cpu::protected_path(const Instruction& in) const {
-    const Form& form = form_at(in.form);
-    const bool memory = in.has_memory();
-    if ((form.attributes & kIo) != 0) {
-        const bool input = form.mnemonic.front() == 'i';
-        if ((form.attributes & kString) != 0 && in.repeats())
-            return port_path(input ? CostPath::RepeatInAllowed : CostPath::RepeatOutAllowed);
-        if ((form.attributes & kString) != 0)
-            return port_path(input ? CostPath::InStringAllowed : CostPath::OutStringAllowed);
-        const bool immediate = form.operands[0] == Operand::Ib || form.operands[1] == Operand::Ib;
-        if (immediate)
-            return port_path(input ? CostPath::InImmediateAllowed : CostPath::OutImmediateAllowed);
-        return port_path(input ? CostPath::InAllowed : CostPath::OutAllowed);
+    const LateCost& late = cost_model_.late(in);
+    switch (late.late) {
+    case Late::No:
+    case Late::AsItRuns:
+        return std::nullopt;
+    case Late::ProtectedMode:
+        return late.path;
+    case Late::Port:
+        return port_path(in.repeats() ? late.other : late.path);
+    case Late::Protection:
+        return state_.virtual_8086() ? std::nullopt : std::optional(late.path);
+    case Late::SegmentLoad:
+        break;
     }
-    if (form.mnemonic == "pushf")
-        return CostPath::PushFlagsProtected;
-    if (form.mnemonic == "popf")
-        return CostPath::PopFlagsProtected;
     if (state_.virtual_8086())
         return std::nullopt;
-    if (form.mnemonic == "lcall")
-        return memory ? CostPath::CallFarMemoryProtected : CostPath::CallFarProtected;
-    if (form.mnemonic == "ljmp")
-        return memory ? CostPath::JumpFarMemoryProtected : CostPath::JumpFarProtected;
-    if (form.mnemonic == "retf")
-        return CostPath::ReturnFarProtected;
-    if (form.mnemonic == "iret")
-        return CostPath::ReturnSame;
-    const Operand target = form.operands[0];
-    const bool named = target >= Operand::Es && target <= Operand::Gs; // POP; MOV has it in ModRM
-    if (form.mnemonic != "mov" && !named)
-        return far_pointer_path(form.mnemonic);
-    const std::size_t loaded =
-        named ? static_cast<std::size_t>(target) - static_cast<std::size_t>(Operand::Es) : in.reg;
+    const OperandKind& target = kind_of(form_at(in.form).operands[0]);
+    const u8 loaded = target.place == Place::FixedSegment ? target.number : in.reg;
     if ((state_.segments[loaded].selector & 0xFFFC) == 0)
         return CostPath::SegmentLoadNull;
-    if (named)
-        return CostPath::SegmentPop;
-    return memory ? CostPath::SegmentLoadMemory : CostPath::SegmentLoadRegister;
+    return in.has_memory() ? late.other : late.path;
 }
 
 void Cpu::charge_interrupt(const InterruptRequest& request, InterruptOrigin origin) {
@@ -147,10 +121,12 @@ void Cpu::charge_interrupt(const InterruptRequest& request, InterruptOrigin orig
     const bool by_instruction = request.cause == InterruptCause::Software || request.cause == InterruptCause::Trap;
     if (!by_instruction || current_ == nullptr)
         return;
-    const std::string_view name = form_at(current_->form).mnemonic;
+    const Transfer transfer = form_at(current_->form).transfer;
     const CostPath overflow = origin.protected_mode ? CostPath::Overflow : CostPath::OverflowReal;
     const CostPath number = origin.protected_mode ? CostPath::SoftwareInterrupt : CostPath::SoftwareInterruptReal;
-    const CostPath by = name == "into" ? overflow : name == "int3" || name == "int1" ? CostPath::Breakpoint : number;
+    const CostPath by = transfer == Transfer::Overflow     ? overflow
+                        : transfer == Transfer::Breakpoint ? CostPath::Breakpoint
+                                                           : number;
     charge(cost_model_.path(by), CycleCause::Delivery);
 }
 

@@ -1,7 +1,6 @@
 #include "cpu/cost/cost_model.hpp"
 
 #include <algorithm>
-#include <initializer_list>
 
 namespace forkscope {
 
@@ -16,37 +15,23 @@ constexpr u32 kFlatClocks[] = {
 constexpr u16 kEspBit = 1u << kEsp;
 constexpr u16 kStackMoved = 1u << 8; // in PipelineState::waiting: the stack engine did
 
-bool one_of(std::string_view name, std::initializer_list<std::string_view> names) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-bool writes_segment(const Form& form) {
-    if (one_of(form.mnemonic, {"lds", "les", "lss", "lfs", "lgs"}))
-        return true;
-    const Operand target = form.operands[0];
-    const bool segment = target == Operand::Sw || (target >= Operand::Es && target <= Operand::Gs);
-    return segment && one_of(form.mnemonic, {"mov", "pop"});
-}
-
-// Mode, privilege, descriptors or the count say which figure holds.
-bool decided_late(const Form& form) {
-    return writes_segment(form) || (form.attributes & kIo) != 0 ||
-           one_of(form.mnemonic,
-                  {"lcall", "ljmp", "retf", "int", "int3", "int1", "into", "iret", "pushf", "popf", "invlpg"});
-}
-
-u8 ending_of(const Form& form) {
-    u8 ending = decided_late(form) ? kDecidedLate : 0;
-    if ((form.attributes & kIo) != 0)
-        ending |= kAtPort;
-    if ((form.attributes & kControl) == 0)
+u8 ending_of(const Form& form, Late late) {
+    const u8 ending = static_cast<u8>((late != Late::No ? kDecidedLate : 0) | (form.port != Port::None ? kAtPort : 0));
+    switch (form.transfer) {
+    case Transfer::None:
         return ending;
-    const bool conditional = form.mnemonic.front() == 'j' && form.mnemonic != "jmp";
-    if (conditional || one_of(form.mnemonic, {"loop", "loope", "loopne"}))
+    case Transfer::Branch:
+    case Transfer::Loop:
         return ending | kMayJump | kPredicted;
-    if (one_of(form.mnemonic, {"jmp", "call", "ret"}))
-        ending |= kPredicted;
-    return ending | (form.mnemonic == "into" ? kMayJump : kAlwaysJumps);
+    case Transfer::Jump:
+    case Transfer::Call:
+    case Transfer::Return:
+        return ending | kAlwaysJumps | kPredicted;
+    case Transfer::Overflow:
+        return ending | kMayJump;
+    default:
+        return ending | kAlwaysJumps;
+    }
 }
 
 u32 memory_or_register(const Latency& cell, const Instruction& in) { return in.has_memory() ? cell.mem : cell.reg; }
@@ -61,7 +46,8 @@ u32 enter_clocks(const Latency& cell, u32 level) {
 
 // Of the 386's rules, those by what stands in a register or in memory.
 bool goes_by_operand(const Latency& cell) {
-    return cell.rule == LatencyRule::Multiply || cell.rule == LatencyRule::BitScan;
+    return cell.rule == LatencyRule::Multiply || cell.rule == LatencyRule::MultiplySigned ||
+           cell.rule == LatencyRule::BitScan || cell.rule == LatencyRule::BitScanReverse;
 }
 
 bool repeats(const Latency& cell) {
@@ -73,31 +59,36 @@ u32 bits_of(u32 value) { // ceil(log2 value)
     return value <= 1 ? 0 : 32 - static_cast<u32>(__builtin_clz(value - 1));
 }
 
-u32 scan_clocks(const Latency& cell, bool reverse, u32 width, u32 source) {
+u32 scan_clocks(const Latency& cell, u32 width, u32 source) {
     if (source == 0)
         return 0;
-    const u32 found = reverse ? 31 - static_cast<u32>(__builtin_clz(source)) : static_cast<u32>(__builtin_ctz(source));
-    const u32 passed = reverse ? width - 1 - found : found;
+    const u32 lowest = static_cast<u32>(__builtin_ctz(source));
+    const u32 highest = 31 - static_cast<u32>(__builtin_clz(source));
     switch (cell.rule) {
     case LatencyRule::BitScan:
-        return cell.step * passed;
+        return cell.step * lowest;
+    case LatencyRule::BitScanReverse:
+        return cell.step * (width - 1 - highest);
     case LatencyRule::BitScanNibbles:
-        return 2 + 4 * (passed / 8 + 1) + 3 * (passed / 4 % 2 + 1) + 3 * (passed % 4 + 1);
+        return 2 + 4 * (lowest / 8 + 1) + 3 * (lowest / 4 % 2 + 1) + 3 * (lowest % 4 + 1);
     case LatencyRule::BitScanPlaces:
-        return cell.step * (passed + 1);
+        return cell.step * (width - highest);
     default: // BitScanPlaces1
-        return 1 + cell.step * (32 - found);
+        return 1 + cell.step * (32 - highest);
     }
 }
 
-// Operand bytes of a form whose size is not the operand size.
-u32 width_of(const Form& form, const Instruction& in) {
-    for (const Operand kind : form.operands) {
-        if (kind == Operand::Eb || kind == Operand::Gb)
-            return 8;
-    }
-    return in.operand_size * 8u;
+u32 multiply_clocks(const Latency& cell, u32 width, u32 multiplier) {
+    const u32 unused = 32 - width;
+    const bool negative = cell.rule != LatencyRule::Multiply && (multiplier >> (width - 1) & 1) != 0;
+    const u32 magnitude =
+        negative ? 0u - static_cast<u32>(static_cast<i32>(multiplier << unused) >> unused) : multiplier;
+    const u32 least = negative && cell.rule == LatencyRule::MultiplySigned5 ? 5 : 3;
+    return std::max(least, bits_of(magnitude));
 }
+
+// Bits of the operand that comes first.
+u32 width_of(const Form& form, const Instruction& in) { return operand_bytes(form.operands[0], in) * 8; }
 
 } // namespace
 
@@ -127,13 +118,14 @@ void CostModel::configure(CpuModel model, CostModelKind kind, BusWidth bus) {
         const Latency cells[] = {row.i386, row.i486, row.pentium, by_class};
         rows_[form].cell = flat() ? by_class : cells[static_cast<std::size_t>(model)];
         rows_[form].pairing = row.pairing;
-        rows_[form].ending = flat() ? u8{0} : ending_of(form_at(form));
+        rows_[form].late = flat() ? LateCost{} : row.late;
+        rows_[form].ending = flat() ? u8{0} : ending_of(form_at(form), row.late.late);
         if (!predicts())
             rows_[form].ending &= static_cast<u8>(~kPredicted);
         if (queues_) {
             rows_[form].ending |= goes_by_operand(rows_[form].cell) ? kByOperand : 0;
             rows_[form].bus_use = bus_use_of_form(form);
-            rows_[form].transfer = transfer_of(form);
+            rows_[form].stops_prefetch = stops_prefetch(form_at(form).transfer);
         }
     }
     paths_.assign(path_latencies().size(), 0);
@@ -184,29 +176,23 @@ u32 CostModel::iteration(const Instruction& in) const {
     const Latency& cell = rows_[in.form].cell;
     if (repeats(cell))
         return cell.step;
-    const bool port = (form_at(in.form).attributes & kIo) != 0;
-    const CostClass cost = port ? CostClass::Io : CostClass::StringStep;
+    const CostClass cost = form_at(in.form).port != Port::None ? CostClass::Io : CostClass::StringStep;
     return flat() ? kFlatClocks[static_cast<std::size_t>(cost)] : estimated_latency(cost);
 }
 
 u32 CostModel::by_operand(const Instruction& in, u32 value) const {
     const Latency& cell = rows_[in.form].cell;
-    const Form& form = form_at(in.form);
     switch (cell.rule) {
     case LatencyRule::Multiply:
-    case LatencyRule::MultiplySigned: {
-        const u32 width = width_of(form, in);
-        const u32 unused = 32 - width;
-        const bool negative = form.mnemonic == "imul" && (value >> (width - 1) & 1) != 0;
-        const u32 magnitude = negative ? 0u - static_cast<u32>(static_cast<i32>(value << unused) >> unused) : value;
-        const u32 least = negative && cell.rule == LatencyRule::MultiplySigned ? 5 : 3;
-        return std::max(least, bits_of(magnitude));
-    }
+    case LatencyRule::MultiplySigned:
+    case LatencyRule::MultiplySigned5:
+        return multiply_clocks(cell, width_of(form_at(in.form), in), value);
     case LatencyRule::BitScan:
+    case LatencyRule::BitScanReverse:
     case LatencyRule::BitScanNibbles:
     case LatencyRule::BitScanPlaces:
     case LatencyRule::BitScanPlaces1:
-        return scan_clocks(cell, form.mnemonic == "bsr", in.operand_size * 8u, value);
+        return scan_clocks(cell, width_of(form_at(in.form), in), value);
     case LatencyRule::RotateCarry:
         return value == 0 ? 0 : cell.step * (value - 1) / 30;
     case LatencyRule::Condition:

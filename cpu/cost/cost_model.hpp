@@ -77,9 +77,7 @@ class CostModel {
     // The same with a prefetch queue (cost_model_queue.cpp), where what stands behind an instruction counts, too.
     QueuedInstruction queued(std::span<const u8> bytes, const Instruction& in) const;
     // Nothing behind it is decoded as long as it has not run.
-    static bool ends_ahead(const QueuedInstruction& one, const Instruction& in) {
-        return one.transfer == Transfer::Certain || in.form == 0;
-    }
+    static bool ends_ahead(const QueuedInstruction& one, const Instruction& in) { return one.stops || in.form == 0; }
     // The static clocks of ahead[0], whose CostEnding is `ending`; waiting for its bytes included. Where kDecidedLate
     // or kByOperand stands in it, `pipeline` stays until settle_queue().
     u32 advance_queue(PipelineState& pipeline, u8 ending, std::span<const QueuedInstruction> ahead) const;
@@ -98,6 +96,8 @@ class CostModel {
     u32 path(CostPath path) const { return paths_[static_cast<std::size_t>(path)]; }
     // The table's figure for this form, for what is decided late and took no other path.
     u32 row(const Instruction& in) const;
+    // What takes its place outside of real mode.
+    const LateCost& late(const Instruction& in) const { return rows_[in.form].late; }
     // Flat clock: what an interrupt or exception costs.
     u32 delivery() const { return delivery_; }
     // One iteration of a repeated string or port instruction.
@@ -116,10 +116,11 @@ class CostModel {
   private:
     struct Row {
         Latency cell{};
+        LateCost late{};
         Pairing pairing = Pairing::None;
         u8 ending = 0;
         FormBusUse bus_use{};
-        Transfer transfer = Transfer::None;
+        bool stops_prefetch = false;
     };
     u32 base(const Instruction& in) const;
     static u32 paid(const PipelineState& pipeline, const QueuedInstruction& now);

@@ -10,7 +10,7 @@ QueuedInstruction CostModel::queued(std::span<const u8> bytes, const Instruction
     const BusUse use = bus_use(row.bus_use, in);
     QueuedInstruction result;
     result.shape = code_shape(bytes, in);
-    result.transfer = row.transfer;
+    result.stops = row.stops_prefetch;
     result.taken = (row.ending & kAlwaysJumps) != 0;
     result.locked = (in.flags & kHasLock) != 0 || (row.bus_use.locks && in.has_memory());
     result.base_and_index = in.base != kNoRegister && in.index != kNoRegister && path(CostPath::EffectiveAddress) != 0;

@@ -1,6 +1,6 @@
-// Owns: which general registers an instruction reads and writes, and the parts that it is made of, for the clock
-// models. Callers: cost_model.cpp, its tests. Promises: a pure function of the decoded instruction; a register counts
-// whole, whatever part of it is used; registers whose use the clock models never ask for may be missing (see use_of).
+// Owns: which general registers an instruction reads and writes, and the parts that it is made of, for the cost
+// model. Callers: cost_model.cpp, form_facts_test. Promises: a pure function of the decoded instruction and its row; a
+// register counts whole, whatever part of it is used.
 #pragma once
 
 #include "cpu/decode/instruction.hpp"

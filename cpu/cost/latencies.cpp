@@ -1,4 +1,4 @@
-// The clock tables, and the row of each form, found once.
+// The latency tables, and the row of each form, found once.
 #include "cpu/cost/latencies.hpp"
 
 #include <vector>
@@ -16,23 +16,29 @@ constexpr Latency cell(LatencySource source, u16 both) { return cell(source, bot
 
 constexpr u16 middle(int low, int high) { return static_cast<u16>((low + high) / 2); }
 
-#define NOGROUP -1
+constexpr LateCost late(Late who, CostPath path = {}) { return {who, path, path}; }
+constexpr LateCost late(Late who, CostPath path, CostPath other) { return {who, path, other}; }
+
+#define NOGROUP kNoGroup
 #define ANYGROUP kAnyGroup
 #define ABSENT                                                                                                         \
     Latency { 0, 0, 0, LatencyRule::Absent, LatencySource::Manual }
 #define MANUAL(...) cell(LatencySource::Manual, __VA_ARGS__)
 #define PUBLISHED(...) cell(LatencySource::Published, __VA_ARGS__)
 #define ESTIMATE(...) cell(LatencySource::Estimate, __VA_ARGS__)
-#define LATENCY(map, first, last, group, i386, i486, pentium, pairing)                                                 \
-    LatencyRow{map, first, last, group, i386, i486, pentium, Pairing::pairing},
+#define LATE(who, ...) late(Late::who __VA_OPT__(, ) __VA_ARGS__)
+#define LATENCY(map, first, last, group, i386, i486, pentium, pairing, ...)                                            \
+    LatencyRow{map, first, last, group, i386, i486, pentium, Pairing::pairing, LateCost{__VA_ARGS__}},
 
 using enum LatencyRule;
+using enum CostPath;
 
 constexpr LatencyRow kRows[] = {
 #include "cpu/cost/latencies.def"
 };
 
 #undef LATENCY
+#undef LATE
 #undef ESTIMATE
 #undef PUBLISHED
 #undef MANUAL
@@ -74,7 +80,7 @@ std::vector<u16> rows_by_form() {
         u16 row = 0;
         while (row < std::size(kRows) && !covers(kRows[row], form_at(form)))
             ++row;
-        EMU_ASSERT(row < std::size(kRows), "no clocks for {}", form_at(form).mnemonic);
+        EMU_ASSERT(row < std::size(kRows), "no latencies for {}", form_at(form).mnemonic);
         rows[form] = row;
     }
     return rows;

@@ -1,6 +1,6 @@
 // Owns: what each instruction form costs on the 386, 486 and Pentium (latencies.def), and each path that is decided as
-// it runs (paths.def): plain data with its source. The p6 has no row: its approximation is in cost_classes.def.
-// Callers: the clock models when a block is bound; reports and docs/clocks.md.
+// it runs (paths.def): plain data with its source. The p6 has no column: its approximation is in cost_classes.def.
+// Callers: the cost model, when a block is bound, and the cost meter; docs/clocks.md.
 // Promises: exactly one row per form; clocks assume aligned operands, TLB and cache hits, and no wait states.
 #pragma once
 
@@ -20,18 +20,20 @@ enum class LatencySource : u8 {
 // How `reg`, `mem` and `step` of a cell make clocks. M stands for `mem` where the operand is memory, else `reg`; m for
 // the components of the next instruction, which only the 386 adds (CpuModel::I386).
 enum class LatencyRule : u8 {
-    Absent,    // the model has no such form
-    Fixed,     // M
-    Jump,      // M + m
-    Branch,    // taken: mem + m; not taken: reg
-    Width,     // 16-bit operands: M; 32-bit: step, and mem - reg more for memory
-    Condition, // SETcc. Condition holds: M; else reg - step, or mem + step
-    Exchange,  // CMPXCHG. Equal: M; else reg, or mem + step
-    Multiply,  // M + max(3, bits(|m|)), bits(x) = ceil(log2 x), 0 for x <= 1; m the immediate, else the r/m operand
-    MultiplySigned,  // the same, with at least 5 in place of 3 where m is negative
+    Absent,          // the model has no such form
+    Fixed,           // M
+    Jump,            // M + m
+    Branch,          // taken: mem + m; not taken: reg
+    Width,           // 16-bit operands: M; 32-bit: step, and mem - reg more for memory
+    Condition,       // SETcc. Condition holds: M; else reg - step, or mem + step
+    Exchange,        // CMPXCHG. Equal: M; else reg, or mem + step
+    Multiply,        // M + max(3, bits(m)), bits(x) = ceil(log2 x), 0 for x <= 1; m the immediate, else the r/m operand
+    MultiplySigned,  // the same of |m|
+    MultiplySigned5, // the same, with at least 5 in place of 3 where m is negative
     BitScan,         // M + step * n, n the zero bits passed over; a source of zero: M
+    BitScanReverse,  // the same from the top
     BitScanNibbles,  // zero: M; else M + 2 + 4(B+1) + 3(i+1) + 3(n+1), B the byte, i its nibble, n its bit found
-    BitScanPlaces,   // zero: M; else M + step * (n+1), n as for BitScan
+    BitScanPlaces,   // zero: M; else M + step * (n+1), n as for BitScanReverse
     BitScanPlaces1,  // zero: M; else M + 1 + step * (32 - the bit found), whatever the operand size
     RotateCarry,     // M + step * (count - 1) / 30, count being 1 to 31; a straight line through the manual's range
     Enter,           // level 0: reg; 1: mem; more: mem + step * level
@@ -61,6 +63,28 @@ enum class Pairing : u8 {
     Exchange, // FXCH: in V after a Float, or alone
 };
 
+enum class CostPath : u8 {
+#define COST_PATH(name, i386, i486, pentium, sources, text) name,
+#include "cpu/cost/paths.def"
+#undef COST_PATH
+};
+
+// Who decides, while an instruction runs, that not its row but a path says what it costs. In real mode it is the row.
+enum class Late : u8 {
+    No,            // nobody: the figure is known when the block is bound
+    AsItRuns,      // the handler takes a path, or the row holds
+    ProtectedMode, // virtual-8086 mode, too
+    Protection,    // protected mode, but not virtual-8086 mode
+    SegmentLoad,   // the same; a null selector has a path of its own
+    Port,          // protected mode: `path`, or by privilege one of its two neighbours behind it
+};
+
+struct LateCost {
+    Late late = Late::No;
+    CostPath path = {};    // from ProtectedMode on
+    CostPath other = path; // SegmentLoad: from memory; Port: with REP
+};
+
 inline constexpr i16 kAnyGroup = -2; // a row for all forms of its opcodes, whatever their group
 
 struct LatencyRow {
@@ -69,17 +93,12 @@ struct LatencyRow {
     i16 group; // as in Form, or kAnyGroup
     Latency i386, i486, pentium;
     Pairing pairing;
+    LateCost late = {};
 };
 
 // The one row that covers form_at(form).
 const LatencyRow& latency_row(u16 form);
 std::span<const LatencyRow> latency_rows();
-
-enum class CostPath : u8 {
-#define COST_PATH(name, i386, i486, pentium, sources, text) name,
-#include "cpu/cost/paths.def"
-#undef COST_PATH
-};
 
 struct PathLatency {
     u16 i386, i486, pentium;  // 0: the model has no such path, or adds nothing

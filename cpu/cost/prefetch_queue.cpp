@@ -105,7 +105,7 @@ class Runner {
         queue_.complete = static_cast<u8>(queue_.complete - bytes);
         if (++queue_.part < shape.components())
             return Taken::One;
-        queue_.stopped = ahead_[next].transfer == Transfer::Certain;
+        queue_.stopped = ahead_[next].stops;
         if (queue_.decoded < std::size(queue_.age)) {
             admit(kJustDecoded);
         } else {
@@ -139,7 +139,7 @@ class Runner {
         if (queue_.held)
             admit(finished_now_ ? kJustDecoded : 0);
         // LOOP that will not jump lets decoding go on, and a transfer that has been overwritten since it was decoded.
-        if (queue_.decoded == 0 && (now_.transfer != Transfer::Certain || !now_.taken))
+        if (queue_.decoded == 0 && (!now_.stops || !now_.taken))
             queue_.stopped = false;
         start_ = clock;
         const u32 address = now_.base_and_index ? constants_.base_and_index : 0;
@@ -280,16 +280,6 @@ CodeShape code_shape(std::span<const u8> bytes, const Instruction& instruction) 
     singles = std::min(singles, length);
     displacement = std::min(displacement, length - singles);
     return {static_cast<u8>(singles), static_cast<u8>(displacement), static_cast<u8>(length - singles - displacement)};
-}
-
-Transfer transfer_of(u16 form_number) {
-    const Form& form = form_at(form_number);
-    if ((form.attributes & kControl) == 0)
-        return Transfer::None;
-    const bool jcc = (form.map == 1 && form.opcode >= 0x70 && form.opcode <= 0x7F) ||
-                     (form.map != 1 && form.opcode >= 0x80 && form.opcode <= 0x8F);
-    const bool jcxz_or_into = form.map == 1 && (form.opcode == 0xE3 || form.opcode == 0xCE);
-    return jcc || jcxz_or_into ? Transfer::Conditional : Transfer::Certain;
 }
 
 u32 bus_cycles(const BusParameters& bus, u32 bytes, u32 address) {

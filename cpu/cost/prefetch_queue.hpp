@@ -43,17 +43,15 @@ struct CodeShape {
 };
 CodeShape code_shape(std::span<const u8> bytes, const Instruction& instruction);
 
-enum class Transfer : u8 {
-    None,
-    Conditional, // Jcc, JCXZ, INTO: prefetching goes on behind it
-    Certain,     // JMP, CALL, RET, IRET, INT n, LOOP: once decoded, prefetching stops
-};
-Transfer transfer_of(u16 form);
+// Once such a transfer is decoded, nothing behind it is fetched: LOOP, too, but no conditional jump.
+constexpr bool stops_prefetch(Transfer transfer) {
+    return transfer != Transfer::None && transfer != Transfer::Branch && transfer != Transfer::Overflow;
+}
 
 // What the queue must know of one instruction. Accesses: `reads` operands in `read_cycles` bus cycles, likewise writes.
 struct QueuedInstruction {
     CodeShape shape;
-    Transfer transfer = Transfer::None;
+    bool stops = false;          // stops_prefetch()
     bool taken = false;          // a transfer that is: flush() follows
     bool locked = false;         // nothing is fetched between its read and its write
     bool base_and_index = false; // of the memory operand

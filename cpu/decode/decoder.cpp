@@ -3,32 +3,13 @@
 #include <array>
 #include <cstring>
 
+#include "cpu/decode/form_rows.hpp"
+
 namespace forkscope {
 
 namespace {
 
 // --- What opcodes.def says, reduced at compile time to what decoding needs.
-
-struct Row {
-    u8 map;
-    u8 opcode;
-    i16 group;
-    Operand operands[3];
-    u16 attributes;
-};
-
-#define NOGROUP -1
-#define OPCODE(map, opcode, group, mnemonic, first, second, third, handler, read, written, undefined, attributes,      \
-               since, cost)                                                                                            \
-    Row{map, opcode, group, {Operand::first, Operand::second, Operand::third}, attributes},
-constexpr Row kRows[] = {
-    Row{0, 0, NOGROUP, {}, kPlain}, // form 0, the undefined opcode
-#include "cpu/decode/opcodes.def"
-};
-#undef OPCODE
-#undef NOGROUP
-
-constexpr u16 kRowCount = static_cast<u16>(sizeof(kRows) / sizeof(kRows[0]));
 
 enum class Immediate : u8 {
     None,
@@ -62,8 +43,6 @@ struct Rule {
     Immediate immediate = Immediate::None;
 };
 
-constexpr bool uses_mod_rm(Operand operand) { return operand >= Operand::Eb && operand <= Operand::Edw; }
-
 constexpr Immediate immediate_of(Operand operand) {
     switch (operand) {
     case Operand::Ib:
@@ -89,7 +68,7 @@ constexpr Immediate immediate_of(Operand operand) {
     }
 }
 
-constexpr Rule make_rule(const Row& row) {
+constexpr Rule make_rule(const Form& row) {
     Rule rule;
     rule.mod_rm = row.group >= 0;
     rule.lockable = (row.attributes & kLockable) != 0;
@@ -97,8 +76,9 @@ constexpr Rule make_rule(const Row& row) {
         rule.immediate = Immediate::FloatOpcode;
     for (int i = 0; i < 3; ++i) {
         const Operand operand = row.operands[i];
-        rule.mod_rm |= uses_mod_rm(operand);
-        rule.mod_ignored |= operand == Operand::Cd || operand == Operand::Dd || operand == Operand::Td;
+        const Place place = kind_in_rows(operand).place;
+        rule.mod_rm |= kind_in_rows(operand).by_mod_rm();
+        rule.mod_ignored |= place == Place::Control || place == Place::Debug || place == Place::Test;
         if (operand == Operand::Cd)
             rule.reg_field = RegField::Control;
         if (operand == Operand::Sw)
@@ -110,9 +90,9 @@ constexpr Rule make_rule(const Row& row) {
 }
 
 constexpr auto kRules = [] {
-    std::array<Rule, kRowCount> rules;
-    for (u16 form = 0; form < kRowCount; ++form)
-        rules[form] = make_rule(kRows[form]);
+    std::array<Rule, kFormCount> rules;
+    for (u16 form = 0; form < kFormCount; ++form)
+        rules[form] = make_rule(kForms[form]);
     return rules;
 }();
 
@@ -128,7 +108,7 @@ constexpr u16 kGroupBit = 0x8000;
 constexpr u32 kColumns = 4;
 constexpr u16 kOpcodeCells = 256 * (1 + kColumns);
 
-constexpr bool depends_on_mod_rm(const Row& row) {
+constexpr bool depends_on_mod_rm(const Form& row) {
     return row.group >= 0 || (row.attributes & (kMemoryOnly | kRegisterOnly)) != 0;
 }
 
@@ -137,7 +117,7 @@ struct Cells {
     u32 first;
     u32 count;
 };
-constexpr Cells cells_of(const Row& row) {
+constexpr Cells cells_of(const Form& row) {
     if (row.map == 2)
         return {256u + row.opcode, kColumns};
     return {row.map == 1 ? row.opcode : 256u * (row.map - kMapNone + 1u) + row.opcode, 1};
@@ -146,9 +126,9 @@ constexpr Cells cells_of(const Row& row) {
 constexpr u16 group_count() {
     bool grouped[kOpcodeCells] = {};
     u16 count = 0;
-    for (u16 form = 1; form < kRowCount; ++form) {
-        const Cells cells = cells_of(kRows[form]);
-        for (u32 i = 0; i < cells.count && depends_on_mod_rm(kRows[form]); ++i) {
+    for (u16 form = 1; form < kFormCount; ++form) {
+        const Cells cells = cells_of(kForms[form]);
+        for (u32 i = 0; i < cells.count && depends_on_mod_rm(kForms[form]); ++i) {
             bool& cell = grouped[cells.first + 256 * i];
             count = static_cast<u16>(count + !cell);
             cell = true;
@@ -170,7 +150,7 @@ constexpr void claim(Lookup& lookup, u16& place, u16 form) {
 }
 
 constexpr void add_to_group(Lookup& lookup, Group& group, u16 form) {
-    const Row& row = kRows[form];
+    const Form& row = kForms[form];
     for (u16 reg = 0; reg < 8; ++reg) {
         if (row.group >= 0 && row.group != reg)
             continue;
@@ -182,30 +162,30 @@ constexpr void add_to_group(Lookup& lookup, Group& group, u16 form) {
 }
 
 constexpr void add_to_cell(Lookup& lookup, u16& cell, u16& groups, u16 form) {
-    if (!depends_on_mod_rm(kRows[form])) {
+    if (!depends_on_mod_rm(kForms[form])) {
         claim(lookup, cell, form);
         return;
     }
     if (cell == 0)
         cell = static_cast<u16>(kGroupBit | groups++);
     lookup.unambiguous &= (cell & kGroupBit) != 0;
-    if (kRows[form].group < 0xC0)
+    if (kForms[form].group < 0xC0)
         add_to_group(lookup, lookup.groups[cell & ~kGroupBit], form);
 }
 
 constexpr Lookup build_lookup() {
     Lookup lookup;
     u16 groups = 0;
-    for (u16 form = 1; form < kRowCount; ++form) {
-        const Cells cells = cells_of(kRows[form]);
+    for (u16 form = 1; form < kFormCount; ++form) {
+        const Cells cells = cells_of(kForms[form]);
         for (u32 i = 0; i < cells.count; ++i)
             add_to_cell(lookup, lookup.cells[cells.first + 256 * i], groups, form);
     }
     // Rows for one ModRM byte come last: they take their byte from the row for the whole ModRM.reg digit.
-    for (u16 form = 1; form < kRowCount; ++form) {
-        const Cells cells = cells_of(kRows[form]);
-        for (u32 i = 0; i < cells.count && kRows[form].group >= 0xC0; ++i)
-            lookup.groups[lookup.cells[cells.first + 256 * i] & ~kGroupBit].whole[kRows[form].group - 0xC0] = form;
+    for (u16 form = 1; form < kFormCount; ++form) {
+        const Cells cells = cells_of(kForms[form]);
+        for (u32 i = 0; i < cells.count && kForms[form].group >= 0xC0; ++i)
+            lookup.groups[lookup.cells[cells.first + 256 * i] & ~kGroupBit].whole[kForms[form].group - 0xC0] = form;
     }
     return lookup;
 }

@@ -1,10 +1,9 @@
-// Owns: Instruction, one decoded instruction as plain data, and the names of what it may hold.
+// Owns: Instruction, one decoded instruction as plain data.
 // Callers: the Decoder writes it; interpreter, translators, disassembly checks and the fuzzer read it.
 // Promises: a pure function of (bytes, CodeMode) except the fields that a Block binds.
 #pragma once
 
-#include <string_view>
-
+#include "cpu/decode/form.hpp"
 #include "emu/base/types.hpp"
 
 namespace forkscope {
@@ -29,28 +28,6 @@ struct CodeMode {
     bool operator==(const CodeMode&) const = default;
 };
 
-// General registers by their number in ModRM; kNoRegister reads as zero.
-enum : u8 { kEax = 0, kEcx, kEdx, kEbx, kEsp, kEbp, kEsi, kEdi, kNoRegister = 16 };
-enum : u8 { kEs = 0, kCs, kSs, kDs, kFs, kGs, kSegmentCount };
-
-// Operand kinds in the manual's notation (SDM 2, appendix A.2): E = ModRM r/m, G = ModRM reg, M = memory only,
-// R = register only, I = immediate, J = relative, O = moffs, Z = register in the opcode, S = segment register,
-// C/D/T = control/debug/test register, X = DS:eSI, Y = ES:eDI, A = far pointer, P/N = MM register in reg/rm, Q = MM
-// register or memory, V/U = XMM register in reg/rm, W = XMM register or memory; b = 8, w = 16, d = 32 bits,
-// v = operand size, z = 16 or 32 immediate, p = far pointer, a = BOUND pair, s = pseudo-descriptor, q = 64 bits,
-// t = 80 bits, x = 128 bits, dw = 32 bits of a register or 16 of memory.
-enum class Operand : u8 {
-    None,
-    // clang-format off
-    Eb, Ew, Ed, Ev, Gb, Gw, Gd, Gv, Mb, Mw, Md, Mq, Mt, Mv, Mp, Ma, Ms, M, Rd, Rv,
-    Pq, Nq, Qd, Qq, Vx, Ux, Wd, Wq, Wx, Mx, Edw,
-    Ib, Ibs, Iw, Iz, Iv, Jb, Jz, Ob, Ov, Zb, Zd, Zv, Sw, Cd, Dd, Td, Xb, Xv, Yb, Yv, Ap,
-    One, Three, Al, Cl, Ax, Dx, Eax, // Eax: AX or EAX by operand size
-    Es, Cs, Ss, Ds, Fs, Gs,
-    St0, Sti, // x87 registers: ST(0), and the one that ModRM.rm names
-    // clang-format on
-};
-
 enum InstructionFlag : u8 {
     kHasMemory = 1,   // ModRM names memory, or moffs
     kHasLock = 2,     // F0
@@ -64,8 +41,8 @@ struct Instruction {
     Handler handler = nullptr; // bound by the Block
 
     u32 immediate = 0; // sign- or zero-extended as the form says; far pointer: the offset; x87: the 11 opcode bits
-    u32 displacement =
-        0; // of the memory operand, sign-extended to 32 bits; moffs: the offset; J*: sign-extended distance
+    // Of the memory operand, sign-extended to 32 bits; moffs: the offset; J*: sign-extended distance.
+    u32 displacement = 0;
     u16 immediate2 = 0; // ENTER: the level; far pointer: the selector
     u16 form = 0;       // row of opcodes.def; 0 = undefined opcode
 
@@ -95,47 +72,7 @@ struct Instruction {
     bool repeats() const { return (flags & (kHasRep | kHasRepne)) != 0; }
 };
 
-// Attributes of a form.
-enum FormAttribute : u16 {
-    kPlain = 0,
-    kLockable = 1,     // LOCK is allowed with a memory destination
-    kEndsBlock = 2,    // control transfer, or changes what later instructions mean
-    kMemoryOnly = 4,   // ModRM.mod = 3 is undefined
-    kRegisterOnly = 8, // ModRM.mod != 3 is undefined
-    kString = 16,      // takes REP
-    kPrivileged = 32,  // only at CPL 0 in protected mode (for the fuzzer)
-    kControl = 64,     // changes eip (for the fuzzer and for block statistics)
-    kIo = 128,         // touches ports
-    kNoFuzz = 256,     // result depends on more than architectural state (RDTSC, CPUID), or on the maker
-};
-
-// Where a form came in: a generation, or an extension that a model of the last generation may have.
-enum class Since : u8 { I386, I486, P5, P6, Mmx, Fxsr, Sse, Sse2 };
-
-// 0F xx forms that a prefix tells apart, as `map` of their rows.
-enum : u8 { kMapNone = 3, kMap66, kMapF3, kMapF2 };
-
-enum class CostClass : u8 {
-#define COST_CLASS(name, flat, p6, text) name,
-#include "cpu/cost/cost_classes.def"
-#undef COST_CLASS
-};
-
-// One row of opcodes.def.
-struct Form {
-    u8 map; // 1: one byte, 2: 0F xx with any prefixes, kMapNone to kMapF2: with exactly this mandatory prefix
-    u8 opcode;
-    i16 group; // -1: none; 0..7: ModRM.reg; 0xC0..0xFF: the whole ModRM byte
-    std::string_view mnemonic;
-    Operand operands[3];
-    std::string_view flags_read, flags_written, flags_undefined; // letters of "odiszapc"
-    u16 attributes;                                              // FormAttribute
-    Since since;
-    CostClass cost;
-};
-
-// All rows; index 0 is the undefined opcode.
-const Form& form_at(u16 index);
-u16 form_count();
+// Bytes of what an operand names (of one part, where it has several); memory's, where it is memory.
+u32 operand_bytes(Operand operand, const Instruction& in);
 
 } // namespace forkscope

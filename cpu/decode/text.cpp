@@ -15,38 +15,20 @@ constexpr std::string_view kMmRegisters[] = {"mm0", "mm1", "mm2", "mm3", "mm4", 
 constexpr std::string_view kXmmRegisters[] = {"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7"};
 constexpr std::string_view kSegmentNames[] = {"es", "cs", "ss", "ds", "fs", "gs"};
 
-// Forms whose name in Intel syntax depends on a size; the table names them once.
-struct SizedName {
-    std::string_view form;
-    std::string_view name16;
-    std::string_view name32;
-};
-constexpr SizedName kSizedNames[] = {
-    {"cbw", "cbw", "cwde"},       {"cwd", "cwd", "cdq"},      {"pusha", "pusha", "pushad"}, {"popa", "popa", "popad"},
-    {"pushf", "pushf", "pushfd"}, {"popf", "popf", "popfd"},  {"iret", "iret", "iretd"},    {"movs", "movsw", "movsd"},
-    {"cmps", "cmpsw", "cmpsd"},   {"stos", "stosw", "stosd"}, {"lods", "lodsw", "lodsd"},   {"scas", "scasw", "scasd"},
-    {"ins", "insw", "insd"},      {"outs", "outsw", "outsd"},
-};
-
 constexpr std::string_view kPredicates[] = {"eq", "lt", "le", "unord", "neq", "nlt", "nle", "ord"};
 
 // CMPPS and its like have a name for each predicate, which then is no operand.
 bool has_predicate_name(const Instruction& in) {
-    const Form& form = form_at(in.form);
-    return form.opcode == 0xC2 && form.map >= kMapNone && in.immediate < std::size(kPredicates);
+    return (form_at(in.form).attributes & kNamesPredicate) != 0 && in.immediate < std::size(kPredicates);
 }
 
 std::string_view mnemonic_of(const Instruction& in) {
-    const std::string_view name = form_at(in.form).mnemonic;
-    if (name == "jcxz")
-        return in.address_size == 4 ? "jecxz" : "jcxz";
-    if (name == "nop" && form_at(in.form).map == 1 && (in.flags & kHasRep) != 0)
-        return "pause";
-    for (const SizedName& sized : kSizedNames) {
-        if (sized.form == name)
-            return in.operand_size == 4 ? sized.name32 : sized.name16;
-    }
-    return name;
+    const Form& form = form_at(in.form);
+    if (!form.name_f3.empty() && (in.flags & kHasRep) != 0)
+        return form.name_f3;
+    const u8 size = (form.attributes & kNamedByAddress) != 0 ? in.address_size : in.operand_size;
+    const std::string_view name = size == 4 ? form.name_32 : form.name_16;
+    return name.empty() ? form.mnemonic : name;
 }
 
 std::string hex(u32 value) {
@@ -57,55 +39,6 @@ std::string hex(u32 value) {
 
 std::string_view general_register(u8 number, u32 bytes) {
     return bytes == 1 ? kNames8[number & 7] : bytes == 2 ? kNames16[number & 7] : kNames32[number & 7];
-}
-
-// Bytes of what an operand names; 0 where it has no size of its own.
-u32 operand_bytes(Operand operand, const Instruction& in) {
-    switch (operand) {
-    case Operand::Eb:
-    case Operand::Gb:
-    case Operand::Mb:
-    case Operand::Ib:
-    case Operand::Ob:
-    case Operand::Zb:
-    case Operand::Xb:
-    case Operand::Yb:
-        return 1;
-    case Operand::Ew:
-    case Operand::Gw:
-    case Operand::Mw:
-    case Operand::Iw:
-    case Operand::Sw:
-        return 2;
-    case Operand::Ed:
-    case Operand::Gd:
-    case Operand::Md:
-    case Operand::Rd:
-    case Operand::Zd:
-    case Operand::Qd:
-    case Operand::Wd:
-        return 4;
-    case Operand::Edw:
-        return in.has_memory() ? 2 : 4;
-    case Operand::Mq:
-    case Operand::Qq:
-    case Operand::Wq:
-        return 8;
-    case Operand::Mt:
-        return 10;
-    case Operand::Wx:
-    case Operand::Mx:
-        return 16;
-    case Operand::Mp:
-        return in.operand_size + 2u;
-    case Operand::Ma:
-        return in.operand_size * 2u;
-    case Operand::Ms:
-    case Operand::M:
-        return 0;
-    default:
-        return in.operand_size;
-    }
 }
 
 std::string_view size_prefix(u32 bytes) {
@@ -152,8 +85,9 @@ std::string address_text(const Instruction& in) {
     return text;
 }
 
-std::string memory_text(const Instruction& in, u32 bytes) {
-    std::string text(size_prefix(bytes));
+std::string memory_text(const Instruction& in, Operand operand) {
+    const OperandKind& kind = kind_of(operand);
+    std::string text(size_prefix(kind.unsized ? 0 : kind.parts * operand_bytes(operand, in)));
     if ((in.flags & kHasSegment) != 0)
         text += std::string(kSegmentNames[in.segment]) + ":";
     return text + "[" + address_text(in) + "]";
@@ -170,102 +104,70 @@ std::string target_text(const Instruction& in, u32 address) {
     return hex(in.operand_size == 4 ? target : target & 0xFFFF);
 }
 
-// Operands that the opcode itself names.
-std::string_view fixed_operand_text(Operand operand, const Instruction& in) {
-    switch (operand) {
-    case Operand::One:
-        return "1";
-    case Operand::Three:
-        return "3";
-    case Operand::Al:
-        return "al";
-    case Operand::Cl:
-        return "cl";
-    case Operand::Ax:
-        return "ax";
-    case Operand::Dx:
-        return "dx";
-    case Operand::Eax:
-        return general_register(kEax, in.operand_size);
-    default:
-        return kSegmentNames[static_cast<u8>(operand) - static_cast<u8>(Operand::Es)];
-    }
+// Memory, or the register of that name.
+std::string memory_or(std::string_view name, Operand operand, const Instruction& in) {
+    return in.has_memory() ? memory_text(in, operand) : std::string(name);
 }
 
-// MM and XMM registers; empty for other operands, and for memory.
-std::string_view simd_register(Operand operand, const Instruction& in) {
-    switch (operand) {
-    case Operand::Pq:
-        return kMmRegisters[in.reg];
-    case Operand::Vx:
-        return kXmmRegisters[in.reg];
-    case Operand::Nq:
-    case Operand::Qd:
-    case Operand::Qq:
-        return in.has_memory() ? std::string_view() : kMmRegisters[in.rm];
-    case Operand::Ux:
-    case Operand::Wd:
-    case Operand::Wq:
-    case Operand::Wx:
-        return in.has_memory() ? std::string_view() : kXmmRegisters[in.rm];
-    default:
-        return {};
-    }
-}
-
-std::string operand_text(Operand operand, const Instruction& in, u32 address) {
+std::string operand_text(const Form& form, Operand operand, const Instruction& in, u32 address) {
+    const OperandKind& kind = kind_of(operand);
     const u32 bytes = operand_bytes(operand, in);
-    switch (operand) {
-    case Operand::None:
+    switch (kind.place) {
+    case Place::None:
         return {};
-    case Operand::Gb:
-    case Operand::Gw:
-    case Operand::Gd:
-    case Operand::Gv:
-    case Operand::Zb:
-    case Operand::Zd:
-    case Operand::Zv:
+    case Place::Reg:
+    case Place::InOpcode:
         return std::string(general_register(in.reg, bytes));
-    case Operand::Ib:
-    case Operand::Iw:
-    case Operand::Iz:
-    case Operand::Iv:
-        // ENTER keeps its second immediate apart.
-        return hex(operand == Operand::Ib && form_at(in.form).operands[0] == Operand::Iw ? in.immediate2
-                                                                                         : in.immediate);
-    case Operand::Ibs:
-        return hex(in.operand_size == 4 ? in.immediate : in.immediate & 0xFFFF);
-    case Operand::Jb:
-    case Operand::Jz:
-        return target_text(in, address);
-    case Operand::Sw:
+    case Place::Rm:
+    case Place::RmOrMemory:
+        return memory_or(general_register(in.rm, bytes), operand, in);
+    case Place::Memory:
+    case Place::Offset:
+        return memory_text(in, operand);
+    case Place::MmReg:
+        return std::string(kMmRegisters[in.reg]);
+    case Place::MmRm:
+    case Place::MmOrMemory:
+        return memory_or(kMmRegisters[in.rm], operand, in);
+    case Place::XmmReg:
+        return std::string(kXmmRegisters[in.reg]);
+    case Place::XmmRm:
+    case Place::XmmOrMemory:
+        return memory_or(kXmmRegisters[in.rm], operand, in);
+    case Place::Segment:
         return std::string(kSegmentNames[in.reg]);
-    case Operand::Cd:
+    case Place::Control:
         return "cr" + hex(in.reg);
-    case Operand::Dd:
+    case Place::Debug:
         return "dr" + hex(in.reg);
-    case Operand::Td:
+    case Place::Test:
         return "tr" + hex(in.reg);
-    case Operand::Xb:
-    case Operand::Xv:
-        return string_operand_text(in, bytes, in.segment, kEsi);
-    case Operand::Yb:
-    case Operand::Yv:
-        return string_operand_text(in, bytes, kEs, kEdi);
-    case Operand::St0:
-        return "st(0)";
-    case Operand::Sti:
+    case Place::FloatRm:
         return std::string(kStackRegisters[in.rm]);
-    case Operand::Ap:
-        return hex(in.immediate2) + ":" + hex(in.immediate);
-    default:
-        if (operand >= Operand::One)
-            return std::string(fixed_operand_text(operand, in));
-        if (const std::string_view name = simd_register(operand, in); !name.empty())
-            return std::string(name);
-        // E, M, R, O, Q and W operands
-        return in.has_memory() ? memory_text(in, bytes) : std::string(general_register(in.rm, bytes));
+    case Place::Immediate: {
+        if (operand == Operand::Ibs)
+            return hex(in.operand_size == 4 ? in.immediate : in.immediate & 0xFFFF);
+        const bool level = operand == Operand::Ib && (form.attributes & kNestsFrames) != 0;
+        return hex(level ? in.immediate2 : in.immediate);
     }
+    case Place::Distance:
+        return target_text(in, address);
+    case Place::FarPointer:
+        return hex(in.immediate2) + ":" + hex(in.immediate);
+    case Place::StringSource:
+        return string_operand_text(in, bytes, in.segment, kEsi);
+    case Place::StringTarget:
+        return string_operand_text(in, bytes, kEs, kEdi);
+    case Place::Constant:
+        return hex(kind.number);
+    case Place::General:
+        return std::string(general_register(kind.number, bytes));
+    case Place::FixedSegment:
+        return std::string(kSegmentNames[kind.number]);
+    case Place::FloatTop:
+        return std::string(kStackRegisters[0]);
+    }
+    return {};
 }
 
 } // namespace
@@ -276,7 +178,7 @@ std::string to_text(const Instruction& instruction, u32 address) {
     if ((instruction.flags & kHasLock) != 0)
         text += "lock ";
     if ((form.attributes & kString) != 0 && instruction.repeats())
-        text += (instruction.flags & kHasRepne) != 0 ? "repne " : form.flags_written.empty() ? "rep " : "repe ";
+        text += (instruction.flags & kHasRepne) != 0 ? "repne " : form.flags.written.empty() ? "rep " : "repe ";
     const bool names_predicate = has_predicate_name(instruction);
     if (names_predicate)
         text += "cmp" + std::string(kPredicates[instruction.immediate]) + std::string(form.mnemonic.substr(3));
@@ -287,7 +189,7 @@ std::string to_text(const Instruction& instruction, u32 address) {
         if (operand == Operand::None || (names_predicate && operand == Operand::Ib))
             break;
         text += separator;
-        text += operand_text(operand, instruction, address);
+        text += operand_text(form, operand, instruction, address);
         separator = ", ";
     }
     return text;

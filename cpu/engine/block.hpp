@@ -22,7 +22,7 @@ struct Lookahead {
     // What the queue may know while instruction `number` of `run` runs. A transfer ends that, but LOOP knows what
     // follows it.
     std::span<const QueuedInstruction> from(u32 number, u32 run) const {
-        const bool stops = number + 1 < run && queued[run - 1].transfer == Transfer::Certain;
+        const bool stops = number + 1 < run && queued[run - 1].stops;
         return {queued + number, std::min<std::size_t>(kMostAhead, run - number + (stops ? 0u : count))};
     }
 };

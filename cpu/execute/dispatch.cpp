@@ -19,63 +19,19 @@ struct HandlerSet {
     Handler by[2][2];
 };
 
-#define FIRST(a, ...) a
-#define B_ONE(f)                                                                                                       \
-    HandlerSet {                                                                                                       \
-        {                                                                                                              \
-            {f<u8, false>, f<u8, true>}, { f<u8, false>, f<u8, true> }                                                 \
-        }                                                                                                              \
-    }
-#define B_TWO(f, x)                                                                                                    \
-    HandlerSet {                                                                                                       \
-        {                                                                                                              \
-            {f<x, u8, false>, f<x, u8, true>}, { f<x, u8, false>, f<x, u8, true> }                                     \
-        }                                                                                                              \
-    }
-#define V_ONE(f)                                                                                                       \
-    HandlerSet {                                                                                                       \
-        {                                                                                                              \
-            {f<u16, false>, f<u16, true>}, { f<u32, false>, f<u32, true> }                                             \
-        }                                                                                                              \
-    }
-#define V_TWO(f, x)                                                                                                    \
-    HandlerSet {                                                                                                       \
-        {                                                                                                              \
-            {f<x, u16, false>, f<x, u16, true>}, { f<x, u32, false>, f<x, u32, true> }                                 \
-        }                                                                                                              \
-    }
-#define S_ONE(f)                                                                                                       \
-    HandlerSet {                                                                                                       \
-        {                                                                                                              \
-            {f<u16>, f<u16>}, { f<u32>, f<u32> }                                                                       \
-        }                                                                                                              \
-    }
-#define S_TWO(f, x)                                                                                                    \
-    HandlerSet {                                                                                                       \
-        {                                                                                                              \
-            {f<x, u16>, f<x, u16>}, { f<x, u32>, f<x, u32> }                                                           \
-        }                                                                                                              \
-    }
-#define N_ONE(f)                                                                                                       \
-    HandlerSet {                                                                                                       \
-        {                                                                                                              \
-            {f, f}, { f, f }                                                                                           \
-        }                                                                                                              \
-    }
-#define N_TWO(f, x)                                                                                                    \
-    HandlerSet {                                                                                                       \
-        {                                                                                                              \
-            {f<x>, f<x>}, { f<x>, f<x> }                                                                               \
-        }                                                                                                              \
-    }
+// In parentheses: macros of the table pass it on as one argument.
+#define HANDLERS(narrow, narrow_memory, wide, wide_memory) (HandlerSet{{{narrow, narrow_memory}, {wide, wide_memory}}})
+#define B_ONE(f) HANDLERS((f<u8, false>), (f<u8, true>), (f<u8, false>), (f<u8, true>))
+#define B_TWO(f, x) HANDLERS((f<x, u8, false>), (f<x, u8, true>), (f<x, u8, false>), (f<x, u8, true>))
+#define V_ONE(f) HANDLERS((f<u16, false>), (f<u16, true>), (f<u32, false>), (f<u32, true>))
+#define V_TWO(f, x) HANDLERS((f<x, u16, false>), (f<x, u16, true>), (f<x, u32, false>), (f<x, u32, true>))
+#define S_ONE(f) HANDLERS(f<u16>, f<u16>, f<u32>, f<u32>)
+#define S_TWO(f, x) HANDLERS((f<x, u16>), (f<x, u16>), (f<x, u32>), (f<x, u32>))
+#define N_ONE(f) HANDLERS(f, f, f, f)
+#define N_TWO(f, x) HANDLERS(f<x>, f<x>, f<x>, f<x>)
 #define M(f, ...)                                                                                                      \
-    HandlerSet {                                                                                                       \
-        {                                                                                                              \
-            {f<__VA_ARGS__ __VA_OPT__(, ) false>, f<__VA_ARGS__ __VA_OPT__(, ) true>}, {                               \
-                f<__VA_ARGS__ __VA_OPT__(, ) false>, f<__VA_ARGS__ __VA_OPT__(, ) true>                                \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
+    HANDLERS((f<__VA_ARGS__ __VA_OPT__(, ) false>), (f<__VA_ARGS__ __VA_OPT__(, ) true>),                              \
+             (f<__VA_ARGS__ __VA_OPT__(, ) false>), (f<__VA_ARGS__ __VA_OPT__(, ) true>))
 #define PICK(_1, _2, name, ...) name
 #define B(...) PICK(__VA_ARGS__, B_TWO, B_ONE, )(__VA_ARGS__)
 #define V(...) PICK(__VA_ARGS__, V_TWO, V_ONE, )(__VA_ARGS__)
@@ -84,8 +40,7 @@ struct HandlerSet {
 
 constexpr HandlerSet kHandlers[] = {
     N(undefined_opcode),
-#define OPCODE(map, opcode, group, mnemonic, a, b, c, handler, reads, writes, undefined, attributes, since, cost)      \
-    handler,
+#define OPCODE(map, opcode, mnemonic, handler, ...) handler,
 #include "cpu/decode/opcodes.def"
 #undef OPCODE
 };

@@ -303,7 +303,8 @@ bool Cpu::return_outer(u32 eip, u16 selector, Descriptor& descriptor, u32 new_es
     state_.segments[kSs] = ss;
     set_stack_pointer(new_esp);
     drop_inaccessible_segments();
-    take_whole_path(form_at(current_->form).mnemonic == "iret" ? CostPath::ReturnOuter : CostPath::ReturnFarOuter);
+    const bool interrupt = form_at(current_->form).transfer == Transfer::InterruptReturn;
+    take_whole_path(interrupt ? CostPath::ReturnOuter : CostPath::ReturnFarOuter);
     return true;
 }
 

@@ -19,7 +19,7 @@ bool takes_memory(const Form& form) {
     return has_mod_rm(form) && !ignores_mod(form) && form.group < 0xC0 && (form.attributes & kRegisterOnly) == 0;
 }
 
-bool is_branch(const Form& form) { return (form.attributes & kControl) != 0 && form.mnemonic != "into"; }
+bool is_branch(const Form& form) { return form.transfer != Transfer::None && form.transfer != Transfer::Overflow; }
 
 constexpr u32 kCacheLine = 64;
 u32 unsplit(u32 address) { return address % kCacheLine > kCacheLine - 8 ? address & ~7u : address; }
@@ -198,7 +198,7 @@ bool ProgramGenerator::add_instruction(const ProgramStyle& style) {
         const Form& form = form_at(draft.form);
         if (style.instructions > 1 && loads_float_state(form) && !random_.chance(8))
             continue;
-        if ((flags_of(form.flags_read) & undefined_.flags()) != 0 && !define_flags())
+        if ((flags_of(form.flags.read) & undefined_.flags()) != 0 && !define_flags())
             return false;
         draft.choice.mode = mode();
         const u8 usual = mode().default_32 ? 4 : 2;
@@ -319,9 +319,9 @@ bool ProgramGenerator::prepare_segment_load(const Draft& draft) {
     const Form& form = form_at(draft.form);
     if (form.operands[0] == Operand::Sw || is_one_of(form.mnemonic, {"lar", "lsl", "verr", "verw", "arpl"}))
         return random_.chance(4) || set_register(draft.choice.rm, selector());
-    if (form.mnemonic == "pop" && form.operands[0] >= Operand::Es)
+    if (form.pops != 0 && kind_of(form.operands[0]).place == Place::FixedSegment)
         return push(selector(), draft.choice.operand_size);
-    if (form.mnemonic == "push" && form.operands[0] >= Operand::Es && draft.choice.operand_size == 4)
+    if (form.pushes != 0 && kind_of(form.operands[0]).place == Place::FixedSegment && draft.choice.operand_size == 4)
         return clear_pushed_slot();
     return true;
 }

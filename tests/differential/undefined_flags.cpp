@@ -64,7 +64,7 @@ FlagEffect flag_effect(const Instruction& in, const CpuState& before) {
         return rotate_effect(shift_count(in, form, before));
     if (is_one_of(name, {"shl", "sal", "shr", "sar", "shld", "shrd"}))
         return shift_effect(form, shift_count(in, form, before), operand_bits(in, form));
-    u32 undefined = flags_of(form.flags_undefined);
+    u32 undefined = flags_of(form.flags.undefined);
     if (is_one_of(name, {"and", "or", "xor", "test"}))
         undefined |= kFlagA; // SDM 2: "the state of the AF flag is undefined"
     if (is_one_of(name, {"bt", "bts", "btr", "btc"}))
@@ -72,7 +72,7 @@ FlagEffect flag_effect(const Instruction& in, const CpuState& before) {
     const u32 mask = in.address_size == 4 ? 0xFFFFFFFFu : 0xFFFFu;
     if ((form.attributes & kString) != 0 && in.repeats() && (before.gpr[kEcx] & mask) == 0)
         return {};
-    return {flags_of(form.flags_written) & ~undefined, undefined};
+    return {flags_of(form.flags.written) & ~undefined, undefined};
 }
 
 bool has_undefined_result(const Instruction& in, const CpuState& before) {
@@ -83,7 +83,7 @@ bool has_undefined_result(const Instruction& in, const CpuState& before) {
 }
 
 bool UndefinedFlags::would_be_read(const Instruction& in) const {
-    return (flags_of(form_at(in.form).flags_read) & undefined_) != 0;
+    return (flags_of(form_at(in.form).flags.read) & undefined_) != 0;
 }
 
 void UndefinedFlags::note(const Instruction& in, const CpuState& before) {

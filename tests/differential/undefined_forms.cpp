@@ -72,7 +72,7 @@ bool is_settled_by_maker(const Instruction& in, const CpuState& before) {
     if (before.flag(kFlagAc) && in.has_memory() && is_one_of(form.mnemonic, {"movups", "movupd", "movdqu"}))
         return linear_operand(in, before) % 16 == 8;
     const bool is_fcomi =
-        (form.opcode == 0xDB || form.opcode == 0xDF) && form.map == 1 && form.flags_written == "oszapc";
+        (form.opcode == 0xDB || form.opcode == 0xDF) && form.map == 1 && form.flags.written == "oszapc";
     return is_fcomi && (before.x87.status & kX87C1) != 0;
 }
 

@@ -25,13 +25,15 @@ Found scan(u32 value, u32 width, bool reverse) {
     return found;
 }
 
-u32 scan_clocks(const Latency& cell, u32 chosen, u32 value, u32 width, bool reverse) {
+u32 scan_clocks(const Latency& cell, u32 chosen, u32 value, u32 width) {
     if (value == 0)
         return chosen;
+    const bool reverse = cell.rule != LatencyRule::BitScan && cell.rule != LatencyRule::BitScanNibbles;
     const Found found = scan(value, width, reverse);
     const u32 byte = found.place / 8, nibble = found.place % 8 / 4, bit = found.place % 4;
     switch (cell.rule) {
     case LatencyRule::BitScan:
+    case LatencyRule::BitScanReverse:
         return chosen + cell.step * found.passed;
     case LatencyRule::BitScanNibbles:
         return chosen + 2 + 4 * (byte + 1) + 3 * (nibble + 1) + 3 * (bit + 1);
@@ -67,14 +69,16 @@ u32 rule_clocks(const Latency& cell, CpuModel model, const Instruction& in, cons
     case LatencyRule::Exchange:
         return with.holds || !in.has_memory() ? chosen : cell.mem + cell.step;
     case LatencyRule::Multiply:
-        return chosen + std::max(3u, bits(with.multiplier));
     case LatencyRule::MultiplySigned:
+        return chosen + std::max(3u, bits(with.multiplier));
+    case LatencyRule::MultiplySigned5:
         return chosen + std::max(with.negative ? 5u : 3u, bits(with.multiplier));
     case LatencyRule::BitScan:
+    case LatencyRule::BitScanReverse:
     case LatencyRule::BitScanNibbles:
     case LatencyRule::BitScanPlaces:
     case LatencyRule::BitScanPlaces1:
-        return scan_clocks(cell, chosen, with.multiplier, in.operand_size * 8u, form_at(in.form).mnemonic == "bsr");
+        return scan_clocks(cell, chosen, with.multiplier, in.operand_size * 8u);
     case LatencyRule::RotateCarry:
         return with.count == 0 ? chosen : chosen + cell.step * (with.count - 1) / 30;
     case LatencyRule::Enter:

@@ -15,7 +15,7 @@ enum class NotRun : u8 {
 };
 
 inline NotRun not_run(const Form& form, CpuModel model) {
-    const bool undefined = form.map == 0 || form.mnemonic == "rsm" || form.mnemonic.substr(0, 2) == "ud";
+    const bool undefined = (form.attributes & kUndefined) != 0;
     const bool test_register = form.map == 2 && (form.opcode == 0x24 || form.opcode == 0x26);
     return undefined || (test_register && model_of(model).test_registers == 0) ? NotRun::Faults : NotRun::No;
 }
@@ -33,7 +33,7 @@ inline bool has_path_in_protected_mode(const Form& form) {
                          (form.mnemonic == "pop" && form.operands[0] >= Operand::Es && form.operands[0] <= Operand::Gs);
     const bool far_pointer = form.operands[1] == Operand::Mp;
     const std::string_view name = form.mnemonic;
-    return segment || far_pointer || (form.attributes & kIo) != 0 || name.substr(0, 3) == "int" || name == "iret" ||
+    return segment || far_pointer || form.port != Port::None || name.substr(0, 3) == "int" || name == "iret" ||
            name == "lcall" || name == "ljmp" || name == "retf" || name == "pushf" || name == "popf";
 }
 

@@ -52,10 +52,12 @@ std::string rule_text(const Latency& cell, bool i386) {
     case LatencyRule::Exchange:
         return both(cell) + ", unequal in memory " + number(cell.mem + cell.step);
     case LatencyRule::Multiply:
-        return both(cell, "+max(3, bits)");
     case LatencyRule::MultiplySigned:
+        return both(cell, "+max(3, bits)");
+    case LatencyRule::MultiplySigned5:
         return both(cell, "+max(3, bits), negative: max(5, bits)");
     case LatencyRule::BitScan:
+    case LatencyRule::BitScanReverse:
         return both(cell, "+" + step + "n");
     case LatencyRule::BitScanNibbles:
         return both(cell, "+2+4(B+1)+3(i+1)+3(n+1)") + "; of zero " + both(cell);

@@ -31,9 +31,7 @@ bool may_be_memory(const Form& form) {
     if ((form.attributes & kRegisterOnly) != 0)
         return false;
     for (const Operand operand : form.operands) {
-        const bool either = operand >= Operand::Eb && operand <= Operand::Ev;
-        const bool memory = operand >= Operand::Mb && operand <= Operand::M;
-        if (either || memory || operand == Operand::Ob || operand == Operand::Ov)
+        if (kind_of(operand).addressed())
             return true;
     }
     return false;
@@ -159,8 +157,10 @@ std::string written(const Latency& cell, const Instruction& in, bool i386, Which
         return memory ? range(base, base + cell.step) : std::to_string(base);
     case LatencyRule::Multiply:
     case LatencyRule::MultiplySigned:
+    case LatencyRule::MultiplySigned5:
         return range(base + 3, base + bits);
     case LatencyRule::BitScan:
+    case LatencyRule::BitScanReverse:
         return plus(base, std::to_string(cell.step) + "n");
     case LatencyRule::BitScanNibbles:
         return range(base, base + 2 + 4 * bits / 8 + 3 * 2 + 3 * 4);

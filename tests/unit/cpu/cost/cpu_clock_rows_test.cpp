@@ -51,7 +51,7 @@ u32 data_of(const Form& form) { return ClockBench::kData + (is_table_register(fo
 
 // Immediates that let the instruction end where the bench expects it.
 u32 immediate_for(const Form& form, const ClockBench& bench) {
-    if ((form.attributes & kIo) != 0)
+    if (form.port != Port::None)
         return CodeRunner::kLogPort;
     if (names_operand(form, {Operand::Ob, Operand::Ov}))
         return ClockBench::kData;
@@ -201,7 +201,7 @@ void check_every_form(CpuModel model, BenchMode mode) {
             continue;
         for (const bool memory : kinds_of(form))
             for (const u32 flags : {0u, u32{kFlagC | kFlagZ | kFlagS | kFlagP}, u32{kFlagO}})
-                if (flags == 0 || !form.flags_read.empty())
+                if (flags == 0 || !form.flags.read.empty())
                     check(bench, {model, mode, number, memory, form.mnemonic == "into" ? 0 : flags});
     }
 }

@@ -24,7 +24,7 @@ struct Fit {
 QueuedInstruction queued(std::span<const u8> bytes, const Instruction& instruction) {
     QueuedInstruction result;
     result.shape = code_shape(bytes, instruction);
-    result.transfer = transfer_of(instruction.form);
+    result.stops = stops_prefetch(form_at(instruction.form).transfer);
     result.base_and_index = instruction.base != kNoRegister && instruction.index != kNoRegister;
     result.locked = (instruction.flags & kHasLock) != 0;
     return result;
@@ -114,7 +114,7 @@ Clocks modelled(const Capture& capture, const Fit& fit) {
     flush(queue, capture.test.clocks.at(0).address);
     if (capture.test.exception) {
         add.taken = true;
-        add.transfer = Transfer::Certain;
+        add.stops = true;
         add.clocks = static_cast<u16>(fit.exception);
         const u32 delivery = advance(queue, kBus386Ex, code, fit.queue);
         flush(queue, 0);
@@ -390,8 +390,9 @@ TEST(PrefetchQueue, RunsAnyCodeFromAnyAddress) {
         std::vector<QueuedInstruction> code(30);
         for (QueuedInstruction& one : code) {
             one.shape = {static_cast<u8>(1 + below(5)), kSizes[below(4)], kImmediates[below(6)]};
-            one.transfer = static_cast<Transfer>(below(3));
-            one.taken = one.transfer != Transfer::None && below(2) != 0;
+            const u32 transfer = below(3); // none, one that may be, one that is
+            one.stops = transfer == 2;
+            one.taken = transfer != 0 && below(2) != 0;
             one.locked = below(8) == 0;
             one.base_and_index = below(4) == 0;
             one.clocks = static_cast<u16>(2 + below(100));

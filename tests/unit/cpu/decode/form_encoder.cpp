@@ -232,9 +232,8 @@ std::vector<MemoryOperand> every_memory_operand(u8 address_size) {
 }
 
 bool has_mod_rm(const Form& form) {
-    return form.group >= 0 || has_operand(form, {Operand::Sti}) ||
-           std::any_of(std::begin(form.operands), std::end(form.operands),
-                       [](Operand operand) { return operand >= Operand::Eb && operand <= Operand::Edw; });
+    return form.group >= 0 || std::any_of(std::begin(form.operands), std::end(form.operands),
+                                          [](Operand operand) { return kind_of(operand).by_mod_rm(); });
 }
 
 bool ignores_mod(const Form& form) { return has_operand(form, {Operand::Cd, Operand::Dd, Operand::Td}); }

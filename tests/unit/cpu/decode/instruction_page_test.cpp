@@ -15,31 +15,15 @@
 namespace forkscope::test {
 namespace {
 
-// A row of the table as it is written there.
-struct Row {
-    int map, opcode, group;
-    std::string mnemonic;
-    std::string operands[3];
-    std::string handler;
-    std::string read, written, undefined;
-    std::string attributes;
-    std::string since, cost;
-
-    bool operator==(const Row& other) const {
-        return map == other.map && opcode == other.opcode && group == other.group && mnemonic == other.mnemonic;
-    }
+// What Form has no room for: names.
+constexpr std::string_view kOperandNames[] = {
+#define OPERAND(name, ...) #name,
+#include "cpu/decode/operands.def"
+#undef OPERAND
 };
-
-#define NOGROUP -1
-#define OPCODE(map, opcode, group, mnemonic, first, second, third, handler, read, written, undefined, attributes,      \
-               since, cost)                                                                                            \
-    Row{map,       opcode,      group,  mnemonic, {#first, #second, #third}, #handler, read, written,                  \
-        undefined, #attributes, #since, #cost},
-const Row kRows[] = {
-#include "cpu/decode/opcodes.def"
-};
-#undef OPCODE
-#undef NOGROUP
+constexpr std::string_view kSinceNames[] = {"I386", "I486", "P5", "P6", "Mmx", "Fxsr", "Sse", "Sse2"};
+constexpr std::string_view kGeneralNames[] = {"AX", "CX", "DX", "BX", "SP", "BP", "SI", "DI"};
+constexpr std::string_view kSegmentNames[] = {"ES", "CS", "SS", "DS", "FS", "GS"};
 
 struct Cost {
     std::string_view name;
@@ -58,104 +42,135 @@ std::string hex(int byte) {
     return text;
 }
 
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-bool register_in_opcode(const Row& row) { return contains(row.operands[0] + row.operands[1], "Z"); }
+bool register_in_opcode(const Form& form) {
+    return std::any_of(form.operands.begin(), form.operands.end(),
+                       [](Operand operand) { return kind_of(operand).place == Place::InOpcode; });
+}
 
 // Do the eight rows from `first` on differ by nothing but the register in the opcode?
-bool is_run_of_eight(std::size_t first) {
-    const Row& row = kRows[first];
-    if (!register_in_opcode(row) || (row.opcode & 7) != 0 || first + 8 > std::size(kRows))
+bool is_run_of_eight(u16 first) {
+    const Form& form = form_at(first);
+    if (!register_in_opcode(form) || (form.opcode & 7) != 0)
         return false;
-    for (int i = 1; i < 8; ++i) {
-        Row expected = row;
-        expected.opcode += i;
-        if (!(kRows[first + static_cast<std::size_t>(i)] == expected))
+    for (u16 i = 1; i < 8; ++i) {
+        const Form& other = form_at(first + i);
+        if (other.map != form.map || other.opcode != form.opcode + i || other.mnemonic != form.mnemonic)
             return false;
     }
     return true;
 }
 
-bool has_mod_rm(const Row& row) {
-    static constexpr std::string_view kNone[] = {
-        "None", "Ib", "Ibs", "Iw", "Iz", "Iv", "Jb", "Jz",  "Ob", "Ov", "Zb", "Zd", "Zv", "Xb", "Xv",    "Yb",
-        "Yv",   "Ap", "One", "Al", "Cl", "Ax", "Dx", "Eax", "Es", "Cs", "Ss", "Ds", "Fs", "Gs", "Three", "St0"};
-    for (const std::string& operand : row.operands)
-        if (std::find(std::begin(kNone), std::end(kNone), operand) == std::end(kNone))
-            return true;
-    return false;
+bool has_mod_rm(const Form& form) {
+    return std::any_of(form.operands.begin(), form.operands.end(),
+                       [](Operand operand) { return kind_of(operand).by_mod_rm(); });
 }
 
-std::string bytes_of(const Row& row, bool eight) {
+std::string bytes_of(const Form& form, bool eight) {
     static constexpr std::string_view kPrefixes[] = {"", "", "0F ", "NP 0F ", "66 0F ", "F3 0F ", "F2 0F "};
-    std::string text = std::string(kPrefixes[row.map]) + hex(row.opcode) + (eight ? "+r" : "");
-    if (row.group >= 0xC0)
-        text += " " + hex(row.group);
-    else if (row.group >= 0)
-        text += " /" + std::to_string(row.group);
-    else if (has_mod_rm(row))
+    std::string text = std::string(kPrefixes[form.map]) + hex(form.opcode) + (eight ? "+r" : "");
+    if (form.group >= 0xC0)
+        text += " " + hex(form.group);
+    else if (form.group >= 0)
+        text += " /" + std::to_string(form.group);
+    else if (has_mod_rm(form))
         text += " /r";
     return text;
 }
 
-std::string operands_of(const Row& row) {
+// Appends to a list.
+void add(std::string& list, const std::string& item) { list += (list.empty() ? "" : ", ") + item; }
+
+std::string operand_name(const FormOperand& operand) {
+    static constexpr std::string_view kUses[] = {"", "", ":w", ":rw", ":-"};
+    return std::string(kOperandNames[static_cast<u8>(operand.operand)]) +
+           std::string(kUses[static_cast<u8>(operand.use)]);
+}
+
+std::string operands_of(const Form& form) {
     std::string text;
-    for (const std::string& operand : row.operands)
-        if (operand != "None")
-            text += (text.empty() ? "" : ", ") + operand;
+    for (const FormOperand& operand : form.operands)
+        if (operand != Operand::None)
+            add(text, operand_name(operand));
     return text;
 }
 
-std::string attributes_of(const Row& row) {
-    static constexpr std::pair<std::string_view, std::string_view> kWords[] = {
-        {"kLockable", "LOCK"}, {"kMemoryOnly", "memory"},     {"kRegisterOnly", "register"},
-        {"kString", "REP"},    {"kPrivileged", "privileged"}, {"kControl", "control"},
-        {"kIo", "I/O"}};
+std::string registers_of(u16 set) {
+    if ((set & kGeneralRegisters) == kGeneralRegisters)
+        return "all";
     std::string text;
-    for (const auto& [name, word] : kWords)
-        if (contains(row.attributes, name))
-            text += (text.empty() ? "" : ", ") + std::string(word);
+    for (u8 i = 0; i < 8; ++i)
+        text += (set & general_register_bit(i)) != 0 ? (text.empty() ? "" : " ") + std::string(kGeneralNames[i]) : "";
+    for (u8 i = 0; i < kSegmentCount; ++i)
+        text += (set & segment_register_bit(i)) != 0 ? (text.empty() ? "" : " ") + std::string(kSegmentNames[i]) : "";
     return text;
 }
 
-std::string flags_of(const Row& row) {
+// Beside the operands.
+std::string also_of(const Form& form) {
     std::string text;
-    if (!row.read.empty())
-        text += "r:" + row.read;
-    if (!row.written.empty())
-        text += (text.empty() ? "" : " ") + ("w:" + row.written);
-    if (!row.undefined.empty())
-        text += (text.empty() ? "" : " ") + ("u:" + row.undefined);
+    if (form.reads != 0)
+        add(text, "reads " + registers_of(form.reads));
+    if (form.writes != 0)
+        add(text, "writes " + registers_of(form.writes));
+    if (form.implied_memory != Operand::None)
+        add(text, "memory " + operand_name(form.implied_memory));
+    if (form.pushes != 0)
+        add(text, "pushes " + std::to_string(form.pushes));
+    if (form.pops != 0)
+        add(text, "pops " + std::to_string(form.pops));
+    return text;
+}
+
+std::string attributes_of(const Form& form) {
+    static constexpr std::pair<u16, std::string_view> kWords[] = {{kLockable, "LOCK"},
+                                                                  {kMemoryOnly, "memory"},
+                                                                  {kRegisterOnly, "register"},
+                                                                  {kString, "REP"},
+                                                                  {kPrivileged, "privileged"}};
+    std::string text;
+    for (const auto& [attribute, word] : kWords)
+        if ((form.attributes & attribute) != 0)
+            add(text, std::string(word));
+    if (form.transfer != Transfer::None)
+        add(text, "control");
+    if (form.port != Port::None)
+        add(text, "I/O");
+    return text;
+}
+
+std::string flags_of(const Form& form) {
+    std::string text;
+    if (!form.flags.read.empty())
+        text += "r:" + std::string(form.flags.read);
+    if (!form.flags.written.empty())
+        text += (text.empty() ? "" : " ") + ("w:" + std::string(form.flags.written));
+    if (!form.flags.undefined.empty())
+        text += (text.empty() ? "" : " ") + ("u:" + std::string(form.flags.undefined));
     return text;
 }
 
 // Rows that exist in order to raise #UD, rows that only old models have, and all the rest.
-std::string status_of(const Row& row) {
-    if (contains(row.handler, "ud2"))
-        return row.mnemonic == "rsm" ? "#UD: no SMM" : "#UD";
-    if (contains(row.handler, "_test"))
+std::string status_of(const Form& form) {
+    if ((form.attributes & kUndefined) != 0)
+        return form.mnemonic == "rsm" ? "#UD: no SMM" : "#UD";
+    if (form.operands[0] == Operand::Td || form.operands[1] == Operand::Td)
         return "holds what is written; #UD from Pentium on";
     return "executed";
 }
 
-int clocks_of(const std::string& cost) {
-    for (const Cost& row : kCosts)
-        if (row.name == cost)
-            return row.clocks;
-    return 0;
-}
-
 void write_forms(std::ostringstream& page) {
-    page << "| bytes | mnemonic | operands | since | flags | attributes | cost class | clocks | status |\n"
-            "|---|---|---|---|---|---|---|---|---|\n";
-    for (std::size_t i = 0; i < std::size(kRows); ++i) {
-        const Row& row = kRows[i];
-        const bool eight = is_run_of_eight(i);
-        page << "| " << bytes_of(row, eight) << " | " << row.mnemonic << " | " << operands_of(row) << " | " << row.since
-             << " | " << flags_of(row) << " | " << attributes_of(row) << " | " << row.cost << " | "
-             << clocks_of(row.cost) << " | " << status_of(row) << " |\n";
+    page << "| bytes | mnemonic | operands | also | since | flags | attributes | cost class | clocks | status |\n"
+            "|---|---|---|---|---|---|---|---|---|---|\n";
+    for (u16 number = 1; number < form_count(); ++number) {
+        const Form& form = form_at(number);
+        const bool eight = is_run_of_eight(number);
+        const Cost& cost = kCosts[static_cast<u8>(form.cost.value)];
+        page << "| " << bytes_of(form, eight) << " | " << form.mnemonic << " | " << operands_of(form) << " | "
+             << also_of(form) << " | " << kSinceNames[static_cast<u8>(form.since.value)] << " | " << flags_of(form)
+             << " | " << attributes_of(form) << " | " << cost.name << " | " << cost.clocks << " | " << status_of(form)
+             << " |\n";
         if (eight)
-            i += 7;
+            number += 7;
     }
 }
 
@@ -177,11 +192,10 @@ void write_models(std::ostringstream& page) {
         mask(model.eflags | 2);
         mask(model.cr0 | model.cr0_ones);
         mask(model.cr4);
-        constexpr std::string_view kSince[] = {"I386", "I486", "P5", "P6", "Mmx", "Fxsr", "Sse", "Sse2"};
         page << " |";
-        for (u8 i = 0; i < std::size(kSince); ++i)
+        for (u8 i = 0; i < std::size(kSinceNames); ++i)
             if (model.runs(static_cast<Since>(i)))
-                page << " " << kSince[i];
+                page << " " << kSinceNames[i];
         page << " |\n";
     }
 }
@@ -195,16 +209,15 @@ std::string page_text() {
             "do not edit. A test keeps it true.\n\n"
             "## Models\n\n";
     write_models(page);
-    page << "\nNo model has UMOV, XBTS, IBTS (early 386), LOADALL, SMM with RSM, an APIC, MTRRs or machine "
-            "checks.\n\n"
-            "## Forms\n\n"
-            "Operands are in the manual's notation (SDM 2, appendix A.2; `cpu/decode/instruction.hpp`). Since: the "
-            "generation "
-            "or\n"
-            "extension that brought the form; a model without it raises #UD. Flags: read, written, undefined, by "
-            "letters of\n"
-            "odiszapc. `NP`, `66`, `F3`, `F2` before `0F`: mandatory prefix, or none. Clocks are those of the flat "
-            "clock.\n\n";
+    page
+        << "\nNo model has UMOV, XBTS, IBTS (early 386), LOADALL, SMM with RSM, an APIC, MTRRs or machine "
+           "checks.\n\n"
+           "## Forms\n\n"
+           "Operands are in the manual's notation (SDM 2, appendix A.2; `cpu/decode/operands.def`); they are read, or\n"
+           "written (`:w`), or both (`:rw`), or neither (`:-`). Also: registers, memory and elements of the stack\n"
+           "that an instruction uses beside its operands. Since: the generation or extension that brought the form; a\n"
+           "model without it raises #UD. Flags: read, written, undefined, by letters of odiszapc. `NP`, `66`, `F3`,\n"
+           "`F2` before `0F`: mandatory prefix, or none. Clocks are those of the flat cost model.\n\n";
     write_forms(page);
     page << "\n## Cost classes\n\n| class | clocks | p6 model | what |\n|---|---|---|---|\n";
     for (const Cost& cost : kCosts)

@@ -68,7 +68,7 @@ TEST(SimdApproximations, KnowTheSpecialNumbers) {
 
 bool is_approximate(const Form& form) { return form.map >= kMapNone && (form.opcode == 0x52 || form.opcode == 0x53); }
 // These touch more than SimdMachine holds.
-bool is_state(const Form& form) { return form.mnemonic == "fxsave" || form.mnemonic == "fxrstor"; }
+bool is_state(const Form& form) { return form.operands[0] == Operand::Mfx; }
 
 // Two approximations of the same value, each within 1.5 * 2^-12 (SDM 2B, RCPPS); where one is flushed to zero the other
 // is at most the smallest normal number and a little more.

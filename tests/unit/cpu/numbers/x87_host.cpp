@@ -285,7 +285,7 @@ void fill_state(Random& random, u32 word, std::array<u8, 112>& memory) {
 
 void fill_memory(Random& random, const X87Instruction& instruction, std::array<u8, 112>& memory) {
     const Form& form = form_at(instruction.decoded().form);
-    if (form.operands[0] == Operand::M)
+    if (form.operands[0] == Operand::Menv || form.operands[0] == Operand::Mstate)
         return fill_state(random, instruction.decoded().operand_size, memory);
     u64 low = random.next();
     u16 high = static_cast<u16>(random.next());

@@ -19,7 +19,7 @@ bool is_x87(const Form& form) { return form.map == 1 && (form.opcode & 0xF8) == 
 // Instructions whose results may differ from the host's in the last place.
 bool is_approximate(const Form& form) { return form.cost == CostClass::FloatFunction; }
 
-bool moves_state(const Form& form) { return form.operands[0] == Operand::M; }
+bool moves_state(const Form& form) { return form.operands[0] == Operand::Menv || form.operands[0] == Operand::Mstate; }
 
 bool same(const X87Machine& a, const X87Machine& b) {
     return a.x87.control == b.x87.control && a.x87.status == b.x87.status && a.x87.top == b.x87.top &&
@@ -87,7 +87,7 @@ TEST(X87, DoesWhatTheHostDoesInEveryCellOfTheMatrix) {
     Tally tally;
     tally.forms = for_every_instruction([&](const X87Instruction& instruction, u64 share) {
         const X87Host host(instruction);
-        const bool is_fcomi = !form_at(instruction.decoded().form).flags_written.empty();
+        const bool is_fcomi = !form_at(instruction.decoded().form).flags.written.empty();
         compare_cells(tally, instruction, share * rounds,
                       [&](const X87Machine& start, X87Machine& mine, X87Machine& theirs) {
                           ours.run(instruction, mine);
