@@ -22,7 +22,7 @@ bool ends_block(const Instruction& in) {
 } // namespace
 
 Cpu::Cpu(Mmu& mmu, Bus& bus, Tracer& tracer) : mmu_(mmu), bus_(bus), tracer_(tracer) {
-    mmu_.set_code_listener(this);
+    mmu_.set_listener(this);
     tracer_.set_moment_source(this);
     mmu_.set_paging_features(model_->paging());
     mmu_.set_tlb_model(model_->tlb);
@@ -31,7 +31,7 @@ Cpu::Cpu(Mmu& mmu, Bus& bus, Tracer& tracer) : mmu_(mmu), bus_(bus), tracer_(tra
 }
 
 Cpu::~Cpu() {
-    mmu_.set_code_listener(nullptr);
+    mmu_.set_listener(nullptr);
     tracer_.set_moment_source(nullptr);
 }
 
@@ -171,7 +171,7 @@ void Cpu::flags_changed() {
         raise_attention(kAttentionTrap);
 }
 
-void Cpu::code_written(PhysicalAddress address, u32 size) {
+void Cpu::code_changed(PhysicalAddress address, u32 size) {
     bool frame_is_empty = false;
     tracer_.emit(TraceKind::CodeInvalidated, address.value, size);
     if (blocks_.kill(address, size, running_, frame_is_empty))

@@ -105,7 +105,7 @@ enum class Shadow : u8 { Interrupts, InterruptsAndDebug };
 // How a task switch came about.
 enum class TaskSwitch : u8 { Jump, Call, Return };
 
-class Cpu final : public MomentSource, public InterruptInput, public CodeListener {
+class Cpu final : public MomentSource, public InterruptInput, public AccessListener {
   public:
     Cpu(Mmu& mmu, Bus& bus, Tracer& tracer);
     ~Cpu() override;
@@ -130,11 +130,11 @@ class Cpu final : public MomentSource, public InterruptInput, public CodeListene
     void set_interrupt_source(InterruptSource* source) { interrupt_source_ = source; }
     // Where FERR# leads: high while an unmasked x87 exception is flagged and CR0.NE is 0.
     void set_float_error_line(const IrqLine& line) { float_error_line_ = line; }
-    void code_written(PhysicalAddress address, u32 size) override;
-    void watch_hit(u8 number) override;
-    void walked(u32 updates) override;
-    void misaligned() override;
-    void accessed(PhysicalAddress physical, u32 size, AccessKind kind) override;
+    void code_changed(PhysicalAddress address, u32 size) override;
+    void breakpoint_hit(u8 number) override;
+    void page_walk_done(u32 updates) override;
+    void misaligned_access() override;
+    void memory_accessed(PhysicalAddress physical, u32 size, AccessKind kind) override;
 
     // Turns this into another processor, and resets it.
     // `bus` matters where the clock counts its cycles: the 386's.

@@ -394,8 +394,8 @@ bool Mmu::poke_physical(PhysicalAddress address, std::span<const u8> bytes) {
     for (std::size_t done = 0; done < bytes.size();) {
         const PhysicalAddress at = address + done;
         const auto piece = static_cast<u32>(std::min<std::size_t>(bytes.size() - done, kPageSize - at.offset()));
-        if ((memory_.flags(at.page()) & kFrameCode) != 0 && code_listener_ != nullptr)
-            code_listener_->code_written(at, piece);
+        if ((memory_.flags(at.page()) & kFrameCode) != 0 && listener_ != nullptr)
+            listener_->code_changed(at, piece);
         done += piece;
     }
     return true;

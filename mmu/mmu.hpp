@@ -12,6 +12,7 @@
 #include "emu/base/trace_vocabulary.hpp"
 #include "mmu/bus.hpp"
 #include "mmu/fast_tlb.hpp"
+#include "mmu/listeners.hpp"
 #include "mmu/paging.hpp"
 #include "mmu/physical_memory.hpp"
 #include "mmu/tlb.hpp"
@@ -35,54 +36,6 @@ struct MmuCounters {
     u64 flushes[8] = {}; // by TlbFlushReason; PageFault only counts drops of an entry that was there
     u64 accessed_dirty_writes = 0;
     void serialize(Archive& ar);
-};
-
-// A data breakpoint (SDM 3B 17.2.5): accesses to [address, address + size) are reported. Lies within a page.
-struct LinearWatch {
-    u32 address = 0;
-    u32 size = 0;
-    bool reads = false; // stores always
-    u8 number = 0;
-};
-
-// The Cpu hears of stores into frames flagged kFrameCode, and of its data breakpoints, through this.
-class CodeListener {
-  public:
-    virtual ~CodeListener() = default;
-    virtual void code_written(PhysicalAddress address, u32 size) = 0;
-    virtual void watch_hit(u8 number) { static_cast<void>(number); }
-    // A page walk of the guest's, which wrote `updates` entries' A and D bits.
-    virtual void walked(u32 updates) { static_cast<void>(updates); }
-    // An access across an aligned doubleword, or of 8 bytes across a quadword, as asked for by report_misaligned.
-    virtual void misaligned() {}
-    // Each load and store that reaches memory, if asked for by report_accesses; an access across two pages is two.
-    virtual void accessed(PhysicalAddress physical, u32 size, AccessKind kind) {
-        static_cast<void>(physical), static_cast<void>(size), static_cast<void>(kind);
-    }
-};
-
-// Hears of everything that is asked of the Mmu, in order and before it is done: so a run can be replayed on another
-// one.
-class MmuRecorder {
-  public:
-    enum class Act : u8 {
-        Load,
-        Store,
-        Update, // finished by the next Finish, unless it faults
-        Finish,
-        Probe,
-        Fetch,
-        Cr0,
-        Cr3,
-        TaskSwitch, // CR3 by one
-        Cr4,
-        Efer,
-        InvalidatePage,
-        FaultDrop,
-        A20,
-    };
-    virtual ~MmuRecorder() = default;
-    virtual void asked(Act act, u32 linear, u32 size, u64 value, Privilege privilege) = 0;
 };
 
 class Mmu {
@@ -150,7 +103,8 @@ class Mmu {
     void set_a20(bool enabled);
     bool a20() const { return a20_; }
 
-    // Data breakpoints, at most four: their pages stay out of the fast table, and watch_hit() tells of each access.
+    // Data breakpoints, at most four: their pages stay out of the fast table, and breakpoint_hit() tells of each
+    // access.
     void set_watches(std::span<const LinearWatch> watches);
     // Accesses of 2, 4 and 8 bytes at user privilege must be aligned, or fail with fault().misaligned. While it is on,
     // user accesses stay out of the fast table.
@@ -187,7 +141,7 @@ class Mmu {
     const PhysicalMemory& memory() const { return memory_; }
     Bus& bus() { return bus_; }
     const MmuCounters& counters() const { return counters_; }
-    void set_code_listener(CodeListener* listener) { code_listener_ = listener; }
+    void set_listener(AccessListener* listener) { listener_ = listener; }
     // Somebody wants to see loads and stores of frames flagged kFrameWatched (debugger, sanitizer).
     using Watcher = std::function<void(LinearAddress, PhysicalAddress, u32 size, AccessKind)>;
     void set_watcher(Watcher watcher) { watcher_ = std::move(watcher); }
@@ -276,7 +230,14 @@ class Mmu {
     Walk walk(u32 linear, Privilege privilege, AccessKind kind);
     void take_fault(u32 linear, const Walk& walk);
     TlbPlace refill(u32 linear, AccessKind kind, const Walk& walk, const TlbPlace& old);
+    void drop_outgrown(const TlbPlace& old);
+    void unmark_user_page(const Walk& walk);
+    void clear_place(const TlbPlace& place);
+    TlbEntry entry_of(u32 linear, const Walk& walk, u32 page_mask) const;
+    void emit_entry(TraceKind kind, const TlbPlace& place, const TlbEntry& entry);
     void unpublish(const TlbPlace& place);
+    void note_write(PhysicalAddress physical, AccessKind kind);
+    bool store_ready(const TlbPlace& place, Privilege privilege, u8 flags) const;
     void publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPlace& place, PhysicalAddress physical);
     u32 drop_page(u32 linear);
     void record(MmuRecorder::Act act, u32 linear, u32 size = 0, u64 value = 0,
@@ -286,9 +247,9 @@ class Mmu {
     }
     bool sees_every_access() const { return count_hits_ || recorder_ != nullptr; }
     bool withheld(u32 linear, Privilege privilege, AccessKind kind) const;
-    void report_watches(u32 linear, u32 size, AccessKind kind);
-    void report_misalignment(u32 linear, u32 size);
-    void report_access(const Span& span, AccessKind kind);
+    bool begin_access(Span& span, Privilege privilege, AccessKind kind);
+    void report_transfer(const Span& span, AccessKind kind);
+    bool is_misaligned(u32 linear, u32 size) const;
     void flush(TlbFlushReason reason, bool keep_global);
     void drop_fronts();
 
@@ -323,7 +284,7 @@ class Mmu {
     bool narrow_bus_ = false;
     u32 misaligned_mask_ = 0; // low address bits that keep an access off the fast path
     std::vector<LinearWatch> watches_;
-    CodeListener* code_listener_ = nullptr;
+    AccessListener* listener_ = nullptr;
     Watcher watcher_;
     std::vector<TableMark> tables_;
 };

@@ -41,8 +41,8 @@ Walk Mmu::walk(u32 linear, Privilege privilege, AccessKind kind) {
         load_pdptes();
     const u64 before = counters_.accessed_dirty_writes;
     const Walk result = walk_in_mode(policy, control_, linear, privilege, kind);
-    if (code_listener_ != nullptr)
-        code_listener_->walked(static_cast<u32>(counters_.accessed_dirty_writes - before));
+    if (listener_ != nullptr)
+        listener_->page_walk_done(static_cast<u32>(counters_.accessed_dirty_writes - before));
     return result;
 }
 
@@ -56,6 +56,7 @@ void Mmu::take_fault(u32 linear, const Walk& walk) {
 Mmu::Translation Mmu::translate(u32 linear, Privilege privilege, AccessKind kind) {
     if (!control_.paging()) {
         const PhysicalAddress physical = on_bus(linear);
+        note_write(physical, kind);
         publish(linear, privilege, kind, {}, physical);
         return {true, physical};
     }
@@ -87,6 +88,7 @@ Mmu::Translation Mmu::translate(u32 linear, Privilege privilege, AccessKind kind
         place = refill(linear, kind, result, place);
     }
     tlb_.touch(place);
+    note_write(physical, kind);
     publish(linear, privilege, kind, place, physical);
     return {true, physical};
 }
@@ -95,43 +97,60 @@ Mmu::Translation Mmu::translate(u32 linear, Privilege privilege, AccessKind kind
 TlbPlace Mmu::refill(u32 linear, AccessKind kind, const Walk& walk, const TlbPlace& old) {
     const TlbSide side =
         walk.large && !MMU_MUTANT(LargeFetchEntersAsPiece) ? tlb_.large_side(kind) : tlb_.small_side(kind);
-    const auto emit = [&](TraceKind event, const TlbPlace& place, const TlbEntry& entry) {
-        tracer_.emit(event, entry.tag, entry.entry, u64{place.set} << 8 | place.way, static_cast<u64>(place.side));
-    };
-    // The page changed its size behind the TLB's back: the old entry must not shadow the new one.
-    if (old.found && old.side != side && !MMU_MUTANT(LargeEntrySurvivesSplit)) {
-        emit(TraceKind::TlbEvict, old, tlb_.entry(old));
-        unpublish(old);
-        tlb_.set_entry(old, {});
-    }
-    // A page that a user may write is no table, whatever its frame was before it was freed and given out again.
+    if (old.found && old.side != side && !MMU_MUTANT(LargeEntrySurvivesSplit))
+        drop_outgrown(old);
+    unmark_user_page(walk);
+    TlbPlace place = tlb_.take_place(side, linear);
+    if (MMU_MUTANT(RefillTakesNewWay) && old.found)
+        place.way ^= 1;
+    clear_place(place);
+    const TlbEntry entry = entry_of(linear, walk, tlb_.page_mask(side));
+    tlb_.set_entry(place, entry);
+    place.found = true;
+    emit_entry(TraceKind::TlbFill, place, entry);
+    return place;
+}
+
+// The page changed its size behind the TLB's back: the old entry must not shadow the new one.
+void Mmu::drop_outgrown(const TlbPlace& old) {
+    emit_entry(TraceKind::TlbEvict, old, tlb_.entry(old));
+    unpublish(old);
+    tlb_.set_entry(old, {});
+}
+
+// A page that a user may write is no table, whatever its frame was before it was freed and given out again.
+void Mmu::unmark_user_page(const Walk& walk) {
     constexpr u32 kUserWritable = kPteUser | kPteWritable;
     const u64 frame = on_bus(walk.physical.value).page();
     if ((walk.rights & kUserWritable) == kUserWritable && table_levels(frame) != 0)
         unflag_frame(frame, kFramePageTable);
-    TlbPlace place = tlb_.take_place(side, linear);
-    if (MMU_MUTANT(RefillTakesNewWay) && old.found)
-        place.way ^= 1;
+}
+
+// Before a fill: what the place holds leaves the front. It is evicted unless it is the same page's (`found`).
+void Mmu::clear_place(const TlbPlace& place) {
     const TlbEntry& previous = tlb_.entry(place);
-    if (previous.valid()) {
-        if (!place.found)
-            emit(TraceKind::TlbEvict, place, previous);
-        if (!MMU_MUTANT(FrontSurvivesEviction))
-            unpublish(place);
-    }
-    const u32 mask = tlb_.page_mask(side);
+    if (!previous.valid())
+        return;
+    if (!place.found)
+        emit_entry(TraceKind::TlbEvict, place, previous);
+    if (!MMU_MUTANT(FrontSurvivesEviction))
+        unpublish(place);
+}
+
+TlbEntry Mmu::entry_of(u32 linear, const Walk& walk, u32 page_mask) const {
     TlbEntry entry;
-    entry.tag = linear & ~mask;
-    entry.entry = (walk.physical.value & ~u64{mask}) | walk.rights | kPtePresent | kPteAccessed |
+    entry.tag = linear & ~page_mask;
+    entry.entry = (walk.physical.value & ~u64{page_mask}) | walk.rights | kPtePresent | kPteAccessed |
                   (walk.dirty ? u32{kPteDirty} : 0) | (walk.large ? u32{kPteLarge} : 0) |
                   (walk.no_execute ? kPteNoExecute : 0);
     const Moment now = tracer_.now();
     entry.filled_by = now.eip;
     entry.filled_at = now.cycle;
-    tlb_.set_entry(place, entry);
-    place.found = true;
-    emit(TraceKind::TlbFill, place, entry);
-    return place;
+    return entry;
+}
+
+void Mmu::emit_entry(TraceKind kind, const TlbPlace& place, const TlbEntry& entry) {
+    tracer_.emit(kind, entry.tag, entry.entry, u64{place.set} << 8 | place.way, static_cast<u64>(place.side));
 }
 
 // Must every access to the page be looked at? Only while data breakpoints or alignment checks are on.
@@ -149,34 +168,14 @@ bool Mmu::withheld(u32 linear, Privilege privilege, AccessKind kind) const {
     return false;
 }
 
-void Mmu::report_access(const Span& span, AccessKind kind) {
-    if (!reports_accesses_ || code_listener_ == nullptr)
-        return;
-    code_listener_->accessed(span.low.physical, span.low_size, kind);
-    if (span.low_size < span.size)
-        code_listener_->accessed(span.high.physical, span.size - span.low_size, kind);
-}
-
-void Mmu::report_misalignment(u32 linear, u32 size) {
-    const bool crosses = narrow_bus_ ? (linear & 1) != 0 && size > 1
-                         : size == 8 ? (linear & misaligned_mask_) != 0
-                                     : (linear & 3) + size > 4;
-    if (misaligned_mask_ != 0 && crosses && code_listener_ != nullptr)
-        code_listener_->misaligned();
-}
-
-void Mmu::report_watches(u32 linear, u32 size, AccessKind kind) {
-    for (const LinearWatch& watch : watches_) {
-        const bool overlaps = linear - watch.address < watch.size || watch.address - linear < size;
-        if (overlaps && (kind == AccessKind::Write || watch.reads) && code_listener_ != nullptr)
-            code_listener_->watch_hit(watch.number);
-    }
+// The frame of an access for writing is written, whether or not the bytes follow.
+void Mmu::note_write(PhysicalAddress physical, AccessKind kind) {
+    if (kind == AccessKind::Write && memory_.is_memory(physical))
+        memory_.mark_written(physical.page());
 }
 
 // Lets later accesses like this one use the front: `place` was just touched. `place.found` is false if paging is off.
 void Mmu::publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPlace& place, PhysicalAddress physical) {
-    if (kind == AccessKind::Write && memory_.is_memory(physical))
-        memory_.mark_written(physical.page());
     if (!fast_enabled_ || sees_every_access())
         return;
     const u32 page = linear & ~kPageMask;
@@ -187,13 +186,8 @@ void Mmu::publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPla
             slot = {};
         return;
     }
-    const u64 entry = place.found ? tlb_.entry(place).entry : u64{kPteDirty};
-    const bool writable = !place.found || may(tlb_.entry(place), privilege, AccessKind::Write);
-    const bool plain = flags == 0 || MMU_MUTANT(WriteTagIgnoresFlags);
-    const bool store_ready = (writable || MMU_MUTANT(WriteTagIgnoresWritable)) && plain &&
-                             ((entry & kPteDirty) != 0 || MMU_MUTANT(WriteTagIgnoresDirty));
     slot.read_tag = page;
-    slot.write_tag = store_ready ? page : FastSlot::kNone;
+    slot.write_tag = store_ready(place, privilege, flags) ? page : FastSlot::kNone;
     slot.physical = static_cast<u32>(physical.value) & ~kPageMask;
     slot.addend = reinterpret_cast<std::uintptr_t>(memory_.host(physical.page_start())) - page;
     slot.set = static_cast<u8>(place.found ? tlb_.plru_number(place) : Tlb::kNoSet);
@@ -202,6 +196,16 @@ void Mmu::publish(u32 linear, Privilege privilege, AccessKind kind, const TlbPla
         slot.touch = {};
     if (MMU_MUTANT(UserSharesSupervisorFront))
         front(kind).slot(Privilege::User, linear) = slot;
+}
+
+// May stores use the front, too? Not without the right, not before D is set, not into a frame with any flag.
+bool Mmu::store_ready(const TlbPlace& place, Privilege privilege, u8 flags) const {
+    const bool plain = flags == 0 || MMU_MUTANT(WriteTagIgnoresFlags);
+    if (!plain || !place.found)
+        return plain;
+    const TlbEntry& entry = tlb_.entry(place);
+    const bool writable = may(entry, privilege, AccessKind::Write) || MMU_MUTANT(WriteTagIgnoresWritable);
+    return writable && ((entry.entry & kPteDirty) != 0 || MMU_MUTANT(WriteTagIgnoresDirty));
 }
 
 bool Mmu::translate_span(Span& span, Privilege privilege, AccessKind kind) {
@@ -255,8 +259,8 @@ void Mmu::write_piece(u32 linear, PhysicalAddress physical, u32 size, u64 value)
             write_table_frame(physical, size, reinterpret_cast<const u8*>(&value));
         else
             std::memcpy(memory_.host(physical), &value, size);
-        if ((flags & kFrameCode) != 0 && code_listener_ != nullptr)
-            code_listener_->code_written(physical, size);
+        if ((flags & kFrameCode) != 0 && listener_ != nullptr)
+            listener_->code_changed(physical, size);
     }
     if ((flags & kFrameWatched) != 0 && watcher_)
         watcher_(LinearAddress(linear), physical, size, AccessKind::Write);
@@ -284,7 +288,43 @@ void Mmu::write_table_frame(PhysicalAddress physical, u32 size, const u8* bytes)
     note_table_store(frame);
 }
 
+// --- Whole accesses: translated, told of, done
+
+// Everything that can fault, and the data breakpoints. An update begins as a write.
+bool Mmu::begin_access(Span& span, Privilege privilege, AccessKind kind) {
+    if (!translate_span(span, privilege, kind))
+        return false;
+    for (const LinearWatch& watch : watches_) {
+        const bool overlaps = span.linear - watch.address < watch.size || watch.address - span.linear < span.size;
+        if (overlaps && (kind == AccessKind::Write || watch.reads) && listener_ != nullptr)
+            listener_->breakpoint_hit(watch.number);
+    }
+    return true;
+}
+
+// For who counts cycles. An update's load and store are each told of.
+void Mmu::report_transfer(const Span& span, AccessKind kind) {
+    if (listener_ == nullptr)
+        return;
+    if (misaligned_mask_ != 0 && is_misaligned(span.linear, span.size))
+        listener_->misaligned_access();
+    if (!reports_accesses_)
+        return;
+    listener_->memory_accessed(span.low.physical, span.low_size, kind);
+    if (span.low_size < span.size)
+        listener_->memory_accessed(span.high.physical, span.size - span.low_size, kind);
+}
+
+// Does the bus need a further cycle? Of two bytes wide: from any odd address. Else across an aligned doubleword, and
+// for 8 bytes as the mask says.
+bool Mmu::is_misaligned(u32 linear, u32 size) const {
+    if (narrow_bus_)
+        return (linear & 1) != 0 && size > 1;
+    return size == 8 ? (linear & misaligned_mask_) != 0 : (linear & 3) + size > 4;
+}
+
 u64 Mmu::read_span(const Span& span) {
+    report_transfer(span, AccessKind::Read);
     u64 value = read_piece(span.linear, span.low.physical, span.low_size);
     if (span.low_size < span.size)
         value |= read_piece(span.linear + span.low_size, span.high.physical, span.size - span.low_size)
@@ -293,6 +333,7 @@ u64 Mmu::read_span(const Span& span) {
 }
 
 void Mmu::write_span(const Span& span, u64 value) {
+    report_transfer(span, AccessKind::Write);
     write_piece(span.linear, span.low.physical, span.low_size, value);
     if (span.low_size < span.size)
         write_piece(span.linear + span.low_size, span.high.physical, span.size - span.low_size,
@@ -304,22 +345,16 @@ void Mmu::write_span(const Span& span, u64 value) {
 Access<u64> Mmu::load_slow(u32 linear, u32 size, Privilege privilege) {
     record(MmuRecorder::Act::Load, linear, size, 0, privilege);
     Span span{linear, size, 0, {}, {}};
-    if (!translate_span(span, privilege, AccessKind::Read))
+    if (!begin_access(span, privilege, AccessKind::Read))
         return Access<u64>::fault();
-    report_watches(linear, size, AccessKind::Read);
-    report_misalignment(linear, size);
-    report_access(span, AccessKind::Read);
     return {read_span(span), true};
 }
 
 bool Mmu::store_slow(u32 linear, u32 size, u64 value, Privilege privilege) {
     record(MmuRecorder::Act::Store, linear, size, value, privilege);
     Span span{linear, size, 0, {}, {}};
-    if (!translate_span(span, privilege, AccessKind::Write))
+    if (!begin_access(span, privilege, AccessKind::Write))
         return false;
-    report_watches(linear, size, AccessKind::Write);
-    report_misalignment(linear, size);
-    report_access(span, AccessKind::Write);
     write_span(span, value);
     return true;
 }
@@ -328,18 +363,13 @@ Access<u64> Mmu::load_for_update_slow(u32 linear, u32 size, Privilege privilege)
     record(MmuRecorder::Act::Update, linear, size, 0, privilege);
     update_host_ = nullptr;
     update_span_ = {linear, size, 0, {}, {}};
-    if (!translate_span(update_span_, privilege, AccessKind::Write))
+    if (!begin_access(update_span_, privilege, AccessKind::Write))
         return Access<u64>::fault();
-    report_watches(linear, size, AccessKind::Write);
-    report_misalignment(linear, size);
-    report_access(update_span_, AccessKind::Read);
     return {read_span(update_span_), true};
 }
 
 void Mmu::finish_update_slow(u64 value) {
     record(MmuRecorder::Act::Finish, update_span_.linear, update_span_.size, value);
-    report_misalignment(update_span_.linear, update_span_.size);
-    report_access(update_span_, AccessKind::Write);
     write_span(update_span_, value);
 }
 

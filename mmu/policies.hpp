@@ -45,8 +45,8 @@ struct Mmu::SetBitsPolicy {
         mmu.memory_.mark_written(at.page());
         ++mmu.counters_.accessed_dirty_writes;
         mmu.tracer_.emit(TraceKind::AccessedDirty, at.value, old_entry, (old_entry >> 32 << 32) | now, level);
-        if ((flags & kFrameCode) != 0 && mmu.code_listener_ != nullptr)
-            mmu.code_listener_->code_written(at, sizeof now);
+        if ((flags & kFrameCode) != 0 && mmu.listener_ != nullptr)
+            mmu.listener_->code_changed(at, sizeof now);
     }
 };
 

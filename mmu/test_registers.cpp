@@ -75,11 +75,10 @@ void Mmu::write_for_test(u32 command, u32 data) {
     tlb_.set_entry(place, entry);
     unpublish(place);
     tlb_.touch(place);
-    const u64 where = u64{place.set} << 8 | place.way;
     if (previous.valid())
-        tracer_.emit(TraceKind::TlbEvict, previous.tag, previous.entry, where, static_cast<u64>(place.side));
+        emit_entry(TraceKind::TlbEvict, place, previous);
     if (entry.valid())
-        tracer_.emit(TraceKind::TlbFill, entry.tag, entry.entry, where, static_cast<u64>(place.side));
+        emit_entry(TraceKind::TlbFill, place, entry);
 }
 
 } // namespace forkscope

@@ -189,9 +189,9 @@ void Cpu::end_cost(const Instruction& at, const Block* block) {
         settle_queue(block, at);
 }
 
-void Cpu::walked(u32 updates) { charge(cost_model_.walk(updates), CycleCause::TlbWalk); }
+void Cpu::page_walk_done(u32 updates) { charge(cost_model_.walk(updates), CycleCause::TlbWalk); }
 
-void Cpu::misaligned() {
+void Cpu::misaligned_access() {
     ++misaligned_accesses_;
     charge(cost_model_.path(CostPath::Misaligned), CycleCause::Misaligned);
 }
@@ -226,7 +226,7 @@ void Cpu::fetch_lines(PhysicalAddress start, u32 length) {
     }
 }
 
-void Cpu::accessed(PhysicalAddress physical, u32 size, AccessKind kind) {
+void Cpu::memory_accessed(PhysicalAddress physical, u32 size, AccessKind kind) {
     const u32 line = caches_.data.geometry().line;
     for (u64 at = physical.value & ~u64{line - 1u}; at < physical.value + size; at += line) {
         if (kind == AccessKind::Write) {

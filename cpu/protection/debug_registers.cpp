@@ -77,12 +77,12 @@ void Cpu::match_port_breakpoints(u16 port, u32 size) {
         const Breakpoint at = breakpoint_of(state_.dr, number);
         const bool overlaps = port - at.address < at.size || at.address - port < size;
         if ((port_breakpoints_ >> number & 1) != 0 && overlaps)
-            watch_hit(number);
+            breakpoint_hit(number);
     }
 }
 
 // An instruction goes on to its end, a repeated one to the end of its iteration.
-void Cpu::watch_hit(u8 number) {
+void Cpu::breakpoint_hit(u8 number) {
     if (current_ != nullptr)
         watch_hits_ |= 1u << number;
     else

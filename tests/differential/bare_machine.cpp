@@ -152,7 +152,7 @@ void BareMachine::load(const TestCase& test) {
     dirty_size_ = 0;
     write_code(test.code_offset, test.code, test.code_size);
     for (u32 at = 0; at < kCodeBytes; at += kPageSize)
-        cpu_.code_written(PhysicalAddress(kCodeFrame + at), kPageSize);
+        cpu_.code_changed(PhysicalAddress(kCodeFrame + at), kPageSize);
     std::memcpy(memory_.host(PhysicalAddress(kDataFrame)), shared_.images[test.image], kDataBytes);
 
     CpuState state = fresh_;

@@ -25,7 +25,7 @@ Duel::Duel(const DuelSetup& setup, u64 seed)
         byte = static_cast<u8>(random_.next());
     memory_.install_rom(PhysicalAddress(kRomStart), rom);
     std::copy(rom.begin(), rom.end(), reference_.memory.begin() + kRomStart);
-    mmu_.set_code_listener(this);
+    mmu_.set_listener(this);
     mmu_.set_watcher([this](LinearAddress linear, PhysicalAddress physical, u32 size, AccessKind kind) {
         watch_reports_ =
             ReferenceMmu::fold(watch_reports_, linear.value, physical.value << 8 | size << 2 | static_cast<u32>(kind));
@@ -330,7 +330,7 @@ void Duel::snapshot() {
     compare_everything();
 }
 
-void Duel::code_written(PhysicalAddress address, u32 size) {
+void Duel::code_changed(PhysicalAddress address, u32 size) {
     code_reports_ = ReferenceMmu::fold(code_reports_, address.value, size);
 }
 u32 Duel::io_read(u32 address, u32) { return ReferenceMmu::device_byte(address); }

@@ -12,7 +12,7 @@
 
 namespace forkscope {
 
-class Duel : private CodeListener, private IoHandler {
+class Duel : private AccessListener, private IoHandler {
   public:
     Duel(const DuelSetup& setup, u64 seed);
 
@@ -27,7 +27,7 @@ class Duel : private CodeListener, private IoHandler {
     u64 front_percent() const;
 
   private:
-    void code_written(PhysicalAddress address, u32 size) override;
+    void code_changed(PhysicalAddress address, u32 size) override;
     u32 io_read(u32 address, u32 size) override;
     void io_write(u32 address, u32 size, u32 value) override;
 

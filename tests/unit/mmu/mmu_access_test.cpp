@@ -4,9 +4,9 @@
 namespace forkscope {
 namespace {
 
-class Listener : public CodeListener {
+class Listener : public AccessListener {
   public:
-    void code_written(PhysicalAddress address, u32 size) override { calls.emplace_back(address.value, size); }
+    void code_changed(PhysicalAddress address, u32 size) override { calls.emplace_back(address.value, size); }
     std::vector<std::pair<u64, u32>> calls;
 };
 
@@ -126,9 +126,9 @@ TEST_F(MmuTest, TakesNoFrameForATableThatAUserMayWrite) {
 }
 
 TEST_F(MmuTest, TellsTheCodeListenerAfterTheBytesAreStored) {
-    class : public CodeListener {
+    class : public AccessListener {
       public:
-        void code_written(PhysicalAddress address, u32 size) override {
+        void code_changed(PhysicalAddress address, u32 size) override {
             seen = *memory->host(address);
             sizes += size;
         }
@@ -137,7 +137,7 @@ TEST_F(MmuTest, TellsTheCodeListenerAfterTheBytesAreStored) {
         u32 sizes = 0;
     } listener;
     listener.memory = &memory;
-    mmu.set_code_listener(&listener);
+    mmu.set_listener(&listener);
     ASSERT_TRUE(mmu.store<u8>(LinearAddress(0x5000), 1, kKernel).ok); // publishes a write tag
     mmu.flag_frame(5, kFrameCode);
     ASSERT_TRUE(mmu.store<u16>(LinearAddress(0x5000), 0x42, kKernel).ok);
@@ -150,7 +150,7 @@ TEST_F(MmuTest, TellsTheCodeListenerAfterTheBytesAreStored) {
     mmu.flag_frame(5, kFrameCode);
     EXPECT_TRUE(mmu.poke_physical(PhysicalAddress(0x5001), {&byte, 1}));
     EXPECT_EQ(listener.seen, 9);
-    mmu.set_code_listener(nullptr);
+    mmu.set_listener(nullptr);
 }
 
 TEST_F(MmuTest, ShowsWatchersEveryAccessOfAWatchedFrameOnly) {
