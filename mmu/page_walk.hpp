@@ -1,7 +1,7 @@
-// Owns: the page walk, once, as a template on the paging mode and on a policy that reads and (or does not) write
-// entries. Callers: Mmu (a policy that sets A and D) and its peek functions (a policy that only looks). Promises: SDM
-// 3A 4.3, 4.4 and 4.8: entries read top down, rights checked before any A or D is set, none set on a fault; then A top
-// down, D in the leaf on a write.
+// Owns: the page walk, once, as a template on the paging mode and on a policy that reads entries and sets bits in them,
+// or does not. Callers: PagingUnit (sets A and D), PagingState (only looks). Promises: SDM 3A 4.3, 4.4 and 4.8: entries
+// read top down, rights checked before any A or D is set, none set on a fault; then A top down, D in the leaf on a
+// write.
 #pragma once
 
 #include "mmu/mutant.hpp"
@@ -85,7 +85,7 @@ inline bool forbidden(const Walk& walk, const PagingControl& control, Privilege 
 // Policy has: PhysicalAddress locate(u64 table, u32 offset, u32 level); void read(PhysicalAddress, Entry&);
 // void set_bits(PhysicalAddress, u64 old_entry, u64 new_entry, u32 level). Level 1 is the page table.
 template <class Mode, class Policy>
-Walk walk_page_tables(Policy& policy, const PagingControl& control, u32 linear, Privilege privilege, AccessKind kind) {
+Walk walk_in_mode(Policy& policy, const PagingControl& control, u32 linear, Privilege privilege, AccessKind kind) {
     Walk walk;
     const u32 asked = asked_fault_bits(control, privilege, kind);
     walk.error_code = asked;
@@ -136,6 +136,16 @@ Walk walk_page_tables(Policy& policy, const PagingControl& control, u32 linear, 
     walk.dirty = write || (entry & kPteDirty) != 0;
     walk.physical = PhysicalAddress(table | (linear & mask));
     return walk;
+}
+
+// The walk in the mode that the control registers say.
+template <class Policy>
+Walk walk_page_tables(Policy& policy, const PagingControl& control, u32 linear, Privilege privilege, AccessKind kind) {
+    return control.pae() ? walk_in_mode<PaePaging>(policy, control, linear, privilege, kind)
+                         : walk_in_mode<Paging32>(policy, control, linear, privilege, kind);
+}
+inline bool is_large(u64 entry, u32 level, const PagingControl& control) {
+    return control.pae() ? PaePaging::is_large(entry, level, control) : Paging32::is_large(entry, level, control);
 }
 
 } // namespace forkscope

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "mmu/tlb.hpp"
+#include "mmu/tlb/tlb.hpp"
 
 namespace forkscope {
 

@@ -176,7 +176,7 @@ Step mov_test_r(Cpu& cpu, const Instruction& in) {
     registers[in.reg] = cpu.regs().reg<u32>(in.rm);
     if (in.reg != 6)
         return Step::Next;
-    cpu.mmu().test_tlb(registers[6], registers[7], cpu.model().number != CpuModel::I386);
+    cpu.mmu().test_tlb(registers[6], registers[7]);
     return cpu.leave_block(in);
 }
 

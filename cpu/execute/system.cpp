@@ -144,7 +144,8 @@ Step mov_control_r(Cpu& cpu, const Instruction& in) {
         const u32 defined = value & cpu.model().cr0;
         const bool paging_unprotected = (defined & kCr0Pg) != 0 && (defined & kCr0Pe) == 0;
         const bool write_through_without_cache = (defined & kCr0Nw) != 0 && (defined & kCr0Cd) == 0;
-        if (paging_unprotected || write_through_without_cache || !cpu.mmu().accepts_cr0(defined | cpu.model().cr0_ones))
+        if (paging_unprotected || write_through_without_cache ||
+            !cpu.mmu().paging().accepts_cr0(defined | cpu.model().cr0_ones))
             return cpu.raise(kGeneralProtection, 0);
         cpu.write_cr0(defined);
         break;
@@ -153,12 +154,12 @@ Step mov_control_r(Cpu& cpu, const Instruction& in) {
         cpu.regs().cr2 = value;
         break;
     case 3:
-        if (!cpu.mmu().accepts_cr3(value))
+        if (!cpu.mmu().paging().accepts_cr3(value))
             return cpu.raise(kGeneralProtection, 0);
         cpu.write_cr3(value);
         break;
     case 4:
-        if ((value & ~cpu.model().cr4) != 0 || !cpu.mmu().accepts_cr4(value))
+        if ((value & ~cpu.model().cr4) != 0 || !cpu.mmu().paging().accepts_cr4(value))
             return cpu.raise(kGeneralProtection, 0);
         cpu.write_cr4(value);
         break;

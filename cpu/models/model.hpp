@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "cpu/decode/instruction.hpp"
-#include "mmu/tlb.hpp"
+#include "mmu/tlb/tlb.hpp"
 
 namespace forkscope {
 

@@ -118,7 +118,7 @@ bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const Inter
     const u16 new_ldt = read_system<u16>(base + layout.ldt).value;
     const u32 new_cr3 = layout.step == 4 ? read_system<u32>(base + 0x1C).value : state_.cr3;
     const bool new_space = (state_.cr0 & kCr0Pg) != 0 && new_cr3 != state_.cr3;
-    if (new_space && !mmu_.accepts_cr3(new_cr3)) {
+    if (new_space && !mmu_.paging().accepts_cr3(new_cr3)) {
         raise(kGeneralProtection, 0);
         return false;
     }

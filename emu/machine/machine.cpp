@@ -111,7 +111,7 @@ void Machine::learn(u32 tracepoint, const TracePort::Arguments& arguments) {
     case TP_PROCESS_START:
     case TP_PROCESS_EXEC:
         if (arguments[2] != 0)
-            mmu_->mark_space(arguments[2]);
+            mmu_->table_marks().mark_space(arguments[2]);
         break;
     case TP_FRAME_FREE:
         mmu_->unflag_frame(arguments[0] >> kPageShift, kFramePageTable);

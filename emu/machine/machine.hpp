@@ -109,7 +109,7 @@ class Machine final : private Wiring {
     void request_exit(u32 status) override;
     void request_reset() override;
     void set_a20(bool enabled) override { mmu_->set_a20(enabled); }
-    bool a20() const override { return mmu_->a20(); }
+    bool a20() const override { return mmu_->paging().a20(); }
 
     MachineConfig config_;
     BootPlan boot_plan_;

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "mmu/tlb.hpp"
+#include "mmu/tlb/tlb.hpp"
 #include "tlb_stream.hpp"
 
 namespace forkscope::bench {
@@ -109,8 +109,7 @@ struct FrontB : Naive {
         Slot& slot = slots[r.user | (fetch ? 2 : 0)][r.linear >> kPageShift & 255];
         const u32 tag = r.linear & ~kPageMask;
         if ((r.op == Op::Write ? slot.write : slot.read) == tag) [[likely]] {
-            u8& bits = tlb.plru_byte(slot.set);
-            bits = static_cast<u8>((bits & slot.touch.keep) | slot.touch.point);
+            tlb.touch(slot.set, slot.touch);
             return reinterpret_cast<u8*>(slot.addend + r.linear);
         }
         u32 evicted = 1;

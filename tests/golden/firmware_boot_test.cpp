@@ -52,7 +52,7 @@ void expect_multiboot_state(const Machine& machine, const CpuState& direct) {
     EXPECT_EQ(state.reg<u32>(kEbx), machine.boot_plan().info_address);
     EXPECT_EQ(state.cr0 & 0x80000001u, 1u) << "protection on, paging off";
     EXPECT_EQ(state.eflags() & 0x20200u, 0u) << "no virtual mode, no interrupts";
-    EXPECT_TRUE(machine.mmu().a20());
+    EXPECT_TRUE(machine.mmu().paging().a20());
     for (std::size_t i = 0; i < state.segments.size(); ++i) {
         EXPECT_EQ(state.segments[i].selector, direct.segments[i].selector) << i;
         EXPECT_EQ(state.segments[i].base, 0u) << i;

@@ -111,7 +111,7 @@ class FirmwareMachine {
     }
     std::vector<u8> memory(u32 address, u32 size) const {
         std::vector<u8> bytes(size);
-        EXPECT_TRUE(machine_->mmu().peek_physical(PhysicalAddress(address), bytes));
+        EXPECT_TRUE(machine_->mmu().memory().read(PhysicalAddress(address), bytes));
         return bytes;
     }
     u64 number(u32 address, u32 size) const {

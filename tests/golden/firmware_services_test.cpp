@@ -131,10 +131,10 @@ TEST_F(FirmwareServices, CloseAndOpenA20) {
     EXPECT_EQ(system(0x2402).al(), 1);
     EXPECT_EQ(system(0x2403).bx(), 3);
     EXPECT_EQ(system(0x2400).ah(), 0);
-    EXPECT_FALSE((*machine_)->mmu().a20());
+    EXPECT_FALSE((*machine_)->mmu().paging().a20());
     EXPECT_EQ(system(0x2402).al(), 0);
     EXPECT_EQ(system(0x2401).flags & kCarry, 0);
-    EXPECT_TRUE((*machine_)->mmu().a20());
+    EXPECT_TRUE((*machine_)->mmu().paging().a20());
     EXPECT_EQ(system(0x2404).flags & kCarry, kCarry);
 }
 

@@ -91,7 +91,7 @@ class IncludeRules(Tree):
 
     def test_no_room_includes_upwards_or_sideways(self):
         for path, target in (("mmu/a.cpp", "cpu/cpu.hpp"), ("cpu/a.cpp", "devices/pic/pic.hpp"),
-                             ("devices/a.cpp", "cpu/cpu.hpp"), ("devices/b.cpp", "mmu/tlb.hpp"),
+                             ("devices/a.cpp", "cpu/cpu.hpp"), ("devices/b.cpp", "mmu/tlb/tlb.hpp"),
                              ("emu/base/a.cpp", "mmu/bus.hpp"), ("emu/observe/a.cpp", "cpu/cpu.hpp"),
                              ("emu/observe/b.cpp", "emu/machine/machine.hpp"), ("emu/machine/a.cpp", "emu/ui/window.hpp"),
                              ("emu/view/a.cpp", "emu/report/html.hpp"), ("emu/symbols/a.cpp", "emu/observe/a.hpp"),

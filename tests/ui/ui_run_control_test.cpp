@@ -53,7 +53,7 @@ TEST(RunControl, StopsAtThePageFaultBeforeTheHandlerHasDoneAnything) {
     EXPECT_NE(status_of(control).find("page fault at"), std::string::npos) << status_of(control);
     const Machine& machine = bench.machine();
     EXPECT_FALSE(
-        machine.mmu().peek_walk(LinearAddress(machine.registers().cr2), Privilege::User, AccessKind::Write).ok);
+        machine.mmu().paging().look(LinearAddress(machine.registers().cr2), Privilege::User, AccessKind::Write).ok);
 }
 
 TEST(RunControl, StepsOneInstructionAndShowsTheRegistersOfBefore) {

@@ -88,7 +88,7 @@ TEST(View, CallsATlbEntryStaleWhenThePageTableChangesBehindIt) {
                 entry.valid() && (entry.entry & kPteWritable) != 0 && GuestLayout{}.is_user(entry.tag))
                 chosen = &entry;
     ASSERT_NE(chosen, nullptr);
-    const Walk walk = machine.mmu().peek_walk(LinearAddress(chosen->tag), Privilege::Supervisor, AccessKind::Read);
+    const Walk walk = machine.mmu().paging().look(LinearAddress(chosen->tag), Privilege::Supervisor, AccessKind::Read);
     const u32 weaker = static_cast<u32>(walk.at(1).entry) & ~u32{kPteWritable};
     const std::array<u8, 4> bytes = {static_cast<u8>(weaker), static_cast<u8>(weaker >> 8),
                                      static_cast<u8>(weaker >> 16), static_cast<u8>(weaker >> 24)};

@@ -13,8 +13,7 @@ namespace {
 // What the page tables of the present space say of an entry: "" where the two agree. An accessed or dirty bit that the
 // TLB does not have yet is no disagreement: hardware walks again before it matters.
 std::string disagreement(const Mmu& mmu, TlbSide side, const TlbEntry& entry) {
-    const Walk walk =
-        mmu.peek_walk_in(mmu.control().cr3, LinearAddress(entry.tag), Privilege::Supervisor, AccessKind::Read);
+    const Walk walk = mmu.paging().look(LinearAddress(entry.tag), Privilege::Supervisor, AccessKind::Read);
     if (!walk.ok)
         return "absent now";
     const u64 mask = kPteFrame & ~u64{mmu.tlb().page_mask(side)};

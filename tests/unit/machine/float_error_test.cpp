@@ -30,7 +30,7 @@ constexpr u8 kHandlerBytes[] = {
 
 u16 word_at(Machine& machine, u32 address) {
     u8 bytes[2] = {};
-    EXPECT_TRUE(machine.mmu().peek_physical(PhysicalAddress(address), bytes));
+    EXPECT_TRUE(machine.mmu().memory().read(PhysicalAddress(address), bytes));
     return static_cast<u16>(bytes[0] | bytes[1] << 8);
 }
 

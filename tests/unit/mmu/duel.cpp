@@ -164,7 +164,7 @@ PhysicalAddress Duel::fetch(u32 linear, bool user) {
 void Duel::bulk(u32 linear, bool user, bool write) {
     const LinearAddress at(linear);
     const Privilege privilege = user ? Privilege::User : Privilege::Supervisor;
-    const Walk look = mmu_.peek_walk(at, privilege, write ? AccessKind::Write : AccessKind::Read);
+    const Walk look = mmu_.paging().look(at, privilege, write ? AccessKind::Write : AccessKind::Read);
     const bool may_hit = reference_.plain_hit(linear, user, write);
     u8* place = write ? mmu_.bulk_write(at, privilege) : const_cast<u8*>(mmu_.bulk_read(at, privilege));
     ++modes_[place != nullptr ? kBulkHit : kBulkRefused];
@@ -318,7 +318,7 @@ void Duel::snapshot() {
     const std::vector<u8> bytes = save.take();
     const std::vector<u8> noise(kRamBytes - 0x100000, 0xEE);
     memory_.write(PhysicalAddress(0x100000), noise);
-    mmu_.tlb().reset();
+    mmu_.reset();
     LoadArchive load(bytes);
     load.nested("memory", memory_);
     load.nested("mmu", mmu_);

@@ -312,7 +312,7 @@ void Duel::switch_mode() {
 void Duel::set_cr0(u32 value) {
     const bool loads = ((value ^ reference_.cr0) & (kCr0Pg | kCr0Cd | kCr0Nw)) != 0 && (value & kCr0Pg) != 0 && pae();
     const bool good = !loads || reference_.good_pointers(reference_.cr3);
-    if (mmu_.accepts_cr0(value) != good)
+    if (mmu_.paging().accepts_cr0(value) != good)
         return disagree("whether CR0 may be loaded");
     if (!good)
         return;
@@ -322,7 +322,7 @@ void Duel::set_cr0(u32 value) {
 
 void Duel::set_cr3(u32 value, bool task_switch) {
     const bool good = !pae() || (reference_.cr0 & kCr0Pg) == 0 || reference_.good_pointers(value);
-    if (mmu_.accepts_cr3(value) != good)
+    if (mmu_.paging().accepts_cr3(value) != good)
         return disagree("whether CR3 may be loaded");
     if (!good)
         return;
@@ -334,7 +334,7 @@ void Duel::set_cr4(u32 value) {
     const bool loads = ((value ^ reference_.cr4) & (kCr4Pge | kCr4Pse | kCr4Pae)) != 0 && (value & kCr4Pae) != 0 &&
                        (reference_.cr0 & kCr0Pg) != 0;
     const bool good = !loads || reference_.good_pointers(reference_.cr3);
-    if (mmu_.accepts_cr4(value) != good)
+    if (mmu_.paging().accepts_cr4(value) != good)
         return disagree("whether CR4 may be loaded");
     if (!good)
         return;

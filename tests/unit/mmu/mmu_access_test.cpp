@@ -91,8 +91,8 @@ TEST_F(MmuTest, MarksTheTablesThatADirectoryInUsePointsTo) {
     map(0x401000, kDirectory | kRwSupervisor);
     start_paging();
     ASSERT_TRUE(mmu.load<u8>(LinearAddress(0x400000), kUser).ok);
-    EXPECT_EQ(mmu.table_levels(kDirectory >> 12), 2);
-    EXPECT_EQ(mmu.table_levels(9), 1);
+    EXPECT_EQ(mmu.table_marks().levels(kDirectory >> 12), 2);
+    EXPECT_EQ(mmu.table_marks().levels(9), 1);
     recorder.events.clear();
     ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x40100C), 0xB000 | kRwUser, kKernel).ok);
     const auto marked = recorder.of(TraceKind::PageTableFrame);
@@ -107,10 +107,10 @@ TEST_F(MmuTest, ForgetsATableFrameThatBecameData) {
     put(kDirectory + 8, 0x9000 | kRwUser);
     start_paging();
     ASSERT_TRUE(mmu.load<u8>(LinearAddress(0x400000), kUser).ok);
-    for (u32 i = 0; i < Mmu::kTableStores + 10; ++i)
+    for (u32 i = 0; i < TableMarks::kMostStores + 10; ++i)
         ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x401000 + i % 1024 * 4), i, kKernel).ok);
-    EXPECT_EQ(mmu.table_levels(9), 0);
-    EXPECT_EQ(recorder.of(TraceKind::PteWrite).size(), Mmu::kTableStores);
+    EXPECT_EQ(mmu.table_marks().levels(9), 0);
+    EXPECT_EQ(recorder.of(TraceKind::PteWrite).size(), TableMarks::kMostStores);
 }
 
 TEST_F(MmuTest, TakesNoFrameForATableThatAUserMayWrite) {
@@ -119,13 +119,13 @@ TEST_F(MmuTest, TakesNoFrameForATableThatAUserMayWrite) {
     put(kDirectory + 8, 0x9000 | kRwUser);
     start_paging();
     ASSERT_TRUE(mmu.load<u8>(LinearAddress(0x400000), kUser).ok);
-    EXPECT_EQ(mmu.table_levels(9), 1);
+    EXPECT_EQ(mmu.table_marks().levels(9), 1);
     ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x401000), 7, kUser).ok);
-    EXPECT_EQ(mmu.table_levels(9), 0);
+    EXPECT_EQ(mmu.table_marks().levels(9), 0);
     EXPECT_TRUE(recorder.of(TraceKind::PteWrite).empty());
 }
 
-TEST_F(MmuTest, TellsTheCodeListenerAfterTheBytesAreStored) {
+TEST_F(MmuTest, TellsOfChangedCodeAfterTheBytesAreStored) {
     class : public AccessListener {
       public:
         void code_changed(PhysicalAddress address, u32 size) override {
@@ -213,24 +213,24 @@ TEST_F(MmuTest, RemembersWhoFilledAnEntryWithoutHashingIt) {
     tracer.set_moment_source(&source);
     map(0x400000, 0x6000 | kRwUser);
     start_paging();
-    const auto hash = [&] {
-        HashArchive archive;
-        mmu.serialize(archive);
-        return archive.digest();
-    };
     ASSERT_TRUE(mmu.load<u8>(LinearAddress(0x400000), kUser).ok);
     const TlbPlace place = mmu.tlb().find(AccessKind::Read, 0x400000);
     ASSERT_TRUE(place.found);
     EXPECT_EQ(mmu.tlb().entry(place).filled_by, 0xC0DEu);
     EXPECT_EQ(mmu.tlb().entry(place).filled_at, 77u);
-    const u64 before = hash();
-    TlbEntry other = mmu.tlb().entry(place);
+    const auto hash_with = [&](const TlbEntry& entry) {
+        Tlb tlb;
+        tlb.set_entry(place, entry);
+        HashArchive archive;
+        tlb.serialize(archive);
+        return archive.digest();
+    };
+    const TlbEntry entry = mmu.tlb().entry(place);
+    TlbEntry other = entry;
     other.filled_by = 1;
-    mmu.tlb().set_entry(place, other);
-    EXPECT_EQ(hash(), before);
+    EXPECT_EQ(hash_with(other), hash_with(entry));
     other.entry ^= kPteGlobal;
-    mmu.tlb().set_entry(place, other);
-    EXPECT_NE(hash(), before);
+    EXPECT_NE(hash_with(other), hash_with(entry));
     tracer.set_moment_source(nullptr);
 }
 
@@ -240,7 +240,7 @@ TEST_F(MmuTest, MasksBitTwentyWhileTheA20GateIsClosed) {
     EXPECT_EQ(mmu.load<u32>(LinearAddress(0x105000), kKernel).value, 2u);
     mmu.set_a20(false);
     EXPECT_EQ(mmu.load<u32>(LinearAddress(0x105000), kKernel).value, 1u);
-    EXPECT_EQ(mmu.peek_translate(LinearAddress(0x105000)).value.value, 0x5000u);
+    EXPECT_EQ(mmu.paging().look(LinearAddress(0x105000), kKernel, AccessKind::Read).physical.value, 0x5000u);
     mmu.set_a20(true);
     EXPECT_EQ(mmu.load<u32>(LinearAddress(0x105000), kKernel).value, 2u);
 }
@@ -287,10 +287,10 @@ TEST_F(MmuTest, ChangesNothingWhenLooking) {
     EXPECT_EQ(bytes[0], 4);
     EXPECT_EQ(bytes[7], 5);
     EXPECT_FALSE(mmu.peek(LinearAddress(0x401FFC), bytes));
-    EXPECT_TRUE(mmu.peek_walk(LinearAddress(0x400000), kUser, AccessKind::Write).ok);
+    EXPECT_TRUE(mmu.paging().look(LinearAddress(0x400000), kUser, AccessKind::Write).ok);
     EXPECT_EQ(hash(), before);
     EXPECT_TRUE(recorder.events.empty());
-    EXPECT_EQ(mmu.table_levels(kDirectory >> 12), 0);
+    EXPECT_EQ(mmu.table_marks().levels(kDirectory >> 12), 0);
 }
 
 TEST_F(MmuTest, OffersBulkPointersOnlyForPlainHits) {
@@ -323,7 +323,7 @@ TEST_F(MmuTest, KeepsTheMarksOfTablesInSnapshotsButNotInHashes) {
     LoadArchive load(bytes);
     other.serialize(load);
     ASSERT_TRUE(load.finish().ok()) << load.finish().error().message;
-    EXPECT_EQ(other.table_levels(kDirectory >> 12), 2);
+    EXPECT_EQ(other.table_marks().levels(kDirectory >> 12), 2);
     EXPECT_NE(other_memory.flags(kDirectory >> 12) & kFramePageTable, 0);
     EXPECT_EQ(other.control().cr3, kDirectory);
 }

@@ -104,7 +104,7 @@ TEST_F(PaeTest, FollowsTheManualForEveryCombinationOfBits) {
             put64(kLeaf, pte);
             start(wp ? u32{kCr0Wp} : 0, nxe ? kEferNxe : 0);
             const Expected expected = by_the_manual(pde, pte, wp, nxe, privilege, kind);
-            const Walk look = mmu.peek_walk(LinearAddress(kPaeLinear), privilege, kind);
+            const Walk look = mmu.paging().look(LinearAddress(kPaeLinear), privilege, kind);
             ASSERT_EQ(look.ok, expected.ok);
             ASSERT_EQ(get64(kEntry), pde) << "a look changed memory";
             ASSERT_EQ(access(kind, privilege), expected.ok);
@@ -169,17 +169,17 @@ TEST_F(PaeTest, RefusesPdptesWithReservedBits) {
     start();
     for (const u64 bit : {u64{2}, u64{4}, u64{0x20}, u64{0x100}, u64{1} << 36, kPteNoExecute}) {
         put64(kPointers + 24, 0x9000 | kPtePresent | bit);
-        EXPECT_FALSE(mmu.accepts_cr3(kPointers)) << std::hex << bit;
-        EXPECT_FALSE(mmu.accepts_cr4(mmu.control().cr4 ^ kCr4Pge));
-        EXPECT_TRUE(mmu.accepts_cr4(mmu.control().cr4 | kCr4OsFxsr)) << "that loads nothing";
-        EXPECT_FALSE(mmu.accepts_cr0(mmu.control().cr0 ^ kCr0Cd));
-        EXPECT_TRUE(mmu.accepts_cr0(mmu.control().cr0 ^ kCr0Ts));
+        EXPECT_FALSE(mmu.paging().accepts_cr3(kPointers)) << std::hex << bit;
+        EXPECT_FALSE(mmu.paging().accepts_cr4(mmu.control().cr4 ^ kCr4Pge));
+        EXPECT_TRUE(mmu.paging().accepts_cr4(mmu.control().cr4 | kCr4OsFxsr)) << "that loads nothing";
+        EXPECT_FALSE(mmu.paging().accepts_cr0(mmu.control().cr0 ^ kCr0Cd));
+        EXPECT_TRUE(mmu.paging().accepts_cr0(mmu.control().cr0 ^ kCr0Ts));
         put64(kPointers + 24, bit & ~u64{kPtePresent});
-        EXPECT_TRUE(mmu.accepts_cr3(kPointers)) << "nothing of an absent entry is checked";
+        EXPECT_TRUE(mmu.paging().accepts_cr3(kPointers)) << "nothing of an absent entry is checked";
     }
     for (const u64 bit : {u64{8}, u64{0x10}, u64{0x200}, kHigh}) {
         put64(kPointers + 24, 0x9000 | kPtePresent | bit);
-        EXPECT_TRUE(mmu.accepts_cr3(kPointers)) << std::hex << bit;
+        EXPECT_TRUE(mmu.paging().accepts_cr3(kPointers)) << std::hex << bit;
     }
 }
 
@@ -193,15 +193,15 @@ TEST_F(PaeTest, TellsOfWholeEntriesWrittenAndMarksTheTables) {
     put64(kPaeTable, kPaeTable | kRwSupervisor);           // which maps itself
     start();
     EXPECT_TRUE(access(AccessKind::Read, kUser));
-    EXPECT_EQ(mmu.table_levels(kFirstDirectory / kPageSize + 1), 2u);
-    EXPECT_EQ(mmu.table_levels(kPaeTable / kPageSize), 1u);
+    EXPECT_EQ(mmu.table_marks().levels(kFirstDirectory / kPageSize + 1), 2u);
+    EXPECT_EQ(mmu.table_marks().levels(kPaeTable / kPageSize), 1u);
     EXPECT_TRUE(mmu.store<u32>(LinearAddress(0x200000 + 0x34 * 8 + 4), 0x80000000, kKernel).ok);
     const auto writes = recorder.of(TraceKind::PteWrite);
     ASSERT_EQ(writes.size(), 1u);
     EXPECT_EQ(writes[0].a, kLeaf);
     EXPECT_EQ(writes[0].b, 0x5000u | kRwUser | kPteAccessed);
     EXPECT_EQ(writes[0].c, kPteNoExecute | 0x5000 | kRwUser | kPteAccessed);
-    EXPECT_EQ(mmu.peek_walk_in(0x3000, LinearAddress(kPaeLinear), kUser, AccessKind::Read).ok, false);
+    EXPECT_EQ(mmu.paging().look_in(0x3000, LinearAddress(kPaeLinear), kUser, AccessKind::Read).ok, false);
 }
 
 TEST_F(PaeTest, ReachesFramesAboveFourGigabytesThroughPse36) {

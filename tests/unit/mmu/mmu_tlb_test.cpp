@@ -1,7 +1,7 @@
 // The replacement policy and the geometry of the modelled TLB.
 #include <gtest/gtest.h>
 
-#include "mmu/tlb.hpp"
+#include "mmu/tlb/tlb.hpp"
 
 namespace forkscope {
 namespace {

@@ -69,7 +69,7 @@ class WalkMatrix : public MmuTest {
         mmu.write_cr0(0, kCr0Pg | kCr0Pe | (c.wp ? u32{kCr0Wp} : 0));
         const Expected expected = by_the_manual(c);
 
-        const Walk look = mmu.peek_walk(LinearAddress(kLinear), c.privilege, c.kind);
+        const Walk look = mmu.paging().look(LinearAddress(kLinear), c.privilege, c.kind);
         ASSERT_EQ(get(kDirectory + 4), c.directory_entry) << "a look changed memory";
         ASSERT_EQ(get(kTable), c.table_entry) << "a look changed memory";
 

@@ -6,7 +6,7 @@
 #include <ostream>
 #include <vector>
 
-#include "mmu/tlb.hpp"
+#include "mmu/tlb/tlb.hpp"
 #include "reference_mmu.hpp"
 
 namespace forkscope {

@@ -1,6 +1,6 @@
 // The TLB's test registers on the 386 and the 486 (386 programmer's manual 10.6, 386 DX hardware manual 12.2, i486
 // programmer's manual 10.5): a write into TR6 is a command, which writes an entry or looks one up.
-#include "mmu/mmu.hpp"
+#include "mmu/paging_unit.hpp"
 
 namespace forkscope {
 
@@ -35,12 +35,12 @@ bool matches(u32 command, u64 entry) {
 
 } // namespace
 
-void Mmu::test_tlb(u32& command, u32& data, bool shows_lru) {
-    (command & kLookUp) != 0 ? look_up_for_test(command, data, shows_lru) : write_for_test(command, data);
+void PagingUnit::test_tlb(u32& command, u32& data) {
+    (command & kLookUp) != 0 ? look_up_for_test(command, data) : write_for_test(command, data);
 }
 
 // A miss leaves the other fields as they were. The replacement state does not change, so that it can be read.
-void Mmu::look_up_for_test(u32& command, u32& data, bool shows_lru) {
+void PagingUnit::look_up_for_test(u32& command, u32& data) {
     const TlbPlace place = tlb_.find(TlbSide::Data4K, command);
     const u64 entry = place.found ? tlb_.entry(place).entry : 0;
     if (!place.found || !matches(command, entry)) {
@@ -50,15 +50,16 @@ void Mmu::look_up_for_test(u32& command, u32& data, bool shows_lru) {
     for (const Tag& tag : kTags)
         command = (command & ~(tag.bit | tag.bit >> 1)) | ((entry & tag.entry_bit) != 0 ? tag.bit : tag.bit >> 1);
     data = (static_cast<u32>(entry) & ~kPageMask) | kHit | u32{place.way} << kReplacementShift;
-    if (shows_lru)
+    if (tlb_.model().shows_lru)
         data |= u32{tlb_.plru(place.side, place.set)} << kLruShift;
 }
 
 // Writes even a second entry for the same page: the lower way is then found first.
-void Mmu::write_for_test(u32 command, u32 data) {
+void PagingUnit::write_for_test(u32 command, u32 data) {
     const u32 linear = command & ~kPageMask;
-    TlbPlace place = tlb_.take_place(TlbSide::Data4K, linear, (data & kHit) == 0);
-    if ((data & kHit) != 0)
+    const bool named = (data & kHit) != 0;
+    TlbPlace place = named ? tlb_.find(TlbSide::Data4K, linear) : tlb_.take_place(TlbSide::Data4K, linear);
+    if (named)
         place.way = static_cast<u8>(data >> kReplacementShift & 3 & (tlb_.geometry(place.side).ways - 1));
     TlbEntry entry;
     if ((command & kValid) != 0) {
@@ -71,9 +72,9 @@ void Mmu::write_for_test(u32 command, u32 data) {
         entry.filled_at = now.cycle;
     }
     const TlbEntry previous = tlb_.entry(place);
-    unpublish(place);
+    front_.unpublish(place);
     tlb_.set_entry(place, entry);
-    unpublish(place);
+    front_.unpublish(place);
     tlb_.touch(place);
     if (previous.valid())
         emit_entry(TraceKind::TlbEvict, place, previous);

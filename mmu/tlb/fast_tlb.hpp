@@ -6,7 +6,7 @@
 #include <array>
 
 #include "mmu/paging.hpp"
-#include "mmu/tlb.hpp"
+#include "mmu/tlb/tlb.hpp"
 
 namespace forkscope {
 
@@ -17,8 +17,10 @@ struct alignas(32) FastSlot {
     u32 write_tag = kNone;     // the same for stores
     std::uintptr_t addend = 0; // host address = addend + linear address
     u32 physical = 0;          // of the page's first byte
-    u8 set = 0;                // Tlb::plru_byte number
+    u8 set = 0;                // Tlb::plru_number
     PlruTouch touch;
+
+    u8* host(u32 linear) const { return reinterpret_cast<u8*>(addend + linear); }
 };
 
 // One side (data or instruction): 256 slots for each privilege, chosen by the low bits of the page number.

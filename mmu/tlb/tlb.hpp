@@ -51,12 +51,13 @@ struct TlbModel {
     TlbGeometry instruction{8, 4};
     TlbGeometry instruction_4m{};
     TlbPolicy policy = TlbPolicy::TreePlru;
-    u64 seed = 0; // of the generator
+    u64 seed = 0;           // of the generator
+    bool shows_lru = false; // a lookup by test register shows the set's replacement state in TR7
 
     bool unified() const { return instruction.sets == 0; }
 };
 inline constexpr TlbModel kTlbOfI386{{8, 4}, {}, {}, {}};
-inline constexpr TlbModel kTlbOfI486{{8, 4}, {}, {}, {}};
+inline constexpr TlbModel kTlbOfI486{{8, 4}, {}, {}, {}, TlbPolicy::TreePlru, 0, true};
 inline constexpr TlbModel kTlbOfPentium{};
 inline constexpr TlbModel kTlbOfP6{{16, 4}, {2, 4}, {8, 4}, {1, 2}};
 
@@ -147,8 +148,8 @@ class Tlb {
     // What an access would hit: 4 KB entries come before large ones.
     TlbPlace find(AccessKind kind, u32 linear) const;
     // Where a new entry for `linear` goes: over an entry of the same page, else the first invalid way, else the victim,
-    // which moves a FIFO's pointer or the generator. With `choose` false only the set is looked for.
-    TlbPlace take_place(TlbSide side, u32 linear, bool choose = true);
+    // which moves a FIFO's pointer or the generator.
+    TlbPlace take_place(TlbSide side, u32 linear);
 
     void touch(const TlbPlace& place);
     PlruTouch touch_of(const TlbPlace& place) const {
@@ -171,8 +172,12 @@ class Tlb {
     // After a flush: shortens the lists that for_each_valid goes by.
     void compact();
 
-    // For the fast table's inline update: the byte of a set, by number over all arrays. The last one belongs to no set.
-    u8& plru_byte(u32 number) { return plru_[number]; }
+    // For the fast table: touches a way of a set by the number that the set has over all arrays; kNoSet belongs to
+    // none.
+    void touch(u32 plru_number, PlruTouch touch) {
+        u8& bits = plru_[plru_number];
+        bits = static_cast<u8>((bits & touch.keep) | touch.point);
+    }
     u32 plru_number(const TlbPlace& place) const {
         const Array& a = array(place.side);
         return a.geometry.ways > 1 ? a.first_plru + place.set : kNoSet;

@@ -1,4 +1,4 @@
-#include "mmu/tlb.hpp"
+#include "mmu/tlb/tlb.hpp"
 
 #include <cstdlib>
 
@@ -119,9 +119,9 @@ TlbPlace Tlb::find(AccessKind kind, u32 linear) const {
     return small.found || large == small.side ? small : find(large, linear);
 }
 
-TlbPlace Tlb::take_place(TlbSide side, u32 linear, bool choose) {
+TlbPlace Tlb::take_place(TlbSide side, u32 linear) {
     TlbPlace place = find(side, linear);
-    if (place.found || !choose)
+    if (place.found)
         return place;
     const u32 ways = array(side).geometry.ways;
     for (u32 way = 0; way < ways && !MMU_MUTANT(PlruEvenIfInvalidWay); ++way) {

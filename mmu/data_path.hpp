@@ -1,0 +1,68 @@
+// Owns: the moving of bytes, once their addresses are translated, to and from memory, devices and page-table frames.
+// Callers: the Mmu's slow paths. Promises: who asked to hear of an access hears of it here, once: of transfers before
+// the bytes move, of stores into code after it; ROM ignores stores.
+#pragma once
+
+#include <functional>
+
+#include "mmu/bus.hpp"
+#include "mmu/listeners.hpp"
+#include "mmu/physical_memory.hpp"
+#include "mmu/table_marks.hpp"
+
+namespace forkscope {
+
+// One access that may lie in two pages, translated: `low` and `high` are on the bus.
+struct Span {
+    LinearAddress linear;
+    u32 size = 0;
+    u32 low_size = 0; // bytes in the first page
+    PhysicalAddress low, high;
+
+    bool two_pages() const { return low_size < size; }
+    LinearAddress high_linear() const { return LinearAddress((linear.value + low_size) & 0xFFFFFFFF); }
+};
+
+class DataPath {
+  public:
+    using Watcher = std::function<void(LinearAddress, PhysicalAddress, u32 size, AccessKind)>;
+
+    DataPath(PhysicalMemory& memory, Bus& bus, TableMarks& marks) : memory_(memory), bus_(bus), marks_(marks) {}
+
+    u64 read(const Span& span);
+    void write(const Span& span, u64 value);
+    // A fetch reads nothing here; who watches the frame hears of it.
+    void fetched(LinearAddress linear, PhysicalAddress physical) const;
+    // As Mmu::poke_physical.
+    bool poke(PhysicalAddress address, std::span<const u8> bytes);
+
+    void set_listener(AccessListener* listener) { listener_ = listener; }
+    AccessListener* listener() const { return listener_; }
+    void set_watcher(Watcher watcher) { watcher_ = std::move(watcher); }
+    void report_accesses(bool enabled) { reports_accesses_ = enabled; }
+    void report_misaligned(u32 mask, u32 bus_bytes) {
+        misaligned_mask_ = mask;
+        narrow_bus_ = bus_bytes == 2;
+    }
+    // Low address bits that keep an access off the fast path.
+    u32 misaligned_mask() const { return misaligned_mask_; }
+
+  private:
+    u64 read_piece(LinearAddress linear, PhysicalAddress physical, u32 size);
+    void write_piece(LinearAddress linear, PhysicalAddress physical, u32 size, u64 value);
+    void tell_code(PhysicalAddress physical, u32 size, u8 frame_flags) const;
+    void tell_watcher(LinearAddress linear, PhysicalAddress physical, u32 size, AccessKind kind, u8 frame_flags) const;
+    void report_transfer(const Span& span, AccessKind kind) const;
+    bool is_misaligned(const Span& span) const;
+
+    PhysicalMemory& memory_;
+    Bus& bus_;
+    TableMarks& marks_;
+    AccessListener* listener_ = nullptr;
+    Watcher watcher_;
+    bool reports_accesses_ = false;
+    bool narrow_bus_ = false;
+    u32 misaligned_mask_ = 0;
+};
+
+} // namespace forkscope

@@ -1,0 +1,124 @@
+#include "mmu/paging_state.hpp"
+
+#include "mmu/mutant.hpp"
+#include "mmu/page_walk.hpp"
+
+namespace forkscope {
+
+namespace {
+
+constexpr u32 kLoadingCr0Bits = kCr0Pg | kCr0Cd | kCr0Nw;
+
+// The walk of an observer.
+struct LookPolicy {
+    const PagingState& state;
+
+    PhysicalAddress locate(u64 table, u32 offset, u32) const { return state.on_bus(table) + offset; }
+    template <class Entry> void read(PhysicalAddress at, Entry& entry) const { state.read_entry(at, entry); }
+    void set_bits(PhysicalAddress, u64, u64, u32) const {}
+};
+
+} // namespace
+
+u32 PagingState::set_cr0(u32 value) {
+    const u32 changed = control_.cr0 ^ value;
+    control_.cr0 = value;
+    if ((changed & kLoadingCr0Bits) != 0)
+        load_pdptes();
+    return changed;
+}
+
+u32 PagingState::set_cr4(u32 value) {
+    const u32 changed = control_.cr4 ^ value;
+    control_.cr4 = value;
+    if ((changed & kTranslationCr4Bits) != 0 && !MMU_MUTANT(PdptesKeptOnCr4))
+        load_pdptes();
+    return changed;
+}
+
+void PagingState::set_cr3(u32 value) {
+    control_.cr3 = value;
+    load_pdptes();
+}
+
+std::array<u64, 4> PagingState::read_pdptes(u32 cr3) const {
+    std::array<u64, 4> entries;
+    for (u32 i = 0; i < entries.size(); ++i)
+        read_entry(on_bus(cr3 & ~31u) + i * sizeof(u64), entries[i]);
+    return entries;
+}
+
+void PagingState::load_pdptes() {
+    if (control_.paging() && control_.pae())
+        control_.pdpte = read_pdptes(control_.cr3);
+}
+
+bool PagingState::pdptes_valid(u32 cr3) const {
+    for (const u64 entry : read_pdptes(cr3))
+        if ((entry & kPtePresent) != 0 && (entry & PaePaging::pdpte_reserved_bits(control_)) != 0)
+            return false;
+    return true;
+}
+
+bool PagingState::accepts_cr0(u32 value) const {
+    const bool loads = ((control_.cr0 ^ value) & kLoadingCr0Bits) != 0 && (value & kCr0Pg) != 0 && control_.pae();
+    return !loads || pdptes_valid(control_.cr3);
+}
+
+bool PagingState::accepts_cr3(u32 value) const { return !control_.paging() || !control_.pae() || pdptes_valid(value); }
+
+bool PagingState::accepts_cr4(u32 value) const {
+    const bool loads =
+        ((control_.cr4 ^ value) & kTranslationCr4Bits) != 0 && control_.paging() && (value & kCr4Pae) != 0;
+    return !loads || pdptes_valid(control_.cr3);
+}
+
+void PagingState::reset() {
+    const PagingFeatures features = control_.features;
+    control_ = {};
+    control_.features = features;
+}
+
+PhysicalAddress PagingState::on_bus(u64 physical) const {
+    constexpr u64 kRomAlias = 0xFFFE0000, kFourGigabytes = u64{1} << 32;
+    if (physical >= kRomAlias && physical < kFourGigabytes) [[unlikely]] {
+        const PhysicalAddress low(physical & 0xFFFFF);
+        if ((memory_.flags(low.page()) & kFrameReadOnly) != 0)
+            return low;
+    }
+    constexpr u64 kA20 = 1u << 20;
+    return PhysicalAddress(a20_ ? physical : physical & ~kA20);
+}
+
+Walk PagingState::look(LinearAddress address, Privilege privilege, AccessKind kind) const {
+    if (control_.paging())
+        return look_in(control_.cr3, address, privilege, kind);
+    Walk identity;
+    identity.ok = true;
+    identity.physical = on_bus(static_cast<u32>(address.value));
+    identity.rights = kPteWritable | kPteUser;
+    identity.dirty = true;
+    return identity;
+}
+
+Walk PagingState::look_in(u32 cr3, LinearAddress address, Privilege privilege, AccessKind kind) const {
+    PagingControl control = control_;
+    control.cr3 = cr3;
+    if (control.pae() && cr3 != control_.cr3)
+        control.pdpte = read_pdptes(cr3);
+    const LookPolicy policy{*this};
+    Walk walk = walk_page_tables(policy, control, static_cast<u32>(address.value), privilege, kind);
+    walk.physical = walk.ok ? on_bus(walk.physical.value) : PhysicalAddress();
+    return walk;
+}
+
+void PagingState::serialize(Archive& ar) {
+    ar.field("cr0", control_.cr0);
+    ar.field("cr3", control_.cr3);
+    ar.field("cr4", control_.cr4);
+    ar.field("efer", control_.efer);
+    ar.field("pdpte", control_.pdpte);
+    ar.field("a20", a20_);
+}
+
+} // namespace forkscope

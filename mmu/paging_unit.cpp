@@ -1,0 +1,366 @@
+// Flushes, fills and walks: what happens on the way from a linear address to one on the bus.
+#include "mmu/paging_unit.hpp"
+
+#include "mmu/mutant.hpp"
+#include "mmu/page_walk.hpp"
+
+namespace forkscope {
+
+#ifdef FORKSCOPE_MMU_MUTANTS
+MmuMutant active_mmu_mutant = MmuMutant::None;
+#endif
+
+void MmuCounters::serialize(Archive& ar) {
+    ar.field("tlb_misses", tlb_misses);
+    ar.field("dirty_walks", dirty_walks);
+    ar.field("permission_walks", permission_walks);
+    ar.field("page_faults", page_faults);
+    ar.field("flushes", flushes);
+    ar.field("accessed_dirty_writes", accessed_dirty_writes);
+}
+
+// The policy of the guest's own walks: marks the frames that they use, sets A and D.
+struct PagingUnit::GuestWalk {
+    PagingUnit& unit;
+
+    PhysicalAddress locate(u64 table, u32 offset, u32 level) const {
+        const PhysicalAddress frame = unit.state_.on_bus(table);
+        unit.marks_.mark(frame.page(), static_cast<u8>(level));
+        return frame + offset;
+    }
+    template <class Entry> void read(PhysicalAddress at, Entry& entry) const { unit.state_.read_entry(at, entry); }
+    // The locked read-modify-write of A and D, which lie in the low word of every mode's entries. ROM ignores it as it
+    // ignores every store.
+    void set_bits(PhysicalAddress at, u64 old_entry, u64 new_entry, u32 level) const {
+        const u8 flags = unit.memory_.flags(at.page());
+        if ((flags & (kFrameReadOnly | kFrameDevice)) != 0)
+            return;
+        // The directory and the table may be one frame (a self-map): keep what the upper level's update just wrote.
+        u32 now = 0;
+        unit.state_.read_entry(at, now);
+        now |= static_cast<u32>(new_entry & ~old_entry);
+        std::memcpy(unit.memory_.host(at), &now, sizeof now);
+        unit.memory_.mark_written(at.page());
+        ++unit.counters_.accessed_dirty_writes;
+        unit.tracer_.emit(TraceKind::AccessedDirty, at.value, old_entry, (old_entry >> 32 << 32) | now, level);
+        if ((flags & kFrameCode) != 0 && unit.listener_ != nullptr)
+            unit.listener_->code_changed(at, sizeof now);
+    }
+};
+
+PagingUnit::PagingUnit(PhysicalMemory& memory, Tracer& tracer)
+    : memory_(memory), tracer_(tracer), state_(memory), front_(memory, state_, tlb_),
+      marks_(memory, state_, front_.data(), tracer) {}
+
+// --- Control
+
+void PagingUnit::write_cr0(u32 old_value, u32 new_value) {
+    if (old_value != new_value)
+        tracer_.emit(TraceKind::ControlRegister, 0, old_value, new_value);
+    const u32 changed = state_.set_cr0(new_value);
+    if ((changed & (kCr0Pg | kCr0Pe)) != 0) {
+        flush(TlbFlushReason::Cr0, Globals::Drop);
+        front_.drop_all();
+    }
+    if ((changed & kCr0Wp) != 0 && !MMU_MUTANT(WriteTagsSurviveWpChange))
+        front_.data().drop_write_tags();
+}
+
+void PagingUnit::write_cr3(u32 new_value, TlbFlushReason reason) {
+    const u32 old_value = state_.control().cr3;
+    tracer_.emit(TraceKind::Cr3Load, old_value, new_value);
+    if (reason == TlbFlushReason::TaskSwitch && old_value == new_value)
+        return;
+    state_.set_cr3(new_value);
+    flush(reason, MMU_MUTANT(Cr3DropsGlobal) ? Globals::Drop : Globals::Keep);
+}
+
+void PagingUnit::write_cr4(u32 old_value, u32 new_value) {
+    if (old_value != new_value)
+        tracer_.emit(TraceKind::ControlRegister, 4, old_value, new_value);
+    const u32 changed = state_.set_cr4(new_value);
+    const u32 ignored = MMU_MUTANT(PseToggleKeepsEntries) ? u32{kCr4Pse} : 0;
+    if ((changed & PagingState::kTranslationCr4Bits & ~ignored) == 0)
+        return;
+    flush(TlbFlushReason::Cr4, Globals::Drop);
+    if (!MMU_MUTANT(LargeShiftStays))
+        tlb_.set_large_shift(state_.control().large_shift());
+}
+
+bool PagingUnit::invalidate_page(LinearAddress address) {
+    const u32 dropped = drop_page(address);
+    finish_flush(TlbFlushReason::Invlpg, address, dropped);
+    return dropped != 0;
+}
+
+void PagingUnit::drop_faulting_entry(LinearAddress address) {
+    const u32 dropped = MMU_MUTANT(FaultKeepsEntry) ? 0 : drop_page(address);
+    if (dropped != 0)
+        finish_flush(TlbFlushReason::PageFault, address, dropped);
+}
+
+void PagingUnit::set_tlb_model(const TlbModel& model) {
+    front_.drop_all();
+    tlb_ = Tlb(model);
+    tlb_.set_large_shift(state_.control().large_shift());
+}
+
+void PagingUnit::set_a20(bool enabled) {
+    if (state_.a20() == enabled)
+        return;
+    state_.set_a20(enabled);
+    front_.drop_all();
+}
+
+void PagingUnit::reset() {
+    flush(TlbFlushReason::Reset, Globals::Drop);
+    state_.reset();
+    tlb_.reset();
+    tlb_.set_large_shift(state_.control().large_shift());
+    front_.drop_all();
+    fault_ = {};
+    marks_.forget_all();
+}
+
+void PagingUnit::flag_frame(u64 frame, u8 bits) {
+    if (frame >= memory_.frame_count() || (memory_.flags(frame) & bits) == bits)
+        return;
+    memory_.set_flags(frame, bits);
+    if ((bits & kFramePageTable) != 0)
+        marks_.assume(frame);
+    front_.frame_flagged(frame, bits);
+}
+
+void PagingUnit::unflag_frame(u64 frame, u8 bits) {
+    if (frame >= memory_.frame_count())
+        return;
+    memory_.clear_flags(frame, bits);
+    if ((bits & kFramePageTable) != 0)
+        marks_.forget(frame);
+}
+
+void PagingUnit::set_count_hits(bool enabled) {
+    count_hits_ = enabled;
+    front_.keep_out(TlbFront::kHitsCounted, enabled);
+}
+
+// --- Flushes
+
+void PagingUnit::flush(TlbFlushReason reason, Globals globals) {
+    u32 dropped = 0;
+    tlb_.for_each_valid([&](const TlbPlace& place) {
+        if (globals == Globals::Keep && (tlb_.entry(place).entry & kPteGlobal) != 0)
+            return;
+        if (!MMU_MUTANT(FrontSurvivesCr3))
+            front_.unpublish(place);
+        tlb_.set_entry(place, {});
+        ++dropped;
+    });
+    tlb_.compact();
+    finish_flush(reason, LinearAddress(), dropped);
+}
+
+void PagingUnit::finish_flush(TlbFlushReason reason, LinearAddress address, u32 dropped) {
+    ++counters_.flushes[static_cast<u32>(reason)];
+    tracer_.emit(TraceKind::TlbFlush, static_cast<u64>(reason), address.value, dropped);
+}
+
+// Invalidates what translates the address, global or not, and every piece of its large page. The replacement bits stay.
+u32 PagingUnit::drop_page(LinearAddress address) {
+    u32 dropped = 0;
+    for (u32 number = 0; number < Tlb::kSides; ++number) {
+        const auto side = static_cast<TlbSide>(number);
+        if (!tlb_.has(side) || (side == TlbSide::Instruction && MMU_MUTANT(InvlpgForgetsInstructionSide)) ||
+            (side == TlbSide::Instruction4M && MMU_MUTANT(InvlpgForgetsLargeFetch)))
+            continue;
+        dropped += drop_page_of(side, static_cast<u32>(address.value));
+    }
+    return dropped;
+}
+
+u32 PagingUnit::drop_page_of(TlbSide side, u32 linear) {
+    u32 dropped = 0;
+    const bool pieces = tlb_.holds_pieces(side) && !MMU_MUTANT(InvlpgForgetsPieces);
+    const auto drop_if_same = [&](const TlbPlace& place) {
+        const TlbEntry& entry = tlb_.entry(place);
+        const bool piece = pieces && (entry.entry & kPteLarge) != 0;
+        if (!entry.valid() || ((entry.tag ^ linear) & ~(piece ? tlb_.large_mask() : tlb_.page_mask(side))) != 0)
+            return;
+        if (!MMU_MUTANT(FrontSurvivesInvlpg))
+            front_.unpublish(place);
+        tlb_.set_entry(place, {});
+        ++dropped;
+    };
+    const u32 set = tlb_.set_of(side, linear);
+    if (MMU_MUTANT(InvlpgResetsPlru))
+        tlb_.touch(tlb_.plru_number({side, 0, false, set}), {0, 0});
+    if (pieces)
+        tlb_.for_each_valid(side, drop_if_same);
+    for (u32 way = 0; way < tlb_.geometry(side).ways && !pieces; ++way)
+        drop_if_same({side, static_cast<u8>(way), true, set});
+    return dropped;
+}
+
+// --- Translation
+
+PhysicalAddress PagingUnit::physical_of(const TlbPlace& place, LinearAddress address) const {
+    const u32 mask = tlb_.page_mask(place.side);
+    return state_.on_bus((tlb_.entry(place).entry & kPteFrame & ~u64{mask}) | (address.value & mask));
+}
+
+Walk PagingUnit::walk(LinearAddress address, Privilege privilege, AccessKind kind) {
+    GuestWalk policy{*this};
+    if (MMU_MUTANT(PdptesReadFromMemory))
+        state_.load_pdptes();
+    const u64 before = counters_.accessed_dirty_writes;
+    const Walk result = walk_page_tables(policy, state_.control(), static_cast<u32>(address.value), privilege, kind);
+    if (listener_ != nullptr)
+        listener_->page_walk_done(static_cast<u32>(counters_.accessed_dirty_writes - before));
+    return result;
+}
+
+void PagingUnit::take_fault(LinearAddress address, const Walk& walk) {
+    fault_ = {address, walk.error_code, false};
+    ++counters_.page_faults;
+    tracer_.emit(TraceKind::PageFault, address.value, walk.error_code, walk.at(2).entry, walk.at(1).entry);
+}
+
+// The frame of an access for writing is written, whether or not the bytes follow.
+void PagingUnit::note_write(PhysicalAddress physical, AccessKind kind) {
+    if (kind == AccessKind::Write && memory_.is_memory(physical))
+        memory_.mark_written(physical.page());
+}
+
+Access<PhysicalAddress> PagingUnit::translate(LinearAddress address, Privilege privilege, AccessKind kind) {
+    const auto linear = static_cast<u32>(address.value);
+    PhysicalAddress physical;
+    TlbPlace place;
+    if (!state_.control().paging()) {
+        physical = state_.on_bus(linear);
+        note_write(physical, kind);
+        front_.publish(address, privilege, kind, place, physical);
+        return {physical, true};
+    }
+    const u32 side = kind == AccessKind::Fetch ? 1 : 0;
+    place = tlb_.find(kind, linear);
+    const bool permitted = place.found && permits(tlb_.entry(place), state_.control(), privilege, kind);
+    const bool clean = kind == AccessKind::Write && place.found && (tlb_.entry(place).entry & kPteDirty) == 0;
+    if (permitted && (!clean || MMU_MUTANT(DirtyWithoutWalk))) {
+        ++counters_.tlb_hits[side];
+        physical = physical_of(place, address);
+        if (count_hits_)
+            tlb_.count_hit(place);
+    } else {
+        if (!place.found)
+            ++counters_.tlb_misses[side];
+        else if (permitted)
+            ++counters_.dirty_walks;
+        else
+            ++counters_.permission_walks;
+        const Walk result = walk(address, privilege, kind);
+        if (!result.ok || (place.found && !permitted && MMU_MUTANT(FaultStraightFromTlb))) {
+            take_fault(address, result);
+            return Access<PhysicalAddress>::fault();
+        }
+        physical = state_.on_bus(result.physical.value);
+        if (memory_.is_memory(physical)) // the host fetches the bytes while the books are kept
+            __builtin_prefetch(memory_.host(physical));
+        place = refill(address, kind, result, place);
+    }
+    tlb_.touch(place);
+    note_write(physical, kind);
+    front_.publish(address, privilege, kind, place, physical);
+    return {physical, true};
+}
+
+Access<PhysicalAddress> PagingUnit::find_plain_hit(LinearAddress address, Privilege privilege, AccessKind kind) const {
+    if (front_.keeps_out(address, privilege, kind))
+        return Access<PhysicalAddress>::fault();
+    const auto linear = static_cast<u32>(address.value);
+    if (!state_.control().paging())
+        return {state_.on_bus(linear), true};
+    const TlbPlace place = tlb_.find(kind, linear);
+    if (!place.found || !permits(tlb_.entry(place), state_.control(), privilege, kind))
+        return Access<PhysicalAddress>::fault();
+    if (kind == AccessKind::Write && (tlb_.entry(place).entry & kPteDirty) == 0)
+        return Access<PhysicalAddress>::fault();
+    return {physical_of(place, address), true};
+}
+
+// --- Fills
+
+// Enters a walk's result. `old` is the entry that was hit but did not suffice, if there was one.
+TlbPlace PagingUnit::refill(LinearAddress address, AccessKind kind, const Walk& walk, const TlbPlace& old) {
+    const TlbSide side =
+        walk.large && !MMU_MUTANT(LargeFetchEntersAsPiece) ? tlb_.large_side(kind) : tlb_.small_side(kind);
+    if (old.found && old.side != side && !MMU_MUTANT(LargeEntrySurvivesSplit))
+        drop_outgrown(old);
+    unmark_user_page(walk);
+    TlbPlace place = tlb_.take_place(side, static_cast<u32>(address.value));
+    if (MMU_MUTANT(RefillTakesNewWay) && old.found)
+        place.way ^= 1;
+    clear_place(place);
+    const TlbEntry entry = entry_of(address, walk, tlb_.page_mask(side));
+    tlb_.set_entry(place, entry);
+    place.found = true;
+    emit_entry(TraceKind::TlbFill, place, entry);
+    return place;
+}
+
+// The page changed its size behind the TLB's back: the old entry must not shadow the new one.
+void PagingUnit::drop_outgrown(const TlbPlace& old) {
+    emit_entry(TraceKind::TlbEvict, old, tlb_.entry(old));
+    front_.unpublish(old);
+    tlb_.set_entry(old, {});
+}
+
+// A page that a user may write is no table, whatever its frame was before it was freed and given out again.
+void PagingUnit::unmark_user_page(const Walk& walk) {
+    constexpr u32 kUserWritable = kPteUser | kPteWritable;
+    const u64 frame = state_.on_bus(walk.physical.value).page();
+    if ((walk.rights & kUserWritable) == kUserWritable && marks_.levels(frame) != 0)
+        marks_.forget(frame);
+}
+
+// Before a fill: what the place holds leaves the front. It is evicted unless it is the same page's (`found`).
+void PagingUnit::clear_place(const TlbPlace& place) {
+    const TlbEntry& previous = tlb_.entry(place);
+    if (!previous.valid())
+        return;
+    if (!place.found)
+        emit_entry(TraceKind::TlbEvict, place, previous);
+    if (!MMU_MUTANT(FrontSurvivesEviction))
+        front_.unpublish(place);
+}
+
+TlbEntry PagingUnit::entry_of(LinearAddress address, const Walk& walk, u32 page_mask) const {
+    TlbEntry entry;
+    entry.tag = static_cast<u32>(address.value) & ~page_mask;
+    entry.entry = (walk.physical.value & ~u64{page_mask}) | walk.rights | kPtePresent | kPteAccessed |
+                  (walk.dirty ? u32{kPteDirty} : 0) | (walk.large ? u32{kPteLarge} : 0) |
+                  (walk.no_execute ? kPteNoExecute : 0);
+    const Moment now = tracer_.now();
+    entry.filled_by = now.eip;
+    entry.filled_at = now.cycle;
+    return entry;
+}
+
+void PagingUnit::emit_entry(TraceKind kind, const TlbPlace& place, const TlbEntry& entry) {
+    tracer_.emit(kind, entry.tag, entry.entry, u64{place.set} << 8 | place.way, static_cast<u64>(place.side));
+}
+
+// --- State
+
+void PagingUnit::serialize(Archive& ar) {
+    state_.serialize(ar);
+    if (ar.loading())
+        tlb_.set_large_shift(state_.control().large_shift());
+    ar.nested("tlb", tlb_);
+    ar.nested("counters", counters_);
+    if (!ar.hashing())
+        marks_.serialize(ar);
+    if (ar.loading())
+        front_.drop_all();
+}
+
+} // namespace forkscope

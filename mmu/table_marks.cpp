@@ -1,0 +1,110 @@
+#include "mmu/table_marks.hpp"
+
+#include <array>
+
+#include "mmu/page_walk.hpp"
+
+namespace forkscope {
+
+TableMarks::TableMarks(PhysicalMemory& memory, const PagingState& paging, FastTlb& data_front, Tracer& tracer)
+    : memory_(memory), paging_(paging), data_front_(data_front), tracer_(tracer), marks_(memory.frame_count()) {}
+
+void TableMarks::mark(u64 frame, u8 level) {
+    if (frame >= marks_.size() || !memory_.is_memory(PhysicalAddress(frame << kPageShift)))
+        return;
+    Mark& mark = marks_[frame];
+    mark.stores = 0;
+    if ((mark.levels & level) != 0)
+        return;
+    mark.levels = static_cast<u8>(mark.levels | level);
+    memory_.set_flags(frame, kFramePageTable);
+    data_front_.drop_write_tags_of_frame(frame);
+    tracer_.emit(TraceKind::PageTableFrame, frame << kPageShift, level);
+    if (level != 2)
+        return;
+    const u8* table = memory_.host(PhysicalAddress(frame << kPageShift));
+    const u32 width = paging_.control().entry_bytes();
+    for (u32 offset = 0; offset < kPageSize; offset += width) {
+        u64 entry = 0;
+        std::memcpy(&entry, table + offset, width);
+        mark_target(entry);
+    }
+}
+
+// What a present entry of a directory leads to.
+void TableMarks::mark_target(u64 directory_entry) {
+    if ((directory_entry & kPtePresent) != 0 && !is_large(directory_entry, 2, paging_.control()))
+        mark(paging_.on_bus(directory_entry & kPteFrame).page(), 1);
+}
+
+void TableMarks::mark_space(u32 cr3) {
+    if (!paging_.control().pae())
+        return mark(cr3 >> kPageShift, 2);
+    for (const u64 entry : paging_.read_pdptes(cr3))
+        if ((entry & kPtePresent) != 0)
+            mark(paging_.on_bus(entry & kPteFrame).page(), 2);
+}
+
+void TableMarks::assume(u64 frame) {
+    if (marks_[frame].levels == 0)
+        marks_[frame] = {1, 0};
+}
+
+void TableMarks::forget(u64 frame) {
+    marks_[frame] = {};
+    memory_.clear_flags(frame, kFramePageTable);
+}
+
+void TableMarks::forget_all() {
+    for (u64 frame = 0; frame < marks_.size(); ++frame) {
+        if (marks_[frame].levels != 0)
+            forget(frame);
+    }
+}
+
+void TableMarks::store(PhysicalAddress at, u32 size, const u8* bytes) {
+    const u32 width = paging_.control().entry_bytes();
+    const u64 first = at.value & ~u64{width - 1};
+    const u64 last = (at.value + size - 1) & ~u64{width - 1};
+    std::array<u64, 3> old_entries{};
+    for (u64 entry_at = first; entry_at <= last; entry_at += width)
+        std::memcpy(&old_entries[(entry_at - first) / width], memory_.host(PhysicalAddress(entry_at)), width);
+    std::memcpy(memory_.host(at), bytes, size);
+    const u8 used_as = marks_[at.page()].levels;
+    const u64 level = (used_as & 2) != 0 ? 2 : used_as;
+    for (u64 entry_at = first; entry_at <= last; entry_at += width) {
+        u64 entry = 0;
+        std::memcpy(&entry, memory_.host(PhysicalAddress(entry_at)), width);
+        tracer_.emit(TraceKind::PteWrite, entry_at, old_entries[(entry_at - first) / width], entry, level);
+        if (level == 2)
+            mark_target(entry);
+    }
+    count_store(at.page());
+}
+
+// A frame that is stored to again and again and never walked through has become data.
+void TableMarks::count_store(u64 frame) {
+    if (++marks_[frame].stores >= kMostStores)
+        forget(frame);
+}
+
+void TableMarks::serialize(Archive& ar) {
+    std::vector<u64> saved; // frame | levels << 32 | stores << 40
+    for (u64 frame = 0; frame < marks_.size(); ++frame) {
+        if (marks_[frame].levels != 0)
+            saved.push_back(frame | u64{marks_[frame].levels} << 32 | u64{marks_[frame].stores} << 40);
+    }
+    ar.sequence("page_table_frames", saved, marks_.size());
+    if (!ar.loading() || !ar.good())
+        return;
+    forget_all();
+    for (const u64 mark : saved) {
+        const u64 frame = mark & 0xFFFFFFFF;
+        if (frame >= marks_.size() || !memory_.is_memory(PhysicalAddress(frame << kPageShift)))
+            return ar.fail("a page-table frame lies outside this machine's memory");
+        marks_[frame] = {static_cast<u8>(mark >> 32 & 3), static_cast<u16>(mark >> 40)};
+        memory_.set_flags(frame, kFramePageTable);
+    }
+}
+
+} // namespace forkscope

@@ -1,0 +1,55 @@
+// Owns: which frames hold page tables, so that stores into them can be told of; and those stores.
+// Callers: the paging unit (walks), the data path (stores into marked frames), observers that know better.
+// Promises: marks only say what observers hear. They are saved, never hashed.
+#pragma once
+
+#include <vector>
+
+#include "emu/base/trace.hpp"
+#include "mmu/paging_state.hpp"
+#include "mmu/tlb/fast_tlb.hpp"
+
+namespace forkscope {
+
+class TableMarks {
+  public:
+    TableMarks(PhysicalMemory& memory, const PagingState& paging, FastTlb& data_front, Tracer& tracer);
+
+    // 0 = none, else bit 0: used as page table, bit 1: used as page directory. A frame is marked when the walker uses
+    // it, when a directory in use points to it, or by assume(); it loses the mark when a user may write it, or after
+    // kMostStores stores without a walk: then it is data again.
+    u8 levels(u64 frame) const { return frame < marks_.size() ? marks_[frame].levels : u8{0}; }
+    // The walker, or a directory in use, refers to the frame as a table of `level`, 1 or 2. Of a directory its tables
+    // are marked, too.
+    void mark(u64 frame, u8 level);
+    // All directories of an address space, by its CR3.
+    void mark_space(u32 cr3);
+    // Somebody outside says that it is a page table; the frame is flagged already.
+    void assume(u64 frame);
+    // It is none any more.
+    void forget(u64 frame);
+    void forget_all();
+    static constexpr u16 kMostStores = 2049;
+
+    // A store of at most 8 bytes into a marked frame, telling of each entry touched.
+    void store(PhysicalAddress at, u32 size, const u8* bytes);
+
+    void serialize(Archive& ar);
+
+  private:
+    struct Mark {
+        u8 levels = 0;
+        u16 stores = 0; // since the last walk through the frame
+    };
+
+    void mark_target(u64 directory_entry);
+    void count_store(u64 frame);
+
+    PhysicalMemory& memory_;
+    const PagingState& paging_;
+    FastTlb& data_front_;
+    Tracer& tracer_;
+    std::vector<Mark> marks_;
+};
+
+} // namespace forkscope
