@@ -40,7 +40,10 @@ template <class T> class [[nodiscard]] Result {
     const T& value() const& { return const_cast<Result*>(this)->value(); }
     T&& value() && { return std::move(value()); }
     T* operator->() { return &value(); }
-    T& operator*() { return value(); }
+    const T* operator->() const { return &value(); }
+    T& operator*() & { return value(); }
+    const T& operator*() const& { return value(); }
+    T&& operator*() && { return std::move(value()); }
 
     const Error& error() const {
         EMU_ASSERT(!ok(), "Result holds a value");

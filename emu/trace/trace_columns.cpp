@@ -3,21 +3,12 @@
 #include <array>
 #include <cstring>
 
-#include <zstd.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-#include "emu/base/assert.hpp"
-
 namespace forkscope::trace_layout {
 
 namespace {
 
 // The order of columns in a chunk. Kind comes first: other columns are differences to the last event of the same kind.
 enum Column : u32 { Kind, Instructions, Cycle, Eip, AddressSpace, Cpl, Cpu, A, B, C, D };
-
-constexpr int kZstdLevel = 1;
 
 u64 get(const TraceEvent& event, u32 column) {
     switch (column) {
@@ -148,34 +139,26 @@ u32 take_u32(std::span<const u8> bytes, std::size_t at) {
 
 } // namespace
 
-u64 part_hash(PartHead head, std::span<const u8> body) {
-    head.hash = 0;
-    XXH3_state_t state;
-    XXH3_64bits_reset(&state);
-    XXH3_64bits_update(&state, &head, sizeof head);
-    XXH3_64bits_update(&state, body.data(), body.size());
-    return XXH3_64bits_digest(&state);
-}
-
-std::vector<u8> pack_events(std::span<const TraceEvent> events) {
+std::vector<u8> pack_events(Packer& packer, std::span<const TraceEvent> events) {
     std::vector<u8> table;
     std::vector<u8> packed;
     for (u32 column = 0; column < kColumns; ++column) {
         const std::vector<u8> raw = encode_column(events, column);
-        const std::size_t at = packed.size();
-        packed.resize(at + ZSTD_compressBound(raw.size()));
-        const std::size_t size =
-            ZSTD_compress(packed.data() + at, packed.size() - at, raw.data(), raw.size(), kZstdLevel);
-        EMU_ASSERT(ZSTD_isError(size) == 0, "zstd: {}", ZSTD_getErrorName(size));
-        packed.resize(at + size);
-        put_u32(table, static_cast<u32>(size));
+        const std::size_t before = packed.size();
+        packer.append(packed, raw);
+        put_u32(table, static_cast<u32>(packed.size() - before));
         put_u32(table, static_cast<u32>(raw.size()));
     }
     table.insert(table.end(), packed.begin(), packed.end());
     return table;
 }
 
-std::optional<std::vector<TraceEvent>> unpack_events(std::span<const u8> body, u32 count) {
+u64 most_body_bytes(u32 events) {
+    const u64 raw = u64{events} * kMostVarint;
+    return kColumns * (8 + raw + raw / 128 + 1024); // zstd adds less than that to what it cannot press
+}
+
+std::optional<std::vector<TraceEvent>> unpack_events(Unpacker& unpacker, std::span<const u8> body, u32 count) {
     if (count > kMostEvents || body.size() < kColumns * 8)
         return std::nullopt;
     std::vector<TraceEvent> events(count);
@@ -184,11 +167,8 @@ std::optional<std::vector<TraceEvent>> unpack_events(std::span<const u8> body, u
     for (u32 column = 0; column < kColumns; ++column) {
         const u32 packed_bytes = take_u32(body, column * 8);
         const u32 raw_bytes = take_u32(body, column * 8 + 4);
-        if (packed_bytes > body.size() - at || raw_bytes > u64{count} * kMostVarint)
-            return std::nullopt;
-        raw.resize(raw_bytes);
-        const std::size_t size = ZSTD_decompress(raw.data(), raw.size(), body.data() + at, packed_bytes);
-        if (ZSTD_isError(size) != 0 || size != raw_bytes || !decode_column(raw, events, column))
+        if (packed_bytes > body.size() - at || raw_bytes > u64{count} * kMostVarint ||
+            !unpacker.unpack(body.subspan(at, packed_bytes), raw_bytes, raw) || !decode_column(raw, events, column))
             return std::nullopt;
         at += packed_bytes;
     }

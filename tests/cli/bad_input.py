@@ -228,6 +228,14 @@ class Output(Case):
         self.refuses(RUNTIME_ERROR, re.escape(path), *HEADLESS, "--serial", f"file:{path}")
         self.refuses(RUNTIME_ERROR, re.escape(self.directory.name), "record", "-o", self.directory.name, "--limit", "1000i")
 
+    def test_that_never_starts_leaves_an_older_trace_alone(self):
+        path = self.file("older.trace", b"good")
+        for arguments in (("--kernel", "absent.elf"), ("--load", "absent.snapshot"), ("--type", "\u20ac")):
+            self.assertNotEqual(self.start("record", "-o", path, "--limit", "1000i", *arguments).returncode, LIMIT_REACHED)
+            with open(path, "rb") as file:
+                self.assertEqual(file.read(), b"good")
+        self.assertEqual(os.listdir(self.directory.name), ["older.trace"])
+
     def interrupted(self, number):
         """A long recording that a signal ends; returns its exit status and what `trace info` says of it."""
         path = os.path.join(self.directory.name, "cut.trace")

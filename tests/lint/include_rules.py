@@ -22,7 +22,7 @@ ALLOWED = {
     "devices": ("emu/base/", "mmu/bus.hpp", "guest/abi/"),
     "emu/machine": ("emu/base/", "mmu/", "cpu/", "devices/", "guest/abi/"),
     "emu/symbols": ("emu/base/", "guest/abi/"),
-    "emu/trace": ("emu/base/", "guest/abi/"),
+    "emu/trace": ("emu/base/", "emu/files/", "guest/abi/"),
     "emu/observe": ("emu/base/", "mmu/", "emu/symbols/", "emu/trace/", "guest/abi/"),
     "emu/session": WATCHED,
     "emu/report": MODELS,

@@ -20,9 +20,6 @@ HOST_FILES = {
     "emu/machine/snapshot.cpp": {"fstream", "zstd.h"},
     "emu/symbols/elf_lines.cpp": {"dwarf.h", "elfutils/libdw.h", "libelf.h"},
     "emu/symbols/symbolizer.cpp": {"filesystem", "fstream"},
-    "emu/trace/trace_columns.cpp": {"zstd.h"},
-    "emu/trace/trace_reader.cpp": {"fstream"},
-    "emu/trace/trace_writer.cpp": {"fcntl.h", "unistd.h"},
 }
 
 # The host's own instructions, behind #if defined(__x86_64__), with portable code beside them.

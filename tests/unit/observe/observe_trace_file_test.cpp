@@ -1,4 +1,5 @@
 #include <csignal>
+#include <cstring>
 #include <fstream>
 
 #include <sys/resource.h>
@@ -10,10 +11,12 @@
 #include "emu/base/random.hpp"
 #include "emu/base/sinks.hpp"
 #include "emu/trace/last_events.hpp"
+#include "emu/trace/trace_columns.hpp"
 #include "emu/trace/trace_file.hpp"
 #include "emu/trace/trace_text.hpp"
 #include "guest/abi/tracepoints.h"
 #include "sinks_for_tests.hpp"
+#include "tests/unit/files/peak_memory.hpp"
 
 using namespace forkscope;
 
@@ -107,9 +110,10 @@ TEST(TraceFile, OpensUpToTheLastWholeChunkWhereverItWasCut) {
     const auto bytes = bytes_of(path);
     auto whole = TraceFileReader::from_bytes(bytes);
     ASSERT_TRUE(whole.ok());
-    const u64 first = whole->chunks()[0].offset;
-    const u64 second = whole->chunks()[1].offset;
-    const u64 end = second + 64 + whole->chunks()[1].body_bytes;
+    constexpr u64 kHead = 96;
+    const u64 first = whole->chunks()[0].chunk.offset;
+    const u64 second = whole->chunks()[1].chunk.offset;
+    const u64 end = second + kHead + whole->chunks()[1].chunk.stored_bytes;
     for (u64 size = 0; size<bytes.size(); size += size + 2048> second || size < first + 200 ? 1 : 4093) {
         auto reader = TraceFileReader::from_bytes({bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)});
         if (size < first) {
@@ -162,7 +166,7 @@ TEST(TraceFile, FindsTheOtherChunksByTheIndexWhenAHeadIsDamaged) {
     record(path, 2 * kTraceEventsPerChunk + 5);
     auto bytes = bytes_of(path);
     auto whole = TraceFileReader::from_bytes(bytes);
-    bytes[whole->chunks()[1].offset] ^= 1;
+    bytes[whole->chunks()[1].chunk.offset + 96] ^= 1; // the body
     auto reader = TraceFileReader::from_bytes(bytes);
     ASSERT_TRUE(reader.ok());
     u64 count = 0;
@@ -179,7 +183,7 @@ TEST(TraceFile, ReportsAFullDevice) {
     auto writer = TraceFileWriter::create("/dev/full", {});
     ASSERT_FALSE(writer.ok());
     EXPECT_NE(writer.error().message.find("No space left"), std::string::npos);
-    EXPECT_NE(writer.error().message.find("make room"), std::string::npos);
+    EXPECT_NE(writer.error().message.find("free some space"), std::string::npos);
     EXPECT_FALSE(TraceFileWriter::create("/nowhere/at/all.trace", {}).ok());
 }
 
@@ -213,6 +217,30 @@ TEST(TraceFile, KeepsWhatWasWrittenWhenTheSpaceRunsOut) {
     std::remove(path.c_str());
 }
 
+TEST(TraceFile, TakesItsNameWithTheFirstEvent) {
+    const std::string path = path_of("older");
+    record(path, 10);
+    const auto before = bytes_of(path);
+    // A run that fails before it starts: a window that cannot be opened, say.
+    ASSERT_TRUE(TraceFileWriter::create(path, {}).ok());
+    EXPECT_EQ(bytes_of(path), before);
+    {
+        auto writer = TraceFileWriter::create(path, {});
+        EXPECT_EQ(bytes_of(path), before);
+        (*writer)->on_event({});
+        auto begun = TraceFileReader::open(path);
+        ASSERT_TRUE(begun.ok());
+        EXPECT_FALSE(begun->complete());
+        EXPECT_EQ(begun->event_count(), 0u);
+    }
+    EXPECT_EQ(TraceFileReader::open(path)->event_count(), 1u);
+    // A run without events is a run.
+    ASSERT_TRUE((*TraceFileWriter::create(path, {}))->finish().ok());
+    EXPECT_EQ(TraceFileReader::open(path)->event_count(), 0u);
+    EXPECT_TRUE(TraceFileReader::open(path)->complete());
+    std::remove(path.c_str());
+}
+
 TEST(TraceFile, SaysWhatIsWrongWithOtherFiles) {
     const std::string path = path_of("other");
     std::ofstream(path) << "this is no trace at all, but long enough for a header";
@@ -221,6 +249,81 @@ TEST(TraceFile, SaysWhatIsWrongWithOtherFiles) {
     EXPECT_NE(reader.error().message.find("not a Forkscope trace"), std::string::npos);
     EXPECT_FALSE(TraceFileReader::open("/nowhere.trace").ok());
     EXPECT_FALSE(TraceFileReader::open("/tmp").ok());
+    // The first bytes of a trace as version 1 had them.
+    std::ofstream(path, std::ios::binary) << std::string("FSTRACE\n\1\0\0\0\4\0\0\0\0\0\0\0", 20);
+    reader = TraceFileReader::open(path);
+    ASSERT_FALSE(reader.ok());
+    EXPECT_EQ(reader.error().message, "'" + path +
+                                          "' is a trace of version 1; this program reads version 2; record it "
+                                          "again");
+    std::remove(path.c_str());
+}
+
+// Right checksums over wrong contents: nobody's trace, but anybody can make one.
+TEST(TraceFile, ThatLiesWithRightChecksumsHarmsNobody) {
+    using namespace trace_layout;
+    const std::string path = path_of("lies");
+    Random random(9);
+    std::vector<TraceEvent> events;
+    for (u64 i = 0; i < 400; ++i)
+        events.push_back(event_number(i, random));
+    Packer packer(1);
+    const std::vector<u8> good = pack_events(packer, events);
+    std::size_t accepted = 0;
+    for (int round = 0; round < 500; ++round) {
+        auto file = ChunkFileWriter::create(path, kTraceFile, {});
+        ASSERT_TRUE(file.ok());
+        ASSERT_TRUE(file->take_name().ok()); // so that nothing waits for the disk
+        for (u64 chunk = 0; chunk < 1 + random.below(3); ++chunk) {
+            EventSpan span;
+            span.events = random.below(4) == 0 ? static_cast<u32>(random.next() >> random.below(64)) : 400;
+            span.columns = random.below(9) == 0 ? static_cast<u32>(random.below(20)) : kColumns;
+            span.first_event = random.below(6) == 0 ? random.next() : chunk * 400;
+            ChunkLabel label;
+            std::memcpy(label.data(), &span, sizeof span);
+            std::vector<u8> body = good;
+            for (u64 i = random.below(3); i > 0; --i)
+                body[random.below(random.below(2) == 0 ? 88 : body.size())] = static_cast<u8>(random.next());
+            if (random.below(8) == 0)
+                body.resize(random.below(body.size()));
+            ASSERT_TRUE(file->append(kEventsType, kEventsVersion, label, body, Packing::None).ok());
+        }
+        ASSERT_TRUE(file->finish().ok());
+        auto reader = TraceFileReader::open(path);
+        ASSERT_TRUE(reader.ok());
+        accepted += events_of(*reader).size();
+        EXPECT_FALSE(trace_info(*reader).empty());
+    }
+    EXPECT_GT(accepted, 0u);
+    std::remove(path.c_str());
+}
+
+TEST(TraceFile, OfEventsThatAreAllAlikeTakesLittleMemory) {
+    using namespace trace_layout;
+    const std::string path = path_of("bomb");
+    auto file = ChunkFileWriter::create(path, kTraceFile, {});
+    ASSERT_TRUE(file.ok());
+    Packer packer(1);
+    const std::vector<u8> body = pack_events(packer, std::vector<TraceEvent>(kMostEvents));
+    for (u64 chunk = 0; chunk < 40; ++chunk) {
+        EventSpan span;
+        span.events = kMostEvents;
+        span.first_event = chunk * kMostEvents;
+        ChunkLabel label;
+        std::memcpy(label.data(), &span, sizeof span);
+        ASSERT_TRUE(file->append(kEventsType, kEventsVersion, label, body, Packing::None).ok());
+    }
+    ASSERT_TRUE(file->finish().ok());
+    EXPECT_LT(bytes_of(path).size(), 100'000u);
+    const i64 taken = peak_megabytes([&] {
+        auto reader = TraceFileReader::open(path);
+        u64 count = 0;
+        const auto read = reader->for_each([&](const TraceEvent&) { return ++count > 0; });
+        EXPECT_EQ(count, 40 * kMostEvents);
+        EXPECT_TRUE(read.ok());
+    });
+    EXPECT_GT(taken, 1);
+    EXPECT_LE(taken, 64);
     std::remove(path.c_str());
 }
 
