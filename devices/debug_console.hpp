@@ -1,5 +1,5 @@
 // Owns: the debug console port E9h: a byte written appears on the host.
-// Callers: the Bus. Promises: a read gives E9h, by which a guest knows that somebody listens; no state.
+// Callers: the Bus. Promises: a read gives E9h, by which a guest detects the console; no state.
 #pragma once
 
 #include "devices/device.hpp"

@@ -1,5 +1,5 @@
 // Owns: system control port A (92h): the fast A20 gate and the fast reset of PS/2 and later machines.
-// Callers: the Bus. Promises: bit 1 is the A20 line itself, whoever moved it last; reset comes with a rise of bit 0.
+// Callers: the Bus. Promises: bit 1 is the A20 line itself, also if another device moved it; a rise of bit 0 resets.
 #pragma once
 
 #include "devices/device.hpp"

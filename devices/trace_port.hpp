@@ -1,5 +1,5 @@
 // Owns: the guest's tracepoint port (guest/abi/ports.h): three argument registers and the id that fires the event.
-// Callers: the Bus. Promises: it behaves the same whether anybody listens or not, so observing changes nothing.
+// Callers: the Bus. Promises: it behaves the same with and without a listener, so observing changes nothing.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@ namespace forkscope {
 class TracePort : public Device {
   public:
     using Arguments = std::array<u32, 3>;
-    // Hears each tracepoint before anybody who observes: what the guest says of its frames helps the machine's books.
+    // Gets each tracepoint before the observers: what the guest states about its frames updates the machine's marks.
     using Listener = std::function<void(u32 id, const Arguments&)>;
 
     explicit TracePort(Listener listener = {}) : listener_(std::move(listener)) {}

@@ -149,7 +149,7 @@ void KeyboardController::write_argument(u8 command, u8 value) {
     case 0xD2: // as if it came from the keyboard
     case 0xD3: // from the auxiliary port: without one it arrives like the former
         return put(value);
-    case 0xD4: // to the auxiliary port: nobody answers
+    case 0xD4: // to the auxiliary port: no device answers
         put(kResend);
         timeout_ = true;
         return;

@@ -46,7 +46,7 @@ class KeyboardController : public Device {
     u8 output_ = 0;               // the output buffer
     bool output_full_ = false;
     bool last_was_command_ = false;
-    bool timeout_ = false;      // nobody answered the last byte sent to the auxiliary port
+    bool timeout_ = false;      // no device answered the last byte sent to the auxiliary port
     bool release_seen_ = false; // translation: F0 came, the next code gets bit 7
     bool transfer_pending_ = false;
     u8 expecting_ = 0; // the command whose argument comes next

@@ -47,7 +47,7 @@ class Ps2Keyboard {
     u8 scan_set_ = 2;
     u8 typematic_ = 0x2B; // 10.9 a second after 500 ms; repeats come from the host as more makes
     bool scanning_ = true;
-    std::array<u8, 32> breaks_{}; // set 3: the keys that also tell of their release
+    std::array<u8, 32> breaks_{}; // set 3: the keys that also report their release
 };
 
 } // namespace forkscope

@@ -11,7 +11,7 @@ constexpr u8 kCascadeLine = 2;
 // Timer, keyboard and cascade on the master, clock and coprocessor on the slave are always edge triggered.
 constexpr u8 kMasterElcrMask = 0xF8;
 constexpr u8 kSlaveElcrMask = 0xDE;
-// Nobody drives the data bus during INTA: the pull-ups do.
+// No device drives the data bus during INTA: the pull-ups do.
 constexpr u8 kFloatingBus = 0xFF;
 
 constexpr u8 bit(u8 line) { return static_cast<u8>(1u << (line & 7)); }

@@ -13,7 +13,7 @@ constexpr u32 kEdge = 0; // the only event: OUT of channel 0 may change
 constexpr u8 kGate2 = 0x01;
 constexpr u8 kSpeakerData = 0x02;
 constexpr u8 kPortBWritable = 0x0F;
-// Memory is refreshed every 15.085 µs, whatever channel 1 is programmed to: chip sets of the PCI age took it over.
+// Memory is refreshed every 15.085 µs, independent of channel 1: chip sets since PCI do it themselves.
 constexpr Tick kRefreshTicks = 18;
 
 } // namespace
@@ -116,7 +116,7 @@ void Pit::on_event(u32) {
 // Drives IRQ 0 through every edge up to `tick`, so that an event served late loses nothing.
 void Pit::follow(Tick tick) {
     PitChannel& channel = channels_[0];
-    // Events come in time; only a damaged snapshot lags so far, or lies in the future.
+    // Events are on time; only a damaged snapshot lags so far, or is in the future.
     if (followed_ > tick || tick - followed_ > kFrequency)
         followed_ = tick;
     for (;;) {

@@ -189,7 +189,7 @@ u16 PitChannel::counting_element(Tick tick) const {
     } else if (mode_ == 2) {
         value = reload_ - passed % reload_;
     } else {
-        const u64 wrap = bcd_ ? 10000 : 0x10000; // past zero it goes on from the highest count
+        const u64 wrap = bcd_ ? 10000 : 0x10000; // past zero it continues from the highest count
         value = (reload_ + wrap - passed % wrap) % wrap;
     }
     return bcd_ ? to_bcd(static_cast<u32>(value)) : static_cast<u16>(value);

@@ -1,6 +1,6 @@
 // Owns: PitChannel, one counter of an 8254 (Intel 231164): modes 0..5, binary and BCD, latches, read-back.
 // Callers: Pit only. Time is the number of the last CLK pulse since power-on; it never runs backwards.
-// Promises: closed form: any span of time costs the same; `next_edge` is exact, so nobody needs to watch single ticks.
+// Promises: closed form: any span of time costs the same; `next_edge` is exact, so no caller has to watch single ticks.
 #pragma once
 
 #include "devices/device.hpp"

@@ -40,7 +40,7 @@ constexpr u8 kClearTransmit = 0x04;
 
 constexpr u8 kTrailingEdgeRing = 0x04; // MSR
 constexpr u8 kRing = 0x40;
-constexpr u8 kConnected = 0xB0; // DCD, DSR, CTS: somebody is always at the other end
+constexpr u8 kConnected = 0xB0; // DCD, DSR, CTS: the other end is always connected
 
 constexpr u64 kMostQueued = u64{1} << 26;
 
@@ -95,7 +95,7 @@ u32 Uart::io_read(u32 address, u32) {
         return read_line_status();
     case 6: {
         const u8 status = modem_status_;
-        modem_status_ &= 0xF0; // the deltas tell of changes since the last read
+        modem_status_ &= 0xF0; // the deltas report changes since the last read
         update_interrupt();
         return status;
     }

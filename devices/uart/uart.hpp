@@ -33,7 +33,7 @@ class Uart : public Device {
     void serialize(Archive& ar) override;
 
   private:
-    // A received character with its error bits as they stand in LSR.
+    // A received character with its error bits as in LSR.
     struct Character {
         u8 data = 0;
         u8 errors = 0;
@@ -81,7 +81,7 @@ class Uart : public Device {
     u8 scratch_ = 0;
     u16 divisor_ = 12; // 9600 baud
     bool overrun_ = false;
-    bool timed_out_ = false;         // characters lie below the trigger level and nobody fetches them
+    bool timed_out_ = false;         // characters below the trigger level are not fetched
     bool transmitter_empty_ = false; // the THRE interrupt is pending
     bool irq_level_ = false;
 

@@ -1,5 +1,5 @@
 // Owns: SinkList, several observers at once.
-// Callers: whoever attaches observers to a machine. Promises: events pass in order and unchanged.
+// Callers: code that attaches observers to a machine. Promises: events pass in order and unchanged.
 #pragma once
 
 #include <vector>

@@ -55,19 +55,19 @@ constexpr TraceKinds trace_kinds(std::initializer_list<TraceKind> kinds) {
         set |= TraceKinds{1} << static_cast<u8>(kind);
     return set;
 }
-// Translations come and go by the million: who does not look at each one leaves these out.
+// Translations come and go by the million: a sink that does not need each one leaves these out.
 inline constexpr TraceKinds kTranslationKinds = trace_kinds({TraceKind::TlbFill, TraceKind::TlbEvict});
 
 class TraceSink {
   public:
     virtual ~TraceSink() = default;
-    // What it wants to hear. Asked when the sink is attached.
+    // The events it wants. Asked when the sink is attached.
     virtual TraceKinds kinds() const { return kAllTraceKinds; }
     // Called synchronously, in order, at the moment of the event. Must not touch the simulated side.
     virtual void on_event(const TraceEvent& event) = 0;
 };
 
-// Whoever knows the exact time: the Cpu.
+// The source of the exact time: the Cpu.
 class MomentSource {
   public:
     virtual ~MomentSource() = default;

@@ -1,5 +1,5 @@
 // Owns: WholeFile, a file that appears under its name whole or not at all.
-// Callers: whoever writes snapshots, traces, pictures. Promises: until take_name() a file that had the name before
+// Callers: code that writes snapshots, traces, pictures. Promises: until take_name() a file that had the name before
 // stays as it was; a writer that fails or is dropped leaves nothing behind; an error names path, reason and way out.
 #pragma once
 

@@ -73,7 +73,7 @@ class Machine final : private Wiring {
     // Drops everything that can be recomputed. No hash may change.
     void forget_derived_state();
 
-    // Observers. The sink hears every event from now on; nullptr = nobody.
+    // Observers. The sink gets every event from now on; nullptr: none.
     void set_trace_sink(TraceSink* sink) { tracer_.set_sink(sink); }
     // Host ends of what leaves the machine; channels "com1" and "debug".
     using Output = std::function<void(std::string_view channel, u8 byte)>;

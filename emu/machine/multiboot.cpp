@@ -87,7 +87,7 @@ class Planner {
         return refuse(fmt::format("starts at {:#x}, which is outside everything it loads", plan_.entry));
     }
 
-    // Everything beside the kernel goes to page-aligned places above it.
+    // Everything but the kernel goes to page-aligned places above it.
     Result<void> add_module(std::span<const u8> module, const std::string& module_name) {
         if (module.empty())
             return {};

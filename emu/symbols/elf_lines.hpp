@@ -1,5 +1,5 @@
 // Owns: what DWARF says about the addresses of an ELF image, flattened by libdw: lines, and functions inlined there.
-// Callers: ElfImage only. Promises: reads a bounded number of rows and entries; whatever libdw refuses is left out.
+// Callers: ElfImage only. Promises: reads a bounded number of rows and entries; what libdw refuses is left out.
 #pragma once
 
 #include <map>
@@ -23,7 +23,7 @@ struct InlineSite {
     std::string name; // of the function inlined
     u32 file = 0;     // where it is called: index into LineTable::files
     u32 line = 0;
-    u32 around = ~u32{0}; // the inlined call that it lies in; ~0 = none
+    u32 around = ~u32{0}; // the inlined call that it is in; ~0 = none
 };
 
 // From `start` to the next row's start the innermost inlined call is `site`; ~0 = none.

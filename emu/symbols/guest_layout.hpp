@@ -1,6 +1,6 @@
 // Owns: GuestLayout, where a guest's kernel and its programs' stacks lie in the linear address space.
-// Callers: whoever must tell kernel from user: symbols, tracer, page-table views, reports, panels. Promises: plain
-// data; the default is the built-in guest's.
+// Callers: code that distinguishes kernel from user: symbols, tracer, page-table views, reports, panels. Promises:
+// plain data; the default is the built-in guest's.
 #pragma once
 
 #include "emu/base/types.hpp"

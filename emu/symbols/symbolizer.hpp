@@ -56,7 +56,7 @@ class Symbolizer {
     std::string program_of(u32 address_space) const; // empty: unknown
     // Fills `bytes` with what lies at a linear address of a space, or returns false where a part is absent.
     using MemoryReader = std::function<bool(u32 address_space, u32 address, std::span<u8> bytes)>;
-    // Finds the program whose file bytes stand in memory at `address` of the space, and binds it. Looks only.
+    // Finds the program whose file bytes are in memory at `address` of the space, and binds it. Looks only.
     bool identify(const MemoryReader& read, u32 address_space, u32 address);
 
     Location lookup(u32 address_space, u32 address) const;

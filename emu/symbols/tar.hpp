@@ -1,5 +1,5 @@
-// Owns: reading a tar archive (ustar, with GNU long names and pax paths) that lies in memory.
-// Callers: whoever looks for the user programs of an initrd. Promises: any bytes are accepted without harm; entries
+// Owns: reading a tar archive (ustar, with GNU long names and pax paths) in memory.
+// Callers: code that looks for the user programs of an initrd. Promises: any bytes are accepted without harm; entries
 // point into the caller's bytes; a damaged archive is an Error that names the offset.
 #pragma once
 

@@ -31,7 +31,7 @@ struct TraceDumpOptions {
 };
 
 // Each prints through `print`, a part at a time; the Error is a damaged chunk, after everything readable was printed.
-// What lies at an address, as text; empty: nobody knows.
+// What is at an address, as text; empty: unknown.
 using AddressName = std::function<std::string(u32)>;
 using TextOutput = std::function<void(std::string_view)>;
 std::string trace_info(const TraceFileReader& trace);

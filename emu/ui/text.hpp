@@ -33,7 +33,7 @@ class TextLine {
     ImVec2 start_;
 };
 
-// How many letters fit beside each other in what is left of the present panel.
+// How many letters fit into the rest of the panel's width.
 int columns_left();
 void dim_line(std::string_view text);
 // A scrolling part over the rest of the panel, as high as a whole number of lines. End it with ImGui::EndChild().

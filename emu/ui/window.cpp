@@ -58,7 +58,7 @@ class Host {
         SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
         if (SDL_InitSubSystem(SDL_INIT_VIDEO) != 0)
             return no_window("no display");
-        // SDL falls back to drivers that show nothing; that is meant only where somebody asked for it.
+        // SDL falls back to drivers that show nothing; use those only on request.
         const std::string_view driver = SDL_GetCurrentVideoDriver();
         if ((driver == "dummy" || driver == "offscreen") && SDL_getenv("SDL_VIDEODRIVER") == nullptr) {
             SDL_SetError("SDL found only its driver '%s', which shows nothing", driver.data());
@@ -255,7 +255,7 @@ Result<void> show_window(Machine& machine, const ForkTracer& tracer, Symbolizer&
     u64 seen = ~u64{0};
     for (u64 frame = 0; handle_events(keys, control); ++frame) {
         if (!control.running())
-            SDL_WaitEventTimeout(nullptr, kIdleMilliseconds); // nothing moves by itself
+            SDL_WaitEventTimeout(nullptr, kIdleMilliseconds); // nothing moves without input
         control.advance(clock.next());
         const bool due = !control.running() || frame % kFramesPerLook == 0;
         if (due && control.moves() != seen) {

@@ -16,7 +16,7 @@ struct WindowOptions {
     std::function<std::string()> why_stopped = {};
 };
 
-// Runs the machine for at most so many cycles of simulated time. False once it cannot go on or a condition is met.
+// Runs the machine for at most so many cycles of simulated time. False once it cannot continue or a condition is met.
 using RunSlice = std::function<bool(Cycles)>;
 
 // Shows the window until it is closed. Error: no display, with what to do.

@@ -29,7 +29,7 @@ bool side_lives(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
     return directory != 0 && tracer.tables().is_space(directory) && (owner == 0 ? !ended : owner == pid);
 }
 
-// A child that has called exec since has another directory than it was born with.
+// A child that has called exec since has another directory than fork gave it.
 u32 present_directory(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
     if (side_lives(tracer, directory, pid, ended))
         return directory;

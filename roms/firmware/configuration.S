@@ -1,4 +1,4 @@
-/* The firmware configuration port, through which the emulator tells what machine this is and what it shall boot. */
+/* The firmware configuration port, through which the emulator says what machine this is and what to boot. */
 #include "roms/firmware/firmware.h"
 
 #define SIGNATURE 0x50435346 /* "FSCP" */

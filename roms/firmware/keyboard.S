@@ -85,7 +85,7 @@ ask_controller:
     inb $CONTROLLER_DATA, %al
 2:  ret
 
-/* Reads away what was typed, or answered, before anybody listened. */
+/* Discards what was typed, or answered, before this point. */
 drain_controller:
     movw $16, %cx
 1:  inb $CONTROLLER_COMMAND, %al

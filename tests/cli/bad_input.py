@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whatever a person hands to forkscope, it answers with a message and the right exit code, and never crashes or hangs.
+"""For any input forkscope prints a message, exits with the right code, and never crashes or hangs.
 
 Usage: bad_input.py FORKSCOPE [unittest arguments]
 """

@@ -92,7 +92,7 @@ inline constexpr u32 kMostCode = 1600;
 struct TestCase {
     Registers start;
     u32 image = 0;       // contents of the data
-    u32 code_offset = 0; // where the code lies in its two pages; what goes beyond them is cut off
+    u32 code_offset = 0; // where the code is in its two pages; what exceeds them is cut off
     u32 code_size = 0;
     u8 code[kMostCode] = {};
 };

@@ -170,7 +170,7 @@ void Operands::enter() {
     all_.back().stored_bytes = 0;
 }
 
-// Of the pointer in memory, where it can be read and lies in the data; what lies elsewhere is not known here.
+// Of the pointer in memory, if it can be read and is in the data; what is elsewhere is not known here.
 std::optional<u32> Operands::pointer_part(u32 number, u32 size) const {
     if (!all_[number].faults.empty())
         return std::nullopt;

@@ -381,7 +381,7 @@ u8 ProgramGenerator::reaching_size(u8 segment, u8 wanted) {
     return reaches || random_.chance(16) ? wanted : u8{4};
 }
 
-// With a register as bit number, BT and its kin reach beyond the addressed word.
+// With a register as bit number, BT, BTC, BTR, BTS reach beyond the addressed word.
 u32 ProgramGenerator::bit_distance(const Draft& draft) const {
     const Form& form = form_at(draft.form);
     if (!is_one_of(form.mnemonic, {"bt", "bts", "btr", "btc"}) || form.operands[1] != Operand::Gv)
@@ -417,7 +417,7 @@ u32 ProgramGenerator::target_for(const Draft& draft) {
     return wants_vector_alignment(form_at(draft.form)) && !random_.chance(12) ? address & ~15u : address;
 }
 
-// A memory operand whose address comes out at a chosen place, whatever the registers hold.
+// A memory operand whose address is a chosen place, for any register values.
 bool ProgramGenerator::aim(Draft& draft) {
     Choice& choice = draft.choice;
     const bool lockable = (form_at(draft.form).attributes & kLockable) != 0;

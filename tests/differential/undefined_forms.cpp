@@ -98,7 +98,7 @@ std::vector<u8> undefined_encoding(Random& random) {
     if (form.map == 2)
         bytes.push_back(0x0F);
     bytes.push_back(form.opcode);
-    // Without displacement, so that nobody can disagree about where it ends.
+    // Without displacement, so that its end is not ambiguous.
     const bool memory = !form.register_forms && random.chance(2);
     bytes.push_back(static_cast<u8>((memory ? 0x07 : 0xC0 | random.below(8)) | reg << 3));
     return bytes;

@@ -1,4 +1,4 @@
-// Snapshots, kernel images and traces from anybody: damaged ones are refused or read as far as they go.
+// Snapshots, kernel images and traces from any source: damaged ones are refused or read as far as they go.
 #include <filesystem>
 #include <fstream>
 #include <memory>

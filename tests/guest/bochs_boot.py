@@ -24,7 +24,7 @@ def find_image(*patterns):
 
 
 def escape(line):
-    """Returns a command line so that GRUB's shell hands it on as it stands: what is special outside quotes is escaped."""
+    """Returns a command line that GRUB's shell passes on unchanged: what is special outside quotes is escaped."""
     escaped, quote = "", ""
     for character in line:
         if not quote and character in ";&|<>{}$#":

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 MOST = 2000
-UNTOUCHED = 21  # after so many successes in a row the order no longer strikes; a system may do without a few allocations
+UNTOUCHED = 21  # after so many successes in a row the order no longer fires; a system may do without a few allocations
 ENDS = re.compile(r"^Power off with status (\d+)\.", re.MULTILINE)
 
 

@@ -47,7 +47,7 @@ def main(program):
         for engine in ("interp", "block"):
             again = report(program, "--cpu", cpu, "--clock", clock, "--engine", engine)
             assert again["cycles_by_cause"] == causes, (where, engine, again["cycles_by_cause"], causes)
-        # How many blocks frame_alloc() must split depends on who was preempted before, and that on the clock.
+        # How many blocks frame_alloc() must split depends on earlier preemptions, and they on the clock.
         instructions.add(fork["instructions"] -
                          sum(row["instructions"] for row in fork["functions"] if row["name"] == "frame_alloc"))
         print(f"{where}: {fork['cycles']} cycles, {fork['instructions']} instructions")

@@ -16,7 +16,7 @@ FACTS = {
     "lunaix": {
         "an exclusive page in the child": "zero",  # the region is there, its pages are absent
         "a page of INHERIT_NONE in the child": "zero",
-        "writing pages that nobody shares any more": "a copy each",
+        "writing pages that are no longer shared": "a copy each",
         "another thread's stack in the child": "not mapped",
         "fork with a full process table": "out of memory",
         "rfork": "none",
@@ -24,7 +24,7 @@ FACTS = {
     "freebsd": {
         "an exclusive page in the child": "not mapped",
         "a page of INHERIT_NONE in the child": "not mapped",
-        "writing pages that nobody shares any more": "no copy",
+        "writing pages that are no longer shared": "no copy",
         "another thread's stack in the child": "inherited",
         "fork with a full process table": "try again",
         "rfork": "there is",
@@ -32,7 +32,7 @@ FACTS = {
     "minix": {
         "an exclusive page in the child": "zero",
         "a page of INHERIT_NONE in the child": "zero",
-        "writing pages that nobody shares any more": "no copy",
+        "writing pages that are no longer shared": "no copy",
         "another thread's stack in the child": "not mapped",
         "fork with a full process table": "try again",
         "rfork": "none",

@@ -177,7 +177,7 @@ def window(program):
 
 
 def stepper(program):
-    """`step` stops in the window inside fork, goes on with F5 and F11, and ends with the guest's own status."""
+    """`step` stops in the window inside fork, continues with F5 and F11, and ends with the guest's own status."""
     need_display()
     if ctypes.util.find_library("Xtst") is None:
         print("libXtst is not installed: no keys can be pressed")
@@ -192,13 +192,13 @@ def stepper(program):
                 shown = display.colours()
                 return shown.get(STOPPED, 0) > shown.get(RUNNING, 0)
             check(wait_for(lambda: display.colours().get(SHARED_WRITABLE, 0) > 100 and stopped()),
-                  "the stepper does not stand before the protection of the pages")
+                  "the stepper is not before the protection of the pages")
             check(display.colours().get(PRIVATE, 0) < 400, "pages are private already")
             display.press(F11)
             check(wait_for(lambda: display.colours().get(SHARED_READ_ONLY, 0) > 1000 and stopped()),
                   "F11 did not run to the next step, where the pages are protected")
             display.press(F5)
-            check(wait_for(lambda: display.colours().get(SHARED_READ_ONLY, 0) < 1000), "F5 did not let the guest go on")
+            check(wait_for(lambda: display.colours().get(SHARED_READ_ONLY, 0) < 1000), "F5 did not continue the guest")
             forkscope.send_signal(signal.SIGTERM)
             check(forkscope.wait(20) == 0, f"the window closed with {forkscope.returncode}: {forkscope.stderr.read()}")
         finally:

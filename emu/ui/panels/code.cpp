@@ -41,7 +41,7 @@ void draw_code(const CodeView& code, const Rect& rect, const Fonts& fonts) {
     Panel panel("Code", rect, fonts, code.place);
     const int columns = columns_left();
     const auto visible = static_cast<std::size_t>(std::max(1.0f, ImGui::GetContentRegionAvail().y / kLine));
-    // The instruction that runs next stands in the upper third.
+    // The instruction that runs next is in the upper third.
     const std::size_t before = std::min(code.current, visible / 3);
     const std::size_t first = code.current - before;
     for (std::size_t i = first; i < code.lines.size() && i < first + visible; ++i)

@@ -82,9 +82,9 @@ static void tell_alone(void) {
     for (unsigned i = 0; i < PAGES; i++)
         words[i * WORDS_PER_PAGE] = i + 1;
     meminfo(&after);
-    fact("writing pages that nobody shares any more", after.cow_copies == before.cow_copies           ? "no copy"
-                                                      : after.cow_copies - before.cow_copies >= PAGES ? "a copy each"
-                                                                                                      : "some copies");
+    fact("writing pages that are no longer shared", after.cow_copies == before.cow_copies           ? "no copy"
+                                                    : after.cow_copies - before.cow_copies >= PAGES ? "a copy each"
+                                                                                                    : "some copies");
 }
 
 static unsigned stack_word; /* an address on the other thread's stack */

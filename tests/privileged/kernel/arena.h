@@ -1,5 +1,4 @@
-/* Owns: where everything lies that a case can see: tables, task segments, stacks, code. Fixed, whatever the compiler
- * does. Callers: the topics. Promises: `reset_arena` brings back the same bytes each time; run_case logs every byte
+/* Owns: the addresses of everything that a case can see: tables, task segments, stacks, code. They do not depend on the compiler. Callers: the topics. Promises: `reset_arena` brings back the same bytes each time; run_case logs every byte
  * that changed. */
 #ifndef PRIVILEGED_ARENA_H
 #define PRIVILEGED_ARENA_H

@@ -19,7 +19,7 @@ extern u32 start_dr[4], start_dr6, start_dr7;
 extern u16 start_task, start_local; /* the task register and the LDT register */
 extern u16 start_idt_limit, start_gdt_limit;
 
-/* Begins a group of cases: all following cases bear its name. One case in `thin` is run, all in a long run. */
+/* Begins a group of cases: all following cases have its name. One case in `thin` is run, all in a long run. */
 void group(const char* name, u32 thin);
 /* Is the next case to be run? If so everything is as new, the instruction pointer of `emit` at CODE. */
 bool next_case(void);

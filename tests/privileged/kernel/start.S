@@ -264,7 +264,7 @@ noting_handler:
     iretl
 noting_handler_end:
 
-/* The double fault comes by a task gate, so that it arrives whatever the case did to its stack. */
+/* The double fault comes by a task gate, so that it arrives even if the case broke its stack. */
     .global double_fault_entry
 double_fault_entry:
     movl $8, end_vector

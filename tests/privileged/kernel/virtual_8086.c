@@ -339,7 +339,7 @@ static void switches(void) {
     watch_more(false, false, false);
 }
 
-/* An interrupt from outside reaches ring 0 whatever VME says; with VIP set, STI faults instead of letting it in. */
+/* An interrupt from outside reaches ring 0 regardless of VME; with VIP set, STI faults instead of letting it in. */
 static void external_interrupts(void) {
     group("v86.external", 1);
     for (u32 mix = 0; mix < 64; mix++) {

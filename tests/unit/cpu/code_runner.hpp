@@ -22,7 +22,7 @@ inline std::vector<Way> every_way() {
             {EngineKind::Block, false}};
 }
 
-// An interrupt controller that always gives one vector, as long as somebody holds the line.
+// An interrupt controller that always gives one vector, as long as the line is held.
 class OneVector final : public InterruptSource {
   public:
     OneVector(Cpu& cpu, u8 vector) : cpu_(cpu), vector_(vector) { cpu.set_interrupt_source(this); }

@@ -120,7 +120,7 @@ TEST(AllDevices, SurviveDamagedSnapshots) {
     for (int i = 0; i < 100; ++i) {
         std::vector<u8> damaged = saved;
         for (int k = 0; k < 40; ++k) {
-            // Most of a snapshot is display memory, which may hold anything: aim beside it.
+            // Most of a snapshot is display memory, which may hold anything: change another byte.
             const u64 at = random.below(damaged.size());
             damaged[random.chance(2) ? at : at % 4096] = static_cast<u8>(random.next());
             damaged[damaged.size() - 1 - random.below(3000)] = static_cast<u8>(random.next());

@@ -27,7 +27,7 @@ class FakeWiring : public Wiring, public InterruptInput {
     void out(u16 port, u32 value, u32 size = 1) { bus_.write_port(port, size, value); }
     u32 in(u16 port, u32 size = 1) { return bus_.read_port(port, size); }
 
-    // Serves every event due up to `cycle`, each at its time, and stands at `cycle` then.
+    // Serves every event due up to `cycle`, each at its time, and is at `cycle` afterwards.
     void advance_to(Cycles cycle) {
         Event event;
         while (events.next() <= cycle) {

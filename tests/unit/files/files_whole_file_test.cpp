@@ -157,7 +157,7 @@ TEST_F(WholeFileTest, WritesDevicesAndDescriptorsDirectly) {
     ASSERT_FALSE(full.ok());
     EXPECT_NE(full.error().message.find("/dev/full"), std::string::npos);
 
-    // As in `(echo first; forkscope --save /dev/stdout) > file`: what stands there stays.
+    // As in `(echo first; forkscope --save /dev/stdout) > file`: what is there stays.
     const std::string name = path("redirected");
     const int descriptor = ::open(name.c_str(), O_WRONLY | O_CREAT, 0666);
     ASSERT_EQ(::write(descriptor, "first ", 6), 6);
@@ -211,7 +211,7 @@ TEST_F(WholeFileTest, DoesNotReplaceAWriteProtectedFile) {
     fs::permissions(name, fs::perms::owner_read);
     fs::create_directory(path("closed"));
     fs::permissions(path("closed"), fs::perms::owner_read | fs::perms::owner_exec);
-    // Root may write to any file, so that it is nobody for the while.
+    // Root may write to any file, so the test becomes user nobody for this.
     constexpr uid_t kNobody = 65534;
     const bool root = ::geteuid() == 0;
     if (root) {

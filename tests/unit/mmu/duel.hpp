@@ -16,7 +16,7 @@ class Duel : private AccessListener, private IoHandler {
   public:
     Duel(const DuelSetup& setup, u64 seed);
 
-    // Goes on until `accesses` more accesses were made or the two disagree. Empty: they agree.
+    // Continues until `accesses` more accesses were made or the two disagree. Empty: they agree.
     std::string run(u64 accesses);
     u64 accesses() const { return accesses_; }
     const u64* seen() const { return reference_.seen; }
@@ -57,7 +57,7 @@ class Duel : private AccessListener, private IoHandler {
     bool pae() const { return reference_.pae(); }
     u32 width() const { return pae() ? 8 : 4; }
     u32 slot_shift() const { return pae() ? 21 : 22; }
-    u32 space() const; // number of the address space in force
+    u32 space() const; // number of the active address space
     u32 root_of(u32 space) const;
     u32 directory_at(u32 linear) const;
     u32 table_at(u32 linear) const;

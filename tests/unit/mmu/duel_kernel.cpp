@@ -78,7 +78,7 @@ void Duel::serve_fault(u32 linear, u32 code) {
     }
 }
 
-// Where the kernel keeps the directory entry, whatever the registers point to.
+// Where the kernel keeps the directory entry, independent of the registers.
 u32 Duel::directory_at(u32 linear) const {
     if (!pae())
         return (reference_.cr3 & ~kPageMask) + (linear >> 22) * 4;
@@ -245,7 +245,7 @@ void Duel::edit_table(u32 linear) {
     }
 }
 
-// A PDPTE changes in memory, which nobody sees before the registers are loaded.
+// A PDPTE changes in memory, without effect until the registers are loaded.
 void Duel::damage_pointer() {
     const u32 quarter = static_cast<u32>(random_.below(3));
     const u32 at = root_of(static_cast<u32>(random_.below(4))) + quarter * 8;

@@ -102,7 +102,7 @@ class ReferenceMmu {
     void update_end(u64 value);
     Outcome probe(u32 linear, u32 size, bool user);
     Outcome fetch(u32 linear, bool user);
-    // What the entry at hand would do, without doing it: does an access hit with the right and, for writes, D set?
+    // What this entry would do, without doing it: does an access hit with the right and, for writes, D set?
     bool plain_hit(u32 linear, bool user, bool write);
 
     void set_cr0(u32 value);

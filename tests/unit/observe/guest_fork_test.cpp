@@ -22,7 +22,7 @@ using namespace forkscope;
 
 namespace {
 
-// A machine with the built-in guest that runs one command, and a tracer that hears what the filter lets through.
+// A machine with the built-in guest that runs one command, and a tracer that gets what the filter passes.
 struct Guest {
     explicit Guest(const std::string& command, bool with_tracepoints = true, bool traced = true) {
         MachineConfig config;

@@ -67,7 +67,7 @@ TEST(FaultRecord, ClassifiesFromTheHardwareAlone) {
     // Writable in the tables: only a stale translation can have faulted.
     scene.fault(kPages, kFaultProtection | kFaultWrite | kFaultUser, kWriteInstruction);
     scene.return_to(kWriteInstruction, 3);
-    // Nobody maps it: the program is sent to its signal handler.
+    // It is not mapped: the program is sent to its signal handler.
     scene.fault(0x00000004, kFaultUser, kWriteInstruction);
     scene.return_to(0x00010900, 3);
     const FaultClass expected[] = {FaultClass::DemandZero, FaultClass::File,     FaultClass::Stack,

@@ -138,7 +138,7 @@ TEST(MessageWork, TakesTheFirstMessageToANewbornForTheAnswerThatItsMakerAwaits) 
     work.delivered(10, 4);
     EXPECT_TRUE(work.clients_of(4).empty());
     EXPECT_EQ(work.clients_of(10), std::vector<u32>{3});
-    // One whose maker waits for nobody is a server like any other.
+    // One whose maker waits for no other process is a server like any other.
     work.started(6, 1);
     work.delivered(10, 6);
     EXPECT_EQ(work.clients_of(6), (std::vector<u32>{10, 3}));
@@ -226,7 +226,7 @@ TEST(ServerFork, LeavesOutOthersAndIdleTime) {
     busy.begin();
     busy.make_space();
     const Cycles before = busy.cycle;
-    // Preempted: a stranger runs, then nobody, then the process server goes on.
+    // Preempted: another process runs, then none, then the process server continues.
     busy.tracepoint(TP_CONTEXT_SWITCH, kStranger, 1, busy.spaces[kStranger]);
     busy.load_cr3(busy.spaces[kStranger]);
     busy.enter_system_call(kServerCode);
@@ -361,7 +361,7 @@ TEST(ServerFork, CopesWithStopsInAnyOrderRepeatedAndWithoutMessages) {
     scene.tracepoint(TP_FORK_LEAVE, kForker, 0, static_cast<u32>(-11));
     ASSERT_EQ(scene.tracer->forks().size(), 1u);
     const ForkRecord& fork = scene.record();
-    // Whoever states a stop works for the fork until the next; ENTER begins another fork than what came before it.
+    // The server that states a stop works for the fork until the next; ENTER begins a new fork.
     ASSERT_EQ(fork.phases.size(), 2u);
     EXPECT_GE(fork.phases[1].spent.cycles, 100u);
     EXPECT_EQ(sum_of_phases(fork), fork.spent.cycles);
@@ -474,7 +474,7 @@ TEST(ShadowObjects, AreCountedInsideForkAndAfterIt) {
     scene.tracepoint(TP_SHADOW_CHAIN, 4, 0xC1000040, 4);
     scene.tracepoint(TP_SHADOW_COLLAPSE, 3, 0xC1000040, 2);
     scene.tracepoint(TP_SHADOW_BYPASS, 3, 0xC1000040, 1);
-    scene.tracepoint(TP_SHADOW_CREATE, 99, 0xC1000080, 9); // of somebody else
+    scene.tracepoint(TP_SHADOW_CREATE, 99, 0xC1000080, 9); // of another process
     const ForkRecord& fork = scene.tracer->forks().front();
     EXPECT_EQ(fork.shadows_inside.created, 1u);
     EXPECT_EQ(fork.shadows_inside.longest_chain, 2u);

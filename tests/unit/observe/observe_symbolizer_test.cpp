@@ -44,7 +44,7 @@ std::string run(const std::string& command) {
     return text;
 }
 
-// A real program made by the compiler at hand, or nothing where it cannot make 32-bit code.
+// A real program made by the host's compiler, or nothing if it cannot make 32-bit code.
 struct Compiled {
     std::string folder = ::testing::TempDir() + std::to_string(::getpid()) + "_forkscope_symbolizer";
     std::string source = folder + "/victim.c";

@@ -125,7 +125,7 @@ std::string mnemonics_of(const LatencyRow& row) {
     return text + (names.size() > 4 ? " and " + number(static_cast<int>(names.size()) - 4) + " more" : "");
 }
 
-// By whom its figures are borne out.
+// What confirms its figures.
 std::string status_of(const LatencyRow& row) {
     const Latency cells[] = {row.i386, row.i486, row.pentium};
     std::string unsure;

@@ -82,8 +82,8 @@ u32 put_program(R& runner, u64 seed) {
     return runner.put(R::kStart, code) - 1;
 }
 
-// A processor that runs one program behind another, with paging and a stack for interrupts. Cycles and memory go on, so
-// those that are to be compared must have run the same programs.
+// A processor that runs one program behind another, with paging and a stack for interrupts. Cycles and memory continue,
+// so those that are to be compared must have run the same programs.
 struct Player {
     Player(Way way, CpuModel model, CostModelKind kind)
         : runner(way, model), controller(runner.cpu, 0x31), clock(kind) {}

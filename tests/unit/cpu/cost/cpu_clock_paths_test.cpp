@@ -232,7 +232,7 @@ struct Task {
 
 class ClockTasks : public ClockPaths {
   protected:
-    // kTss2 names a task that goes on at away(); JMP and CALL find it as this leaves it.
+    // kTss2 names a task that continues at away(); JMP and CALL find it as this leaves it.
     void prepare(const Task& task) {
         before([this, task] {
             const bool wide = !task.narrow;

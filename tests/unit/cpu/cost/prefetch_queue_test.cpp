@@ -14,7 +14,7 @@
 namespace forkscope::test {
 namespace {
 
-// What the captures need beside the model's constants.
+// What the captures need besides the model's constants.
 struct Fit {
     QueueConstants queue;
     u32 halt = 7;       // HLT's clocks up to and with that of its bus cycle

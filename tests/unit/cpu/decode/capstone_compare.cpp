@@ -386,7 +386,7 @@ CapstoneComparer::Expected CapstoneComparer::rm_register(u16 first, u8 size) con
     return register_operand(first != 0 ? static_cast<u16>(first + rm) : general_register(rm, size));
 }
 
-// Adds what `operand` stands for; false for Operand::None.
+// Adds what `operand` means; false for Operand::None.
 bool CapstoneComparer::append(Operand operand, Expected* operands, u32& count) const {
     const Instruction& in = sides_.ours;
     const Meaning& meaning = kMeanings[static_cast<u8>(operand)];

@@ -26,7 +26,7 @@ std::vector<AddressBytes> encode_address(const MemoryOperand& operand, u8 addres
 // Every memory operand that can be said with an address size, with displacements from the corners of their ranges.
 std::vector<MemoryOperand> every_memory_operand(u8 address_size);
 
-// What an instruction is made of beside its form.
+// What an instruction consists of besides its form.
 struct Choice {
     CodeMode mode;
     u8 operand_size = 4;

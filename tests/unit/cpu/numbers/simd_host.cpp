@@ -152,7 +152,7 @@ struct alignas(64) StubState {
 static_assert(offsetof(StubState, gpr) == 512 && offsetof(StubState, flags) == 576);
 
 struct Trap {
-    u64 resume = 0; // where to go on after a SIMD exception; 0: nothing is running
+    u64 resume = 0; // where to continue after a SIMD exception; 0: nothing is running
     u32 mxcsr = 0;
     bool happened = false;
 };

@@ -1,7 +1,7 @@
 // Owns: one MMX or SSE instruction executed on two sides from the same state: by the processor of this host, and by our
 // handlers; and the random states to start from.
 // Callers: simd_test.cpp. Promises: all of MM, XMM, MXCSR, general registers, EFLAGS and the memory operand is loaded
-// and saved, so that whatever an instruction does to them is seen. Host: x86-64 Linux only.
+// and saved, so that all effects of an instruction on them are seen. Host: x86-64 Linux only.
 #pragma once
 
 #include <array>

@@ -277,7 +277,7 @@ template <class Bits> Vector128 vector_of(Bits first, Bits other) {
     return from_lanes<Vector128>(lanes);
 }
 
-// The pairs stand in lane 0; the other lanes hold ones, so that what is raised is lane 0's.
+// The pairs are in lane 0; the other lanes hold ones, so that what is raised is lane 0's.
 template <class Packed, class Scalar> Agreement compare_classes() {
     using Bits = typename Packed::Lane;
     constexpr Bits kOne = sizeof(Bits) == 4 ? Bits{0x3F800000} : static_cast<Bits>(u64{0x3FF} << 52);
