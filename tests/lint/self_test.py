@@ -166,6 +166,12 @@ class Structure(Tree):
         self.assertEqual(len(self.lines_about("word\n" * 91, "mmu/README.md")), 1)
         self.assertEqual(len(self.lines_about("word\n" * 251, "ARCHITECTURE.md")), 1)
 
+    def test_prose_is_wrapped(self):
+        wide = "word " * 26 + "word\n"
+        self.assertEqual(len(self.lines_about(wide, "mmu/README.md")), 1)
+        for text in ("| " + wide, "```\n" + wide + "```\n", "    " + wide):
+            self.assertEqual(self.lines_about(text, "mmu/README.md"), [])
+
     def test_what_no_line_may_hold(self):
         unfinished = "TO" + "DO"
         for line in (f"// {unfinished}: later", "int a; ", "// see /" + "work/shared/x", "// " + "=" * 20,

@@ -17,6 +17,7 @@ TOP_LEVEL = {
 README_LINES = 90
 ARCHITECTURE_LINES = 250
 HEADER_COMMENT_LINES = 5
+PROSE_COLUMNS = 130
 FILE_LINES = 600
 FILES_IN_FOLDER = 25
 LONG_FILES = {}  # path: why it may be longer. Tables (.def, .inc) may be anyway.
@@ -83,6 +84,15 @@ def check_lengths(path, lines):
         limit = FILE_LINES
     if limit and len(lines) > limit:
         yield f"{path}: {len(lines)} lines, more than {limit}"
+
+
+def check_prose(path, lines):
+    """Prose is wrapped. Rows of tables cannot be, and code is as wide as it must be."""
+    code = False
+    for number, line in enumerate(lines, 1):
+        code ^= line.startswith("```")
+        if len(line) > PROSE_COLUMNS and not code and not line.startswith(("|", "    ")):
+            yield f"{path}:{number}: {len(line)} columns, more than {PROSE_COLUMNS}: wrap it"
 
 
 def check_header(path, text):
@@ -158,6 +168,8 @@ def check(root):
             yield f"{path}:{len(lines)}: no newline at the end"
         if path.endswith(HEADERS):
             yield from check_header(path, text)
+        if path.endswith(".md"):
+            yield from check_prose(path, lines)
         for number, line in enumerate(lines, 1):
             yield from check_line(path, number, line, hosts)
             yield from check_documents(path, number, line, known)
