@@ -62,7 +62,7 @@ bool Cpu::interrupt(const InterruptRequest& request, u32 return_eip) {
     if (request.vector == kDebugException && request.cause != InterruptCause::Software)
         state_.dr[7] &= ~kDebugRegisterAccess;
     tracer_.emit(TraceKind::Interrupt, request.vector, request.has_error ? request.error : 0,
-                 static_cast<u64>(request.cause) | (u64{from_cpl} << 8), return_eip);
+                 interrupt_source(request.cause, from_cpl), return_eip);
     return true;
 }
 

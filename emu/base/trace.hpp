@@ -3,9 +3,11 @@
 // no part of the simulated side ever reads an event back.
 #pragma once
 
+#include <array>
 #include <initializer_list>
 #include <string_view>
 
+#include "emu/base/trace_argument.hpp"
 #include "emu/base/types.hpp"
 
 namespace forkscope {
@@ -20,7 +22,7 @@ enum class TraceKind : u8 {
 struct TraceKindInfo {
     std::string_view name;       // as in TraceKind
     std::string_view linux_name; // the name in exports; Linux's where Linux has one
-    std::string_view a, b, c, d; // what the four arguments mean; empty = unused
+    std::array<TraceArgument, 4> arguments;
     std::string_view text;
 };
 const TraceKindInfo& trace_kind_info(TraceKind kind);
@@ -44,7 +46,18 @@ struct TraceEvent {
     u8 cpl = 0;
     u8 cpu = 0;
     u64 a = 0, b = 0, c = 0, d = 0;
+
+    constexpr u64 argument(std::size_t number) const { return number == 0 ? a : number == 1 ? b : number == 2 ? c : d; }
 };
+
+// A value of one kind's events, by the name that trace_kinds.def gives it. Found when the program is compiled.
+struct TraceValue {
+    std::size_t argument = 0;
+    TraceField field;
+
+    constexpr u64 operator()(const TraceEvent& event) const { return field.of(event.argument(argument)); }
+};
+consteval TraceValue trace_value(TraceKind kind, std::string_view name);
 
 // A set of kinds, bit n = kind n.
 using TraceKinds = u64;
@@ -97,5 +110,24 @@ class Tracer {
     TraceSink* sink_ = nullptr;
     TraceKinds kinds_ = 0;
 };
+
+namespace trace_words {
+
+inline constexpr TraceKindInfo kKinds[] = {
+#define TRACE_KIND(name, linux_name, a, b, c, d, text) {#name, linux_name, {a, b, c, d}, text},
+#include "emu/base/trace_kinds.def"
+#undef TRACE_KIND
+};
+
+} // namespace trace_words
+
+consteval TraceValue trace_value(TraceKind kind, std::string_view name) {
+    const TraceKindInfo& info = trace_words::kKinds[static_cast<std::size_t>(kind)];
+    for (std::size_t argument = 0; argument < info.arguments.size(); ++argument)
+        for (const TraceField& field : info.arguments[argument].fields)
+            if (field.type != TraceType::Unused && field.name == name)
+                return {argument, field};
+    throw "the kind has no value of this name"; // reached by the compiler alone, which refuses it
+}
 
 } // namespace forkscope

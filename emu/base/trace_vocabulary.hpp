@@ -5,7 +5,7 @@
 #include <array>
 #include <string_view>
 
-#include "emu/base/types.hpp"
+#include "emu/base/trace.hpp"
 
 namespace forkscope {
 
@@ -22,6 +22,20 @@ enum class TlbFlushReason : u8 {
 
 enum class InterruptCause : u8 { Hardware = 0, Software = 1, Fault = 2, Trap = 3, Nmi = 4 };
 
+// What the source of an Interrupt event holds.
+inline constexpr TraceValue kInterruptCause = trace_value(TraceKind::Interrupt, "cause");
+inline constexpr TraceValue kInterruptFromCpl = trace_value(TraceKind::Interrupt, "from_cpl");
+constexpr u64 interrupt_source(InterruptCause cause, u8 from_cpl) {
+    return kInterruptCause.field.placed(static_cast<u64>(cause)) | kInterruptFromCpl.field.placed(from_cpl);
+}
+constexpr InterruptCause interrupt_cause(const TraceEvent& interrupt) {
+    return static_cast<InterruptCause>(kInterruptCause(interrupt));
+}
+// A program's way into its kernel.
+constexpr bool is_system_call(const TraceEvent& event) {
+    return event.kind == TraceKind::Interrupt && interrupt_cause(event) == InterruptCause::Software;
+}
+
 // Where cycles went. Base is what no other cause claims.
 enum class CycleCause : u8 { Base, Pipeline, Branch, TlbWalk, Cache, Misaligned, Delivery, Io, Count };
 using CycleCounters = std::array<Cycles, static_cast<std::size_t>(CycleCause::Count)>; // by CycleCause
@@ -31,6 +45,10 @@ constexpr std::string_view cycle_cause_name(CycleCause cause) {
     return kNames[static_cast<std::size_t>(cause)];
 }
 
+// Data4K holds code, too, where the processor has one TLB for both.
 enum class TlbSide : u8 { Data4K = 0, Data4M = 1, Instruction = 2, Instruction4M = 3 };
+
+// The name of a value of the enumerations above, in lower case; empty where there is none.
+std::string_view trace_value_name(TraceType type, u64 value);
 
 } // namespace forkscope

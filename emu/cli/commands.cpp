@@ -112,7 +112,7 @@ Result<ExitCode> run_command(const Options& options) {
     if (stepping) {
         chosen.append = workload_command_line(options);
         if (chosen.until.empty())
-            chosen.until = "phase:1";
+            chosen.until = "stop:1";
     }
     if (chosen.display == Display::None && chosen.serial.empty())
         chosen.serial = "stdio";

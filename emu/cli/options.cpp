@@ -95,7 +95,7 @@ void add_run_options(CLI::App& app, Options& options, RawOptions& raw) {
         ->check(kNotEmpty);
     app.add_option("--type", options.type_text, "type this text on the keyboard; \\n is Enter")->type_name("TEXT");
     app.add_option("--until", options.until,
-                   "stop at: serial:TEXT, screen:TEXT, symbol:NAME, address:HEX, tracepoint:NAME, fork, phase:N")
+                   "stop at: serial:TEXT, screen:TEXT, symbol:NAME, address:HEX, tracepoint:NAME, fork, stop:N")
         ->type_name("EXPR")
         ->check(kNotEmpty);
     app.add_option("--trace", options.trace_path, "record every event to this file")->type_name("FILE");

@@ -37,6 +37,19 @@ void append_word(std::vector<u8>& bytes, u64 value, u32 size) {
         bytes.push_back(static_cast<u8>(value >> (8 * i)));
 }
 
+// Whether the last argument of a tracepoint is a page directory that CR3 may not have held yet.
+bool names_directory(u32 tracepoint) {
+    using namespace trace_words;
+    switch (tracepoint) {
+#define TRACEPOINT(id, name, stop, arg0, arg1, arg2, text)                                                             \
+    case id:                                                                                                           \
+        return (arg2).type() == TraceType::NewDirectory;
+#include "guest/abi/tracepoints.def"
+    default:
+        return false;
+    }
+}
+
 // The firmware once more below 4 GB, as the processor sees it at reset.
 class RomAlias final : public IoHandler {
   public:
@@ -104,21 +117,10 @@ template <class T, class... Args> T& Machine::add(Args&&... args) {
 // The guest says which frames are directories from now on, and which are nothing any more: so a child's tables are
 // known before any walk uses them, and a table's frame that is given out again is not taken for one.
 void Machine::learn(u32 tracepoint, const TracePort::Arguments& arguments) {
-    switch (tracepoint) {
-    case TP_FORK_ADDRESS_SPACE:
-    case TP_FORK_PROTECT:
-    case TP_FORK_RUNNABLE:
-    case TP_PROCESS_START:
-    case TP_PROCESS_EXEC:
-        if (arguments[2] != 0)
-            mmu_->table_marks().mark_space(arguments[2]);
-        break;
-    case TP_FRAME_FREE:
+    if (tracepoint == TP_FRAME_FREE)
         mmu_->unflag_frame(arguments[0] >> kPageShift, kFramePageTable);
-        break;
-    default:
-        break;
-    }
+    else if (names_directory(tracepoint) && arguments[2] != 0)
+        mmu_->table_marks().mark_space(arguments[2]);
 }
 
 void Machine::add_devices() {

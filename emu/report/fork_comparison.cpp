@@ -31,13 +31,13 @@ void add(ShadowCounts& sum, const ShadowCounts& more) {
 }
 
 void add_phase(ForkTally& tally, const ForkPhase& phase, const ForkReportOptions& options) {
-    const std::string stop = fork_phase_stop(phase.id);
+    const std::string_view stop = fork_stop_name(phase.id).number;
     auto place =
         std::find_if(tally.stops.begin(), tally.stops.end(), [&](const StopTally& one) { return one.stop == stop; });
     if (place == tally.stops.end()) {
         StopTally fresh;
         fresh.stop = stop;
-        fresh.name = fork_phase_name(phase.id);
+        fresh.name = fork_stop_name(phase.id).name;
         if (options.profile != nullptr)
             fresh.original = options.profile->functions_at(stop);
         if (options.symbols != nullptr) {

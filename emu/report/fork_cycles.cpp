@@ -84,7 +84,9 @@ void add_cycle_sections(Document& document, const ForkRecord& fork, const ForkRe
         return;
     Rows rows;
     for (const ForkPhase& phase : fork.phases)
-        add_causes(rows.emplace_back().text("stop", fork_phase_stop(phase.id)).text("name", fork_phase_name(phase.id)),
+        add_causes(rows.emplace_back()
+                       .text("stop", std::string(fork_stop_name(phase.id).number))
+                       .text("name", std::string(fork_stop_name(phase.id).name)),
                    phase.spent);
     add_causes(rows.emplace_back().text("name", "all of fork"), fork.spent);
     document.shown.rows("cycle_rows", std::move(rows));

@@ -69,7 +69,7 @@ void ForkData::place(Object& row, u32 eip, const Location& location) {
 Cell ForkData::stop_of(int phase) const {
     if (phase == kNoPhase || static_cast<std::size_t>(phase) >= fork_.phases.size())
         return {};
-    return Cell::text(fork_phase_stop(fork_.phases[static_cast<std::size_t>(phase)].id));
+    return Cell::text(std::string(fork_stop_name(fork_.phases[static_cast<std::size_t>(phase)].id).number));
 }
 
 void ForkData::head(Object& data) const {
@@ -108,10 +108,11 @@ Rows ForkData::phases() const {
     Rows rows;
     for (const ForkPhase& phase : fork_.phases) {
         Object& row = rows.emplace_back();
-        row.text("stop", fork_phase_stop(phase.id)).text("name", fork_phase_name(phase.id));
+        row.text("stop", std::string(fork_stop_name(phase.id).number))
+            .text("name", std::string(fork_stop_name(phase.id).name));
         // What the original calls the step, and where ours begins it.
         if (options_.profile != nullptr)
-            row.text("original", std::string(options_.profile->functions_at(fork_phase_stop(phase.id))));
+            row.text("original", std::string(options_.profile->functions_at(fork_stop_name(phase.id).number)));
         const Location stated = options_.symbols == nullptr ? Location{} : stop_location(phase, *options_.symbols);
         if (!phase.program.empty())
             row.text("program", phase.program);

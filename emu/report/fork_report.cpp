@@ -21,7 +21,7 @@ std::string range_text(u64 start, u64 end) { return fmt::format("{:08x}-{:08x}",
 std::string stop_text(const ForkRecord& fork, int phase) {
     return phase == kNoPhase || static_cast<std::size_t>(phase) >= fork.phases.size()
                ? "-"
-               : fork_phase_stop(fork.phases[static_cast<std::size_t>(phase)].id);
+               : std::string(fork_stop_name(fork.phases[static_cast<std::size_t>(phase)].id).number);
 }
 
 // Lays a fork's data out for people.
@@ -144,7 +144,8 @@ void ForkDocument::phases() {
 
 // What the original calls the step, and where ours begins it.
 std::string ForkDocument::said_of(const ForkPhase& phase) const {
-    std::string text(options_.profile == nullptr ? "" : options_.profile->functions_at(fork_phase_stop(phase.id)));
+    std::string text(options_.profile == nullptr ? ""
+                                                 : options_.profile->functions_at(fork_stop_name(phase.id).number));
     const Location place = options_.symbols == nullptr ? Location{} : stop_location(phase, *options_.symbols);
     if (!place.known())
         return text;

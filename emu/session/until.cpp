@@ -1,11 +1,9 @@
 #include "emu/session/until.hpp"
 
-#include <array>
 #include <cstdlib>
 
-#include "emu/observe/forks/fork_record.hpp"
 #include "emu/session/options.hpp"
-#include "emu/trace/trace_text.hpp"
+#include "emu/trace/tracepoints.hpp"
 #include "guest/abi/tracepoints.h"
 
 namespace forkscope {
@@ -14,14 +12,10 @@ namespace {
 
 Error usage(const std::string& text, const std::string& why) {
     return Error{fmt::format("--until '{}' {}; write serial:TEXT, screen:TEXT, symbol:NAME, address:HEX, "
-                             "tracepoint:NAME, fork or phase:N (1 to 5, 1b or 2b)",
-                             text.substr(0, 80), why),
+                             "tracepoint:NAME, fork or stop:N (N = {})",
+                             text.substr(0, 80), why, fork_stop_numbers()),
                  ExitCode::Usage};
 }
-
-// The five numbered stops, by the tracepoint that begins each.
-constexpr std::array<u32, 6> kPhases = {TP_FORK_ENTER,     TP_FORK_CHILD_SLOT, TP_FORK_ADDRESS_SPACE,
-                                        TP_FORK_REGISTERS, TP_FORK_FILES,      TP_FORK_RUNNABLE};
 
 } // namespace
 
@@ -54,21 +48,17 @@ Result<std::unique_ptr<UntilCondition>> UntilCondition::parse(const std::string&
         if (*end != 0 || condition->number_ > 0xFFFFFFFFu)
             return usage(text, "has no 32-bit hexadecimal address");
     } else if (word == "tracepoint") {
-        condition->kind_ = Kind::Tracepoint;
-        bool found = false;
-        for (u32 id = 0; id < 256 && !found; ++id)
-            if (tracepoint_name(id) == value) {
-                condition->number_ = id;
-                found = true;
-            }
-        if (!found)
+        const TracepointInfo* info = tracepoint_named(value);
+        if (info == nullptr)
             return usage(text, "names a tracepoint that does not exist");
-    } else if (word == "phase" && (value == "1b" || value == "2b")) {
         condition->kind_ = Kind::Tracepoint;
-        condition->number_ = value == "1b" ? TP_FORK_PID : TP_FORK_PROTECT;
-    } else if (word == "phase" && value.size() == 1 && value[0] >= '1' && value[0] <= '5') {
+        condition->number_ = info->id;
+    } else if (word == "stop" || word == "phase") { // as older scripts have it
+        const TracepointInfo* info = fork_stop_numbered(value);
+        if (info == nullptr)
+            return usage(text, "names a stop that does not exist");
         condition->kind_ = Kind::Tracepoint;
-        condition->number_ = kPhases[static_cast<std::size_t>(value[0] - '0')];
+        condition->number_ = info->id;
     } else {
         return usage(text, "is no condition");
     }

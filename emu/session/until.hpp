@@ -10,7 +10,7 @@
 
 namespace forkscope {
 
-// serial:TEXT  screen:TEXT  symbol:NAME  address:HEX  tracepoint:NAME  fork  phase:N (N = 1..5, 1b or 2b)
+// serial:TEXT  screen:TEXT  symbol:NAME  address:HEX  tracepoint:NAME  fork  stop:N (N = 0 to 5, 1b, 2b, F)
 class UntilCondition : public TraceSink {
   public:
     static Result<std::unique_ptr<UntilCondition>> parse(const std::string& text, const Symbolizer& symbols);
@@ -22,7 +22,7 @@ class UntilCondition : public TraceSink {
     void on_console(const std::string& text);
     void on_slice(Machine& machine); // looks at the screen
     void on_stop(Machine& machine);  // a breakpoint may be ours
-    // `fork` and `phase:N` mean only forks after the guest says that its workload begins.
+    // `fork` and `stop:N` mean only forks after the guest says that its workload begins.
     void count_only_workload_forks() { waits_for_workload_ = true; }
     bool met() const { return met_; }
     const std::string& text() const { return text_; }

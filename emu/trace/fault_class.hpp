@@ -8,21 +8,14 @@ namespace forkscope {
 
 enum class FaultClass : u8 {
     Unknown = 0,
-    DemandZero = 1,
-    File = 2,
-    CowCopy = 3,
-    CowReuse = 4,
-    Stack = 5,
-    Spurious = 6,
-    Protection = 7,
-    KernelCopy = 8,
-    Resident = 9,
+#define FAULT_CLASS(value, name, cpp_name, text) cpp_name = (value),
+#include "guest/abi/tracepoints.def"
+    Count
 };
 
-// "demand-zero", "file", "cow-copy", "cow-reuse", "stack", "spurious", "protection", "kernel-copy",
-// "resident"; "unknown".
+// "demand-zero", "file", … as guest/abi/tracepoints.def has them; "unknown".
 const char* fault_class_name(FaultClass fault_class);
-// What the guest says with TP_FAULT_LEAVE (FAULT_* in guest/abi/tracepoints.h).
+// What the guest says with TP_FAULT_LEAVE (FAULT_*).
 FaultClass stated_fault_class(u64 value);
 
 } // namespace forkscope

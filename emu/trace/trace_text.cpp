@@ -6,6 +6,7 @@
 
 #include "emu/base/trace_vocabulary.hpp"
 #include "emu/trace/fault_class.hpp"
+#include "emu/trace/tracepoints.hpp"
 #include "guest/abi/tracepoints.h"
 
 namespace forkscope {
@@ -14,45 +15,6 @@ namespace {
 
 constexpr std::size_t kHottest = 20;
 constexpr u32 kPresent = 1; // of a page-table entry
-
-struct NamedTracepoint {
-    u32 id;
-    const char* name;
-};
-constexpr std::array kTracepoints = {
-    NamedTracepoint{TP_FORK_ENTER, "fork_enter"},
-    NamedTracepoint{TP_FORK_CHILD_SLOT, "fork_child_slot"},
-    NamedTracepoint{TP_FORK_ADDRESS_SPACE, "fork_address_space"},
-    NamedTracepoint{TP_FORK_REGISTERS, "fork_registers"},
-    NamedTracepoint{TP_FORK_FILES, "fork_files"},
-    NamedTracepoint{TP_FORK_RUNNABLE, "fork_runnable"},
-    NamedTracepoint{TP_FORK_PROTECT, "fork_protect"},
-    NamedTracepoint{TP_FORK_LEAVE, "fork_leave"},
-    NamedTracepoint{TP_FORK_PID, "fork_pid"},
-    NamedTracepoint{TP_FAULT_ENTER, "fault_enter"},
-    NamedTracepoint{TP_FAULT_LEAVE, "fault_leave"},
-    NamedTracepoint{TP_FRAME_ALLOC, "frame_alloc"},
-    NamedTracepoint{TP_FRAME_FREE, "frame_free"},
-    NamedTracepoint{TP_FRAME_SHARE, "frame_share"},
-    NamedTracepoint{TP_FRAME_RELEASE, "frame_release"},
-    NamedTracepoint{TP_FRAME_COPY, "frame_copy"},
-    NamedTracepoint{TP_HEAP_ALLOC, "heap_alloc"},
-    NamedTracepoint{TP_HEAP_FREE, "heap_free"},
-    NamedTracepoint{TP_PROCESS_START, "process_start"},
-    NamedTracepoint{TP_PROCESS_EXEC, "process_exec"},
-    NamedTracepoint{TP_PROCESS_EXIT, "process_exit"},
-    NamedTracepoint{TP_CONTEXT_SWITCH, "context_switch"},
-    NamedTracepoint{TP_BOOT_DONE, "boot_done"},
-    NamedTracepoint{TP_WORKLOAD_BEGIN, "workload_begin"},
-    NamedTracepoint{TP_WORKLOAD_END, "workload_end"},
-    NamedTracepoint{TP_PANIC, "panic"},
-    NamedTracepoint{TP_MESSAGE, "message"},
-    NamedTracepoint{TP_NOTIFY, "notify"},
-    NamedTracepoint{TP_SHADOW_CREATE, "shadow_create"},
-    NamedTracepoint{TP_SHADOW_COLLAPSE, "shadow_collapse"},
-    NamedTracepoint{TP_SHADOW_BYPASS, "shadow_bypass"},
-    NamedTracepoint{TP_SHADOW_CHAIN, "shadow_chain"},
-};
 
 std::string lower(std::string_view text) {
     std::string result(text);
@@ -158,17 +120,9 @@ template <class Key> std::vector<std::pair<Key, u64>> most_frequent(const std::m
 
 } // namespace
 
-std::string tracepoint_name(u64 id) {
-    for (const NamedTracepoint& point : kTracepoints)
-        if (point.id == id)
-            return point.name;
-    return fmt::format("tracepoint_0x{:x}", id);
-}
-
 std::string flush_reason_name(u64 reason) {
-    constexpr std::array<const char*, 8> kNames = {"cr3",        "invlpg",      "cr0",   "cr4",
-                                                   "page_fault", "task_switch", "reset", "test_register"};
-    return reason < kNames.size() ? kNames[reason] : fmt::format("reason{}", reason);
+    const std::string_view name = trace_value_name(TraceType::FlushReason, reason);
+    return name.empty() ? fmt::format("reason{}", reason) : std::string(name);
 }
 
 std::optional<TraceKind> trace_kind_named(std::string_view name) {
@@ -188,11 +142,9 @@ std::string trace_event_line(const TraceEvent& event) {
                                   event.b, event.c, event.d);
     const TraceKindInfo& info = trace_kind_info(event.kind);
     line += info.linux_name;
-    const std::array<std::pair<std::string_view, u64>, 4> arguments = {
-        {{info.a, event.a}, {info.b, event.b}, {info.c, event.c}, {info.d, event.d}}};
-    for (const auto& [meaning, value] : arguments)
-        if (!meaning.empty())
-            line += fmt::format(" {}={}", meaning, value_text(event, meaning, value));
+    for (std::size_t i = 0; i < info.arguments.size(); ++i)
+        if (const std::string_view name = info.arguments[i].name; !name.empty())
+            line += fmt::format(" {}={}", name, value_text(event, name, event.argument(i)));
     return line;
 }
 

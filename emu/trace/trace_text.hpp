@@ -17,8 +17,6 @@ namespace forkscope {
 
 // "instructions cycle eip cr3 cpl kind name=value …"; values are hexadecimal but for counts.
 std::string trace_event_line(const TraceEvent& event);
-// A guest tracepoint's name in lower case, "fork_enter"; "tracepoint_0x99" where the id is unknown.
-std::string tracepoint_name(u64 id);
 std::string flush_reason_name(u64 reason);
 // The kind with this name (as in TraceKind, or as exported), without regard to case.
 std::optional<TraceKind> trace_kind_named(std::string_view name);

@@ -12,8 +12,10 @@ std::string trace_schema() {
     std::string text;
     for (u8 i = 0; i < static_cast<u8>(TraceKind::Count); ++i) {
         const TraceKindInfo& info = trace_kind_info(static_cast<TraceKind>(i));
-        text += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", i, info.name, info.linux_name, info.a, info.b, info.c,
-                            info.d, info.text);
+        text += fmt::format("{}\t{}\t{}", i, info.name, info.linux_name);
+        for (const TraceArgument& argument : info.arguments)
+            text += fmt::format("\t{}", argument.name);
+        text += fmt::format("\t{}\n", info.text);
     }
     return text;
 }

@@ -53,8 +53,7 @@ void StopWatch::on_event(const TraceEvent& event) {
         if (event.a == TP_FORK_LEAVE)
             stop("fork returns to the parent");
         else
-            stop(fmt::format("fork, step {}: {}", fork_phase_stop(static_cast<u32>(event.a)),
-                             fork_phase_name(static_cast<u32>(event.a))));
+            stop(fmt::format("fork, step {}: {}", fork_stop_name(event.a).number, fork_stop_name(event.a).name));
     } else if (wanted_ == Wanted::Fault && event.kind == TraceKind::PageFault) {
         stop(fmt::format("page fault at {:08x}, error code {}, by the instruction at {:08x}", event.a, event.b,
                          event.eip));

@@ -65,7 +65,8 @@ std::string fork_note(const ForkRecord& fork, bool running, bool same_child) {
     if (fork.phases.empty())
         return fmt::format("inside fork {}", fork.number);
     const u32 id = fork.phases.back().id;
-    return fmt::format("inside fork {}, at step {}: {}", fork.number, fork_phase_stop(id), fork_phase_name(id));
+    return fmt::format("inside fork {}, at step {}: {}", fork.number, fork_stop_name(id).number,
+                       fork_stop_name(id).name);
 }
 
 class TablesObserver {
@@ -158,7 +159,7 @@ class TablesObserver {
         if (change.directory != 0)
             row.side = change.directory == fork_->parent_directory ? ForkSide::Parent : ForkSide::Child;
         const auto phase = static_cast<std::size_t>(change.phase);
-        row.step = phase < fork_->phases.size() ? fork_phase_stop(fork_->phases[phase].id) : "-";
+        row.step = phase < fork_->phases.size() ? fork_stop_name(fork_->phases[phase].id).number : "-";
         row.name = change.written ? symbols_.lookup(fork_->parent_directory, change.eip).symbol : "(found)";
         return row;
     }

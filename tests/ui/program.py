@@ -185,7 +185,7 @@ def stepper(program):
     with tempfile.TemporaryDirectory() as folder:
         display = Display(folder)
         environment = {**without_display(), "DISPLAY": display.name, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
-        forkscope = subprocess.Popen([program, "step", "--until", "phase:2b"], env=environment,
+        forkscope = subprocess.Popen([program, "step", "--until", "stop:2b"], env=environment,
                                      stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             def stopped():

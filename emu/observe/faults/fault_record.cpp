@@ -67,7 +67,7 @@ void FaultTracker::on_event(const TraceEvent& event, const AddressSpaceReader& r
         return on_return(event, reader);
     case TraceKind::Interrupt:
         // The delivery of a page fault is the fault that is open already.
-        if (event.a != kPageFaultVector || (event.c & 0xFF) != static_cast<u64>(InterruptCause::Fault)) {
+        if (event.a != kPageFaultVector || interrupt_cause(event) != InterruptCause::Fault) {
             Stack& frames = stack(context_.current());
             if (frames.size() >= kMostOpen)
                 frames.pop_front();

@@ -85,14 +85,14 @@ void ForkTracer::count_message(const TraceEvent& event) {
 
 void ForkTracer::count_switch(const TraceEvent& event) {
     const bool entry = event.kind == TraceKind::Interrupt;
-    const bool crosses = entry ? event.c >> 8 == kUserLevel : event.b != kUserLevel && event.c == kUserLevel;
+    const bool crosses =
+        entry ? kInterruptFromCpl(event) == kUserLevel : event.b != kUserLevel && event.c == kUserLevel;
     Open* open = crosses ? working() : nullptr;
     if (open == nullptr)
         return;
-    const bool call = entry && (event.c & 0xFF) == static_cast<u64>(InterruptCause::Software);
     count_in(open->record, [&](ForkCounts& counts) {
         ++counts.privilege_switches;
-        counts.system_calls += call ? 1 : 0;
+        counts.system_calls += is_system_call(event) ? 1 : 0;
     });
 }
 

@@ -12,6 +12,7 @@
 #include "emu/observe/faults/fault_record.hpp"
 #include "emu/observe/processes/process_context.hpp"
 #include "emu/observe/tables/page_table_view.hpp"
+#include "emu/trace/tracepoints.hpp"
 
 namespace forkscope {
 
@@ -40,8 +41,6 @@ struct PteChange {
 
 enum class FrameAct : u8 { Allocated = 0, Freed = 1, Shared = 2, Released = 3, Copied = 4 };
 const char* frame_act_name(FrameAct act);
-// FRAME_* of guest/abi/tracepoints.h: "user", "page table", …
-const char* frame_use_name(u32 use);
 
 struct FrameChange {
     u64 instructions = 0;
@@ -113,14 +112,6 @@ struct ForkPhase {
     std::array<u32, 3> callers{}; // return addresses, innermost first; 0 = unknown
     std::string program;          // that eip belongs to; empty: the kernel, or unknown
 };
-// Whether a tracepoint begins a phase of fork.
-bool is_fork_stop(u64 id);
-// Whether arg2 of a tracepoint is the child's page directory, or 0.
-bool states_directory(u64 id);
-// "1", "2b"…, and the name in words.
-const char* fork_phase_stop(u32 id);
-const char* fork_phase_name(u32 id);
-
 // A page that parent and child had in one frame when fork left.
 struct SharedPage {
     u32 frame = 0;

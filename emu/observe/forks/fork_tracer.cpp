@@ -82,8 +82,7 @@ void ForkTracer::on_event(const TraceEvent& event) {
         on_cr3(event);
         break;
     case TraceKind::Interrupt:
-        if ((event.c & 0xFF) == static_cast<u64>(InterruptCause::Software) &&
-            options_.layout.is_user(static_cast<u32>(event.d)))
+        if (is_system_call(event) && options_.layout.is_user(static_cast<u32>(event.d)))
             system_call_begins(event);
         count_switch(event);
         break;
@@ -247,8 +246,8 @@ void ForkTracer::on_fork_stop(const TraceEvent& event) {
         end_phase(*open, event);
     if (child_pid != 0)
         record.child_pid = child_pid;
-    if (states_directory(event.a) && event.d != 0) {
-        record.child_directory = space_of(event.d);
+    if (const u32 directory = stated_directory(event); directory != 0) {
+        record.child_directory = space_of(directory);
         if (record.child_pid != 0)
             context_.set_pid(record.child_directory, record.child_pid);
     }

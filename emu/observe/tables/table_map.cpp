@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "emu/observe/forks/fork_record.hpp"
+#include "emu/trace/tracepoints.hpp"
 #include "guest/abi/tracepoints.h"
 
 namespace forkscope {
@@ -66,10 +66,9 @@ void TableMap::on_event(const TraceEvent& event) {
             on_entry(event);
         break;
     case TraceKind::Tracepoint:
-        if ((states_directory(event.a) || event.a == TP_PROCESS_START || event.a == TP_PROCESS_EXEC ||
-             event.a == TP_CONTEXT_SWITCH) &&
-            event.d != 0)
-            add_space(reader_.form().space_of(static_cast<u32>(event.d)), event);
+        if (const u32 directory = event.a == TP_CONTEXT_SWITCH ? static_cast<u32>(event.d) : stated_directory(event);
+            directory != 0)
+            add_space(reader_.form().space_of(directory), event);
         else if (event.a == TP_FRAME_FREE)
             forget(static_cast<u32>(event.b & kFrameMask));
         break;

@@ -30,8 +30,9 @@ void draw_step(const StepsView& steps, std::size_t number, int columns) {
     const Cycles whole = std::max<Cycles>(1, steps.end - steps.begin);
     TextLine line;
     const ImVec2 start = ImGui::GetCursorScreenPos();
-    line.right(2, running ? kChanged : kText, fork_phase_stop(phase.id));
-    line.put(3, running ? kChanged : kText, fork_phase_name(phase.id), 24);
+    const ForkStopName name = fork_stop_name(phase.id);
+    line.right(2, running ? kChanged : kText, name.number);
+    line.put(3, running ? kChanged : kText, name.name, 24);
     line.right(37, kText, grouped(end - phase.begin_cycle));
     line.right(44, kText, grouped(phase.counts.pte_writes));
     line.right(52, kText, grouped(phase.counts.frames_allocated));
@@ -51,10 +52,10 @@ void draw_step(const StepsView& steps, std::size_t number, int columns) {
                            running ? kChanged : kAccent);
     }
     if (line.end())
-        ImGui::SetTooltip("step %s, %s\n%s instructions, %s frames copied, %s translations dropped",
-                          fork_phase_stop(phase.id), fork_phase_name(phase.id),
-                          grouped(phase.spent.instructions).c_str(), grouped(phase.counts.frames_copied).c_str(),
-                          grouped(phase.counts.entries_dropped).c_str());
+        ImGui::SetTooltip("%s", fmt::format("step {}, {}\n{} instructions, {} frames copied, {} translations dropped",
+                                            name.number, name.name, grouped(phase.spent.instructions),
+                                            grouped(phase.counts.frames_copied), grouped(phase.counts.entries_dropped))
+                                    .c_str());
 }
 
 } // namespace

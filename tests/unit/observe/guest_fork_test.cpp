@@ -83,7 +83,7 @@ TEST(GuestFork, NamesTheStopsByTheOriginalAndShowsWhereTheyAreStated) {
         const Location place = stop_location(phase, guest.symbols);
         EXPECT_EQ(place.symbol, phase.id == TP_FORK_ENTER ? "fork_process" : "dup_proc");
         EXPECT_EQ(place.source().rfind("fork.c:", 0), 0u) << place.source();
-        EXPECT_FALSE(options.profile->functions_at(fork_phase_stop(phase.id)).empty());
+        EXPECT_FALSE(options.profile->functions_at(fork_stop_name(phase.id).number).empty());
     }
     const std::string text = document_text(fork_document(*fork, options));
     EXPECT_NE(text.find("region_maybe_cow; stated in dup_proc (fork.c:"), std::string::npos) << text;

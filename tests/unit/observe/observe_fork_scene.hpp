@@ -80,7 +80,7 @@ class ForkScene : public SyntheticMachine {
         }
         write_entry(entry, target | kUserWrite);
         emit(TraceKind::TlbFlush, static_cast<u64>(TlbFlushReason::Invlpg), page, 1);
-        tracepoint(TP_FAULT_LEAVE, pid, page + 4, stated != 0 ? stated : copy ? FAULT_COW_COPY : FAULT_COW_REUSE);
+        tracepoint(TP_FAULT_LEAVE, pid, page + 4, stated != 0 ? stated : u32{copy ? FAULT_COW_COPY : FAULT_COW_REUSE});
         return_to(at, from_cpl);
     }
 

@@ -49,7 +49,7 @@ TEST(ForkTracer, FoldsOneForkIntoPhasesEntriesAndFrames) {
     EXPECT_EQ(fork.child_directory, child);
     EXPECT_EQ(fork.result, 4);
     ASSERT_EQ(fork.phases.size(), 6u);
-    EXPECT_STREQ(fork_phase_stop(fork.phases[4].id), "2b");
+    EXPECT_EQ(fork_stop_name(fork.phases[4].id).number, "2b");
     // 10 pages copied and 3 tables linked; 9 writable pages protected on two sides.
     EXPECT_EQ(fork.counts.pte_writes, 10u + 3u + 18u);
     EXPECT_EQ(fork.counts.pte_protects, 18u);

@@ -173,7 +173,7 @@ TEST(ServerFork, CountsWhatServersDoForIt) {
     EXPECT_EQ(fork.parent_directory, scene.parent);
     EXPECT_EQ(fork.child_directory, scene.spaces[kChild]);
     ASSERT_EQ(fork.phases.size(), 5u);
-    EXPECT_STREQ(fork_phase_stop(fork.phases[3].id), "4");
+    EXPECT_EQ(fork_stop_name(fork.phases[3].id).number, "4");
     // To the process server, to memory and back, to files and back, to the child, to the parent.
     EXPECT_EQ(fork.counts.messages, 7u);
     EXPECT_EQ(fork.counts.pte_protects, 1u);
@@ -365,7 +365,7 @@ TEST(ServerFork, CopesWithStopsInAnyOrderRepeatedAndWithoutMessages) {
     ASSERT_EQ(fork.phases.size(), 2u);
     EXPECT_GE(fork.phases[1].spent.cycles, 100u);
     EXPECT_EQ(sum_of_phases(fork), fork.spent.cycles);
-    EXPECT_STREQ(fork_phase_stop(TP_FORK_PID), "1b");
+    EXPECT_EQ(fork_stop_name(TP_FORK_PID).number, "1b");
 }
 
 TEST(ServerFault, BelongsToWhoFaultedThoughAServerResolvesIt) {
