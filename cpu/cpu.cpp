@@ -109,11 +109,13 @@ void Cpu::set_engine(EngineKind engine) {
 void Cpu::set_model(CpuModel model, CostModelKind clock, BusWidth bus) {
     model_ = &model_of(model);
     cost_model_.configure(model, clock, bus);
-    caches_ = cost_model_.caches() ? caches_of(model) : FirstLevelCaches();
+    const ModelCost& cost = model_->cost;
+    caches_ = cost_model_.caches()
+                  ? FirstLevelCaches{FirstLevelCache(cost.code_cache), FirstLevelCache(cost.data_cache)}
+                  : FirstLevelCaches();
     mmu_.report_accesses(cost_model_.caches());
     const bool misaligned_costs = !cost_model_.flat() && cost_model_.path(CostPath::Misaligned) != 0;
-    const u32 quadword = model >= CpuModel::Pentium ? 7 : 3;
-    mmu_.report_misaligned(misaligned_costs ? quadword : 0, cost_model_.bus().bytes_per_cycle);
+    mmu_.report_misaligned(misaligned_costs ? cost.aligned_within - 1u : 0, cost_model_.bus().bytes_per_cycle);
     mmu_.set_paging_features(model_->paging());
     mmu_.set_tlb_model(model_->tlb);
     reset();

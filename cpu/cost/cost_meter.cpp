@@ -236,7 +236,7 @@ void Cpu::memory_accessed(PhysicalAddress physical, u32 size, AccessKind kind) {
             line_missed();
         }
     }
-    if (model_->number != CpuModel::Pentium || current_ == nullptr)
+    if (model_->cost.pipeline != Pipeline::TwoPipes || current_ == nullptr)
         return;
     // Eight banks, by address bits 4:2; both pipes in one of them: V waits (AP-500).
     const u64 access = instructions() * 8 + (physical.value >> 2 & 7);
@@ -292,7 +292,7 @@ void Cpu::counters_set() {
     for (u32 number = 0; number < counter_settings_.size(); ++number) {
         const auto& registers = state_.model_registers;
         counter_settings_[number] =
-            counter_setting(model_->number, registers[kEventSelect], registers[kEventSelect + 1], number);
+            counter_setting(*model_, registers[kEventSelect], registers[kEventSelect + 1], number);
         counting_ |= counter_settings_[number].counted != Counted::Nothing;
         counted_until_[number] = count_of(counter_settings_[number].counted);
     }

@@ -103,9 +103,9 @@ void PipelineState::serialize(Archive& ar) {
 CostModel::CostModel() { configure(kDefaultCpuModel, CostModelKind::Flat); }
 
 void CostModel::configure(CpuModel model, CostModelKind kind, BusWidth bus) {
-    model_ = model;
+    of_model_ = model_of(model).cost;
     kind_ = kind;
-    queues_ = model == CpuModel::I386 && kind != CostModelKind::Flat;
+    queues_ = !flat() && of_model_.pipeline == Pipeline::PrefetchQueue;
     bus_ = bus_parameters(bus);
     delivery_ = flat() ? kFlatClocks[static_cast<std::size_t>(CostClass::Delivery)] : 0;
     rows_.assign(form_count(), {});
@@ -115,8 +115,7 @@ void CostModel::configure(CpuModel model, CostModelKind kind, BusWidth bus) {
         const auto fixed =
             static_cast<u16>(flat() ? kFlatClocks[static_cast<std::size_t>(cost)] : estimated_latency(cost));
         const Latency by_class{fixed, fixed, 0, LatencyRule::Fixed, LatencySource::Estimate};
-        const Latency cells[] = {row.i386, row.i486, row.pentium, by_class};
-        rows_[form].cell = flat() ? by_class : cells[static_cast<std::size_t>(model)];
+        rows_[form].cell = flat() || of_model_.by_class ? by_class : row.of(of_model_.latencies);
         rows_[form].pairing = row.pairing;
         rows_[form].late = flat() ? LateCost{} : row.late;
         rows_[form].ending = flat() ? u8{0} : ending_of(form_at(form), row.late.late);
@@ -131,8 +130,7 @@ void CostModel::configure(CpuModel model, CostModelKind kind, BusWidth bus) {
     paths_.assign(path_latencies().size(), 0);
     for (std::size_t i = 0; i < paths_.size() && !flat(); ++i) {
         const PathLatency& path = path_latencies()[i];
-        const u16 clocks[] = {path.i386, path.i486, path.pentium, path.pentium};
-        paths_[i] = clocks[static_cast<std::size_t>(model)];
+        paths_[i] = path.of(of_model_.latencies);
     }
 }
 
@@ -210,7 +208,7 @@ u32 CostModel::walk(u32 updates) const {
 }
 
 bool CostModel::estimated(CycleCause cause) const {
-    if (flat() || model_ == CpuModel::P6)
+    if (flat() || of_model_.by_class)
         return !flat();
     constexpr std::pair<CycleCause, CostPath> kTypical[] = {
         {CycleCause::Pipeline, CostPath::AddressInterlock},
@@ -223,7 +221,7 @@ bool CostModel::estimated(CycleCause cause) const {
     };
     for (const auto& [of, path] : kTypical) {
         if (of == cause)
-            return path_latency(path).sources[static_cast<std::size_t>(model_)] == LatencySource::Estimate;
+            return path_latency(path).sources[static_cast<std::size_t>(of_model_.latencies)] == LatencySource::Estimate;
     }
     return false;
 }
@@ -259,10 +257,11 @@ StaticCost CostModel::advance(PipelineState& pipeline, const Instruction& in) co
         cost.taken = static_cast<u8>(std::max(row.cell.reg, row.cell.mem) - cost.clocks);
         cost.ending |= row.cell.mem < row.cell.reg ? kCheaperTaken : 0;
     }
-    if (model_ == CpuModel::P6 || queues_) // the queue's part comes with what stands behind (advance_queue)
+    const Pipeline kind = of_model_.pipeline;
+    if (kind == Pipeline::None || kind == Pipeline::PrefetchQueue) // whose part is advance_queue()'s
         return cost;
     const InstructionUse use = use_of(in);
-    if (model_ == CpuModel::Pentium) {
+    if (kind == Pipeline::TwoPipes) {
         advance_pentium(pipeline, in, use, cost);
         return cost;
     }

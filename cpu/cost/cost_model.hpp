@@ -68,8 +68,8 @@ class CostModel {
     bool flat() const { return kind_ == CostModelKind::Flat; }
     bool queues() const { return queues_; } // the 386's prefetch queue counts
     const BusParameters& bus() const { return bus_; }
-    bool caches() const { return kind_ == CostModelKind::Cache && model_ != CpuModel::I386; }
-    bool predicts() const { return !flat() && model_ >= CpuModel::Pentium; }
+    bool caches() const { return kind_ == CostModelKind::Cache && of_model_.data_cache.sets != 0; }
+    bool predicts() const { return !flat() && of_model_.predicts_branches; }
 
     // The cost of `in` behind `pipeline`, which moves on to behind `in`.
     StaticCost advance(PipelineState& pipeline, const Instruction& in) const;
@@ -128,7 +128,7 @@ class CostModel {
     void advance_pentium(PipelineState& pipeline, const Instruction& in, const InstructionUse& use,
                          StaticCost& cost) const;
 
-    CpuModel model_ = kDefaultCpuModel;
+    ModelCost of_model_{};
     CostModelKind kind_ = CostModelKind::Flat;
     bool queues_ = false;
     BusParameters bus_ = kBus386Dx;

@@ -53,20 +53,4 @@ void FirstLevelCache::serialize(Archive& ar) {
     ar.raw("order", order_.data(), order_.size());
 }
 
-// i486: 8 KB, 4 ways, 16 bytes a line. Pentium: 8 KB and 8 KB, 2 ways, 32 bytes. P6 (Pentium M): 32 KB and 32 KB, 8
-// ways, 64 bytes.
-FirstLevelCaches caches_of(CpuModel model) {
-    switch (model) {
-    case CpuModel::I386:
-        return {};
-    case CpuModel::I486:
-        return {FirstLevelCache(), FirstLevelCache(CacheGeometry{128, 4, 16})};
-    case CpuModel::Pentium:
-        return {FirstLevelCache(CacheGeometry{128, 2, 32}), FirstLevelCache(CacheGeometry{128, 2, 32})};
-    case CpuModel::P6:
-        return {FirstLevelCache(CacheGeometry{64, 8, 64}), FirstLevelCache(CacheGeometry{64, 8, 64})};
-    }
-    return {};
-}
-
 } // namespace forkscope

@@ -10,12 +10,6 @@
 
 namespace forkscope {
 
-struct CacheGeometry {
-    u16 sets = 0; // 0: there is no cache
-    u8 ways = 0;  // a power of two up to 8; tree pseudo-LRU, which is LRU for two
-    u8 line = 0;  // bytes, a power of two
-};
-
 class FirstLevelCache {
   public:
     FirstLevelCache() = default; // absent
@@ -38,10 +32,9 @@ class FirstLevelCache {
     std::vector<u8> order_; // by set: as PlruTouch in mmu/tlb.hpp
 };
 
-// The caches of a model: code and data; on the i486 one for both, and `code` is absent.
+// Of code and data; where one serves both, `code` is absent.
 struct FirstLevelCaches {
     FirstLevelCache code, data;
 };
-FirstLevelCaches caches_of(CpuModel model);
 
 } // namespace forkscope

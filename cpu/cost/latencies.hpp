@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "cpu/decode/instruction.hpp"
+#include "cpu/models/model.hpp"
 
 namespace forkscope {
 
@@ -18,7 +19,7 @@ enum class LatencySource : u8 {
 };
 
 // How `reg`, `mem` and `step` of a cell make clocks. M stands for `mem` where the operand is memory, else `reg`; m for
-// the components of the next instruction, which only the 386 adds (CpuModel::I386).
+// the components of the next instruction, which only the 386 adds.
 enum class LatencyRule : u8 {
     Absent,          // the model has no such form
     Fixed,           // M
@@ -94,6 +95,10 @@ struct LatencyRow {
     Latency i386, i486, pentium;
     Pairing pairing;
     LateCost late = {};
+
+    const Latency& of(LatencyColumn column) const {
+        return column == LatencyColumn::I386 ? i386 : column == LatencyColumn::I486 ? i486 : pentium;
+    }
 };
 
 // The one row that covers form_at(form).
@@ -102,8 +107,12 @@ std::span<const LatencyRow> latency_rows();
 
 struct PathLatency {
     u16 i386, i486, pentium;  // 0: the model has no such path, or adds nothing
-    LatencySource sources[3]; // of i386, i486, pentium
+    LatencySource sources[3]; // by LatencyColumn
     std::string_view text;
+
+    u16 of(LatencyColumn column) const {
+        return column == LatencyColumn::I386 ? i386 : column == LatencyColumn::I486 ? i486 : pentium;
+    }
 };
 
 const PathLatency& path_latency(CostPath path);

@@ -1,9 +1,10 @@
-// Owns: the CPU models: which instructions, control bits, flags, MSRs, CPUID leaves and TLB each has. A table per
-// model. Callers: the Cpu and its handlers ask has() and the masks; cli finds models by name. Promises: constant plain
-// data; nothing else in the program knows one model from another.
+// Owns: Model, all that makes one processor another: instructions, control bits, flags, MSRs, CPUID leaves, TLB, costs.
+// Callers: the Cpu, its handlers and the cost model ask has() and the columns; cli finds models by name.
+// Promises: constant plain data, a file a model; no code compares CpuModels but snapshots.
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "cpu/decode/instruction.hpp"
@@ -11,15 +12,17 @@
 
 namespace forkscope {
 
-enum class CpuModel : u8 { I386, I486, Pentium, P6 };
+enum class CpuModel : u8 {
+#define CPU_MODEL(enumerator, constant) enumerator,
+#include "cpu/models/models.def"
+#undef CPU_MODEL
+};
 inline constexpr CpuModel kDefaultCpuModel = CpuModel::P6;
 
-// What software may ask for. CPUID leaf 1 reports those that have a bit there, by this list alone.
+// What CPUID reports, leaf 1 but for NoExecute, and what it brings beside its rows of opcodes.def and its bits of
+// EFLAGS, CR0 and CR4.
 enum class Feature : u8 {
     Fpu,
-    AlignmentCheck,  // EFLAGS.AC, CR0.AM
-    WriteProtect,    // CR0.WP
-    Cpuid,           // and EFLAGS.ID
     Vme,             // virtual-8086 extensions: VIF, VIP, CR4.VME, CR4.PVI
     DebugExtensions, // I/O breakpoints, CR4.DE
     LargePages,      // CR4.PSE
@@ -34,12 +37,11 @@ enum class Feature : u8 {
     Fxsr, // FXSAVE, FXRSTOR, CR4.OSFXSR
     Sse,
     Sse2,
-    CacheLineFlush,      // CLFLUSH
-    PerformanceCounters, // RDPMC and the P6's counters
-    Pae,                 // CR4.PAE, 36 address lines
-    Pse36,               // 4 MB pages above 4 GB
-    PageAttributes,      // the PAT register; memory types change nothing here
-    NoExecute,           // EFER.NXE
+    CacheLineFlush, // CLFLUSH
+    Pae,            // CR4.PAE, 36 address lines
+    Pse36,          // 4 MB pages above 4 GB
+    PageAttributes, // the PAT register; memory types change nothing here
+    NoExecute,      // EFER.NXE
 };
 
 struct CpuidLeaf {
@@ -68,6 +70,57 @@ struct MsrRow {
     u64 writable; // bits; the others of a value written must be zero, or #GP
 };
 
+// What counters of performance can be told to count.
+enum class Counted : u8 {
+    Nothing,
+    UnhaltedCycles,
+    Instructions,
+    DataTlbMisses,
+    CodeTlbMisses,
+    Interrupts,      // INTR and NMI taken
+    Branches,        // near ones; where the cost model predicts them
+    Mispredictions,  // likewise
+    DataCacheMisses, // reads; where the cost model has caches
+    CodeCacheMisses,
+    Misaligned, // where the cost model charges them
+};
+struct CountedEvent {
+    u8 number;
+    Counted counted;
+};
+enum class EventSelectors : u8 {
+    None,
+    Cesr,       // the Pentium's, for both counters
+    PerCounter, // the P6's EVNTSEL0 and EVNTSEL1
+};
+
+struct CacheGeometry {
+    u16 sets = 0; // 0: there is no cache
+    u8 ways = 0;  // a power of two up to 8; tree pseudo-LRU, which is LRU for two
+    u8 line = 0;  // bytes, a power of two
+};
+
+// Of latencies.def and paths.def.
+enum class LatencyColumn : u8 { I386, I486, Pentium };
+
+// What an instruction leaves for the next one.
+enum class Pipeline : u8 {
+    None,
+    PrefetchQueue, // the 386's
+    Interlocks,    // the 486's
+    TwoPipes,      // the Pentium's
+};
+
+struct ModelCost {
+    LatencyColumn latencies;
+    bool by_class = false; // not forms, of which cost_classes.def has estimates
+    Pipeline pipeline = Pipeline::None;
+    bool predicts_branches = false;
+    u8 aligned_within = 4;                          // bytes, across which an operand is misaligned
+    CacheGeometry code_cache = {}, data_cache = {}; // without the first, the second serves code, too
+};
+
+// Columns that have a value here are none where a model does not name them.
 struct Model {
     CpuModel number;
     std::string_view name; // as --cpu takes it
@@ -81,11 +134,14 @@ struct Model {
     u32 cr0_reset;
     u32 cr4; // bits that exist; 0: there is no CR4
     u32 dr6_reset, dr7_reset;
-    u8 test_registers;                 // a bit by number: those that MOV reaches
-    std::span<const CpuidLeaf> leaves; // by number; EDX of leaf 1 comes from `features`
-    std::span<const MsrRow> msrs;
-    TlbModel tlb;
+    u8 test_registers = 0;                           // a bit by number: those that MOV reaches
+    std::span<const CpuidLeaf> leaves = {};          // by number; EDX of leaf 1 comes from `features`
     std::span<const CpuidLeaf> extended_leaves = {}; // from 80000000H on; NX of leaf 80000001H comes from `features`
+    std::span<const MsrRow> msrs = {};
+    EventSelectors selectors = EventSelectors::None;
+    std::span<const CountedEvent> events = {};
+    TlbModel tlb;
+    ModelCost cost;
 
     constexpr bool has(Feature feature) const { return (features >> static_cast<u32>(feature) & 1) != 0; }
     constexpr bool runs(Since from) const { return (since >> static_cast<u32>(from) & 1) != 0; }
@@ -97,9 +153,15 @@ struct Model {
     }
 };
 
+#define CPU_MODEL(enumerator, constant) extern const Model constant;
+#include "cpu/models/models.def"
+#undef CPU_MODEL
+
 const Model& model_of(CpuModel model);
 // nullptr if there is none of that name.
 const Model* find_model(std::string_view name);
-std::span<const Model> all_models();
+std::span<const Model* const> all_models(); // by CpuModel
+// The names of all, for people.
+std::string model_names(std::string_view between);
 
 } // namespace forkscope

@@ -68,7 +68,7 @@ void add_machine_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("-m,--memory", raw.memory, "RAM: 64M, 1G; a plain number is MiB")->type_name("SIZE");
     app.add_option("--engine", raw.engine, "interp: one instruction at a time (the reference); block: decoded blocks")
         ->type_name("interp|block");
-    app.add_option("--cpu", raw.cpu, "processor model")->type_name("i386|i486|pentium|p6");
+    app.add_option("--cpu", raw.cpu, "processor model")->type_name(model_names("|"));
     app.add_option("--clock", raw.clock, "what instructions cost: flat, model or cache (cpu/README.md)")
         ->type_name("flat|model|cache");
     app.add_option("--bus", raw.bus, "bits of the 386's bus, for --clock: 32 as the DX (default), 16 as the 386EX")
@@ -165,7 +165,7 @@ Result<void> finish(Options& options, const RawOptions& raw) {
         return usage(fmt::format("--info tells of the tlb or the counters, not of '{}'", options.info));
     const Model* model = find_model(raw.cpu);
     if (model == nullptr)
-        return usage(fmt::format("--cpu is i386, i486, pentium or p6, not '{}'", raw.cpu));
+        return usage(fmt::format("--cpu is one of {}, not '{}'", model_names(", "), raw.cpu));
     options.cpu = model->number;
     static const std::map<std::string, CostModelKind> kClocks = {
         {"flat", CostModelKind::Flat}, {"model", CostModelKind::Model}, {"cache", CostModelKind::Cache}};
@@ -175,7 +175,7 @@ Result<void> finish(Options& options, const RawOptions& raw) {
     options.clock = clock->second;
     if (!raw.bus.empty() && raw.bus != "16" && raw.bus != "32")
         return usage(fmt::format("--bus is 16 or 32, not '{}'", raw.bus));
-    if (!raw.bus.empty() && (options.cpu != CpuModel::I386 || options.clock == CostModelKind::Flat))
+    if (!raw.bus.empty() && (model->cost.pipeline != Pipeline::PrefetchQueue || options.clock == CostModelKind::Flat))
         return usage("--bus goes with --cpu i386 --clock model: no other clock counts cycles of the bus");
     options.bus = raw.bus == "16" ? BusWidth::Bits16 : BusWidth::Bits32;
     if (!raw.disk.empty() || !raw.cdrom.empty())

@@ -62,7 +62,7 @@ void Machine::serialize(Archive& ar) {
     ar.field("cpu_model", model);
     if (ar.loading() && model != static_cast<u8>(config_.cpu))
         return ar.fail(model < all_models().size()
-                           ? fmt::format("the snapshot is of a machine with --cpu {}", all_models()[model].name)
+                           ? fmt::format("the snapshot is of a machine with --cpu {}", all_models()[model]->name)
                            : std::string("the snapshot is of a machine with an unknown processor"));
     u8 clock = static_cast<u8>(config_.clock);
     ar.field("clock", clock);

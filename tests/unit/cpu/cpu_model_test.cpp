@@ -24,6 +24,18 @@ int vector_of(CpuModel model, const std::vector<int>& bytes, u32 ecx = 0) {
     return runner.log.empty() ? -1 : static_cast<int>(runner.log[0]);
 }
 
+TEST(CpuModels, StandInTheListAtTheirNumber) {
+    for (std::size_t i = 0; i < all_models().size(); ++i) {
+        const Model& model = *all_models()[i];
+        EXPECT_EQ(static_cast<std::size_t>(model.number), i) << model.name;
+        EXPECT_EQ(&model_of(model.number), &model);
+        EXPECT_EQ(find_model(model.name), &model);
+        EXPECT_TRUE(model.leaves.size() < 2 || model.leaves[1].eax == model.signature) << model.name;
+    }
+    EXPECT_EQ(find_model("8086"), nullptr);
+    EXPECT_EQ(model_names("|"), "i386|i486|pentium|p6");
+}
+
 TEST(CpuModels, TellTheirSignatureInEdxAtReset) {
     const u32 families[] = {3, 4, 5, 6};
     for (const CpuModel model : kModels) {

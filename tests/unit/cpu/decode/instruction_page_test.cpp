@@ -177,7 +177,8 @@ void write_forms(std::ostringstream& page) {
 void write_models(std::ostringstream& page) {
     page << "| `--cpu` | processor | signature | CPUID.1:EDX | EFLAGS | CR0 | CR4 | forms since |\n"
             "|---|---|---|---|---|---|---|---|\n";
-    for (const Model& model : all_models()) {
+    for (const Model* one : all_models()) {
+        const Model& model = *one;
         const auto mask = [&](u32 value) {
             char text[16];
             std::snprintf(text, sizeof text, "%08X", value);
@@ -203,10 +204,8 @@ void write_models(std::ostringstream& page) {
 std::string page_text() {
     std::ostringstream page;
     page << "# Instructions\n\n"
-            "Written from `cpu/decode/opcodes.def`, `cpu/cost/cost_classes.def` and `cpu/models/model.cpp` by the "
-            "target "
-            "`instruction_page`;\n"
-            "do not edit. A test keeps it true.\n\n"
+            "Written from `cpu/decode/opcodes.def`, `cpu/cost/cost_classes.def` and `cpu/models` by the target\n"
+            "`instruction_page`; do not edit. A test keeps it true.\n\n"
             "## Models\n\n";
     write_models(page);
     page
