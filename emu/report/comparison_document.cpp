@@ -236,7 +236,7 @@ void add_constant(Document& document, const ForkComparison& comparison) {
                                  {.key = "memory", .lead = "  ", .most = 50}}});
 }
 
-Rows steps_of(const ForkTally& tally) {
+Rows stops_of(const ForkTally& tally) {
     Rows rows;
     for (const StopTally& stop : tally.stops) {
         Object& row = rows.emplace_back();
@@ -253,18 +253,18 @@ Rows steps_of(const ForkTally& tally) {
     return rows;
 }
 
-void add_steps(Document& document, const ForkComparison& comparison) {
-    std::vector<Cell> steps;
+void add_stops(Document& document, const ForkComparison& comparison) {
+    std::vector<Cell> stops;
     for (const ForkTally& tally : comparison.systems) {
-        document.section(tally.system + ", step by step")
-            .blocks.push_back(Table{fmt::format("steps.{}", steps.size()),
+        document.section(tally.system + ", stop by stop")
+            .blocks.push_back(Table{fmt::format("stops.{}", stops.size()),
                                     {{.key = "stop", .width = 3},
                                      {.key = "what", .width = 34, .lead = " ", .most = 33},
                                      {.key = "cycles", .width = 12, .align = Right},
                                      {.key = "where", .lead = "  ", .most = 45}}});
-        steps.push_back(Cell::table(steps_of(tally)));
+        stops.push_back(Cell::table(stops_of(tally)));
     }
-    document.shown.add("steps", Cell::list(std::move(steps)));
+    document.shown.add("stops", Cell::list(std::move(stops)));
 }
 
 void add_findings(Document& document, const ForkComparison& comparison) {
@@ -295,7 +295,7 @@ Document comparison_document(const ForkComparison& comparison) {
                                    Line::Place::Margin});
     add_table(document, comparison);
     add_constant(document, comparison);
-    add_steps(document, comparison);
+    add_stops(document, comparison);
     add_findings(document, comparison);
     return document;
 }

@@ -30,27 +30,27 @@ void add(ShadowCounts& sum, const ShadowCounts& more) {
     sum.longest_chain = std::max(sum.longest_chain, more.longest_chain);
 }
 
-void add_phase(ForkTally& tally, const ForkPhase& phase, const ForkReportOptions& options) {
-    const std::string_view stop = fork_stop_name(phase.id).number;
+void add_stop(ForkTally& tally, const ForkStop& stop, const ForkReportOptions& options) {
+    const std::string_view number = fork_stop_name(stop.id).number;
     auto place =
-        std::find_if(tally.stops.begin(), tally.stops.end(), [&](const StopTally& one) { return one.stop == stop; });
+        std::find_if(tally.stops.begin(), tally.stops.end(), [&](const StopTally& one) { return one.stop == number; });
     if (place == tally.stops.end()) {
         StopTally fresh;
-        fresh.stop = stop;
-        fresh.name = fork_stop_name(phase.id).name;
+        fresh.stop = number;
+        fresh.name = fork_stop_name(stop.id).name;
         if (options.profile != nullptr)
-            fresh.original = options.profile->functions_at(stop);
+            fresh.original = options.profile->functions_at(number);
         if (options.symbols != nullptr) {
-            const Location stated = stop_location(phase, *options.symbols);
+            const Location stated = stop_location(stop, *options.symbols);
             fresh.function =
-                phase.program.empty() || !stated.known() ? stated.symbol : phase.program + ": " + stated.symbol;
+                stop.program.empty() || !stated.known() ? stated.symbol : stop.program + ": " + stated.symbol;
             fresh.source = stated.source();
         }
         place = tally.stops.insert(tally.stops.end(), std::move(fresh));
     }
     ++place->times;
-    place->spent += phase.spent;
-    add(place->counts, phase.counts);
+    place->spent += stop.spent;
+    add(place->counts, stop.counts);
 }
 
 u64 blocks_copied(const ForkRecord& fork) {
@@ -156,8 +156,8 @@ ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkRep
         tally.trimmed = tally.trimmed || fork->trimmed;
         tally.spent += fork->spent;
         add(tally.counts, fork->counts);
-        for (const ForkPhase& phase : fork->phases)
-            add_phase(tally, phase, options);
+        for (const ForkStop& stop : fork->stops)
+            add_stop(tally, stop, options);
         add(tally.shadows_inside, fork->shadows_inside);
         add(tally.shadows_after, fork->shadows_after);
         tally.pages_named += fork->pages_named;

@@ -12,7 +12,7 @@
 
 namespace forkscope {
 
-// All phases of one stop.
+// Every time that the forks of one workload reached a stop.
 struct StopTally {
     std::string stop;
     std::string name;

@@ -1,4 +1,4 @@
-// Where the cycles of a fork went: by phase and cause, and by function.
+// Where the cycles of a fork went: by stop and cause, and by function.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -83,11 +83,11 @@ void add_cycle_sections(Document& document, const ForkRecord& fork, const ForkRe
     if (causes.empty())
         return;
     Rows rows;
-    for (const ForkPhase& phase : fork.phases)
+    for (const ForkStop& stop : fork.stops)
         add_causes(rows.emplace_back()
-                       .text("stop", std::string(fork_stop_name(phase.id).number))
-                       .text("name", std::string(fork_stop_name(phase.id).name)),
-                   phase.spent);
+                       .text("stop", std::string(fork_stop_name(stop.id).number))
+                       .text("name", std::string(fork_stop_name(stop.id).name)),
+                   stop.spent);
     add_causes(rows.emplace_back().text("name", "all of fork"), fork.spent);
     document.shown.rows("cycle_rows", std::move(rows));
     std::vector<Column> columns = {{.key = "stop", .title = "stop", .width = 5},

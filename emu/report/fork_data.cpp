@@ -18,7 +18,7 @@ class ForkData {
         data.object("counts", counts_data(fork_.counts));
         data.object("shadows_inside", shadows_data(fork_.shadows_inside));
         data.object("shadows_after", shadows_data(fork_.shadows_after));
-        data.rows("phases", phases());
+        data.rows("phases", stops());
         if (!fork_.by_instruction.empty() && options_.symbols != nullptr)
             data.rows("functions", functions());
         data.rows("ptes", ptes()).rows("frames", frames());
@@ -35,7 +35,7 @@ class ForkData {
   private:
     void head(Object& data) const;
     static Object side(u32 pid, u32 directory, bool ended);
-    Rows phases() const;
+    Rows stops() const;
     Rows functions() const;
     Rows ptes() const;
     Rows frames() const;
@@ -50,7 +50,7 @@ class ForkData {
         return options_.symbols != nullptr && eip != 0 ? options_.symbols->lookup(0, eip) : Location{};
     }
     static void place(Object& row, u32 eip, const Location& location);
-    Cell stop_of(int phase) const;
+    Cell stop_of(int stop) const;
 
     const ForkRecord& fork_;
     const ForkReportOptions& options_;
@@ -66,10 +66,10 @@ void ForkData::place(Object& row, u32 eip, const Location& location) {
         row.text("source", fmt::format("{}:{}", location.file, location.line));
 }
 
-Cell ForkData::stop_of(int phase) const {
-    if (phase == kNoPhase || static_cast<std::size_t>(phase) >= fork_.phases.size())
+Cell ForkData::stop_of(int stop) const {
+    if (stop == kNoStop || static_cast<std::size_t>(stop) >= fork_.stops.size())
         return {};
-    return Cell::text(std::string(fork_stop_name(fork_.phases[static_cast<std::size_t>(phase)].id).number));
+    return Cell::text(std::string(fork_stop_name(fork_.stops[static_cast<std::size_t>(stop)].id).number));
 }
 
 void ForkData::head(Object& data) const {
@@ -104,26 +104,26 @@ Rows ForkData::functions() const {
     return rows;
 }
 
-Rows ForkData::phases() const {
+Rows ForkData::stops() const {
     Rows rows;
-    for (const ForkPhase& phase : fork_.phases) {
+    for (const ForkStop& stop : fork_.stops) {
         Object& row = rows.emplace_back();
-        row.text("stop", std::string(fork_stop_name(phase.id).number))
-            .text("name", std::string(fork_stop_name(phase.id).name));
-        // What the original calls the step, and where ours begins it.
+        row.text("stop", std::string(fork_stop_name(stop.id).number))
+            .text("name", std::string(fork_stop_name(stop.id).name));
+        // What the original calls the stop, and where ours begins it.
         if (options_.profile != nullptr)
-            row.text("original", std::string(options_.profile->functions_at(fork_stop_name(phase.id).number)));
-        const Location stated = options_.symbols == nullptr ? Location{} : stop_location(phase, *options_.symbols);
-        if (!phase.program.empty())
-            row.text("program", phase.program);
+            row.text("original", std::string(options_.profile->functions_at(fork_stop_name(stop.id).number)));
+        const Location stated = options_.symbols == nullptr ? Location{} : stop_location(stop, *options_.symbols);
+        if (!stop.program.empty())
+            row.text("program", stop.program);
         if (stated.known())
             row.text("function", stated.symbol);
         if (!stated.file.empty())
             row.text("source", fmt::format("{}:{}", stated.file, stated.line));
-        row.count("begin_cycle", phase.begin_cycle).count("end_cycle", phase.end_cycle);
-        row.count("begin_instruction", phase.begin_instructions).count("end_instruction", phase.end_instructions);
-        row.count("cycles", phase.spent.cycles).count("instructions", phase.spent.instructions);
-        row.object("cycles_by_cause", causes_data(phase.spent)).object("counts", counts_data(phase.counts));
+        row.count("begin_cycle", stop.begin_cycle).count("end_cycle", stop.end_cycle);
+        row.count("begin_instruction", stop.begin_instructions).count("end_instruction", stop.end_instructions);
+        row.count("cycles", stop.spent.cycles).count("instructions", stop.spent.instructions);
+        row.object("cycles_by_cause", causes_data(stop.spent)).object("counts", counts_data(stop.counts));
     }
     return rows;
 }
@@ -137,7 +137,7 @@ Rows ForkData::ptes() const {
         row.text("side", fork_side_name(change.side)).word("directory", change.directory);
         row.word("page", change.linear).number("level", change.level).word("entry_address", change.entry_address);
         row.word("old", change.old_value).word("new", change.new_value);
-        row.text("seen", change.written ? "written" : "found").add("phase", stop_of(change.phase));
+        row.text("seen", change.written ? "written" : "found").add("phase", stop_of(change.stop));
         place(row, change.eip, location_of(change.eip));
         std::vector<Cell> callers;
         for (u32 caller : change.callers)
@@ -162,7 +162,7 @@ Rows ForkData::frames() const {
             row.word("copy", change.copy);
         else
             row.number("references", change.references);
-        row.add("phase", stop_of(change.phase));
+        row.add("phase", stop_of(change.stop));
     }
     return rows;
 }
@@ -174,7 +174,7 @@ Rows ForkData::flushes() const {
         Object& row = rows.emplace_back();
         row.count("instruction", change.instructions).count("cycle", change.cycle);
         row.text("reason", flush_reason_name(change.reason)).word("address", change.address);
-        row.count("dropped", change.dropped).add("phase", stop_of(change.phase));
+        row.count("dropped", change.dropped).add("phase", stop_of(change.stop));
         place(row, change.eip, location_of(change.eip));
     }
     return rows;
@@ -185,7 +185,7 @@ Rows ForkData::cr3_loads() const {
     for (const Cr3Change& change : fork_.cr3_loads) {
         Object& row = rows.emplace_back();
         row.count("instruction", change.instructions).count("cycle", change.cycle);
-        row.word("old", change.old_directory).word("new", change.new_directory).add("phase", stop_of(change.phase));
+        row.word("old", change.old_directory).word("new", change.new_directory).add("phase", stop_of(change.stop));
     }
     return rows;
 }

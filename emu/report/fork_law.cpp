@@ -72,7 +72,7 @@ std::vector<PteRange> pte_ranges(const ForkRecord& fork) {
         changes.push_back(&change);
     // By place, and changes of one entry in the order of time: a range is one act on neighbouring entries.
     std::stable_sort(changes.begin(), changes.end(), [](const PteChange* a, const PteChange* b) {
-        return std::tie(a->phase, a->side, a->level, a->linear) < std::tie(b->phase, b->side, b->level, b->linear);
+        return std::tie(a->stop, a->side, a->level, a->linear) < std::tie(b->stop, b->side, b->level, b->linear);
     });
     std::vector<PteRange> ranges;
     for (const PteChange* change : changes) {
@@ -91,12 +91,12 @@ std::vector<PteRange> pte_ranges(const ForkRecord& fork) {
                        change->written,
                        change->eip,
                        change->callers,
-                       change->phase};
+                       change->stop};
         if (!ranges.empty()) {
             PteRange& last = ranges.back();
             if (last.side == range.side && last.level == range.level && last.end == range.start &&
                 last.old_flags == range.old_flags && last.new_flags == range.new_flags && last.moved == moved &&
-                last.marked == marked && last.written == range.written && last.phase == range.phase) {
+                last.marked == marked && last.written == range.written && last.stop == range.stop) {
                 last.end = range.end;
                 ++last.entries;
                 continue;

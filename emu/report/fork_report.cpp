@@ -18,10 +18,10 @@ constexpr u64 kShortestRun = 4; // pages that are shown as one row
 
 std::string range_text(u64 start, u64 end) { return fmt::format("{:08x}-{:08x}", start, end - 1); }
 
-std::string stop_text(const ForkRecord& fork, int phase) {
-    return phase == kNoPhase || static_cast<std::size_t>(phase) >= fork.phases.size()
+std::string stop_text(const ForkRecord& fork, int stop) {
+    return stop == kNoStop || static_cast<std::size_t>(stop) >= fork.stops.size()
                ? "-"
-               : std::string(fork_stop_name(fork.phases[static_cast<std::size_t>(phase)].id).number);
+               : std::string(fork_stop_name(fork.stops[static_cast<std::size_t>(stop)].id).number);
 }
 
 // Lays a fork's data out for people.
@@ -33,7 +33,7 @@ class ForkDocument {
 
     Document document() {
         summary();
-        phases();
+        stops();
         add_cycle_sections(document_, fork_, options_);
         entries();
         differences();
@@ -56,8 +56,8 @@ class ForkDocument {
 
     void summary();
     void summary_afterwards();
-    void phases();
-    std::string said_of(const ForkPhase& phase) const;
+    void stops();
+    std::string said_of(const ForkStop& stop) const;
     void entries();
     std::string writer(const PteRange& range) const;
     void differences();
@@ -122,34 +122,33 @@ void ForkDocument::summary_afterwards() {
         line(kPrivate, "not yet: {pages_still_shared} pages are still shared");
 }
 
-void ForkDocument::phases() {
-    document_.section("Phases");
-    if (fork_.phases.empty())
+void ForkDocument::stops() {
+    document_.section("Stops");
+    if (fork_.stops.empty())
         return line("the guest states none: this fork was found in what the hardware did");
     Rows rows = copied("phases");
     for (std::size_t i = 0; i < rows.size(); ++i)
-        rows[i].text("said", said_of(fork_.phases[i]));
-    shown().rows("phase_rows", std::move(rows));
-    table("phase_rows", {{.key = "stop", .title = "stop", .width = 5},
-                         {.key = "name", .title = "what", .width = 26},
-                         {.key = "cycles", .title = "cycles", .width = 11, .align = Right},
-                         {.key = "instructions", .title = "instr.", .width = 9, .align = Right},
-                         {.key = "counts.ptes_written", .title = "PTEs", .width = 8, .align = Right},
-                         {.key = "counts.frames_allocated", .title = "alloc.", .width = 8, .align = Right},
-                         {.key = "counts.frames_copied", .title = "copied", .width = 8, .align = Right},
-                         {.key = "counts.frames_shared", .title = "shared", .width = 8, .align = Right},
-                         {.key = "counts.flushes", .title = "flushes", .width = 9, .align = Right},
-                         {.key = "said", .align = Below, .lead = "     ", .most = 93}});
+        rows[i].text("said", said_of(fork_.stops[i]));
+    shown().rows("stop_rows", std::move(rows));
+    table("stop_rows", {{.key = "stop", .title = "stop", .width = 5},
+                        {.key = "name", .title = "what", .width = 26},
+                        {.key = "cycles", .title = "cycles", .width = 11, .align = Right},
+                        {.key = "instructions", .title = "instr.", .width = 9, .align = Right},
+                        {.key = "counts.ptes_written", .title = "PTEs", .width = 8, .align = Right},
+                        {.key = "counts.frames_allocated", .title = "alloc.", .width = 8, .align = Right},
+                        {.key = "counts.frames_copied", .title = "copied", .width = 8, .align = Right},
+                        {.key = "counts.frames_shared", .title = "shared", .width = 8, .align = Right},
+                        {.key = "counts.flushes", .title = "flushes", .width = 9, .align = Right},
+                        {.key = "said", .align = Below, .lead = "     ", .most = 93}});
 }
 
-// What the original calls the step, and where ours begins it.
-std::string ForkDocument::said_of(const ForkPhase& phase) const {
-    std::string text(options_.profile == nullptr ? ""
-                                                 : options_.profile->functions_at(fork_stop_name(phase.id).number));
-    const Location place = options_.symbols == nullptr ? Location{} : stop_location(phase, *options_.symbols);
+// What the original calls the stop, and where ours begins it.
+std::string ForkDocument::said_of(const ForkStop& stop) const {
+    std::string text(options_.profile == nullptr ? "" : options_.profile->functions_at(fork_stop_name(stop.id).number));
+    const Location place = options_.symbols == nullptr ? Location{} : stop_location(stop, *options_.symbols);
     if (!place.known())
         return text;
-    const std::string where = phase.program.empty() ? place.symbol : phase.program + ": " + place.symbol;
+    const std::string where = stop.program.empty() ? place.symbol : stop.program + ": " + place.symbol;
     const std::string source = place.source();
     return fmt::format("{}{}in {}{}", text, text.empty() ? "" : "; stated ", where,
                        source.empty() ? "" : " (" + source + ")");
@@ -182,7 +181,7 @@ void ForkDocument::entries() {
     for (const PteRange& range : ranges) {
         moved = moved || (range.moved && rows.size() < options_.most_rows);
         Object& row = rows.emplace_back();
-        row.text("stop", stop_text(fork_, range.phase)).text("side", fork_side_name(range.side));
+        row.text("stop", stop_text(fork_, range.stop)).text("side", fork_side_name(range.side));
         row.text("pages", range_text(range.start, range.end)).number("entries", range.entries);
         row.text("level", range.level == 2 ? "dir" : "table");
         row.text("rights", fmt::format("{} > {}{}", rights_text(range.old_flags),
@@ -233,10 +232,10 @@ void ForkDocument::flushes() {
         u64 dropped = 0;
         std::size_t end = i;
         while (end < fork_.flushes.size() && fork_.flushes[end].eip == first.eip &&
-               fork_.flushes[end].reason == first.reason && fork_.flushes[end].phase == first.phase)
+               fork_.flushes[end].reason == first.reason && fork_.flushes[end].stop == first.stop)
             dropped += fork_.flushes[end++].dropped;
         Object& row = rows.emplace_back();
-        row.text("stop", stop_text(fork_, first.phase)).text("reason", flush_reason_name(first.reason));
+        row.text("stop", stop_text(fork_, first.stop)).text("reason", flush_reason_name(first.reason));
         row.number("times", end - i).number("dropped", dropped);
         row.text("by",
                  first.eip == 0 || options_.symbols == nullptr ? "" : options_.symbols->lookup(0, first.eip).text());

@@ -47,7 +47,7 @@ struct PteRange {
     bool written = true;
     u32 eip = 0; // of the first one
     std::array<u32, 3> callers{};
-    int phase = kNoPhase;
+    int stop = kNoStop;
 };
 std::vector<PteRange> pte_ranges(const ForkRecord& fork);
 
@@ -61,7 +61,7 @@ struct FunctionCost {
 };
 // Dearest first; empty unless instructions were counted (ForkTracer::on_instruction).
 std::vector<FunctionCost> fork_functions(const ForkRecord& fork, const Symbolizer& symbols);
-// Cycles by phase and cause, and by function; nothing where nobody kept the account.
+// Cycles by stop and cause, and by function; nothing where nobody kept the account.
 void add_cycle_sections(Document& document, const ForkRecord& fork, const ForkReportOptions& options);
 // From fork's return until no page was shared for copying any more; 0: not yet.
 Cycles cycles_until_private(const ForkRecord& fork);

@@ -49,23 +49,23 @@ void StopWatch::on_event(const TraceEvent& event) {
     users_run_ = users_run_ || (event.kind == TraceKind::InterruptReturn && event.c == 3);
     if (event.kind == TraceKind::PteWrite)
         on_table_write(event);
-    if (wanted_ == Wanted::Phase && fork_stop) {
+    if (wanted_ == Wanted::ForkStop && fork_stop) {
         if (event.a == TP_FORK_LEAVE)
             stop("fork returns to the parent");
         else
-            stop(fmt::format("fork, step {}: {}", fork_stop_name(event.a).number, fork_stop_name(event.a).name));
+            stop(fmt::format("fork, stop {}: {}", fork_stop_name(event.a).number, fork_stop_name(event.a).name));
     } else if (wanted_ == Wanted::Fault && event.kind == TraceKind::PageFault) {
         stop(fmt::format("page fault at {:08x}, error code {}, by the instruction at {:08x}", event.a, event.b,
                          event.eip));
     }
 }
 
-// For guests that state nothing: once programs run, a phase begins with the first write to a page table after a while
+// For guests that state nothing: once programs run, a stop begins with the first write to a page table after a while
 // without any.
 void StopWatch::on_table_write(const TraceEvent& event) {
     const bool burst = event.instructions - last_table_write_ > kQuietInstructions;
     last_table_write_ = event.instructions;
-    if (wanted_ == Wanted::Phase && burst && users_run_ && !guest_speaks_)
+    if (wanted_ == Wanted::ForkStop && burst && users_run_ && !guest_speaks_)
         stop(fmt::format("page-table writes begin: entry at {:08x}, {:08x} → {:08x}", event.a, event.b, event.c));
 }
 
@@ -111,8 +111,8 @@ void RunControl::obey(Command command) {
             stop(cause == StopCause::Shutdown ? end_reason() : "one instruction done");
         }
         break;
-    case Command::NextPhase:
-        start(StopWatch::Wanted::Phase, "runs to the next step of a fork");
+    case Command::NextStop:
+        start(StopWatch::Wanted::ForkStop, "runs to the next stop of a fork");
         break;
     case Command::NextFault:
         start(StopWatch::Wanted::Fault, "runs to the next page fault");

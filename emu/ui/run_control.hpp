@@ -13,7 +13,7 @@ namespace forkscope::ui {
 // Stops the machine at the events that the user asked to run to. It is before the other observers and passes all on.
 class StopWatch : public TraceSink {
   public:
-    enum class Wanted : u8 { Nothing, Phase, Fault };
+    enum class Wanted : u8 { Nothing, ForkStop, Fault };
 
     explicit StopWatch(Machine& machine);
     ~StopWatch() override;

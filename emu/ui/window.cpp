@@ -184,7 +184,7 @@ class Keys {
         case SDLK_F10:
             return Command::StepInstruction;
         case SDLK_F11:
-            return Command::NextPhase;
+            return Command::NextStop;
         default:
             return Command::None;
         }

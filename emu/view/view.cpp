@@ -57,8 +57,8 @@ static void collect_forks(const ForkTracer& tracer, View& view) {
     }
     view.fork_count = tracer.forks().size() + (current != nullptr ? 1 : 0);
     if (shown != nullptr)
-        view.steps = {shown->number, shown->begin_cycle, shown->left ? shown->left_cycle : view.cycle, shown->left,
-                      shown->phases};
+        view.stops = {shown->number, shown->begin_cycle, shown->left ? shown->left_cycle : view.cycle, shown->left,
+                      shown->stops};
 }
 
 static std::vector<StackWord> observe_stack(const Machine& machine, const Symbolizer& symbols) {

@@ -35,7 +35,7 @@ inline constexpr u32 kRowPages = 64;
 
 struct PageCell {
     PageState state = PageState::Absent;
-    bool written = false; // its entry was written in the phase that wrote last
+    bool written = false; // its entry was written in the stop that wrote last
 };
 
 // A row of the map: 64 pages, or in the kernel half 64 directory entries of 4 MB.
@@ -58,7 +58,7 @@ struct RangeRow {
 struct WriteRow {
     PteChange change;
     ForkSide side = ForkSide::Unknown;
-    std::string step; // of the fork, "2b"
+    std::string stop; // of the fork, "2b"
     std::string name; // of the function that wrote; empty: found in place
 };
 
@@ -76,7 +76,7 @@ struct TablesView {
     std::vector<MapRow> rows;
     std::vector<RangeRow> ranges;
     std::vector<WriteRow> writes; // the last ones, newest first
-    u64 written_now = 0;          // in the phase that wrote last
+    u64 written_now = 0;          // in the stop that wrote last
 };
 
 struct ForkRow {
@@ -88,12 +88,12 @@ struct ForkRow {
     std::string finding; // the first one
 };
 
-// The steps of one fork.
-struct StepsView {
+// The stops of one fork.
+struct StopsView {
     u64 fork = 0;              // its number; 0: there is none
     Cycles begin = 0, end = 0; // end: so far
     bool left = false;
-    std::vector<ForkPhase> phases;
+    std::vector<ForkStop> stops;
 };
 
 struct StackWord {
@@ -122,7 +122,7 @@ struct View {
     u64 fault_count = 0;
     std::vector<ForkRow> forks; // the newest ones first
     u64 fork_count = 0;
-    StepsView steps;
+    StopsView stops;
     bool inside_fork = false; // the running thread
 
     // What the window adds.

@@ -62,10 +62,10 @@ std::string fork_note(const ForkRecord& fork, bool running, bool same_child) {
     if (!running)
         return fmt::format("both sides of fork {}, which has returned{}", fork.number,
                            same_child ? "" : "; the child runs another program now");
-    if (fork.phases.empty())
+    if (fork.stops.empty())
         return fmt::format("inside fork {}", fork.number);
-    const u32 id = fork.phases.back().id;
-    return fmt::format("inside fork {}, at step {}: {}", fork.number, fork_stop_name(id).number,
+    const u32 id = fork.stops.back().id;
+    return fmt::format("inside fork {}, at stop {}: {}", fork.number, fork_stop_name(id).number,
                        fork_stop_name(id).name);
 }
 
@@ -137,14 +137,14 @@ class TablesObserver {
                 side.pages[static_cast<std::size_t>(entry.state)] += entry.bytes() / kPageSize;
     }
 
-    // Of the phase that wrote last.
+    // Of the stop that wrote last.
     void collect_writes() {
         if (fork_ == nullptr)
             return;
         const auto& ptes = fork_->ptes;
-        const int phase = ptes.empty() ? kNoPhase : ptes.back().phase;
+        const int stop = ptes.empty() ? kNoStop : ptes.back().stop;
         for (auto change = ptes.rbegin(); change != ptes.rend(); ++change) {
-            if (change->phase == phase && change->written) {
+            if (change->stop == stop && change->written) {
                 ++view_.written_now;
                 written_.insert({change->directory, change->level == 2 ? change->linear | 1 : change->linear});
             }
@@ -158,8 +158,8 @@ class TablesObserver {
         row.change = change;
         if (change.directory != 0)
             row.side = change.directory == fork_->parent_directory ? ForkSide::Parent : ForkSide::Child;
-        const auto phase = static_cast<std::size_t>(change.phase);
-        row.step = phase < fork_->phases.size() ? fork_stop_name(fork_->phases[phase].id).number : "-";
+        const auto stop = static_cast<std::size_t>(change.stop);
+        row.stop = stop < fork_->stops.size() ? fork_stop_name(fork_->stops[stop].id).number : "-";
         row.name = change.written ? symbols_.lookup(fork_->parent_directory, change.eip).symbol : "(found)";
         return row;
     }

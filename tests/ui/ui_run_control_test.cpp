@@ -29,15 +29,15 @@ std::string status_of(const RunControl& control) {
     return view.status;
 }
 
-TEST(RunControl, StopsAtEachStepOfAForkInTheGuestsOrder) {
+TEST(RunControl, StopsAtEachStopOfAForkInTheGuestsOrder) {
     UiBench bench("run=forkdemo --pages 2");
     RunControl control(bench.machine(), slices_of(bench.machine()), {});
     std::vector<u32> seen;
     for (int i = 0; i < 8; ++i) {
-        control.obey(Command::NextPhase);
+        control.obey(Command::NextStop);
         ASSERT_TRUE(run_frames(control, 2000));
         const ForkRecord* fork = bench.tracer().current();
-        seen.push_back(fork != nullptr ? fork->phases.back().id : u32{TP_FORK_LEAVE});
+        seen.push_back(fork != nullptr ? fork->stops.back().id : u32{TP_FORK_LEAVE});
     }
     const std::vector<u32> expected = {TP_FORK_ENTER,     TP_FORK_CHILD_SLOT, TP_FORK_FILES,    TP_FORK_ADDRESS_SPACE,
                                        TP_FORK_REGISTERS, TP_FORK_PROTECT,    TP_FORK_RUNNABLE, TP_FORK_LEAVE};
@@ -59,7 +59,7 @@ TEST(RunControl, StopsAtThePageFaultBeforeTheHandlerHasDoneAnything) {
 TEST(RunControl, StepsOneInstructionAndShowsTheRegistersOfBefore) {
     UiBench bench("run=forkdemo --pages 2");
     RunControl control(bench.machine(), slices_of(bench.machine()), {});
-    control.obey(Command::NextPhase);
+    control.obey(Command::NextStop);
     ASSERT_TRUE(run_frames(control, 2000));
     const u32 before = bench.machine().registers().eip;
     const u64 count = bench.machine().instructions();
@@ -89,7 +89,7 @@ TEST(RunControl, IsNotFeltByTheGuest) {
         UiBench bench("run=forkdemo --pages 4");
         RunControl control(bench.machine(), slices_of(bench.machine()), {});
         for (int i = 0; i < 5; ++i) {
-            control.obey(i % 2 == 0 ? Command::NextPhase : Command::NextFault);
+            control.obey(i % 2 == 0 ? Command::NextStop : Command::NextFault);
             ASSERT_TRUE(run_frames(control, 2000));
             control.obey(Command::StepInstruction);
         }
@@ -124,7 +124,7 @@ TEST(RunControl, PassesEveryEventOnAndLeavesTheSinkAsItWas) {
     TraceSink* before = bench.machine().cpu().tracer().sink();
     {
         RunControl control(bench.machine(), slices_of(bench.machine()), {});
-        control.obey(Command::NextPhase);
+        control.obey(Command::NextStop);
         ASSERT_TRUE(run_frames(control, 2000));
         EXPECT_NE(bench.tracer().current(), nullptr);
     }

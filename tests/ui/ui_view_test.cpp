@@ -20,7 +20,7 @@ TEST(View, ShowsEveryUserPageOfBothSidesOnceInMapAndRanges) {
     ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_RUNNABLE));
     const View view = observe(bench.machine(), &bench.tracer(), bench.symbols());
     ASSERT_TRUE(view.inside_fork);
-    EXPECT_EQ(view.steps.fork, bench.tracer().current()->number);
+    EXPECT_EQ(view.stops.fork, bench.tracer().current()->number);
     for (std::size_t side = 0; side < 2; ++side) {
         const SpaceView& space = view.tables.sides[side];
         ASSERT_TRUE(space.present);
@@ -39,7 +39,7 @@ TEST(View, ShowsEveryUserPageOfBothSidesOnceInMapAndRanges) {
         EXPECT_GT(in_table, 8u);
         EXPECT_EQ(cells(view.tables, side, PageState::SharedReadOnly), in_table) << "protection is done";
     }
-    EXPECT_EQ(view.tables.written_now, bench.tracer().current()->phases[5].counts.pte_writes);
+    EXPECT_EQ(view.tables.written_now, bench.tracer().current()->stops[5].counts.pte_writes);
 }
 
 TEST(View, FindsTheProgramAndItsRegions) {

@@ -73,7 +73,7 @@ void ForkTracer::settle_time(const TraceEvent& event) {
     if (open == nullptr)
         return;
     ForkRecord& record = open->record;
-    (record.phases.empty() ? record.spent : record.phases.back().spent) += spent;
+    (record.stops.empty() ? record.spent : record.stops.back().spent) += spent;
 }
 
 void ForkTracer::count_message(const TraceEvent& event) {

@@ -50,9 +50,9 @@ bool only_writes_the_tracepoint(const std::string& function) {
 } // namespace
 
 std::string_view ForkProfile::functions_at(std::string_view stop) const {
-    for (const ForkStep& step : steps)
-        if (step.stop == stop)
-            return step.functions;
+    for (const StopFunctions& known : stops)
+        if (known.stop == stop)
+            return known.functions;
     return {};
 }
 
@@ -63,14 +63,14 @@ const ForkProfile* find_fork_profile(std::string_view name) {
     return nullptr;
 }
 
-Location stop_location(const ForkPhase& phase, const Symbolizer& symbols) {
-    std::vector<u32> addresses{phase.eip};
-    for (const u32 caller : phase.callers)
+Location stop_location(const ForkStop& stop, const Symbolizer& symbols) {
+    std::vector<u32> addresses{stop.eip};
+    for (const u32 caller : stop.callers)
         if (caller != 0)
             addresses.push_back(caller - 1); // a return address is the instruction after the call
     Location first;
     for (const u32 address : addresses) {
-        for (Location& place : symbols.inline_chain(phase.program, address)) {
+        for (Location& place : symbols.inline_chain(stop.program, address)) {
             if (!place.known())
                 continue;
             if (!only_writes_the_tracepoint(place.symbol))

@@ -1,4 +1,4 @@
-// Owns: the names that a system's own source gives to the steps of its fork.
+// Owns: the names that a system's own source gives to the stops of its fork.
 // Callers: reports, cli. Promises: plain data, so that a profile of a foreign kernel may come from a file one day; a
 // stop that a profile does not know has no function, never a wrong one.
 #pragma once
@@ -13,7 +13,7 @@
 namespace forkscope {
 
 // One stop: "0", "1", "1b", "2", "2b", "3", "4", "5", or "F" for the later fault.
-struct ForkStep {
+struct StopFunctions {
     std::string stop;
     std::string functions; // the original's, the first one first
 };
@@ -21,7 +21,7 @@ struct ForkStep {
 struct ForkProfile {
     std::string name;   // as --os takes it
     std::string system; // as people write it
-    std::vector<ForkStep> steps;
+    std::vector<StopFunctions> stops;
 
     // Empty where the profile does not know the stop.
     std::string_view functions_at(std::string_view stop) const;
@@ -30,8 +30,8 @@ struct ForkProfile {
 // The built-in guest's. nullptr: there is none of that name.
 const ForkProfile* find_fork_profile(std::string_view name);
 
-// Where the source states the stop that began a phase: the innermost function around it that is not merely the writing
+// Where the source states a stop: the innermost function around it that is not merely the writing
 // of the tracepoint. Without a symbol where nobody knows.
-Location stop_location(const ForkPhase& phase, const Symbolizer& symbols);
+Location stop_location(const ForkStop& stop, const Symbolizer& symbols);
 
 } // namespace forkscope

@@ -20,7 +20,7 @@ namespace forkscope {
 enum class ForkSide : u8 { Parent = 0, Child = 1, Other = 2, Unknown = 3 };
 const char* fork_side_name(ForkSide side);
 
-inline constexpr int kNoPhase = -1;
+inline constexpr int kNoStop = -1;
 
 struct PteChange {
     u64 instructions = 0;
@@ -36,7 +36,7 @@ struct PteChange {
     ForkSide side = ForkSide::Unknown;
     u32 eip = 0;                  // of the instruction that wrote
     std::array<u32, 3> callers{}; // return addresses, innermost first; 0 = unknown
-    int phase = kNoPhase;
+    int stop = kNoStop;
 };
 
 enum class FrameAct : u8 { Allocated = 0, Freed = 1, Shared = 2, Released = 3, Copied = 4 };
@@ -50,7 +50,7 @@ struct FrameChange {
     u32 copy = 0;       // destination, for Copied
     u32 references = 0; // after the act; 0 for Copied
     u32 use = 0;        // FRAME_*
-    int phase = kNoPhase;
+    int stop = kNoStop;
 };
 
 struct FlushChange {
@@ -60,7 +60,7 @@ struct FlushChange {
     u32 address = 0;
     u32 dropped = 0; // translations lost
     u32 eip = 0;
-    int phase = kNoPhase;
+    int stop = kNoStop;
 };
 
 struct Cr3Change {
@@ -68,7 +68,7 @@ struct Cr3Change {
     Cycles cycle = 0;
     u32 old_directory = 0;
     u32 new_directory = 0;
-    int phase = kNoPhase;
+    int stop = kNoStop;
 };
 
 struct ForkCounts {
@@ -101,7 +101,7 @@ struct ShadowCounts {
     u64 longest_chain = 0;
 };
 
-struct ForkPhase {
+struct ForkStop {
     u32 id = 0; // TP_FORK_*
     u64 begin_instructions = 0, end_instructions = 0;
     Cycles begin_cycle = 0, end_cycle = 0;
@@ -151,7 +151,7 @@ struct ForkRecord {
     bool parent_ended = false, child_ended = false; // exit or exec
     bool followed = false;                          // faults are still looked for: its lists are kept
 
-    std::vector<ForkPhase> phases; // in order; empty if not stated
+    std::vector<ForkStop> stops; // in order; empty if not stated
     std::vector<PteChange> ptes;
     std::vector<FrameChange> frames;
     std::vector<FlushChange> flushes;

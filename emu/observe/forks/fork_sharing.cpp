@@ -102,9 +102,9 @@ void ForkTracer::attach_fault(ForkRecord& fork, const FaultRecord& fault, ForkSi
 
 // The child may run, and even end, before its parent has come back from fork: both sides are looked at now.
 void ForkTracer::child_runs_early(Open& open, const TraceEvent& event) {
-    const std::vector<ForkPhase>& phases = open.record.phases;
+    const std::vector<ForkStop>& stops = open.record.stops;
     const bool runnable =
-        std::any_of(phases.begin(), phases.end(), [](const ForkPhase& phase) { return phase.id == TP_FORK_RUNNABLE; });
+        std::any_of(stops.begin(), stops.end(), [](const ForkStop& stop) { return stop.id == TP_FORK_RUNNABLE; });
     if (!runnable)
         return;
     ForkRecord& fork = publish(open);

@@ -188,45 +188,45 @@ void ForkTracer::begin_stated(const TraceEvent& event) {
         context_.set_pid(record.parent_directory, pid);
 }
 
-void ForkTracer::end_phase(Open& open, const TraceEvent& event) {
-    if (open.record.phases.empty())
+void ForkTracer::end_stop(Open& open, const TraceEvent& event) {
+    if (open.record.stops.empty())
         return;
-    ForkPhase& phase = open.record.phases.back();
-    phase.end_instructions = event.instructions;
-    phase.end_cycle = event.cycle;
+    ForkStop& stop = open.record.stops.back();
+    stop.end_instructions = event.instructions;
+    stop.end_cycle = event.cycle;
 }
 
-void ForkTracer::begin_phase(Open& open, const TraceEvent& event) {
+void ForkTracer::begin_stop(Open& open, const TraceEvent& event) {
     ForkRecord& record = open.record;
-    if (record.phases.size() >= options_.most_entries)
+    if (record.stops.size() >= options_.most_entries)
         return;
-    ForkPhase phase;
-    phase.id = static_cast<u32>(event.a);
-    phase.begin_instructions = phase.end_instructions = event.instructions;
-    phase.begin_cycle = phase.end_cycle = event.cycle;
-    phase.eip = event.eip;
-    phase.callers = callers(event);
+    ForkStop stop;
+    stop.id = static_cast<u32>(event.a);
+    stop.begin_instructions = stop.end_instructions = event.instructions;
+    stop.begin_cycle = stop.end_cycle = event.cycle;
+    stop.eip = event.eip;
+    stop.callers = callers(event);
     if (symbols_ != nullptr && options_.layout.is_user(event.eip)) {
         if (symbols_->program_of(event.address_space).empty())
             symbols_->identify(tables_.reader().memory_reader(), event.address_space, event.eip);
-        phase.program = symbols_->program_of(event.address_space);
+        stop.program = symbols_->program_of(event.address_space);
     }
-    if (record.phases.empty()) {
+    if (record.stops.empty()) {
         // The way into the kernel, and to the server that states the stop, is part of the first one.
-        phase.begin_instructions = record.begin_instructions;
-        phase.begin_cycle = record.begin_cycle;
-        phase.spent = record.spent;
-        phase.counts = record.counts;
+        stop.begin_instructions = record.begin_instructions;
+        stop.begin_cycle = record.begin_cycle;
+        stop.spent = record.spent;
+        stop.counts = record.counts;
         const auto adopt_all = [](auto& changes) {
             for (auto& change : changes)
-                change.phase = 0;
+                change.stop = 0;
         };
         adopt_all(record.ptes);
         adopt_all(record.frames);
         adopt_all(record.flushes);
         adopt_all(record.cr3_loads);
     }
-    record.phases.push_back(std::move(phase));
+    record.stops.push_back(std::move(stop));
 }
 
 void ForkTracer::on_fork_stop(const TraceEvent& event) {
@@ -240,10 +240,10 @@ void ForkTracer::on_fork_stop(const TraceEvent& event) {
         open = std::prev(open_.end());
     }
     ForkRecord& record = open->record;
-    // Said once more, now with the directory: the same step goes on.
-    const bool goes_on = !record.phases.empty() && record.phases.back().id == event.a;
+    // Said once more, now with the directory: the same stop goes on.
+    const bool goes_on = !record.stops.empty() && record.stops.back().id == event.a;
     if (!goes_on)
-        end_phase(*open, event);
+        end_stop(*open, event);
     if (child_pid != 0)
         record.child_pid = child_pid;
     if (const u32 directory = stated_directory(event); directory != 0) {
@@ -260,7 +260,7 @@ void ForkTracer::on_fork_stop(const TraceEvent& event) {
         return;
     }
     if (!goes_on)
-        begin_phase(*open, event);
+        begin_stop(*open, event);
     open->helper = ProcessContext::kNobody;
     if (working() != &*open)
         open->helper = context_.current();
@@ -272,10 +272,10 @@ void ForkTracer::leave(OpenList::iterator open, const TraceEvent& event) {
     record.left_instructions = event.instructions;
     record.left_cycle = event.cycle;
     record.failed = record.result < 0;
-    if (!record.phases.empty())
+    if (!record.stops.empty())
         record.spent = {};
-    for (const ForkPhase& phase : record.phases)
-        record.spent += phase.spent;
+    for (const ForkStop& stop : record.stops)
+        record.spent += stop.spent;
     if (record.child_directory == 0 && !record.failed) {
         // The guest did not say where the child's directory lies; the hardware showed it being made.
         for (u32 directory : open->new_directories)
@@ -375,7 +375,7 @@ void ForkTracer::trim() {
 
 void ForkTracer::add_pte(Open& open, PteChange change) {
     ForkRecord& record = open.record;
-    change.phase = static_cast<int>(record.phases.size()) - 1;
+    change.stop = static_cast<int>(record.stops.size()) - 1;
     const bool protects = change.written && takes_write_right(change.old_value, change.new_value);
     count_in(record, [&](ForkCounts& counts) {
         counts.pte_writes += change.written ? 1 : 0;
@@ -478,7 +478,7 @@ void ForkTracer::on_frame(const TraceEvent& event) {
     change.cycle = event.cycle;
     change.frame = static_cast<u32>(event.b);
     change.use = static_cast<u32>(event.d);
-    change.phase = static_cast<int>(open->record.phases.size()) - 1;
+    change.stop = static_cast<int>(open->record.stops.size()) - 1;
     u64 ForkCounts::*counter = nullptr;
     switch (event.a) {
     case TP_FRAME_ALLOC:
@@ -531,7 +531,7 @@ void ForkTracer::on_flush(const TraceEvent& event) {
     if (record.flushes.size() < options_.most_entries)
         record.flushes.push_back({event.instructions, event.cycle, static_cast<u32>(event.a),
                                   one_page ? static_cast<u32>(event.b) : 0, static_cast<u32>(event.c), event.eip,
-                                  static_cast<int>(record.phases.size()) - 1});
+                                  static_cast<int>(record.stops.size()) - 1});
     else
         record.trimmed = true;
 }
@@ -550,7 +550,7 @@ void ForkTracer::on_cr3(const TraceEvent& event) {
         });
         if (record.cr3_loads.size() < options_.most_entries)
             record.cr3_loads.push_back({event.instructions, event.cycle, space_of(event.a), directory,
-                                        static_cast<int>(record.phases.size()) - 1});
+                                        static_cast<int>(record.stops.size()) - 1});
     }
     for (Open& open : open_)
         if (directory != 0 && open.record.child_directory == directory && !open.record.settled)

@@ -81,8 +81,8 @@ class ForkTracer : public TraceSink {
     void on_fork_stop(const TraceEvent& event);
     void on_frame(const TraceEvent& event);
     void begin_stated(const TraceEvent& event);
-    void begin_phase(Open& open, const TraceEvent& event);
-    void end_phase(Open& open, const TraceEvent& event);
+    void begin_stop(Open& open, const TraceEvent& event);
+    void end_stop(Open& open, const TraceEvent& event);
     void leave(OpenList::iterator open, const TraceEvent& event);
     void on_pte_write(const TraceEvent& event);
     void on_table_found(u32 frame, const EntryOwner& owner, const TraceEvent& event);
@@ -109,8 +109,8 @@ class ForkTracer : public TraceSink {
     void on_shadow(const TraceEvent& event);
     template <class Count> static void count_in(ForkRecord& record, Count count) {
         count(record.counts);
-        if (!record.phases.empty())
-            count(record.phases.back().counts);
+        if (!record.stops.empty())
+            count(record.stops.back().counts);
     }
     ForkRecord& publish(Open& open);
     static void name_sides(ForkRecord& record);

@@ -40,7 +40,7 @@ Command draw_controls(const View& view, const Rect& rect, const Fonts& fonts) {
     ImGui::BeginDisabled(view.running);
     button("Step  F10", Command::StepInstruction, "Execute one instruction");
     ImGui::EndDisabled();
-    button("Next phase  F11", Command::NextPhase, "Run to the next step of a fork");
+    button("Next stop  F11", Command::NextStop, "Run to the next stop of a fork");
     button("Next fault  F9", Command::NextFault, "Run to the next page fault");
     const float y = rect.y + 8;
     float right = rect.x + rect.width - 4;
@@ -57,7 +57,7 @@ void draw_status(const View& view, const Rect& rect, const Fonts& fonts) {
     ImDrawList& draw = *ImGui::GetWindowDrawList();
     const char* word = view.running ? "running" : "stopped";
     draw.AddText(fonts.bold, kFontSize, {rect.x + 2, rect.y + 3}, view.running ? kGood : kChanged, word);
-    const std::string keys = "F5 run or pause   F10 step   F11 next phase   F9 next fault   other keys go to the guest";
+    const std::string keys = "F5 run or pause   F10 step   F11 next stop   F9 next fault   other keys go to the guest";
     const auto letters = static_cast<std::size_t>(rect.width / kLetter);
     const std::size_t room = letters > keys.size() + 14 ? letters - keys.size() - 14 : letters - 10;
     draw.AddText({rect.x + 2 + 9 * kLetter, rect.y + 3}, kText, fitted(view.status, room).c_str());

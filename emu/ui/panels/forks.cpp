@@ -23,69 +23,69 @@ void draw_fork_row(const ForkRow& fork, bool shown) {
         ImGui::SetTooltip("%s", fork.finding.c_str());
 }
 
-void draw_step(const StepsView& steps, std::size_t number, int columns) {
-    const ForkPhase& phase = steps.phases[number];
-    const bool running = number + 1 == steps.phases.size() && !steps.left;
-    const Cycles end = running ? steps.end : std::max(phase.end_cycle, phase.begin_cycle);
-    const Cycles whole = std::max<Cycles>(1, steps.end - steps.begin);
+void draw_stop(const StopsView& shown, std::size_t number, int columns) {
+    const ForkStop& stop = shown.stops[number];
+    const bool running = number + 1 == shown.stops.size() && !shown.left;
+    const Cycles end = running ? shown.end : std::max(stop.end_cycle, stop.begin_cycle);
+    const Cycles whole = std::max<Cycles>(1, shown.end - shown.begin);
     TextLine line;
     const ImVec2 start = ImGui::GetCursorScreenPos();
-    const ForkStopName name = fork_stop_name(phase.id);
+    const ForkStopName name = fork_stop_name(stop.id);
     line.right(2, running ? kChanged : kText, name.number);
     line.put(3, running ? kChanged : kText, name.name, 24);
-    line.right(37, kText, grouped(end - phase.begin_cycle));
-    line.right(44, kText, grouped(phase.counts.pte_writes));
-    line.right(52, kText, grouped(phase.counts.frames_allocated));
-    line.right(60, kText, grouped(phase.counts.frames_shared));
-    line.right(69, kText, grouped(phase.counts.flushes));
+    line.right(37, kText, grouped(end - stop.begin_cycle));
+    line.right(44, kText, grouped(stop.counts.pte_writes));
+    line.right(52, kText, grouped(stop.counts.frames_allocated));
+    line.right(60, kText, grouped(stop.counts.frames_shared));
+    line.right(69, kText, grouped(stop.counts.flushes));
     const float left = start.x + 71 * kLetter;
     const float width = start.x + static_cast<float>(columns) * kLetter - left;
     if (width > 20) {
         const auto place = [&](Cycles cycle) {
             return left +
-                   width * static_cast<float>(static_cast<double>(cycle - steps.begin) / static_cast<double>(whole));
+                   width * static_cast<float>(static_cast<double>(cycle - shown.begin) / static_cast<double>(whole));
         };
         ImDrawList& draw = *ImGui::GetWindowDrawList();
         draw.AddRectFilled({left, start.y + 3}, {left + width, start.y + 12}, kAbsent);
-        const float from = place(phase.begin_cycle);
+        const float from = place(stop.begin_cycle);
         draw.AddRectFilled({from, start.y + 3}, {std::max(from + 1, place(end)), start.y + 12},
                            running ? kChanged : kAccent);
     }
     if (line.end())
-        ImGui::SetTooltip("%s", fmt::format("step {}, {}\n{} instructions, {} frames copied, {} translations dropped",
-                                            name.number, name.name, grouped(phase.spent.instructions),
-                                            grouped(phase.counts.frames_copied), grouped(phase.counts.entries_dropped))
+        ImGui::SetTooltip("%s", fmt::format("stop {}, {}\n{} instructions, {} frames copied, {} translations dropped",
+                                            name.number, name.name, grouped(stop.spent.instructions),
+                                            grouped(stop.counts.frames_copied), grouped(stop.counts.entries_dropped))
                                     .c_str());
 }
 
 } // namespace
 
 void draw_forks(const View& view, const Rect& rect, const Fonts& fonts) {
-    const StepsView& steps = view.steps;
+    const StopsView& shown = view.stops;
     Panel panel("Forks", rect, fonts,
                 view.fork_count == 0
                     ? "none yet"
-                    : fmt::format("{} so far; steps of fork {}", grouped(view.fork_count), steps.fork));
+                    : fmt::format("{} so far; stops of fork {}", grouped(view.fork_count), shown.fork));
     const ImVec2 start = ImGui::GetCursorScreenPos();
     ImGui::BeginChild("list", {kForkColumns * kLetter, 0});
     dim_line("  #  parent → child");
     begin_rows();
     for (const ForkRow& fork : view.forks)
-        draw_fork_row(fork, fork.number == steps.fork);
+        draw_fork_row(fork, fork.number == shown.fork);
     ImGui::EndChild();
     ImGui::EndChild();
     ImGui::SetCursorScreenPos({start.x + (kForkColumns + 1) * kLetter, start.y});
-    ImGui::BeginChild("steps");
+    ImGui::BeginChild("stops");
     const int columns = columns_left();
     TextLine head;
-    head.put(0, kDim, " step").right(37, kDim, "cycles").right(44, kDim, "ptes").right(52, kDim, "frames");
+    head.put(0, kDim, " stop").right(37, kDim, "cycles").right(44, kDim, "ptes").right(52, kDim, "frames");
     head.right(60, kDim, "shared").right(69, kDim, "flushes");
     head.put(71, kDim, "when", static_cast<std::size_t>(std::max(1, columns - 71)));
     head.end();
-    for (std::size_t i = 0; i < steps.phases.size(); ++i)
-        draw_step(steps, i, columns);
-    if (steps.fork != 0 && steps.phases.empty())
-        dim_line("the guest does not state its steps");
+    for (std::size_t i = 0; i < shown.stops.size(); ++i)
+        draw_stop(shown, i, columns);
+    if (shown.fork != 0 && shown.stops.empty())
+        dim_line("the guest does not state its stops");
     ImGui::EndChild();
 }
 

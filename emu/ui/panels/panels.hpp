@@ -8,7 +8,7 @@
 
 namespace forkscope::ui {
 
-enum class Command : u8 { None, RunOrPause, StepInstruction, NextPhase, NextFault };
+enum class Command : u8 { None, RunOrPause, StepInstruction, NextStop, NextFault };
 
 // The guest's screen as a texture of the renderer in use.
 struct ScreenTexture {

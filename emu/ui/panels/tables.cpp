@@ -171,7 +171,7 @@ std::string entry_text(u64 entry) {
 
 void draw_writes(const TablesView& tables) {
     TextLine head;
-    head.put(0, kDim, "side   maps      was         now        step by");
+    head.put(0, kDim, "side   maps      was         now        stop by");
     head.end();
     begin_rows();
     const int columns = columns_left();
@@ -183,7 +183,7 @@ void draw_writes(const TablesView& tables) {
         line.put(17, kDim, entry_text(change.old_value))
             .put(27, kDim, "→")
             .put(29, kText, entry_text(change.new_value));
-        line.put(40, kDim, row.step);
+        line.put(40, kDim, row.stop);
         line.put(45, kAccent, row.name, static_cast<std::size_t>(std::max(1, columns - 45)));
         if (line.end())
             ImGui::SetTooltip("%s entry at %08x: %08llx → %08llx\ncycle %s, by the instruction at %08x",

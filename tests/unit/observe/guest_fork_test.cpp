@@ -79,11 +79,11 @@ TEST(GuestFork, NamesTheStopsByTheOriginalAndShowsWhereTheyAreStated) {
     options.symbols = &guest.symbols;
     options.profile = find_fork_profile("lunaix");
     ASSERT_NE(options.profile, nullptr);
-    for (const ForkPhase& phase : fork->phases) {
-        const Location place = stop_location(phase, guest.symbols);
-        EXPECT_EQ(place.symbol, phase.id == TP_FORK_ENTER ? "fork_process" : "dup_proc");
+    for (const ForkStop& stop : fork->stops) {
+        const Location place = stop_location(stop, guest.symbols);
+        EXPECT_EQ(place.symbol, stop.id == TP_FORK_ENTER ? "fork_process" : "dup_proc");
         EXPECT_EQ(place.source().rfind("fork.c:", 0), 0u) << place.source();
-        EXPECT_FALSE(options.profile->functions_at(fork_stop_name(phase.id).number).empty());
+        EXPECT_FALSE(options.profile->functions_at(fork_stop_name(stop.id).number).empty());
     }
     const std::string text = document_text(fork_document(*fork, options));
     EXPECT_NE(text.find("region_maybe_cow; stated in dup_proc (fork.c:"), std::string::npos) << text;
@@ -146,7 +146,7 @@ TEST(GuestFork, EveryEntryThatForkWroteHasAnOwnerAWriterAndALine) {
                            : 0;
     }
     EXPECT_GE(child_pages, 64u);
-    EXPECT_FALSE(fork->phases.empty());
+    EXPECT_FALSE(fork->stops.empty());
     EXPECT_NE(fork->private_cycle, 0u);
 }
 

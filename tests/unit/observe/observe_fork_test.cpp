@@ -48,18 +48,18 @@ TEST(ForkTracer, FoldsOneForkIntoPhasesEntriesAndFrames) {
     EXPECT_EQ(fork.parent_directory, scene.parent);
     EXPECT_EQ(fork.child_directory, child);
     EXPECT_EQ(fork.result, 4);
-    ASSERT_EQ(fork.phases.size(), 6u);
-    EXPECT_EQ(fork_stop_name(fork.phases[4].id).number, "2b");
+    ASSERT_EQ(fork.stops.size(), 6u);
+    EXPECT_EQ(fork_stop_name(fork.stops[4].id).number, "2b");
     // 10 pages copied and 3 tables linked; 9 writable pages protected on two sides.
     EXPECT_EQ(fork.counts.pte_writes, 10u + 3u + 18u);
     EXPECT_EQ(fork.counts.pte_protects, 18u);
-    EXPECT_EQ(fork.phases[4].counts.pte_protects, 18u);
-    EXPECT_EQ(fork.phases[4].counts.flushes, 9u);
+    EXPECT_EQ(fork.stops[4].counts.pte_protects, 18u);
+    EXPECT_EQ(fork.stops[4].counts.flushes, 9u);
     EXPECT_EQ(fork.counts.frames_shared, 10u);
     EXPECT_EQ(fork.counts.frames_allocated, 1u);
     Cycles sum = 0;
-    for (const ForkPhase& phase : fork.phases)
-        sum += phase.spent.cycles;
+    for (const ForkStop& stop : fork.stops)
+        sum += stop.spent.cycles;
     EXPECT_EQ(sum, fork.spent.cycles);
     EXPECT_EQ(fork.left_cycle - fork.begin_cycle, fork.spent.cycles);
     EXPECT_TRUE(fork.findings.empty());
@@ -224,7 +224,7 @@ TEST(ForkTracer, FindsAForkInTheHardwareStreamAlone) {
     ASSERT_EQ(scene.tracer->forks().size(), 1u);
     const ForkRecord& fork = scene.tracer->forks().front();
     EXPECT_FALSE(fork.stated);
-    EXPECT_TRUE(fork.phases.empty());
+    EXPECT_TRUE(fork.stops.empty());
     EXPECT_EQ(fork.parent_directory, scene.parent);
     EXPECT_EQ(fork.child_directory, child);
     // The child's directory is not shown by any window, so that its tables become known when they are used.

@@ -98,8 +98,8 @@ class ServerScene : public ForkScene {
 
 Cycles sum_of_phases(const ForkRecord& fork) {
     Cycles sum = 0;
-    for (const ForkPhase& phase : fork.phases)
-        sum += phase.spent.cycles;
+    for (const ForkStop& stop : fork.stops)
+        sum += stop.spent.cycles;
     return sum;
 }
 
@@ -172,14 +172,14 @@ TEST(ServerFork, CountsWhatServersDoForIt) {
     EXPECT_EQ(fork.child_pid, kChild);
     EXPECT_EQ(fork.parent_directory, scene.parent);
     EXPECT_EQ(fork.child_directory, scene.spaces[kChild]);
-    ASSERT_EQ(fork.phases.size(), 5u);
-    EXPECT_EQ(fork_stop_name(fork.phases[3].id).number, "4");
+    ASSERT_EQ(fork.stops.size(), 5u);
+    EXPECT_EQ(fork_stop_name(fork.stops[3].id).number, "4");
     // To the process server, to memory and back, to files and back, to the child, to the parent.
     EXPECT_EQ(fork.counts.messages, 7u);
     EXPECT_EQ(fork.counts.pte_protects, 1u);
     EXPECT_EQ(fork.counts.frames_shared, 1u);
     EXPECT_EQ(fork.counts.heap_bytes, 96u);
-    EXPECT_EQ(fork.phases[2].counts.heap_objects, 1u);
+    EXPECT_EQ(fork.stops[2].counts.heap_objects, 1u);
     // To the process server, to memory and back, to files and back.
     EXPECT_EQ(fork.counts.space_switches, 5u);
     EXPECT_EQ(fork.counts.system_calls, 8u);
@@ -211,8 +211,8 @@ TEST(ServerFork, GoesOnWithAStepThatIsStatedAgainWithItsDirectory) {
     scene.work(5);
     const ForkRecord* fork = scene.tracer->current();
     ASSERT_NE(fork, nullptr);
-    ASSERT_EQ(fork->phases.size(), 3u); // enter, child slot, address space
-    EXPECT_EQ(fork->phases.back().id, u32{TP_FORK_ADDRESS_SPACE});
+    ASSERT_EQ(fork->stops.size(), 3u); // enter, child slot, address space
+    EXPECT_EQ(fork->stops.back().id, u32{TP_FORK_ADDRESS_SPACE});
     EXPECT_EQ(fork->child_directory, scene.spaces[kChild]);
 }
 
@@ -270,7 +270,7 @@ TEST(ServerFork, LeavesOutWhatAServerDoesForAnotherClientMeanwhile) {
     const ForkRecord& fork = scene.record();
     EXPECT_EQ(fork.counts.heap_bytes, 96u);
     EXPECT_EQ(fork.counts.messages, 7u);
-    EXPECT_GE(fork.phases[3].spent.cycles, 200u);
+    EXPECT_GE(fork.stops[3].spent.cycles, 200u);
     EXPECT_LT(fork.spent.cycles, fork.left_cycle - fork.begin_cycle);
 }
 
@@ -287,7 +287,7 @@ TEST(ServerFork, TheChildDoesNotWorkForItsParent) {
     scene.tell(kProcessServer, kForker);
     scene.tracepoint(TP_FORK_LEAVE, kForker, kChild, kChild);
     EXPECT_GE(scene.cycle - before, 1000u);
-    EXPECT_LT(scene.record().phases.back().spent.cycles, 300u);
+    EXPECT_LT(scene.record().stops.back().spent.cycles, 300u);
 }
 
 TEST(ServerFork, FollowsAChildThatRunsAndEndsBeforeItsParentIsBack) {
@@ -362,8 +362,8 @@ TEST(ServerFork, CopesWithStopsInAnyOrderRepeatedAndWithoutMessages) {
     ASSERT_EQ(scene.tracer->forks().size(), 1u);
     const ForkRecord& fork = scene.record();
     // The server that states a stop works for the fork until the next; ENTER begins a new fork.
-    ASSERT_EQ(fork.phases.size(), 2u);
-    EXPECT_GE(fork.phases[1].spent.cycles, 100u);
+    ASSERT_EQ(fork.stops.size(), 2u);
+    EXPECT_GE(fork.stops[1].spent.cycles, 100u);
     EXPECT_EQ(sum_of_phases(fork), fork.spent.cycles);
     EXPECT_EQ(fork_stop_name(TP_FORK_PID).number, "1b");
 }
