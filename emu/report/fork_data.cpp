@@ -18,7 +18,7 @@ class ForkData {
         data.object("counts", counts_data(fork_.counts));
         data.object("shadows_inside", shadows_data(fork_.shadows_inside));
         data.object("shadows_after", shadows_data(fork_.shadows_after));
-        data.rows("phases", stops());
+        data.rows("stops", stops());
         if (!fork_.by_instruction.empty() && options_.symbols != nullptr)
             data.rows("functions", functions());
         data.rows("ptes", ptes()).rows("frames", frames());
@@ -73,7 +73,7 @@ Cell ForkData::stop_of(int stop) const {
 }
 
 void ForkData::head(Object& data) const {
-    constexpr u64 kSchema = 1;
+    constexpr u64 kSchema = 2;
     data.number("schema", kSchema).number("fork", fork_.number);
     if (fork_.made_parent != 0)
         data.number("made_parent", fork_.made_parent);
@@ -137,7 +137,7 @@ Rows ForkData::ptes() const {
         row.text("side", fork_side_name(change.side)).word("directory", change.directory);
         row.word("page", change.linear).number("level", change.level).word("entry_address", change.entry_address);
         row.word("old", change.old_value).word("new", change.new_value);
-        row.text("seen", change.written ? "written" : "found").add("phase", stop_of(change.stop));
+        row.text("seen", change.written ? "written" : "found").add("stop", stop_of(change.stop));
         place(row, change.eip, location_of(change.eip));
         std::vector<Cell> callers;
         for (u32 caller : change.callers)
@@ -162,7 +162,7 @@ Rows ForkData::frames() const {
             row.word("copy", change.copy);
         else
             row.number("references", change.references);
-        row.add("phase", stop_of(change.stop));
+        row.add("stop", stop_of(change.stop));
     }
     return rows;
 }
@@ -174,7 +174,7 @@ Rows ForkData::flushes() const {
         Object& row = rows.emplace_back();
         row.count("instruction", change.instructions).count("cycle", change.cycle);
         row.text("reason", flush_reason_name(change.reason)).word("address", change.address);
-        row.count("dropped", change.dropped).add("phase", stop_of(change.stop));
+        row.count("dropped", change.dropped).add("stop", stop_of(change.stop));
         place(row, change.eip, location_of(change.eip));
     }
     return rows;
@@ -185,7 +185,7 @@ Rows ForkData::cr3_loads() const {
     for (const Cr3Change& change : fork_.cr3_loads) {
         Object& row = rows.emplace_back();
         row.count("instruction", change.instructions).count("cycle", change.cycle);
-        row.word("old", change.old_directory).word("new", change.new_directory).add("phase", stop_of(change.stop));
+        row.word("old", change.old_directory).word("new", change.new_directory).add("stop", stop_of(change.stop));
     }
     return rows;
 }

@@ -126,7 +126,7 @@ void ForkDocument::stops() {
     document_.section("Stops");
     if (fork_.stops.empty())
         return line("the guest states none: this fork was found in what the hardware did");
-    Rows rows = copied("phases");
+    Rows rows = copied("stops");
     for (std::size_t i = 0; i < rows.size(); ++i)
         rows[i].text("said", said_of(fork_.stops[i]));
     shown().rows("stop_rows", std::move(rows));

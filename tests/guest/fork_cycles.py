@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Where the cycles of a fork went: causes, phases and functions add up, on every clock, and work is the same on all.
+"""Where the cycles of a fork went: causes, stops and functions add up, on every clock, and work is the same on all.
 
 Usage: fork_cycles.py FORKSCOPE
 """
@@ -21,7 +21,7 @@ def report(program, *options):
 def check_sums(fork, where):
     causes = fork["cycles_by_cause"]
     assert sum(causes.values()) == fork["cycles"], where
-    for part in ("phases", "functions"):
+    for part in ("stops", "functions"):
         rows = fork[part]
         for row in rows:
             assert sum(row["cycles_by_cause"].values()) == row["cycles"], (where, row)

@@ -50,10 +50,10 @@ def main(forkscope, system="lunaix"):
     rest = {}
     for pages in COUNTS:
         fork = report(program, pages)
-        assert [phase["stop"] for phase in fork["phases"]] == STOPS[system], fork["phases"]
-        assert all(phase["cycles"] > 0 and phase["instructions"] > 0 for phase in fork["phases"])
-        assert sum(phase["cycles"] for phase in fork["phases"]) == fork["cycles"], "the phases do not add up"
-        assert sum(phase["instructions"] for phase in fork["phases"]) == fork["instructions"]
+        assert [stop["stop"] for stop in fork["stops"]] == STOPS[system], fork["stops"]
+        assert all(stop["cycles"] > 0 and stop["instructions"] > 0 for stop in fork["stops"])
+        assert sum(stop["cycles"] for stop in fork["stops"]) == fork["cycles"], "the stops do not add up"
+        assert sum(stop["instructions"] for stop in fork["stops"]) == fork["instructions"]
         assert fork["findings"] == [], fork["findings"]
         assert fork["ptes"] and fork["frames"] and fork["flushes"]
         rest[pages] = check_faults(fork, pages)

@@ -23,14 +23,14 @@ def report(program, pages, parent_pages):
 def check_fork(fork):
     """The messages and the copies inside fork, stop by stop."""
     assert fork["findings"] == [], fork["findings"]
-    assert [phase["stop"] for phase in fork["phases"]] == ORDER, fork["phases"]
+    assert [stop["stop"] for stop in fork["stops"]] == ORDER, fork["stops"]
     assert fork["counts"]["messages"] == sum(FORK_MESSAGES.values()), fork["counts"]
-    for phase in fork["phases"]:
-        counts = phase["counts"]
-        assert counts["messages"] == FORK_MESSAGES[phase["stop"]], (phase["stop"], counts)
-        assert counts["frames_copied"] == (1 if phase["stop"] == "2b" else 0), (phase["stop"], counts)
+    for stop in fork["stops"]:
+        counts = stop["counts"]
+        assert counts["messages"] == FORK_MESSAGES[stop["stop"]], (stop["stop"], counts)
+        assert counts["frames_copied"] == (1 if stop["stop"] == "2b" else 0), (stop["stop"], counts)
     assert {flush["reason"] for flush in fork["flushes"]} == {"cr3"}, fork["flushes"]
-    assert any(phase["function"] == "do_fork" for phase in fork["phases"])
+    assert any(stop["function"] == "do_fork" for stop in fork["stops"])
 
 
 def check_faults(fork, pages):
