@@ -11,8 +11,8 @@ namespace forkscope {
 
 class BranchPredictor {
   public:
-    // A branch at `at` (linear) went to `target`, or fell through. Was that foretold?
-    bool foretold(u32 at, bool taken, u32 target) {
+    // A branch at `at` (linear) went to `target`, or fell through. Was that predicted?
+    bool predicted(u32 at, bool taken, u32 target) {
         const u32 set = at % kSets * kWays;
         for (u32 entry = set; entry < set + kWays; ++entry)
             if (address_[entry] == at && (counter_[entry] & kValid) != 0) [[likely]]

@@ -199,7 +199,7 @@ void Cpu::misaligned_access() {
 void Cpu::predict(const Instruction& at, bool taken) {
     const u32 base = state_.segments[kCs].base;
     ++branches_;
-    if (predictor_.foretold(base + present_eip(at), taken, base + state_.eip))
+    if (predictor_.predicted(base + present_eip(at), taken, base + state_.eip))
         return;
     ++mispredictions_;
     const bool in_v = (at.ending & (kInV | kMayJump)) == (kInV | kMayJump);

@@ -12,6 +12,39 @@
 namespace forkscope::test {
 namespace {
 
+// --- A row that leaves out one of the columns that each must name does not compile.
+
+template <class T>
+concept Complete = requires {
+    T{.map = 1,
+      .opcode = 0,
+      .mnemonic = "x",
+      .since = Since::I386,
+      .cost = CostClass::Simple,
+      .flags = kNoFlags,
+      .operands = kNoOperands};
+};
+template <class T>
+concept CompleteWithoutSince = requires {
+    T{.map = 1, .opcode = 0, .mnemonic = "x", .cost = CostClass::Simple, .flags = kNoFlags, .operands = kNoOperands};
+};
+template <class T>
+concept CompleteWithoutCost = requires {
+    T{.map = 1, .opcode = 0, .mnemonic = "x", .since = Since::I386, .flags = kNoFlags, .operands = kNoOperands};
+};
+template <class T>
+concept CompleteWithoutFlags = requires {
+    T{.map = 1, .opcode = 0, .mnemonic = "x", .since = Since::I386, .cost = CostClass::Simple, .operands = kNoOperands};
+};
+template <class T>
+concept CompleteWithoutOperands = requires {
+    T{.map = 1, .opcode = 0, .mnemonic = "x", .since = Since::I386, .cost = CostClass::Simple, .flags = kNoFlags};
+};
+static_assert(Complete<Form> && !CompleteWithoutSince<Form> && !CompleteWithoutCost<Form> &&
+              !CompleteWithoutFlags<Form> && !CompleteWithoutOperands<Form>);
+static_assert(!std::is_constructible_v<FormOperands, Operand>, "an operand needs its use");
+static_assert(!FormFlags("c", "zo", "").valid() && !FormFlags("x", "", "").valid() && FormFlags("", "oz", "").valid());
+
 // --- The facts, for one place
 
 bool is_x87(const Form& form) { return form.map == 1 && (form.opcode & 0xF8) == 0xD8; }

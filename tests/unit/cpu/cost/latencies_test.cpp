@@ -43,7 +43,7 @@ std::string name_of(const Form& form) {
     return text + std::string(form.mnemonic);
 }
 
-TEST(Clocks, EveryFormHasExactlyOneRow) {
+TEST(Latencies, EveryFormHasExactlyOneRow) {
     for (u16 form = 0; form < form_count(); ++form) {
         std::size_t rows = 0;
         for (const LatencyRow& row : latency_rows())
@@ -53,7 +53,7 @@ TEST(Clocks, EveryFormHasExactlyOneRow) {
     }
 }
 
-TEST(Clocks, NoRowAndNoOpcodeOfARowCoversNothing) {
+TEST(Latencies, NoRowAndNoOpcodeOfARowCoversNothing) {
     for (const LatencyRow& row : latency_rows()) {
         ASSERT_LE(row.first, row.last);
         for (unsigned opcode = row.first; opcode <= row.last; ++opcode) {
@@ -67,7 +67,7 @@ TEST(Clocks, NoRowAndNoOpcodeOfARowCoversNothing) {
     }
 }
 
-TEST(Clocks, NoCellIsZeroWhereTheModelHasTheForm) {
+TEST(Latencies, NoCellIsZeroWhereTheModelHasTheForm) {
     for (u16 number = 0; number < form_count(); ++number) {
         const Form& form = form_at(number);
         for (std::size_t i = 0; i < std::size(kModels); ++i) {
@@ -82,7 +82,7 @@ TEST(Clocks, NoCellIsZeroWhereTheModelHasTheForm) {
     }
 }
 
-TEST(Clocks, RowsThatAModelLacksAreMarkedAbsent) {
+TEST(Latencies, RowsThatAModelLacksAreMarkedAbsent) {
     for (const LatencyRow& row : latency_rows())
         for (std::size_t i = 0; i < std::size(kModels); ++i) {
             bool has = false;
@@ -93,7 +93,7 @@ TEST(Clocks, RowsThatAModelLacksAreMarkedAbsent) {
         }
 }
 
-TEST(Clocks, RegisterFormsCostNoMoreThanMemoryForms) {
+TEST(Latencies, RegisterFormsCostNoMoreThanMemoryForms) {
     for (u16 number = 0; number < form_count(); ++number)
         for (std::size_t i = 0; i < std::size(kModels); ++i) {
             const Latency& cell = cell_of(latency_row(number), i);
@@ -102,6 +102,23 @@ TEST(Clocks, RegisterFormsCostNoMoreThanMemoryForms) {
             const bool may = form_at(number).cost == CostClass::Float; // 486: FLD of memory is the faster one
             EXPECT_TRUE(cell.reg <= cell.mem || may) << name_of(form_at(number)) << " " << kModelNames[i];
         }
+}
+
+// Ports, far transfers and loads of segment registers cost what mode, privilege and descriptors make of them.
+TEST(Latencies, OfWhatProtectionDecidesAreDecidedLate) {
+    for (u16 number = 1; number < form_count(); ++number) {
+        const Form& form = form_at(number);
+        const Place target = kind_of(form.operands[0]).place;
+        const bool segment =
+            writes(form.operands[0].use) && (target == Place::Segment || target == Place::FixedSegment);
+        const bool far_pointer = form.operands[1] == Operand::Mp;
+        if (segment || far_pointer || form.port != Port::None || is_far(form.transfer)) {
+            EXPECT_NE(latency_row(number).late.late, Late::No) << name_of(form);
+        }
+        if (form.port != Port::None) {
+            EXPECT_EQ(latency_row(number).late.late, Late::Port) << name_of(form);
+        }
+    }
 }
 
 // Which of the figures of a form: that of the operand as it stands; of a branch, taken or not; of a string instruction
@@ -197,7 +214,7 @@ struct Fact {
 constexpr auto kTaken = Which::Taken;
 constexpr auto kNotTaken = Which::NotTaken;
 constexpr Fact kFacts[] = {
-#include "tests/unit/cpu/cost/clocks_facts.inc"
+#include "tests/unit/cpu/cost/latencies_facts.inc"
 };
 
 std::vector<u8> bytes_of(std::string_view text) {
@@ -212,7 +229,7 @@ std::string_view pairing_name(Pairing pairing) {
     return kNames[static_cast<std::size_t>(pairing)];
 }
 
-TEST(Clocks, AreThoseOfTheSources) {
+TEST(Latencies, AreThoseOfTheSources) {
     for (const Fact& fact : kFacts) {
         Instruction in;
         ASSERT_EQ(decode(bytes_of(fact.bytes), CodeMode{true}, in), DecodeStatus::Ok) << fact.instruction;
@@ -242,14 +259,11 @@ constexpr PathFact kPathFacts[] = {
     {CostPath::SegmentPop, 21, 9, 3},
     {CostPath::PushFlagsProtected, 4, 3, 3},
     {CostPath::PopFlagsProtected, 5, 6, 4},
-    {CostPath::CallFarReal, 17, 18, 4},
     {CostPath::CallFarProtected, 34, 20, 4},
     {CostPath::CallGateSame, 52, 35, 22},
     {CostPath::CallGateInner, 86, 69, 44},
-    {CostPath::JumpFarReal, 12, 17, 3},
     {CostPath::JumpFarProtected, 27, 19, 3},
     {CostPath::JumpGate, 45, 32, 18},
-    {CostPath::ReturnFarReal, 18, 13, 4},
     {CostPath::ReturnFarProtected, 32, 17, 4},
     {CostPath::ReturnFarOuter, 68, 35, 23},
     {CostPath::SegmentLoadFar, 22, 12, 4},
@@ -271,7 +285,6 @@ constexpr PathFact kPathFacts[] = {
     {CostPath::InterruptInner, 99, 71, 42},
     {CostPath::InterruptVirtual8086, 119, 82, 54},
     {CostPath::SoftwareInterrupt, 0, 0, 6},
-    {CostPath::ReturnReal, 22, 15, 8},
     {CostPath::ReturnSame, 38, 20, 10},
     {CostPath::ReturnOuter, 82, 36, 27},
     {CostPath::ReturnVirtual8086, 60, -1, 27},
@@ -283,14 +296,8 @@ constexpr PathFact kPathFacts[] = {
     {CostPath::TaskReturn32, 275, -1, -1},
     {CostPath::TaskReturnVirtual8086, 224, -1, -1},
     {CostPath::TaskReturn16, 271, -1, -1},
-    {CostPath::TaskMiss32, 0, 55, 0},
-    {CostPath::TaskMissVirtual8086, 0, 37, 0},
-    {CostPath::TaskMiss16, 0, 31, 0},
     {CostPath::InvalidateHit, 0, 12, 25},
     {CostPath::InvalidateMiss, 0, 11, 25},
-    {CostPath::LoadCr0, 10, 17, 22},
-    {CostPath::LoadCr2, 4, 4, 12},
-    {CostPath::LoadCr3, 5, 4, 21},
     {CostPath::WalkClean, -1, 13, -1},
     {CostPath::WalkOneUpdate, -1, 21, -1},
     {CostPath::WalkTwoUpdates, -1, 28, -1},
@@ -308,7 +315,7 @@ constexpr PathFact kPathFacts[] = {
     {CostPath::RepeatMoveOnce, 9, 13, 13},
 };
 
-TEST(Clocks, OfPathsAreThoseOfTheSources) {
+TEST(Latencies, OfPathsAreThoseOfTheSources) {
     for (const PathFact& fact : kPathFacts) {
         const PathLatency& path = path_latency(fact.path);
         const int expected[] = {fact.i386, fact.i486, fact.pentium};
@@ -319,7 +326,7 @@ TEST(Clocks, OfPathsAreThoseOfTheSources) {
     }
 }
 
-TEST(Clocks, OfPathsNameEachPathOnce) {
+TEST(Latencies, OfPathsNameEachPathOnce) {
     ASSERT_EQ(path_latencies().size(), static_cast<std::size_t>(CostPath::MispredictedV) + 1);
     for (std::size_t i = 0; i < path_latencies().size(); ++i) {
         EXPECT_FALSE(path_latencies()[i].text.empty());
@@ -335,7 +342,7 @@ const LatencyRow& row_of(std::string_view bytes) {
 }
 
 // What known emulators' tables have wrong must not come in by way of copying.
-TEST(Clocks, DoNotCarryTheKnownErrorsOfEmulators) {
+TEST(Latencies, DoNotCarryTheKnownErrorsOfEmulators) {
     const PathLatency& same = path_latency(CostPath::InterruptSame);
     const PathLatency& inner = path_latency(CostPath::InterruptInner);
     const PathLatency& virtual_8086 = path_latency(CostPath::InterruptVirtual8086);
@@ -348,7 +355,7 @@ TEST(Clocks, DoNotCarryTheKnownErrorsOfEmulators) {
     EXPECT_LT(path_latency(CostPath::Breakpoint).i486, same.i486) << "INT3 pays for the gate twice";
 }
 
-TEST(Clocks, SayWhereTheyComeFrom) {
+TEST(Latencies, SayWhereTheyComeFrom) {
     unsigned cells[3][3] = {};
     unsigned paths[3][3] = {};
     for (const LatencyRow& row : latency_rows())

@@ -3,12 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include "clock_bench.hpp"
+#include "cost_bench.hpp"
 
 namespace forkscope::test {
 namespace {
 
-using B = ClockBench;
+using B = CostBench;
 using Code = std::initializer_list<int>;
 
 class PipelineBench {

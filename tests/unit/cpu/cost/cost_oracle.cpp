@@ -1,4 +1,4 @@
-#include "clock_oracle.hpp"
+#include "cost_oracle.hpp"
 
 #include <algorithm>
 

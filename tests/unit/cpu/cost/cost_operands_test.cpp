@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "clock_bench.hpp"
-#include "clock_oracle.hpp"
+#include "cost_bench.hpp"
+#include "cost_oracle.hpp"
 #include "cpu/decode/decoder.hpp"
 #include "tests/parameter_names.hpp"
 
@@ -13,9 +13,9 @@ namespace {
 
 constexpr CpuModel kTabled[] = {CpuModel::I386, CpuModel::I486, CpuModel::Pentium};
 
-class ClockOperands : public ::testing::TestWithParam<CpuModel> {
+class CostOperands : public ::testing::TestWithParam<CpuModel> {
   protected:
-    ClockOperands() : bench(GetParam()) { bench.enter(BenchMode::Protected); }
+    CostOperands() : bench(GetParam()) { bench.enter(BenchMode::Protected); }
 
     bool runs(const std::vector<u8>& bytes) {
         Instruction in;
@@ -32,10 +32,10 @@ class ClockOperands : public ::testing::TestWithParam<CpuModel> {
     }
     void set(u8 reg, u32 value) { bench.runner.edit().set_reg<u32>(reg, value); }
     void memory(u32 value) {
-        bench.before_each = [this, value] { bench.runner.put32(ClockBench::kData, value); };
+        bench.before_each = [this, value] { bench.runner.put32(CostBench::kData, value); };
     }
 
-    ClockBench bench;
+    CostBench bench;
 };
 
 constexpr u32 kMultipliers[] = {0,    1,    2,      3,      7,      8,          9,          0x7F,
@@ -51,7 +51,7 @@ Circumstance multiplied(u32 value, u32 width, bool is_signed) {
     return with;
 }
 
-TEST_P(ClockOperands, OfMultiplicationsAreByTheMultiplier) {
+TEST_P(CostOperands, OfMultiplicationsAreByTheMultiplier) {
     for (const u32 value : kMultipliers) {
         set(kEcx, value);
         memory(value);
@@ -69,7 +69,7 @@ TEST_P(ClockOperands, OfMultiplicationsAreByTheMultiplier) {
     }
 }
 
-TEST_P(ClockOperands, OfMultiplicationsByAnImmediateAreByThat) {
+TEST_P(CostOperands, OfMultiplicationsByAnImmediateAreByThat) {
     for (const u32 value : kMultipliers) {
         const auto byte = [value](u32 number) { return static_cast<u8>(value >> 8 * number); };
         const std::string what = "multiplier " + std::to_string(value);
@@ -78,7 +78,7 @@ TEST_P(ClockOperands, OfMultiplicationsByAnImmediateAreByThat) {
     }
 }
 
-TEST_P(ClockOperands, OfBitScansAreByTheBitFound) {
+TEST_P(CostOperands, OfBitScansAreByTheBitFound) {
     for (u32 bit = 0; bit <= 32; ++bit) {
         Circumstance with;
         with.multiplier = bit == 32 ? 0 : 1u << bit;
@@ -95,7 +95,7 @@ TEST_P(ClockOperands, OfBitScansAreByTheBitFound) {
     }
 }
 
-TEST_P(ClockOperands, OfRotatesThroughCarryAreByTheCount) {
+TEST_P(CostOperands, OfRotatesThroughCarryAreByTheCount) {
     for (const u8 count : {0, 1, 2, 7, 16, 30, 31, 32, 33, 255}) {
         Circumstance with;
         with.count = count & 31;
@@ -108,13 +108,13 @@ TEST_P(ClockOperands, OfRotatesThroughCarryAreByTheCount) {
     }
 }
 
-TEST_P(ClockOperands, OfEnterAreByTheLevel) {
+TEST_P(CostOperands, OfEnterAreByTheLevel) {
     set(kEbp, CodeRunner::kStack - 0x100);
     for (const u8 level : {0, 1, 2, 3, 15, 31})
         expect({0xC8, 0x10, 0x00, level}, {}, "ENTER 16, " + std::to_string(level));
 }
 
-TEST_P(ClockOperands, OfCompareAndExchangeAreByEquality) {
+TEST_P(CostOperands, OfCompareAndExchangeAreByEquality) {
     if (!runs({0x0F, 0xB1, 0x13}))
         GTEST_SKIP() << "the 386 has no CMPXCHG";
     for (const bool equal : {true, false}) {
@@ -129,7 +129,7 @@ TEST_P(ClockOperands, OfCompareAndExchangeAreByEquality) {
     }
 }
 
-TEST_P(ClockOperands, OfControlAndDebugRegistersAreByTheirNumber) {
+TEST_P(CostOperands, OfControlAndDebugRegistersAreByTheirNumber) {
     set(kEcx, bench.runner.cpu.state().cr0);
     expect({0x0F, 0x22, 0xC1}, {}, "MOV CR0, ECX");
     set(kEcx, 0);
@@ -144,7 +144,7 @@ TEST_P(ClockOperands, OfControlAndDebugRegistersAreByTheirNumber) {
     }
 }
 
-TEST_P(ClockOperands, OfLimitsInPagesAreMoreOnThe386) {
+TEST_P(CostOperands, OfLimitsInPagesAreMoreOnThe386) {
     set(kEcx, CodeRunner::kTss2);
     const Cycles bytes = bench.cost({0x0F, 0x03, 0xD1});
     set(kEcx, CodeRunner::kData); // 4 GB
@@ -163,7 +163,7 @@ const StringForm kStringForms[] = {
     {{0xF3, 0xAF}, false, true},
 };
 
-TEST_P(ClockOperands, OfRepeatedStringsAreByTheCount) {
+TEST_P(CostOperands, OfRepeatedStringsAreByTheCount) {
     const u32 none[] = {5, 5, 6}, moved_once[] = {9, 13, 13};
     const auto model = static_cast<std::size_t>(GetParam());
     set(kEax, 0);
@@ -182,8 +182,8 @@ TEST_P(ClockOperands, OfRepeatedStringsAreByTheCount) {
         }
 }
 
-TEST_P(ClockOperands, OfComparisonsAreByTheElementsThatWereCompared) {
-    bench.before_each = [this] { bench.runner.put32(ClockBench::kTarget + 6, 0x55); };
+TEST_P(CostOperands, OfComparisonsAreByTheElementsThatWereCompared) {
+    bench.before_each = [this] { bench.runner.put32(CostBench::kTarget + 6, 0x55); };
     set(kEax, 0x55);
     set(kEcx, 100);
     Circumstance with;
@@ -192,10 +192,10 @@ TEST_P(ClockOperands, OfComparisonsAreByTheElementsThatWereCompared) {
     expect({0xF3, 0xA6}, with, "REPE CMPSB");
 }
 
-INSTANTIATE_TEST_SUITE_P(EachModel, ClockOperands, ::testing::ValuesIn(kTabled), ::testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(EachModel, CostOperands, ::testing::ValuesIn(kTabled), ::testing::PrintToStringParamName());
 
-TEST(ClockOperandsOfTheP6, AreByClass) {
-    ClockBench bench(CpuModel::P6);
+TEST(CostOperandsOfTheP6, AreByClass) {
+    CostBench bench(CpuModel::P6);
     bench.enter(BenchMode::Protected);
     for (const u32 count : {0u, 1u, 2u, 17u}) {
         bench.runner.edit().set_reg<u32>(kEcx, count);

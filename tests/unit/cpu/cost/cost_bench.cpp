@@ -1,4 +1,4 @@
-#include "clock_bench.hpp"
+#include "cost_bench.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,19 +10,19 @@ constexpr u32 kFillers = CodeRunner::kStart + 0x800;
 constexpr u8 kVectors[] = {kDebugException, kBreakpoint, kOverflow, kPageFault};
 } // namespace
 
-ClockBench::ClockBench(CpuModel model, CostModelKind kind, Way way) : runner(way, model), model_(model), kind_(kind) {
+CostBench::CostBench(CpuModel model, CostModelKind kind, Way way) : runner(way, model), model_(model), kind_(kind) {
     before_each = [] {};
 }
 
 // Where a measured run stops: behind `last`, and behind the fillers that it may jump to.
-void ClockBench::set_ends(u32 last) {
+void CostBench::set_ends(u32 last) {
     std::vector<u32> ends{last, CodeRunner::kStart + kAway + 1};
     for (const u8 vector : kVectors)
         ends.push_back(CodeRunner::handler_at(vector) + 1);
     runner.cpu.set_breakpoints(ends);
 }
 
-void ClockBench::enter(BenchMode mode, u8 cpl) {
+void CostBench::enter(BenchMode mode, u8 cpl) {
     mode_ = mode;
     runner.cpu.set_model(model_, kind_);
     if (mode == BenchMode::Real)
@@ -64,7 +64,7 @@ void ClockBench::enter(BenchMode mode, u8 cpl) {
     runner.cpu.set_state(start);
 }
 
-Cycles ClockBench::run_once(const CpuState& start) {
+Cycles CostBench::run_once(const CpuState& start) {
     before_each();
     runner.cpu.set_state(start);
     const Cycles before = runner.cpu.now();
@@ -73,7 +73,7 @@ Cycles ClockBench::run_once(const CpuState& start) {
     return runner.cpu.now() - before;
 }
 
-Cycles ClockBench::cost(const std::vector<u8>& bytes) {
+Cycles CostBench::cost(const std::vector<u8>& bytes) {
     std::vector<int> code(lead(), kFiller);
     code.insert(code.end(), bytes.begin(), bytes.end());
     code.push_back(kFiller);
@@ -91,7 +91,7 @@ Cycles ClockBench::cost(const std::vector<u8>& bytes) {
     return cycles - fillers_;
 }
 
-Cycles ClockBench::cost_of_halting() {
+Cycles CostBench::cost_of_halting() {
     std::vector<int> code(lead(), kFiller);
     code.push_back(0xF4);
     runner.put(CodeRunner::kStart, code);

@@ -161,9 +161,9 @@ void PrintTo(const Setting& setting, std::ostream* out) {
     *out << testing::PrintToString(setting.model) << '_' << testing::PrintToString(setting.kind);
 }
 
-class ClockEngines : public ::testing::TestWithParam<Setting> {
+class CostEngines : public ::testing::TestWithParam<Setting> {
   protected:
-    ClockEngines() : reference({EngineKind::Interpreter, false}, GetParam().model, GetParam().kind) {
+    CostEngines() : reference({EngineKind::Interpreter, false}, GetParam().model, GetParam().kind) {
         for (const Way way : every_way())
             others.push_back(std::make_unique<Player>(way, GetParam().model, GetParam().kind));
     }
@@ -173,7 +173,7 @@ class ClockEngines : public ::testing::TestWithParam<Setting> {
     std::vector<std::unique_ptr<Player>> others; // in each way
 };
 
-TEST_P(ClockEngines, CountTheSameAtEveryCut) {
+TEST_P(CostEngines, CountTheSameAtEveryCut) {
     for (u64 seed = 0; seed < programs; ++seed) {
         reference.load(seed);
         const auto expected = run_in_slices(reference, seed, true);
@@ -188,7 +188,7 @@ TEST_P(ClockEngines, CountTheSameAtEveryCut) {
     }
 }
 
-TEST_P(ClockEngines, CountTheSameHoweverTheRunIsCut) {
+TEST_P(CostEngines, CountTheSameHoweverTheRunIsCut) {
     for (u64 seed = 0; seed < programs; ++seed) {
         reference.load(seed);
         ASSERT_EQ(reference.run_until(kNever), CpuStop::Requested);
@@ -200,7 +200,7 @@ TEST_P(ClockEngines, CountTheSameHoweverTheRunIsCut) {
     }
 }
 
-TEST_P(ClockEngines, GoOnFromASnapshotAsIfNothingHadBeen) {
+TEST_P(CostEngines, GoOnFromASnapshotAsIfNothingHadBeen) {
     for (u64 seed = 0; seed < programs; ++seed) {
         reference.load(seed);
         const Cycles half = reference.runner.cpu.now() + 1 + Random(seed).below(3000);
@@ -234,7 +234,7 @@ std::vector<Setting> every_setting() {
     return settings;
 }
 
-INSTANTIATE_TEST_SUITE_P(EachModelAndClock, ClockEngines, ::testing::ValuesIn(every_setting()),
+INSTANTIATE_TEST_SUITE_P(EachModelAndKind, CostEngines, ::testing::ValuesIn(every_setting()),
                          ::testing::PrintToStringParamName());
 
 } // namespace

@@ -1,5 +1,5 @@
 // Owns: which forms no microbenchmark can run, and why. Callers: the clock tests, and the page docs/clocks.md, which
-// counts the others. Promises: every form that is not named here is run by test_clock, register and memory form.
+// counts the others. Promises: every form that is not named here is run by test_cost, register and memory form.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,4 @@
-// Owns: ClockBench, which measures what one instruction costs on a --clock: cycles of lead(), instruction, filler less
+// Owns: CostBench, which measures what one instruction costs on a --clock: cycles of lead(), instruction, filler less
 // those of the fillers alone, once everything that warms up is warm. Callers: tests of the clock models.
 // Promises: the filler (CLD) pairs with nothing, writes no general register and has one component; behind lead() of
 // them the 386's prefetch queue is full.
@@ -12,13 +12,13 @@ namespace forkscope::test {
 
 enum class BenchMode : u8 { Real, Protected, Virtual8086 };
 
-class ClockBench {
+class CostBench {
   public:
     static constexpr u32 kData = 0x8000, kSource = 0x8400, kTarget = 0x8800; // EBX, ESI, EDI
     static constexpr u32 kAway = 0x43;                                       // where jumps go, from CS:start
     static constexpr u16 kRealCode = 0x1000;                                 // CS in real mode
 
-    ClockBench(CpuModel model, CostModelKind kind = CostModelKind::Model, Way way = {EngineKind::Block, true});
+    CostBench(CpuModel model, CostModelKind kind = CostModelKind::Model, Way way = {EngineKind::Block, true});
 
     // Resets the processor and enters the mode: registers and memory as every instruction can do with.
     void enter(BenchMode mode, u8 cpl = 0);

@@ -5,14 +5,14 @@
 
 #include <gtest/gtest.h>
 
-#include "clock_bench.hpp"
+#include "cost_bench.hpp"
 #include "tests/parameter_names.hpp"
 
 namespace forkscope::test {
 namespace {
 
 using R = CodeRunner;
-using B = ClockBench;
+using B = CostBench;
 using Bytes = std::vector<u8>;
 using Clocks = std::array<u32, 3>; // 386, 486, Pentium
 
@@ -20,9 +20,9 @@ constexpr CpuModel kTabled[] = {CpuModel::I386, CpuModel::I486, CpuModel::Pentiu
 constexpr u32 kStackTop = R::kStack - 0x200;
 constexpr u8 kSegmentWrites = 0x92; // a data segment's access byte, not accessed yet
 
-class ClockPaths : public ::testing::TestWithParam<CpuModel> {
+class CostPaths : public ::testing::TestWithParam<CpuModel> {
   protected:
-    ClockPaths() : bench(GetParam()) {}
+    CostPaths() : bench(GetParam()) {}
 
     u32 mine(const Clocks& clocks) const { return clocks[static_cast<std::size_t>(GetParam())]; }
     // 386: the m of the filler behind a jump.
@@ -73,7 +73,7 @@ class ClockPaths : public ::testing::TestWithParam<CpuModel> {
 
 // --- Segments
 
-TEST_P(ClockPaths, OfSegmentLoads) {
+TEST_P(CostPaths, OfSegmentLoads) {
     fresh();
     far_pointer(R::kData, R::kData);
     set(kEax, R::kData);
@@ -91,14 +91,14 @@ TEST_P(ClockPaths, OfSegmentLoads) {
     EXPECT_EQ(bench.cost({0x8E, 0xC0}), mine({18, 3, 3})) << "MOV ES, AX; AX null";
 }
 
-TEST_P(ClockPaths, OfDescriptorsThatWereNotAccessedYet) {
+TEST_P(CostPaths, OfDescriptorsThatWereNotAccessedYet) {
     fresh();
     set(kEax, R::kFree);
     before([this] { bench.runner.descriptor(R::kFree, 0, 0xFFFFF, kSegmentWrites, true, true); });
     EXPECT_EQ(bench.cost({0x8E, 0xC0}), mine({18 + 4, 9 + 11, 3 + 4}));
 }
 
-TEST_P(ClockPaths, OfFlagsOnTheStack) {
+TEST_P(CostPaths, OfFlagsOnTheStack) {
     fresh();
     stack({2});
     EXPECT_EQ(bench.cost({0x9C}), mine({4, 3, 3})) << "PUSHF";
@@ -107,7 +107,7 @@ TEST_P(ClockPaths, OfFlagsOnTheStack) {
 
 // --- Far transfers
 
-TEST_P(ClockPaths, OfFarTransfersInOneRing) {
+TEST_P(CostPaths, OfFarTransfersInOneRing) {
     fresh();
     far_pointer(away(), R::kCode);
     stack({away(), R::kCode});
@@ -119,7 +119,7 @@ TEST_P(ClockPaths, OfFarTransfersInOneRing) {
     EXPECT_EQ(bench.cost({0xCA, 0x08, 0x00}), with_m({32, 18, 4})) << "RETF 8";
 }
 
-TEST_P(ClockPaths, OfCallGates) {
+TEST_P(CostPaths, OfCallGates) {
     fresh();
     gate(R::kCode, away(), 0x8C);
     far_pointer(0, R::kFree);
@@ -136,7 +136,7 @@ TEST_P(ClockPaths, OfCallGates) {
     EXPECT_EQ(bench.cost(far(0x9A, 0, R::kFree)), with_m({94 + 20, 77 + 20, 45 + 10})) << "the same, five";
 }
 
-TEST_P(ClockPaths, OfReturnsToAnOuterRing) {
+TEST_P(CostPaths, OfReturnsToAnOuterRing) {
     fresh();
     stack({away(), R::kUserCode, kStackTop, R::kUserData});
     EXPECT_EQ(bench.cost({0xCB}), mine({68, 35, 23})) << "RETF";
@@ -147,7 +147,7 @@ TEST_P(ClockPaths, OfReturnsToAnOuterRing) {
 
 // --- Interrupts
 
-TEST_P(ClockPaths, OfSoftwareInterruptsThroughAGate) {
+TEST_P(CostPaths, OfSoftwareInterruptsThroughAGate) {
     for (const u8 cpl : {0, 3}) {
         fresh(BenchMode::Protected, cpl);
         const Clocks gate = cpl == 0 ? Clocks{59, 44, 25} : Clocks{99, 71, 42};
@@ -169,7 +169,7 @@ TEST_P(ClockPaths, OfSoftwareInterruptsThroughAGate) {
     EXPECT_EQ(bench.cost({0xCE}), mine({35, 28, 13})) << "INTO in real mode";
 }
 
-TEST_P(ClockPaths, OfReturnsFromInterrupts) {
+TEST_P(CostPaths, OfReturnsFromInterrupts) {
     fresh();
     stack({away(), R::kCode, 2});
     EXPECT_EQ(bench.cost({0xCF}), mine({38, 20, 10})) << "to the same ring";
@@ -179,7 +179,7 @@ TEST_P(ClockPaths, OfReturnsFromInterrupts) {
 }
 
 // The line is up before the first filler; what is measured is the delivery and the handler's one filler.
-TEST_P(ClockPaths, OfInterruptsFromOutside) {
+TEST_P(CostPaths, OfInterruptsFromOutside) {
     OneVector controller(bench.runner.cpu, kOverflow);
     for (const u8 cpl : {0, 3}) {
         fresh(BenchMode::Protected, cpl);
@@ -195,7 +195,7 @@ TEST_P(ClockPaths, OfInterruptsFromOutside) {
     EXPECT_EQ(bench.cost_of_delivery(), mine({33, 26 + 11, 11})) << "INTR, real mode";
 }
 
-TEST_P(ClockPaths, OfPageFaults) {
+TEST_P(CostPaths, OfPageFaults) {
     for (const u8 cpl : {0, 3}) {
         fresh(BenchMode::Protected, cpl);
         bench.runner.enable_paging();
@@ -208,7 +208,7 @@ TEST_P(ClockPaths, OfPageFaults) {
 }
 
 // UD2; the handler is MOV ES, AX; HLT, or CLD; HLT.
-TEST_P(ClockPaths, OfAHandlersFirstInstructionAreItsOwn) {
+TEST_P(CostPaths, OfAHandlersFirstInstructionAreItsOwn) {
     const auto cycles_of = [](const std::vector<int>& handler) {
         R runner({EngineKind::Block, true}, GetParam());
         runner.cpu.set_model(GetParam(), CostModelKind::Model);
@@ -230,7 +230,7 @@ struct Task {
     bool narrow = false;
 };
 
-class ClockTasks : public ClockPaths {
+class CostTasks : public CostPaths {
   protected:
     // kTss2 names a task that continues at away(); JMP and CALL find it as this leaves it.
     void prepare(const Task& task) {
@@ -260,7 +260,7 @@ class ClockTasks : public ClockPaths {
     u32 narrow_target() const { return B::kAway; }
 };
 
-TEST_P(ClockTasks, SwitchByJumpAndCall) {
+TEST_P(CostTasks, SwitchByJumpAndCall) {
     fresh();
     prepare({});
     far_pointer(0, R::kTss2);
@@ -276,7 +276,7 @@ TEST_P(ClockTasks, SwitchByJumpAndCall) {
     EXPECT_EQ(bench.cost({0xFF, 0x1B}), mine({314, 38 + 162, 22 + 85})) << "CALL [EBX], a gate";
 }
 
-TEST_P(ClockTasks, SwitchToOtherKindsOfTask) {
+TEST_P(CostTasks, SwitchToOtherKindsOfTask) {
     fresh();
     prepare({kFlagVm | 2, false});
     EXPECT_EQ(bench.cost(far(0xEA, 0, R::kTss2)), mine({226, 42 + 140, 19 + 71})) << "JMP, virtual-8086";
@@ -285,7 +285,7 @@ TEST_P(ClockTasks, SwitchToOtherKindsOfTask) {
     EXPECT_EQ(bench.cost(far(0xEA, 0, R::kTss2)), mine({282, 42 + 143, 19 + 87})) << "JMP, 16-bit";
 }
 
-TEST_P(ClockTasks, SwitchByInterrupt) {
+TEST_P(CostTasks, SwitchByInterrupt) {
     fresh();
     prepare({});
     bench.runner.gate(kOverflow, R::kTss2, 0, 0xE5);
@@ -299,7 +299,7 @@ TEST_P(ClockTasks, SwitchByInterrupt) {
     EXPECT_EQ(bench.cost({0xCD, 0x04}), mine({314, 37 + 162, 17 + 85})) << "INT 4 from virtual-8086 mode";
 }
 
-TEST_P(ClockTasks, SwitchByReturn) {
+TEST_P(CostTasks, SwitchByReturn) {
     for (const Task& task : {Task{}, Task{kFlagVm | 2, false}, Task{2, true}}) {
         fresh();
         prepare(task);
@@ -332,7 +332,7 @@ const PortForm kPortForms[] = {
     {{0x6E}, {14, 17, 13}, {8, 10, 10}, {28, 32, 27}, {28, 30, 25}},
 };
 
-TEST_P(ClockPaths, OfPortsByPrivilege) {
+TEST_P(CostPaths, OfPortsByPrivilege) {
     for (const PortForm& form : kPortForms) {
         const std::string what = "opcode " + std::to_string(form.bytes[0]);
         fresh(BenchMode::Real);
@@ -348,7 +348,7 @@ TEST_P(ClockPaths, OfPortsByPrivilege) {
     }
 }
 
-TEST_P(ClockPaths, OfRepeatedPortInstructions) {
+TEST_P(CostPaths, OfRepeatedPortInstructions) {
     const Clocks in_step{6, 8, 3}, out_step_real{12, 5, 4}, out_step{5, 5, 4};
     for (const u32 count : {0u, 1u, 2u, 17u}) {
         const auto with = [&](const Clocks& start, const Clocks& step) { return mine(start) + count * mine(step); };
@@ -370,7 +370,7 @@ TEST_P(ClockPaths, OfRepeatedPortInstructions) {
 
 // --- Memory
 
-TEST_P(ClockPaths, OfTlbWalksAreByWhatTheyWrite) {
+TEST_P(CostPaths, OfTlbWalksAreByWhatTheyWrite) {
     constexpr u32 kAccessed = kPteAccessed, kDirty = kPteDirty;
     fresh();
     bench.runner.enable_paging();
@@ -401,7 +401,7 @@ TEST_P(ClockPaths, OfTlbWalksAreByWhatTheyWrite) {
     EXPECT_GT(causes[static_cast<std::size_t>(CycleCause::TlbWalk)], 20 * clean);
 }
 
-TEST_P(ClockPaths, OfInvlpgAreByWhetherThePageIsHeld) {
+TEST_P(CostPaths, OfInvlpgAreByWhetherThePageIsHeld) {
     if (GetParam() == CpuModel::I386)
         GTEST_SKIP() << "the 386 has no INVLPG";
     fresh();
@@ -412,7 +412,7 @@ TEST_P(ClockPaths, OfInvlpgAreByWhetherThePageIsHeld) {
     EXPECT_EQ(bench.cost({0x0F, 0x01, 0x3B}), mine({0, 11, 25})) << "not held";
 }
 
-TEST_P(ClockPaths, OfMisalignedOperandsAreThoseAcrossADoubleword) {
+TEST_P(CostPaths, OfMisalignedOperandsAreThoseAcrossADoubleword) {
     const u32 more = mine({2, 3, 3});
     fresh();
     for (u32 offset = 0; offset < 4; ++offset) {
@@ -429,7 +429,7 @@ TEST_P(ClockPaths, OfMisalignedOperandsAreThoseAcrossADoubleword) {
     }
 }
 
-TEST_P(ClockPaths, OfMisalignedQuadwordsAreAcrossAQuadwordOnThePentiumAlone) {
+TEST_P(CostPaths, OfMisalignedQuadwordsAreAcrossAQuadwordOnThePentiumAlone) {
     const u32 load = mine({25, 3, 1}), more = mine({2, 3, 3});
     fresh();
     for (const u32 offset : {0u, 1u, 4u, 8u}) {
@@ -439,8 +439,8 @@ TEST_P(ClockPaths, OfMisalignedQuadwordsAreAcrossAQuadwordOnThePentiumAlone) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(EachModel, ClockPaths, ::testing::ValuesIn(kTabled), ::testing::PrintToStringParamName());
-INSTANTIATE_TEST_SUITE_P(EachModel, ClockTasks, ::testing::ValuesIn(kTabled), ::testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(EachModel, CostPaths, ::testing::ValuesIn(kTabled), ::testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(EachModel, CostTasks, ::testing::ValuesIn(kTabled), ::testing::PrintToStringParamName());
 
 } // namespace
 } // namespace forkscope::test

@@ -5,9 +5,9 @@
 
 #include <gtest/gtest.h>
 
-#include "clock_bench.hpp"
-#include "clock_oracle.hpp"
-#include "clock_rows_not_run.hpp"
+#include "cost_bench.hpp"
+#include "cost_oracle.hpp"
+#include "rows_not_run.hpp"
 #include "tests/parameter_names.hpp"
 #include "tests/unit/cpu/decode/form_encoder.hpp"
 
@@ -47,14 +47,14 @@ const MemoryOperand kAtData{kEbx, kNoRegister, 0, 0};
 
 // SGDT and its kin: a base at a doubleword's start.
 bool is_table_register(const Form& form) { return form.map == 2 && form.opcode == 1 && form.group <= 3; }
-u32 data_of(const Form& form) { return ClockBench::kData + (is_table_register(form) ? 2 : 0); }
+u32 data_of(const Form& form) { return CostBench::kData + (is_table_register(form) ? 2 : 0); }
 
 // Immediates that let the instruction end where the bench expects it.
-u32 immediate_for(const Form& form, const ClockBench& bench) {
+u32 immediate_for(const Form& form, const CostBench& bench) {
     if (form.port != Port::None)
         return CodeRunner::kLogPort;
     if (names_operand(form, {Operand::Ob, Operand::Ov}))
-        return ClockBench::kData;
+        return CostBench::kData;
     return names_operand(form, {Operand::Ap}) ? bench.away() : 4;
 }
 
@@ -63,7 +63,7 @@ AddressBytes shortest(const std::vector<AddressBytes>& encodings) {
                              [](const AddressBytes& a, const AddressBytes& b) { return a.size() < b.size(); });
 }
 
-Encoded instruction_of(const Run& run, const ClockBench& bench) {
+Encoded instruction_of(const Run& run, const CostBench& bench) {
     const Form& form = form_at(run.form);
     static const AddressBytes kBytes[] = {shortest(encode_address(kAtData, 2)), shortest(encode_address(kAtData, 4))};
     Choice choice;
@@ -74,17 +74,17 @@ Encoded instruction_of(const Run& run, const ClockBench& bench) {
     choice.memory = run.memory ? &kAtData : nullptr;
     choice.address = &kBytes[choice.mode.default_32 ? 1 : 0];
     choice.immediate = immediate_for(form, bench);
-    choice.immediate2 = form.mnemonic == "enter" ? u16{0} : ClockBench::kRealCode;
+    choice.immediate2 = form.mnemonic == "enter" ? u16{0} : CostBench::kRealCode;
     Encoded encoded = encode(run.form, choice);
     if (names_operand(form, {Operand::Jb, Operand::Jz})) {
-        choice.immediate = ClockBench::kAway - bench.lead() - static_cast<u32>(encoded.bytes.size());
+        choice.immediate = CostBench::kAway - bench.lead() - static_cast<u32>(encoded.bytes.size());
         encoded = encode(run.form, choice);
     }
     return encoded;
 }
 
 // What the stack and the memory operand must hold for the instruction to run through.
-void fill_memory(const Run& run, ClockBench& bench) {
+void fill_memory(const Run& run, CostBench& bench) {
     const Form& form = form_at(run.form);
     const u32 size = run.mode == BenchMode::Real ? 2 : 4;
     const auto words = [&](u32 at, std::initializer_list<u32> values) {
@@ -93,28 +93,28 @@ void fill_memory(const Run& run, ClockBench& bench) {
             at += size;
         }
     };
-    words(CodeRunner::kStack - 0x200, {bench.away(), ClockBench::kRealCode, 2});
+    words(CodeRunner::kStack - 0x200, {bench.away(), CostBench::kRealCode, 2});
     if (form.mnemonic == "popf")
         words(CodeRunner::kStack - 0x200, {2});
     words(CodeRunner::kStack - 0x100, {0});
-    words(ClockBench::kData, {bench.away(), ClockBench::kRealCode, 0, 0, 0, 0, 0, 0});
+    words(CostBench::kData, {bench.away(), CostBench::kRealCode, 0, 0, 0, 0, 0, 0});
     if (is_table_register(form)) {
         const u32 interrupts = run.mode == BenchMode::Protected ? CodeRunner::kIdt : 0;
         bench.runner.put16(data_of(form), form.group == 2 ? 0xFF : 0x3FF);
         bench.runner.put32(data_of(form) + 2, form.group == 2 ? CodeRunner::kGdt : interrupts);
     }
     if (form.mnemonic == "bound")
-        words(ClockBench::kData, {0, 0x7000});
+        words(CostBench::kData, {0, 0x7000});
     if (form.mnemonic == "ldmxcsr")
-        bench.runner.put32(ClockBench::kData, kMxcsrReset);
+        bench.runner.put32(CostBench::kData, kMxcsrReset);
     const u16 selector = form.mnemonic == "lldt" ? CodeRunner::kLdt : CodeRunner::kTss2;
     if (one_of(form.mnemonic, {"lldt", "ltr", "lar", "lsl", "verr", "verw"}))
-        bench.runner.put32(ClockBench::kData, selector);
+        bench.runner.put32(CostBench::kData, selector);
     if (run.mode == BenchMode::Protected)
         bench.runner.descriptor(CodeRunner::kTss2, CodeRunner::kTss2At, 0x67, 0x89); // LTR marks it busy
 }
 
-void set_registers(const Run& run, ClockBench& bench) {
+void set_registers(const Run& run, CostBench& bench) {
     const Form& form = form_at(run.form);
     CpuState& state = bench.runner.edit();
     state.set_eflags((state.eflags() & ~u32{kFlagsArithmetic}) | run.flags);
@@ -166,7 +166,7 @@ std::string where(const Run& run, const std::vector<u8>& bytes) {
     return text + std::string(form_at(run.form).mnemonic);
 }
 
-void check(ClockBench& bench, const Run& run) {
+void check(CostBench& bench, const Run& run) {
     bench.enter(run.mode);
     const Encoded encoded = instruction_of(run, bench);
     bench.before_each = [&] { fill_memory(run, bench); };
@@ -190,7 +190,7 @@ std::vector<bool> kinds_of(const Form& form) {
 }
 
 void check_every_form(CpuModel model, BenchMode mode) {
-    ClockBench bench(model);
+    CostBench bench(model);
     for (u16 number = 0; number < form_count(); ++number) {
         const Form& form = form_at(number);
         if (!model_of(model).runs(form.since) || not_run(form, model) != NotRun::No)
@@ -206,14 +206,14 @@ void check_every_form(CpuModel model, BenchMode mode) {
     }
 }
 
-class ClockRows : public ::testing::TestWithParam<CpuModel> {};
+class CostRows : public ::testing::TestWithParam<CpuModel> {};
 
-TEST_P(ClockRows, CostWhatTheTableSaysInRealMode) { check_every_form(GetParam(), BenchMode::Real); }
+TEST_P(CostRows, CostWhatTheTableSaysInRealMode) { check_every_form(GetParam(), BenchMode::Real); }
 
-TEST_P(ClockRows, CostWhatTheTableSaysInProtectedMode) { check_every_form(GetParam(), BenchMode::Protected); }
+TEST_P(CostRows, CostWhatTheTableSaysInProtectedMode) { check_every_form(GetParam(), BenchMode::Protected); }
 
 // These stay unmeasured; all others are run above.
-TEST_P(ClockRows, AreAllRunButForThoseThatFaultByDesign) {
+TEST_P(CostRows, AreAllRunButForThoseThatFaultByDesign) {
     std::vector<std::string> expected{"(undefined)", "mov", "mov", "ud0", "ud1", "rsm", "ud2"};
     if (GetParam() < CpuModel::Pentium)
         expected = {"(undefined)", "ud0", "ud1", "ud2"};
@@ -237,7 +237,7 @@ TEST_P(ClockRows, AreAllRunButForThoseThatFaultByDesign) {
     EXPECT_EQ(found, expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(EachModel, ClockRows, ::testing::ValuesIn(kEveryModel), ::testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(EachModel, CostRows, ::testing::ValuesIn(kEveryModel), ::testing::PrintToStringParamName());
 
 } // namespace
 } // namespace forkscope::test

@@ -11,8 +11,8 @@
 
 #include <gtest/gtest.h>
 
-#include "clock_rows_not_run.hpp"
 #include "cpu/cost/latencies.hpp"
+#include "rows_not_run.hpp"
 
 namespace forkscope::test {
 namespace {
@@ -161,7 +161,7 @@ void write_paths(std::ostringstream& page) {
     }
 }
 
-// Rows of a model whose every form test_clock runs.
+// Rows of a model whose every form test_cost runs.
 unsigned rows_run(CpuModel model) {
     std::vector<const LatencyRow*> rows, left_out;
     for (u16 number = 0; number < form_count(); ++number) {
@@ -181,7 +181,7 @@ unsigned rows_run(CpuModel model) {
 
 void write_sources(std::ostringstream& page) {
     constexpr CpuModel kModels[] = {CpuModel::I386, CpuModel::I486, CpuModel::Pentium};
-    page << "| | M | P | [?] | rows | run by `test_clock` |\n|---|---|---|---|---|---|\n";
+    page << "| | M | P | [?] | rows | run by `test_cost` |\n|---|---|---|---|---|---|\n";
     for (std::size_t model = 0; model < std::size(kModelNames); ++model) {
         unsigned counts[3] = {};
         for (const LatencyRow& row : latency_rows()) {
@@ -197,7 +197,8 @@ void write_sources(std::ostringstream& page) {
 std::string page_text() {
     std::ostringstream page;
     page << "# Clocks\n\n"
-            "Written from `cpu/cost/latencies.def` and `cpu/cost/paths.def` by the target `clocks_page`; do not edit. "
+            "Written from `cpu/cost/latencies.def` and `cpu/cost/paths.def` by the target `latencies_page`; do not "
+            "edit. "
             "A test "
             "keeps it true.\n\n"
             "What an instruction costs on each model: in real mode, with aligned operands, TLB and cache hits and no "
@@ -207,11 +208,10 @@ std::string page_text() {
             "tables that are no manual of Intel's; **[?]** not confirmed, or our choice within a range that the "
             "tables give.\n\n";
     write_sources(page);
-    page
-        << "\n`test_clock` runs each form as a steady-state microbenchmark and compares it with the row. It leaves out "
-           "what raises #UD by\ndesign: the undefined opcode, UD0, UD1, UD2, RSM, and MOV of test registers where "
-           "there "
-           "are none.\n";
+    page << "\n`test_cost` runs each form as a steady-state microbenchmark and compares it with the row. It leaves out "
+            "what raises #UD by\ndesign: the undefined opcode, UD0, UD1, UD2, RSM, and MOV of test registers where "
+            "there "
+            "are none.\n";
     page << "\n`a / b`: register and memory form. m: the components of the next instruction. n: iterations, or the "
             "zero bits that a\n"
             "scan passes over. bits: ceil(log2 |multiplier|). B, i, n of BSF: byte, nibble in it, bit in that. `a-b`: "
@@ -228,7 +228,7 @@ std::string page_text() {
     return page.str();
 }
 
-TEST(ClocksPage, IsWhatTheTablesSay) {
+TEST(LatenciesPage, IsWhatTheTablesSay) {
     const std::string path = FORKSCOPE_PAGE;
     const std::string text = page_text();
     if (std::getenv("FORKSCOPE_UPDATE") != nullptr) {
@@ -237,7 +237,7 @@ TEST(ClocksPage, IsWhatTheTablesSay) {
     }
     std::ifstream file(path, std::ios::binary);
     const std::string kept{std::istreambuf_iterator<char>(file), {}};
-    EXPECT_TRUE(kept == text) << "docs/clocks.md is not up to date: ninja clocks_page, and commit it";
+    EXPECT_TRUE(kept == text) << "docs/clocks.md is not up to date: ninja latencies_page, and commit it";
 }
 
 } // namespace
