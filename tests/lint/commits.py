@@ -7,7 +7,7 @@ import subprocess
 import sources
 
 COLUMNS = 72
-ROOMS = {room.split("/")[-1] for room in sources.ROOMS} | {"run", "ci", "docs", "build", "lint"}
+ROOMS = {room.split("/")[-1] for room in sources.ROOMS} | {"run", "ci", "docs", "findings", "build", "lint"}
 TITLE = re.compile(r"(?P<rooms>[a-z][\w./-]*(?:, [a-z][\w./-]*)*): (?P<sentence>\S.*)")
 
 

@@ -10,7 +10,7 @@ import re
 import sources
 
 TOP_LEVEL = {
-    "emu", "guest", "cpu", "mmu", "devices", "tests", "roms", "docs", "CMakeLists.txt", "CMakePresets.json", "run",
+    "emu", "guest", "cpu", "mmu", "devices", "tests", "roms", "docs", "findings", "CMakeLists.txt", "CMakePresets.json", "run",
     "README.md", "ARCHITECTURE.md", "LICENSE", ".ci", ".clang-format", ".clang-tidy", ".editorconfig", ".gitattributes",
     ".gitignore",
 }
