@@ -103,9 +103,9 @@ void PipelineState::serialize(Archive& ar) {
 CostModel::CostModel() { configure(kDefaultCpuModel, CostModelKind::Flat); }
 
 void CostModel::configure(CpuModel model, CostModelKind kind, BusWidth bus) {
-    of_model_ = model_of(model).cost;
+    processor_ = model_of(model).cost;
     kind_ = kind;
-    queues_ = !flat() && of_model_.pipeline == Pipeline::PrefetchQueue;
+    queues_ = !flat() && processor_.pipeline == Pipeline::PrefetchQueue;
     bus_ = bus_parameters(bus);
     delivery_ = flat() ? kFlatClocks[static_cast<std::size_t>(CostClass::Delivery)] : 0;
     rows_.assign(form_count(), {});
@@ -115,7 +115,7 @@ void CostModel::configure(CpuModel model, CostModelKind kind, BusWidth bus) {
         const auto fixed =
             static_cast<u16>(flat() ? kFlatClocks[static_cast<std::size_t>(cost)] : estimated_latency(cost));
         const Latency by_class{fixed, fixed, 0, LatencyRule::Fixed, LatencySource::Estimate};
-        rows_[form].cell = flat() || of_model_.by_class ? by_class : row.of(of_model_.latencies);
+        rows_[form].cell = flat() || processor_.by_class ? by_class : row.of(processor_.latencies);
         rows_[form].pairing = row.pairing;
         rows_[form].late = flat() ? LateCost{} : row.late;
         rows_[form].ending = flat() ? u8{0} : ending_of(form_at(form), row.late.late);
@@ -130,7 +130,7 @@ void CostModel::configure(CpuModel model, CostModelKind kind, BusWidth bus) {
     paths_.assign(path_latencies().size(), 0);
     for (std::size_t i = 0; i < paths_.size() && !flat(); ++i) {
         const PathLatency& path = path_latencies()[i];
-        paths_[i] = path.of(of_model_.latencies);
+        paths_[i] = path.of(processor_.latencies);
     }
 }
 
@@ -208,7 +208,7 @@ u32 CostModel::walk(u32 updates) const {
 }
 
 bool CostModel::estimated(CycleCause cause) const {
-    if (flat() || of_model_.by_class)
+    if (flat() || processor_.by_class)
         return !flat();
     constexpr std::pair<CycleCause, CostPath> kTypical[] = {
         {CycleCause::Pipeline, CostPath::AddressInterlock},
@@ -221,7 +221,8 @@ bool CostModel::estimated(CycleCause cause) const {
     };
     for (const auto& [of, path] : kTypical) {
         if (of == cause)
-            return path_latency(path).sources[static_cast<std::size_t>(of_model_.latencies)] == LatencySource::Estimate;
+            return path_latency(path).sources[static_cast<std::size_t>(processor_.latencies)] ==
+                   LatencySource::Estimate;
     }
     return false;
 }
@@ -257,7 +258,7 @@ StaticCost CostModel::advance(PipelineState& pipeline, const Instruction& in) co
         cost.taken = static_cast<u8>(std::max(row.cell.reg, row.cell.mem) - cost.clocks);
         cost.ending |= row.cell.mem < row.cell.reg ? kCheaperTaken : 0;
     }
-    const Pipeline kind = of_model_.pipeline;
+    const Pipeline kind = processor_.pipeline;
     if (kind == Pipeline::None || kind == Pipeline::PrefetchQueue) // whose part is advance_queue()'s
         return cost;
     const InstructionUse use = use_of(in);

@@ -1,6 +1,6 @@
 // Owns: CostModel, what an instruction costs on the modelled processor: static clocks, and what the pipeline remembers.
 // Callers: the Cpu binds blocks and settles time with it. Promises: static clocks are a pure function of the table's
-// row, the bytes and PipelineState, so every engine gets the same; what each --clock includes stands in cpu/README.md.
+// row, the bytes and PipelineState, so every engine gets the same; docs/clock-models.md says what each --clock counts.
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ enum class CostModelKind : u8 {
 };
 
 // What the instructions so far leave for the next one. All zero behind a taken jump that leaves nothing, after RESET,
-// and always on the flat clock.
+// and always where costs are flat.
 struct PipelineState {
     u16 written = 0;     // general registers that the last instruction (Pentium: the last pair) wrote, by bit
     u16 waiting = 0;     // Pentium: those that the instruction in the U pipe wrote, which may still get a partner
@@ -68,8 +68,8 @@ class CostModel {
     bool flat() const { return kind_ == CostModelKind::Flat; }
     bool queues() const { return queues_; } // the 386's prefetch queue counts
     const BusParameters& bus() const { return bus_; }
-    bool caches() const { return kind_ == CostModelKind::Cache && of_model_.data_cache.sets != 0; }
-    bool predicts() const { return !flat() && of_model_.predicts_branches; }
+    bool caches() const { return kind_ == CostModelKind::Cache && processor_.data_cache.sets != 0; }
+    bool predicts() const { return !flat() && processor_.predicts_branches; }
 
     // The cost of `in` behind `pipeline`, which moves on to behind `in`.
     StaticCost advance(PipelineState& pipeline, const Instruction& in) const;
@@ -92,7 +92,7 @@ class CostModel {
     PipelineState behind_delivery(u32 target) const;
     PipelineState at_new_place(u32 target) const;
 
-    // Clocks of a path that is chosen while running. 0 on the flat clock.
+    // Clocks of a path that is chosen while running. 0 where costs are flat.
     u32 path(CostPath path) const { return paths_[static_cast<std::size_t>(path)]; }
     // The table's figure for this form, for what is decided late and took no other path.
     u32 row(const Instruction& in) const;
@@ -128,7 +128,7 @@ class CostModel {
     void advance_pentium(PipelineState& pipeline, const Instruction& in, const InstructionUse& use,
                          StaticCost& cost) const;
 
-    ModelCost of_model_{};
+    ModelCost processor_{};
     CostModelKind kind_ = CostModelKind::Flat;
     bool queues_ = false;
     BusParameters bus_ = kBus386Dx;

@@ -57,12 +57,6 @@ constexpr PathLatency kPaths[] = {
 #undef COST_PATH
 };
 
-constexpr std::string_view kPathNames[] = {
-#define COST_PATH(name, i386, i486, pentium, sources, text) #name,
-#include "cpu/cost/paths.def"
-#undef COST_PATH
-};
-
 constexpr u8 kEstimatedLatencies[] = {
 #define COST_CLASS(name, flat, p6, text) p6,
 #include "cpu/cost/cost_classes.def"
@@ -98,8 +92,6 @@ std::span<const LatencyRow> latency_rows() { return kRows; }
 const PathLatency& path_latency(CostPath path) { return kPaths[static_cast<u8>(path)]; }
 
 std::span<const PathLatency> path_latencies() { return kPaths; }
-
-std::string_view path_name(CostPath path) { return kPathNames[static_cast<u8>(path)]; }
 
 u8 estimated_latency(CostClass cost) { return kEstimatedLatencies[static_cast<u8>(cost)]; }
 

@@ -117,7 +117,6 @@ struct PathLatency {
 
 const PathLatency& path_latency(CostPath path);
 std::span<const PathLatency> path_latencies(); // by CostPath
-std::string_view path_name(CostPath path);
 
 // The p6 model's estimate for all forms of a class (cost_classes.def).
 u8 estimated_latency(CostClass cost);

@@ -18,6 +18,11 @@ namespace forkscope::test {
 namespace {
 
 constexpr std::string_view kModelNames[] = {"386", "486", "Pentium"};
+constexpr std::string_view kPathNames[] = {
+#define COST_PATH(name, i386, i486, pentium, sources, text) #name,
+#include "cpu/cost/paths.def"
+#undef COST_PATH
+};
 
 std::string hex(int byte) {
     char text[12];
@@ -154,7 +159,7 @@ void write_paths(std::ostringstream& page) {
     for (std::size_t i = 0; i < path_latencies().size(); ++i) {
         const PathLatency& path = path_latencies()[i];
         const u16 clocks[] = {path.i386, path.i486, path.pentium};
-        page << "| " << path_name(static_cast<CostPath>(i)) << " | " << path.text;
+        page << "| " << kPathNames[i] << " | " << path.text;
         for (std::size_t model = 0; model < std::size(clocks); ++model)
             page << " | " << clocks[model] << mark(path.sources[model]);
         page << " |\n";

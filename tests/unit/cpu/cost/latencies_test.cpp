@@ -322,16 +322,21 @@ TEST(Latencies, OfPathsAreThoseOfTheSources) {
         const int found[] = {path.i386, path.i486, path.pentium};
         for (std::size_t i = 0; i < 3; ++i)
             EXPECT_TRUE(expected[i] < 0 || expected[i] == found[i])
-                << path_name(fact.path) << " on " << kModelNames[i] << ": " << found[i];
+                << path.text << " on " << kModelNames[i] << ": " << found[i];
     }
 }
 
-TEST(Latencies, OfPathsNameEachPathOnce) {
-    ASSERT_EQ(path_latencies().size(), static_cast<std::size_t>(CostPath::MispredictedV) + 1);
-    for (std::size_t i = 0; i < path_latencies().size(); ++i) {
-        EXPECT_FALSE(path_latencies()[i].text.empty());
-        for (std::size_t j = 0; j < i; ++j)
-            EXPECT_NE(path_name(static_cast<CostPath>(i)), path_name(static_cast<CostPath>(j)));
+// The cost meter counts on the order: allowed, looked up, virtual-8086 mode.
+TEST(Latencies, OfPortsHaveTheirNeighboursBehindThem) {
+    for (const LatencyRow& row : latency_rows()) {
+        if (row.late.late != Late::Port)
+            continue;
+        for (const CostPath path : {row.late.path, row.late.other}) {
+            const std::size_t first = static_cast<std::size_t>(path);
+            EXPECT_TRUE(path_latencies()[first].text.ends_with(", allowed")) << path_latencies()[first].text;
+            EXPECT_EQ(path_latencies()[first + 1].text, "the same, looked up");
+            EXPECT_EQ(path_latencies()[first + 2].text, "the same, virtual-8086 mode");
+        }
     }
 }
 
