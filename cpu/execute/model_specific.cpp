@@ -130,8 +130,9 @@ static SegmentCache flat_segment(u32 selector, bool code, u8 dpl) {
 
 enum SysenterRegister : u8 { kSysenterCs, kSysenterEsp, kSysenterEip };
 
-Step sysenter(Cpu& cpu, const Instruction&) {
+Step sysenter(Cpu& cpu, const Instruction& in) {
     CpuState& r = cpu.regs();
+    const u8 from_cpl = r.cpl;
     const u32 cs = static_cast<u32>(r.sysenter[kSysenterCs]) & 0xFFFC;
     if (!r.protected_mode() || cs == 0)
         return cpu.raise(kGeneralProtection, 0);
@@ -140,6 +141,8 @@ Step sysenter(Cpu& cpu, const Instruction&) {
     r.segments[kSs] = flat_segment(cs + 8, false, 0);
     r.set_reg<u32>(kEsp, static_cast<u32>(r.sysenter[kSysenterEsp]));
     r.eip = static_cast<u32>(r.sysenter[kSysenterEip]);
+    cpu.tracer().emit(TraceKind::Interrupt, kNoVector, 0, interrupt_source(InterruptCause::Sysenter, from_cpl),
+                      cpu.next_eip(in));
     return Step::Jump;
 }
 
@@ -152,6 +155,7 @@ Step sysexit(Cpu& cpu, const Instruction&) {
     cpu.set_code_segment(flat_segment((cs + 16) | 3, true, 3), 3);
     r.eip = r.reg<u32>(kEdx);
     r.set_reg<u32>(kEsp, r.reg<u32>(kEcx));
+    cpu.tracer().emit(TraceKind::InterruptReturn, r.segments[kCs].base + r.eip, 0, r.cpl);
     return Step::Jump;
 }
 

@@ -15,7 +15,7 @@ const TraceKindInfo& trace_kind_info(TraceKind kind) {
 std::string_view trace_value_name(TraceType type, u64 value) {
     constexpr std::string_view kFlushReasons[] = {"cr3",        "invlpg",      "cr0",   "cr4",
                                                   "page_fault", "task_switch", "reset", "test_register"};
-    constexpr std::string_view kCauses[] = {"hardware", "software", "fault", "trap", "nmi"};
+    constexpr std::string_view kCauses[] = {"hardware", "software", "fault", "trap", "nmi", "sysenter"};
     constexpr std::string_view kSides[] = {"data_4k", "data_4m", "instruction_4k", "instruction_4m"};
     constexpr std::string_view kInputs[] = {"key", "serial_byte"};
     std::span<const std::string_view> names;

@@ -20,7 +20,9 @@ enum class TlbFlushReason : u8 {
     TestRegister = 7
 };
 
-enum class InterruptCause : u8 { Hardware = 0, Software = 1, Fault = 2, Trap = 3, Nmi = 4 };
+enum class InterruptCause : u8 { Hardware = 0, Software = 1, Fault = 2, Trap = 3, Nmi = 4, Sysenter = 5 };
+// The vector of an Interrupt event where none is used, as for SYSENTER.
+inline constexpr u64 kNoVector = 256;
 
 // What the source of an Interrupt event holds.
 inline constexpr TraceValue kInterruptCause = trace_value(TraceKind::Interrupt, "cause");
@@ -33,7 +35,8 @@ constexpr InterruptCause interrupt_cause(const TraceEvent& interrupt) {
 }
 // A program's way into its kernel.
 constexpr bool is_system_call(const TraceEvent& event) {
-    return event.kind == TraceKind::Interrupt && interrupt_cause(event) == InterruptCause::Software;
+    return event.kind == TraceKind::Interrupt &&
+           (interrupt_cause(event) == InterruptCause::Software || interrupt_cause(event) == InterruptCause::Sysenter);
 }
 
 // Where cycles went. Base is what no other cause claims.

@@ -71,7 +71,9 @@ void FaultTracker::on_event(const TraceEvent& event, const AddressSpaceReader& r
             Stack& frames = stack(context_.current());
             if (frames.size() >= kMostOpen)
                 frames.pop_front();
-            frames.push_back({static_cast<u32>(event.d), nullptr, {}, {}, false, 0});
+            frames.emplace_back().eip = static_cast<u32>(event.d);
+            frames.back().by_sysenter = interrupt_cause(event) == InterruptCause::Sysenter;
+            frames.back().from_cpl = static_cast<u8>(kInterruptFromCpl(event));
         }
         return;
     case TraceKind::Tracepoint:
@@ -183,7 +185,10 @@ void FaultTracker::open(const TraceEvent& event, const AddressSpaceReader& reade
     fault->thread = context_.current_thread();
     fault->before = reader.walk(event.address_space, address);
     fault->depth = depth;
-    frames.push_back({event.eip, std::move(fault), context_.run_time(context_.current(), event), {}, false, 0});
+    Frame& frame = frames.emplace_back();
+    frame.eip = event.eip;
+    frame.fault = std::move(fault);
+    frame.begin = context_.run_time(context_.current(), event);
 }
 
 void FaultTracker::on_tracepoint(const TraceEvent& event, const AddressSpaceReader& reader, Frame& frame) {
@@ -231,8 +236,10 @@ void FaultTracker::on_return(const TraceEvent& event, const AddressSpaceReader& 
     Stack& frames = found->second;
     const auto to = static_cast<u32>(event.a);
     const auto returns_to = [&](const Frame& frame) {
-        return frame.fault != nullptr ? frame.eip == to && frame.fault->cpl == event.c
-                                      : to - frame.eip <= kLongestInstruction;
+        if (frame.fault != nullptr)
+            return frame.eip == to && frame.fault->cpl == event.c;
+        // SYSENTER keeps no return address: its kernel returns where it likes.
+        return frame.by_sysenter ? frame.from_cpl == event.c : to - frame.eip <= kLongestInstruction;
     };
     auto match = std::find_if(frames.rbegin(), frames.rend(), returns_to);
     bool retried = true;

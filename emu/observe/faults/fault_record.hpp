@@ -82,6 +82,8 @@ class FaultTracker {
         RunTime begin;
         RunTime service; // by others
         bool compared = false;
+        bool by_sysenter = false;
+        u8 from_cpl = 0;
         u32 true_copy = 0; // a frame that was seen to hold what the old one held; others may write to either later
     };
     using Stack = std::deque<Frame>;

@@ -203,6 +203,51 @@ TEST(FastSystemCalls, GoToRing0AndBack) {
     EXPECT_EQ(runner.log, (Log{13})) << "SYSENTER_CS is null";
 }
 
+struct TransferEvents : TraceSink {
+    TraceKinds kinds() const override { return trace_kinds({TraceKind::Interrupt, TraceKind::InterruptReturn}); }
+    void on_event(const TraceEvent& event) override { events.push_back(event); }
+    std::vector<TraceEvent> events;
+};
+
+TEST(FastSystemCalls, AreSeenLikeInterruptsAndTheirReturns) {
+    for (const Way way : every_way()) {
+        CodeRunner runner(way);
+        runner.enter_protected_mode(3);
+        runner.edit().sysenter = {CodeRunner::kCode, 0x8000, 0x11000};
+        runner.apply();
+        TransferEvents seen;
+        runner.cpu.tracer().set_sink(&seen);
+        runner.code({0x90, 0x0F, 0x34}); // nop; sysenter
+        runner.put(0x11000, {0xBA, 0, 0x20, 1, 0, 0xB9, 0, 0x70, 0, 0, 0x0F, 0x35});
+        runner.cpu.run_until(kNever, runner.cpu.instructions() + 5);
+        ASSERT_EQ(seen.events.size(), 2u);
+        const TraceEvent& call = seen.events[0];
+        EXPECT_EQ(call.kind, TraceKind::Interrupt);
+        EXPECT_EQ(call.a, kNoVector);
+        EXPECT_TRUE(is_system_call(call));
+        EXPECT_EQ(interrupt_cause(call), InterruptCause::Sysenter);
+        EXPECT_EQ(kInterruptFromCpl(call), 3u);
+        EXPECT_EQ(call.d, CodeRunner::kStart + 3) << "the instruction after it";
+        EXPECT_EQ(call.eip, CodeRunner::kStart + 1);
+        EXPECT_EQ(call.instructions, 1u) << "as INT: before it has retired";
+        const TraceEvent& back = seen.events[1];
+        EXPECT_EQ(back.kind, TraceKind::InterruptReturn);
+        EXPECT_EQ(back.a, 0x12000u);
+        EXPECT_EQ(back.b, 0u);
+        EXPECT_EQ(back.c, 3u);
+        runner.cpu.tracer().set_sink(nullptr);
+    }
+    CodeRunner runner;
+    runner.enter_protected_mode(3);
+    TransferEvents seen;
+    runner.cpu.tracer().set_sink(&seen);
+    runner.code({0x0F, 0x34});
+    runner.run();
+    ASSERT_EQ(seen.events.size(), 1u) << "SYSENTER_CS is null: #GP alone";
+    EXPECT_EQ(interrupt_cause(seen.events[0]), InterruptCause::Fault);
+    runner.cpu.tracer().set_sink(nullptr);
+}
+
 TEST(RealMode, WritesThroughCsAfterAWayThroughProtectedMode) {
     for (const Way way : every_way()) {
         CodeRunner runner(way);

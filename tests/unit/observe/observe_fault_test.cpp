@@ -81,6 +81,24 @@ TEST(FaultRecord, ClassifiesFromTheHardwareAlone) {
     }
 }
 
+// A kernel may return from SYSENTER anywhere, so that nothing but the privilege tells that the call is over.
+TEST(FaultRecord, OutlivesAReturnFromSysenterElsewhere) {
+    FaultScene scene;
+    scene.sysenter = true;
+    scene.enter_system_call(kForkInstruction);
+    scene.fault(kPages + 8, kFaultWrite, 0xC0103000u, 0);
+    scene.return_to(0xC0103000u, 0);
+    EXPECT_EQ(scene.closed.size(), 1u);
+    scene.return_to(0x00010900, 3);
+    scene.fault(kPages, kFaultProtection | kFaultWrite | kFaultUser, kWriteInstruction);
+    scene.enter_system_call(0x00010A00); // from its signal handler
+    scene.return_to(0x00010B00, 3);
+    EXPECT_EQ(scene.tracer->faults().open_count(), 1u) << "the return belongs to the call, not to the fault";
+    scene.return_to(kWriteInstruction, 3);
+    ASSERT_EQ(scene.closed.size(), 2u);
+    EXPECT_TRUE(scene.closed.back().resolved);
+}
+
 TEST(FaultRecord, CallsTheKernelsOwnAccessAKernelCopyAndKeepsWhatHappenedToThePage) {
     FaultScene scene;
     scene.write_entry(scene.entry_address(scene.parent, kPages), scene.fresh(1) | kUser);

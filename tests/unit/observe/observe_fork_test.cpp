@@ -241,6 +241,24 @@ TEST(ForkTracer, FindsAForkInTheHardwareStreamAlone) {
     EXPECT_NE(text_of(fork).find("the guest states none"), std::string::npos);
 }
 
+TEST(ForkTracer, TakesSysenterForASystemCall) {
+    for (const bool sysenter : {false, true}) {
+        ForkScene scene(8);
+        scene.sysenter = sysenter;
+        scene.start();
+        scene.fork(scene.parent, 3, 4);
+        EXPECT_EQ(scene.tracer->forks().front().counts.system_calls, 1u) << (sysenter ? "SYSENTER" : "INT");
+        EXPECT_EQ(scene.tracer->forks().front().counts.privilege_switches, 1u);
+    }
+    ForkScene silent(8);
+    silent.sysenter = true;
+    silent.tracepoints = false;
+    silent.start();
+    silent.load_cr3(silent.fork(silent.parent, 3, 4));
+    ASSERT_EQ(silent.tracer->forks().size(), 1u);
+    EXPECT_FALSE(silent.tracer->forks().front().stated);
+}
+
 TEST(ForkTracer, DoesNotTakeANewProgramForAFork) {
     ForkScene scene(4);
     scene.tracepoints = false;

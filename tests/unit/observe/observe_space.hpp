@@ -90,7 +90,10 @@ class SyntheticMachine {
     void enter_system_call(u32 from) {
         cpl = 3;
         eip = from;
-        emit(TraceKind::Interrupt, 0x80, 0, static_cast<u64>(InterruptCause::Software) | 3u << 8, from);
+        if (sysenter)
+            emit(TraceKind::Interrupt, kNoVector, 0, interrupt_source(InterruptCause::Sysenter, 3), from);
+        else
+            emit(TraceKind::Interrupt, 0x80, 0, interrupt_source(InterruptCause::Software, 3), from);
         cpl = 0;
         eip = 0xC0101000;
     }
@@ -103,7 +106,7 @@ class SyntheticMachine {
         eip = at;
         cpl = at_cpl;
         emit(TraceKind::PageFault, address, error_code);
-        emit(TraceKind::Interrupt, 14, error_code, static_cast<u64>(InterruptCause::Fault) | u64{at_cpl} << 8, at);
+        emit(TraceKind::Interrupt, 14, error_code, interrupt_source(InterruptCause::Fault, at_cpl), at);
         cpl = 0;
         eip = 0xC0102000;
     }
@@ -111,6 +114,7 @@ class SyntheticMachine {
     PhysicalMemory memory;
     TraceSink* sink = nullptr;
     bool tracepoints = true;
+    bool sysenter = false; // programs call their kernel by SYSENTER, not INT
     u64 instructions = 0;
     Cycles cycle = 0;
     u32 eip = 0xC0100000;
