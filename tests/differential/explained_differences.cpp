@@ -162,7 +162,7 @@ constexpr ExplainedDifference kExplained[] = {
      "SDM 3A 4.7, bit 0: our tables and handlers are present there, and on the host nothing is",
      [](const Reference& ours, const Outcome& theirs) {
          return theirs.vector == kPageFault && ours.outcome.vector == kPageFault && BareMachine::is_ours(theirs.cr2) &&
-                ours.outcome.error == (theirs.error | kFaultProtection);
+                ours.outcome.error == ((theirs.error & ~u32{kFaultFetch}) | kFaultProtection);
      }},
 };
 

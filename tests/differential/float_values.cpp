@@ -14,8 +14,10 @@ bool starts_with(std::string_view text, std::string_view beginning) {
 bool is_x87(const Form& form) { return form.map == 1 && (form.opcode & 0xF8) == 0xD8; }
 
 u64 random_lanes(Random& random) {
-    return random.chance(2) ? random_number<u64>(random)
-                            : random_number<u32>(random) | u64{random_number<u32>(random)} << 32;
+    if (random.chance(2))
+        return random_number<u64>(random);
+    const u64 low = random_number<u32>(random);
+    return low | u64{random_number<u32>(random)} << 32;
 }
 
 } // namespace

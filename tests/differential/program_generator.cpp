@@ -97,8 +97,10 @@ u16 ProgramGenerator::selector() {
     case 2:
         return 0;
     default:
-        return static_cast<u16>(random_.below(kLdtEntries + 1) * 8 + 4 + random_.below(4));
+        break;
     }
+    const u64 entry = random_.below(kLdtEntries + 1);
+    return static_cast<u16>(entry * 8 + 4 + random_.below(4));
 }
 
 u8 ProgramGenerator::general_register() {
@@ -305,7 +307,8 @@ bool ProgramGenerator::clear_pushed_slot() {
 bool ProgramGenerator::prepare_string(Draft& draft) {
     Choice& choice = draft.choice;
     const u8 source = choice.segment == kSegmentCount ? u8{kDs} : choice.segment;
-    choice.address_size = std::max(reaching_size(source, choice.address_size), reaching_size(kEs, choice.address_size));
+    const u8 reaching = reaching_size(source, choice.address_size);
+    choice.address_size = std::max(reaching, reaching_size(kEs, choice.address_size));
     if (!random_.chance(8) && !set_register(kEsi, offset_in(source, target())))
         return false;
     if (!random_.chance(8) && !set_register(kEdi, offset_in(kEs, target())))

@@ -1,7 +1,7 @@
 // Owns: ProgramGenerator: random programs of user-mode instructions made from opcodes.def while they run on our CPU, so
 // that addresses can be aimed at the data, branches are followed, and no undefined flag is ever read.
-// Callers: the host comparison. Promises: a pure function of the seed; programs only branch forwards; every form that
-// CPL 3 may meet is drawn, but for those that why_not_drawn() names.
+// Callers: the host comparison. Promises: a pure function of the seed on every target; programs only branch forwards;
+// every form that CPL 3 may meet is drawn, but for those that why_not_drawn() names.
 #pragma once
 
 #include <span>

@@ -266,12 +266,6 @@ void SimdHost::run(SimdMachine& machine) const {
     machine.flags = static_cast<u32>(state.flags) & kFlagsArithmetic;
 }
 
-#else
-
-SimdHost::SimdHost(const SimdInstruction&) {}
-SimdHost::~SimdHost() = default;
-void SimdHost::run(SimdMachine&) const {}
-
 #endif
 
 namespace {
@@ -314,10 +308,11 @@ template <class Bits> Bits random_number(Random& random) {
     constexpr u32 kFraction = Layout<Bits>::kFraction;
     constexpr u64 kMax = Layout<Bits>::kMax;
     const u64 fraction = random_fraction(random, kFraction);
+    const u64 sign = u64{random.chance(2)} << (8 * sizeof(Bits) - 1);
     u64 exponent = 0;
     switch (random.below(16)) {
     case 0: // zero, denormal
-        return static_cast<Bits>(u64{random.chance(2)} << (8 * sizeof(Bits) - 1) | (random.chance(3) ? 0 : fraction));
+        return static_cast<Bits>(sign | (random.chance(3) ? 0 : fraction));
     case 1: // infinity, NaN
         exponent = kMax;
         break;
@@ -337,21 +332,22 @@ template <class Bits> Bits random_number(Random& random) {
         exponent = random.below(kMax);
         break;
     case 7: // around the limits of 32-bit integers, and of the whole part
-        exponent = kMax / 2 + (random.chance(2) ? 31u : kFraction) - random.below(4);
+        exponent = kMax / 2 + (random.chance(2) ? 31u : kFraction);
+        exponent -= random.below(4);
         break;
     case 8: // around the limits of single precision, where double has them
-        exponent = kMax / 2 + (random.chance(2) ? 128u : 0u - 126u) - random.below(26) * (random.chance(2) ? 1 : 0);
+        exponent = kMax / 2 + (random.chance(2) ? 128u : 0u - 126u);
+        exponent -= random.chance(2) ? random.below(26) : 0;
         exponent &= kMax;
         break;
     case 9: // integers
-        return static_cast<Bits>(u64{random.chance(2)} << (8 * sizeof(Bits) - 1) |
-                                 (kMax / 2 + random.below(kFraction)) << kFraction |
+        return static_cast<Bits>(sign | (kMax / 2 + random.below(kFraction)) << kFraction |
                                  (fraction >> (kFraction - 4) << (kFraction - 4)));
     default:
         exponent = kMax / 2 - 2 + random.below(5);
         break;
     }
-    return static_cast<Bits>(u64{random.chance(2)} << (8 * sizeof(Bits) - 1) | exponent << kFraction | fraction);
+    return static_cast<Bits>(sign | exponent << kFraction | fraction);
 }
 template u32 random_number<u32>(Random& random);
 template u64 random_number<u64>(Random& random);
@@ -373,7 +369,8 @@ u64 random_half(Random& random, u32 kind) {
         return random_integers(random);
     if (kind == 1)
         return random_number<u64>(random);
-    return random_number<u32>(random) | u64{random_number<u32>(random)} << 32;
+    const u64 low = random_number<u32>(random);
+    return low | u64{random_number<u32>(random)} << 32;
 }
 
 } // namespace

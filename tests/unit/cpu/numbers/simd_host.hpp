@@ -68,6 +68,7 @@ class SimdOurs {
     Cpu cpu_;
 };
 
+#ifdef FORKSCOPE_HAS_HOST_SIMD
 // The host's side: a stub made for one instruction.
 class SimdHost {
   public:
@@ -81,6 +82,7 @@ class SimdHost {
     void* stub_ = nullptr;
     u64 instruction_end_ = 0;
 };
+#endif
 
 // A number of any class, with exponents and fractions near the places where something changes. Bits: u32 or u64.
 template <class Bits> Bits random_number(Random& random);

@@ -28,13 +28,6 @@ void put_float(u8* at, const Float80& number) {
     std::memcpy(at + 8, &number.sign_exponent, 2); // of a little-endian word
 }
 
-Float80 get_float(const u8* at) {
-    Float80 number;
-    std::memcpy(&number.significand, at, 8);
-    std::memcpy(&number.sign_exponent, at + 8, 2);
-    return number;
-}
-
 } // namespace
 
 std::string describe(const Float80& number) {
@@ -104,6 +97,17 @@ void X87Ours::run(const X87Instruction& instruction, X87Machine& machine) {
 
 #ifdef FORKSCOPE_HAS_HOST_X87
 
+namespace {
+
+Float80 get_float(const u8* at) {
+    Float80 number;
+    std::memcpy(&number.significand, at, 8);
+    std::memcpy(&number.sign_exponent, at + 8, 2);
+    return number;
+}
+
+} // namespace
+
 // void stub(SaveArea* before: rdi, SaveArea* after: rsi, memory: rdx, u64* flags: rcx, u64* ax: r8)
 X87Host::X87Host(const X87Instruction& instruction) {
     std::vector<u8> code = {
@@ -147,12 +151,6 @@ void X87Host::run(X87Machine& machine) const {
     machine.ax = static_cast<u16>(ax);
 }
 
-#else
-
-X87Host::X87Host(const X87Instruction&) {}
-X87Host::~X87Host() = default;
-void X87Host::run(X87Machine&) const {}
-
 #endif
 
 namespace {
@@ -171,8 +169,10 @@ u64 random_significand(Random& random) {
         return u64{1} << 63 | u64{1} << random.below(63);
     case 4:
         return ~u64{0} << random.below(64);
-    case 5: // ties and their neighbours in single and double precision
-        return u64{1} << 63 | bits >> 52 << 40 | (random.chance(2) ? u64{1} << 39 : u64{1} << 10) | random.below(2);
+    case 5: { // ties and their neighbours in single and double precision
+        const u64 tie = random.chance(2) ? u64{1} << 39 : u64{1} << 10;
+        return u64{1} << 63 | bits >> 52 << 40 | tie | random.below(2);
+    }
     default:
         return u64{1} << 63 | bits;
     }
@@ -187,8 +187,10 @@ u32 random_exponent(Random& random) {
         return static_cast<u32>(1 + random.below(80));
     case 2:
         return static_cast<u32>(0x7FFE - random.below(80));
-    case 3: // around the ends of single and double
-        return static_cast<u32>(16383 + (random.chance(2) ? 128 : 1024) - random.below(4));
+    case 3: { // around the ends of single and double
+        const u64 end = random.chance(2) ? 16383 + 128 : 16383 + 1024;
+        return static_cast<u32>(end - random.below(4));
+    }
     case 4:
         return static_cast<u32>(16383 - (random.chance(2) ? 127 + random.below(30) : 1023 + random.below(60)));
     case 5:
@@ -223,8 +225,10 @@ Float80 random_float(Random& random, OperandClass kind) {
         return Float80::make(sign, 0x7FFF, u64{3} << 62 | (random.chance(2) ? random.below(4) : bits >> 2));
     case OperandClass::SignallingNan:
         return Float80::make(sign, 0x7FFF, u64{1} << 63 | (random.chance(2) ? 1 + random.below(4) : bits >> 2 | 1));
-    case OperandClass::Unnormal:
-        return Float80::make(sign, random_exponent(random), random.chance(3) ? 0 : bits >> 1);
+    case OperandClass::Unnormal: {
+        const u32 exponent = random_exponent(random);
+        return Float80::make(sign, exponent, random.chance(3) ? 0 : bits >> 1);
+    }
     case OperandClass::PseudoInfinity:
         return Float80::make(sign, 0x7FFF, 0);
     case OperandClass::PseudoNan:
@@ -233,7 +237,8 @@ Float80 random_float(Random& random, OperandClass kind) {
     case OperandClass::Count:
         break;
     }
-    return Float80::make(sign, random_exponent(random), random_significand(random));
+    const u32 exponent = random_exponent(random);
+    return Float80::make(sign, exponent, random_significand(random));
 }
 
 Float80 random_float(Random& random) {
@@ -294,7 +299,9 @@ void fill_memory(Random& random, const X87Instruction& instruction, std::array<u
         low = 0;
         for (u32 digit = 0; digit < 16; ++digit)
             low |= random.below(10) << (4 * digit);
-        high = static_cast<u16>(random.below(10) << 4 | random.below(10) | (random.chance(2) ? 0x8000u : 0u));
+        high = static_cast<u16>(random.below(10) << 4);
+        high = static_cast<u16>(high | random.below(10));
+        high = static_cast<u16>(high | (random.chance(2) ? 0x8000u : 0u));
     } else if (integer) {
         low = random.chance(4) ? random.below(3) - 1 : low >> random.below(64);
     } else if (form.operands[0] == Operand::Md) {

@@ -61,6 +61,7 @@ class X87Ours {
     Cpu cpu_;
 };
 
+#ifdef FORKSCOPE_HAS_HOST_X87
 // The host's side: a stub made for one instruction.
 class X87Host {
   public:
@@ -73,6 +74,7 @@ class X87Host {
   private:
     void* stub_ = nullptr;
 };
+#endif
 
 enum class OperandClass : u8 {
     Zero,
