@@ -1,8 +1,8 @@
-// Owns: what DWARF says about the addresses of an ELF image, flattened by libdw: lines, and functions inlined there.
-// Callers: ElfImage only. Promises: reads a bounded number of rows and entries; what libdw refuses is left out.
+// Owns: what DWARF says about the addresses of an ELF image, flattened: lines, and functions inlined there.
+// Callers: ElfImage, and line_tables_main.cpp, which packs tables for targets without libdw. Promises: a bounded number
+// of rows and entries; what libdw refuses is left out.
 #pragma once
 
-#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,23 +23,30 @@ struct InlineSite {
     std::string name; // of the function inlined
     u32 file = 0;     // where it is called: index into LineTable::files
     u32 line = 0;
-    u32 around = ~u32{0}; // the inlined call that it is in; ~0 = none
+    u32 around = ~u32{0}; // the inlined call that it is in; LineTable::kNoSite: none
 };
 
-// From `start` to the next row's start the innermost inlined call is `site`; ~0 = none.
+// From `start` to the next row's start the innermost inlined call is `site`; LineTable::kNoSite: none.
 struct InlineRow {
     u32 start = 0;
     u32 site = ~u32{0};
 };
 
+class Archive;
+
 struct LineTable {
+    static constexpr u32 kNoSite = ~u32{0};
+
     std::vector<LineRow> rows; // sorted by address
     std::vector<std::string> files;
     std::vector<InlineRow> inlines; // sorted by address
     std::vector<InlineSite> sites;
 
-    // `elf` must have been validated.
+    // `elf` must have been validated. By libdw (elf_lines_dwarf.cpp), or in a build of the core alone by the file's
+    // hash from the tables that the build made (elf_lines_packed.cpp); without the one and the other the table stays
+    // empty.
     void read(std::span<const u8> elf);
+    void serialize(Archive& ar);
     const LineRow* find(u32 address) const;
     const InlineSite* inlined_at(u32 address) const; // nullptr: none
     const InlineSite* around(const InlineSite& site) const {

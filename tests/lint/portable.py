@@ -18,7 +18,8 @@ PORTABLE = frozenset("""
 HOST_FILES = {
     "cpu/numbers/simd_operations.hpp": {"emmintrin.h"},
     "emu/machine/snapshot_file.cpp": {"fstream", "zstd.h"},
-    "emu/symbols/elf_lines.cpp": {"dwarf.h", "elfutils/libdw.h", "libelf.h"},
+    "emu/symbols/elf_lines_dwarf.cpp": {"dwarf.h", "elfutils/libdw.h", "libelf.h"},
+    "emu/symbols/line_tables_main.cpp": {"fstream"},
     "emu/symbols/symbolizer.cpp": {"filesystem", "fstream"},
 }
 
