@@ -111,9 +111,17 @@ void LoadArchive::fail(std::string_view why) {
         error_ = fmt::format("{}: {}", path(), why);
 }
 
+void LoadArchive::mismatch(std::string saved, std::string here) {
+    saved_.push_back(std::move(saved));
+    here_.push_back(std::move(here));
+}
+
 Result<void> LoadArchive::finish() const {
     if (!error_.empty())
         return Error{error_};
+    if (!saved_.empty())
+        return Error{fmt::format("the saved machine has {}, this one has {}: give it the same", fmt::join(saved_, ", "),
+                                 fmt::join(here_, ", "))};
     if (at_ != bytes_.size())
         return Error{fmt::format("{} bytes are left over at the end", bytes_.size() - at_)};
     return {};

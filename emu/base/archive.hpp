@@ -54,8 +54,10 @@ class Archive {
         u64 count = values.size();
         field("count", count);
         if (loading()) {
-            if (count > most) {
-                fail("more elements than the type allows");
+            // Each element takes a byte at the least: memory is taken only for what can be there.
+            const u64 held = std::is_integral_v<T> ? remaining() / sizeof(T) : remaining();
+            if (count > most || count > held) {
+                fail("more elements than there can be");
                 count = 0;
             }
             values.resize(good() ? count : 0);
@@ -77,12 +79,29 @@ class Archive {
         end();
     }
 
+    // A value that the saved object and this one must share. Else finish() names both, as `describe` calls them.
+    template <class T, class Describe> void expect(std::string_view name, const T& value, Describe describe) {
+        T saved = value;
+        if constexpr (std::is_same_v<T, std::string>)
+            text(name, saved);
+        else if constexpr (std::is_class_v<T>)
+            nested(name, saved);
+        else
+            field(name, saved);
+        if (loading() && good() && !(saved == value))
+            mismatch(describe(saved), describe(value));
+    }
+
     // `size` raw bytes of this host's little-endian memory. Sizes must match when loading.
     virtual void raw(std::string_view name, void* data, std::size_t size) = 0;
     virtual void begin(std::string_view) {}
     virtual void end() {}
     // The object found that a loaded value is impossible.
     virtual void fail(std::string_view) {}
+    // The same for one that belongs to another object: the others are read all the same.
+    virtual void mismatch(std::string, std::string) {}
+    // How many bytes a Load still has.
+    virtual u64 remaining() const { return ~u64{0}; }
 
   private:
     template <class T> void array_field(std::string_view name, T* values, std::size_t count) {
@@ -120,7 +139,9 @@ class LoadArchive : public Archive {
     void begin(std::string_view name) override;
     void end() override;
     void fail(std::string_view why) override;
-    // Ok if every byte was consumed and every field fitted.
+    void mismatch(std::string saved, std::string here) override;
+    u64 remaining() const override { return bytes_.size() - at_; }
+    // Ok if every byte was consumed and every field fitted and was as expected.
     Result<void> finish() const;
 
   private:
@@ -131,6 +152,7 @@ class LoadArchive : public Archive {
     std::size_t at_ = 0;
     std::vector<std::string> path_;
     std::string error_;
+    std::vector<std::string> saved_, here_; // what differs from what was expected
 };
 
 // 64-bit XXH3 over the field values in order.

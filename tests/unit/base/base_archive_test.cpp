@@ -1,6 +1,9 @@
 // The four archives over one field list, and what they make of damaged input.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "emu/base/archive.hpp"
 #include "emu/base/random.hpp"
 
@@ -219,6 +222,69 @@ TEST(DiffArchive, SaysWhenTheStructureDiffers) {
     ASSERT_GE(lines.size(), 2u);
     EXPECT_NE(lines[0].find("parts.count"), std::string::npos) << lines[0];
     EXPECT_NE(lines.back().find("structure"), std::string::npos) << lines.back();
+}
+
+struct Expecting {
+    u32 memory = 64;
+    Colour colour = Colour::Red;
+    std::string line;
+    Part part;
+    void serialize(Archive& ar) {
+        ar.expect("memory", memory, [](u32 m) { return fmt::format("-m {}M", m); });
+        ar.expect("colour", colour, [](Colour c) { return c == Colour::Red ? "red" : "green"; });
+        ar.expect("line", line, [](const std::string& text) { return "'" + text + "'"; });
+        ar.expect("part", part, [](const Part& p) { return fmt::format("part {}", p.a); });
+    }
+};
+
+TEST(Archive, NamesAllThatDiffersFromWhatIsExpected) {
+    Expecting here{64, Colour::Green, "quiet", Part{9, {}}};
+    SaveArchive save;
+    here.serialize(save);
+    const std::vector<u8> bytes = save.take();
+    LoadArchive same(bytes);
+    here.serialize(same);
+    EXPECT_TRUE(same.finish().ok());
+
+    Expecting other{32, Colour::Green, "", Part{8, {}}};
+    LoadArchive load(bytes);
+    other.serialize(load);
+    ASSERT_FALSE(load.finish().ok());
+    EXPECT_EQ(load.finish().error().message,
+              "the saved machine has -m 64M, 'quiet', part 9, this one has -m 32M, '', part 8: give it the same");
+    EXPECT_EQ(other.memory, 32u) << "what is expected is never loaded";
+
+    HashArchive expected;
+    here.serialize(expected);
+    HashArchive plain;
+    plain.field("memory", here.memory);
+    plain.field("colour", here.colour);
+    plain.text("line", here.line);
+    plain.nested("part", here.part);
+    EXPECT_EQ(expected.digest(), plain.digest());
+}
+
+TEST(Archive, TakesNoMemoryForElementsThatCannotBeThere) {
+    std::vector<u64> words(3, 7);
+    SaveArchive save;
+    save.sequence("words", words, 100);
+    std::vector<u8> bytes = save.take();
+    const std::string count = "v\5count";
+    const auto field = std::search(bytes.begin(), bytes.end(), count.begin(), count.end()) +
+                       static_cast<std::ptrdiff_t>(count.size() + sizeof(u64));
+    for (const u64 lie : {u64{4}, u64{1} << 27, ~u64{0}}) {
+        std::memcpy(&*field, &lie, sizeof lie);
+        std::vector<u64> loaded;
+        LoadArchive load(bytes);
+        load.sequence("words", loaded, u64{1} << 28);
+        EXPECT_FALSE(load.finish().ok());
+        EXPECT_LE(loaded.capacity(), 4u);
+        std::vector<Part> parts;
+        LoadArchive objects(bytes);
+        objects.sequence("words", parts, u64{1} << 28);
+        EXPECT_FALSE(objects.finish().ok());
+        EXPECT_LE(parts.capacity(), 100u);
+    }
 }
 
 } // namespace
