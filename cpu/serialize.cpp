@@ -74,6 +74,8 @@ void Cpu::serialize(Archive& ar) {
         ar.field("bus_free_at", bus_free_at_);
         ar.field("bank_access", bank_access_);
     }
+    if (!ar.hashing())
+        ar.field("breakpoint_passed_at", breakpoint_passed_at_);
     if (ar.loading()) {
         shadow_until_ = instructions_ + (shadow != 0 ? 1 : 0);
         shadow_ = shadow == 2 ? Shadow::InterruptsAndDebug : Shadow::Interrupts;

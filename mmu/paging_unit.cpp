@@ -357,10 +357,22 @@ void PagingUnit::serialize(Archive& ar) {
         tlb_.set_large_shift(state_.control().large_shift());
     ar.nested("tlb", tlb_);
     ar.nested("counters", counters_);
-    if (!ar.hashing())
+    if (!ar.hashing()) {
+        serialize_hits(ar);
         marks_.serialize(ar);
+    }
     if (ar.loading())
         front_.drop_all();
+}
+
+// Unless hits are counted, the number depends on the fast table and says nothing.
+void PagingUnit::serialize_hits(Archive& ar) {
+    std::array<u64, 2> hits{};
+    if (count_hits_)
+        std::copy(std::begin(counters_.tlb_hits), std::end(counters_.tlb_hits), hits.begin());
+    ar.field("tlb_hits", hits);
+    if (ar.loading())
+        std::copy(hits.begin(), hits.end(), std::begin(counters_.tlb_hits));
 }
 
 } // namespace forkscope

@@ -78,6 +78,7 @@ class PagingUnit {
     void serialize(Archive& ar);
 
   private:
+    void serialize_hits(Archive& ar);
     struct GuestWalk;
 
     PhysicalAddress physical_of(const TlbPlace& place, LinearAddress address) const;

@@ -62,12 +62,12 @@ class PhysicalMemory {
     }
     bool written_since(u64 frame, u32 epoch) const { return written_[frame] >= epoch; }
 
+    bool frame_is_zero(u64 frame) const;
     // The contents of RAM and ROM: nonzero frames only. The flag byte is derived state and is not part of it, but for
     // ROM. A hash costs only the frames written since the last one, and begins an epoch.
     void serialize(Archive& ar);
 
   private:
-    bool frame_is_zero(u64 frame) const;
     void serialize_rom(Archive& ar);
     void serialize_hash(Archive& ar);
     void serialize_frames(Archive& ar);

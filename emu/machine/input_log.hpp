@@ -1,5 +1,5 @@
 // Owns: InputLog, everything that came from outside, stamped, in order.
-// Callers: the Machine appends and replays; recordings store it. Promises: plain data; serialises.
+// Callers: the Machine appends and replays; snapshots and recordings store it. Promises: plain data; serialises.
 #pragma once
 
 #include <vector>
@@ -9,11 +9,16 @@
 
 namespace forkscope {
 
+// Of a list of inputs, stamped or not; an input that no machine takes fails the archive.
+void serialize_inputs(Archive& ar, std::string_view name, std::vector<InputEvent>& inputs);
+
 class InputLog {
   public:
+    InputLog() = default;
+    explicit InputLog(std::vector<InputEvent> events) : events_(std::move(events)) {}
     void append(const InputEvent& event) { events_.push_back(event); }
     const std::vector<InputEvent>& events() const { return events_; }
-    void serialize(Archive& ar);
+    void serialize(Archive& ar) { serialize_inputs(ar, "events", events_); }
 
   private:
     std::vector<InputEvent> events_;

@@ -10,10 +10,12 @@
 #include "devices/device.hpp"
 #include "devices/trace_port.hpp"
 #include "devices/vga/vga.hpp"
+#include "emu/base/checkpoint_part.hpp"
 #include "emu/base/event_queue.hpp"
 #include "emu/machine/config.hpp"
 #include "emu/machine/input_log.hpp"
 #include "emu/machine/multiboot.hpp"
+#include "emu/machine/snapshot.hpp"
 #include "mmu/mmu.hpp"
 
 namespace forkscope {
@@ -65,11 +67,24 @@ class Machine final : private Wiring {
 
     // XXH3 over the whole architectural state. Engines, fast tables and derived state do not enter it.
     u64 hash();
-    void serialize(Archive& ar);
-    std::vector<u8> snapshot();
-    Result<void> restore(std::span<const u8> snapshot);
-    Result<void> save(const std::string& path);
-    Result<void> load(const std::string& path);
+
+    // --- Snapshots (snapshot.cpp). What is saved is more than what is hashed: inputs, keys that type() still owes, who
+    // filled each translation, observers' states.
+    using SectionWriter = std::function<Result<void>(SnapshotSection)>;
+    // Section by section, so that nobody needs to hold all of memory twice.
+    Result<void> save(const SectionWriter& write);
+    Snapshot snapshot();
+    // All but memory and observers: 300 KB or so.
+    Snapshot state();
+    // Error: the snapshot is of another machine, and which options it needs; or it is damaged. Then nothing has
+    // changed.
+    Result<void> restore(const SnapshotSource& source);
+    // A line for each saved field that is not as it is now, "cpu.registers.eip: 00 -> 01"; observers apart.
+    std::vector<std::string> differences(const Snapshot& saved);
+    // An observer whose state goes into snapshots and comes back with them. Before restore().
+    void add_checkpoint_part(CheckpointPart part) { parts_.push_back(std::move(part)); }
+    // The last restore() found nothing of this observer: what it shows began then.
+    bool restored_without(std::string_view part) const;
     // Drops everything that can be recomputed. No hash may change.
     void forget_derived_state();
 
@@ -88,6 +103,16 @@ class Machine final : private Wiring {
     const BootPlan& boot_plan() const { return boot_plan_; }
 
   private:
+    // One part of what a snapshot holds. Hashed: it is also part of the hash, in this order. Memory goes by pieces.
+    enum class SectionKind : u8 { Hashed, Memory, Saved };
+    struct Section {
+        std::string name;
+        u32 version;
+        SectionKind kind;
+        std::function<void(Archive&)> serialize;
+    };
+    static constexpr const char* kPartPrefix = "part.";
+
     explicit Machine(MachineConfig config);
     Result<void> prepare_boot();
     void enter_kernel_directly();
@@ -98,6 +123,13 @@ class Machine final : private Wiring {
     void feed_keys();
     void reset_everything();
     Cycles next_input() const;
+    std::vector<Section> sections();
+    void serialize_configuration(Archive& ar);
+    void serialize_events(Archive& ar);
+    void serialize_requests(Archive& ar);
+    void save_inputs(Archive& ar);
+    Result<void> load_state(const SnapshotSource& source);
+    Result<std::vector<std::shared_ptr<PartState>>> read_parts(const SnapshotSource& source) const;
 
     // Wiring, for the devices.
     Bus& bus() override { return bus_; }
@@ -133,6 +165,9 @@ class Machine final : private Wiring {
     std::size_t replay_at_ = 0;
     std::vector<InputEvent> pending_keys_; // of --type, in order
     Cycles next_key_ = kNever;
+
+    std::vector<CheckpointPart> parts_;
+    std::vector<std::string> absent_parts_; // of the last restore()
 
     bool exit_requested_ = false;
     bool reset_requested_ = false;

@@ -13,6 +13,7 @@
 #include "emu/machine/images.hpp"
 #include "emu/session/host_terminal.hpp"
 #include "emu/session/serial_port.hpp"
+#include "emu/session/snapshot_file.hpp"
 #include "emu/symbols/tar.hpp"
 #include "emu/trace/trace_text.hpp"
 #include "guest/abi/tracepoints.h"
@@ -167,7 +168,7 @@ Result<void> Session::open_host_ends() {
         return debug_console.error();
     debug_console_ = std::move(debug_console).value();
     if (!options_.load_path.empty())
-        if (auto loaded = machine_->load(options_.load_path); !loaded.ok())
+        if (auto loaded = load_snapshot(*machine_, options_.load_path); !loaded.ok())
             return loaded;
     if (!options_.trace_path.empty()) {
         TraceHeader header;
@@ -371,7 +372,7 @@ Result<void> Session::finish() {
     if (recording_ != nullptr)
         result = recording_->finish();
     if (!options_.save_path.empty() && result.ok())
-        result = machine_->save(options_.save_path);
+        result = save_snapshot(*machine_, options_.save_path);
     for (const auto& port : {serial_.get(), debug_console_.get()}) {
         port->flush();
         if (!port->error().empty() && result.ok())

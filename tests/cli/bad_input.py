@@ -23,7 +23,7 @@ PROGRAM = ""
 HEADLESS = ("run", "--display", "none", "--limit", "5000000i")
 
 CRASH = re.compile(r"terminate called|EMU_ASSERT|[Aa]ssertion|AddressSanitizer|runtime error:|Segmentation fault|std::|basic_string")
-ADVICE = re.compile(r"--\w|-m\b|\b(?:check|try|give|use|free|see|run|choose|name|needs?|build|copy|make|pass|allowed|known|one of)\b",
+ADVICE = re.compile(r"--\w|-m\b|\b(?:check|try|give|use|free|see|run|choose|save|record|start|name|needs?|build|copy|make|pass|allowed|known|one of)\b",
                     re.IGNORECASE)
 
 
@@ -306,6 +306,63 @@ class TraceFile(Case):
             with self.subTest(position=position):
                 result = self.start("trace", "dump", path, stdout=subprocess.DEVNULL)
                 self.assertIn(result.returncode, (OK, RUNTIME_ERROR))
+
+
+class Snapshot(Case):
+    def save(self, *arguments):
+        path = os.path.join(self.directory.name, "saved.snapshot")
+        result = self.start("run", "--display", "none", "--serial", "none", "--limit", "300000i", "--save", path, *arguments)
+        self.assertEqual(result.returncode, LIMIT_REACHED, result.text[-2000:])
+        return path
+
+    def test_of_another_machine_is_refused_by_the_option(self):
+        default = self.save()
+        for option, value, ours in (("-m", "32M", "64M"), ("--cpu", "i486", "p6"), ("--tlb", "random:9", "model"),
+                                    ("--clock", "cache", "flat"), ("--os", "minix", "lunaix"), ("--append", "quiet", "")):
+            self.refuses(RUNTIME_ERROR, rf"the saved machine has {option} '?{ours}'?, this one has {option} '?{value}",
+                         *HEADLESS, "--load", default, option, value)
+        kernel = self.file("kernel.elf", images.elf())
+        self.refuses(RUNTIME_ERROR, "the saved machine has --os lunaix, the built-in initrd, this one has a --kernel .* no --initrd",
+                     *HEADLESS, "--load", default, "--kernel", kernel)
+        initrd = self.file("initrd.tar", bytes(10240))
+        self.refuses(RUNTIME_ERROR, "the built-in initrd, this one has an --initrd", *HEADLESS, "--load", default, "--initrd", initrd)
+        narrow = ("--cpu", "i386", "--clock", "model", "--kernel", kernel, "--bus")
+        self.refuses(RUNTIME_ERROR, "--bus 16, this one has --bus 32", *HEADLESS, "--load", self.save(*narrow, "16"), *narrow, "32")
+
+    def test_of_this_machine_goes_on(self):
+        path = self.save("--append", "quiet", "--type", "ls\\n")
+        straight = self.start("run", "--display", "none", "--serial", "none", "--limit", "20000000i", "--append", "quiet",
+                              "--type", "ls\\n", "--hash")
+        loaded = self.start("run", "--display", "none", "--serial", "none", "--limit", "20000000i", "--append", "quiet",
+                            "--load", path, "--engine", "interp", "--hash")
+        self.assertIn(b"hash 20000000 ", straight.stdout)
+        self.assertEqual(loaded.stdout, straight.stdout)
+
+    def test_missing_damaged_or_of_another_kind(self):
+        with open(self.save(), "rb") as file:
+            whole = file.read()
+        trace = os.path.join(self.directory.name, "a.trace")
+        self.start("record", "-o", trace, "--limit", "100000i")
+        for path, subject in ((os.path.join(self.directory.name, "absent"), "open"), (self.directory.name, "directory"),
+                              (self.file("empty", b""), "too short"), (self.file("noise", random.Random(26).randbytes(5000)), "not a"),
+                              (self.file("cut", whole[:len(whole) // 2]), "cut short"), (trace, "is a trace, not a snapshot"),
+                              (self.file("old", b"FSCPSNAP" + (1).to_bytes(4, "little") + bytes(500)), "version 1.*version 2"),
+                              (self.file("turned", whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:]), "damaged")):
+            self.refuses(RUNTIME_ERROR, re.escape(path) + f"(?s:.*){subject}|{subject}(?s:.*)" + re.escape(path),
+                         *HEADLESS, "--load", path)
+
+    def test_that_cannot_be_written_leaves_the_older_one(self):
+        path = self.save()
+        with open(path, "rb") as file:
+            before = file.read()
+        limited = ["bash", "-c", 'ulimit -f 8; exec "$@"', "-", PROGRAM, "run", "--display", "none", "--serial", "none",
+                   "--limit", "1000000i", "--save", path]
+        result = subprocess.run(limited, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
+        self.assertEqual(result.returncode, RUNTIME_ERROR, result.stderr)
+        self.assertIn(b"File too large", result.stderr)
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), before)
+        self.assertEqual(os.listdir(self.directory.name), ["saved.snapshot"])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
 #include "emu/base/random.hpp"
 #include "emu/machine/machine.hpp"
 #include "emu/machine/multiboot.hpp"
+#include "emu/trace/trace_columns.hpp"
 #include "emu/trace/trace_file.hpp"
 #include "targets.hpp"
 
@@ -19,7 +20,7 @@ namespace {
 // Damage to good bytes: where (scaled to their size), and by what. Then perhaps an end that comes early.
 std::vector<u8> damaged(std::vector<u8> bytes, InputReader input) {
     const u16 cut = input.take<u16>();
-    while (!input.empty()) {
+    while (!input.empty() && !bytes.empty()) {
         const u64 where = input.take<u32>();
         const u8 with = input.take<u8>();
         bytes[where % bytes.size()] ^= with;
@@ -38,9 +39,11 @@ std::unique_ptr<Machine> small_machine() {
     return std::move(machine).value();
 }
 
-// A machine that is in the middle of its firmware.
-std::vector<u8> good_snapshot() {
+// A machine that is in the middle of its firmware, and that is being typed at.
+Snapshot good_snapshot() {
     const auto machine = small_machine();
+    if (!machine->type("ls\n").ok())
+        report("no keys for a letter");
     machine->run({kNever, 20'000});
     return machine->snapshot();
 }
@@ -73,11 +76,20 @@ std::vector<u8> good_trace() {
 
 } // namespace
 
+// Damage behind the checksums: the first byte says to which section, or to several.
 void snapshot(std::span<const u8> input) {
-    static const std::vector<u8> good = good_snapshot();
+    static const Snapshot good = good_snapshot();
     static const auto machine = small_machine(); // refused snapshots leave it alone, and others set all of it
     const u64 before = machine->hash();
-    const auto restored = machine->restore(damaged(good, InputReader(input)));
+    InputReader reader(input);
+    Snapshot bad = good;
+    for (bool more = true; more;) {
+        const u8 choice = reader.take<u8>();
+        more = (choice & 0x80) != 0 && !reader.empty();
+        SnapshotSection& section = bad.sections()[(choice & 0x7Fu) % bad.sections().size()];
+        section.bytes = damaged(std::move(section.bytes), more ? reader.part(7) : reader);
+    }
+    const auto restored = machine->restore(bad);
     if (!restored.ok() && machine->hash() != before)
         report("a snapshot that was refused has changed the machine");
     machine->run({machine->now() + 20'000, machine->instructions() + 1000});
@@ -96,11 +108,20 @@ void multiboot(std::span<const u8> input) {
             report("a boot segment lies outside memory");
 }
 
-// The first byte decides whether the rest is damage or a whole file.
+// The first byte decides whether the rest is damage, a whole file, or what stands behind the checksum of a chunk.
 void trace(std::span<const u8> input) {
     static const std::vector<u8> good = good_trace();
     InputReader reader(input);
-    const bool whole = (reader.take<u8>() & 1) != 0;
+    const u8 choice = reader.take<u8>();
+    if ((choice & 2) != 0) {
+        Unpacker unpacker;
+        const u32 events = reader.take<u32>() % (2 * trace_layout::kMostEvents);
+        const auto unpacked = trace_layout::unpack_events(unpacker, reader.rest(), events);
+        if (unpacked && unpacked->size() != events)
+            report("a chunk has another number of events than its label says");
+        return;
+    }
+    const bool whole = (choice & 1) != 0;
     const std::span<const u8> rest = reader.rest();
     auto file = TraceFileReader::from_bytes(whole ? std::vector<u8>(rest.begin(), rest.end()) : damaged(good, reader));
     if (!file.ok())

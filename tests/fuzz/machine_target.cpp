@@ -33,9 +33,7 @@ class Stage {
     }
 
     Machine& set(bool fast_table, const MachineScene& scene) {
-        LoadArchive archive(pristine_);
-        machine_->serialize(archive);
-        if (!archive.finish().ok())
+        if (!machine_->restore(pristine_).ok())
             report("a machine's own snapshot does not load");
         machine_->mmu().set_fast_table(fast_table);
         scene.apply(*machine_);
@@ -44,7 +42,7 @@ class Stage {
 
   private:
     std::unique_ptr<Machine> machine_;
-    std::vector<u8> pristine_;
+    Snapshot pristine_;
 };
 
 Stage& stage(EngineKind engine, CpuModel model) {

@@ -32,6 +32,12 @@ class InputReader {
         bytes_ = bytes_.subspan(size);
         return value;
     }
+    // A reader of the next `size` bytes alone.
+    InputReader part(std::size_t size) {
+        const std::span<const u8> bytes = bytes_.first(std::min(size, bytes_.size()));
+        bytes_ = bytes_.subspan(bytes.size());
+        return InputReader(bytes);
+    }
     bool empty() const { return bytes_.empty(); }
     std::span<const u8> rest() const { return bytes_; }
 

@@ -17,7 +17,6 @@ PORTABLE = frozenset("""
 # Files of the core that need more, each left out or empty on targets that lack it.
 HOST_FILES = {
     "cpu/numbers/simd_operations.hpp": {"emmintrin.h"},
-    "emu/machine/snapshot_file.cpp": {"fstream", "zstd.h"},
     "emu/symbols/elf_lines_dwarf.cpp": {"dwarf.h", "elfutils/libdw.h", "libelf.h"},
     "emu/symbols/line_tables_main.cpp": {"fstream"},
     "emu/symbols/symbolizer.cpp": {"filesystem", "fstream"},

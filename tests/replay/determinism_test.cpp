@@ -1,8 +1,6 @@
 // A run is decided by configuration and inputs alone: engines, tables, snapshots, slices and observers do not show.
 #include "guest_machine.hpp"
 
-#include <filesystem>
-
 #include "emu/base/random.hpp"
 
 namespace forkscope {
@@ -102,31 +100,6 @@ TEST(Determinism, ForgettingDerivedStateAtRandomCyclesChangesNothing) {
     EXPECT_EQ(hashes, reference());
 }
 
-TEST(Determinism, AMachineSavedAtRandomPointsAndLoadedElsewhereRunsOnAlike) {
-    const std::string path = ::testing::TempDir() + "forkscope_determinism.snapshot";
-    Random random(13);
-    const auto kernels = embedded_kernel_names();
-    for (int round = 0; round < 6; ++round) {
-        const std::string& os = kernels[static_cast<std::size_t>(round) % kernels.size()];
-        GuestMachine first(kWorkload, {}, os);
-        const u64 at = 1000 + random.below(1'400'000);
-        ASSERT_EQ(first.machine->run({kNever, at}), StopCause::Limit);
-        ASSERT_TRUE(first.machine->save(path).ok());
-        GuestMachine second(
-            kWorkload,
-            [&](MachineConfig& config) {
-                config.engine = round % 2 == 0 ? EngineKind::Block : EngineKind::Interpreter;
-            },
-            os);
-        ASSERT_EQ(second.machine->run({kNever, random.below(500'000)}), StopCause::Limit);
-        const auto loaded = second.machine->load(path);
-        ASSERT_TRUE(loaded.ok()) << loaded.error().message;
-        EXPECT_EQ(second.machine->hash(), first.machine->hash()) << "saved at " << at;
-        EXPECT_EQ(second.hashes(kStep).back(), reference(os).back()) << os << " saved at " << at;
-    }
-    std::filesystem::remove(path);
-}
-
 TEST(Determinism, ListeningChangesNothing) {
     GuestMachine guest(kWorkload);
     CountingSink sink;
@@ -160,33 +133,6 @@ TEST(Determinism, SingleStepsReachTheSameState) {
     // A step may have ended after a delivery that the whole run has still to make.
     whole.machine->run({stepped.machine->now(), ~u64{0}});
     EXPECT_EQ(stepped.machine->hash(), whole.machine->hash());
-}
-
-TEST(Snapshot, OfAnotherMachineIsRefusedAndLeavesThisOneAsItWas) {
-    GuestMachine small("", [](MachineConfig& config) { config.ram_bytes = u64{32} << 20; });
-    GuestMachine guest("");
-    ASSERT_EQ(guest.machine->run({kNever, 10'000}), StopCause::Limit);
-    const u64 before = guest.machine->hash();
-    const auto loaded = guest.machine->restore(small.machine->snapshot());
-    EXPECT_FALSE(loaded.ok());
-    EXPECT_NE(loaded.error().message.find("32 MB"), std::string::npos) << loaded.error().message;
-    EXPECT_EQ(guest.machine->hash(), before);
-}
-
-TEST(Snapshot, CutOffOrDamagedAnywhereIsRefusedOrHarmless) {
-    GuestMachine guest("", [](MachineConfig& config) { config.ram_bytes = u64{8} << 20; });
-    ASSERT_EQ(guest.machine->run({kNever, 10'000}), StopCause::Limit);
-    const std::vector<u8> whole = guest.machine->snapshot();
-    Random random(17);
-    for (int round = 0; round < 60; ++round) {
-        std::vector<u8> bad = whole;
-        if (round % 2 == 0)
-            bad.resize(random.below(bad.size()));
-        else
-            bad[random.below(std::min<u64>(bad.size(), 40'000))] ^= static_cast<u8>(1u << random.below(8));
-        static_cast<void>(guest.machine->restore(bad));
-        guest.machine->run({guest.machine->now() + 1000, ~u64{0}});
-    }
 }
 
 } // namespace forkscope

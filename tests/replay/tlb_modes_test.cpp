@@ -123,7 +123,7 @@ TEST(TlbModes, RefuseASnapshotOfAnotherTlb) {
     };
     GuestMachine random = machine(TlbStudy::Random, 5);
     random.machine->run({kNever, 300'000});
-    const std::vector<u8> snapshot = random.machine->snapshot();
+    const Snapshot snapshot = random.machine->snapshot();
     const auto other = machine(TlbStudy::Model, 0).machine->restore(snapshot);
     ASSERT_FALSE(other.ok());
     EXPECT_NE(other.error().message.find("--tlb random:5"), std::string::npos) << other.error().message;

@@ -1,0 +1,33 @@
+// Owns: guest memory as the sections of a snapshot: pieces of 256 frames, in each a bit a frame and the frames that are
+// not zero. Callers: the Machine's snapshots. Promises: a piece that check_piece() accepts loads; a frame of zeros
+// costs a bit, 256 of them nothing.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "emu/base/result.hpp"
+#include "mmu/physical_memory.hpp"
+
+namespace forkscope::memory_pieces {
+
+inline constexpr u32 kPieceFrames = 256;
+inline constexpr u32 kVersion = 1;
+
+u32 piece_count(const PhysicalMemory& memory);
+// "memory.0003", and back; nothing if the name is not that of a piece of this memory.
+std::string piece_name(u32 piece);
+std::optional<u32> piece_named(const PhysicalMemory& memory, std::string_view name);
+
+// Empty: every frame is zero.
+std::vector<u8> save_piece(const PhysicalMemory& memory, u32 piece);
+Result<void> check_piece(const PhysicalMemory& memory, u32 piece, std::span<const u8> bytes);
+// `bytes` as check_piece() accepts them, or empty.
+void load_piece(PhysicalMemory& memory, u32 piece, std::span<const u8> bytes);
+// A line for each frame that differs from the saved ones: "memory.frame_00123.045: 00 -> 01".
+void list_differences(const PhysicalMemory& memory, u32 piece, std::span<const u8> bytes,
+                      std::vector<std::string>& lines);
+
+} // namespace forkscope::memory_pieces

@@ -1,0 +1,94 @@
+#include "emu/session/snapshot_file.hpp"
+
+#include <algorithm>
+
+#include "emu/files/chunk_file.hpp"
+#include "emu/session/session.hpp"
+
+namespace forkscope {
+
+namespace {
+
+constexpr u32 kSectionType = chunk_type("SECT");
+constexpr u64 kMostPlainFile = u64{64} << 20; // besides what a machine's memory takes uncompressed
+
+ChunkLabel label_of(const std::string& name) {
+    ChunkLabel label{};
+    EMU_ASSERT(name.size() < label.size(), "the name of the section '{}' is too long", name);
+    std::copy(name.begin(), name.end(), label.begin());
+    return label;
+}
+
+// Sections of a file whose bytes are kept, so that they read the same at any time.
+class FileSections final : public SnapshotSource {
+  public:
+    explicit FileSections(const ChunkFileReader& file) : file_(file) {
+        for (const Chunk& chunk : file.chunks())
+            if (chunk.type == kSectionType)
+                chunks_.push_back(&chunk);
+    }
+    std::size_t count() const override { return chunks_.size(); }
+    Entry entry(std::size_t number) const override {
+        const ChunkLabel& label = chunks_[number]->label;
+        return {{label.begin(), std::find(label.begin(), label.end(), 0)}, chunks_[number]->version};
+    }
+    Result<std::vector<u8>> read(std::size_t number) const override {
+        auto bytes = file_.read(*chunks_[number], kMostSectionBytes);
+        if (!bytes)
+            return Error{fmt::format("its section '{}' is damaged; save it again", entry(number).name)};
+        return std::move(*bytes);
+    }
+
+  private:
+    const ChunkFileReader& file_;
+    std::vector<const Chunk*> chunks_;
+};
+
+FileHeader header_of(const Machine& machine) {
+    const MachineConfig& config = machine.config();
+    FileHeader header;
+    header.set("machine", fmt::format("{} {} MB {} Hz", model_of(config.cpu).name, config.ram_bytes >> 20,
+                                      config.cycles_per_second));
+    header.set("tlb", study_text(config.tlb, config.tlb_seed));
+    header.set("command_line", config.command_line);
+    header.set("image.kernel", fmt::format("{} xxh3:{:016x}", config.kernel_name, checksum(config.kernel)));
+    header.set("image.initrd", fmt::format("{} xxh3:{:016x}", config.initrd_name, checksum(config.initrd)));
+    header.set("instructions", fmt::format("{}", machine.instructions()));
+    header.set("cycles", fmt::format("{}", machine.now()));
+    return header;
+}
+
+} // namespace
+
+Result<void> save_snapshot(Machine& machine, const std::string& path) {
+    auto file = ChunkFileWriter::create(path, kSnapshotFile, header_of(machine));
+    if (!file.ok())
+        return file.error();
+    const auto saved = machine.save([&](const SnapshotSection& section) {
+        return file->append(kSectionType, section.version, label_of(section.name), section.bytes, Packing::Zstd);
+    });
+    if (!saved.ok())
+        return saved;
+    return file->finish();
+}
+
+Result<void> load_snapshot(Machine& machine, std::vector<u8> bytes, const std::string& name) {
+    auto file = ChunkFileReader::from_bytes(std::move(bytes), kSnapshotFile, name);
+    if (!file.ok())
+        return file.error();
+    if (!file->complete())
+        return Error{
+            fmt::format("the snapshot '{}' is cut short or damaged: it has no sound index; save it again", name)};
+    if (auto restored = machine.restore(FileSections(*file)); !restored.ok())
+        return Error{fmt::format("the snapshot '{}' cannot be loaded: {}", name, restored.error().message)};
+    return {};
+}
+
+Result<void> load_snapshot(Machine& machine, const std::string& path) {
+    auto bytes = read_file(path, "the snapshot", machine.config().ram_bytes + kMostPlainFile);
+    if (!bytes.ok())
+        return bytes.error();
+    return load_snapshot(machine, std::move(bytes).value(), path);
+}
+
+} // namespace forkscope
