@@ -10,6 +10,7 @@
 
 #include "emu/base/assert.hpp"
 #include "emu/base/log.hpp"
+#include "emu/files/whole_file.hpp"
 #include "emu/machine/images.hpp"
 #include "emu/session/host_terminal.hpp"
 #include "emu/session/serial_port.hpp"
@@ -32,6 +33,16 @@ std::optional<std::string> embedded_source(const std::string& path) {
         if (file.name == path)
             return std::string(file.data.begin(), file.data.end());
     return std::nullopt;
+}
+
+// What the end of the run writes must have a place before it starts.
+Result<void> check_outputs(const Options& options) {
+    Result<void> checked;
+    if (!options.save_path.empty())
+        checked = WholeFile::check(options.save_path, "the snapshot");
+    if (checked.ok() && !options.screenshot_path.empty())
+        checked = WholeFile::check(options.screenshot_path, "the screenshot");
+    return checked;
 }
 
 } // namespace
@@ -167,6 +178,8 @@ Result<void> Session::open_host_ends() {
     if (!debug_console.ok())
         return debug_console.error();
     debug_console_ = std::move(debug_console).value();
+    if (auto checked = check_outputs(options_); !checked.ok())
+        return checked;
     if (!options_.load_path.empty())
         if (auto loaded = load_snapshot(*machine_, options_.load_path); !loaded.ok())
             return loaded;

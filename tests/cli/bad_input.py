@@ -351,6 +351,13 @@ class Snapshot(Case):
             self.refuses(RUNTIME_ERROR, re.escape(path) + f"(?s:.*){subject}|{subject}(?s:.*)" + re.escape(path),
                          *HEADLESS, "--load", path)
 
+    def test_where_none_can_be_written_is_refused_before_the_run(self):
+        path = os.path.join(self.directory.name, "no", "such", "place")
+        endless = ("run", "--display", "none", "--serial", "none")
+        self.refuses(RUNTIME_ERROR, re.escape(path), *endless, "--save", path)
+        self.refuses(RUNTIME_ERROR, re.escape(path), *endless, "--screenshot", path)
+        self.refuses(RUNTIME_ERROR, "directory", *endless, "--save", self.directory.name)
+
     def test_that_cannot_be_written_leaves_the_older_one(self):
         path = self.save()
         with open(path, "rb") as file:
