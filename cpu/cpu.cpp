@@ -253,7 +253,7 @@ std::optional<CpuStop> Cpu::serve_attention(bool& delivered) {
         nmi_blocked_ = true;
         halted_ = false;
         attention_ &= ~u32{kAttentionNmi};
-        deliver_hardware({kNmi, InterruptCause::Nmi, false, 0});
+        deliver_hardware({kNmi, InterruptCause::Nmi});
         delivered = true;
         return std::nullopt;
     }
@@ -261,7 +261,7 @@ std::optional<CpuStop> Cpu::serve_attention(bool& delivered) {
     if (interrupt_line_ && state_.flag(kFlagI) && !shadowed()) {
         halted_ = false;
         const u8 vector = interrupt_source_ != nullptr ? interrupt_source_->acknowledge() : u8{0xFF};
-        deliver_hardware({vector, InterruptCause::Hardware, false, 0});
+        deliver_hardware({vector, InterruptCause::Hardware});
         delivered = true;
         return std::nullopt;
     }
@@ -280,8 +280,7 @@ std::optional<CpuStop> Cpu::serve_attention(bool& delivered) {
     }
     // 8: faults before the next instruction.
     if ((attention_ & kAttentionVirtual) != 0 && virtual_interrupt_due()) {
-        raise(kGeneralProtection, 0);
-        deliver_exception();
+        deliver(fault(kGeneralProtection, 0));
         delivered = true;
     }
     // Nothing more to serve now: keep only the bits that still stand for something.
@@ -330,8 +329,7 @@ void Cpu::run_one_block(u64 instruction_limit) {
     const SegmentCache& cs = state_.segments[kCs];
     const u32 first_end = state_.eip + block->first->length - 1;
     if (first_end > cs.limit || first_end < state_.eip) [[unlikely]] {
-        raise(kGeneralProtection, 0);
-        deliver_exception();
+        deliver(fault(kGeneralProtection, 0));
         return;
     }
     if (!cost_model_.flat() && !(block->entry == pipeline_)) [[unlikely]]
@@ -415,8 +413,7 @@ void Cpu::run_instructions(const Block* block, const Instruction* first, u32 cou
     settle(step, *in);
     if (fetch_failed_) [[unlikely]] {
         fetch_failed_ = false;
-        raise_page_fault();
-        deliver_exception();
+        deliver(page_fault());
     }
     if (special != 0) [[unlikely]]
         after_special_instruction(special, step);
@@ -457,8 +454,7 @@ Block* Cpu::find_block() {
     const u32 linear = linear_eip();
     const auto physical = mmu_.fetch(LinearAddress(linear), privilege_);
     if (!physical.ok) [[unlikely]] {
-        raise_page_fault();
-        deliver_exception();
+        deliver(page_fault());
         return nullptr;
     }
     if (engine_ == EngineKind::Block)

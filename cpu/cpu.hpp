@@ -4,6 +4,7 @@
 // same state at every instruction count.
 #pragma once
 
+#include <concepts>
 #include <optional>
 
 #include "cpu/cost/branch_predictor.hpp"
@@ -13,6 +14,7 @@
 #include "cpu/models/model.hpp"
 #include "cpu/models/performance_counters.hpp"
 #include "cpu/state.hpp"
+#include "emu/base/access.hpp"
 #include "emu/base/event_queue.hpp"
 #include "emu/base/interrupt.hpp"
 #include "emu/base/trace.hpp"
@@ -49,6 +51,14 @@ enum Vector : u8 {
     kFloatingPoint = 16,
     kAlignmentCheck = 17,
     kSimdFloatingPoint = 19,
+};
+
+// What a function returns that has recorded a fault: false, Step::Fault, or an Access that is not ok.
+class [[nodiscard]] Faulted {
+  public:
+    template <std::same_as<bool> T> constexpr operator T() const { return false; }
+    constexpr operator Step() const { return Step::Fault; }
+    template <class T> constexpr operator Access<T>() const { return Access<T>::fault(); }
 };
 
 struct PendingException {
@@ -97,13 +107,18 @@ struct Descriptor {
 };
 
 enum class InterruptFlag : u8 { Real, Virtual, Neither };
-enum class Redirection : u8 { Done, No, Fault };
+enum class Redirection : u8 { No, Done };
 
 // What the instruction after this one is shielded from.
 enum class Shadow : u8 { Interrupts, InterruptsAndDebug };
 
-// How a task switch came about.
+// A far transfer by JMP or by CALL, and the ring that its gate leads to.
+enum class FarTransfer : u8 { Jump, Call };
+enum class Ring : u8 { Same, Inner };
+
+// How a task switch came about, and what named the task.
 enum class TaskSwitch : u8 { Jump, Call, Return };
+enum class TaskName : u8 { Tss, TaskGate };
 
 class Cpu final : public MomentSource, public InterruptInput, public AccessListener {
   public:
@@ -207,10 +222,13 @@ class Cpu final : public MomentSource, public InterruptInput, public AccessListe
     Access<void> probe_write(u8 segment, u32 offset, u32 size);
     Access<void> probe_stack(u32 offset, u32 size) { return probe_write(kSs, offset, size); }
 
-    // Records an exception; handlers return the result.
-    Step raise(u8 vector);
-    Step raise(u8 vector, u32 error);
-    Step raise_page_fault();
+    // Records an exception, for the caller to return; the first two without and with an error code.
+    Faulted fault(u8 vector);
+    Faulted fault(u8 vector, u32 error);
+    // What the last access through the Mmu failed with: #PF, or #AC.
+    Faulted page_fault();
+    // An access that the segment does not allow.
+    Faulted segment_fault(u8 segment) { return fault(segment == kSs ? kStackFault : kGeneralProtection, 0); }
 
     // The eip after the running instruction; the place a near branch falls through to.
     u32 next_eip(const Instruction& in) const { return block_eip_ + in.offset + in.length; }
@@ -218,7 +236,7 @@ class Cpu final : public MomentSource, public InterruptInput, public AccessListe
     // Near branch: checks CS's limit. Step::Jump, or Step::Fault with #GP(0).
     Step branch(u32 target) {
         if (target > state_.segments[kCs].limit) [[unlikely]]
-            return raise(kGeneralProtection, 0);
+            return fault(kGeneralProtection, 0);
         state_.eip = target;
         return Step::Jump;
     }
@@ -248,13 +266,11 @@ class Cpu final : public MomentSource, public InterruptInput, public AccessListe
     u16 virtual_flags() const;
     bool set_virtual_flags(u16 flags);
     // INT n in virtual-8086 mode with CR4.VME, if the TSS's bitmap leaves it to the 8086 program's own handler.
-    // Redirection::Fault: a fault was recorded.
-    Redirection redirect_interrupt(u8 vector, u32 return_eip);
+    Access<Redirection> redirect_interrupt(u8 vector, u32 return_eip);
     bool load_ldtr(u16 selector);
     bool load_task_register(u16 selector);
-    // For LAR, LSL, VERR, VERW: the descriptor if the present privilege may see it. False = not visible (no fault) if
-    // `faulted` stays false.
-    bool visible_descriptor(u16 selector, Descriptor& descriptor, bool& faulted);
+    // For LAR, LSL, VERR, VERW: may the present privilege see the descriptor? Not ok: a fault was recorded.
+    Access<bool> visible_descriptor(u16 selector, Descriptor& descriptor);
 
     // Transfers (transfers.cpp, interrupts.cpp, task_switch.cpp). Each commits everything or records a fault.
     bool far_jump(u16 selector, u32 offset, u32 size, u32 next_eip);
@@ -263,9 +279,8 @@ class Cpu final : public MomentSource, public InterruptInput, public AccessListe
     bool interrupt_return(u32 size, u32 next_eip);
     bool interrupt(const InterruptRequest& request, u32 return_eip);
     // `event` is what the switch came from if it came through the IDT.
-    // `by_gate`: of JMP and CALL, which named a task gate.
     bool switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const InterruptRequest* event = nullptr,
-                     bool by_gate = false);
+                     TaskName name = TaskName::Tss);
 
     // Modes.
     void write_cr0(u32 value);
@@ -387,8 +402,8 @@ class Cpu final : public MomentSource, public InterruptInput, public AccessListe
     bool inner_stack(u8 ring, u32 ext, StackFrame& frame);
     bool read_outer_stack(u16 selector, u8 cpl, u8 absent, SegmentCache& ss);
     bool transfer_to_code(u16 selector, u32 offset, Descriptor& descriptor);
-    bool transfer_by_gate(const Descriptor& gate, u16 selector, bool call, u32 return_eip);
-    bool transfer_by_call_gate(const Descriptor& gate, u16 target, bool call, u32 return_eip);
+    bool transfer_by_gate(const Descriptor& gate, u16 selector, FarTransfer kind, u32 return_eip);
+    bool transfer_by_call_gate(const Descriptor& gate, u16 target, FarTransfer kind, u32 return_eip);
     bool copy_parameters(u32 count, StackFrame& frame);
     bool read_return_segment(u16 selector, Descriptor& descriptor);
     bool check_return_address(u32 eip, const Descriptor& descriptor);
@@ -426,6 +441,7 @@ class Cpu final : public MomentSource, public InterruptInput, public AccessListe
     void after_special_instruction(u32 special, Step step);
     void deliver_hardware(const InterruptRequest& request);
     void deliver_exception();
+    void deliver(Faulted) { deliver_exception(); }
     void run_one_block(u64 instruction_limit);
     u32 instructions_allowed(const Block& block, u64 instruction_limit) const;
     void run_instructions(const Block* block, const Instruction* first, u32 count);
@@ -458,10 +474,11 @@ class Cpu final : public MomentSource, public InterruptInput, public AccessListe
         u8 cpl;
     };
     void charge_interrupt(const InterruptRequest& request, InterruptOrigin origin);
-    void charge_call_gate(bool call, bool inward, u32 parameters);
+    void charge_call_gate(FarTransfer kind, Ring ring, u32 parameters);
     struct TaskSwitchOrigin {
         TaskSwitch kind;
-        bool by_interrupt, by_gate, from_virtual_8086;
+        TaskName name;
+        bool by_interrupt, from_virtual_8086;
     };
     void charge_task_switch(const TaskSwitchOrigin& origin, bool wide);
     void pass_pipeline(const Block* block, const Instruction* first, u32 executed);
@@ -542,51 +559,45 @@ inline constexpr u32 kDebugTaskSwitch = 1u << 15;     // DR6.BT
 
 template <class T> Access<T> Cpu::read(u8 segment, u32 offset) {
     const SegmentCache& cache = state_.segments[segment];
-    if (!cache.flat_read && !cache.may_read(offset, sizeof(T))) [[unlikely]] {
-        raise(segment == kSs ? kStackFault : kGeneralProtection, 0);
-        return Access<T>::fault();
-    }
+    if (!cache.flat_read && !cache.may_read(offset, sizeof(T))) [[unlikely]]
+        return segment_fault(segment);
     const auto loaded = mmu_.load<T>(LinearAddress(cache.base + offset), privilege_);
     if (!loaded.ok) [[unlikely]]
-        raise_page_fault();
+        return page_fault();
     return loaded;
 }
 
 template <class T> Access<void> Cpu::write(u8 segment, u32 offset, T value) {
     const SegmentCache& cache = state_.segments[segment];
-    if (!cache.flat_write && !cache.may_write(offset, sizeof(T))) [[unlikely]] {
-        raise(segment == kSs ? kStackFault : kGeneralProtection, 0);
-        return Access<void>::fault();
-    }
+    if (!cache.flat_write && !cache.may_write(offset, sizeof(T))) [[unlikely]]
+        return segment_fault(segment);
     const auto stored = mmu_.store<T>(LinearAddress(cache.base + offset), value, privilege_);
     if (!stored.ok) [[unlikely]]
-        raise_page_fault();
+        return page_fault();
     return stored;
 }
 
 template <class T> Access<T> Cpu::read_for_update(u8 segment, u32 offset) {
     const SegmentCache& cache = state_.segments[segment];
-    if (!cache.flat_write && !cache.may_write(offset, sizeof(T))) [[unlikely]] {
-        raise(segment == kSs ? kStackFault : kGeneralProtection, 0);
-        return Access<T>::fault();
-    }
+    if (!cache.flat_write && !cache.may_write(offset, sizeof(T))) [[unlikely]]
+        return segment_fault(segment);
     const auto loaded = mmu_.load_for_update<T>(LinearAddress(cache.base + offset), privilege_);
     if (!loaded.ok) [[unlikely]]
-        raise_page_fault();
+        return page_fault();
     return loaded;
 }
 
 template <class T> Access<T> Cpu::read_system(u32 linear) {
     const auto loaded = mmu_.load<T>(LinearAddress(linear), Privilege::Supervisor);
     if (!loaded.ok) [[unlikely]]
-        raise_page_fault();
+        return page_fault();
     return loaded;
 }
 
 template <class T> Access<void> Cpu::write_system(u32 linear, T value) {
     const auto stored = mmu_.store<T>(LinearAddress(linear), value, Privilege::Supervisor);
     if (!stored.ok) [[unlikely]]
-        raise_page_fault();
+        return page_fault();
     return stored;
 }
 

@@ -130,13 +130,13 @@ void Cpu::charge_interrupt(const InterruptRequest& request, InterruptOrigin orig
     charge(cost_model_.path(by), CycleCause::Delivery);
 }
 
-void Cpu::charge_call_gate(bool call, bool inward, u32 parameters) {
+void Cpu::charge_call_gate(FarTransfer kind, Ring ring, u32 parameters) {
     const bool memory = current_->has_memory();
-    if (!call)
+    if (kind == FarTransfer::Jump)
         return take_path(memory ? CostPath::JumpGateMemory : CostPath::JumpGate);
     if (memory)
         charge(cost_model_.path(CostPath::CallGateMemory));
-    if (!inward)
+    if (ring == Ring::Same)
         return take_path(CostPath::CallGateSame);
     take_path(parameters == 0 ? CostPath::CallGateInner : CostPath::CallGateParameters);
     charge(Cycles{parameters} * cost_model_.path(CostPath::CallGateParameter));
@@ -154,7 +154,8 @@ void Cpu::charge_task_switch(const TaskSwitchOrigin& origin, bool wide) {
         charge(cost_model_.path(CostPath::TaskFromVirtual8086));
     const bool memory = current_ != nullptr && current_->has_memory();
     const auto by = [&](CostPath direct) { // its neighbours: by a task gate, through memory, both
-        return static_cast<CostPath>(static_cast<u32>(direct) + (origin.by_gate ? 1 : 0) + (memory ? 2 : 0));
+        return static_cast<CostPath>(static_cast<u32>(direct) + (origin.name == TaskName::TaskGate ? 1 : 0) +
+                                     (memory ? 2 : 0));
     };
     charge(cost_model_.path(origin.by_interrupt               ? CostPath::TaskByInterrupt
                             : returns                         ? CostPath::TaskByReturn

@@ -16,7 +16,7 @@ Step Cpu::fetch_iteration(const Instruction& in) {
     case Fetched::Fault:
         break;
     }
-    return raise_page_fault();
+    return page_fault();
 }
 
 // An instruction that lies in two pages, or in device memory: its bytes are gathered one by one, then it runs alone.
@@ -29,8 +29,7 @@ void Cpu::run_crossing_instruction(u32 linear) {
         // The first byte of each page is the fetch; the others lie in a page already translated.
         const auto physical = mmu_.fetch(LinearAddress(at), privilege_);
         if (!physical.ok) {
-            raise_page_fault();
-            deliver_exception();
+            deliver(page_fault());
             return;
         }
         if (count == 1 || (at & kPageMask) == 0)
@@ -56,8 +55,7 @@ void Cpu::run_crossing_instruction(u32 linear) {
     const SegmentCache& cs = state_.segments[kCs];
     const u32 end = state_.eip + in.length - 1;
     if (end > cs.limit || end < state_.eip) {
-        raise(kGeneralProtection, 0);
-        deliver_exception();
+        deliver(fault(kGeneralProtection, 0));
         return;
     }
     run_instructions(nullptr, &in, 1);

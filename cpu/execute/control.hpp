@@ -89,7 +89,7 @@ template <class T> Step pushf(Cpu& cpu, const Instruction&) {
         return Step::Next;
     }
     if (cpu.regs().virtual_8086() && cpu.regs().iopl() < 3)
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     TRY_VOID(cpu.push<T>(static_cast<T>(cpu.regs().eflags() & ~u32{kFlagVm | kFlagR})));
     return Step::Next;
 }
@@ -111,11 +111,11 @@ template <class T> Step popf(Cpu& cpu, const Instruction& in) {
     CpuState& r = cpu.regs();
     const bool virtual_flags = sizeof(T) == 2 && cpu.virtual_interrupts();
     if (r.virtual_8086() && r.iopl() < 3 && !virtual_flags)
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     TRY(value, cpu.peek_stack<T>());
     if (virtual_flags) {
         if (!cpu.set_virtual_flags(static_cast<u16>(value)))
-            return cpu.raise(kGeneralProtection, 0);
+            return cpu.fault(kGeneralProtection, 0);
         cpu.set_stack_pointer(r.esp() + u32{sizeof(T)});
         return cpu.leave_block(in);
     }
@@ -183,7 +183,7 @@ template <class T> Step jmp_relative(Cpu& cpu, const Instruction& in) {
 // The target is checked before the push commits.
 template <class T> Step call_to(Cpu& cpu, const Instruction& in, u32 target) {
     if (target > cpu.regs().segments[kCs].limit) [[unlikely]]
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     TRY_VOID(cpu.push<T>(static_cast<T>(cpu.next_eip(in))));
     cpu.regs().eip = target;
     return Step::Jump;
@@ -206,7 +206,7 @@ template <class T, bool kMemory> Step jmp_rm(Cpu& cpu, const Instruction& in) {
 template <class T> Step ret(Cpu& cpu, const Instruction& in) {
     TRY(target, cpu.peek_stack<T>());
     if (target > cpu.regs().segments[kCs].limit) [[unlikely]]
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     cpu.set_stack_pointer(cpu.regs().esp() + u32{sizeof(T)} + in.immediate);
     cpu.regs().eip = target;
     return Step::Jump;
@@ -267,7 +267,7 @@ template <class T> Step iret(Cpu& cpu, const Instruction& in) {
 
 inline Step software_interrupt(Cpu& cpu, const Instruction& in, u8 vector) {
     cpu.charge(cpu.cost_model().delivery(), CycleCause::Delivery);
-    return cpu.interrupt({vector, InterruptCause::Software, false, 0}, cpu.next_eip(in)) ? Step::Jump : Step::Fault;
+    return cpu.interrupt({vector, InterruptCause::Software}, cpu.next_eip(in)) ? Step::Jump : Step::Fault;
 }
 
 inline Step int3(Cpu& cpu, const Instruction& in) { return software_interrupt(cpu, in, kBreakpoint); }
@@ -275,11 +275,11 @@ inline Step int3(Cpu& cpu, const Instruction& in) { return software_interrupt(cp
 inline Step int_n(Cpu& cpu, const Instruction& in) {
     const u8 vector = static_cast<u8>(in.immediate);
     if (cpu.regs().virtual_8086()) {
-        const Redirection redirection = cpu.redirect_interrupt(vector, cpu.next_eip(in));
-        if (redirection != Redirection::No)
-            return redirection == Redirection::Done ? Step::Jump : Step::Fault;
+        TRY(redirection, cpu.redirect_interrupt(vector, cpu.next_eip(in)));
+        if (redirection == Redirection::Done)
+            return Step::Jump;
         if (cpu.regs().iopl() < 3)
-            return cpu.raise(kGeneralProtection, 0);
+            return cpu.fault(kGeneralProtection, 0);
     }
     return software_interrupt(cpu, in, vector);
 }
@@ -294,8 +294,7 @@ inline Step into(Cpu& cpu, const Instruction& in) {
 inline Step int1(Cpu& cpu, const Instruction& in) {
     cpu.charge(cpu.cost_model().delivery(), CycleCause::Delivery);
     cpu.regs().system_flags &= ~u32{kFlagR}; // the instruction ends here, and its RF with it
-    return cpu.interrupt({kDebugException, InterruptCause::Trap, false, 0}, cpu.next_eip(in)) ? Step::Jump
-                                                                                              : Step::Fault;
+    return cpu.interrupt({kDebugException, InterruptCause::Trap}, cpu.next_eip(in)) ? Step::Jump : Step::Fault;
 }
 
 template <class T> Step bound(Cpu& cpu, const Instruction& in) {
@@ -305,7 +304,7 @@ template <class T> Step bound(Cpu& cpu, const Instruction& in) {
     using Signed = std::make_signed_t<T>;
     const auto index = static_cast<Signed>(cpu.regs().reg<T>(in.reg));
     if (index < static_cast<Signed>(low) || index > static_cast<Signed>(high))
-        return cpu.raise(kBoundRange);
+        return cpu.fault(kBoundRange);
     return Step::Next;
 }
 

@@ -419,11 +419,11 @@ template <class T> void set_quotient(Cpu& cpu, T quotient, T remainder) {
 template <class T, bool kMemory> Step div_rm(Cpu& cpu, const Instruction& in) {
     TRY(divisor, (read_rm<T, kMemory>(cpu, in)));
     if (divisor == 0)
-        return cpu.raise(kDivideError);
+        return cpu.fault(kDivideError);
     const u64 n = dividend<T>(cpu);
     const u64 quotient = n / divisor;
     if ((quotient >> kBits<T>) != 0)
-        return cpu.raise(kDivideError);
+        return cpu.fault(kDivideError);
     set_quotient<T>(cpu, static_cast<T>(quotient), static_cast<T>(n % divisor));
     return Step::Next;
 }
@@ -438,10 +438,10 @@ template <class T, bool kMemory> Step idiv_rm(Cpu& cpu, const Instruction& in) {
         n = static_cast<i32>(n);
     // The only quotient that overflows 64 bits.
     if (divisor == 0 || (divisor == -1 && n == INT64_MIN))
-        return cpu.raise(kDivideError);
+        return cpu.fault(kDivideError);
     const i64 quotient = n / divisor;
     if (quotient != sign_extend<T>(static_cast<T>(quotient)))
-        return cpu.raise(kDivideError);
+        return cpu.fault(kDivideError);
     set_quotient<T>(cpu, static_cast<T>(quotient), static_cast<T>(n % divisor));
     return Step::Next;
 }

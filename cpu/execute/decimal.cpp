@@ -4,8 +4,11 @@ namespace forkscope::handlers {
 
 namespace {
 
+enum class Adjust : u8 { Add, Subtract };
+
 // DAA and DAS differ only in the sign (SDM 2A). OF is undefined and cleared.
-Step decimal_adjust(Cpu& cpu, bool subtract) {
+Step decimal_adjust(Cpu& cpu, Adjust kind) {
+    const bool subtract = kind == Adjust::Subtract;
     CpuState& r = cpu.regs();
     const u8 old_al = r.reg<u8>(kEax);
     const bool old_cf = r.flags.c();
@@ -31,7 +34,8 @@ Step decimal_adjust(Cpu& cpu, bool subtract) {
 }
 
 // AAA and AAS. SF, ZF, PF and OF are undefined; they are left as after the adjustment of AL, OF clear.
-Step ascii_adjust(Cpu& cpu, bool subtract) {
+Step ascii_adjust(Cpu& cpu, Adjust kind) {
+    const bool subtract = kind == Adjust::Subtract;
     CpuState& r = cpu.regs();
     u16 ax = r.reg<u16>(kEax);
     const bool adjust = (ax & 0xF) > 9 || r.flags.a();
@@ -46,15 +50,15 @@ Step ascii_adjust(Cpu& cpu, bool subtract) {
 
 } // namespace
 
-Step daa(Cpu& cpu, const Instruction&) { return decimal_adjust(cpu, false); }
-Step das(Cpu& cpu, const Instruction&) { return decimal_adjust(cpu, true); }
-Step aaa(Cpu& cpu, const Instruction&) { return ascii_adjust(cpu, false); }
-Step aas(Cpu& cpu, const Instruction&) { return ascii_adjust(cpu, true); }
+Step daa(Cpu& cpu, const Instruction&) { return decimal_adjust(cpu, Adjust::Add); }
+Step das(Cpu& cpu, const Instruction&) { return decimal_adjust(cpu, Adjust::Subtract); }
+Step aaa(Cpu& cpu, const Instruction&) { return ascii_adjust(cpu, Adjust::Add); }
+Step aas(Cpu& cpu, const Instruction&) { return ascii_adjust(cpu, Adjust::Subtract); }
 
 Step aam(Cpu& cpu, const Instruction& in) {
     const u8 base = static_cast<u8>(in.immediate);
     if (base == 0)
-        return cpu.raise(kDivideError);
+        return cpu.fault(kDivideError);
     const u8 al = cpu.regs().reg<u8>(kEax);
     const u8 low = static_cast<u8>(al % base);
     cpu.regs().set_reg<u16>(kEax, static_cast<u16>(((al / base) << 8) | low));

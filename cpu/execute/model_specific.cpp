@@ -35,7 +35,7 @@ Step cpuid(Cpu& cpu, const Instruction&) {
 
 Step rdtsc(Cpu& cpu, const Instruction&) {
     if (!cpu.privileged() && (cpu.regs().cr4 & kCr4Tsd) != 0)
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     put_pair(cpu, cpu.now() + cpu.regs().tsc_offset);
     return Step::Next;
 }
@@ -44,7 +44,7 @@ Step rdtsc(Cpu& cpu, const Instruction&) {
 Step rdpmc(Cpu& cpu, const Instruction&) {
     const u32 number = cpu.regs().reg<u32>(kEcx);
     if ((!cpu.privileged() && (cpu.regs().cr4 & kCr4Pce) == 0) || number > 1)
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     cpu.bring_counters_up_to_date();
     put_pair(cpu, cpu.regs().model_registers[kFirstCounter + number]);
     return Step::Next;
@@ -52,11 +52,11 @@ Step rdpmc(Cpu& cpu, const Instruction&) {
 
 Step rdmsr(Cpu& cpu, const Instruction&) {
     if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     const CpuState& r = cpu.regs();
     const MsrRow* row = cpu.model().msr(r.reg<u32>(kEcx));
     if (row == nullptr)
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     switch (row->kind) {
     case MsrKind::Constant:
         put_pair(cpu, 0);
@@ -82,12 +82,12 @@ Step rdmsr(Cpu& cpu, const Instruction&) {
 
 Step wrmsr(Cpu& cpu, const Instruction& in) {
     if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     CpuState& r = cpu.regs();
     const u64 value = (r.gpr[kEdx] << 32) | r.reg<u32>(kEax);
     const MsrRow* row = cpu.model().msr(r.reg<u32>(kEcx));
     if (row == nullptr || !fits(*row, value))
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     switch (row->kind) {
     case MsrKind::Constant:
         break;
@@ -118,13 +118,15 @@ Step wrmsr(Cpu& cpu, const Instruction& in) {
     return cpu.leave_block(in);
 }
 
+enum class FlatSegment : u8 { Data = 0, Code = kAccessCode };
+
 // Flat 4 GB code and data segments whatever the GDT says (SDM 2B, SYSENTER).
-static SegmentCache flat_segment(u32 selector, bool code, u8 dpl) {
+static SegmentCache flat_segment(u32 selector, FlatSegment kind, u8 dpl) {
     SegmentDescriptor descriptor;
     descriptor.raw_limit = 0xFFFFF;
     descriptor.granular = descriptor.big = true;
     descriptor.access = static_cast<u8>(kAccessPresent | kAccessNotSystem | kAccessReadWrite | kAccessAccessed |
-                                        (code ? kAccessCode : 0) | dpl << 5);
+                                        static_cast<u8>(kind) | dpl << 5);
     return SegmentCache::from(static_cast<u16>(selector), descriptor);
 }
 
@@ -135,10 +137,10 @@ Step sysenter(Cpu& cpu, const Instruction& in) {
     const u8 from_cpl = r.cpl;
     const u32 cs = static_cast<u32>(r.sysenter[kSysenterCs]) & 0xFFFC;
     if (!r.protected_mode() || cs == 0)
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     r.system_flags &= ~u32{kFlagVm | kFlagI | kFlagR};
-    cpu.set_code_segment(flat_segment(cs, true, 0), 0);
-    r.segments[kSs] = flat_segment(cs + 8, false, 0);
+    cpu.set_code_segment(flat_segment(cs, FlatSegment::Code, 0), 0);
+    r.segments[kSs] = flat_segment(cs + 8, FlatSegment::Data, 0);
     r.set_reg<u32>(kEsp, static_cast<u32>(r.sysenter[kSysenterEsp]));
     r.eip = static_cast<u32>(r.sysenter[kSysenterEip]);
     cpu.tracer().emit(TraceKind::Interrupt, kNoVector, 0, interrupt_source(InterruptCause::Sysenter, from_cpl),
@@ -150,9 +152,9 @@ Step sysexit(Cpu& cpu, const Instruction&) {
     CpuState& r = cpu.regs();
     const u32 cs = static_cast<u32>(r.sysenter[kSysenterCs]) & 0xFFFC;
     if (!r.protected_mode() || cs == 0 || r.cpl != 0)
-        return cpu.raise(kGeneralProtection, 0);
-    r.segments[kSs] = flat_segment((cs + 24) | 3, false, 3);
-    cpu.set_code_segment(flat_segment((cs + 16) | 3, true, 3), 3);
+        return cpu.fault(kGeneralProtection, 0);
+    r.segments[kSs] = flat_segment((cs + 24) | 3, FlatSegment::Data, 3);
+    cpu.set_code_segment(flat_segment((cs + 16) | 3, FlatSegment::Code, 3), 3);
     r.eip = r.reg<u32>(kEdx);
     r.set_reg<u32>(kEsp, r.reg<u32>(kEcx));
     cpu.tracer().emit(TraceKind::InterruptReturn, r.segments[kCs].base + r.eip, 0, r.cpl);
@@ -164,18 +166,18 @@ static bool test_register_exists(const Cpu& cpu, u8 number) { return (cpu.model(
 
 Step mov_r_test(Cpu& cpu, const Instruction& in) {
     if (!test_register_exists(cpu, in.reg))
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     cpu.regs().set_reg<u32>(in.rm, cpu.regs().test_registers[in.reg]);
     return Step::Next;
 }
 
 Step mov_test_r(Cpu& cpu, const Instruction& in) {
     if (!test_register_exists(cpu, in.reg))
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     auto& registers = cpu.regs().test_registers;
     registers[in.reg] = cpu.regs().reg<u32>(in.rm);
     if (in.reg != 6)

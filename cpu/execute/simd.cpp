@@ -8,14 +8,14 @@ namespace forkscope::handlers {
 
 Step mmx_refuse(Cpu& cpu) {
     if ((cpu.regs().cr0 & kCr0Em) != 0)
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     return x87_refuse(cpu);
 }
 
 Step sse_refuse(Cpu& cpu) {
     if ((cpu.regs().cr0 & kCr0Em) != 0 || (cpu.regs().cr4 & kCr4OsFxsr) == 0)
-        return cpu.raise(kInvalidOpcode);
-    return cpu.raise(kDeviceNotAvailable);
+        return cpu.fault(kInvalidOpcode);
+    return cpu.fault(kDeviceNotAvailable);
 }
 
 Step simd_flag(Cpu& cpu, u8 raised) {
@@ -28,7 +28,7 @@ Step simd_flag(Cpu& cpu, u8 raised) {
     // What comes before the computation keeps it from being done, in all lanes.
     constexpr u32 kBefore = kFloatInvalid | kFloatDenormal | kFloatZeroDivide;
     mxcsr |= (unmasked & kBefore) != 0 ? raised & kBefore : raised;
-    return cpu.raise((cpu.regs().cr4 & kCr4OsXmmExcpt) != 0 ? kSimdFloatingPoint : kInvalidOpcode);
+    return cpu.fault((cpu.regs().cr4 & kCr4OsXmmExcpt) != 0 ? kSimdFloatingPoint : kInvalidOpcode);
 }
 
 // --- Vectors in memory. Both halves of an aligned vector lie in one page: the second access cannot fail.
@@ -42,16 +42,12 @@ bool is_aligned(Cpu& cpu, const Instruction& in, u32 offset) {
 }
 
 // The segment first, as for any operand, then the alignment.
-bool refuse_vector(Cpu& cpu, const Instruction& in, u32 offset, bool allowed, Alignment alignment) {
-    if (!allowed) {
-        cpu.raise(in.segment == kSs ? kStackFault : kGeneralProtection, 0);
-        return true;
-    }
-    if (alignment == Alignment::Required && !is_aligned(cpu, in, offset)) {
-        cpu.raise(kGeneralProtection, 0);
-        return true;
-    }
-    return false;
+Access<void> check_vector(Cpu& cpu, const Instruction& in, u32 offset, bool allowed, Alignment alignment) {
+    if (!allowed)
+        return cpu.segment_fault(in.segment);
+    if (alignment == Alignment::Required && !is_aligned(cpu, in, offset))
+        return cpu.fault(kGeneralProtection, 0);
+    return {};
 }
 
 } // namespace
@@ -59,7 +55,7 @@ bool refuse_vector(Cpu& cpu, const Instruction& in, u32 offset, bool allowed, Al
 Access<Vector128> read_vector(Cpu& cpu, const Instruction& in, Alignment alignment) {
     const u32 offset = cpu.offset_of(in);
     const bool allowed = cpu.regs().segments[in.segment].may_read(offset, kVectorBytes);
-    if (refuse_vector(cpu, in, offset, allowed, alignment)) [[unlikely]]
+    if (!check_vector(cpu, in, offset, allowed, alignment).ok) [[unlikely]]
         return Access<Vector128>::fault();
     const auto low = cpu.read<u64>(in.segment, offset);
     if (!low.ok) [[unlikely]]
@@ -71,7 +67,7 @@ Access<Vector128> read_vector(Cpu& cpu, const Instruction& in, Alignment alignme
 Access<void> write_vector(Cpu& cpu, const Instruction& in, const Vector128& value, Alignment alignment) {
     const u32 offset = cpu.offset_of(in);
     const bool allowed = cpu.regs().segments[in.segment].may_write(offset, kVectorBytes);
-    if (refuse_vector(cpu, in, offset, allowed, alignment)) [[unlikely]]
+    if (!check_vector(cpu, in, offset, allowed, alignment).ok) [[unlikely]]
         return Access<void>::fault();
     if (!is_aligned(cpu, in, offset)) { // perhaps in two pages
         if (const auto writable = cpu.probe_write(in.segment, offset, kVectorBytes); !writable.ok)
@@ -113,7 +109,7 @@ Step ldmxcsr(Cpu& cpu, const Instruction& in) {
     SSE_BEGIN;
     TRY(value, cpu.read<u32>(in.segment, cpu.offset_of(in)));
     if ((value & ~u32{kMxcsrAll}) != 0)
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     cpu.regs().mxcsr = value;
     return Step::Next;
 }
@@ -173,20 +169,17 @@ void take_x87(X87State& x87, const Image& image) {
         x87.registers[x87.physical(i)] = {image[kImageStack + 2 * i], static_cast<u16>(image[kImageStack + 2 * i + 1])};
 }
 
-bool refuse_image(Cpu& cpu, const Instruction& in, u32 offset, bool allowed) {
-    if ((cpu.regs().cr0 & (kCr0Em | kCr0Ts)) != 0) {
-        cpu.raise(kDeviceNotAvailable);
-        return true;
-    }
-    return refuse_vector(cpu, in, offset, allowed, Alignment::Required);
+Access<void> check_image(Cpu& cpu, const Instruction& in, u32 offset, bool allowed) {
+    if ((cpu.regs().cr0 & (kCr0Em | kCr0Ts)) != 0)
+        return cpu.fault(kDeviceNotAvailable);
+    return check_vector(cpu, in, offset, allowed, Alignment::Required);
 }
 
 } // namespace
 
 Step fxsave(Cpu& cpu, const Instruction& in) {
     const u32 offset = cpu.offset_of(in);
-    if (refuse_image(cpu, in, offset, cpu.regs().segments[in.segment].may_write(offset, kImageBytes)))
-        return Step::Fault;
+    TRY_VOID(check_image(cpu, in, offset, cpu.regs().segments[in.segment].may_write(offset, kImageBytes)));
     TRY_VOID(cpu.probe_write(in.segment, offset, kImageBytes));
     const Image image = make_image(cpu.regs());
     for (u32 i = 0; i < quadwords(cpu); ++i)
@@ -196,8 +189,7 @@ Step fxsave(Cpu& cpu, const Instruction& in) {
 
 Step fxrstor(Cpu& cpu, const Instruction& in) {
     const u32 offset = cpu.offset_of(in);
-    if (refuse_image(cpu, in, offset, cpu.regs().segments[in.segment].may_read(offset, kImageBytes)))
-        return Step::Fault;
+    TRY_VOID(check_image(cpu, in, offset, cpu.regs().segments[in.segment].may_read(offset, kImageBytes)));
     Image image{};
     for (u32 i = 0; i < quadwords(cpu); ++i) {
         TRY(quadword, cpu.read<u64>(in.segment, offset + 8 * i));
@@ -206,7 +198,7 @@ Step fxrstor(Cpu& cpu, const Instruction& in) {
     TRY_VOID(cpu.read<u64>(in.segment, offset + kImageBytes - 8)); // its last page must be there too
     const u32 mxcsr = static_cast<u32>(image[3]);
     if (has_vectors(cpu) && (mxcsr & ~u32{kMxcsrAll}) != 0)
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     take_x87(cpu.regs().x87, image);
     cpu.float_error_changed();
     if (!has_vectors(cpu))

@@ -49,15 +49,15 @@ namespace forkscope::handlers {
 
 Step undefined_opcode(Cpu& cpu, const Instruction& in) {
     cpu.note_missing(in);
-    return cpu.raise(kInvalidOpcode);
+    return cpu.fault(kInvalidOpcode);
 }
 
-Step too_long(Cpu& cpu, const Instruction&) { return cpu.raise(kGeneralProtection, 0); }
+Step too_long(Cpu& cpu, const Instruction&) { return cpu.fault(kGeneralProtection, 0); }
 
 Step cli(Cpu& cpu, const Instruction& in) {
     const InterruptFlag flag = cpu.interrupt_flag();
     if (flag == InterruptFlag::Neither)
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     cpu.regs().system_flags &= ~u32{flag == InterruptFlag::Real ? kFlagI : kFlagVif};
     return cpu.leave_block(in);
 }
@@ -67,7 +67,7 @@ Step sti(Cpu& cpu, const Instruction& in) {
     CpuState& r = cpu.regs();
     const InterruptFlag flag = cpu.interrupt_flag();
     if (flag == InterruptFlag::Neither || (flag == InterruptFlag::Virtual && r.flag(kFlagVip)))
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     if (flag == InterruptFlag::Virtual) {
         r.system_flags |= kFlagVif;
         return cpu.leave_block(in);
@@ -80,7 +80,7 @@ Step sti(Cpu& cpu, const Instruction& in) {
 
 Step hlt(Cpu& cpu, const Instruction& in) {
     if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     cpu.tracer().emit(TraceKind::Halt);
     cpu.halt();
     return cpu.leave_block(in);
@@ -88,7 +88,7 @@ Step hlt(Cpu& cpu, const Instruction& in) {
 
 Step clts(Cpu& cpu, const Instruction& in) {
     if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     cpu.write_cr0(cpu.regs().cr0 & ~u32{kCr0Ts});
     return cpu.leave_block(in);
 }
@@ -96,21 +96,21 @@ Step clts(Cpu& cpu, const Instruction& in) {
 // Memory is always up to date: there is nothing to write back.
 Step cache_control(Cpu& cpu, const Instruction&) {
     if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     cpu.drop_caches();
     return Step::Next;
 }
 
-Step ud2(Cpu& cpu, const Instruction&) { return cpu.raise(kInvalidOpcode); }
+Step ud2(Cpu& cpu, const Instruction&) { return cpu.fault(kInvalidOpcode); }
 
 // CR4 came with the Pentium.
 static bool control_register_exists(const Cpu& cpu, u8 number) { return number != 4 || cpu.model().cr4 != 0; }
 
 Step mov_r_control(Cpu& cpu, const Instruction& in) {
     if (!control_register_exists(cpu, in.reg))
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     const CpuState& r = cpu.regs();
     u32 value = 0;
     switch (in.reg) {
@@ -127,7 +127,7 @@ Step mov_r_control(Cpu& cpu, const Instruction& in) {
         value = r.cr4;
         break;
     default:
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     }
     cpu.regs().set_reg<u32>(in.rm, value);
     return Step::Next;
@@ -135,9 +135,9 @@ Step mov_r_control(Cpu& cpu, const Instruction& in) {
 
 Step mov_control_r(Cpu& cpu, const Instruction& in) {
     if (!control_register_exists(cpu, in.reg))
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     const u32 value = cpu.regs().reg<u32>(in.rm);
     switch (in.reg) {
     case 0: {
@@ -146,7 +146,7 @@ Step mov_control_r(Cpu& cpu, const Instruction& in) {
         const bool write_through_without_cache = (defined & kCr0Nw) != 0 && (defined & kCr0Cd) == 0;
         if (paging_unprotected || write_through_without_cache ||
             !cpu.mmu().paging().accepts_cr0(defined | cpu.model().cr0_ones))
-            return cpu.raise(kGeneralProtection, 0);
+            return cpu.fault(kGeneralProtection, 0);
         cpu.write_cr0(defined);
         break;
     }
@@ -155,16 +155,16 @@ Step mov_control_r(Cpu& cpu, const Instruction& in) {
         break;
     case 3:
         if (!cpu.mmu().paging().accepts_cr3(value))
-            return cpu.raise(kGeneralProtection, 0);
+            return cpu.fault(kGeneralProtection, 0);
         cpu.write_cr3(value);
         break;
     case 4:
         if ((value & ~cpu.model().cr4) != 0 || !cpu.mmu().paging().accepts_cr4(value))
-            return cpu.raise(kGeneralProtection, 0);
+            return cpu.fault(kGeneralProtection, 0);
         cpu.write_cr4(value);
         break;
     default:
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     }
     return cpu.leave_block(in);
 }
@@ -175,20 +175,15 @@ namespace {
 // anything is asked about privilege (SDM 3A table 6-2). General detect comes last. False: a fault was recorded.
 bool reach_debug_register(Cpu& cpu, u8& number) {
     if (number == 4 || number == 5) {
-        if ((cpu.regs().cr4 & kCr4De) != 0) {
-            cpu.raise(kInvalidOpcode);
-            return false;
-        }
+        if ((cpu.regs().cr4 & kCr4De) != 0)
+            return cpu.fault(kInvalidOpcode);
         number += 2;
     }
-    if (!cpu.privileged()) {
-        cpu.raise(kGeneralProtection, 0);
-        return false;
-    }
+    if (!cpu.privileged())
+        return cpu.fault(kGeneralProtection, 0);
     if ((cpu.regs().dr[7] & kDebugRegisterAccess) != 0) {
         cpu.regs().dr[6] |= kDebugRegisterAccess;
-        cpu.raise(kDebugException);
-        return false;
+        return cpu.fault(kDebugException);
     }
     return true;
 }
@@ -223,7 +218,7 @@ Step mov_debug_r(Cpu& cpu, const Instruction& in) {
 
 Step invlpg(Cpu& cpu, const Instruction& in) {
     if (!cpu.privileged() || cpu.regs().virtual_8086())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     const u32 linear = cpu.regs().segments[in.segment].base + cpu.offset_of(in);
     const bool held = cpu.mmu().invalidate_page(LinearAddress(linear));
     cpu.take_path(held ? CostPath::InvalidateHit : CostPath::InvalidateMiss);

@@ -41,7 +41,7 @@ inline void set_zero_flag(Cpu& cpu, bool zero) {
 
 template <class T, bool kMemory> Step arpl(Cpu& cpu, const Instruction& in) {
     if (!descriptor_instructions_exist(cpu))
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
     const u16 rpl = cpu.regs().reg<u16>(in.reg) & 3;
     const bool raised = (selector & 3) < rpl;
@@ -53,17 +53,13 @@ template <class T, bool kMemory> Step arpl(Cpu& cpu, const Instruction& in) {
 
 template <class T, bool kMemory> Step lar(Cpu& cpu, const Instruction& in) {
     if (!descriptor_instructions_exist(cpu))
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
     Descriptor descriptor;
-    bool faulted = false;
-    bool found = cpu.visible_descriptor(selector, descriptor, faulted);
-    if (faulted)
-        return Step::Fault;
+    TRY(visible, cpu.visible_descriptor(selector, descriptor));
     // System types that LAR knows: TSS, LDT, call gates and the task gate (SDM 2A, table 3-53).
     constexpr u32 kKnownTypes = 0x1A3E; // 1, 2, 3, 4, 5, 9, 11, 12
-    if (found && !descriptor.is_segment())
-        found = ((kKnownTypes >> descriptor.type()) & 1) != 0;
+    const bool found = visible && (descriptor.is_segment() || ((kKnownTypes >> descriptor.type()) & 1) != 0);
     if (found)
         cpu.regs().set_reg<T>(in.reg, static_cast<T>(descriptor.high & 0x00FFFF00u));
     set_zero_flag(cpu, found);
@@ -72,16 +68,12 @@ template <class T, bool kMemory> Step lar(Cpu& cpu, const Instruction& in) {
 
 template <class T, bool kMemory> Step lsl(Cpu& cpu, const Instruction& in) {
     if (!descriptor_instructions_exist(cpu))
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
     Descriptor descriptor;
-    bool faulted = false;
-    bool found = cpu.visible_descriptor(selector, descriptor, faulted);
-    if (faulted)
-        return Step::Fault;
+    TRY(visible, cpu.visible_descriptor(selector, descriptor));
     constexpr u32 kKnownTypes = 0x0A0E; // 1, 2, 3, 9, 11: what has a limit
-    if (found && !descriptor.is_segment())
-        found = ((kKnownTypes >> descriptor.type()) & 1) != 0;
+    const bool found = visible && (descriptor.is_segment() || ((kKnownTypes >> descriptor.type()) & 1) != 0);
     if (found) {
         cpu.regs().set_reg<T>(in.reg, static_cast<T>(descriptor.cache(selector).limit));
         constexpr u32 kGranular = 1u << 23; // G
@@ -94,17 +86,13 @@ template <class T, bool kMemory> Step lsl(Cpu& cpu, const Instruction& in) {
 
 template <Verify kVerify, class T, bool kMemory> Step verify(Cpu& cpu, const Instruction& in) {
     if (!descriptor_instructions_exist(cpu))
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
     Descriptor descriptor;
-    bool faulted = false;
-    bool found = cpu.visible_descriptor(selector, descriptor, faulted);
-    if (faulted)
-        return Step::Fault;
-    if (found)
-        found = kVerify == Verify::Write ? descriptor.is_writable_data()
-                                         : descriptor.is_data() || descriptor.is_readable_code();
-    set_zero_flag(cpu, found);
+    TRY(visible, cpu.visible_descriptor(selector, descriptor));
+    const bool allowed = kVerify == Verify::Write ? descriptor.is_writable_data()
+                                                  : descriptor.is_data() || descriptor.is_readable_code();
+    set_zero_flag(cpu, visible && allowed);
     return Step::Next;
 }
 
@@ -119,13 +107,13 @@ template <class T, bool kMemory> Step store_word(Cpu& cpu, const Instruction& in
 
 template <class T, bool kMemory> Step sldt(Cpu& cpu, const Instruction& in) {
     if (!descriptor_instructions_exist(cpu))
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     return store_word<T, kMemory>(cpu, in, cpu.regs().ldtr.selector);
 }
 
 template <class T, bool kMemory> Step str(Cpu& cpu, const Instruction& in) {
     if (!descriptor_instructions_exist(cpu))
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     return store_word<T, kMemory>(cpu, in, cpu.regs().tr.selector);
 }
 
@@ -135,25 +123,25 @@ template <class T, bool kMemory> Step smsw(Cpu& cpu, const Instruction& in) {
 
 template <class T, bool kMemory> Step lldt(Cpu& cpu, const Instruction& in) {
     if (!descriptor_instructions_exist(cpu))
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
     return cpu.load_ldtr(selector) ? Step::Next : Step::Fault;
 }
 
 template <class T, bool kMemory> Step ltr(Cpu& cpu, const Instruction& in) {
     if (!descriptor_instructions_exist(cpu))
-        return cpu.raise(kInvalidOpcode);
+        return cpu.fault(kInvalidOpcode);
     if (!cpu.privileged())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
     return cpu.load_task_register(selector) ? Step::Next : Step::Fault;
 }
 
 template <class T, bool kMemory> Step lmsw(Cpu& cpu, const Instruction& in) {
     if (!cpu.privileged() || cpu.regs().virtual_8086())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     TRY(value, (read_rm<u16, kMemory>(cpu, in)));
     // PE can be set but not cleared.
     const u32 kept = cpu.regs().cr0 & ~u32{kCr0Mp | kCr0Em | kCr0Ts};
@@ -173,7 +161,7 @@ template <Table kTable, class T> Step store_table(Cpu& cpu, const Instruction& i
 
 template <Table kTable, class T> Step load_table(Cpu& cpu, const Instruction& in) {
     if (!cpu.privileged() || cpu.regs().virtual_8086())
-        return cpu.raise(kGeneralProtection, 0);
+        return cpu.fault(kGeneralProtection, 0);
     const u32 offset = cpu.offset_of(in);
     TRY(limit, cpu.read<u16>(in.segment, offset));
     TRY(base, cpu.read<u32>(in.segment, (offset + 2) & counter_mask(in)));

@@ -19,13 +19,13 @@ namespace forkscope::handlers {
 
 namespace {
 
-Step x87_not_available(Cpu& cpu) { return cpu.raise(kDeviceNotAvailable); }
+Step x87_not_available(Cpu& cpu) { return cpu.fault(kDeviceNotAvailable); }
 
 // A waiting instruction with an exception pending (SDM 1, D.2.1): FERR# is high already, and the processor waits for
 // what comes of it.
 Step x87_report(Cpu& cpu) {
     if ((cpu.regs().cr0 & kCr0Ne) != 0)
-        return cpu.raise(kFloatingPoint);
+        return cpu.fault(kFloatingPoint);
     return cpu.float_error_ignored() ? Step::Next : cpu.freeze();
 }
 

@@ -93,7 +93,7 @@ void Cpu::breakpoint_hit(u8 number) {
 // DR6 only gathers bits; the handler clears it.
 void Cpu::deliver_debug(u32 dr6_bits) {
     state_.dr[6] |= dr6_bits;
-    deliver_hardware({kDebugException, InterruptCause::Trap, false, 0});
+    deliver_hardware({kDebugException, InterruptCause::Trap});
 }
 
 // After an instruction that began with TF or RF. TF counts as it was before: POPF that clears it still traps, POPF that

@@ -68,11 +68,9 @@ bool Cpu::interrupt(const InterruptRequest& request, u32 return_eip) {
 
 bool Cpu::interrupt_real(const InterruptRequest& request, u32 return_eip) {
     const u32 at = request.vector * 4u;
-    if (at + 3 > state_.idtr.limit) {
-        raise(request.vector == kGeneralProtection || request.vector == kDoubleFault ? kDoubleFault
-                                                                                     : kGeneralProtection);
-        return false;
-    }
+    if (at + 3 > state_.idtr.limit)
+        return fault(request.vector == kGeneralProtection || request.vector == kDoubleFault ? kDoubleFault
+                                                                                            : kGeneralProtection);
     const auto entry = read_system<u32>(state_.idtr.base + at);
     if (!entry.ok)
         return false;
@@ -97,10 +95,8 @@ bool Cpu::read_gate(const InterruptRequest& request, Descriptor& gate) {
     const bool software = request.cause == InterruptCause::Software;
     const u32 error = request.vector * 8u + 2 + request.ext();
     const u32 at = request.vector * 8u;
-    if (at + 7 > state_.idtr.limit) {
-        raise(kGeneralProtection, error);
-        return false;
-    }
+    if (at + 7 > state_.idtr.limit)
+        return fault(kGeneralProtection, error);
     gate.address = LinearAddress(state_.idtr.base + at);
     const auto low = read_system<u32>(state_.idtr.base + at);
     if (!low.ok)
@@ -112,36 +108,26 @@ bool Cpu::read_gate(const InterruptRequest& request, Descriptor& gate) {
     gate.high = high.value;
     constexpr u32 kGateTypes = 1u << 5 | 1u << 6 | 1u << 7 | 1u << 14 | 1u << 15;
     const bool is_gate = !gate.is_segment() && ((kGateTypes >> gate.type()) & 1) != 0;
-    if (!is_gate || (software && gate.dpl() < state_.cpl)) {
-        raise(kGeneralProtection, error);
-        return false;
-    }
-    if (!gate.present()) {
-        raise(kSegmentNotPresent, error);
-        return false;
-    }
+    if (!is_gate || (software && gate.dpl() < state_.cpl))
+        return fault(kGeneralProtection, error);
+    if (!gate.present())
+        return fault(kSegmentNotPresent, error);
     return true;
 }
 
 // The handler's code segment, with every check that does not need the stack.
 bool Cpu::read_handler_segment(u16 selector, u32 ext, Descriptor& code) {
-    if ((selector & 0xFFFC) == 0) {
-        raise(kGeneralProtection, ext);
-        return false;
-    }
+    if ((selector & 0xFFFC) == 0)
+        return fault(kGeneralProtection, ext);
     const u32 error = (selector & 0xFFFCu) | ext;
     if (!read_descriptor(selector, kGeneralProtection, ext, code))
         return false;
     const bool inward = !code.is_conforming() && code.dpl() < state_.cpl;
     const bool leaves_virtual = !state_.virtual_8086() || (inward && code.dpl() == 0);
-    if (!code.is_code() || code.dpl() > state_.cpl || !leaves_virtual) {
-        raise(kGeneralProtection, error);
-        return false;
-    }
-    if (!code.present()) {
-        raise(kSegmentNotPresent, error);
-        return false;
-    }
+    if (!code.is_code() || code.dpl() > state_.cpl || !leaves_virtual)
+        return fault(kGeneralProtection, error);
+    if (!code.present())
+        return fault(kSegmentNotPresent, error);
     return true;
 }
 
@@ -187,10 +173,8 @@ bool Cpu::interrupt_protected(const InterruptRequest& request, u32 return_eip) {
     if (!read_handler_segment(selector, ext, code) || !build_interrupt_frame(request, code, ext, return_eip, frame))
         return false;
     const u32 offset = (gate.low & 0xFFFF) | (wide ? gate.high & 0xFFFF0000u : 0);
-    if (offset > code.cache(selector).limit) {
-        raise(kGeneralProtection, ext);
-        return false;
-    }
+    if (offset > code.cache(selector).limit)
+        return fault(kGeneralProtection, ext);
     if (!mark_accessed(code) || !write_frame(frame))
         return false;
 
@@ -230,10 +214,8 @@ bool Cpu::interrupt_return(u32 size, u32 next_eip) {
 // Pops eip, cs and flags, then goes on as the mode asks.
 bool Cpu::interrupt_return_by_stack(u32 size) {
     const bool virtual_flags = size == 2 && virtual_interrupts();
-    if (state_.virtual_8086() && state_.iopl() < 3 && !virtual_flags) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
+    if (state_.virtual_8086() && state_.iopl() < 3 && !virtual_flags)
+        return fault(kGeneralProtection, 0);
     std::array<u32, 3> popped{};
     for (u32 i = 0; i < 3; ++i) {
         const auto element = peek_element(i, size);
@@ -245,20 +227,16 @@ bool Cpu::interrupt_return_by_stack(u32 size) {
     const u16 selector = static_cast<u16>(cs);
     if (state_.protected_mode() && !state_.virtual_8086())
         return interrupt_return_protected(size, eip, selector, flags);
-    if (eip > state_.segments[kCs].limit) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
+    if (eip > state_.segments[kCs].limit)
+        return fault(kGeneralProtection, 0);
     u32 mask = kFlagsArithmetic | kFlagT | kFlagI | kFlagD | kFlagNt;
     if (!state_.virtual_8086())
         mask |= kFlagIopl;
     if (size == 4)
         mask |= kFlagR | kFlagAc | kFlagId;
     if (virtual_flags) {
-        if (!set_virtual_flags(static_cast<u16>(flags))) {
-            raise(kGeneralProtection, 0);
-            return false;
-        }
+        if (!set_virtual_flags(static_cast<u16>(flags)))
+            return fault(kGeneralProtection, 0);
         mask = 0;
     }
     set_stack_pointer(state_.esp() + 3 * size);
@@ -314,10 +292,8 @@ bool Cpu::return_to_virtual_8086(u32 eip, u16 cs, u32 flags) {
             return false;
         popped[i] = value.value;
     }
-    if (eip > 0xFFFF) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
+    if (eip > 0xFFFF)
+        return fault(kGeneralProtection, 0);
     state_.set_eflags(flags & model_->eflags);
     enter_virtual_segment(kCs, cs);
     enter_virtual_segment(kSs, static_cast<u16>(popped[1]));

@@ -3,30 +3,28 @@
 
 namespace forkscope {
 
-Step Cpu::raise(u8 vector) {
+Faulted Cpu::fault(u8 vector) {
     pending_ = {vector, false, 0};
-    return Step::Fault;
+    return {};
 }
 
-Step Cpu::raise(u8 vector, u32 error) {
+Faulted Cpu::fault(u8 vector, u32 error) {
     pending_ = {vector, true, error};
-    return Step::Fault;
+    return {};
 }
 
-Step Cpu::raise_page_fault() {
+Faulted Cpu::page_fault() {
     pending_ = {mmu_.fault().misaligned ? kAlignmentCheck : kPageFault, true, mmu_.fault().error_code};
-    return Step::Fault;
+    return {};
 }
 
 Access<void> Cpu::probe_write(u8 segment, u32 offset, u32 size) {
     const SegmentCache& cache = state_.segments[segment];
-    if (!cache.flat_write && !cache.may_write(offset, size)) {
-        raise(segment == kSs ? kStackFault : kGeneralProtection, 0);
-        return Access<void>::fault();
-    }
+    if (!cache.flat_write && !cache.may_write(offset, size))
+        return segment_fault(segment);
     const auto probed = mmu_.probe_write(LinearAddress(cache.base + offset), size, privilege_);
     if (!probed.ok)
-        raise_page_fault();
+        return page_fault();
     return probed;
 }
 
@@ -35,10 +33,8 @@ bool Cpu::read_descriptor(u16 selector, u8 vector, u32 ext, Descriptor& descript
     const u32 base = local ? state_.ldtr.base : state_.gdtr.base;
     const u32 limit = local ? (state_.ldtr.valid ? state_.ldtr.limit : 0) : state_.gdtr.limit;
     const u32 at = selector & 0xFFF8u;
-    if ((local && !state_.ldtr.valid) || at + 7 > limit) {
-        raise(vector, (selector & 0xFFFCu) | ext);
-        return false;
-    }
+    if ((local && !state_.ldtr.valid) || at + 7 > limit)
+        return fault(vector, (selector & 0xFFFCu) | ext);
     descriptor.address = LinearAddress(base + at);
     const auto low = read_system<u32>(base + at);
     if (!low.ok)
@@ -76,10 +72,8 @@ bool Cpu::load_segment(u8 segment, u16 selector) {
     const u32 error = selector & 0xFFFCu;
     const u8 rpl = selector & 3;
     if (error == 0) {
-        if (segment == kSs) {
-            raise(kGeneralProtection, 0);
-            return false;
-        }
+        if (segment == kSs)
+            return fault(kGeneralProtection, 0);
         state_.segments[segment] = SegmentCache::null(selector);
         return true;
     }
@@ -94,14 +88,10 @@ bool Cpu::load_segment(u8 segment, u16 selector) {
         const bool conforming = descriptor.is_code() && descriptor.is_conforming();
         allowed = type_fits && (conforming || (descriptor.dpl() >= rpl && descriptor.dpl() >= state_.cpl));
     }
-    if (!allowed) {
-        raise(kGeneralProtection, error);
-        return false;
-    }
-    if (!descriptor.present()) {
-        raise(segment == kSs ? kStackFault : kSegmentNotPresent, error);
-        return false;
-    }
+    if (!allowed)
+        return fault(kGeneralProtection, error);
+    if (!descriptor.present())
+        return fault(segment == kSs ? kStackFault : kSegmentNotPresent, error);
     if (!mark_accessed(descriptor))
         return false;
     state_.segments[segment] = descriptor.cache(selector);
@@ -129,45 +119,31 @@ bool Cpu::load_ldtr(u16 selector) {
         return true;
     }
     Descriptor descriptor;
-    if ((selector & 4) != 0) {
-        raise(kGeneralProtection, selector & 0xFFFCu);
-        return false;
-    }
+    if ((selector & 4) != 0)
+        return fault(kGeneralProtection, selector & 0xFFFCu);
     if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
         return false;
-    if (descriptor.is_segment() || descriptor.type() != 2) {
-        raise(kGeneralProtection, selector & 0xFFFCu);
-        return false;
-    }
-    if (!descriptor.present()) {
-        raise(kSegmentNotPresent, selector & 0xFFFCu);
-        return false;
-    }
+    if (descriptor.is_segment() || descriptor.type() != 2)
+        return fault(kGeneralProtection, selector & 0xFFFCu);
+    if (!descriptor.present())
+        return fault(kSegmentNotPresent, selector & 0xFFFCu);
     state_.ldtr = descriptor.cache(selector);
     return true;
 }
 
 bool Cpu::load_task_register(u16 selector) {
     Descriptor descriptor;
-    if ((selector & 0xFFFC) == 0) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
-    if ((selector & 4) != 0) {
-        raise(kGeneralProtection, selector & 0xFFFCu);
-        return false;
-    }
+    if ((selector & 0xFFFC) == 0)
+        return fault(kGeneralProtection, 0);
+    if ((selector & 4) != 0)
+        return fault(kGeneralProtection, selector & 0xFFFCu);
     if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
         return false;
     // 1 and 9: available 16- and 32-bit TSS.
-    if (descriptor.is_segment() || (descriptor.type() != 1 && descriptor.type() != 9)) {
-        raise(kGeneralProtection, selector & 0xFFFCu);
-        return false;
-    }
-    if (!descriptor.present()) {
-        raise(kSegmentNotPresent, selector & 0xFFFCu);
-        return false;
-    }
+    if (descriptor.is_segment() || (descriptor.type() != 1 && descriptor.type() != 9))
+        return fault(kGeneralProtection, selector & 0xFFFCu);
+    if (!descriptor.present())
+        return fault(kSegmentNotPresent, selector & 0xFFFCu);
     descriptor.high |= 0x200; // busy
     if (!write_system<u32>(static_cast<u32>(descriptor.address.value) + 4, descriptor.high).ok)
         return false;
@@ -175,21 +151,18 @@ bool Cpu::load_task_register(u16 selector) {
     return true;
 }
 
-bool Cpu::visible_descriptor(u16 selector, Descriptor& descriptor, bool& faulted) {
-    faulted = false;
+Access<bool> Cpu::visible_descriptor(u16 selector, Descriptor& descriptor) {
     if ((selector & 0xFFFC) == 0)
-        return false;
+        return {false};
     const bool local = (selector & 4) != 0;
     const u32 limit = local ? state_.ldtr.limit : state_.gdtr.limit;
     if ((local && !state_.ldtr.valid) || (selector & 0xFFF8u) + 7 > limit)
-        return false;
-    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor)) {
-        faulted = true; // a page fault in the table itself
-        return false;
-    }
+        return {false};
+    if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
+        return Access<bool>::fault(); // a page fault in the table itself
     if (descriptor.is_code() && descriptor.is_conforming())
-        return true;
-    return descriptor.dpl() >= state_.cpl && descriptor.dpl() >= (selector & 3);
+        return {true};
+    return {descriptor.dpl() >= state_.cpl && descriptor.dpl() >= (selector & 3)};
 }
 
 // IOPL first, then the TSS's bitmap (SDM 1, 18.5).
@@ -211,8 +184,7 @@ bool Cpu::io_allowed(u16 port, u32 size) {
                 return true;
         }
     }
-    raise(kGeneralProtection, 0);
-    return false;
+    return fault(kGeneralProtection, 0);
 }
 
 } // namespace forkscope

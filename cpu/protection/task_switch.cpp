@@ -21,41 +21,29 @@ constexpr TaskLayout kNarrow{0x0E, 0x10, 0x12, 0x22, 0x2A, 0x2B, 2, 4};
 bool Cpu::read_task_descriptor(u16 selector, TaskSwitch kind, u32 ext, Descriptor& target) {
     const u8 vector = kind == TaskSwitch::Return ? kInvalidTss : kGeneralProtection;
     const u32 error = (selector & 0xFFFCu) | ext;
-    if ((selector & 0xFFFC) == 0 || (selector & 4) != 0) {
-        raise(vector, error);
-        return false;
-    }
+    if ((selector & 0xFFFC) == 0 || (selector & 4) != 0)
+        return fault(vector, error);
     if (!read_descriptor(selector, vector, ext, target))
         return false;
     const bool busy = (target.type() & 2) != 0;
     const bool is_tss = !target.is_segment() && (target.type() & 5) == 1;
-    if (!is_tss || busy != (kind == TaskSwitch::Return)) {
-        raise(vector, error);
-        return false;
-    }
-    if (!target.present()) {
-        raise(kSegmentNotPresent, error);
-        return false;
-    }
+    if (!is_tss || busy != (kind == TaskSwitch::Return))
+        return fault(vector, error);
+    if (!target.present())
+        return fault(kSegmentNotPresent, error);
     const TaskLayout& layout = (target.type() & 8) != 0 ? kWide : kNarrow;
-    if (target.cache(selector).limit < layout.size) {
-        raise(kInvalidTss, error);
-        return false;
-    }
+    if (target.cache(selector).limit < layout.size)
+        return fault(kInvalidTss, error);
     const u32 old_size = ((state_.tr.access & 8) != 0 ? kWide : kNarrow).size;
     const auto old_task = mmu_.probe_write(LinearAddress(state_.tr.base), old_size + 1, Privilege::Supervisor);
-    if (!old_task.ok) {
-        raise_page_fault();
-        return false;
-    }
+    if (!old_task.ok)
+        return page_fault();
     // The new task's segment is only read, but for the link that CALL and interrupts leave there.
     const u32 base = target.cache(selector).base;
     if (!read_system<u8>(base).ok || !read_system<u8>(base + layout.size).ok)
         return false;
-    if (kind == TaskSwitch::Call && !mmu_.probe_write(LinearAddress(base), 2, Privilege::Supervisor).ok) {
-        raise_page_fault();
-        return false;
-    }
+    if (kind == TaskSwitch::Call && !mmu_.probe_write(LinearAddress(base), 2, Privilege::Supervisor).ok)
+        return page_fault();
     return true;
 }
 
@@ -94,8 +82,8 @@ bool Cpu::link_tasks(u16 old_selector, Descriptor& target, TaskSwitch kind) {
 
 // Everything of the old task is stored and everything of the new one read before registers change; faults while the new
 // task's segments are loaded belong to the new task.
-bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const InterruptRequest* event, bool by_gate) {
-    const TaskSwitchOrigin origin{kind, event != nullptr, by_gate, state_.virtual_8086()};
+bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const InterruptRequest* event, TaskName name) {
+    const TaskSwitchOrigin origin{kind, name, event != nullptr, state_.virtual_8086()};
     Descriptor target;
     if (!read_task_descriptor(selector, kind, event != nullptr ? event->ext() : 0, target))
         return false;
@@ -118,10 +106,8 @@ bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const Inter
     const u16 new_ldt = read_system<u16>(base + layout.ldt).value;
     const u32 new_cr3 = layout.step == 4 ? read_system<u32>(base + 0x1C).value : state_.cr3;
     const bool new_space = (state_.cr0 & kCr0Pg) != 0 && new_cr3 != state_.cr3;
-    if (new_space && !mmu_.paging().accepts_cr3(new_cr3)) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
+    if (new_space && !mmu_.paging().accepts_cr3(new_cr3))
+        return fault(kGeneralProtection, 0);
     if (!link_tasks(state_.tr.selector, target, kind))
         return false;
 
@@ -152,10 +138,8 @@ bool Cpu::check_task_ldt(u16 selector, Descriptor& descriptor) {
         return true;
     if ((selector & 4) == 0 && !read_descriptor(selector, kInvalidTss, 0, descriptor))
         return false;
-    if ((selector & 4) != 0 || descriptor.is_segment() || descriptor.type() != 2) {
-        raise(kInvalidTss, selector & 0xFFFCu);
-        return false;
-    }
+    if ((selector & 4) != 0 || descriptor.is_segment() || descriptor.type() != 2)
+        return fault(kInvalidTss, selector & 0xFFFCu);
     if (descriptor.present())
         state_.ldtr = descriptor.cache(selector);
     return true;
@@ -164,10 +148,7 @@ bool Cpu::check_task_ldt(u16 selector, Descriptor& descriptor) {
 // LDT, code and stack in the order of the checks that SDM 3A table 7-1 gives for the P6 family. Until all of them hold
 // the new task's stack is not to be trusted: CPL 3 makes the fault's delivery take ring 0's.
 bool Cpu::load_task_code_and_stack(u16 ldt, u16 cs, u16 ss) {
-    const auto refuse = [this](u8 vector, u16 selector) {
-        raise(vector, selector & 0xFFFCu);
-        return false;
-    };
+    const auto refuse = [this](u8 vector, u16 selector) { return fault(vector, selector & 0xFFFCu); };
     const u8 ring = cs & 3;
     Descriptor table, code, stack;
     set_cpl(3);
@@ -214,14 +195,10 @@ bool Cpu::load_task_data_segment(u8 segment, u16 selector) {
     const u8 ring = std::max<u8>(selector & 3, state_.cpl);
     const bool fits = descriptor.is_data() || descriptor.is_readable_code();
     const bool reachable = descriptor.dpl() >= ring || (descriptor.is_code() && descriptor.is_conforming());
-    if (!fits || !reachable) {
-        raise(kInvalidTss, selector & 0xFFFCu);
-        return false;
-    }
-    if (!descriptor.present()) {
-        raise(kSegmentNotPresent, selector & 0xFFFCu);
-        return false;
-    }
+    if (!fits || !reachable)
+        return fault(kInvalidTss, selector & 0xFFFCu);
+    if (!descriptor.present())
+        return fault(kSegmentNotPresent, selector & 0xFFFCu);
     if (!mark_accessed(descriptor))
         return false;
     state_.segments[segment] = descriptor.cache(selector);
@@ -247,8 +224,7 @@ bool Cpu::load_task_segments(u16 ldt, const std::array<u16, kSegmentCount>& sele
         return false;
     if ((ldt & 0xFFFC) == 0 || table.present())
         return true;
-    raise(kInvalidTss, ldt & 0xFFFCu);
-    return false;
+    return fault(kInvalidTss, ldt & 0xFFFCu);
 }
 
 // Loads the segments that the new task names. A fault here is the new task's, with the context already switched.
@@ -262,10 +238,8 @@ bool Cpu::enter_task(u16 ldt, const std::array<u16, kSegmentCount>& selectors, c
         if (!pushed)
             return false;
     }
-    if (state_.eip > state_.segments[kCs].limit) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
+    if (state_.eip > state_.segments[kCs].limit)
+        return fault(kGeneralProtection, 0);
     const auto trap = (state_.tr.access & 8) != 0 ? read_system<u16>(state_.tr.base + 0x64) : Access<u16>{};
     if (trap.ok && (trap.value & 1) != 0) {
         trap_pending_ |= kDebugTaskSwitch;

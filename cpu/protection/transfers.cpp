@@ -8,14 +8,10 @@ bool Cpu::write_frame(StackFrame& frame) {
     const u32 mask = frame.ss.big ? 0xFFFFFFFFu : 0xFFFFu;
     for (u32 i = 1; i <= frame.count; ++i) {
         const u32 at = (frame.esp - i * frame.size) & mask;
-        if (!frame.ss.may_write(at, frame.size)) {
-            raise(kStackFault, frame.fault_error);
-            return false;
-        }
-        if (!mmu_.probe_write(LinearAddress(frame.ss.base + at), frame.size, frame.privilege).ok) {
-            raise_page_fault();
-            return false;
-        }
+        if (!frame.ss.may_write(at, frame.size))
+            return fault(kStackFault, frame.fault_error);
+        if (!mmu_.probe_write(LinearAddress(frame.ss.base + at), frame.size, frame.privilege).ok)
+            return page_fault();
     }
     for (u32 i = 1; i <= frame.count; ++i) {
         const LinearAddress at(frame.ss.base + ((frame.esp - i * frame.size) & mask));
@@ -33,10 +29,8 @@ bool Cpu::inner_stack(u8 ring, u32 ext, StackFrame& frame) {
     const SegmentCache& tr = state_.tr;
     const bool wide = (tr.access & 8) != 0;
     const u32 at = wide ? 4 + 8u * ring : 2 + 4u * ring;
-    if (at + (wide ? 5 : 3) > tr.limit) {
-        raise(kInvalidTss, (tr.selector & 0xFFFCu) | ext);
-        return false;
-    }
+    if (at + (wide ? 5 : 3) > tr.limit)
+        return fault(kInvalidTss, (tr.selector & 0xFFFCu) | ext);
     u16 selector;
     if (wide) {
         const auto esp = read_system<u32>(tr.base + at);
@@ -54,21 +48,15 @@ bool Cpu::inner_stack(u8 ring, u32 ext, StackFrame& frame) {
         return false;
     selector = ss.value;
     const u32 error = (selector & 0xFFFCu) | ext;
-    if ((selector & 0xFFFC) == 0) {
-        raise(kInvalidTss, ext);
-        return false;
-    }
+    if ((selector & 0xFFFC) == 0)
+        return fault(kInvalidTss, ext);
     Descriptor descriptor;
     if (!read_descriptor(selector, kInvalidTss, ext, descriptor))
         return false;
-    if ((selector & 3) != ring || descriptor.dpl() != ring || !descriptor.is_writable_data()) {
-        raise(kInvalidTss, error);
-        return false;
-    }
-    if (!descriptor.present()) {
-        raise(kStackFault, error);
-        return false;
-    }
+    if ((selector & 3) != ring || descriptor.dpl() != ring || !descriptor.is_writable_data())
+        return fault(kInvalidTss, error);
+    if (!descriptor.present())
+        return fault(kStackFault, error);
     if (!mark_accessed(descriptor))
         return false;
     frame.ss = descriptor.cache(selector);
@@ -83,19 +71,13 @@ bool Cpu::transfer_to_code(u16 selector, u32 offset, Descriptor& descriptor) {
     const u8 rpl = selector & 3;
     const bool allowed = descriptor.is_conforming() ? descriptor.dpl() <= state_.cpl
                                                     : rpl <= state_.cpl && descriptor.dpl() == state_.cpl;
-    if (!allowed) {
-        raise(kGeneralProtection, error);
-        return false;
-    }
-    if (!descriptor.present()) {
-        raise(kSegmentNotPresent, error);
-        return false;
-    }
+    if (!allowed)
+        return fault(kGeneralProtection, error);
+    if (!descriptor.present())
+        return fault(kSegmentNotPresent, error);
     const SegmentCache cache = descriptor.cache(selector);
-    if (offset > cache.limit) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
+    if (offset > cache.limit)
+        return fault(kGeneralProtection, 0);
     return mark_accessed(descriptor);
 }
 
@@ -103,18 +85,14 @@ bool Cpu::far_jump(u16 selector, u32 offset, u32 size, u32 next_eip) {
     if (size == 2)
         offset &= 0xFFFF;
     if (!state_.protected_mode() || state_.virtual_8086()) {
-        if (offset > state_.segments[kCs].limit) {
-            raise(kGeneralProtection, 0);
-            return false;
-        }
+        if (offset > state_.segments[kCs].limit)
+            return fault(kGeneralProtection, 0);
         set_real_code_segment(selector);
         state_.eip = offset;
         return true;
     }
-    if ((selector & 0xFFFC) == 0) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
+    if ((selector & 0xFFFC) == 0)
+        return fault(kGeneralProtection, 0);
     Descriptor descriptor;
     if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
         return false;
@@ -125,7 +103,7 @@ bool Cpu::far_jump(u16 selector, u32 offset, u32 size, u32 next_eip) {
         state_.eip = offset;
         return true;
     }
-    return transfer_by_gate(descriptor, selector, false, next_eip);
+    return transfer_by_gate(descriptor, selector, FarTransfer::Jump, next_eip);
 }
 
 bool Cpu::far_call(u16 selector, u32 offset, u32 size, u32 return_eip) {
@@ -139,10 +117,8 @@ bool Cpu::far_call(u16 selector, u32 offset, u32 size, u32 return_eip) {
     frame.push(state_.segments[kCs].selector);
     frame.push(return_eip);
     if (!state_.protected_mode() || state_.virtual_8086()) {
-        if (offset > state_.segments[kCs].limit) {
-            raise(kGeneralProtection, 0);
-            return false;
-        }
+        if (offset > state_.segments[kCs].limit)
+            return fault(kGeneralProtection, 0);
         if (!write_frame(frame))
             return false;
         set_stack_pointer(frame.esp);
@@ -150,15 +126,13 @@ bool Cpu::far_call(u16 selector, u32 offset, u32 size, u32 return_eip) {
         state_.eip = offset;
         return true;
     }
-    if ((selector & 0xFFFC) == 0) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
+    if ((selector & 0xFFFC) == 0)
+        return fault(kGeneralProtection, 0);
     Descriptor descriptor;
     if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
         return false;
     if (!descriptor.is_code())
-        return transfer_by_gate(descriptor, selector, true, return_eip);
+        return transfer_by_gate(descriptor, selector, FarTransfer::Call, return_eip);
     if (!transfer_to_code(selector, offset, descriptor) || !write_frame(frame))
         return false;
     set_stack_pointer(frame.esp);
@@ -168,25 +142,22 @@ bool Cpu::far_call(u16 selector, u32 offset, u32 size, u32 return_eip) {
 }
 
 // JMP or CALL whose selector names a call gate, a task gate or a TSS.
-bool Cpu::transfer_by_gate(const Descriptor& gate, u16 selector, bool call, u32 return_eip) {
+bool Cpu::transfer_by_gate(const Descriptor& gate, u16 selector, FarTransfer kind, u32 return_eip) {
     const u32 gate_error = selector & 0xFFFCu;
     const u8 type = gate.is_segment() ? 0 : gate.type();
     const bool is_tss = type == 1 || type == 9;
     const bool is_task_gate = type == 5;
     const bool is_call_gate = type == 4 || type == 12;
-    if ((!is_tss && !is_task_gate && !is_call_gate) || gate.dpl() < state_.cpl || gate.dpl() < (selector & 3)) {
-        raise(kGeneralProtection, gate_error);
-        return false;
-    }
-    if (!gate.present()) {
-        raise(kSegmentNotPresent, gate_error);
-        return false;
-    }
+    if ((!is_tss && !is_task_gate && !is_call_gate) || gate.dpl() < state_.cpl || gate.dpl() < (selector & 3))
+        return fault(kGeneralProtection, gate_error);
+    if (!gate.present())
+        return fault(kSegmentNotPresent, gate_error);
     const u16 target = static_cast<u16>(gate.low >> 16);
     if (is_call_gate)
-        return transfer_by_call_gate(gate, target, call, return_eip);
-    return switch_task(is_tss ? selector : target, call ? TaskSwitch::Call : TaskSwitch::Jump, return_eip, nullptr,
-                       is_task_gate);
+        return transfer_by_call_gate(gate, target, kind, return_eip);
+    const TaskSwitch how = kind == FarTransfer::Call ? TaskSwitch::Call : TaskSwitch::Jump;
+    return is_tss ? switch_task(selector, how, return_eip)
+                  : switch_task(target, how, return_eip, nullptr, TaskName::TaskGate);
 }
 
 // Parameters are copied from the caller's stack, the first pushed lands highest.
@@ -202,26 +173,21 @@ bool Cpu::copy_parameters(u32 count, StackFrame& frame) {
     return true;
 }
 
-bool Cpu::transfer_by_call_gate(const Descriptor& gate, u16 target, bool call, u32 return_eip) {
+bool Cpu::transfer_by_call_gate(const Descriptor& gate, u16 target, FarTransfer kind, u32 return_eip) {
     const u32 error = target & 0xFFFCu;
-    if (error == 0) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
+    if (error == 0)
+        return fault(kGeneralProtection, 0);
     Descriptor code;
     if (!read_descriptor(target, kGeneralProtection, 0, code))
         return false;
+    const bool call = kind == FarTransfer::Call;
     const bool inward = call && !code.is_conforming() && code.dpl() < state_.cpl;
     const bool allowed =
         code.is_code() && code.dpl() <= state_.cpl && (call || code.is_conforming() || code.dpl() == state_.cpl);
-    if (!allowed) {
-        raise(kGeneralProtection, error);
-        return false;
-    }
-    if (!code.present()) {
-        raise(kSegmentNotPresent, error);
-        return false;
-    }
+    if (!allowed)
+        return fault(kGeneralProtection, error);
+    if (!code.present())
+        return fault(kSegmentNotPresent, error);
     const bool wide = gate.type() == 12;
     StackFrame frame;
     frame.size = wide ? 4 : 2;
@@ -238,10 +204,8 @@ bool Cpu::transfer_by_call_gate(const Descriptor& gate, u16 target, bool call, u
         frame.privilege = privilege_;
     }
     const u32 offset = (gate.low & 0xFFFF) | (wide ? gate.high & 0xFFFF0000u : 0);
-    if (offset > code.cache(target).limit) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
+    if (offset > code.cache(target).limit)
+        return fault(kGeneralProtection, 0);
     if (call) {
         frame.push(state_.segments[kCs].selector);
         frame.push(return_eip);
@@ -254,28 +218,22 @@ bool Cpu::transfer_by_call_gate(const Descriptor& gate, u16 target, bool call, u
     if (call)
         set_stack_pointer(frame.esp);
     state_.eip = offset;
-    charge_call_gate(call, inward, gate.high & 31);
+    charge_call_gate(kind, inward ? Ring::Inner : Ring::Same, gate.high & 31);
     return true;
 }
 
 // The stack segment that an outer return names.
 bool Cpu::read_outer_stack(u16 selector, u8 cpl, u8 absent, SegmentCache& ss) {
     const u32 error = selector & 0xFFFCu;
-    if (error == 0) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
+    if (error == 0)
+        return fault(kGeneralProtection, 0);
     Descriptor descriptor;
     if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
         return false;
-    if ((selector & 3) != cpl || !descriptor.is_writable_data() || descriptor.dpl() != cpl) {
-        raise(kGeneralProtection, error);
-        return false;
-    }
-    if (!descriptor.present()) {
-        raise(absent, error);
-        return false;
-    }
+    if ((selector & 3) != cpl || !descriptor.is_writable_data() || descriptor.dpl() != cpl)
+        return fault(kGeneralProtection, error);
+    if (!descriptor.present())
+        return fault(absent, error);
     if (!mark_accessed(descriptor))
         return false;
     ss = descriptor.cache(selector);
@@ -312,30 +270,23 @@ bool Cpu::return_outer(u32 eip, u16 selector, Descriptor& descriptor, u32 new_es
 bool Cpu::read_return_segment(u16 selector, Descriptor& descriptor) {
     const u32 error = selector & 0xFFFCu;
     const u8 rpl = selector & 3;
-    if (error == 0) {
-        raise(kGeneralProtection, 0);
-        return false;
-    }
+    if (error == 0)
+        return fault(kGeneralProtection, 0);
     if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
         return false;
     const bool allowed = descriptor.is_code() && rpl >= state_.cpl &&
                          (descriptor.is_conforming() ? descriptor.dpl() <= rpl : descriptor.dpl() == rpl);
-    if (!allowed) {
-        raise(kGeneralProtection, error);
-        return false;
-    }
-    if (!descriptor.present()) {
-        raise(kSegmentNotPresent, error);
-        return false;
-    }
+    if (!allowed)
+        return fault(kGeneralProtection, error);
+    if (!descriptor.present())
+        return fault(kSegmentNotPresent, error);
     return true;
 }
 
 bool Cpu::check_return_address(u32 eip, const Descriptor& descriptor) {
     if (eip <= descriptor.cache(0).limit)
         return true;
-    raise(kGeneralProtection, 0);
-    return false;
+    return fault(kGeneralProtection, 0);
 }
 
 // An element of the stack, `size` bytes, zero-extended.
@@ -355,10 +306,8 @@ bool Cpu::far_return(u32 size, u32 release) {
         return false;
     const u16 selector = static_cast<u16>(cs.value);
     if (!state_.protected_mode() || state_.virtual_8086()) {
-        if (eip.value > state_.segments[kCs].limit) {
-            raise(kGeneralProtection, 0);
-            return false;
-        }
+        if (eip.value > state_.segments[kCs].limit)
+            return fault(kGeneralProtection, 0);
         set_stack_pointer(state_.esp() + 2 * size + release);
         set_real_code_segment(selector);
         state_.eip = eip.value;

@@ -35,31 +35,27 @@ bool Cpu::set_virtual_flags(u16 flags) {
 }
 
 // The bitmap's 32 bytes end where the I/O bitmap begins; a set bit keeps the interrupt for the monitor.
-Redirection Cpu::redirect_interrupt(u8 vector, u32 return_eip) {
+Access<Redirection> Cpu::redirect_interrupt(u8 vector, u32 return_eip) {
     if ((state_.cr4 & kCr4Vme) == 0)
-        return Redirection::No;
-    const auto refuse = [this] {
-        raise(kGeneralProtection, 0);
-        return Redirection::Fault;
-    };
+        return {Redirection::No};
     constexpr u32 kIoBase = 0x66;
     if (state_.tr.limit < kIoBase + 1)
-        return refuse();
+        return fault(kGeneralProtection, 0);
     const auto io_base = read_system<u16>(state_.tr.base + kIoBase);
     if (!io_base.ok)
-        return Redirection::Fault;
+        return Access<Redirection>::fault();
     const u32 at = io_base.value - 32u + vector / 8u;
     if (at > state_.tr.limit)
-        return refuse();
+        return fault(kGeneralProtection, 0);
     const auto bits = read_system<u8>(state_.tr.base + at);
     if (!bits.ok)
-        return Redirection::Fault;
+        return Access<Redirection>::fault();
     if ((bits.value >> (vector & 7) & 1) != 0)
-        return Redirection::No;
+        return {Redirection::No};
 
     const auto target = read_system<u32>(vector * 4u); // the 8086 program's table lies at linear address 0
     if (!target.ok)
-        return Redirection::Fault;
+        return Access<Redirection>::fault();
     StackFrame frame;
     frame.ss = state_.segments[kSs];
     frame.esp = state_.esp();
@@ -69,13 +65,13 @@ Redirection Cpu::redirect_interrupt(u8 vector, u32 return_eip) {
     frame.push(state_.segments[kCs].selector);
     frame.push(return_eip);
     if (!write_frame(frame))
-        return Redirection::Fault;
+        return Access<Redirection>::fault();
     set_stack_pointer(frame.esp);
     state_.system_flags &= ~u32{kFlagT | (state_.iopl() < 3 ? kFlagVif : kFlagI)};
     step_trap_ = false;
     enter_virtual_segment(kCs, static_cast<u16>(target.value >> 16));
     state_.eip = target.value & 0xFFFF;
-    return Redirection::Done;
+    return {Redirection::Done};
 }
 
 } // namespace forkscope
