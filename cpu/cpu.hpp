@@ -85,27 +85,6 @@ struct InterruptRequest {
     }
 };
 
-// A segment descriptor as read from a table, with where it lies.
-struct Descriptor {
-    u32 low = 0;
-    u32 high = 0;
-    LinearAddress address;
-
-    u8 access() const { return static_cast<u8>(high >> 8); }
-    bool present() const { return (high & (1u << 15)) != 0; }
-    u8 dpl() const { return static_cast<u8>((high >> 13) & 3); }
-    bool is_segment() const { return (high & (1u << 12)) != 0; } // S: code or data
-    u8 type() const { return static_cast<u8>((high >> 8) & 15); }
-    bool is_code() const { return is_segment() && (type() & 8) != 0; }
-    bool is_conforming() const { return (type() & 4) != 0; }
-    bool is_readable_code() const { return is_code() && (type() & 2) != 0; }
-    bool is_data() const { return is_segment() && (type() & 8) == 0; }
-    bool is_writable_data() const { return is_data() && (type() & 2) != 0; }
-    SegmentCache cache(u16 selector) const {
-        return SegmentCache::from(selector, SegmentDescriptor::parse((u64{high} << 32) | low));
-    }
-};
-
 enum class InterruptFlag : u8 { Real, Virtual, Neither };
 enum class Redirection : u8 { No, Done };
 
@@ -403,7 +382,7 @@ class Cpu final : public MomentSource, public InterruptInput, public AccessListe
     bool read_outer_stack(u16 selector, u8 cpl, u8 absent, SegmentCache& ss);
     bool transfer_to_code(u16 selector, u32 offset, Descriptor& descriptor);
     bool transfer_by_gate(const Descriptor& gate, u16 selector, FarTransfer kind, u32 return_eip);
-    bool transfer_by_call_gate(const Descriptor& gate, u16 target, FarTransfer kind, u32 return_eip);
+    bool transfer_by_call_gate(const Descriptor& gate, FarTransfer kind, u32 return_eip);
     bool copy_parameters(u32 count, StackFrame& frame);
     bool read_return_segment(u16 selector, Descriptor& descriptor);
     bool check_return_address(u32 eip, const Descriptor& descriptor);

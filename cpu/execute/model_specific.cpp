@@ -122,12 +122,12 @@ enum class FlatSegment : u8 { Data = 0, Code = kAccessCode };
 
 // Flat 4 GB code and data segments whatever the GDT says (SDM 2B, SYSENTER).
 static SegmentCache flat_segment(u32 selector, FlatSegment kind, u8 dpl) {
-    SegmentDescriptor descriptor;
-    descriptor.raw_limit = 0xFFFFF;
-    descriptor.granular = descriptor.big = true;
-    descriptor.access = static_cast<u8>(kAccessPresent | kAccessNotSystem | kAccessReadWrite | kAccessAccessed |
-                                        static_cast<u8>(kind) | dpl << 5);
-    return SegmentCache::from(static_cast<u16>(selector), descriptor);
+    SegmentFields flat;
+    flat.limit = 0xFFFFF;
+    flat.granular = flat.big = true;
+    flat.access = static_cast<u8>(kAccessPresent | kAccessNotSystem | kAccessReadWrite | kAccessAccessed |
+                                  static_cast<u8>(kind) | dpl << 5);
+    return SegmentCache::from(static_cast<u16>(selector), Descriptor::of(flat));
 }
 
 enum SysenterRegister : u8 { kSysenterCs, kSysenterEsp, kSysenterEip };

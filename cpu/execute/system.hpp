@@ -57,11 +57,11 @@ template <class T, bool kMemory> Step lar(Cpu& cpu, const Instruction& in) {
     TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
     Descriptor descriptor;
     TRY(visible, cpu.visible_descriptor(selector, descriptor));
-    // System types that LAR knows: TSS, LDT, call gates and the task gate (SDM 2A, table 3-53).
-    constexpr u32 kKnownTypes = 0x1A3E; // 1, 2, 3, 4, 5, 9, 11, 12
-    const bool found = visible && (descriptor.is_segment() || ((kKnownTypes >> descriptor.type()) & 1) != 0);
+    // SDM 2A, table 3-53: not interrupt and trap gates.
+    const bool has_limit = descriptor.is_segment() || descriptor.is_any(kLimited);
+    const bool found = visible && (has_limit || descriptor.is_any(kCallGates) || descriptor.is(SystemType::TaskGate));
     if (found)
-        cpu.regs().set_reg<T>(in.reg, static_cast<T>(descriptor.high & 0x00FFFF00u));
+        cpu.regs().set_reg<T>(in.reg, static_cast<T>(descriptor.bits >> 32 & 0x00FFFF00u));
     set_zero_flag(cpu, found);
     return Step::Next;
 }
@@ -72,12 +72,10 @@ template <class T, bool kMemory> Step lsl(Cpu& cpu, const Instruction& in) {
     TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
     Descriptor descriptor;
     TRY(visible, cpu.visible_descriptor(selector, descriptor));
-    constexpr u32 kKnownTypes = 0x0A0E; // 1, 2, 3, 9, 11: what has a limit
-    const bool found = visible && (descriptor.is_segment() || ((kKnownTypes >> descriptor.type()) & 1) != 0);
+    const bool found = visible && (descriptor.is_segment() || descriptor.is_any(kLimited));
     if (found) {
-        cpu.regs().set_reg<T>(in.reg, static_cast<T>(descriptor.cache(selector).limit));
-        constexpr u32 kGranular = 1u << 23; // G
-        if ((descriptor.high & kGranular) != 0)
+        cpu.regs().set_reg<T>(in.reg, static_cast<T>(descriptor.limit()));
+        if (descriptor.granular())
             cpu.charge(cpu.cost_model().path(CostPath::LimitInPages));
     }
     set_zero_flag(cpu, found);

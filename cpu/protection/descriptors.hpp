@@ -1,7 +1,10 @@
-// Owns: segment and gate descriptors as the manual draws them, and the rules of limits. Pure functions on plain data.
-// Callers: the Cpu (loading, checking), the debugger (showing). Promises: SDM 3A 3.4.5, 5.3 and 5.8.3; no memory is
-// touched here: the Cpu reads the eight bytes, and does the privilege checks that depend on the instruction.
+// Owns: Descriptor, the eight bytes of a segment, system or gate descriptor, and SegmentCache, what a segment register
+// keeps of them, with the rules of limits. Callers: cpu/protection (loading, checking), debuggers (showing).
+// Promises: SDM 3A 3.4.5, 5.3 and 5.8.3; pure functions on plain data. Reading tables and privilege checks are
+// segments.cpp's and transfers.cpp's.
 #pragma once
+
+#include <initializer_list>
 
 #include "emu/base/archive.hpp"
 #include "emu/base/types.hpp"
@@ -36,46 +39,88 @@ enum class SystemType : u8 {
     TrapGate32 = 15,
 };
 
-// A code, data, TSS or LDT descriptor taken apart.
-struct SegmentDescriptor {
+// A set of them.
+class SystemTypes {
+  public:
+    constexpr SystemTypes(std::initializer_list<SystemType> types) {
+        for (const SystemType type : types)
+            bits_ |= 1u << static_cast<u32>(type);
+    }
+    constexpr bool has(SystemType type) const { return (bits_ >> static_cast<u32>(type) & 1) != 0; }
+
+  private:
+    u32 bits_ = 0;
+};
+inline constexpr SystemTypes kAvailableTss{SystemType::Tss16Available, SystemType::Tss32Available};
+inline constexpr SystemTypes kBusyTss{SystemType::Tss16Busy, SystemType::Tss32Busy};
+inline constexpr SystemTypes kLimited{SystemType::Tss16Available, SystemType::Tss16Busy, SystemType::Tss32Available,
+                                      SystemType::Tss32Busy, SystemType::Ldt}; // have a base and a limit
+inline constexpr SystemTypes kCallGates{SystemType::CallGate16, SystemType::CallGate32};
+inline constexpr SystemTypes kInterruptGates{SystemType::InterruptGate16, SystemType::InterruptGate32}; // clear IF
+inline constexpr SystemTypes kTrapGates{SystemType::TrapGate16, SystemType::TrapGate32};
+
+// What a code, data, TSS or LDT descriptor is made of.
+struct SegmentFields {
     u32 base = 0;
-    u32 raw_limit = 0; // the 20 bits as stored
+    u32 limit = 0; // the 20 bits as stored
     u8 access = 0;
-    bool available_bit = false; // AVL
-    bool big = false;           // D/B
-    bool granular = false;      // G: the limit counts 4 KB
-
-    static SegmentDescriptor parse(u64 bytes);
-    u64 encode() const;
-
-    bool present() const { return (access & kAccessPresent) != 0; }
-    u8 dpl() const { return static_cast<u8>((access & kAccessDpl) >> 5); }
-    bool system() const { return (access & kAccessNotSystem) == 0; }
-    SystemType system_type() const { return static_cast<SystemType>(access & 15); }
-    bool code() const { return !system() && (access & kAccessCode) != 0; }
-    bool data() const { return !system() && (access & kAccessCode) == 0; }
-    bool conforming() const { return code() && (access & kAccessConforming) != 0; }
-    bool writable() const { return data() && (access & kAccessReadWrite) != 0; }
-    bool readable() const { return data() || (code() && (access & kAccessReadWrite) != 0); }
-    bool expand_down() const { return data() && (access & kAccessExpandDown) != 0; }
-    // In bytes: the offset of the last byte (the first absent one below, for expand-down).
-    u32 limit() const { return granular ? (raw_limit << 12) | 0xFFF : raw_limit; }
+    bool big = false;       // D/B
+    bool granular = false;  // G: the limit counts 4 KB
+    bool available = false; // AVL
 };
 
-// A call, interrupt, trap or task gate taken apart.
-struct GateDescriptor {
-    u16 selector = 0;
-    u32 offset = 0; // 16-bit gates: the upper half is 0
-    u8 access = 0;
-    u8 parameter_count = 0; // call gates
+// A descriptor as a table holds it, and where it was read.
+struct Descriptor {
+    static constexpr u64 kAccessed = u64{kAccessAccessed} << 40;
+    static constexpr u64 kBusy = u64{2} << 40; // of a TSS
 
-    static GateDescriptor parse(u64 bytes);
+    u64 bits = 0;
+    LinearAddress address;
 
-    bool present() const { return (access & kAccessPresent) != 0; }
-    u8 dpl() const { return static_cast<u8>((access & kAccessDpl) >> 5); }
-    bool system() const { return (access & kAccessNotSystem) == 0; }
-    SystemType type() const { return static_cast<SystemType>(access & 15); }
-    bool is_32bit() const { return (access & 8) != 0; }
+    static constexpr Descriptor of(const SegmentFields& fields) {
+        return {u64{fields.limit & 0xFFFF} | u64{fields.base & 0xFFFFFF} << 16 | u64{fields.access} << 40 |
+                    u64{(fields.limit >> 16) & 15} << 48 | u64{fields.available} << 52 | u64{fields.big} << 54 |
+                    u64{fields.granular} << 55 | u64{fields.base >> 24} << 56,
+                {}};
+    }
+
+    constexpr u8 access() const { return static_cast<u8>(bits >> 40); }
+    constexpr bool present() const { return (access() & kAccessPresent) != 0; }
+    constexpr u8 dpl() const { return static_cast<u8>((access() & kAccessDpl) >> 5); }
+    constexpr bool is_segment() const { return (access() & kAccessNotSystem) != 0; } // S: code or data
+
+    // Code and data.
+    constexpr bool is_code() const { return has(kAccessNotSystem | kAccessCode); }
+    constexpr bool is_conforming() const { return has(kAccessNotSystem | kAccessCode | kAccessConforming); }
+    constexpr bool is_readable_code() const { return has(kAccessNotSystem | kAccessCode | kAccessReadWrite); }
+    constexpr bool is_data() const { return is_segment() && !is_code(); }
+    constexpr bool is_writable_data() const { return is_data() && has(kAccessReadWrite); }
+
+    // What has a base and a limit: code, data, TSS, LDT.
+    constexpr u32 base() const { return static_cast<u32>(bits >> 16 & 0xFFFFFF) | static_cast<u32>(bits >> 56 << 24); }
+    constexpr bool big() const { return (bits >> 54 & 1) != 0; }
+    constexpr bool granular() const { return (bits >> 55 & 1) != 0; }
+    // In bytes: the offset of the last byte (the first absent one below, for expand-down).
+    constexpr u32 limit() const {
+        const u32 raw = static_cast<u32>(bits & 0xFFFF) | static_cast<u32>(bits >> 32 & 0xF0000);
+        return granular() ? raw << 12 | 0xFFF : raw;
+    }
+
+    // System descriptors.
+    constexpr bool is(SystemType type) const { return !is_segment() && system_type() == type; }
+    constexpr bool is_any(const SystemTypes& types) const { return !is_segment() && types.has(system_type()); }
+    constexpr bool is_32bit() const { return (access() & 8) != 0; } // a TSS or gate
+
+    // Gates.
+    constexpr u16 target() const { return static_cast<u16>(bits >> 16); }
+    constexpr u32 offset() const { // 16-bit gates have no upper half
+        return static_cast<u32>(bits & 0xFFFF) | (is_32bit() ? static_cast<u32>(bits >> 32 & 0xFFFF0000u) : 0);
+    }
+    constexpr u32 parameters() const { return static_cast<u32>(bits >> 32 & 31); } // of a call gate
+
+  private:
+    constexpr bool has(u32 rights) const { return (access() & rights) == rights; }
+    constexpr SystemType system_type() const { return static_cast<SystemType>(access() & 15); }
 };
 
 // What a segment register holds beyond its selector.
@@ -91,8 +136,8 @@ struct SegmentCache {
     bool flat_read = false;
     bool flat_write = false;
 
-    // From a descriptor that the Cpu has checked.
-    static SegmentCache from(u16 selector, const SegmentDescriptor& descriptor);
+    // From a descriptor that has been checked.
+    static SegmentCache from(u16 selector, const Descriptor& descriptor);
     static SegmentCache null(u16 selector);
     // Real and virtual-8086 mode: base = selector * 16. Real mode keeps limit and rights of `*this`.
     void load_real(u16 new_selector);

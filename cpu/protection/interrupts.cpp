@@ -104,10 +104,8 @@ bool Cpu::read_gate(const InterruptRequest& request, Descriptor& gate) {
     const auto high = read_system<u32>(state_.idtr.base + at + 4);
     if (!high.ok)
         return false;
-    gate.low = low.value;
-    gate.high = high.value;
-    constexpr u32 kGateTypes = 1u << 5 | 1u << 6 | 1u << 7 | 1u << 14 | 1u << 15;
-    const bool is_gate = !gate.is_segment() && ((kGateTypes >> gate.type()) & 1) != 0;
+    gate.bits = u64{high.value} << 32 | low.value;
+    const bool is_gate = gate.is_any(kInterruptGates) || gate.is_any(kTrapGates) || gate.is(SystemType::TaskGate);
     if (!is_gate || (software && gate.dpl() < state_.cpl))
         return fault(kGeneralProtection, error);
     if (!gate.present())
@@ -162,24 +160,23 @@ bool Cpu::interrupt_protected(const InterruptRequest& request, u32 return_eip) {
     Descriptor gate;
     if (!read_gate(request, gate))
         return false;
-    const u16 selector = static_cast<u16>(gate.low >> 16);
-    if (gate.type() == 5) // task gate
+    const u16 selector = gate.target();
+    if (gate.is(SystemType::TaskGate))
         return switch_task(selector, TaskSwitch::Call, return_eip, &request);
 
     Descriptor code;
     StackFrame frame;
-    const bool wide = (gate.type() & 8) != 0;
-    frame.size = wide ? 4 : 2;
+    frame.size = gate.is_32bit() ? 4 : 2;
     if (!read_handler_segment(selector, ext, code) || !build_interrupt_frame(request, code, ext, return_eip, frame))
         return false;
-    const u32 offset = (gate.low & 0xFFFF) | (wide ? gate.high & 0xFFFF0000u : 0);
-    if (offset > code.cache(selector).limit)
+    const u32 offset = gate.offset();
+    if (offset > code.limit())
         return fault(kGeneralProtection, ext);
     if (!mark_accessed(code) || !write_frame(frame))
         return false;
 
     const bool inward = !code.is_conforming() && code.dpl() < state_.cpl;
-    set_code_segment(code.cache(selector), inward ? code.dpl() : state_.cpl);
+    set_code_segment(SegmentCache::from(selector, code), inward ? code.dpl() : state_.cpl);
     state_.eip = offset;
     if (inward)
         state_.segments[kSs] = frame.ss;
@@ -188,7 +185,7 @@ bool Cpu::interrupt_protected(const InterruptRequest& request, u32 return_eip) {
         for (const u8 segment : {kGs, kFs, kDs, kEs})
             state_.segments[segment] = SegmentCache{};
     state_.system_flags &= ~u32{kFlagT | kFlagNt | kFlagR | kFlagVm};
-    if ((gate.type() & 1) == 0) // interrupt gate
+    if (gate.is_any(kInterruptGates))
         state_.system_flags &= ~u32{kFlagI};
     return true;
 }
@@ -266,7 +263,7 @@ bool Cpu::interrupt_return_protected(u32 size, u32 eip, u16 selector, u32 flags)
         if (!check_return_address(eip, descriptor) || !mark_accessed(descriptor))
             return false;
         set_stack_pointer(state_.esp() + 3 * size);
-        set_code_segment(descriptor.cache(selector), rpl);
+        set_code_segment(SegmentCache::from(selector, descriptor), rpl);
         state_.eip = eip;
     } else {
         const auto esp = peek_element(3, size);

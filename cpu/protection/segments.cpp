@@ -42,18 +42,17 @@ bool Cpu::read_descriptor(u16 selector, u8 vector, u32 ext, Descriptor& descript
     const auto high = read_system<u32>(base + at + 4);
     if (!high.ok)
         return false;
-    descriptor.low = low.value;
-    descriptor.high = high.value;
+    descriptor.bits = u64{high.value} << 32 | low.value;
     return true;
 }
 
 bool Cpu::mark_accessed(Descriptor& descriptor) {
-    if ((descriptor.high & 0x100) != 0)
+    if ((descriptor.access() & kAccessAccessed) != 0)
         return true;
-    descriptor.high |= 0x100;
+    descriptor.bits |= Descriptor::kAccessed;
     charge(cost_model_.path(CostPath::DescriptorUnaccessed));
     const u32 at = static_cast<u32>(descriptor.address.value) + 5;
-    return write_system<u8>(at, static_cast<u8>(descriptor.high >> 8)).ok;
+    return write_system<u8>(at, descriptor.access()).ok;
 }
 
 void Cpu::enter_virtual_segment(u8 segment, u16 selector) { state_.segments[segment].load_virtual_8086(selector); }
@@ -85,8 +84,8 @@ bool Cpu::load_segment(u8 segment, u16 selector) {
         allowed = descriptor.is_writable_data() && rpl == state_.cpl && descriptor.dpl() == state_.cpl;
     } else {
         const bool type_fits = descriptor.is_data() || descriptor.is_readable_code();
-        const bool conforming = descriptor.is_code() && descriptor.is_conforming();
-        allowed = type_fits && (conforming || (descriptor.dpl() >= rpl && descriptor.dpl() >= state_.cpl));
+        allowed =
+            type_fits && (descriptor.is_conforming() || (descriptor.dpl() >= rpl && descriptor.dpl() >= state_.cpl));
     }
     if (!allowed)
         return fault(kGeneralProtection, error);
@@ -94,7 +93,7 @@ bool Cpu::load_segment(u8 segment, u16 selector) {
         return fault(segment == kSs ? kStackFault : kSegmentNotPresent, error);
     if (!mark_accessed(descriptor))
         return false;
-    state_.segments[segment] = descriptor.cache(selector);
+    state_.segments[segment] = SegmentCache::from(selector, descriptor);
     return true;
 }
 
@@ -123,11 +122,11 @@ bool Cpu::load_ldtr(u16 selector) {
         return fault(kGeneralProtection, selector & 0xFFFCu);
     if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
         return false;
-    if (descriptor.is_segment() || descriptor.type() != 2)
+    if (!descriptor.is(SystemType::Ldt))
         return fault(kGeneralProtection, selector & 0xFFFCu);
     if (!descriptor.present())
         return fault(kSegmentNotPresent, selector & 0xFFFCu);
-    state_.ldtr = descriptor.cache(selector);
+    state_.ldtr = SegmentCache::from(selector, descriptor);
     return true;
 }
 
@@ -139,15 +138,15 @@ bool Cpu::load_task_register(u16 selector) {
         return fault(kGeneralProtection, selector & 0xFFFCu);
     if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
         return false;
-    // 1 and 9: available 16- and 32-bit TSS.
-    if (descriptor.is_segment() || (descriptor.type() != 1 && descriptor.type() != 9))
+    if (!descriptor.is_any(kAvailableTss))
         return fault(kGeneralProtection, selector & 0xFFFCu);
     if (!descriptor.present())
         return fault(kSegmentNotPresent, selector & 0xFFFCu);
-    descriptor.high |= 0x200; // busy
-    if (!write_system<u32>(static_cast<u32>(descriptor.address.value) + 4, descriptor.high).ok)
+    descriptor.bits |= Descriptor::kBusy;
+    const u32 upper = static_cast<u32>(descriptor.bits >> 32);
+    if (!write_system<u32>(static_cast<u32>(descriptor.address.value) + 4, upper).ok)
         return false;
-    state_.tr = descriptor.cache(selector);
+    state_.tr = SegmentCache::from(selector, descriptor);
     return true;
 }
 
@@ -160,7 +159,7 @@ Access<bool> Cpu::visible_descriptor(u16 selector, Descriptor& descriptor) {
         return {false};
     if (!read_descriptor(selector, kGeneralProtection, 0, descriptor))
         return Access<bool>::fault(); // a page fault in the table itself
-    if (descriptor.is_code() && descriptor.is_conforming())
+    if (descriptor.is_conforming())
         return {true};
     return {descriptor.dpl() >= state_.cpl && descriptor.dpl() >= (selector & 3)};
 }

@@ -25,21 +25,19 @@ bool Cpu::read_task_descriptor(u16 selector, TaskSwitch kind, u32 ext, Descripto
         return fault(vector, error);
     if (!read_descriptor(selector, vector, ext, target))
         return false;
-    const bool busy = (target.type() & 2) != 0;
-    const bool is_tss = !target.is_segment() && (target.type() & 5) == 1;
-    if (!is_tss || busy != (kind == TaskSwitch::Return))
+    if (!target.is_any(kind == TaskSwitch::Return ? kBusyTss : kAvailableTss))
         return fault(vector, error);
     if (!target.present())
         return fault(kSegmentNotPresent, error);
-    const TaskLayout& layout = (target.type() & 8) != 0 ? kWide : kNarrow;
-    if (target.cache(selector).limit < layout.size)
+    const TaskLayout& layout = target.is_32bit() ? kWide : kNarrow;
+    if (target.limit() < layout.size)
         return fault(kInvalidTss, error);
     const u32 old_size = ((state_.tr.access & 8) != 0 ? kWide : kNarrow).size;
     const auto old_task = mmu_.probe_write(LinearAddress(state_.tr.base), old_size + 1, Privilege::Supervisor);
     if (!old_task.ok)
         return page_fault();
     // The new task's segment is only read, but for the link that CALL and interrupts leave there.
-    const u32 base = target.cache(selector).base;
+    const u32 base = target.base();
     if (!read_system<u8>(base).ok || !read_system<u8>(base + layout.size).ok)
         return false;
     if (kind == TaskSwitch::Call && !mmu_.probe_write(LinearAddress(base), 2, Privilege::Supervisor).ok)
@@ -73,11 +71,11 @@ bool Cpu::link_tasks(u16 old_selector, Descriptor& target, TaskSwitch kind) {
             return false;
     }
     if (kind != TaskSwitch::Return) {
-        target.high |= 0x200;
-        if (!write_system<u8>(static_cast<u32>(target.address.value) + 5, static_cast<u8>(target.high >> 8)).ok)
+        target.bits |= Descriptor::kBusy;
+        if (!write_system<u8>(static_cast<u32>(target.address.value) + 5, target.access()).ok)
             return false;
     }
-    return kind != TaskSwitch::Call || write_system<u16>(target.cache(0).base, old_selector).ok;
+    return kind != TaskSwitch::Call || write_system<u16>(target.base(), old_selector).ok;
 }
 
 // Everything of the old task is stored and everything of the new one read before registers change; faults while the new
@@ -87,8 +85,8 @@ bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const Inter
     Descriptor target;
     if (!read_task_descriptor(selector, kind, event != nullptr ? event->ext() : 0, target))
         return false;
-    const u32 base = target.cache(selector).base;
-    const TaskLayout& layout = (target.type() & 8) != 0 ? kWide : kNarrow;
+    const u32 base = target.base();
+    const TaskLayout& layout = target.is_32bit() ? kWide : kNarrow;
     const u32 flags = event != nullptr ? event->saved_flags(state_.eflags()) : state_.eflags();
     save_task(return_eip, kind == TaskSwitch::Return ? flags & ~u32{kFlagNt} : flags);
 
@@ -111,7 +109,7 @@ bool Cpu::switch_task(u16 selector, TaskSwitch kind, u32 return_eip, const Inter
     if (!link_tasks(state_.tr.selector, target, kind))
         return false;
 
-    state_.tr = target.cache(selector);
+    state_.tr = SegmentCache::from(selector, target);
     state_.cr0 |= kCr0Ts;
     if (new_space) {
         state_.cr3 = new_cr3;
@@ -138,10 +136,10 @@ bool Cpu::check_task_ldt(u16 selector, Descriptor& descriptor) {
         return true;
     if ((selector & 4) == 0 && !read_descriptor(selector, kInvalidTss, 0, descriptor))
         return false;
-    if ((selector & 4) != 0 || descriptor.is_segment() || descriptor.type() != 2)
+    if ((selector & 4) != 0 || !descriptor.is(SystemType::Ldt))
         return fault(kInvalidTss, selector & 0xFFFCu);
     if (descriptor.present())
-        state_.ldtr = descriptor.cache(selector);
+        state_.ldtr = SegmentCache::from(selector, descriptor);
     return true;
 }
 
@@ -179,8 +177,8 @@ bool Cpu::load_task_code_and_stack(u16 ldt, u16 cs, u16 ss) {
         return refuse(kInvalidTss, ss);
     if (!mark_accessed(stack) || !mark_accessed(code))
         return false;
-    state_.segments[kSs] = stack.cache(ss);
-    set_code_segment(code.cache(cs), ring);
+    state_.segments[kSs] = SegmentCache::from(ss, stack);
+    set_code_segment(SegmentCache::from(cs, code), ring);
     return true;
 }
 
@@ -194,14 +192,14 @@ bool Cpu::load_task_data_segment(u8 segment, u16 selector) {
         return false;
     const u8 ring = std::max<u8>(selector & 3, state_.cpl);
     const bool fits = descriptor.is_data() || descriptor.is_readable_code();
-    const bool reachable = descriptor.dpl() >= ring || (descriptor.is_code() && descriptor.is_conforming());
+    const bool reachable = descriptor.dpl() >= ring || descriptor.is_conforming();
     if (!fits || !reachable)
         return fault(kInvalidTss, selector & 0xFFFCu);
     if (!descriptor.present())
         return fault(kSegmentNotPresent, selector & 0xFFFCu);
     if (!mark_accessed(descriptor))
         return false;
-    state_.segments[segment] = descriptor.cache(selector);
+    state_.segments[segment] = SegmentCache::from(selector, descriptor);
     return true;
 }
 

@@ -59,7 +59,7 @@ bool Cpu::inner_stack(u8 ring, u32 ext, StackFrame& frame) {
         return fault(kStackFault, error);
     if (!mark_accessed(descriptor))
         return false;
-    frame.ss = descriptor.cache(selector);
+    frame.ss = SegmentCache::from(selector, descriptor);
     frame.privilege = ring == 3 ? Privilege::User : Privilege::Supervisor;
     frame.fault_error = error;
     return true;
@@ -75,7 +75,7 @@ bool Cpu::transfer_to_code(u16 selector, u32 offset, Descriptor& descriptor) {
         return fault(kGeneralProtection, error);
     if (!descriptor.present())
         return fault(kSegmentNotPresent, error);
-    const SegmentCache cache = descriptor.cache(selector);
+    const SegmentCache cache = SegmentCache::from(selector, descriptor);
     if (offset > cache.limit)
         return fault(kGeneralProtection, 0);
     return mark_accessed(descriptor);
@@ -99,7 +99,7 @@ bool Cpu::far_jump(u16 selector, u32 offset, u32 size, u32 next_eip) {
     if (descriptor.is_code()) {
         if (!transfer_to_code(selector, offset, descriptor))
             return false;
-        set_code_segment(descriptor.cache(selector), state_.cpl);
+        set_code_segment(SegmentCache::from(selector, descriptor), state_.cpl);
         state_.eip = offset;
         return true;
     }
@@ -136,7 +136,7 @@ bool Cpu::far_call(u16 selector, u32 offset, u32 size, u32 return_eip) {
     if (!transfer_to_code(selector, offset, descriptor) || !write_frame(frame))
         return false;
     set_stack_pointer(frame.esp);
-    set_code_segment(descriptor.cache(selector), state_.cpl);
+    set_code_segment(SegmentCache::from(selector, descriptor), state_.cpl);
     state_.eip = offset;
     return true;
 }
@@ -144,20 +144,18 @@ bool Cpu::far_call(u16 selector, u32 offset, u32 size, u32 return_eip) {
 // JMP or CALL whose selector names a call gate, a task gate or a TSS.
 bool Cpu::transfer_by_gate(const Descriptor& gate, u16 selector, FarTransfer kind, u32 return_eip) {
     const u32 gate_error = selector & 0xFFFCu;
-    const u8 type = gate.is_segment() ? 0 : gate.type();
-    const bool is_tss = type == 1 || type == 9;
-    const bool is_task_gate = type == 5;
-    const bool is_call_gate = type == 4 || type == 12;
+    const bool is_tss = gate.is_any(kAvailableTss);
+    const bool is_task_gate = gate.is(SystemType::TaskGate);
+    const bool is_call_gate = gate.is_any(kCallGates);
     if ((!is_tss && !is_task_gate && !is_call_gate) || gate.dpl() < state_.cpl || gate.dpl() < (selector & 3))
         return fault(kGeneralProtection, gate_error);
     if (!gate.present())
         return fault(kSegmentNotPresent, gate_error);
-    const u16 target = static_cast<u16>(gate.low >> 16);
     if (is_call_gate)
-        return transfer_by_call_gate(gate, target, kind, return_eip);
+        return transfer_by_call_gate(gate, kind, return_eip);
     const TaskSwitch how = kind == FarTransfer::Call ? TaskSwitch::Call : TaskSwitch::Jump;
     return is_tss ? switch_task(selector, how, return_eip)
-                  : switch_task(target, how, return_eip, nullptr, TaskName::TaskGate);
+                  : switch_task(gate.target(), how, return_eip, nullptr, TaskName::TaskGate);
 }
 
 // Parameters are copied from the caller's stack, the first pushed lands highest.
@@ -173,7 +171,8 @@ bool Cpu::copy_parameters(u32 count, StackFrame& frame) {
     return true;
 }
 
-bool Cpu::transfer_by_call_gate(const Descriptor& gate, u16 target, FarTransfer kind, u32 return_eip) {
+bool Cpu::transfer_by_call_gate(const Descriptor& gate, FarTransfer kind, u32 return_eip) {
+    const u16 target = gate.target();
     const u32 error = target & 0xFFFCu;
     if (error == 0)
         return fault(kGeneralProtection, 0);
@@ -188,23 +187,22 @@ bool Cpu::transfer_by_call_gate(const Descriptor& gate, u16 target, FarTransfer 
         return fault(kGeneralProtection, error);
     if (!code.present())
         return fault(kSegmentNotPresent, error);
-    const bool wide = gate.type() == 12;
     StackFrame frame;
-    frame.size = wide ? 4 : 2;
+    frame.size = gate.is_32bit() ? 4 : 2;
     if (inward) {
         if (!inner_stack(code.dpl(), 0, frame))
             return false;
         frame.push(state_.segments[kSs].selector);
         frame.push(state_.esp());
-        if (!copy_parameters(gate.high & 31, frame))
+        if (!copy_parameters(gate.parameters(), frame))
             return false;
     } else if (call) {
         frame.ss = state_.segments[kSs];
         frame.esp = state_.esp();
         frame.privilege = privilege_;
     }
-    const u32 offset = (gate.low & 0xFFFF) | (wide ? gate.high & 0xFFFF0000u : 0);
-    if (offset > code.cache(target).limit)
+    const u32 offset = gate.offset();
+    if (offset > code.limit())
         return fault(kGeneralProtection, 0);
     if (call) {
         frame.push(state_.segments[kCs].selector);
@@ -212,13 +210,13 @@ bool Cpu::transfer_by_call_gate(const Descriptor& gate, u16 target, FarTransfer 
     }
     if (!mark_accessed(code) || !write_frame(frame))
         return false;
-    set_code_segment(code.cache(target), inward ? code.dpl() : state_.cpl);
+    set_code_segment(SegmentCache::from(target, code), inward ? code.dpl() : state_.cpl);
     if (inward)
         state_.segments[kSs] = frame.ss;
     if (call)
         set_stack_pointer(frame.esp);
     state_.eip = offset;
-    charge_call_gate(kind, inward ? Ring::Inner : Ring::Same, gate.high & 31);
+    charge_call_gate(kind, inward ? Ring::Inner : Ring::Same, gate.parameters());
     return true;
 }
 
@@ -236,7 +234,7 @@ bool Cpu::read_outer_stack(u16 selector, u8 cpl, u8 absent, SegmentCache& ss) {
         return fault(absent, error);
     if (!mark_accessed(descriptor))
         return false;
-    ss = descriptor.cache(selector);
+    ss = SegmentCache::from(selector, descriptor);
     return true;
 }
 
@@ -256,7 +254,7 @@ bool Cpu::return_outer(u32 eip, u16 selector, Descriptor& descriptor, u32 new_es
     if (!read_outer_stack(new_ss, cpl, absent, ss) || !check_return_address(eip, descriptor) ||
         !mark_accessed(descriptor))
         return false;
-    set_code_segment(descriptor.cache(selector), cpl);
+    set_code_segment(SegmentCache::from(selector, descriptor), cpl);
     state_.eip = eip;
     state_.segments[kSs] = ss;
     set_stack_pointer(new_esp);
@@ -284,7 +282,7 @@ bool Cpu::read_return_segment(u16 selector, Descriptor& descriptor) {
 }
 
 bool Cpu::check_return_address(u32 eip, const Descriptor& descriptor) {
-    if (eip <= descriptor.cache(0).limit)
+    if (eip <= descriptor.limit())
         return true;
     return fault(kGeneralProtection, 0);
 }
@@ -320,7 +318,7 @@ bool Cpu::far_return(u32 size, u32 release) {
         if (!check_return_address(eip.value, descriptor) || !mark_accessed(descriptor))
             return false;
         set_stack_pointer(state_.esp() + 2 * size + release);
-        set_code_segment(descriptor.cache(selector), state_.cpl);
+        set_code_segment(SegmentCache::from(selector, descriptor), state_.cpl);
         state_.eip = eip.value;
         return true;
     }

@@ -188,10 +188,10 @@ void Machine::enter_kernel_directly() {
         EMU_ASSERT(written, "boot segment at {:#x} is outside RAM", segment.address);
     }
     CpuState state = cpu_->state();
-    const SegmentCache data = Descriptor{0x0000FFFF, 0x00CF9300, {}}.cache(0x10);
+    const SegmentCache data = SegmentCache::from(0x10, {0x00CF93000000FFFF, {}});
     for (SegmentCache& segment : state.segments)
         segment = data;
-    state.segments[kCs] = Descriptor{0x0000FFFF, 0x00CF9B00, {}}.cache(0x08);
+    state.segments[kCs] = SegmentCache::from(0x08, {0x00CF9B000000FFFF, {}});
     state.cr0 = kCr0Pe | kCr0Et;
     state.eip = boot_plan_.entry;
     state.gpr.fill(0);

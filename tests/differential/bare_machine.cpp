@@ -13,14 +13,14 @@ constexpr u64 kMostInstructions = 100'000;
 bool has_error_code(u32 vector) { return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17; }
 
 u64 descriptor_of(const LdtSegment& in) {
-    SegmentDescriptor out;
+    SegmentFields out;
     out.base = in.base;
-    out.raw_limit = in.limit;
+    out.limit = in.limit;
     const u8 type = static_cast<u8>(in.contents << 2 | (in.read_only ? 0 : 2) | 1);
     out.access = static_cast<u8>(type | kAccessNotSystem | kAccessDpl | (in.present ? u8{kAccessPresent} : 0));
     out.big = in.big;
     out.granular = in.granular;
-    return out.encode();
+    return Descriptor::of(out).bits;
 }
 
 void take_floats(const FloatRegisters& floats, CpuState& state) {
@@ -106,16 +106,16 @@ void BareMachine::build_tables() {
     write64(gdt + 0x28, 0x00CFF3000000FFFF); // kFlatData
     write64(gdt + 0x30, 0x00AFFB000000FFFF); // 64-bit code
     write64(gdt + 0x78, 0x0040F50000000000); // the number of the CPU, as a limit: 0
-    SegmentDescriptor tss;
+    SegmentFields tss;
     tss.base = kOurAddress + kTss;
-    tss.raw_limit = 103;
+    tss.limit = 103;
     tss.access = kAccessPresent | static_cast<u8>(SystemType::Tss32Busy);
-    write64(gdt + kTssSelector, tss.encode());
-    SegmentDescriptor ldt;
+    write64(gdt + kTssSelector, Descriptor::of(tss).bits);
+    SegmentFields ldt;
     ldt.base = kOurAddress + kLdt;
-    ldt.raw_limit = kLdtEntries * 8 - 1;
+    ldt.limit = kLdtEntries * 8 - 1;
     ldt.access = kAccessPresent | static_cast<u8>(SystemType::Ldt);
-    write64(gdt + kLdtSelector, ldt.encode());
+    write64(gdt + kLdtSelector, Descriptor::of(ldt).bits);
     for (u32 entry = 0; entry < kLdtEntries; ++entry)
         write64(kOurs + kLdt + entry * 8, descriptor_of(kLdtSegments[entry]));
     write32(kOurs + kTss + 4, kOurAddress + kOurBytes); // ESP0
@@ -142,7 +142,7 @@ SegmentCache BareMachine::segment(u16 selector) const {
     const u32 table = (selector & 4) != 0 ? kLdt : kGdt;
     u64 bytes;
     std::memcpy(&bytes, memory_.host(PhysicalAddress(kOurs + table + (selector & ~7u))), 8);
-    return SegmentCache::from(selector, SegmentDescriptor::parse(bytes));
+    return SegmentCache::from(selector, {bytes, {}});
 }
 
 void BareMachine::load(const TestCase& test) {

@@ -11,13 +11,13 @@ constexpr u16 kUserData16 = 0x93;
 constexpr u32 kTaskBytes = 0x100;
 
 u64 segment_descriptor(u32 base, u32 limit, u8 access, bool big, bool granular) {
-    SegmentDescriptor descriptor;
+    SegmentFields descriptor;
     descriptor.base = base;
-    descriptor.raw_limit = limit;
+    descriptor.limit = limit;
     descriptor.access = access;
     descriptor.big = big;
     descriptor.granular = granular;
-    return descriptor.encode();
+    return Descriptor::of(descriptor).bits;
 }
 
 u64 gate(u16 selector, u32 offset, u8 access, u8 parameters = 0) {
@@ -157,7 +157,7 @@ void MachineScene::choose_breakpoints(bool code, bool data) {
 SegmentCache MachineScene::segment(u16 selector) const {
     u64 bytes;
     std::memcpy(&bytes, memory_.data() + kGdt + (selector & ~7u), 8);
-    return SegmentCache::from(selector, SegmentDescriptor::parse(bytes));
+    return SegmentCache::from(selector, {bytes, {}});
 }
 
 void MachineScene::choose_segments() {

@@ -42,17 +42,17 @@ u32 CodeRunner::get32(u32 address) const {
 
 u16 CodeRunner::get16(u32 address) const { return static_cast<u16>(get32(address)); }
 
-void CodeRunner::descriptor(u16 selector, const SegmentDescriptor& descriptor) {
-    const u64 bytes = descriptor.encode();
+void CodeRunner::descriptor(u16 selector, const SegmentFields& descriptor) {
+    const u64 bytes = Descriptor::of(descriptor).bits;
     const u32 at = ((selector & 4) != 0 ? kLdtAt : kGdt) + (selector & 0xFFF8u);
     put32(at, static_cast<u32>(bytes));
     put32(at + 4, static_cast<u32>(bytes >> 32));
 }
 
 void CodeRunner::descriptor(u16 selector, u32 base, u32 limit, u8 access, bool big, bool granular) {
-    SegmentDescriptor d;
+    SegmentFields d;
     d.base = base;
-    d.raw_limit = limit;
+    d.limit = limit;
     d.access = access;
     d.big = big;
     d.granular = granular;
@@ -105,7 +105,7 @@ void CodeRunner::enter_protected_mode(u8 cpl) {
     CpuState& state = edit();
     const auto load = [this](u16 selector) {
         const u32 at = kGdt + (selector & 0xFFF8u);
-        return SegmentCache::from(selector, SegmentDescriptor::parse(u64{get32(at + 4)} << 32 | get32(at)));
+        return SegmentCache::from(selector, {u64{get32(at + 4)} << 32 | get32(at), {}});
     };
     for (const u8 segment : {kEs, kSs, kDs, kFs, kGs})
         state.segments[segment] = load(cpl == 3 ? kUserData : kData);

@@ -66,7 +66,7 @@ class CodeRunner {
     void put8(u32 address, u8 value) { *memory_.host(PhysicalAddress(address)) = value; }
     u32 get32(u32 address) const;
     u16 get16(u32 address) const;
-    void descriptor(u16 selector, const SegmentDescriptor& descriptor);
+    void descriptor(u16 selector, const SegmentFields& descriptor);
     void descriptor(u16 selector, u32 base, u32 limit, u8 access, bool big = true, bool granular = false);
     void gate(u8 vector, u16 selector, u32 offset, u8 access);
     // The handler of `vector` becomes these bytes.

@@ -119,7 +119,7 @@ TEST(DataBreakpoints, AreForgottenIfTheInstructionFaults) {
         runner.gate(12, CodeRunner::kCode, CodeRunner::handler_at(12), 0x8E);
         runner.descriptor(CodeRunner::kFree, 0, 0xFFFF, 0x93);
         CpuState& state = runner.edit();
-        state.segments[kSs] = SegmentCache::from(CodeRunner::kFree, SegmentDescriptor::parse(0x0040F6000000'7FFFull));
+        state.segments[kSs] = SegmentCache::from(CodeRunner::kFree, {0x0040F6000000'7FFFull, {}});
         state.segments[kSs].valid = true;
         state.segments[kSs].limit = 0x9FFF;
         state.segments[kSs].access = 0x93;

@@ -259,8 +259,8 @@ TEST(RealMode, WritesThroughCsAfterAWayThroughProtectedMode) {
         runner.put(CodeRunner::kStart + 0x10, {0x2E, 0xC6, 0x06, 0x80, 0x00, 0x5A, 0xF4});
         CpuState& state = runner.edit();
         state.segments[kCs] = SegmentCache::from(
-            CodeRunner::kCode16, SegmentDescriptor::parse(u64{runner.get32(CodeRunner::kGdt + 0x34)} << 32 |
-                                                          runner.get32(CodeRunner::kGdt + 0x30)));
+            CodeRunner::kCode16,
+            {u64{runner.get32(CodeRunner::kGdt + 0x34)} << 32 | runner.get32(CodeRunner::kGdt + 0x30), {}});
         state.eip = 0;
         runner.apply();
         EXPECT_EQ(runner.run(), CpuStop::Halted);

@@ -7,50 +7,64 @@
 namespace forkscope {
 namespace {
 
+Descriptor descriptor(u64 bits) { return {bits, {}}; }
+
 SegmentCache cache_of(u32 limit, u8 access, bool big) {
-    SegmentDescriptor d;
-    d.raw_limit = limit;
-    d.access = access;
-    d.big = big;
-    return SegmentCache::from(0x10, d);
+    SegmentFields fields;
+    fields.limit = limit;
+    fields.access = access;
+    fields.big = big;
+    return SegmentCache::from(0x10, Descriptor::of(fields));
 }
 
-TEST(SegmentDescriptor, TakesTheFlatDescriptorsOfEveryKernelApart) {
-    const SegmentDescriptor code = SegmentDescriptor::parse(0x00CF9A000000FFFF);
-    EXPECT_EQ(code.base, 0u);
+TEST(Descriptor, TakesTheFlatSegmentsOfEveryKernelApart) {
+    const Descriptor code = descriptor(0x00CF9A000000FFFF);
+    EXPECT_EQ(code.base(), 0u);
     EXPECT_EQ(code.limit(), 0xFFFFFFFFu);
-    EXPECT_TRUE(code.present() && code.code() && code.readable() && code.big && code.granular);
-    EXPECT_FALSE(code.writable() || code.conforming() || code.system());
-    const SegmentDescriptor user = SegmentDescriptor::parse(0x12CFF334567AFFFF);
-    EXPECT_EQ(user.base, 0x1234567Au);
+    EXPECT_TRUE(code.present() && code.is_segment() && code.is_readable_code() && code.big() && code.granular());
+    EXPECT_FALSE(code.is_data() || code.is_writable_data() || code.is_conforming());
+    const Descriptor user = descriptor(0x12CFF334567AFFFF);
+    EXPECT_EQ(user.base(), 0x1234567Au);
     EXPECT_EQ(user.dpl(), 3);
-    EXPECT_TRUE(user.data() && user.writable());
-    const SegmentDescriptor tss = SegmentDescriptor::parse(0x0000890010000067);
-    EXPECT_TRUE(tss.system());
-    EXPECT_EQ(tss.system_type(), SystemType::Tss32Available);
+    EXPECT_TRUE(user.is_data() && user.is_writable_data());
+    EXPECT_FALSE(user.is_code() || user.is_readable_code());
+    EXPECT_FALSE(descriptor(0x00CF97000000FFFF).is_conforming()) << "of data, the bit says that it expands down";
+    const Descriptor tss = descriptor(0x0000890010000067);
+    EXPECT_FALSE(tss.is_segment());
+    EXPECT_TRUE(tss.is(SystemType::Tss32Available) && tss.is_any(kAvailableTss) && tss.is_32bit());
+    EXPECT_FALSE(tss.is_code() || tss.is_data() || tss.is_any(kBusyTss));
     EXPECT_EQ(tss.limit(), 0x67u);
-    EXPECT_EQ(tss.base, 0x1000u);
+    EXPECT_EQ(tss.base(), 0x1000u);
 }
 
-TEST(SegmentDescriptor, EncodesWhatItParsed) {
+TEST(Descriptor, HoldsTheFieldsThatItIsMadeOf) {
     Random random(1);
     for (int i = 0; i < 10000; ++i) {
-        const u64 bytes = random.next() & ~(u64{1} << 53); // the reserved bit
-        ASSERT_EQ(SegmentDescriptor::parse(bytes).encode(), bytes);
+        const u64 bits = random.next() & ~(u64{1} << 53); // the reserved bit
+        const Descriptor read = descriptor(bits);
+        SegmentFields fields;
+        fields.base = read.base();
+        fields.limit = read.granular() ? read.limit() >> 12 : read.limit();
+        fields.access = read.access();
+        fields.big = read.big();
+        fields.granular = read.granular();
+        fields.available = (bits >> 52 & 1) != 0;
+        ASSERT_EQ(Descriptor::of(fields).bits, bits);
     }
 }
 
-TEST(GateDescriptor, TakesInterruptAndCallGatesApart) {
-    const GateDescriptor gate = GateDescriptor::parse(0xC010EE0000081234);
-    EXPECT_EQ(gate.type(), SystemType::InterruptGate32);
-    EXPECT_EQ(gate.offset, 0xC0101234u);
-    EXPECT_EQ(gate.selector, 8);
+TEST(Descriptor, TakesInterruptAndCallGatesApart) {
+    const Descriptor gate = descriptor(0xC010EE0000081234);
+    EXPECT_TRUE(gate.is(SystemType::InterruptGate32) && gate.is_any(kInterruptGates) && gate.is_32bit());
+    EXPECT_EQ(gate.offset(), 0xC0101234u);
+    EXPECT_EQ(gate.target(), 8);
     EXPECT_EQ(gate.dpl(), 3);
-    EXPECT_TRUE(gate.present() && gate.system());
-    const GateDescriptor call = GateDescriptor::parse(0xFFFF840500105678);
-    EXPECT_EQ(call.type(), SystemType::CallGate16);
-    EXPECT_EQ(call.offset, 0x5678u) << "a 16-bit gate has no upper half";
-    EXPECT_EQ(call.parameter_count, 5);
+    EXPECT_TRUE(gate.present());
+    EXPECT_FALSE(gate.is_any(kTrapGates));
+    const Descriptor call = descriptor(0xFFFF840500105678);
+    EXPECT_TRUE(call.is(SystemType::CallGate16) && call.is_any(kCallGates));
+    EXPECT_EQ(call.offset(), 0x5678u) << "a 16-bit gate has no upper half";
+    EXPECT_EQ(call.parameters(), 5u);
 }
 
 TEST(SegmentCache, CoversExactlyTheBytesThatALoopOverOffsetsFinds) {
@@ -77,22 +91,22 @@ TEST(SegmentCache, CoversExactlyTheBytesThatALoopOverOffsetsFinds) {
 }
 
 TEST(SegmentCache, IsFlatOnlyIfNothingNeedsChecking) {
-    const SegmentCache data = SegmentCache::from(0x10, SegmentDescriptor::parse(0x00CF93000000FFFF));
+    const SegmentCache data = SegmentCache::from(0x10, descriptor(0x00CF93000000FFFF));
     EXPECT_TRUE(data.flat_read && data.flat_write);
-    const SegmentCache code = SegmentCache::from(8, SegmentDescriptor::parse(0x00CF9B000000FFFF));
+    const SegmentCache code = SegmentCache::from(8, descriptor(0x00CF9B000000FFFF));
     EXPECT_TRUE(code.flat_read && !code.flat_write);
-    const SegmentCache execute_only = SegmentCache::from(8, SegmentDescriptor::parse(0x00CF99000000FFFF));
+    const SegmentCache execute_only = SegmentCache::from(8, descriptor(0x00CF99000000FFFF));
     EXPECT_FALSE(execute_only.flat_read || execute_only.may_read(0, 1));
-    const SegmentCache read_only = SegmentCache::from(8, SegmentDescriptor::parse(0x00CF91000000FFFF));
+    const SegmentCache read_only = SegmentCache::from(8, descriptor(0x00CF91000000FFFF));
     EXPECT_TRUE(read_only.flat_read && !read_only.may_write(0, 1));
-    const SegmentCache expand_down = SegmentCache::from(8, SegmentDescriptor::parse(0x00CF97000000FFFF));
+    const SegmentCache expand_down = SegmentCache::from(8, descriptor(0x00CF97000000FFFF));
     EXPECT_FALSE(expand_down.flat_read || expand_down.may_read(0, 1)) << "an empty segment";
     const SegmentCache null = SegmentCache::null(3);
     EXPECT_FALSE(null.flat_read || null.may_read(0, 1) || null.may_write(0, 1));
 }
 
 TEST(SegmentCache, KeepsTheLimitInRealMode) {
-    SegmentCache cache = SegmentCache::from(0x10, SegmentDescriptor::parse(0x00CF93000000FFFF));
+    SegmentCache cache = SegmentCache::from(0x10, descriptor(0x00CF93000000FFFF));
     cache.load_real(0x1234);
     EXPECT_EQ(cache.base, 0x12340u);
     EXPECT_EQ(cache.limit, 0xFFFFFFFFu) << "what programs call unreal mode";
@@ -104,7 +118,7 @@ TEST(SegmentCache, KeepsTheLimitInRealMode) {
 }
 
 TEST(SegmentCache, ComesBackFromASnapshotWithItsFlatBits) {
-    SegmentCache cache = SegmentCache::from(0x10, SegmentDescriptor::parse(0x00CF93000000FFFF)), other;
+    SegmentCache cache = SegmentCache::from(0x10, descriptor(0x00CF93000000FFFF)), other;
     SaveArchive save;
     cache.serialize(save);
     const std::vector<u8> bytes = save.take();

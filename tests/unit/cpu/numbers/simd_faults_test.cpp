@@ -291,12 +291,12 @@ class SimdPages : public SimdFaults {
         CpuState changed = cpu_.state();
         changed.cr0 = kCr0Pe | kCr0Et | kCr0Ne | kCr0Pg;
         changed.cr3 = kDirectory;
-        SegmentDescriptor flat;
-        flat.raw_limit = 0xFFFFF;
+        SegmentFields flat;
+        flat.limit = 0xFFFFF;
         flat.granular = flat.big = true;
         flat.access = kAccessPresent | kAccessNotSystem | kAccessReadWrite | kAccessAccessed;
         for (SegmentCache& segment : changed.segments)
-            segment = SegmentCache::from(0x10, flat);
+            segment = SegmentCache::from(0x10, Descriptor::of(flat));
         cpu_.set_state(changed);
         std::memset(host(kAbsent - kPageSize), 0x55, kPageSize);
     }

@@ -108,12 +108,12 @@ SimdOurs::SimdOurs() : memory_(u64{1} << 20), mmu_(memory_, bus_, tracer_), cpu_
     CpuState state = cpu_.state();
     state.cr0 = kCr0Pe | kCr0Mp | kCr0Et | kCr0Ne;
     state.cr4 = kCr4OsFxsr | kCr4OsXmmExcpt;
-    SegmentDescriptor flat;
-    flat.raw_limit = 0xFFFFF;
+    SegmentFields flat;
+    flat.limit = 0xFFFFF;
     flat.granular = flat.big = true;
     flat.access = kAccessPresent | kAccessNotSystem | kAccessReadWrite | kAccessAccessed;
     for (SegmentCache& segment : state.segments)
-        segment = SegmentCache::from(0x10, flat);
+        segment = SegmentCache::from(0x10, Descriptor::of(flat));
     cpu_.set_state(state);
 }
 

@@ -101,8 +101,8 @@ class Program {
         for (u32 vector = 0; vector < 32; ++vector)
             put<u64>(kIdt + 8 * vector, u64{0x8E00} << 32 | 0x80000 | (kHandlers + 16 * vector));
         for (SegmentCache& segment : state.segments)
-            segment = Descriptor{0x0000FFFF, 0x00CF9300, {}}.cache(0x10);
-        state.segments[kCs] = Descriptor{0x0000FFFF, 0x00CF9B00, {}}.cache(0x08);
+            segment = SegmentCache::from(0x10, {0x00CF93000000FFFF, {}});
+        state.segments[kCs] = SegmentCache::from(0x08, {0x00CF9B000000FFFF, {}});
     }
     void enter_real_mode(CpuState& state) {
         state.idtr = {0, 0x3FF};

@@ -71,12 +71,12 @@ X87Instruction::X87Instruction(u16 form_index, u8 rm, u8 operand_size) {
 X87Ours::X87Ours() : memory_(u64{1} << 20), mmu_(memory_, bus_, tracer_), cpu_(mmu_, bus_, tracer_) {
     CpuState state = cpu_.state();
     state.cr0 = kCr0Pe | kCr0Mp | kCr0Et | kCr0Ne;
-    SegmentDescriptor flat;
-    flat.raw_limit = 0xFFFFF;
+    SegmentFields flat;
+    flat.limit = 0xFFFFF;
     flat.granular = flat.big = true;
     flat.access = kAccessPresent | kAccessNotSystem | kAccessReadWrite | kAccessAccessed;
     for (SegmentCache& segment : state.segments)
-        segment = SegmentCache::from(0x10, flat);
+        segment = SegmentCache::from(0x10, Descriptor::of(flat));
     state.gpr[kEdx] = kMemory;
     cpu_.set_state(state);
 }
