@@ -65,6 +65,8 @@ struct CpuState {
         }
     }
 
+    u32 linear_eip() const { return segments[kCs].base + eip; }
+    CodeMode code_mode() const { return {segments[kCs].big}; }
     u32 esp() const { return static_cast<u32>(gpr[kEsp]); }
     u32 eflags() const { return system_flags | flags.pack(); }
     void set_eflags(u32 value) {

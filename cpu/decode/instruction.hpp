@@ -8,19 +8,19 @@
 
 namespace forkscope {
 
-class Cpu;
+class Context;
 struct Instruction;
 
 // What a handler tells the run loop.
 enum class Step : u8 {
     Next = 0, // go on with the following instruction
     Jump,     // eip has been set (branch, end of block, mode change): find the next block
-    Fault,    // an exception is pending in Cpu; nothing of this instruction has been committed
+    Fault,    // its exception is pending in the Context; nothing of this instruction has been committed
     Repeat,   // an interruptible string instruction stopped between two iterations: eip stays
     Stop,     // HLT, shutdown: eip has been set
 };
 
-using Handler = Step (*)(Cpu&, const Instruction&);
+using Handler = Step (*)(Context&, const Instruction&);
 
 // What decoding depends on beside the bytes.
 struct CodeMode {

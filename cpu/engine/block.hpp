@@ -1,5 +1,5 @@
 // Owns: Block, a run of decoded instructions within one page, and BlockCache, all blocks by (physical address, mode).
-// Callers: the Cpu's block engine. Promises: derived state only, droppable at any moment; a store into a block's bytes
+// Callers: BlockEngine. Promises: derived state only, droppable at any moment; a store into a block's bytes
 // kills it before the next instruction; memory is bounded.
 #pragma once
 
@@ -27,12 +27,15 @@ struct Lookahead {
     }
 };
 
+inline constexpr u32 kMostInstructionsInBlock = 64;
+
 struct Block {
     PhysicalAddress start;
     CodeMode mode;
     bool alive = true;
     u16 bytes = 0;
-    u16 watched = 0; // bytes from its start whose change kills it: its own, and those that its clocks looked ahead at
+    u16 watched = 0; // bytes from its start whose change kills it: its own, and those that its clocks looked ahead at;
+                     // 0: of a run that is not kept, only its own count
     u16 count = 0;
     u16 ahead = 0;  // `queued` holds so many more
     u32 clocks = 0; // static cost of all instructions
@@ -42,6 +45,8 @@ struct Block {
     Block* next_in_frame = nullptr;
 
     Lookahead lookahead() const { return {queued, ahead, 0}; }
+    // Whether a store behind its own bytes, where its clocks looked, kills it.
+    bool watches_ahead() const { return watched != 0; }
 };
 
 class BlockCache {

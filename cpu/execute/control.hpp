@@ -2,37 +2,41 @@
 // Callers: dispatch.cpp through opcodes.def. Promises: load, compute, store, then commit.
 #pragma once
 
-#include "cpu/execute/context.hpp"
+#include "cpu/execute/operands.hpp"
+#include "cpu/protection/interrupts.hpp"
+#include "cpu/protection/segments.hpp"
+#include "cpu/protection/transfers.hpp"
+#include "cpu/protection/virtual_8086.hpp"
 
 namespace forkscope::handlers {
 
 // --- Stack
 
-template <class T> Step push_r(Cpu& cpu, const Instruction& in) {
+template <class T> Step push_r(Context& cpu, const Instruction& in) {
     TRY_VOID(cpu.push<T>(cpu.regs().reg<T>(in.reg)));
     return Step::Next;
 }
 
-template <class T> Step pop_r(Cpu& cpu, const Instruction& in) {
+template <class T> Step pop_r(Context& cpu, const Instruction& in) {
     TRY(value, cpu.peek_stack<T>());
     cpu.set_stack_pointer(cpu.regs().esp() + u32{sizeof(T)});
     cpu.regs().set_reg<T>(in.reg, value);
     return Step::Next;
 }
 
-template <class T> Step push_imm(Cpu& cpu, const Instruction& in) {
+template <class T> Step push_imm(Context& cpu, const Instruction& in) {
     TRY_VOID(cpu.push<T>(static_cast<T>(in.immediate)));
     return Step::Next;
 }
 
-template <class T, bool kMemory> Step push_rm(Cpu& cpu, const Instruction& in) {
+template <class T, bool kMemory> Step push_rm(Context& cpu, const Instruction& in) {
     TRY(value, (read_rm<T, kMemory>(cpu, in)));
     TRY_VOID(cpu.push<T>(value));
     return Step::Next;
 }
 
 // An ESP-based destination is addressed with the stack pointer already moved.
-template <class T, bool kMemory> Step pop_rm(Cpu& cpu, const Instruction& in) {
+template <class T, bool kMemory> Step pop_rm(Context& cpu, const Instruction& in) {
     TRY(value, cpu.peek_stack<T>());
     const u64 old_esp = cpu.regs().gpr[kEsp];
     cpu.set_stack_pointer(cpu.regs().esp() + u32{sizeof(T)});
@@ -44,22 +48,22 @@ template <class T, bool kMemory> Step pop_rm(Cpu& cpu, const Instruction& in) {
 }
 
 // A 16-bit push of a segment register moves 2 bytes; a 32-bit one moves 4 and writes zeroes above the selector.
-template <u8 kSegment, class T> Step push_segment(Cpu& cpu, const Instruction&) {
+template <u8 kSegment, class T> Step push_segment(Context& cpu, const Instruction&) {
     TRY_VOID(cpu.push<T>(cpu.regs().segments[kSegment].selector));
     return Step::Next;
 }
 
-template <u8 kSegment, class T> Step pop_segment(Cpu& cpu, const Instruction& in) {
+template <u8 kSegment, class T> Step pop_segment(Context& cpu, const Instruction& in) {
     TRY(value, cpu.peek_stack<u16>());
-    if (!cpu.load_segment(kSegment, value))
+    if (!protection::load_segment(cpu, kSegment, value))
         return Step::Fault;
     cpu.set_stack_pointer(cpu.regs().esp() + u32{sizeof(T)});
     if constexpr (kSegment == kSs)
-        cpu.shadow_interrupts(Shadow::InterruptsAndDebug);
+        cpu.attention().cast_shadow(Shadow::InterruptsAndDebug);
     return cpu.leave_block(in);
 }
 
-template <class T> Step pusha(Cpu& cpu, const Instruction&) {
+template <class T> Step pusha(Context& cpu, const Instruction&) {
     const u32 top = cpu.regs().esp();
     // The lowest word first: if it and the highest can be stored, all can, unless the limit lies between; so probe all.
     for (u32 i = 0; i < 8; ++i)
@@ -70,7 +74,7 @@ template <class T> Step pusha(Cpu& cpu, const Instruction&) {
     return Step::Next;
 }
 
-template <class T> Step popa(Cpu& cpu, const Instruction&) {
+template <class T> Step popa(Context& cpu, const Instruction&) {
     T values[8];
     for (u32 i = 0; i < 8; ++i) {
         TRY(value, cpu.peek_stack<T>(i * u32{sizeof(T)}));
@@ -83,9 +87,9 @@ template <class T> Step popa(Cpu& cpu, const Instruction&) {
     return Step::Next;
 }
 
-template <class T> Step pushf(Cpu& cpu, const Instruction&) {
-    if (sizeof(T) == 2 && cpu.virtual_interrupts()) {
-        TRY_VOID(cpu.push<T>(static_cast<T>(cpu.virtual_flags())));
+template <class T> Step pushf(Context& cpu, const Instruction&) {
+    if (sizeof(T) == 2 && protection::virtual_interrupts(cpu.regs())) {
+        TRY_VOID(cpu.push<T>(static_cast<T>(protection::virtual_flags(cpu.regs()))));
         return Step::Next;
     }
     if (cpu.regs().virtual_8086() && cpu.regs().iopl() < 3)
@@ -95,7 +99,7 @@ template <class T> Step pushf(Cpu& cpu, const Instruction&) {
 }
 
 // Which bits POPF and IRET may change at this privilege (SDM 2B, POPF).
-inline u32 changeable_flags(const Cpu& cpu, u32 size) {
+inline u32 changeable_flags(const Context& cpu, u32 size) {
     const CpuState& r = cpu.state();
     u32 mask = kFlagsArithmetic | kFlagT | kFlagD | kFlagNt;
     if (size == 4)
@@ -107,14 +111,14 @@ inline u32 changeable_flags(const Cpu& cpu, u32 size) {
     return mask & cpu.model().eflags;
 }
 
-template <class T> Step popf(Cpu& cpu, const Instruction& in) {
+template <class T> Step popf(Context& cpu, const Instruction& in) {
     CpuState& r = cpu.regs();
-    const bool virtual_flags = sizeof(T) == 2 && cpu.virtual_interrupts();
+    const bool virtual_flags = sizeof(T) == 2 && protection::virtual_interrupts(cpu.regs());
     if (r.virtual_8086() && r.iopl() < 3 && !virtual_flags)
         return cpu.fault(kGeneralProtection, 0);
     TRY(value, cpu.peek_stack<T>());
     if (virtual_flags) {
-        if (!cpu.set_virtual_flags(static_cast<u16>(value)))
+        if (!protection::set_virtual_flags(cpu.regs(), static_cast<u16>(value)))
             return cpu.fault(kGeneralProtection, 0);
         cpu.set_stack_pointer(r.esp() + u32{sizeof(T)});
         return cpu.leave_block(in);
@@ -126,7 +130,7 @@ template <class T> Step popf(Cpu& cpu, const Instruction& in) {
     return cpu.leave_block(in);
 }
 
-template <class T> Step enter(Cpu& cpu, const Instruction& in) {
+template <class T> Step enter(Context& cpu, const Instruction& in) {
     CpuState& r = cpu.regs();
     const u32 size = in.immediate & 0xFFFF;
     const u32 level = in.immediate2 & 31;
@@ -155,7 +159,7 @@ template <class T> Step enter(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-template <class T> Step leave(Cpu& cpu, const Instruction&) {
+template <class T> Step leave(Context& cpu, const Instruction&) {
     CpuState& r = cpu.regs();
     const u32 frame = static_cast<u32>(r.gpr[kEbp]) & cpu.stack_mask();
     TRY(value, cpu.read<T>(kSs, frame));
@@ -168,7 +172,7 @@ template <class T> Step leave(Cpu& cpu, const Instruction&) {
 
 template <class T> u32 wrap_eip(u32 eip) { return sizeof(T) == 4 ? eip : eip & 0xFFFF; }
 
-template <int N, class T> Step jcc(Cpu& cpu, const Instruction& in) {
+template <int N, class T> Step jcc(Context& cpu, const Instruction& in) {
     const u32 next = cpu.next_eip(in);
     if (condition<N>(cpu.regs().flags))
         return cpu.branch(wrap_eip<T>(next + in.displacement));
@@ -176,12 +180,12 @@ template <int N, class T> Step jcc(Cpu& cpu, const Instruction& in) {
     return Step::Jump;
 }
 
-template <class T> Step jmp_relative(Cpu& cpu, const Instruction& in) {
+template <class T> Step jmp_relative(Context& cpu, const Instruction& in) {
     return cpu.branch(wrap_eip<T>(cpu.next_eip(in) + in.displacement));
 }
 
 // The target is checked before the push commits.
-template <class T> Step call_to(Cpu& cpu, const Instruction& in, u32 target) {
+template <class T> Step call_to(Context& cpu, const Instruction& in, u32 target) {
     if (target > cpu.regs().segments[kCs].limit) [[unlikely]]
         return cpu.fault(kGeneralProtection, 0);
     TRY_VOID(cpu.push<T>(static_cast<T>(cpu.next_eip(in))));
@@ -189,21 +193,21 @@ template <class T> Step call_to(Cpu& cpu, const Instruction& in, u32 target) {
     return Step::Jump;
 }
 
-template <class T> Step call_relative(Cpu& cpu, const Instruction& in) {
+template <class T> Step call_relative(Context& cpu, const Instruction& in) {
     return call_to<T>(cpu, in, wrap_eip<T>(cpu.next_eip(in) + in.displacement));
 }
 
-template <class T, bool kMemory> Step call_rm(Cpu& cpu, const Instruction& in) {
+template <class T, bool kMemory> Step call_rm(Context& cpu, const Instruction& in) {
     TRY(target, (read_rm<T, kMemory>(cpu, in)));
     return call_to<T>(cpu, in, target);
 }
 
-template <class T, bool kMemory> Step jmp_rm(Cpu& cpu, const Instruction& in) {
+template <class T, bool kMemory> Step jmp_rm(Context& cpu, const Instruction& in) {
     TRY(target, (read_rm<T, kMemory>(cpu, in)));
     return cpu.branch(target);
 }
 
-template <class T> Step ret(Cpu& cpu, const Instruction& in) {
+template <class T> Step ret(Context& cpu, const Instruction& in) {
     TRY(target, cpu.peek_stack<T>());
     if (target > cpu.regs().segments[kCs].limit) [[unlikely]]
         return cpu.fault(kGeneralProtection, 0);
@@ -212,7 +216,7 @@ template <class T> Step ret(Cpu& cpu, const Instruction& in) {
     return Step::Jump;
 }
 
-template <LoopKind kKind, class T> Step loop(Cpu& cpu, const Instruction& in) {
+template <LoopKind kKind, class T> Step loop(Context& cpu, const Instruction& in) {
     const u32 count = (static_cast<u32>(cpu.regs().gpr[kEcx]) - 1) & counter_mask(in);
     bool taken = count != 0;
     if constexpr (kKind == LoopKind::Equal)
@@ -227,7 +231,7 @@ template <LoopKind kKind, class T> Step loop(Cpu& cpu, const Instruction& in) {
     return step;
 }
 
-template <class T> Step jcxz(Cpu& cpu, const Instruction& in) {
+template <class T> Step jcxz(Context& cpu, const Instruction& in) {
     const u32 next = cpu.next_eip(in);
     const bool taken = (static_cast<u32>(cpu.regs().gpr[kEcx]) & counter_mask(in)) == 0;
     return cpu.branch(taken ? wrap_eip<T>(next + in.displacement) : next);
@@ -235,48 +239,50 @@ template <class T> Step jcxz(Cpu& cpu, const Instruction& in) {
 
 // --- Far control transfer and interrupts
 
-template <class T> Step call_far_pointer(Cpu& cpu, const Instruction& in) {
-    return cpu.far_call(in.immediate2, in.immediate, sizeof(T), cpu.next_eip(in)) ? Step::Jump : Step::Fault;
+template <class T> Step call_far_pointer(Context& cpu, const Instruction& in) {
+    return protection::far_call(cpu, in.immediate2, in.immediate, sizeof(T), cpu.next_eip(in)) ? Step::Jump
+                                                                                               : Step::Fault;
 }
 
-template <class T> Step jmp_far_pointer(Cpu& cpu, const Instruction& in) {
-    return cpu.far_jump(in.immediate2, in.immediate, sizeof(T), cpu.next_eip(in)) ? Step::Jump : Step::Fault;
+template <class T> Step jmp_far_pointer(Context& cpu, const Instruction& in) {
+    return protection::far_jump(cpu, in.immediate2, in.immediate, sizeof(T), cpu.next_eip(in)) ? Step::Jump
+                                                                                               : Step::Fault;
 }
 
-template <class T> Step call_far_memory(Cpu& cpu, const Instruction& in) {
+template <class T> Step call_far_memory(Context& cpu, const Instruction& in) {
     const u32 offset = cpu.offset_of(in);
     TRY(target, cpu.read<T>(in.segment, offset));
     TRY(selector, cpu.read<u16>(in.segment, (offset + u32{sizeof(T)}) & counter_mask(in)));
-    return cpu.far_call(selector, target, sizeof(T), cpu.next_eip(in)) ? Step::Jump : Step::Fault;
+    return protection::far_call(cpu, selector, target, sizeof(T), cpu.next_eip(in)) ? Step::Jump : Step::Fault;
 }
 
-template <class T> Step jmp_far_memory(Cpu& cpu, const Instruction& in) {
+template <class T> Step jmp_far_memory(Context& cpu, const Instruction& in) {
     const u32 offset = cpu.offset_of(in);
     TRY(target, cpu.read<T>(in.segment, offset));
     TRY(selector, cpu.read<u16>(in.segment, (offset + u32{sizeof(T)}) & counter_mask(in)));
-    return cpu.far_jump(selector, target, sizeof(T), cpu.next_eip(in)) ? Step::Jump : Step::Fault;
+    return protection::far_jump(cpu, selector, target, sizeof(T), cpu.next_eip(in)) ? Step::Jump : Step::Fault;
 }
 
-template <class T> Step ret_far(Cpu& cpu, const Instruction& in) {
-    return cpu.far_return(sizeof(T), in.immediate) ? Step::Jump : Step::Fault;
+template <class T> Step ret_far(Context& cpu, const Instruction& in) {
+    return protection::far_return(cpu, sizeof(T), in.immediate) ? Step::Jump : Step::Fault;
 }
 
-template <class T> Step iret(Cpu& cpu, const Instruction& in) {
-    return cpu.interrupt_return(sizeof(T), cpu.next_eip(in)) ? Step::Jump : Step::Fault;
+template <class T> Step iret(Context& cpu, const Instruction& in) {
+    return protection::interrupt_return(cpu, sizeof(T), cpu.next_eip(in)) ? Step::Jump : Step::Fault;
 }
 
-inline Step software_interrupt(Cpu& cpu, const Instruction& in, u8 vector) {
-    cpu.charge(cpu.cost_model().delivery(), CycleCause::Delivery);
-    return cpu.interrupt({vector, InterruptCause::Software}, cpu.next_eip(in)) ? Step::Jump : Step::Fault;
+inline Step software_interrupt(Context& cpu, const Instruction& in, u8 vector) {
+    cpu.meter().charge_delivery();
+    return protection::interrupt(cpu, {vector, InterruptCause::Software}, cpu.next_eip(in)) ? Step::Jump : Step::Fault;
 }
 
-inline Step int3(Cpu& cpu, const Instruction& in) { return software_interrupt(cpu, in, kBreakpoint); }
+inline Step int3(Context& cpu, const Instruction& in) { return software_interrupt(cpu, in, kBreakpoint); }
 
-inline Step int_n(Cpu& cpu, const Instruction& in) {
+inline Step int_n(Context& cpu, const Instruction& in) {
     const u8 vector = static_cast<u8>(in.immediate);
     if (cpu.regs().virtual_8086()) {
-        TRY(redirection, cpu.redirect_interrupt(vector, cpu.next_eip(in)));
-        if (redirection == Redirection::Done)
+        TRY(redirection, protection::redirect_interrupt(cpu, vector, cpu.next_eip(in)));
+        if (redirection == protection::Redirection::Done)
             return Step::Jump;
         if (cpu.regs().iopl() < 3)
             return cpu.fault(kGeneralProtection, 0);
@@ -284,20 +290,21 @@ inline Step int_n(Cpu& cpu, const Instruction& in) {
     return software_interrupt(cpu, in, vector);
 }
 
-inline Step into(Cpu& cpu, const Instruction& in) {
+inline Step into(Context& cpu, const Instruction& in) {
     if (cpu.regs().flags.o())
         return software_interrupt(cpu, in, kOverflow);
     return cpu.leave_block(in);
 }
 
 // ICEBP: a debug trap without the privilege check of INT n.
-inline Step int1(Cpu& cpu, const Instruction& in) {
-    cpu.charge(cpu.cost_model().delivery(), CycleCause::Delivery);
+inline Step int1(Context& cpu, const Instruction& in) {
+    cpu.meter().charge_delivery();
     cpu.regs().system_flags &= ~u32{kFlagR}; // the instruction ends here, and its RF with it
-    return cpu.interrupt({kDebugException, InterruptCause::Trap}, cpu.next_eip(in)) ? Step::Jump : Step::Fault;
+    return protection::interrupt(cpu, {kDebugException, InterruptCause::Trap}, cpu.next_eip(in)) ? Step::Jump
+                                                                                                 : Step::Fault;
 }
 
-template <class T> Step bound(Cpu& cpu, const Instruction& in) {
+template <class T> Step bound(Context& cpu, const Instruction& in) {
     const u32 offset = cpu.offset_of(in);
     TRY(low, cpu.read<T>(in.segment, offset));
     TRY(high, cpu.read<T>(in.segment, (offset + u32{sizeof(T)}) & counter_mask(in)));
@@ -311,7 +318,7 @@ template <class T> Step bound(Cpu& cpu, const Instruction& in) {
 // --- Segment registers
 
 // To a register with 32-bit operand size the upper half is cleared (P6); to memory always 16 bits.
-template <class T, bool kMemory> Step mov_rm_segment(Cpu& cpu, const Instruction& in) {
+template <class T, bool kMemory> Step mov_rm_segment(Context& cpu, const Instruction& in) {
     const u16 selector = cpu.regs().segments[in.reg].selector;
     if constexpr (kMemory)
         TRY_VOID(cpu.write<u16>(in.segment, cpu.offset_of(in), selector));
@@ -320,20 +327,20 @@ template <class T, bool kMemory> Step mov_rm_segment(Cpu& cpu, const Instruction
     return Step::Next;
 }
 
-template <class T, bool kMemory> Step mov_segment_rm(Cpu& cpu, const Instruction& in) {
+template <class T, bool kMemory> Step mov_segment_rm(Context& cpu, const Instruction& in) {
     TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
-    if (!cpu.load_segment(in.reg, selector))
+    if (!protection::load_segment(cpu, in.reg, selector))
         return Step::Fault;
     if (in.reg == kSs)
-        cpu.shadow_interrupts(Shadow::InterruptsAndDebug);
+        cpu.attention().cast_shadow(Shadow::InterruptsAndDebug);
     return cpu.leave_block(in);
 }
 
-template <u8 kSegment, class T> Step load_far(Cpu& cpu, const Instruction& in) {
+template <u8 kSegment, class T> Step load_far(Context& cpu, const Instruction& in) {
     const u32 offset = cpu.offset_of(in);
     TRY(value, cpu.read<T>(in.segment, offset));
     TRY(selector, cpu.read<u16>(in.segment, (offset + u32{sizeof(T)}) & counter_mask(in)));
-    if (!cpu.load_segment(kSegment, selector))
+    if (!protection::load_segment(cpu, kSegment, selector))
         return Step::Fault;
     cpu.regs().set_reg<T>(in.reg, value);
     return cpu.leave_block(in);

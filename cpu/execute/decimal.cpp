@@ -7,7 +7,7 @@ namespace {
 enum class Adjust : u8 { Add, Subtract };
 
 // DAA and DAS differ only in the sign (SDM 2A). OF is undefined and cleared.
-Step decimal_adjust(Cpu& cpu, Adjust kind) {
+Step decimal_adjust(Context& cpu, Adjust kind) {
     const bool subtract = kind == Adjust::Subtract;
     CpuState& r = cpu.regs();
     const u8 old_al = r.reg<u8>(kEax);
@@ -34,7 +34,7 @@ Step decimal_adjust(Cpu& cpu, Adjust kind) {
 }
 
 // AAA and AAS. SF, ZF, PF and OF are undefined; they are left as after the adjustment of AL, OF clear.
-Step ascii_adjust(Cpu& cpu, Adjust kind) {
+Step ascii_adjust(Context& cpu, Adjust kind) {
     const bool subtract = kind == Adjust::Subtract;
     CpuState& r = cpu.regs();
     u16 ax = r.reg<u16>(kEax);
@@ -50,12 +50,12 @@ Step ascii_adjust(Cpu& cpu, Adjust kind) {
 
 } // namespace
 
-Step daa(Cpu& cpu, const Instruction&) { return decimal_adjust(cpu, Adjust::Add); }
-Step das(Cpu& cpu, const Instruction&) { return decimal_adjust(cpu, Adjust::Subtract); }
-Step aaa(Cpu& cpu, const Instruction&) { return ascii_adjust(cpu, Adjust::Add); }
-Step aas(Cpu& cpu, const Instruction&) { return ascii_adjust(cpu, Adjust::Subtract); }
+Step daa(Context& cpu, const Instruction&) { return decimal_adjust(cpu, Adjust::Add); }
+Step das(Context& cpu, const Instruction&) { return decimal_adjust(cpu, Adjust::Subtract); }
+Step aaa(Context& cpu, const Instruction&) { return ascii_adjust(cpu, Adjust::Add); }
+Step aas(Context& cpu, const Instruction&) { return ascii_adjust(cpu, Adjust::Subtract); }
 
-Step aam(Cpu& cpu, const Instruction& in) {
+Step aam(Context& cpu, const Instruction& in) {
     const u8 base = static_cast<u8>(in.immediate);
     if (base == 0)
         return cpu.fault(kDivideError);
@@ -66,7 +66,7 @@ Step aam(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step aad(Cpu& cpu, const Instruction& in) {
+Step aad(Context& cpu, const Instruction& in) {
     const u16 ax = cpu.regs().reg<u16>(kEax);
     const u8 al = static_cast<u8>((ax & 0xFF) + (ax >> 8) * in.immediate);
     cpu.regs().set_reg<u16>(kEax, al);
@@ -74,19 +74,19 @@ Step aad(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step sahf(Cpu& cpu, const Instruction&) {
+Step sahf(Context& cpu, const Instruction&) {
     const u32 kept = cpu.regs().flags.pack() & kFlagO;
     const u32 loaded = cpu.regs().reg<u8>(4) & (kFlagS | kFlagZ | kFlagA | kFlagP | kFlagC); // AH
     cpu.regs().flags.unpack(kept | loaded);
     return Step::Next;
 }
 
-Step lahf(Cpu& cpu, const Instruction&) {
+Step lahf(Context& cpu, const Instruction&) {
     cpu.regs().set_reg<u8>(4, static_cast<u8>((cpu.regs().flags.pack() & 0xFF) | kFlagFixed));
     return Step::Next;
 }
 
-Step cmc(Cpu& cpu, const Instruction&) {
+Step cmc(Context& cpu, const Instruction&) {
     cpu.regs().flags.set_c(!cpu.regs().flags.c());
     return Step::Next;
 }

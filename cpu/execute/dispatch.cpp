@@ -1,4 +1,6 @@
 // Binds each row of opcodes.def to its handlers and its flat cost.
+#include "cpu/execute/dispatch.hpp"
+
 #include <array>
 
 #include "cpu/execute/control.hpp"

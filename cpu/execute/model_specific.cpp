@@ -1,11 +1,13 @@
 // What differs by model: CPUID, MSRs, counters, test registers. The tables are in model.cpp.
 #include "cpu/execute/system.hpp"
 
+#include "cpu/protection/segments.hpp"
+
 namespace forkscope::handlers {
 
 namespace {
 
-void put_pair(Cpu& cpu, u64 value) {
+void put_pair(Context& cpu, u64 value) {
     cpu.regs().set_reg<u32>(kEax, static_cast<u32>(value));
     cpu.regs().set_reg<u32>(kEdx, static_cast<u32>(value >> 32));
 }
@@ -23,7 +25,7 @@ bool fits(const MsrRow& row, u64 value) {
 
 } // namespace
 
-Step cpuid(Cpu& cpu, const Instruction&) {
+Step cpuid(Context& cpu, const Instruction&) {
     CpuState& r = cpu.regs();
     const CpuidLeaf leaf = cpu.model().cpuid(r.reg<u32>(kEax));
     r.set_reg<u32>(kEax, leaf.eax);
@@ -33,24 +35,24 @@ Step cpuid(Cpu& cpu, const Instruction&) {
     return Step::Next;
 }
 
-Step rdtsc(Cpu& cpu, const Instruction&) {
+Step rdtsc(Context& cpu, const Instruction&) {
     if (!cpu.privileged() && (cpu.regs().cr4 & kCr4Tsd) != 0)
         return cpu.fault(kGeneralProtection, 0);
-    put_pair(cpu, cpu.now() + cpu.regs().tsc_offset);
+    put_pair(cpu, cpu.progress().now() + cpu.regs().tsc_offset);
     return Step::Next;
 }
 
 // SDM 2B, RDPMC: the P6 has counters 0 and 1.
-Step rdpmc(Cpu& cpu, const Instruction&) {
+Step rdpmc(Context& cpu, const Instruction&) {
     const u32 number = cpu.regs().reg<u32>(kEcx);
     if ((!cpu.privileged() && (cpu.regs().cr4 & kCr4Pce) == 0) || number > 1)
         return cpu.fault(kGeneralProtection, 0);
-    cpu.bring_counters_up_to_date();
+    cpu.meter().bring_counters_up_to_date();
     put_pair(cpu, cpu.regs().model_registers[kFirstCounter + number]);
     return Step::Next;
 }
 
-Step rdmsr(Cpu& cpu, const Instruction&) {
+Step rdmsr(Context& cpu, const Instruction&) {
     if (!cpu.privileged())
         return cpu.fault(kGeneralProtection, 0);
     const CpuState& r = cpu.regs();
@@ -62,7 +64,7 @@ Step rdmsr(Cpu& cpu, const Instruction&) {
         put_pair(cpu, 0);
         break;
     case MsrKind::Counter:
-        cpu.bring_counters_up_to_date();
+        cpu.meter().bring_counters_up_to_date();
         [[fallthrough]];
     case MsrKind::Stored:
     case MsrKind::EventSelect:
@@ -74,13 +76,13 @@ Step rdmsr(Cpu& cpu, const Instruction&) {
         put_pair(cpu, r.sysenter[row->slot]);
         break;
     case MsrKind::TimeStampCounter:
-        put_pair(cpu, cpu.now() + r.tsc_offset);
+        put_pair(cpu, cpu.progress().now() + r.tsc_offset);
         break;
     }
     return Step::Next;
 }
 
-Step wrmsr(Cpu& cpu, const Instruction& in) {
+Step wrmsr(Context& cpu, const Instruction& in) {
     if (!cpu.privileged())
         return cpu.fault(kGeneralProtection, 0);
     CpuState& r = cpu.regs();
@@ -99,12 +101,12 @@ Step wrmsr(Cpu& cpu, const Instruction& in) {
         r.model_registers[row->slot] = value;
         break;
     case MsrKind::EventSelect:
-        cpu.bring_counters_up_to_date();
+        cpu.meter().bring_counters_up_to_date();
         r.model_registers[row->slot] = value;
-        cpu.counters_set();
+        cpu.meter().counters_set();
         break;
     case MsrKind::Counter: // the P6 takes 32 bits and their sign (SDM 3B 18.6.8.2)
-        cpu.bring_counters_up_to_date();
+        cpu.meter().bring_counters_up_to_date();
         r.model_registers[row->slot] =
             row->writable != 0 ? value : static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) & kCounterBits;
         break;
@@ -112,7 +114,7 @@ Step wrmsr(Cpu& cpu, const Instruction& in) {
         r.sysenter[row->slot] = value;
         break;
     case MsrKind::TimeStampCounter:
-        r.tsc_offset = value - cpu.now();
+        r.tsc_offset = value - cpu.progress().now();
         break;
     }
     return cpu.leave_block(in);
@@ -132,14 +134,14 @@ static SegmentCache flat_segment(u32 selector, FlatSegment kind, u8 dpl) {
 
 enum SysenterRegister : u8 { kSysenterCs, kSysenterEsp, kSysenterEip };
 
-Step sysenter(Cpu& cpu, const Instruction& in) {
+Step sysenter(Context& cpu, const Instruction& in) {
     CpuState& r = cpu.regs();
     const u8 from_cpl = r.cpl;
     const u32 cs = static_cast<u32>(r.sysenter[kSysenterCs]) & 0xFFFC;
     if (!r.protected_mode() || cs == 0)
         return cpu.fault(kGeneralProtection, 0);
     r.system_flags &= ~u32{kFlagVm | kFlagI | kFlagR};
-    cpu.set_code_segment(flat_segment(cs, FlatSegment::Code, 0), 0);
+    protection::set_code_segment(cpu, flat_segment(cs, FlatSegment::Code, 0), 0);
     r.segments[kSs] = flat_segment(cs + 8, FlatSegment::Data, 0);
     r.set_reg<u32>(kEsp, static_cast<u32>(r.sysenter[kSysenterEsp]));
     r.eip = static_cast<u32>(r.sysenter[kSysenterEip]);
@@ -148,13 +150,13 @@ Step sysenter(Cpu& cpu, const Instruction& in) {
     return Step::Jump;
 }
 
-Step sysexit(Cpu& cpu, const Instruction&) {
+Step sysexit(Context& cpu, const Instruction&) {
     CpuState& r = cpu.regs();
     const u32 cs = static_cast<u32>(r.sysenter[kSysenterCs]) & 0xFFFC;
     if (!r.protected_mode() || cs == 0 || r.cpl != 0)
         return cpu.fault(kGeneralProtection, 0);
     r.segments[kSs] = flat_segment((cs + 24) | 3, FlatSegment::Data, 3);
-    cpu.set_code_segment(flat_segment((cs + 16) | 3, FlatSegment::Code, 3), 3);
+    protection::set_code_segment(cpu, flat_segment((cs + 16) | 3, FlatSegment::Code, 3), 3);
     r.eip = r.reg<u32>(kEdx);
     r.set_reg<u32>(kEsp, r.reg<u32>(kEcx));
     cpu.tracer().emit(TraceKind::InterruptReturn, r.segments[kCs].base + r.eip, 0, r.cpl);
@@ -162,9 +164,11 @@ Step sysexit(Cpu& cpu, const Instruction&) {
 }
 
 // The test registers of the 386 (TLB) and 486 (TLB, cache). Those of the cache hold what is written; no test is run.
-static bool test_register_exists(const Cpu& cpu, u8 number) { return (cpu.model().test_registers >> number & 1) != 0; }
+static bool test_register_exists(const Context& cpu, u8 number) {
+    return (cpu.model().test_registers >> number & 1) != 0;
+}
 
-Step mov_r_test(Cpu& cpu, const Instruction& in) {
+Step mov_r_test(Context& cpu, const Instruction& in) {
     if (!test_register_exists(cpu, in.reg))
         return cpu.fault(kInvalidOpcode);
     if (!cpu.privileged())
@@ -173,7 +177,7 @@ Step mov_r_test(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step mov_test_r(Cpu& cpu, const Instruction& in) {
+Step mov_test_r(Context& cpu, const Instruction& in) {
     if (!test_register_exists(cpu, in.reg))
         return cpu.fault(kInvalidOpcode);
     if (!cpu.privileged())

@@ -6,19 +6,19 @@
 
 namespace forkscope::handlers {
 
-Step mmx_refuse(Cpu& cpu) {
+Step mmx_refuse(Context& cpu) {
     if ((cpu.regs().cr0 & kCr0Em) != 0)
         return cpu.fault(kInvalidOpcode);
     return x87_refuse(cpu);
 }
 
-Step sse_refuse(Cpu& cpu) {
+Step sse_refuse(Context& cpu) {
     if ((cpu.regs().cr0 & kCr0Em) != 0 || (cpu.regs().cr4 & kCr4OsFxsr) == 0)
         return cpu.fault(kInvalidOpcode);
     return cpu.fault(kDeviceNotAvailable);
 }
 
-Step simd_flag(Cpu& cpu, u8 raised) {
+Step simd_flag(Context& cpu, u8 raised) {
     u32& mxcsr = cpu.regs().mxcsr;
     const u32 unmasked = raised & ~(mxcsr >> kMxcsrMaskShift);
     if (unmasked == 0) [[likely]] {
@@ -37,12 +37,12 @@ namespace {
 
 constexpr u32 kVectorBytes = 16;
 
-bool is_aligned(Cpu& cpu, const Instruction& in, u32 offset) {
+bool is_aligned(Context& cpu, const Instruction& in, u32 offset) {
     return ((cpu.regs().segments[in.segment].base + offset) & (kVectorBytes - 1)) == 0;
 }
 
 // The segment first, as for any operand, then the alignment.
-Access<void> check_vector(Cpu& cpu, const Instruction& in, u32 offset, bool allowed, Alignment alignment) {
+Access<void> check_vector(Context& cpu, const Instruction& in, u32 offset, bool allowed, Alignment alignment) {
     if (!allowed)
         return cpu.segment_fault(in.segment);
     if (alignment == Alignment::Required && !is_aligned(cpu, in, offset))
@@ -52,7 +52,7 @@ Access<void> check_vector(Cpu& cpu, const Instruction& in, u32 offset, bool allo
 
 } // namespace
 
-Access<Vector128> read_vector(Cpu& cpu, const Instruction& in, Alignment alignment) {
+Access<Vector128> read_vector(Context& cpu, const Instruction& in, Alignment alignment) {
     const u32 offset = cpu.offset_of(in);
     const bool allowed = cpu.regs().segments[in.segment].may_read(offset, kVectorBytes);
     if (!check_vector(cpu, in, offset, allowed, alignment).ok) [[unlikely]]
@@ -64,7 +64,7 @@ Access<Vector128> read_vector(Cpu& cpu, const Instruction& in, Alignment alignme
     return {{low.value, high.value}, high.ok};
 }
 
-Access<void> write_vector(Cpu& cpu, const Instruction& in, const Vector128& value, Alignment alignment) {
+Access<void> write_vector(Context& cpu, const Instruction& in, const Vector128& value, Alignment alignment) {
     const u32 offset = cpu.offset_of(in);
     const bool allowed = cpu.regs().segments[in.segment].may_write(offset, kVectorBytes);
     if (!check_vector(cpu, in, offset, allowed, alignment).ok) [[unlikely]]
@@ -78,7 +78,8 @@ Access<void> write_vector(Cpu& cpu, const Instruction& in, const Vector128& valu
     return cpu.write<u64>(in.segment, offset + 8, value.high);
 }
 
-Access<void> store_masked(Cpu& cpu, const Instruction& in, const Vector128& value, const Vector128& mask, u32 size) {
+Access<void> store_masked(Context& cpu, const Instruction& in, const Vector128& value, const Vector128& mask,
+                          u32 size) {
     const u32 selected = sign_mask<u8>(mask);
     const u32 start = cpu.regs().reg<u32>(kEdi) & counter_mask(in);
     // Also where no byte is selected: SDM 2B, MASKMOVQ, leaves that open, and the host does so.
@@ -98,14 +99,14 @@ Access<void> store_masked(Cpu& cpu, const Instruction& in, const Vector128& valu
 
 // --- State
 
-Step emms(Cpu& cpu, const Instruction&) {
+Step emms(Context& cpu, const Instruction&) {
     MMX_BEGIN;
     cpu.regs().x87.occupied = 0;
     cpu.regs().x87.top = 0;
     return Step::Next;
 }
 
-Step ldmxcsr(Cpu& cpu, const Instruction& in) {
+Step ldmxcsr(Context& cpu, const Instruction& in) {
     SSE_BEGIN;
     TRY(value, cpu.read<u32>(in.segment, cpu.offset_of(in)));
     if ((value & ~u32{kMxcsrAll}) != 0)
@@ -114,14 +115,14 @@ Step ldmxcsr(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step stmxcsr(Cpu& cpu, const Instruction& in) {
+Step stmxcsr(Context& cpu, const Instruction& in) {
     SSE_BEGIN;
     TRY_VOID(cpu.write<u32>(in.segment, cpu.offset_of(in), cpu.regs().mxcsr));
     return Step::Next;
 }
 
 // No cache to flush, but the byte must be one that can be read.
-Step clflush(Cpu& cpu, const Instruction& in) {
+Step clflush(Context& cpu, const Instruction& in) {
     TRY_VOID(cpu.read<u8>(in.segment, cpu.offset_of(in)));
     return Step::Next;
 }
@@ -137,8 +138,8 @@ constexpr u32 kImageVectors = 20; // quadword of XMM0
 constexpr u32 kImageQuadwords = 36;
 using Image = std::array<u64, kImageQuadwords>;
 
-bool has_vectors(const Cpu& cpu) { return (cpu.state().cr4 & kCr4OsFxsr) != 0; }
-u32 quadwords(const Cpu& cpu) { return has_vectors(cpu) ? kImageQuadwords : kImageVectors; }
+bool has_vectors(const Context& cpu) { return (cpu.state().cr4 & kCr4OsFxsr) != 0; }
+u32 quadwords(const Context& cpu) { return has_vectors(cpu) ? kImageQuadwords : kImageVectors; }
 
 Image make_image(const CpuState& r) {
     const X87State& x87 = r.x87;
@@ -169,7 +170,7 @@ void take_x87(X87State& x87, const Image& image) {
         x87.registers[x87.physical(i)] = {image[kImageStack + 2 * i], static_cast<u16>(image[kImageStack + 2 * i + 1])};
 }
 
-Access<void> check_image(Cpu& cpu, const Instruction& in, u32 offset, bool allowed) {
+Access<void> check_image(Context& cpu, const Instruction& in, u32 offset, bool allowed) {
     if ((cpu.regs().cr0 & (kCr0Em | kCr0Ts)) != 0)
         return cpu.fault(kDeviceNotAvailable);
     return check_vector(cpu, in, offset, allowed, Alignment::Required);
@@ -177,7 +178,7 @@ Access<void> check_image(Cpu& cpu, const Instruction& in, u32 offset, bool allow
 
 } // namespace
 
-Step fxsave(Cpu& cpu, const Instruction& in) {
+Step fxsave(Context& cpu, const Instruction& in) {
     const u32 offset = cpu.offset_of(in);
     TRY_VOID(check_image(cpu, in, offset, cpu.regs().segments[in.segment].may_write(offset, kImageBytes)));
     TRY_VOID(cpu.probe_write(in.segment, offset, kImageBytes));
@@ -187,7 +188,7 @@ Step fxsave(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step fxrstor(Cpu& cpu, const Instruction& in) {
+Step fxrstor(Context& cpu, const Instruction& in) {
     const u32 offset = cpu.offset_of(in);
     TRY_VOID(check_image(cpu, in, offset, cpu.regs().segments[in.segment].may_read(offset, kImageBytes)));
     Image image{};

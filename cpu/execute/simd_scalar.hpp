@@ -9,10 +9,10 @@
 namespace forkscope::handlers {
 
 // Sets the flags of MXCSR; #XM, or #UD without CR4.OSXMMEXCPT, if one is unmasked.
-Step simd_flag(Cpu& cpu, u8 raised);
+Step simd_flag(Context& cpu, u8 raised);
 
 // kBytes of an XMM register or memory; 16 of memory must be aligned.
-template <u32 kBytes, bool kMemory> Access<Vector128> read_source(Cpu& cpu, const Instruction& in) {
+template <u32 kBytes, bool kMemory> Access<Vector128> read_source(Context& cpu, const Instruction& in) {
     if constexpr (!kMemory || kBytes == 16) {
         return read_xmm<kMemory>(cpu, in);
     } else {
@@ -23,7 +23,7 @@ template <u32 kBytes, bool kMemory> Access<Vector128> read_source(Cpu& cpu, cons
 }
 
 template <template <class> class Operation, class Shape, bool kMemory>
-Step simd_float(Cpu& cpu, const Instruction& in) {
+Step simd_float(Context& cpu, const Instruction& in) {
     SSE_BEGIN;
     TRY(source, (read_source<kShapeBytes<Shape>, kMemory>(cpu, in)));
     const SimdResult result = simd_compute<Operation<Shape>>(cpu.regs().mxcsr, xmm(cpu, in.reg), source);
@@ -33,7 +33,7 @@ Step simd_float(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-template <class Shape, bool kMemory> Step simd_compare(Cpu& cpu, const Instruction& in) {
+template <class Shape, bool kMemory> Step simd_compare(Context& cpu, const Instruction& in) {
     SSE_BEGIN;
     TRY(source, (read_source<kShapeBytes<Shape>, kMemory>(cpu, in)));
     SimdContext context(cpu.regs().mxcsr);
@@ -44,7 +44,7 @@ template <class Shape, bool kMemory> Step simd_compare(Cpu& cpu, const Instructi
     return Step::Next;
 }
 
-template <class Lane, FloatCompare kKind, bool kMemory> Step simd_compare_flags(Cpu& cpu, const Instruction& in) {
+template <class Lane, FloatCompare kKind, bool kMemory> Step simd_compare_flags(Context& cpu, const Instruction& in) {
     SSE_BEGIN;
     TRY(source, (read_source<sizeof(Lane), kMemory>(cpu, in)));
     SimdContext context(cpu.regs().mxcsr);
@@ -61,7 +61,7 @@ template <class Lane, FloatCompare kKind, bool kMemory> Step simd_compare_flags(
 
 template <u32 kBytes> struct FromXmm {
     template <bool> static constexpr bool kUsesMm = false;
-    template <bool kMemory> static Access<Vector128> read(Cpu& cpu, const Instruction& in) {
+    template <bool kMemory> static Access<Vector128> read(Context& cpu, const Instruction& in) {
         return read_source<kBytes, kMemory>(cpu, in);
     }
 };
@@ -71,35 +71,35 @@ template <u32 kBytes> struct FromXmm {
 // alone; processors treat both alike.
 struct FromMm {
     template <bool kMemory> static constexpr bool kUsesMm = !kMemory;
-    template <bool kMemory> static Access<Vector128> read(Cpu& cpu, const Instruction& in) {
+    template <bool kMemory> static Access<Vector128> read(Context& cpu, const Instruction& in) {
         const auto source = read_mm<kMemory>(cpu, in);
         return {{source.value, 0}, source.ok};
     }
 };
 struct FromGeneral {
     template <bool> static constexpr bool kUsesMm = false;
-    template <bool kMemory> static Access<Vector128> read(Cpu& cpu, const Instruction& in) {
+    template <bool kMemory> static Access<Vector128> read(Context& cpu, const Instruction& in) {
         const auto source = read_rm<u32, kMemory>(cpu, in);
         return {{source.value, 0}, source.ok};
     }
 };
 struct ToXmm {
     static constexpr bool kUsesMm = false;
-    static void write(Cpu& cpu, u8 number, const Vector128& value) { xmm(cpu, number) = value; }
+    static void write(Context& cpu, u8 number, const Vector128& value) { xmm(cpu, number) = value; }
 };
 struct ToMm {
     static constexpr bool kUsesMm = true;
-    static void write(Cpu& cpu, u8 number, const Vector128& value) { set_mm(cpu, number, value.low); }
+    static void write(Context& cpu, u8 number, const Vector128& value) { set_mm(cpu, number, value.low); }
 };
 struct ToGeneral {
     static constexpr bool kUsesMm = false;
-    static void write(Cpu& cpu, u8 number, const Vector128& value) {
+    static void write(Context& cpu, u8 number, const Vector128& value) {
         cpu.regs().set_reg<u32>(number, static_cast<u32>(value.low));
     }
 };
 
 template <class Source, class Target, class Operation, bool kMemory>
-Step simd_convert(Cpu& cpu, const Instruction& in) {
+Step simd_convert(Context& cpu, const Instruction& in) {
     SSE_BEGIN;
     constexpr bool kUsesMm = Source::template kUsesMm<kMemory> || Target::kUsesMm;
     if constexpr (kUsesMm) {

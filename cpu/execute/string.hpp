@@ -4,24 +4,26 @@
 // whole page pieces.
 #pragma once
 
-#include "cpu/execute/context.hpp"
+#include "cpu/engine/fetch.hpp"
+#include "cpu/execute/operands.hpp"
+#include "cpu/protection/segments.hpp"
 
 namespace forkscope::handlers {
 
 // Runs `body` until the counter is zero, `stop` says so, or the time is up. The counter moves with each iteration.
 // `bulk` may do many iterations at once: it gets the number allowed and returns the number done (0 = cannot).
 template <class Body, class Bulk, class Stop>
-Step repeat(Cpu& cpu, const Instruction& in, Body body, Bulk bulk, Stop stop) {
+Step repeat(Context& cpu, const Instruction& in, Body body, Bulk bulk, Stop stop) {
     const u32 mask = counter_mask(in);
-    const Cycles cost = cpu.iteration_cost(in);
+    const Cycles cost = cpu.meter().iteration_cost(in);
     u32 count = static_cast<u32>(cpu.regs().gpr[kEcx]) & mask;
-    cpu.begin_repeat(count);
+    cpu.meter().begin_repeat(count);
     bool may_start = true; // the first iteration, whatever it costs
     while (count != 0) {
-        if ((!may_start && cpu.iterations_left(cost) == 0) || cpu.leave_requested())
+        if ((!may_start && cpu.meter().iterations_left(cost) == 0) || cpu.progress().leave)
             return Step::Repeat;
         if (!may_start)
-            if (const Step step = cpu.fetch_iteration(in); step != Step::Next)
+            if (const Step step = fetch_iteration(cpu, in); step != Step::Next)
                 return step;
         may_start = false;
         // The first iteration always goes the slow way: it brings the pages in and their TLB order to where further
@@ -33,9 +35,9 @@ Step repeat(Cpu& cpu, const Instruction& in, Body body, Bulk bulk, Stop stop) {
         cpu.charge(cost);
         if (stop(cpu))
             break;
-        const u64 most = std::min<u64>(count, cpu.iterations_left(cost));
+        const u64 most = std::min<u64>(count, cpu.meter().iterations_left(cost));
         bool stopped = false;
-        const u64 done = most == 0 || cpu.leave_requested() || !cpu.bulk_fetch(in)
+        const u64 done = most == 0 || cpu.progress().leave || !bulk_fetch(cpu, in)
                              ? 0
                              : bulk(cpu, in, static_cast<u32>(most), stopped);
         count = (count - static_cast<u32>(done)) & mask;
@@ -44,23 +46,23 @@ Step repeat(Cpu& cpu, const Instruction& in, Body body, Bulk bulk, Stop stop) {
         if (stopped)
             break;
     }
-    cpu.end_repeat(in);
+    cpu.meter().end_repeat(in);
     return Step::Next;
 }
 
-inline bool never(Cpu&) { return false; }
-inline u64 no_bulk(Cpu&, const Instruction&, u32, bool&) { return 0; }
+inline bool never(Context&) { return false; }
+inline u64 no_bulk(Context&, const Instruction&, u32, bool&) { return 0; }
 
-template <class T> u32 stride(Cpu& cpu) { return cpu.regs().flag(kFlagD) ? 0u - u32{sizeof(T)} : u32{sizeof(T)}; }
-inline u32 source_offset(Cpu& cpu, const Instruction& in) {
+template <class T> u32 stride(Context& cpu) { return cpu.regs().flag(kFlagD) ? 0u - u32{sizeof(T)} : u32{sizeof(T)}; }
+inline u32 source_offset(Context& cpu, const Instruction& in) {
     return static_cast<u32>(cpu.regs().gpr[kEsi]) & counter_mask(in);
 }
-inline u32 target_offset(Cpu& cpu, const Instruction& in) {
+inline u32 target_offset(Context& cpu, const Instruction& in) {
     return static_cast<u32>(cpu.regs().gpr[kEdi]) & counter_mask(in);
 }
 
 // How many elements of T lie upwards from `offset` within this page of a flat segment; 0 if a bulk run is not possible.
-template <class T> u32 elements_in_page(Cpu& cpu, const Instruction& in, bool flat, u32 linear) {
+template <class T> u32 elements_in_page(Context& cpu, const Instruction& in, bool flat, u32 linear) {
     if (!flat || in.address_size != 4 || cpu.state().flag(kFlagD))
         return 0;
     if (linear % sizeof(T) != 0 && cpu.mmu().reports_misaligned())
@@ -68,8 +70,8 @@ template <class T> u32 elements_in_page(Cpu& cpu, const Instruction& in, bool fl
     return (kPageSize - (linear & kPageMask)) / u32{sizeof(T)};
 }
 
-template <class T, bool> Step movs(Cpu& cpu, const Instruction& in) {
-    const auto body = [](Cpu& c, const Instruction& i) {
+template <class T, bool> Step movs(Context& cpu, const Instruction& in) {
+    const auto body = [](Context& c, const Instruction& i) {
         TRY(value, c.read<T>(i.segment, source_offset(c, i)));
         TRY_VOID(c.write<T>(kEs, target_offset(c, i), value));
         set_by_address_size(c, i, kEsi, source_offset(c, i) + stride<T>(c));
@@ -78,7 +80,7 @@ template <class T, bool> Step movs(Cpu& cpu, const Instruction& in) {
     };
     if (!in.repeats())
         return body(cpu, in);
-    const auto bulk = [](Cpu& c, const Instruction& i, u32 most, bool&) -> u64 {
+    const auto bulk = [](Context& c, const Instruction& i, u32 most, bool&) -> u64 {
         const SegmentCache& from = c.regs().segments[i.segment];
         const SegmentCache& to = c.regs().segments[kEs];
         const u32 source = from.base + source_offset(c, i);
@@ -105,15 +107,15 @@ template <class T, bool> Step movs(Cpu& cpu, const Instruction& in) {
     return repeat(cpu, in, body, bulk, never);
 }
 
-template <class T, bool> Step stos(Cpu& cpu, const Instruction& in) {
-    const auto body = [](Cpu& c, const Instruction& i) {
+template <class T, bool> Step stos(Context& cpu, const Instruction& in) {
+    const auto body = [](Context& c, const Instruction& i) {
         TRY_VOID(c.write<T>(kEs, target_offset(c, i), c.regs().reg<T>(kEax)));
         set_by_address_size(c, i, kEdi, target_offset(c, i) + stride<T>(c));
         return Step::Next;
     };
     if (!in.repeats())
         return body(cpu, in);
-    const auto bulk = [](Cpu& c, const Instruction& i, u32 most, bool&) -> u64 {
+    const auto bulk = [](Context& c, const Instruction& i, u32 most, bool&) -> u64 {
         const SegmentCache& to = c.regs().segments[kEs];
         const u32 target = to.base + target_offset(c, i);
         const u32 n = std::min(most, elements_in_page<T>(c, i, to.flat_write, target));
@@ -129,8 +131,8 @@ template <class T, bool> Step stos(Cpu& cpu, const Instruction& in) {
     return repeat(cpu, in, body, bulk, never);
 }
 
-template <class T, bool> Step lods(Cpu& cpu, const Instruction& in) {
-    const auto body = [](Cpu& c, const Instruction& i) {
+template <class T, bool> Step lods(Context& cpu, const Instruction& in) {
+    const auto body = [](Context& c, const Instruction& i) {
         TRY(value, c.read<T>(i.segment, source_offset(c, i)));
         c.regs().set_reg<T>(kEax, value);
         set_by_address_size(c, i, kEsi, source_offset(c, i) + stride<T>(c));
@@ -141,8 +143,8 @@ template <class T, bool> Step lods(Cpu& cpu, const Instruction& in) {
     return repeat(cpu, in, body, no_bulk, never);
 }
 
-template <class T, bool> Step cmps(Cpu& cpu, const Instruction& in) {
-    const auto body = [](Cpu& c, const Instruction& i) {
+template <class T, bool> Step cmps(Context& cpu, const Instruction& in) {
+    const auto body = [](Context& c, const Instruction& i) {
         TRY(a, c.read<T>(i.segment, source_offset(c, i)));
         TRY(b, c.read<T>(kEs, target_offset(c, i)));
         Sub::apply<T>(c.regs().flags, a, b);
@@ -153,7 +155,7 @@ template <class T, bool> Step cmps(Cpu& cpu, const Instruction& in) {
     if (!in.repeats())
         return body(cpu, in);
     const bool while_equal = (in.flags & kHasRep) != 0;
-    const auto bulk = [while_equal](Cpu& c, const Instruction& i, u32 most, bool& stopped) -> u64 {
+    const auto bulk = [while_equal](Context& c, const Instruction& i, u32 most, bool& stopped) -> u64 {
         const SegmentCache& from = c.regs().segments[i.segment];
         const SegmentCache& to = c.regs().segments[kEs];
         const u32 source = from.base + source_offset(c, i);
@@ -178,12 +180,12 @@ template <class T, bool> Step cmps(Cpu& cpu, const Instruction& in) {
         c.regs().set_reg<u32>(kEdi, static_cast<u32>(c.regs().gpr[kEdi] + done * sizeof(T)));
         return done;
     };
-    const auto stop = [while_equal](Cpu& c) { return c.regs().flags.z() != while_equal; };
+    const auto stop = [while_equal](Context& c) { return c.regs().flags.z() != while_equal; };
     return repeat(cpu, in, body, bulk, stop);
 }
 
-template <class T, bool> Step scas(Cpu& cpu, const Instruction& in) {
-    const auto body = [](Cpu& c, const Instruction& i) {
+template <class T, bool> Step scas(Context& cpu, const Instruction& in) {
+    const auto body = [](Context& c, const Instruction& i) {
         TRY(b, c.read<T>(kEs, target_offset(c, i)));
         Sub::apply<T>(c.regs().flags, c.regs().reg<T>(kEax), b);
         set_by_address_size(c, i, kEdi, target_offset(c, i) + stride<T>(c));
@@ -192,7 +194,7 @@ template <class T, bool> Step scas(Cpu& cpu, const Instruction& in) {
     if (!in.repeats())
         return body(cpu, in);
     const bool while_equal = (in.flags & kHasRep) != 0;
-    const auto bulk = [while_equal](Cpu& c, const Instruction& i, u32 most, bool& stopped) -> u64 {
+    const auto bulk = [while_equal](Context& c, const Instruction& i, u32 most, bool& stopped) -> u64 {
         const SegmentCache& to = c.regs().segments[kEs];
         const u32 target = to.base + target_offset(c, i);
         const u32 n = std::min(most, elements_in_page<T>(c, i, to.flat_read, target));
@@ -211,16 +213,16 @@ template <class T, bool> Step scas(Cpu& cpu, const Instruction& in) {
         c.regs().set_reg<u32>(kEdi, static_cast<u32>(c.regs().gpr[kEdi] + done * sizeof(T)));
         return done;
     };
-    const auto stop = [while_equal](Cpu& c) { return c.regs().flags.z() != while_equal; };
+    const auto stop = [while_equal](Context& c) { return c.regs().flags.z() != while_equal; };
     return repeat(cpu, in, body, bulk, stop);
 }
 
-template <class T, bool> Step ins(Cpu& cpu, const Instruction& in) {
+template <class T, bool> Step ins(Context& cpu, const Instruction& in) {
     const u16 port = cpu.regs().reg<u16>(kEdx);
-    if (!cpu.io_allowed(port, sizeof(T)))
+    if (!protection::io_allowed(cpu, port, sizeof(T)))
         return Step::Fault;
     // The destination is checked before the port is read: a fault must not lose a byte of the device.
-    const auto body = [port](Cpu& c, const Instruction& i) {
+    const auto body = [port](Context& c, const Instruction& i) {
         TRY_VOID(c.probe_write(kEs, target_offset(c, i), sizeof(T)));
         const T value = static_cast<T>(c.bus().read_port(port, sizeof(T)));
         c.port_accessed(port, sizeof(T));
@@ -232,11 +234,11 @@ template <class T, bool> Step ins(Cpu& cpu, const Instruction& in) {
     return step == Step::Next ? cpu.leave_block(in) : step;
 }
 
-template <class T, bool> Step outs(Cpu& cpu, const Instruction& in) {
+template <class T, bool> Step outs(Context& cpu, const Instruction& in) {
     const u16 port = cpu.regs().reg<u16>(kEdx);
-    if (!cpu.io_allowed(port, sizeof(T)))
+    if (!protection::io_allowed(cpu, port, sizeof(T)))
         return Step::Fault;
-    const auto body = [port](Cpu& c, const Instruction& i) {
+    const auto body = [port](Context& c, const Instruction& i) {
         TRY(value, c.read<T>(i.segment, source_offset(c, i)));
         c.bus().write_port(port, sizeof(T), value);
         c.port_accessed(port, sizeof(T));
@@ -247,32 +249,32 @@ template <class T, bool> Step outs(Cpu& cpu, const Instruction& in) {
     return step == Step::Next ? cpu.leave_block(in) : step;
 }
 
-template <class T> Step in_port(Cpu& cpu, const Instruction& in, u16 port) {
-    if (!cpu.io_allowed(port, sizeof(T)))
+template <class T> Step in_port(Context& cpu, const Instruction& in, u16 port) {
+    if (!protection::io_allowed(cpu, port, sizeof(T)))
         return Step::Fault;
     cpu.regs().set_reg<T>(kEax, static_cast<T>(cpu.bus().read_port(port, sizeof(T))));
     cpu.port_accessed(port, sizeof(T));
     return cpu.leave_block(in);
 }
 
-template <class T> Step out_port(Cpu& cpu, const Instruction& in, u16 port) {
-    if (!cpu.io_allowed(port, sizeof(T)))
+template <class T> Step out_port(Context& cpu, const Instruction& in, u16 port) {
+    if (!protection::io_allowed(cpu, port, sizeof(T)))
         return Step::Fault;
     cpu.bus().write_port(port, sizeof(T), cpu.regs().reg<T>(kEax));
     cpu.port_accessed(port, sizeof(T));
     return cpu.leave_block(in);
 }
 
-template <class T, bool> Step in_imm(Cpu& cpu, const Instruction& in) {
+template <class T, bool> Step in_imm(Context& cpu, const Instruction& in) {
     return in_port<T>(cpu, in, static_cast<u16>(in.immediate & 0xFF));
 }
-template <class T, bool> Step in_dx(Cpu& cpu, const Instruction& in) {
+template <class T, bool> Step in_dx(Context& cpu, const Instruction& in) {
     return in_port<T>(cpu, in, cpu.regs().reg<u16>(kEdx));
 }
-template <class T, bool> Step out_imm(Cpu& cpu, const Instruction& in) {
+template <class T, bool> Step out_imm(Context& cpu, const Instruction& in) {
     return out_port<T>(cpu, in, static_cast<u16>(in.immediate & 0xFF));
 }
-template <class T, bool> Step out_dx(Cpu& cpu, const Instruction& in) {
+template <class T, bool> Step out_dx(Context& cpu, const Instruction& in) {
     return out_port<T>(cpu, in, cpu.regs().reg<u16>(kEdx));
 }
 

@@ -1,112 +1,89 @@
 #include "cpu/execute/system.hpp"
 
 #include "cpu/decode/decoder.hpp"
+#include "cpu/protection/control_registers.hpp"
+#include "cpu/protection/virtual_8086.hpp"
 #include "emu/base/log.hpp"
 
-namespace forkscope {
+namespace forkscope::handlers {
+
+namespace {
 
 // An opcode we lack raises #UD as the CPU would for one that it lacks, and says so in the log.
-void Cpu::note_missing(const Instruction& in) {
+void note_missing(Context& cpu, const Instruction& in) {
     std::string bytes;
     std::array<u8, 8> raw{};
-    const LinearAddress at(state_.segments[kCs].base + present_eip(in));
-    if (mmu_.peek(at, raw))
+    const LinearAddress at(cpu.regs().segments[kCs].base + cpu.present_eip(in));
+    if (cpu.mmu().peek(at, raw))
         for (u32 i = 0; i < in.length && i < raw.size(); ++i)
             bytes += fmt::format("{:02x} ", raw[i]);
     log_warning_once(bytes, fmt::format("the guest used an opcode this CPU does not have at {:04x}:{:08x} (linear "
                                         "{:08x}): {}- it gets #UD",
-                                        state_.segments[kCs].selector, present_eip(in), at.value, bytes));
+                                        cpu.regs().segments[kCs].selector, cpu.present_eip(in), at.value, bytes));
 }
 
-void Cpu::write_cr0(u32 value) {
-    const u32 old_value = state_.cr0;
-    state_.cr0 = value | model_->cr0_ones;
-    if (state_.cr0 == old_value)
-        return;
-    mmu_.write_cr0(old_value, state_.cr0);
-    if (((state_.cr0 ^ old_value) & kCr0Ne) != 0)
-        float_error_changed();
-    flags_changed();
-}
+} // namespace
 
-void Cpu::write_cr3(u32 value) {
-    state_.cr3 = value;
-    mmu_.write_cr3(value, TlbFlushReason::Cr3);
-}
-
-void Cpu::write_cr4(u32 value) {
-    const u32 old_value = state_.cr4;
-    state_.cr4 = value;
-    if (value == old_value)
-        return;
-    mmu_.write_cr4(old_value, value);
-    debug_registers_changed();
-}
-
-} // namespace forkscope
-
-namespace forkscope::handlers {
-
-Step undefined_opcode(Cpu& cpu, const Instruction& in) {
-    cpu.note_missing(in);
+Step undefined_opcode(Context& cpu, const Instruction& in) {
+    note_missing(cpu, in);
     return cpu.fault(kInvalidOpcode);
 }
 
-Step too_long(Cpu& cpu, const Instruction&) { return cpu.fault(kGeneralProtection, 0); }
+Step too_long(Context& cpu, const Instruction&) { return cpu.fault(kGeneralProtection, 0); }
 
-Step cli(Cpu& cpu, const Instruction& in) {
-    const InterruptFlag flag = cpu.interrupt_flag();
-    if (flag == InterruptFlag::Neither)
+Step cli(Context& cpu, const Instruction& in) {
+    const protection::InterruptFlag flag = protection::interrupt_flag(cpu.regs());
+    if (flag == protection::InterruptFlag::Neither)
         return cpu.fault(kGeneralProtection, 0);
-    cpu.regs().system_flags &= ~u32{flag == InterruptFlag::Real ? kFlagI : kFlagVif};
+    cpu.regs().system_flags &= ~u32{flag == protection::InterruptFlag::Real ? kFlagI : kFlagVif};
     return cpu.leave_block(in);
 }
 
 // Interrupts are recognised only after the next instruction. With a virtual interrupt pending the monitor must act.
-Step sti(Cpu& cpu, const Instruction& in) {
+Step sti(Context& cpu, const Instruction& in) {
     CpuState& r = cpu.regs();
-    const InterruptFlag flag = cpu.interrupt_flag();
-    if (flag == InterruptFlag::Neither || (flag == InterruptFlag::Virtual && r.flag(kFlagVip)))
+    const protection::InterruptFlag flag = protection::interrupt_flag(cpu.regs());
+    if (flag == protection::InterruptFlag::Neither || (flag == protection::InterruptFlag::Virtual && r.flag(kFlagVip)))
         return cpu.fault(kGeneralProtection, 0);
-    if (flag == InterruptFlag::Virtual) {
+    if (flag == protection::InterruptFlag::Virtual) {
         r.system_flags |= kFlagVif;
         return cpu.leave_block(in);
     }
     if (!r.flag(kFlagI))
-        cpu.shadow_interrupts(Shadow::Interrupts);
+        cpu.attention().cast_shadow(Shadow::Interrupts);
     r.system_flags |= kFlagI;
     return cpu.leave_block(in);
 }
 
-Step hlt(Cpu& cpu, const Instruction& in) {
+Step hlt(Context& cpu, const Instruction& in) {
     if (!cpu.privileged())
         return cpu.fault(kGeneralProtection, 0);
     cpu.tracer().emit(TraceKind::Halt);
-    cpu.halt();
+    cpu.attention().halt();
     return cpu.leave_block(in);
 }
 
-Step clts(Cpu& cpu, const Instruction& in) {
+Step clts(Context& cpu, const Instruction& in) {
     if (!cpu.privileged())
         return cpu.fault(kGeneralProtection, 0);
-    cpu.write_cr0(cpu.regs().cr0 & ~u32{kCr0Ts});
+    protection::write_cr0(cpu, cpu.regs().cr0 & ~u32{kCr0Ts});
     return cpu.leave_block(in);
 }
 
 // Memory is always up to date: there is nothing to write back.
-Step cache_control(Cpu& cpu, const Instruction&) {
+Step cache_control(Context& cpu, const Instruction&) {
     if (!cpu.privileged())
         return cpu.fault(kGeneralProtection, 0);
-    cpu.drop_caches();
+    cpu.meter().drop_caches();
     return Step::Next;
 }
 
-Step ud2(Cpu& cpu, const Instruction&) { return cpu.fault(kInvalidOpcode); }
+Step ud2(Context& cpu, const Instruction&) { return cpu.fault(kInvalidOpcode); }
 
 // CR4 came with the Pentium.
-static bool control_register_exists(const Cpu& cpu, u8 number) { return number != 4 || cpu.model().cr4 != 0; }
+static bool control_register_exists(const Context& cpu, u8 number) { return number != 4 || cpu.model().cr4 != 0; }
 
-Step mov_r_control(Cpu& cpu, const Instruction& in) {
+Step mov_r_control(Context& cpu, const Instruction& in) {
     if (!control_register_exists(cpu, in.reg))
         return cpu.fault(kInvalidOpcode);
     if (!cpu.privileged())
@@ -133,7 +110,7 @@ Step mov_r_control(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step mov_control_r(Cpu& cpu, const Instruction& in) {
+Step mov_control_r(Context& cpu, const Instruction& in) {
     if (!control_register_exists(cpu, in.reg))
         return cpu.fault(kInvalidOpcode);
     if (!cpu.privileged())
@@ -147,7 +124,7 @@ Step mov_control_r(Cpu& cpu, const Instruction& in) {
         if (paging_unprotected || write_through_without_cache ||
             !cpu.mmu().paging().accepts_cr0(defined | cpu.model().cr0_ones))
             return cpu.fault(kGeneralProtection, 0);
-        cpu.write_cr0(defined);
+        protection::write_cr0(cpu, defined);
         break;
     }
     case 2:
@@ -156,12 +133,12 @@ Step mov_control_r(Cpu& cpu, const Instruction& in) {
     case 3:
         if (!cpu.mmu().paging().accepts_cr3(value))
             return cpu.fault(kGeneralProtection, 0);
-        cpu.write_cr3(value);
+        protection::write_cr3(cpu, value);
         break;
     case 4:
         if ((value & ~cpu.model().cr4) != 0 || !cpu.mmu().paging().accepts_cr4(value))
             return cpu.fault(kGeneralProtection, 0);
-        cpu.write_cr4(value);
+        protection::write_cr4(cpu, value);
         break;
     default:
         return cpu.fault(kInvalidOpcode);
@@ -173,7 +150,7 @@ namespace {
 
 // DR4 and DR5 are aliases of DR6 and DR7 unless CR4.DE: then they are no registers, and the opcode is invalid before
 // anything is asked about privilege (SDM 3A table 6-2). General detect comes last. False: a fault was recorded.
-bool reach_debug_register(Cpu& cpu, u8& number) {
+bool reach_debug_register(Context& cpu, u8& number) {
     if (number == 4 || number == 5) {
         if ((cpu.regs().cr4 & kCr4De) != 0)
             return cpu.fault(kInvalidOpcode);
@@ -190,7 +167,7 @@ bool reach_debug_register(Cpu& cpu, u8& number) {
 
 } // namespace
 
-Step mov_r_debug(Cpu& cpu, const Instruction& in) {
+Step mov_r_debug(Context& cpu, const Instruction& in) {
     u8 number = in.reg;
     if (!reach_debug_register(cpu, number))
         return Step::Fault;
@@ -198,7 +175,7 @@ Step mov_r_debug(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step mov_debug_r(Cpu& cpu, const Instruction& in) {
+Step mov_debug_r(Context& cpu, const Instruction& in) {
     u8 number = in.reg;
     if (!reach_debug_register(cpu, number))
         return Step::Fault;
@@ -216,12 +193,12 @@ Step mov_debug_r(Cpu& cpu, const Instruction& in) {
     return cpu.leave_block(in);
 }
 
-Step invlpg(Cpu& cpu, const Instruction& in) {
+Step invlpg(Context& cpu, const Instruction& in) {
     if (!cpu.privileged() || cpu.regs().virtual_8086())
         return cpu.fault(kGeneralProtection, 0);
     const u32 linear = cpu.regs().segments[in.segment].base + cpu.offset_of(in);
     const bool held = cpu.mmu().invalidate_page(LinearAddress(linear));
-    cpu.take_path(held ? CostPath::InvalidateHit : CostPath::InvalidateMiss);
+    cpu.meter().take_path(held ? CostPath::InvalidateHit : CostPath::InvalidateMiss);
     return cpu.leave_block(in);
 }
 

@@ -3,30 +3,26 @@
 #include <algorithm>
 #include <span>
 
-namespace forkscope {
-
-// FERR#: high while an unmasked exception is flagged and CR0.NE asks for the way of the PC, which is IRQ 13.
-void Cpu::float_error_changed() { float_error_line_.set(state_.x87.error_pending() && (state_.cr0 & kCr0Ne) == 0); }
-
-void Cpu::set_host_float(bool allowed) {
-    static const bool whole = host_x87_is_whole();
-    host_float_ = allowed && whole;
-}
-
-} // namespace forkscope
-
 namespace forkscope::handlers {
 
 namespace {
 
-Step x87_not_available(Cpu& cpu) { return cpu.fault(kDeviceNotAvailable); }
+Step x87_not_available(Context& cpu) { return cpu.fault(kDeviceNotAvailable); }
+
+// The present instruction waits, and starts anew after the next interrupt.
+Step freeze(Context& cpu) {
+    cpu.attention().lift_shadow();
+    cpu.attention().cancel_step();
+    cpu.attention().halt();
+    return Step::Repeat;
+}
 
 // A waiting instruction with an exception pending (SDM 1, D.2.1): FERR# is high already, and the processor waits for
 // what comes of it.
-Step x87_report(Cpu& cpu) {
+Step x87_report(Context& cpu) {
     if ((cpu.regs().cr0 & kCr0Ne) != 0)
         return cpu.fault(kFloatingPoint);
-    return cpu.float_error_ignored() ? Step::Next : cpu.freeze();
+    return cpu.attention().float_error_ignored() ? Step::Next : freeze(cpu);
 }
 
 // How instructions start that do not wait for exceptions.
@@ -35,7 +31,7 @@ Step x87_report(Cpu& cpu) {
     if ((cpu.regs().cr0 & (kCr0Em | kCr0Ts)) != 0) [[unlikely]]                                                        \
     return x87_not_available(cpu)
 
-Access<Float80> read_extended(Cpu& cpu, const Instruction& in, u32 offset) {
+Access<Float80> read_extended(Context& cpu, const Instruction& in, u32 offset) {
     const auto significand = cpu.read<u64>(in.segment, offset);
     if (!significand.ok)
         return Access<Float80>::fault();
@@ -46,12 +42,12 @@ Access<Float80> read_extended(Cpu& cpu, const Instruction& in, u32 offset) {
 }
 
 // Ten bytes that must be aligned to eight (SDM 3A, table 6-7).
-Access<void> probe_extended(Cpu& cpu, const Instruction& in, u32 offset) {
+Access<void> probe_extended(Context& cpu, const Instruction& in, u32 offset) {
     const auto writable = cpu.probe_write(in.segment, offset, 10);
     return writable.ok ? cpu.probe_write(in.segment, offset, 8) : writable;
 }
 
-Access<void> write_extended(Cpu& cpu, const Instruction& in, u32 offset, u64 low, u16 high) {
+Access<void> write_extended(Context& cpu, const Instruction& in, u32 offset, u64 low, u16 high) {
     if (const auto writable = probe_extended(cpu, in, offset); !writable.ok)
         return writable;
     if (const auto written = cpu.write<u64>(in.segment, offset, low); !written.ok)
@@ -63,7 +59,7 @@ Access<void> write_extended(Cpu& cpu, const Instruction& in, u32 offset, u64 low
 
 constexpr u32 kRegisterWords = 5;
 
-Access<Float80> read_register(Cpu& cpu, const Instruction& in, u32 offset) {
+Access<Float80> read_register(Context& cpu, const Instruction& in, u32 offset) {
     u64 words[kRegisterWords];
     for (u32 i = 0; i < kRegisterWords; ++i) {
         const auto word = cpu.read<u16>(in.segment, (offset + 2 * i) & counter_mask(in));
@@ -75,7 +71,7 @@ Access<Float80> read_register(Cpu& cpu, const Instruction& in, u32 offset) {
 }
 
 // After probe_write over the whole image.
-Access<void> write_register(Cpu& cpu, const Instruction& in, u32 offset, const Float80& number) {
+Access<void> write_register(Context& cpu, const Instruction& in, u32 offset, const Float80& number) {
     for (u32 i = 0; i < kRegisterWords; ++i) {
         const u64 word = i < 4 ? number.significand >> (16 * i) : number.sign_exponent;
         const auto written = cpu.write<u16>(in.segment, (offset + 2 * i) & counter_mask(in), static_cast<u16>(word));
@@ -89,7 +85,7 @@ Access<void> write_register(Cpu& cpu, const Instruction& in, u32 offset, const F
 
 constexpr u32 kEnvironmentFields = 7;
 
-bool uses_protected_layout(const Cpu& cpu) { return cpu.state().protected_mode() && !cpu.state().virtual_8086(); }
+bool uses_protected_layout(const Context& cpu) { return cpu.state().protected_mode() && !cpu.state().virtual_8086(); }
 
 u32 environment_size(const Instruction& in) { return kEnvironmentFields * in.operand_size; }
 
@@ -97,7 +93,7 @@ struct Environment {
     u32 fields[kEnvironmentFields] = {};
 };
 
-Environment make_environment(const Cpu& cpu, const Instruction& in) {
+Environment make_environment(const Context& cpu, const Instruction& in) {
     const X87State& x87 = cpu.state().x87;
     const u32 unused = in.operand_size == 4 ? 0xFFFF0000u : 0;
     Environment out{{x87.control | unused, x87.status_word() | unused, x87.tag_word() | unused}};
@@ -122,7 +118,7 @@ Environment make_environment(const Cpu& cpu, const Instruction& in) {
     return out;
 }
 
-void take_environment(Cpu& cpu, const Instruction& in, const Environment& environment) {
+void take_environment(Context& cpu, const Instruction& in, const Environment& environment) {
     X87State& x87 = cpu.regs().x87;
     x87.set_control_word(static_cast<u16>(environment.fields[0]));
     x87.set_status_word(static_cast<u16>(environment.fields[1]));
@@ -144,7 +140,7 @@ void take_environment(Cpu& cpu, const Instruction& in, const Environment& enviro
     x87.instruction_selector = x87.data_selector = 0;
 }
 
-Access<void> read_environment(Cpu& cpu, const Instruction& in, u32 offset, Environment& out) {
+Access<void> read_environment(Context& cpu, const Instruction& in, u32 offset, Environment& out) {
     for (u32 i = 0; i < kEnvironmentFields; ++i) {
         const u32 at = (offset + i * in.operand_size) & counter_mask(in);
         if (in.operand_size == 4) {
@@ -163,7 +159,7 @@ Access<void> read_environment(Cpu& cpu, const Instruction& in, u32 offset, Envir
 }
 
 // After probe_write over the whole image.
-Access<void> write_environment(Cpu& cpu, const Instruction& in, u32 offset, const Environment& environment) {
+Access<void> write_environment(Context& cpu, const Instruction& in, u32 offset, const Environment& environment) {
     for (u32 i = 0; i < kEnvironmentFields; ++i) {
         const u32 at = (offset + i * in.operand_size) & counter_mask(in);
         const auto written = in.operand_size == 4
@@ -177,13 +173,13 @@ Access<void> write_environment(Cpu& cpu, const Instruction& in, u32 offset, cons
 
 } // namespace
 
-Step x87_refuse(Cpu& cpu) {
+Step x87_refuse(Context& cpu) {
     if ((cpu.regs().cr0 & (kCr0Em | kCr0Ts)) != 0)
         return x87_not_available(cpu);
     return x87_report(cpu);
 }
 
-Step x87_wait(Cpu& cpu, const Instruction&) {
+Step x87_wait(Context& cpu, const Instruction&) {
     constexpr u32 kBoth = kCr0Mp | kCr0Ts;
     if ((cpu.regs().cr0 & kBoth) == kBoth)
         return x87_not_available(cpu);
@@ -192,7 +188,7 @@ Step x87_wait(Cpu& cpu, const Instruction&) {
 
 // --- Loads and stores
 
-Step x87_load_extended(Cpu& cpu, const Instruction& in) {
+Step x87_load_extended(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     const u32 offset = cpu.offset_of(in);
     TRY(value, read_extended(cpu, in, offset));
@@ -202,7 +198,7 @@ Step x87_load_extended(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step x87_load_decimal(Cpu& cpu, const Instruction& in) {
+Step x87_load_decimal(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     const u32 offset = cpu.offset_of(in);
     TRY(bits, read_extended(cpu, in, offset));
@@ -212,7 +208,7 @@ Step x87_load_decimal(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step x87_load_register(Cpu& cpu, const Instruction& in) {
+Step x87_load_register(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87.context();
@@ -225,7 +221,7 @@ Step x87_load_register(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step x87_store_extended(Cpu& cpu, const Instruction& in) {
+Step x87_store_extended(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     const u32 offset = cpu.offset_of(in);
     FloatContext context = x87.context();
@@ -245,7 +241,7 @@ Step x87_store_extended(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step x87_store_decimal(Cpu& cpu, const Instruction& in) {
+Step x87_store_decimal(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     const u32 offset = cpu.offset_of(in);
     FloatContext context = x87.context();
@@ -267,7 +263,7 @@ Step x87_store_decimal(Cpu& cpu, const Instruction& in) {
 }
 
 // FSTPNCE, which no manual has: FSTP that does not complain of an empty ST(0), and then only pops.
-Step x87_store_unchecked(Cpu& cpu, const Instruction& in) {
+Step x87_store_unchecked(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     if (!x87.is_empty(0))
@@ -277,7 +273,7 @@ Step x87_store_unchecked(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step x87_exchange(Cpu& cpu, const Instruction& in) {
+Step x87_exchange(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     Float80 first = x87.st(0);
@@ -302,14 +298,14 @@ Step x87_exchange(Cpu& cpu, const Instruction& in) {
 
 // --- Looking
 
-Step x87_test(Cpu& cpu, const Instruction& in) {
+Step x87_test(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87.context();
     return x87_compare_with<0>(cpu, Float80{}, context, x87.is_empty(0), FloatCompare::Ordered);
 }
 
-Step x87_examine(Cpu& cpu, const Instruction& in) {
+Step x87_examine(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     u16 bits = kX87C3 | kX87C0; // empty
@@ -342,7 +338,7 @@ Step x87_examine(Cpu& cpu, const Instruction& in) {
 
 // --- Operations with two results, or conditions
 
-Step x87_angle_pair(Cpu& cpu, const Instruction& in, FloatAngle (*operation)(FloatContext&, Float80)) {
+Step x87_angle_pair(Context& cpu, const Instruction& in, FloatAngle (*operation)(FloatContext&, Float80)) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87.context();
@@ -362,7 +358,7 @@ Step x87_angle_pair(Cpu& cpu, const Instruction& in, FloatAngle (*operation)(Flo
     return Step::Next;
 }
 
-Step x87_extract(Cpu& cpu, const Instruction& in) {
+Step x87_extract(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87.context();
@@ -381,7 +377,7 @@ Step x87_extract(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step x87_partial_remainder(Cpu& cpu, const Instruction& in, RemainderKind kind) {
+Step x87_partial_remainder(Context& cpu, const Instruction& in, RemainderKind kind) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87.context();
@@ -407,7 +403,7 @@ Step x87_partial_remainder(Cpu& cpu, const Instruction& in, RemainderKind kind) 
 
 // --- The stack
 
-Step x87_step_stack(Cpu& cpu, const Instruction& in, u32 step) {
+Step x87_step_stack(Context& cpu, const Instruction& in, u32 step) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     x87.top = (x87.top + step) & 7;
@@ -415,7 +411,7 @@ Step x87_step_stack(Cpu& cpu, const Instruction& in, u32 step) {
     return Step::Next;
 }
 
-Step x87_free(Cpu& cpu, const Instruction& in) {
+Step x87_free(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     x87.free(in.rm);
@@ -423,7 +419,7 @@ Step x87_free(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step x87_free_pop(Cpu& cpu, const Instruction& in) {
+Step x87_free_pop(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     x87.free(in.rm);
@@ -432,14 +428,14 @@ Step x87_free_pop(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step x87_nop(Cpu& cpu, const Instruction& in) {
+Step x87_nop(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     return Step::Next;
 }
 
 // FENI, FDISI and FSETPM of older coprocessors.
-Step x87_ignored(Cpu& cpu, const Instruction&) {
+Step x87_ignored(Context& cpu, const Instruction&) {
     X87_BEGIN_WITHOUT_WAIT;
     static_cast<void>(x87);
     return Step::Next;
@@ -447,21 +443,21 @@ Step x87_ignored(Cpu& cpu, const Instruction&) {
 
 // --- Control
 
-Step x87_initialise(Cpu& cpu, const Instruction&) {
+Step x87_initialise(Context& cpu, const Instruction&) {
     X87_BEGIN_WITHOUT_WAIT;
     x87.initialise();
     cpu.float_error_changed();
     return Step::Next;
 }
 
-Step x87_clear_exceptions(Cpu& cpu, const Instruction&) {
+Step x87_clear_exceptions(Context& cpu, const Instruction&) {
     X87_BEGIN_WITHOUT_WAIT;
     x87.set_condition(0, X87State::kExceptionBits);
     cpu.float_error_changed();
     return Step::Next;
 }
 
-Step x87_load_control(Cpu& cpu, const Instruction& in) {
+Step x87_load_control(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     TRY(value, cpu.read<u16>(in.segment, cpu.offset_of(in)));
     x87.set_control_word(value);
@@ -469,25 +465,25 @@ Step x87_load_control(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step x87_store_control(Cpu& cpu, const Instruction& in) {
+Step x87_store_control(Context& cpu, const Instruction& in) {
     X87_BEGIN_WITHOUT_WAIT;
     TRY_VOID(cpu.write<u16>(in.segment, cpu.offset_of(in), x87.control));
     return Step::Next;
 }
 
-Step x87_store_status(Cpu& cpu, const Instruction& in) {
+Step x87_store_status(Context& cpu, const Instruction& in) {
     X87_BEGIN_WITHOUT_WAIT;
     TRY_VOID(cpu.write<u16>(in.segment, cpu.offset_of(in), x87.status_word()));
     return Step::Next;
 }
 
-Step x87_store_status_ax(Cpu& cpu, const Instruction&) {
+Step x87_store_status_ax(Context& cpu, const Instruction&) {
     X87_BEGIN_WITHOUT_WAIT;
     cpu.regs().set_reg<u16>(kEax, x87.status_word());
     return Step::Next;
 }
 
-Step x87_load_environment(Cpu& cpu, const Instruction& in) {
+Step x87_load_environment(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     static_cast<void>(x87);
     Environment environment;
@@ -497,7 +493,7 @@ Step x87_load_environment(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step x87_store_environment(Cpu& cpu, const Instruction& in) {
+Step x87_store_environment(Context& cpu, const Instruction& in) {
     X87_BEGIN_WITHOUT_WAIT;
     const u32 offset = cpu.offset_of(in);
     TRY_VOID(cpu.probe_write(in.segment, offset, environment_size(in)));
@@ -507,7 +503,7 @@ Step x87_store_environment(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step x87_restore(Cpu& cpu, const Instruction& in) {
+Step x87_restore(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     const u32 offset = cpu.offset_of(in);
     Environment environment;
@@ -524,7 +520,7 @@ Step x87_restore(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-Step x87_save(Cpu& cpu, const Instruction& in) {
+Step x87_save(Context& cpu, const Instruction& in) {
     X87_BEGIN_WITHOUT_WAIT;
     const u32 offset = cpu.offset_of(in);
     TRY_VOID(cpu.probe_write(in.segment, offset, environment_size(in) + 80));

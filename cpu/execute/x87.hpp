@@ -1,15 +1,15 @@
-// Owns: handlers of the x87: moves, arithmetic, comparison, transcendentals; control and state in handlers_x87.cpp.
+// Owns: handlers of the x87: moves, arithmetic, comparison, transcendentals; control and state in x87.cpp.
 // Callers: dispatch.cpp through opcodes_x87.def. Promises: load, compute, store, then commit; exceptions are flagged in
 // the status word and reported by the next waiting instruction (SDM 1, 8.7).
 #pragma once
 
-#include "cpu/execute/context.hpp"
+#include "cpu/execute/operands.hpp"
 #include "cpu/numbers/float80_fast.hpp"
 
 namespace forkscope::handlers {
 
 // #NM, #MF, or waiting for IRQ 13; Step::Next if the instruction may go on after all.
-Step x87_refuse(Cpu& cpu);
+Step x87_refuse(Context& cpu);
 
 // How every waiting instruction starts.
 #define X87_BEGIN                                                                                                      \
@@ -18,27 +18,27 @@ Step x87_refuse(Cpu& cpu);
         if (const Step refused = x87_refuse(cpu); refused != Step::Next)                                               \
     return refused
 
-inline void x87_note_instruction(Cpu& cpu, const Instruction& in) {
+inline void x87_note_instruction(Context& cpu, const Instruction& in) {
     X87State& x87 = cpu.regs().x87;
     x87.opcode = static_cast<u16>(in.immediate);
     x87.instruction_selector = cpu.regs().segments[kCs].selector;
     x87.instruction_offset = cpu.present_eip(in);
 }
 
-inline void x87_note_operand(Cpu& cpu, const Instruction& in, u32 offset) {
+inline void x87_note_operand(Context& cpu, const Instruction& in, u32 offset) {
     x87_note_instruction(cpu, in);
     cpu.regs().x87.data_selector = cpu.regs().segments[in.segment].selector;
     cpu.regs().x87.data_offset = offset;
 }
 
-inline FloatContext x87_context(const Cpu& cpu) {
+inline FloatContext x87_context(const Context& cpu) {
     FloatContext context = cpu.state().x87.context();
     context.host_allowed = cpu.host_float();
     return context;
 }
 
 // The status word after an operation.
-inline void x87_flag(Cpu& cpu, const FloatContext& context) {
+inline void x87_flag(Context& cpu, const FloatContext& context) {
     X87State& x87 = cpu.regs().x87;
     x87.set_condition(static_cast<u16>(context.raised | (context.rounded_up ? u32{kX87C1} : 0)), kX87C1);
     if ((context.raised & ~context.masked & kFloatAll) != 0) [[unlikely]]
@@ -81,7 +81,7 @@ template <class T> struct Integer {
 // --- Loads and stores
 
 // Pushes a value that an instruction loads, or the indefinite where there is no room.
-inline void x87_push(Cpu& cpu, FloatContext& context, Float80 value) {
+inline void x87_push(Context& cpu, FloatContext& context, Float80 value) {
     X87State& x87 = cpu.regs().x87;
     if (!x87.is_empty(7) && (context.raised & kFloatStackFault) == 0) [[unlikely]] {
         context.raised = 0;
@@ -94,7 +94,7 @@ inline void x87_push(Cpu& cpu, FloatContext& context, Float80 value) {
         x87.push(value);
 }
 
-template <class Source> Step x87_load(Cpu& cpu, const Instruction& in) {
+template <class Source> Step x87_load(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     const u32 offset = cpu.offset_of(in);
     TRY(bits, cpu.read<typename Source::Bits>(in.segment, offset));
@@ -109,7 +109,7 @@ template <class Source> Step x87_load(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-template <class Target, int kPops> Step x87_store(Cpu& cpu, const Instruction& in) {
+template <class Target, int kPops> Step x87_store(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     const u32 offset = cpu.offset_of(in);
     FloatContext context = x87_context(cpu);
@@ -131,23 +131,23 @@ template <class Target, int kPops> Step x87_store(Cpu& cpu, const Instruction& i
     return Step::Next;
 }
 
-template <int kPops> Step x87_store_single(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_store_single(Context& cpu, const Instruction& in) {
     return x87_store<Single, kPops>(cpu, in);
 }
-template <int kPops> Step x87_store_double(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_store_double(Context& cpu, const Instruction& in) {
     return x87_store<Double, kPops>(cpu, in);
 }
-template <int kPops> Step x87_store_i16(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_store_i16(Context& cpu, const Instruction& in) {
     return x87_store<Integer<u16>, kPops>(cpu, in);
 }
-template <int kPops> Step x87_store_i32(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_store_i32(Context& cpu, const Instruction& in) {
     return x87_store<Integer<u32>, kPops>(cpu, in);
 }
-template <int kPops> Step x87_store_i64(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_store_i64(Context& cpu, const Instruction& in) {
     return x87_store<Integer<u64>, kPops>(cpu, in);
 }
 
-template <int kPops> Step x87_store_register(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_store_register(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87_context(cpu);
@@ -164,7 +164,7 @@ template <int kPops> Step x87_store_register(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-template <FloatConstant kConstant> Step x87_load_constant(Cpu& cpu, const Instruction& in) {
+template <FloatConstant kConstant> Step x87_load_constant(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87_context(cpu);
@@ -177,7 +177,7 @@ template <FloatConstant kConstant> Step x87_load_constant(Cpu& cpu, const Instru
 using FloatOperation = Float80 (*)(FloatContext&, Float80, Float80);
 
 template <FloatOperation kOperation, int kPops>
-[[gnu::always_inline]] inline Step x87_combine(Cpu& cpu, u32 to, Float80 a, Float80 b, FloatContext& context,
+[[gnu::always_inline]] inline Step x87_combine(Context& cpu, u32 to, Float80 a, Float80 b, FloatContext& context,
                                                bool empty) {
     Float80 value;
     if (empty) [[unlikely]] {
@@ -196,7 +196,7 @@ template <FloatOperation kOperation, int kPops>
 }
 
 template <FloatOperation kOperation, class Source>
-[[gnu::always_inline]] inline Step x87_with_memory(Cpu& cpu, const Instruction& in) {
+[[gnu::always_inline]] inline Step x87_with_memory(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     const u32 offset = cpu.offset_of(in);
     TRY(bits, cpu.read<typename Source::Bits>(in.segment, offset));
@@ -206,22 +206,22 @@ template <FloatOperation kOperation, class Source>
     return x87_combine<kOperation, 0>(cpu, 0, x87.st(0), b, context, x87.is_empty(0));
 }
 
-template <FloatOperation kOperation> Step x87_with_single(Cpu& cpu, const Instruction& in) {
+template <FloatOperation kOperation> Step x87_with_single(Context& cpu, const Instruction& in) {
     return x87_with_memory<kOperation, Single>(cpu, in);
 }
-template <FloatOperation kOperation> Step x87_with_double(Cpu& cpu, const Instruction& in) {
+template <FloatOperation kOperation> Step x87_with_double(Context& cpu, const Instruction& in) {
     return x87_with_memory<kOperation, Double>(cpu, in);
 }
-template <FloatOperation kOperation> Step x87_with_i16(Cpu& cpu, const Instruction& in) {
+template <FloatOperation kOperation> Step x87_with_i16(Context& cpu, const Instruction& in) {
     return x87_with_memory<kOperation, Integer<u16>>(cpu, in);
 }
-template <FloatOperation kOperation> Step x87_with_i32(Cpu& cpu, const Instruction& in) {
+template <FloatOperation kOperation> Step x87_with_i32(Context& cpu, const Instruction& in) {
     return x87_with_memory<kOperation, Integer<u32>>(cpu, in);
 }
 
 // ST(to) = operation(ST(to), ST(from)).
 template <FloatOperation kOperation, int kPops>
-[[gnu::always_inline]] inline Step x87_with_register(Cpu& cpu, const Instruction& in, u32 to, u32 from) {
+[[gnu::always_inline]] inline Step x87_with_register(Context& cpu, const Instruction& in, u32 to, u32 from) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87_context(cpu);
@@ -229,24 +229,24 @@ template <FloatOperation kOperation, int kPops>
     return x87_combine<kOperation, kPops>(cpu, to, x87.st(to), x87.st(from), context, empty);
 }
 
-template <FloatOperation kOperation> Step x87_st0_sti(Cpu& cpu, const Instruction& in) {
+template <FloatOperation kOperation> Step x87_st0_sti(Context& cpu, const Instruction& in) {
     return x87_with_register<kOperation, 0>(cpu, in, 0, in.rm);
 }
-template <FloatOperation kOperation> Step x87_sti_st0(Cpu& cpu, const Instruction& in) {
+template <FloatOperation kOperation> Step x87_sti_st0(Context& cpu, const Instruction& in) {
     return x87_with_register<kOperation, 0>(cpu, in, in.rm, 0);
 }
-template <FloatOperation kOperation> Step x87_sti_st0_pop(Cpu& cpu, const Instruction& in) {
+template <FloatOperation kOperation> Step x87_sti_st0_pop(Context& cpu, const Instruction& in) {
     return x87_with_register<kOperation, 1>(cpu, in, in.rm, 0);
 }
 // Of ST(0) and ST(1): FSCALE; FYL2X, FYL2XP1, FPATAN with the result in ST(1).
-template <FloatOperation kOperation> Step x87_st0_st1(Cpu& cpu, const Instruction& in) {
+template <FloatOperation kOperation> Step x87_st0_st1(Context& cpu, const Instruction& in) {
     return x87_with_register<kOperation, 0>(cpu, in, 0, 1);
 }
-template <FloatOperation kOperation> Step x87_st1_st0_pop(Cpu& cpu, const Instruction& in) {
+template <FloatOperation kOperation> Step x87_st1_st0_pop(Context& cpu, const Instruction& in) {
     return x87_with_register<kOperation, 1>(cpu, in, 1, 0);
 }
 
-template <Float80 (*kOperation)(FloatContext&, Float80)> Step x87_unary(Cpu& cpu, const Instruction& in) {
+template <Float80 (*kOperation)(FloatContext&, Float80)> Step x87_unary(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87_context(cpu);
@@ -284,7 +284,8 @@ inline u16 x87_conditions(FloatRelation relation) {
 
 // C3, C2 and C0 are set even if an exception stops the instruction: the manual has it otherwise (SDM 2A, FCOM, note to
 // the table), processors and Bochs do not.
-template <int kPops> Step x87_compare_with(Cpu& cpu, Float80 b, FloatContext& context, bool empty, FloatCompare kind) {
+template <int kPops>
+Step x87_compare_with(Context& cpu, Float80 b, FloatContext& context, bool empty, FloatCompare kind) {
     X87State& x87 = cpu.regs().x87;
     FloatRelation relation = FloatRelation::Unordered;
     if (empty) [[unlikely]]
@@ -298,7 +299,7 @@ template <int kPops> Step x87_compare_with(Cpu& cpu, Float80 b, FloatContext& co
     return Step::Next;
 }
 
-template <class Source, int kPops> Step x87_compare_memory(Cpu& cpu, const Instruction& in) {
+template <class Source, int kPops> Step x87_compare_memory(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     const u32 offset = cpu.offset_of(in);
     TRY(bits, cpu.read<typename Source::Bits>(in.segment, offset));
@@ -308,20 +309,20 @@ template <class Source, int kPops> Step x87_compare_memory(Cpu& cpu, const Instr
     return x87_compare_with<kPops>(cpu, b, context, x87.is_empty(0), FloatCompare::Ordered);
 }
 
-template <int kPops> Step x87_compare_single(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_compare_single(Context& cpu, const Instruction& in) {
     return x87_compare_memory<Single, kPops>(cpu, in);
 }
-template <int kPops> Step x87_compare_double(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_compare_double(Context& cpu, const Instruction& in) {
     return x87_compare_memory<Double, kPops>(cpu, in);
 }
-template <int kPops> Step x87_compare_i16(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_compare_i16(Context& cpu, const Instruction& in) {
     return x87_compare_memory<Integer<u16>, kPops>(cpu, in);
 }
-template <int kPops> Step x87_compare_i32(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_compare_i32(Context& cpu, const Instruction& in) {
     return x87_compare_memory<Integer<u32>, kPops>(cpu, in);
 }
 
-template <FloatCompare kKind, int kPops> Step x87_compare_register(Cpu& cpu, const Instruction& in) {
+template <FloatCompare kKind, int kPops> Step x87_compare_register(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87_context(cpu);
@@ -329,15 +330,15 @@ template <FloatCompare kKind, int kPops> Step x87_compare_register(Cpu& cpu, con
     return x87_compare_with<kPops>(cpu, x87.st(in.rm), context, empty, kKind);
 }
 
-template <int kPops> Step x87_compare_ordered(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_compare_ordered(Context& cpu, const Instruction& in) {
     return x87_compare_register<FloatCompare::Ordered, kPops>(cpu, in);
 }
-template <int kPops> Step x87_compare_unordered(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_compare_unordered(Context& cpu, const Instruction& in) {
     return x87_compare_register<FloatCompare::Unordered, kPops>(cpu, in);
 }
 
 // FCOMI and its kin set ZF, PF and CF, and clear the other three, as above also if an exception stops them.
-template <FloatCompare kKind, int kPops> Step x87_compare_flags(Cpu& cpu, const Instruction& in) {
+template <FloatCompare kKind, int kPops> Step x87_compare_flags(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87_context(cpu);
@@ -354,16 +355,16 @@ template <FloatCompare kKind, int kPops> Step x87_compare_flags(Cpu& cpu, const 
     return Step::Next;
 }
 
-template <int kPops> Step x87_compare_flags_ordered(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_compare_flags_ordered(Context& cpu, const Instruction& in) {
     return x87_compare_flags<FloatCompare::Ordered, kPops>(cpu, in);
 }
-template <int kPops> Step x87_compare_flags_unordered(Cpu& cpu, const Instruction& in) {
+template <int kPops> Step x87_compare_flags_unordered(Context& cpu, const Instruction& in) {
     return x87_compare_flags<FloatCompare::Unordered, kPops>(cpu, in);
 }
 
 // --- Conditional moves: B, E, BE, U and their opposites.
 
-template <int kCondition> Step x87_cmov(Cpu& cpu, const Instruction& in) {
+template <int kCondition> Step x87_cmov(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87_context(cpu);
@@ -380,9 +381,9 @@ template <int kCondition> Step x87_cmov(Cpu& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-// --- Angles, remainders (handlers_x87.cpp)
+// --- Angles, remainders (x87.cpp)
 
-template <FloatAngle (*kOperation)(FloatContext&, Float80)> Step x87_angle(Cpu& cpu, const Instruction& in) {
+template <FloatAngle (*kOperation)(FloatContext&, Float80)> Step x87_angle(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);
     FloatContext context = x87_context(cpu);
@@ -398,45 +399,45 @@ template <FloatAngle (*kOperation)(FloatContext&, Float80)> Step x87_angle(Cpu& 
     return Step::Next;
 }
 
-Step x87_angle_pair(Cpu& cpu, const Instruction& in, FloatAngle (*operation)(FloatContext&, Float80));
-template <FloatAngle (*kOperation)(FloatContext&, Float80)> Step x87_two_results(Cpu& cpu, const Instruction& in) {
+Step x87_angle_pair(Context& cpu, const Instruction& in, FloatAngle (*operation)(FloatContext&, Float80));
+template <FloatAngle (*kOperation)(FloatContext&, Float80)> Step x87_two_results(Context& cpu, const Instruction& in) {
     return x87_angle_pair(cpu, in, kOperation);
 }
-Step x87_extract(Cpu& cpu, const Instruction& in);
-Step x87_partial_remainder(Cpu& cpu, const Instruction& in, RemainderKind kind);
-template <RemainderKind kKind> Step x87_remainder(Cpu& cpu, const Instruction& in) {
+Step x87_extract(Context& cpu, const Instruction& in);
+Step x87_partial_remainder(Context& cpu, const Instruction& in, RemainderKind kind);
+template <RemainderKind kKind> Step x87_remainder(Context& cpu, const Instruction& in) {
     return x87_partial_remainder(cpu, in, kKind);
 }
 
-// --- Registers and state (handlers_x87.cpp)
+// --- Registers and state (x87.cpp)
 
-Step x87_load_extended(Cpu& cpu, const Instruction& in);
-Step x87_load_decimal(Cpu& cpu, const Instruction& in);
-Step x87_load_register(Cpu& cpu, const Instruction& in);
-Step x87_store_extended(Cpu& cpu, const Instruction& in);
-Step x87_store_decimal(Cpu& cpu, const Instruction& in);
-Step x87_store_unchecked(Cpu& cpu, const Instruction& in);
-Step x87_exchange(Cpu& cpu, const Instruction& in);
-Step x87_test(Cpu& cpu, const Instruction& in);
-Step x87_examine(Cpu& cpu, const Instruction& in);
-Step x87_step_stack(Cpu& cpu, const Instruction& in, u32 step);
-template <int kStep> Step x87_rotate(Cpu& cpu, const Instruction& in) {
+Step x87_load_extended(Context& cpu, const Instruction& in);
+Step x87_load_decimal(Context& cpu, const Instruction& in);
+Step x87_load_register(Context& cpu, const Instruction& in);
+Step x87_store_extended(Context& cpu, const Instruction& in);
+Step x87_store_decimal(Context& cpu, const Instruction& in);
+Step x87_store_unchecked(Context& cpu, const Instruction& in);
+Step x87_exchange(Context& cpu, const Instruction& in);
+Step x87_test(Context& cpu, const Instruction& in);
+Step x87_examine(Context& cpu, const Instruction& in);
+Step x87_step_stack(Context& cpu, const Instruction& in, u32 step);
+template <int kStep> Step x87_rotate(Context& cpu, const Instruction& in) {
     return x87_step_stack(cpu, in, static_cast<u32>(kStep));
 }
-Step x87_free(Cpu& cpu, const Instruction& in);
-Step x87_free_pop(Cpu& cpu, const Instruction& in);
-Step x87_nop(Cpu& cpu, const Instruction& in);
-Step x87_ignored(Cpu& cpu, const Instruction& in);
-Step x87_wait(Cpu& cpu, const Instruction& in);
-Step x87_initialise(Cpu& cpu, const Instruction& in);
-Step x87_clear_exceptions(Cpu& cpu, const Instruction& in);
-Step x87_load_control(Cpu& cpu, const Instruction& in);
-Step x87_store_control(Cpu& cpu, const Instruction& in);
-Step x87_store_status(Cpu& cpu, const Instruction& in);
-Step x87_store_status_ax(Cpu& cpu, const Instruction& in);
-Step x87_load_environment(Cpu& cpu, const Instruction& in);
-Step x87_store_environment(Cpu& cpu, const Instruction& in);
-Step x87_restore(Cpu& cpu, const Instruction& in);
-Step x87_save(Cpu& cpu, const Instruction& in);
+Step x87_free(Context& cpu, const Instruction& in);
+Step x87_free_pop(Context& cpu, const Instruction& in);
+Step x87_nop(Context& cpu, const Instruction& in);
+Step x87_ignored(Context& cpu, const Instruction& in);
+Step x87_wait(Context& cpu, const Instruction& in);
+Step x87_initialise(Context& cpu, const Instruction& in);
+Step x87_clear_exceptions(Context& cpu, const Instruction& in);
+Step x87_load_control(Context& cpu, const Instruction& in);
+Step x87_store_control(Context& cpu, const Instruction& in);
+Step x87_store_status(Context& cpu, const Instruction& in);
+Step x87_store_status_ax(Context& cpu, const Instruction& in);
+Step x87_load_environment(Context& cpu, const Instruction& in);
+Step x87_store_environment(Context& cpu, const Instruction& in);
+Step x87_restore(Context& cpu, const Instruction& in);
+Step x87_save(Context& cpu, const Instruction& in);
 
 } // namespace forkscope::handlers

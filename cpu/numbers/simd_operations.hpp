@@ -1,6 +1,6 @@
 // Owns: the floating-point operations of SSE and SSE2 on whole XMM registers, each in two ways: portable(), our integer
 // arithmetic lane by lane, and where the host is an x86-64, host(), the instruction itself.
-// Callers: handlers_simd_float.hpp, tests. Promises: both ways give the same bits and flags; simd_compute chooses, and
+// Callers: simd_scalar.hpp, tests. Promises: both ways give the same bits and flags; simd_compute chooses, and
 // set_simd_engine() chooses for tests.
 #pragma once
 

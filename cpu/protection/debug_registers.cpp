@@ -1,7 +1,6 @@
-// Breakpoints, single step and the resume flag (SDM 3B 17.2, 17.3).
-#include <algorithm>
+#include "cpu/protection/debug_registers.hpp"
 
-#include "cpu/cpu.hpp"
+#include <algorithm>
 
 namespace forkscope {
 
@@ -28,22 +27,21 @@ Breakpoint breakpoint_of(const std::array<u32, 8>& dr, u8 number) {
 
 } // namespace
 
-// Sorts the enabled breakpoints by who has to look for them. Those of undefined kind (I/O without CR4.DE) find nothing.
-void Cpu::debug_registers_changed() {
+void Breakpoints::registers_changed(const CpuState& state, Mmu& mmu) {
     std::vector<LinearWatch> watches;
-    code_breakpoints_ = port_breakpoints_ = 0;
+    on_code_ = on_ports_ = 0;
     for (u8 number = 0; number < 4; ++number) {
-        if (!enabled(state_.dr[7], number))
+        if (!enabled(state.dr[7], number))
             continue;
-        const Breakpoint at = breakpoint_of(state_.dr, number);
+        const Breakpoint at = breakpoint_of(state.dr, number);
         const u8 bit = static_cast<u8>(1u << number);
         switch (at.condition) {
         case Condition::Execute:
-            code_breakpoints_ |= bit;
+            on_code_ |= bit;
             break;
-        case Condition::Port:
-            if ((state_.cr4 & kCr4De) != 0)
-                port_breakpoints_ |= bit;
+        case Condition::Port: // without CR4.DE of undefined kind: finds nothing
+            if ((state.cr4 & kCr4De) != 0)
+                on_ports_ |= bit;
             break;
         case Condition::Write:
         case Condition::ReadWrite:
@@ -51,59 +49,43 @@ void Cpu::debug_registers_changed() {
             break;
         }
     }
-    mmu_.set_watches(watches);
-    if (any_breakpoint())
-        attention_ |= kAttentionBreakpoint;
-    else
-        attention_ &= ~u32{kAttentionBreakpoint};
+    mmu.set_watches(watches);
 }
 
-u32 Cpu::code_breakpoints_at(u32 linear) const {
+void Breakpoints::set_addresses(std::vector<u32> linear) {
+    addresses_ = std::move(linear);
+    std::sort(addresses_.begin(), addresses_.end());
+}
+
+u32 Breakpoints::hits_on_code(const CpuState& state, u32 linear) const {
     u32 hits = 0;
     for (u8 number = 0; number < 4; ++number) {
-        if ((code_breakpoints_ >> number & 1) != 0 && state_.dr[number] == linear)
+        if ((on_code_ >> number & 1) != 0 && state.dr[number] == linear)
             hits |= 1u << number;
     }
     return hits;
 }
 
-// A breakpoint of the guest's or of a debugger's.
-bool Cpu::breaks_at(u32 linear) const {
-    return code_breakpoints_at(linear) != 0 || std::binary_search(breakpoints_.begin(), breakpoints_.end(), linear);
+bool Breakpoints::breaks_at(const CpuState& state, u32 linear) const {
+    return hits_on_code(state, linear) != 0 || std::binary_search(addresses_.begin(), addresses_.end(), linear);
 }
 
-void Cpu::match_port_breakpoints(u16 port, u32 size) {
+u32 Breakpoints::hits_on_port(const CpuState& state, u16 port, u32 size) const {
+    u32 hits = 0;
     for (u8 number = 0; number < 4; ++number) {
-        const Breakpoint at = breakpoint_of(state_.dr, number);
+        const Breakpoint at = breakpoint_of(state.dr, number);
         const bool overlaps = port - at.address < at.size || at.address - port < size;
-        if ((port_breakpoints_ >> number & 1) != 0 && overlaps)
-            breakpoint_hit(number);
+        if ((on_ports_ >> number & 1) != 0 && overlaps)
+            hits |= 1u << number;
     }
+    return hits;
 }
 
-// An instruction goes on to its end, a repeated one to the end of its iteration.
-void Cpu::breakpoint_hit(u8 number) {
-    if (current_ != nullptr)
-        watch_hits_ |= 1u << number;
-    else
-        trap_pending_ |= 1u << number; // the frame of an interrupt or fault
-    raise_attention(kAttentionTrap);
-}
-
-// DR6 only gathers bits; the handler clears it.
-void Cpu::deliver_debug(u32 dr6_bits) {
-    state_.dr[6] |= dr6_bits;
-    deliver_hardware({kDebugException, InterruptCause::Trap});
-}
-
-// After an instruction that began with TF or RF. TF counts as it was before: POPF that clears it still traps, POPF that
-// sets it does not. An interrupt that the instruction delivered has taken the trap's place, and so has the shadow of
-// MOV SS.
-void Cpu::after_special_instruction(u32 special, Step step) {
-    if ((special & kFlagT) == 0 || step == Step::Fault || !step_trap_ || debug_shadowed())
-        return;
-    trap_pending_ |= kDebugSingleStep;
-    attention_ |= kAttentionTrap;
+bool Breakpoints::reports(u32 linear, u64 instructions) {
+    if (reported_at_ == instructions || !std::binary_search(addresses_.begin(), addresses_.end(), linear))
+        return false;
+    reported_at_ = instructions;
+    return true;
 }
 
 } // namespace forkscope

@@ -1,77 +1,70 @@
-// Virtual interrupts: CR4.VME in virtual-8086 mode, CR4.PVI at CPL 3 (SDM 3A 20.3, 20.4).
-#include "cpu/cpu.hpp"
+#include "cpu/protection/virtual_8086.hpp"
 
-namespace forkscope {
+#include "cpu/protection/stack_frame.hpp"
 
-InterruptFlag Cpu::interrupt_flag() const {
-    if (!state_.protected_mode() || state_.cpl <= state_.iopl())
+namespace forkscope::protection {
+
+InterruptFlag interrupt_flag(const CpuState& r) {
+    if (!r.protected_mode() || r.cpl <= r.iopl())
         return InterruptFlag::Real;
-    const u32 extension = state_.virtual_8086() ? kCr4Vme : kCr4Pvi;
-    return state_.cpl == 3 && (state_.cr4 & extension) != 0 ? InterruptFlag::Virtual : InterruptFlag::Neither;
+    const u32 extension = r.virtual_8086() ? kCr4Vme : kCr4Pvi;
+    return r.cpl == 3 && (r.cr4 & extension) != 0 ? InterruptFlag::Virtual : InterruptFlag::Neither;
 }
 
-// A task that is entered with interrupts enabled while one is pending must tell its monitor before it runs (SDM 3A
-// 20.3.2). Only IRET and task switches bring that about.
-bool Cpu::virtual_interrupt_due() const {
-    const u32 extension = state_.virtual_8086() ? kCr4Vme : kCr4Pvi;
-    return state_.protected_mode() && state_.cpl == 3 && (state_.cr4 & extension) != 0 && state_.flag(kFlagVif) &&
-           state_.flag(kFlagVip);
+bool virtual_interrupt_due(const CpuState& r) {
+    const u32 extension = r.virtual_8086() ? kCr4Vme : kCr4Pvi;
+    return r.protected_mode() && r.cpl == 3 && (r.cr4 & extension) != 0 && r.flag(kFlagVif) && r.flag(kFlagVip);
 }
 
-u16 Cpu::virtual_flags() const {
-    const u32 flags = state_.eflags() & ~u32{kFlagI};
-    return static_cast<u16>(flags | kFlagIopl | (state_.flag(kFlagVif) ? u32{kFlagI} : 0));
+u16 virtual_flags(const CpuState& r) {
+    const u32 flags = r.eflags() & ~u32{kFlagI};
+    return static_cast<u16>(flags | kFlagIopl | (r.flag(kFlagVif) ? u32{kFlagI} : 0));
 }
 
-// IF goes to VIF; IF and IOPL stand still. A task that enables interrupts while one is pending, or single step, must
-// tell its monitor.
-bool Cpu::set_virtual_flags(u16 flags) {
-    if ((state_.flag(kFlagVip) && (flags & kFlagI) != 0) || (flags & kFlagT) != 0)
+bool set_virtual_flags(CpuState& r, u16 flags) {
+    if ((r.flag(kFlagVip) && (flags & kFlagI) != 0) || (flags & kFlagT) != 0)
         return false;
     constexpr u32 kTaken = kFlagsArithmetic | kFlagT | kFlagD | kFlagNt;
-    const u32 kept = state_.eflags() & ~(kTaken | kFlagVif);
-    state_.set_eflags(kept | (flags & kTaken) | ((flags & kFlagI) != 0 ? u32{kFlagVif} : 0));
+    const u32 kept = r.eflags() & ~(kTaken | kFlagVif);
+    r.set_eflags(kept | (flags & kTaken) | ((flags & kFlagI) != 0 ? u32{kFlagVif} : 0));
     return true;
 }
 
 // The bitmap's 32 bytes end where the I/O bitmap begins; a set bit keeps the interrupt for the monitor.
-Access<Redirection> Cpu::redirect_interrupt(u8 vector, u32 return_eip) {
-    if ((state_.cr4 & kCr4Vme) == 0)
+Access<Redirection> redirect_interrupt(Context& cpu, u8 vector, u32 return_eip) {
+    CpuState& r = cpu.regs();
+    if ((r.cr4 & kCr4Vme) == 0)
         return {Redirection::No};
     constexpr u32 kIoBase = 0x66;
-    if (state_.tr.limit < kIoBase + 1)
-        return fault(kGeneralProtection, 0);
-    const auto io_base = read_system<u16>(state_.tr.base + kIoBase);
+    if (r.tr.limit < kIoBase + 1)
+        return cpu.fault(kGeneralProtection, 0);
+    const auto io_base = cpu.read_system<u16>(r.tr.base + kIoBase);
     if (!io_base.ok)
         return Access<Redirection>::fault();
     const u32 at = io_base.value - 32u + vector / 8u;
-    if (at > state_.tr.limit)
-        return fault(kGeneralProtection, 0);
-    const auto bits = read_system<u8>(state_.tr.base + at);
+    if (at > r.tr.limit)
+        return cpu.fault(kGeneralProtection, 0);
+    const auto bits = cpu.read_system<u8>(r.tr.base + at);
     if (!bits.ok)
         return Access<Redirection>::fault();
     if ((bits.value >> (vector & 7) & 1) != 0)
         return {Redirection::No};
 
-    const auto target = read_system<u32>(vector * 4u); // the 8086 program's table lies at linear address 0
+    const auto target = cpu.read_system<u32>(vector * 4u); // the 8086 program's table lies at linear address 0
     if (!target.ok)
         return Access<Redirection>::fault();
-    StackFrame frame;
-    frame.ss = state_.segments[kSs];
-    frame.esp = state_.esp();
-    frame.privilege = privilege_;
-    frame.size = 2;
-    frame.push(state_.iopl() < 3 ? virtual_flags() : state_.eflags());
-    frame.push(state_.segments[kCs].selector);
+    StackFrame frame = present_stack(cpu, 2);
+    frame.push(r.iopl() < 3 ? virtual_flags(r) : r.eflags());
+    frame.push(r.segments[kCs].selector);
     frame.push(return_eip);
-    if (!write_frame(frame))
+    if (!write_frame(cpu, frame))
         return Access<Redirection>::fault();
-    set_stack_pointer(frame.esp);
-    state_.system_flags &= ~u32{kFlagT | (state_.iopl() < 3 ? kFlagVif : kFlagI)};
-    step_trap_ = false;
-    enter_virtual_segment(kCs, static_cast<u16>(target.value >> 16));
-    state_.eip = target.value & 0xFFFF;
+    cpu.set_stack_pointer(frame.esp);
+    r.system_flags &= ~u32{kFlagT | (r.iopl() < 3 ? kFlagVif : kFlagI)};
+    cpu.attention().cancel_step();
+    r.segments[kCs].load_virtual_8086(static_cast<u16>(target.value >> 16));
+    r.eip = target.value & 0xFFFF;
     return {Redirection::Done};
 }
 
-} // namespace forkscope
+} // namespace forkscope::protection

@@ -146,13 +146,10 @@ SegmentCache BareMachine::segment(u16 selector) const {
 }
 
 void BareMachine::load(const TestCase& test) {
-    u8* const code = memory_.host(PhysicalAddress(kCodeFrame));
-    std::memset(code + dirty_from_, kCodeFiller, dirty_size_);
+    mmu_.poke_physical(PhysicalAddress(kCodeFrame + dirty_from_), std::vector<u8>(dirty_size_, kCodeFiller));
     dirty_from_ = test.code_offset;
     dirty_size_ = 0;
     write_code(test.code_offset, test.code, test.code_size);
-    for (u32 at = 0; at < kCodeBytes; at += kPageSize)
-        cpu_.code_changed(PhysicalAddress(kCodeFrame + at), kPageSize);
     std::memcpy(memory_.host(PhysicalAddress(kDataFrame)), shared_.images[test.image], kDataBytes);
 
     CpuState state = fresh_;
@@ -170,7 +167,7 @@ void BareMachine::load(const TestCase& test) {
 
 void BareMachine::write_code(u32 offset, const u8* bytes, u32 size) {
     const u32 fitting = std::min(size, kCodeBytes - offset);
-    std::memcpy(memory_.host(PhysicalAddress(kCodeFrame + offset)), bytes, fitting);
+    mmu_.poke_physical(PhysicalAddress(kCodeFrame + offset), {bytes, fitting});
     dirty_size_ = std::max(dirty_size_, offset + fitting - dirty_from_);
 }
 

@@ -34,7 +34,7 @@ void CostBench::enter(BenchMode mode, u8 cpl) {
     for (u32 at = kData; at < kTarget + 0x400; at += 4)
         runner.put32(at, 0);
     CpuState& state = runner.edit();
-    if (runner.cpu.has(Feature::Sse))
+    if (runner.cpu.model().has(Feature::Sse))
         state.cr4 |= kCr4OsFxsr;
     state.x87.control = X87State::kInitialControl;
     state.set_reg<u32>(kEax, 100);

@@ -8,6 +8,7 @@
 #include "emu/base/random.hpp"
 #include "tests/parameter_names.hpp"
 #include "tests/unit/cpu/code_runner.hpp"
+#include "tests/unit/cpu/third_engine.hpp"
 
 namespace forkscope::test {
 namespace {
@@ -60,6 +61,7 @@ const Bytes kPieces[] = {
     {0x51, 0x57, 0x56, 0xB9, 0x40, 0, 0, 0, 0xF3, 0xA6, 0x5E, 0x5F, 0x59}, // CMPSB while equal
     {0xD9, 0x03, 0xD8, 0xC0, 0xD9, 0xC9, 0xDD, 0xD8},                      // FLD, FADD, FXCH, FSTP
     {0xFF, 0xD5},                                                          // CALL EBP
+    {0x80, 0x75, 0x03, 0x08, 0xFF, 0xD5}, // XOR BYTE [EBP + 3], 8: its INC becomes DEC, and back; CALL EBP
 };
 
 // A loop of random pieces, with a function in another page and two handlers.
@@ -166,11 +168,13 @@ class CostEngines : public ::testing::TestWithParam<Setting> {
     CostEngines() : reference({EngineKind::Interpreter, false}, GetParam().model, GetParam().kind) {
         for (const Way way : every_way())
             others.push_back(std::make_unique<Player>(way, GetParam().model, GetParam().kind));
+        others.push_back(std::make_unique<Player>(Way{EngineKind::Block, true}, GetParam().model, GetParam().kind));
+        others.back()->runner.cpu.set_engine(ThirdEngine::factory(7));
     }
 
     const u64 programs = std::getenv("FORKSCOPE_LONG") != nullptr ? 300 : 8;
     Player reference;
-    std::vector<std::unique_ptr<Player>> others; // in each way
+    std::vector<std::unique_ptr<Player>> others; // in each way, and with an engine from outside
 };
 
 TEST_P(CostEngines, CountTheSameAtEveryCut) {

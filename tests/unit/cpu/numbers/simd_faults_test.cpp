@@ -7,6 +7,7 @@
 
 #include "cpu/cpu.hpp"
 #include "cpu/decode/decoder.hpp"
+#include "cpu/execute/dispatch.hpp"
 #include "emu/base/random.hpp"
 
 namespace forkscope::test {
@@ -30,27 +31,25 @@ class SimdFaults : public ::testing::Test {
         state().x87.initialise();
     }
     u8* host(u32 address) { return memory_.host(PhysicalAddress(address)); }
-    CpuState& state() { return cpu_.regs(); }
+    CpuState& state() { return state_; } // as the next run finds it, and as it was left
     void set_control(u32 cr0, u32 cr4) {
-        CpuState changed = cpu_.state();
-        changed.cr0 = cr0;
-        changed.cr4 = cr4;
-        cpu_.set_state(changed);
+        state_.cr0 = cr0;
+        state_.cr4 = cr4;
     }
 
     // Runs one instruction with BX and DI at kData: the vector that it raised, or kNothing.
     int run(std::vector<u8> bytes) {
         bytes.insert(bytes.end(), std::begin(kLoop), std::end(kLoop));
         EXPECT_TRUE(mmu_.poke_physical(PhysicalAddress(kCode), bytes));
-        CpuState changed = cpu_.state();
-        changed.segments[kCs] = changed.segments[kDs];
-        changed.eip = kCode;
-        changed.set_reg<u32>(kEsp, 0x7000);
-        changed.set_reg<u32>(kEbx, data_);
-        changed.set_reg<u32>(kEdi, data_);
-        changed.set_eflags(kFlagFixed);
-        cpu_.set_state(changed);
+        state_.segments[kCs] = state_.segments[kDs];
+        state_.eip = kCode;
+        state_.set_reg<u32>(kEsp, 0x7000);
+        state_.set_reg<u32>(kEbx, data_);
+        state_.set_reg<u32>(kEdi, data_);
+        state_.set_eflags(kFlagFixed);
+        cpu_.set_state(state_);
         cpu_.run_until(cpu_.now() + 1000, cpu_.instructions() + 2);
+        state_ = cpu_.state();
         if (state().segments[kCs].selector != kHandlers)
             return kNothing;
         u16 pushed = 0;
@@ -64,6 +63,7 @@ class SimdFaults : public ::testing::Test {
     PhysicalMemory memory_;
     Mmu mmu_;
     Cpu cpu_;
+    CpuState state_ = cpu_.state();
     u32 data_ = kData;
 };
 
@@ -288,7 +288,7 @@ class SimdPages : public SimdFaults {
         put(kDirectory, kTable | 7);
         for (u32 page = 0; page < 0x100; ++page)
             put(kTable + 4 * page, page * kPageSize == kAbsent ? 0 : page * kPageSize | 7);
-        CpuState changed = cpu_.state();
+        CpuState changed = state_;
         changed.cr0 = kCr0Pe | kCr0Et | kCr0Ne | kCr0Pg;
         changed.cr3 = kDirectory;
         SegmentFields flat;
@@ -298,9 +298,11 @@ class SimdPages : public SimdFaults {
         for (SegmentCache& segment : changed.segments)
             segment = SegmentCache::from(0x10, Descriptor::of(flat));
         cpu_.set_state(changed);
+        context_.regs() = changed;
         std::memset(host(kAbsent - kPageSize), 0x55, kPageSize);
     }
     void put(u32 address, u32 value) { std::memcpy(host(address), &value, 4); }
+    CpuState& state() { return context_.regs(); } // handlers are called directly
 
     // With EBX and EDI at `address`: did it fault?
     bool faults(std::vector<u8> bytes, u32 address) {
@@ -310,12 +312,14 @@ class SimdPages : public SimdFaults {
         bytes.resize(15);
         Instruction in;
         EXPECT_EQ(decode(bytes, CodeMode{true}, in), DecodeStatus::Ok);
-        return handler_of(in)(cpu_, in) == Step::Fault;
+        return handler_of(in)(context_, in) == Step::Fault;
     }
     bool page_is_untouched() {
         const u8* page = host(kAbsent - kPageSize);
         return std::all_of(page, page + kPageSize, [](u8 byte) { return byte == 0x55; });
     }
+
+    Context context_{mmu_, bus_, tracer_};
 };
 
 TEST_F(SimdPages, StoresAllOrNothing) {

@@ -105,7 +105,7 @@ SimdInstruction::SimdInstruction(u16 form_index, Kind kind, Random& random) {
 }
 
 SimdOurs::SimdOurs() : memory_(u64{1} << 20), mmu_(memory_, bus_, tracer_), cpu_(mmu_, bus_, tracer_) {
-    CpuState state = cpu_.state();
+    CpuState& state = cpu_.regs();
     state.cr0 = kCr0Pe | kCr0Mp | kCr0Et | kCr0Ne;
     state.cr4 = kCr4OsFxsr | kCr4OsXmmExcpt;
     SegmentFields flat;
@@ -114,7 +114,6 @@ SimdOurs::SimdOurs() : memory_(u64{1} << 20), mmu_(memory_, bus_, tracer_), cpu_
     flat.access = kAccessPresent | kAccessNotSystem | kAccessReadWrite | kAccessAccessed;
     for (SegmentCache& segment : state.segments)
         segment = SegmentCache::from(0x10, Descriptor::of(flat));
-    cpu_.set_state(state);
 }
 
 void SimdOurs::run(const SimdInstruction& instruction, SimdMachine& machine) {

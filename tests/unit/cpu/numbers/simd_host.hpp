@@ -8,8 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "cpu/cpu.hpp"
 #include "cpu/decode/decoder.hpp"
+#include "cpu/execute/context.hpp"
+#include "cpu/execute/dispatch.hpp"
 #include "emu/base/random.hpp"
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -53,19 +54,19 @@ class SimdInstruction {
 
 bool is_simd(const Form& form);
 
-// Our side: a Cpu whose handlers are called directly.
+// Our side: handlers, called directly.
 class SimdOurs {
   public:
     SimdOurs();
     void run(const SimdInstruction& instruction, SimdMachine& machine);
-    Cpu& cpu() { return cpu_; }
+    Context& cpu() { return cpu_; }
 
   private:
     Bus bus_;
     Tracer tracer_;
     PhysicalMemory memory_;
     Mmu mmu_;
-    Cpu cpu_;
+    Context cpu_;
 };
 
 #ifdef FORKSCOPE_HAS_HOST_SIMD

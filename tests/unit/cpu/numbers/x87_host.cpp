@@ -69,7 +69,7 @@ X87Instruction::X87Instruction(u16 form_index, u8 rm, u8 operand_size) {
 }
 
 X87Ours::X87Ours() : memory_(u64{1} << 20), mmu_(memory_, bus_, tracer_), cpu_(mmu_, bus_, tracer_) {
-    CpuState state = cpu_.state();
+    CpuState& state = cpu_.regs();
     state.cr0 = kCr0Pe | kCr0Mp | kCr0Et | kCr0Ne;
     SegmentFields flat;
     flat.limit = 0xFFFFF;
@@ -78,7 +78,7 @@ X87Ours::X87Ours() : memory_(u64{1} << 20), mmu_(memory_, bus_, tracer_), cpu_(m
     for (SegmentCache& segment : state.segments)
         segment = SegmentCache::from(0x10, Descriptor::of(flat));
     state.gpr[kEdx] = kMemory;
-    cpu_.set_state(state);
+    cpu_.set_host_float(true);
 }
 
 void X87Ours::run(const X87Instruction& instruction, X87Machine& machine) {

@@ -9,8 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "cpu/cpu.hpp"
 #include "cpu/decode/decoder.hpp"
+#include "cpu/execute/context.hpp"
+#include "cpu/execute/dispatch.hpp"
 #include "emu/base/random.hpp"
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -46,19 +47,19 @@ class X87Instruction {
     std::string text_;
 };
 
-// Our side: a Cpu whose handlers are called directly.
+// Our side: handlers, called directly.
 class X87Ours {
   public:
     X87Ours();
     void run(const X87Instruction& instruction, X87Machine& machine);
-    Cpu& cpu() { return cpu_; }
+    Context& cpu() { return cpu_; }
 
   private:
     Bus bus_;
     Tracer tracer_;
     PhysicalMemory memory_;
     Mmu mmu_;
-    Cpu cpu_;
+    Context cpu_;
 };
 
 #ifdef FORKSCOPE_HAS_HOST_X87

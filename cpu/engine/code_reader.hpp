@@ -1,0 +1,25 @@
+// Owns: DecodedRun, and decoding the code at EIP into one, with handlers and static costs bound.
+// Callers: engines. Promises: what lies in one page of memory is read from there alone; an instruction that lies in two
+// pages or in device memory is fetched byte by byte and runs by itself.
+#pragma once
+
+#include "cpu/engine/block.hpp"
+#include "cpu/execute/context.hpp"
+
+namespace forkscope {
+
+struct DecodedRun {
+    std::array<Instruction, kMostInstructionsInBlock> instructions;
+    u32 count = 0;
+    Lookahead lookahead;
+    PipelineState exit; // behind all of it
+};
+
+// From `start`, which EIP means, to the end of the page or of what may stand in a block, `most` instructions at most.
+// False: not one whole instruction lies in this page's memory.
+bool read_run(Context& cpu, PhysicalAddress start, u32 most, DecodedRun& run);
+
+// Fetches and runs such an instruction.
+void run_crossing_instruction(Context& cpu, DecodedRun& scratch);
+
+} // namespace forkscope

@@ -1,0 +1,36 @@
+// Owns: Engine, the door to what runs the guest's code, and the names of those that lie in cpu.
+// Callers: the Cpu runs one at a time; engine/README.md says how a further one plugs in. Promises: every engine retires
+// the same instructions at the same cycles with the same state and events; what it keeps is derived and may be dropped.
+#pragma once
+
+#include "cpu/execute/context.hpp"
+
+namespace forkscope {
+
+enum class EngineKind : u8 {
+    Interpreter, // the reference: decodes each instruction anew, and keeps nothing
+    Block,       // keeps decoded runs
+};
+
+class Engine {
+  public:
+    virtual ~Engine() = default;
+
+    // Runs code from the present EIP until attention is wanted, the deadline is reached or `instruction_limit`
+    // instructions have retired since power-on. None of that is so yet when it is called: at least one instruction
+    // runs, or a fault is delivered in its place. A block is entered only if all of it fits before both limits.
+    virtual void run(u64 instruction_limit) = 0;
+    // Bytes that code was decoded from have changed: what was made of them is never entered again, and left behind the
+    // present instruction if it is running (Progress::leave). Does the frame still hold code that is kept?
+    virtual bool code_changed(PhysicalAddress address, u32 size) = 0;
+    // Drops everything derived, between two instructions.
+    virtual void forget() = 0;
+};
+
+// Whether an engine may go on to the next block.
+inline bool goes_on(const Context& cpu, u64 instruction_limit) {
+    const Progress& p = cpu.progress();
+    return !cpu.attention().wanted() && p.cycle < p.deadline && p.instructions < instruction_limit;
+}
+
+} // namespace forkscope

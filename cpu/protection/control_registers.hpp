@@ -1,0 +1,13 @@
+// Owns: what a write to CR0, CR3 or CR4 brings about. Callers: handlers of MOV CRn, LMSW and CLTS.
+// Promises: the caller has checked that the value is one that the register takes.
+#pragma once
+
+#include "cpu/execute/context.hpp"
+
+namespace forkscope::protection {
+
+void write_cr0(Context& cpu, u32 value);
+void write_cr3(Context& cpu, u32 value);
+void write_cr4(Context& cpu, u32 value);
+
+} // namespace forkscope::protection

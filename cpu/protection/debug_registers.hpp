@@ -1,0 +1,42 @@
+// Owns: Breakpoints, the guest's in DR0 to DR7 and a debugger's, sorted by who has to look for them.
+// Callers: whoever changes them, engines before they run a block, port instructions; the run loop reports and delivers.
+// Promises: derived from the debug registers; costs nothing while none is enabled (SDM 3B 17.2).
+#pragma once
+
+#include <vector>
+
+#include "cpu/state.hpp"
+#include "mmu/mmu.hpp"
+
+namespace forkscope {
+
+class Breakpoints {
+  public:
+    // After any change of DR0..DR3, DR7 or CR4.DE. Those on data are the Mmu's.
+    void registers_changed(const CpuState& state, Mmu& mmu);
+    // A debugger's: instructions at these linear addresses stop the run before they execute.
+    void set_addresses(std::vector<u32> linear);
+
+    bool any_on_code() const { return !addresses_.empty() || on_code_ != 0; }
+    bool any_on_ports() const { return on_ports_ != 0; }
+    // One of the guest's or of a debugger's is on this instruction.
+    bool breaks_at(const CpuState& state, u32 linear) const;
+    // Bits of DR6: the guest's on this instruction; on this access to a port.
+    u32 hits_on_code(const CpuState& state, u32 linear) const;
+    u32 hits_on_port(const CpuState& state, u16 port, u32 size) const;
+    // Has a debugger to be told of this instruction? Once while the count of instructions stands.
+    bool reports(u32 linear, u64 instructions);
+    // What it has been told of: no part of the guest's state, and so of no hash.
+    void serialize(Archive& ar) {
+        if (!ar.hashing())
+            ar.field("breakpoint_passed_at", reported_at_);
+    }
+
+  private:
+    u8 on_code_ = 0; // the guest's that are enabled, by number
+    u8 on_ports_ = 0;
+    std::vector<u32> addresses_; // sorted
+    u64 reported_at_ = ~u64{0};  // instruction count
+};
+
+} // namespace forkscope
