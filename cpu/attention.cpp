@@ -1,5 +1,7 @@
 #include "cpu/attention.hpp"
 
+#include "cpu/execute/flags.hpp"
+
 namespace forkscope {
 
 void Attention::reset() {
@@ -9,9 +11,10 @@ void Attention::reset() {
     shadow_until_ = 0;
 }
 
-void Attention::settle() {
+void Attention::settle(u32 system_flags) {
+    const bool interrupt = interrupt_line_ && (system_flags & kFlagI) != 0;
     reasons_ &= kShadowCast | kBreakpointsSet | (trap_pending_ != 0 ? u32{kTrap} : 0) |
-                (interrupt_line_ ? u32{kInterruptPin} : 0) | (nmi_pending_ ? u32{kNmiPin} : 0);
+                (interrupt ? u32{kInterruptPin} : 0) | (nmi_pending_ ? u32{kNmiPin} : 0);
     if (!shadowed())
         reasons_ &= ~u32{kShadowCast};
 }

@@ -42,8 +42,12 @@ class Attention {
     }
     bool take_stop() { return (std::exchange(reasons_, reasons_ & ~u32{kStopAsked}) & kStopAsked) != 0; }
     void set_breakpoints(bool any) { reasons_ = (reasons_ & ~u32{kBreakpointsSet}) | (any ? u32{kBreakpointsSet} : 0); }
-    // Everything was served: only what still stands for something stays wanted.
-    void settle();
+    // Everything was served: only what may come to something stays wanted. INTR waits for interrupts_enabled().
+    void settle(u32 system_flags);
+    void interrupts_enabled() {
+        if (interrupt_line_)
+            want(kInterruptPin);
+    }
 
     // The pins INTR, NMI (an edge) and IGNNE#.
     void set_interrupt_line(bool level);

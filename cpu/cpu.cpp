@@ -201,7 +201,7 @@ std::optional<CpuStop> Cpu::serve_attention(Served& served) {
         protection::deliver(context_, context_.fault(kGeneralProtection, 0));
         served = Served::Delivery;
     }
-    attention.settle();
+    attention.settle(state().system_flags);
     return std::nullopt;
 }
 

@@ -31,6 +31,8 @@ void Context::flags_changed() {
     mmu_.set_alignment_check(state_.flag(kFlagAc) && (state_.cr0 & kCr0Am) != 0);
     if (state_.flag(kFlagT))
         attention_.want(Attention::kTrap);
+    if (state_.flag(kFlagI))
+        attention_.interrupts_enabled();
 }
 
 void Context::debug_registers_changed() {

@@ -52,6 +52,7 @@ Step sti(Context& cpu, const Instruction& in) {
     if (!r.flag(kFlagI))
         cpu.attention().cast_shadow(Shadow::Interrupts);
     r.system_flags |= kFlagI;
+    cpu.attention().interrupts_enabled();
     return cpu.leave_block(in);
 }
 
