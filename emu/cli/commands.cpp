@@ -108,7 +108,8 @@ Result<ExitCode> run_command(const Options& options) {
     if (chosen.display == Display::Automatic)
         chosen.display = has_display() ? Display::Window : Display::None;
     if (chosen.display == Display::Terminal)
-        return Error{"the terminal display is not there yet; choose --display sdl or --display none", ExitCode::Usage};
+        return Error{"the terminal display is not supported yet; choose --display sdl or --display none",
+                     ExitCode::Usage};
     if (stepping) {
         chosen.append = workload_command_line(options);
         if (chosen.until.empty())

@@ -56,11 +56,12 @@ struct RawOptions {
 void add_image_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("--os", options.os, "built-in guest kernel")->capture_default_str();
     app.add_option("--kernel", options.kernel_path, "boot this multiboot kernel instead")->type_name("FILE");
-    app.add_option("--initrd", options.initrd_path, "hand it this module")->type_name("FILE");
+    app.add_option("--initrd", options.initrd_path, "pass it this module")->type_name("FILE");
     app.add_option("--hda", raw.disk, "hard disk image")->type_name("FILE");
     app.add_option("--cdrom", raw.cdrom, "CD image")->type_name("FILE");
-    app.add_flag("--no-reboot", raw.no_reboot, "accepted for QEMU's sake: a reset always restarts the machine");
-    app.add_option("--seed", options.seed, "noted in recordings")->type_name("N");
+    app.add_flag("--no-reboot", raw.no_reboot,
+                 "accepted, as in QEMU, but without effect: a reset always restarts the machine");
+    app.add_option("--seed", options.seed, "a number to store in recordings")->type_name("N");
 }
 
 void add_machine_options(CLI::App& app, Options& options, RawOptions& raw) {
@@ -69,24 +70,24 @@ void add_machine_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("--engine", raw.engine, "interp: one instruction at a time (the reference); block: decoded blocks")
         ->type_name("interp|block");
     app.add_option("--cpu", raw.cpu, "processor model")->type_name(model_names("|"));
-    app.add_option("--clock", raw.clock, "what instructions cost: flat, model or cache (cpu/README.md)")
+    app.add_option("--clock", raw.clock, "what instructions cost: flat, model or cache (docs/clock-models.md)")
         ->type_name("flat|model|cache");
-    app.add_option("--bus", raw.bus, "bits of the 386's bus, for --clock: 32 as the DX (default), 16 as the 386EX")
+    app.add_option("--bus", raw.bus, "width of the 386's data bus in bits: 32 (386 DX, default) or 16 (386EX)")
         ->type_name("16|32")
         ->check(kNotEmpty);
     app.add_option("--tlb", raw.tlb,
-                   "model: the processor's TLB; or, to study it: infinite; tiny: two entries an array; random:SEED or "
-                   "fifo: another replacement")
+                   "model: the processor's TLB (default); to study others: infinite; tiny: two entries per array; "
+                   "random:SEED or fifo: other replacement policies")
         ->type_name("model|infinite|tiny|random:SEED|fifo");
-    app.add_flag("--no-fast-table", raw.no_fast_table, "let every access take the TLB model's full path");
-    app.add_flag("--direct", options.direct, "enter the kernel at once, without the firmware");
+    app.add_flag("--no-fast-table", raw.no_fast_table, "send every access through the full TLB model");
+    app.add_flag("--direct", options.direct, "start at the kernel's entry, without the firmware");
     app.add_option("--limit", raw.limit, "stop after 30000000i (instructions), 1e9c (cycles), 10s (simulated time)")
         ->type_name("N")
         ->check(kNotEmpty);
 }
 
 void add_run_options(CLI::App& app, Options& options, RawOptions& raw) {
-    app.add_option("--display", raw.display, "sdl: window; tui: terminal; none; auto: what is there")
+    app.add_option("--display", raw.display, "sdl: window; tui: terminal; none; auto: window if there is a display")
         ->type_name("sdl|tui|none");
     app.add_flag("--headless", raw.headless, "the same as --display none");
     app.add_option("--serial", options.serial, "where COM1 goes: stdio, file:F, pty, none")->type_name("WHERE");
@@ -99,15 +100,16 @@ void add_run_options(CLI::App& app, Options& options, RawOptions& raw) {
         ->type_name("EXPR")
         ->check(kNotEmpty);
     app.add_option("--trace", options.trace_path, "record every event to this file")->type_name("FILE");
-    app.add_flag("--all-events", options.all_events, "record every translation that enters or leaves the TLB, too");
-    app.add_option("--screenshot", options.screenshot_path, "write a picture when the run ends")->type_name("F.png");
+    app.add_flag("--all-events", options.all_events,
+                 "with --trace or record: also every translation that enters or leaves the TLB");
+    app.add_option("--screenshot", options.screenshot_path, "write a screenshot when the run ends")->type_name("F.png");
     app.add_option("--load", options.load_path, "start from this snapshot")->type_name("FILE");
     app.add_option("--save", options.save_path, "write a snapshot when the run ends")->type_name("FILE");
-    app.add_option("--info", options.info, "when the run ends, print what the machine holds or has counted")
+    app.add_option("--info", options.info, "when the run ends, print the TLB or the counters")
         ->type_name("tlb|counters");
-    app.add_flag("--count-hits", options.count_hits, "count the hits of each TLB entry, for --info tlb; slow");
+    app.add_flag("--count-hits", options.count_hits, "count the hits of each TLB entry, for --info tlb (slow)");
     app.add_flag("--hash", options.hash, "print the state's hash as the last line");
-    app.add_option("--hash-every", options.hash_every, "print it every N instructions")->type_name("N");
+    app.add_option("--hash-every", options.hash_every, "print the hash every N instructions")->type_name("N");
 }
 
 void add_fork_options(CLI::App& app, Options& options) {
@@ -117,17 +119,17 @@ void add_fork_options(CLI::App& app, Options& options) {
         ->check(kNotEmpty);
     app.add_option("--workload", options.workload, "run this guest command line instead of forkdemo")->type_name("CMD");
     app.add_flag("--json", options.json, "print one JSON object (docs/fork-report.md)");
-    app.add_flag("--functions", options.functions, "tell the cycles of each function, too (slower)");
+    app.add_flag("--functions", options.functions, "also report the cycles of each function (slower)");
 }
 
 void add_compare_options(CLI::App& app, Options& options) {
     options.systems = embedded_kernel_names();
-    app.add_option("--os", options.systems, "built-in guest kernels, a column each; by itself all that there are")
+    app.add_option("--os", options.systems, "built-in guest kernels, a column each; default: all")
         ->delimiter(',')
         ->type_name("A,B,…")
         ->check(kNotEmpty);
     app.add_option("--workload", options.workload,
-                   "fork-exit (by itself), fork-exec, child-writes-0, -10, -50, -100 (per cent), parent-writes, chain, "
+                   "fork-exit (default), fork-exec, child-writes-0, -10, -50, -100 (per cent), parent-writes, chain, "
                    "regions, forkstorm; or a command line for the guest's shell")
         ->type_name("W")
         ->check(kNotEmpty);
@@ -142,11 +144,11 @@ void add_trace_commands(CLI::App& app, Options& options) {
         sub->callback([&options, value] { options.command = value; });
         sub->add_option("FILE", options.trace_file, "a trace file")->required();
         sub->add_option("--kind", options.kinds, "only these kinds of event")->type_name("KIND");
-        sub->add_option("--lines", options.most_lines, "at most so many lines")->type_name("N");
+        sub->add_option("--lines", options.most_lines, "print at most this many lines")->type_name("N");
     };
-    trace_command("info", "what the file is", Command::TraceInfo);
-    trace_command("dump", "its events, one a line", Command::TraceDump);
-    trace_command("stat", "its figures", Command::TraceStat);
+    trace_command("info", "print the header", Command::TraceInfo);
+    trace_command("dump", "print the events, one per line", Command::TraceDump);
+    trace_command("stat", "print counts by kind, reason, class and address", Command::TraceStat);
 }
 
 Result<void> finish(Options& options, const RawOptions& raw) {
@@ -158,34 +160,34 @@ Result<void> finish(Options& options, const RawOptions& raw) {
     if (raw.engine == "interp")
         options.engine = EngineKind::Interpreter;
     else if (raw.engine != "block")
-        return usage(fmt::format("--engine is interp or block, not '{}'", raw.engine));
+        return usage(fmt::format("--engine: choose interp or block, not '{}'", raw.engine));
     if (!parse_study(raw.tlb, options.tlb, options.tlb_seed))
-        return usage(fmt::format("--tlb is model, infinite, tiny, random:SEED or fifo, not '{}'", raw.tlb));
+        return usage(fmt::format("--tlb: choose model, infinite, tiny, random:SEED or fifo, not '{}'", raw.tlb));
     if (!options.info.empty() && options.info != "tlb" && options.info != "counters")
-        return usage(fmt::format("--info tells of the tlb or the counters, not of '{}'", options.info));
+        return usage(fmt::format("--info: choose tlb or counters, not '{}'", options.info));
     const Model* model = find_model(raw.cpu);
     if (model == nullptr)
-        return usage(fmt::format("--cpu is one of {}, not '{}'", model_names(", "), raw.cpu));
+        return usage(fmt::format("--cpu: choose one of {}, not '{}'", model_names(", "), raw.cpu));
     options.cpu = model->number;
     static const std::map<std::string, CostModelKind> kClocks = {
         {"flat", CostModelKind::Flat}, {"model", CostModelKind::Model}, {"cache", CostModelKind::Cache}};
     const auto clock = kClocks.find(raw.clock);
     if (clock == kClocks.end())
-        return usage(fmt::format("--clock is flat, model or cache, not '{}'", raw.clock));
+        return usage(fmt::format("--clock: choose flat, model or cache, not '{}'", raw.clock));
     options.clock = clock->second;
     if (!raw.bus.empty() && raw.bus != "16" && raw.bus != "32")
-        return usage(fmt::format("--bus is 16 or 32, not '{}'", raw.bus));
+        return usage(fmt::format("--bus: choose 16 or 32, not '{}'", raw.bus));
     if (!raw.bus.empty() && (model->cost.pipeline != Pipeline::PrefetchQueue || options.clock == CostModelKind::Flat))
-        return usage("--bus goes with --cpu i386 --clock model: no other clock counts cycles of the bus");
+        return usage("--bus needs --cpu i386 and --clock model or cache: only they count bus cycles");
     options.bus = raw.bus == "16" ? BusWidth::Bits16 : BusWidth::Bits32;
     if (!raw.disk.empty() || !raw.cdrom.empty())
-        return usage("disks are not there yet: boot a multiboot kernel with --kernel FILE");
+        return usage("disks are not supported yet: boot a multiboot kernel with --kernel FILE");
     options.fast_table = !raw.no_fast_table;
     static const std::map<std::string, Display> kDisplays = {
         {"auto", Display::Automatic}, {"sdl", Display::Window}, {"tui", Display::Terminal}, {"none", Display::None}};
     const auto display = kDisplays.find(raw.display);
     if (display == kDisplays.end())
-        return usage(fmt::format("--display is sdl, tui or none, not '{}'", raw.display));
+        return usage(fmt::format("--display: choose sdl, tui or none, not '{}'", raw.display));
     options.display = raw.headless ? Display::None : display->second;
     if (!raw.limit.empty()) {
         auto limit = parse_limit(raw.limit, MachineConfig{}.cycles_per_second);
@@ -198,7 +200,7 @@ Result<void> finish(Options& options, const RawOptions& raw) {
     for (const std::string& os : named)
         if (options.kernel_path.empty() && !embedded_kernel(os))
             return usage(
-                fmt::format("--os '{}': the built-in kernels are: {}", os, fmt::join(embedded_kernel_names(), ", ")));
+                fmt::format("--os: choose one of {1}, not '{0}'", os, fmt::join(embedded_kernel_names(), ", ")));
     return {};
 }
 
@@ -216,7 +218,7 @@ Result<u64> parse_size(const std::string& text) {
         {"MI", 1048576.0}, {"G", 1073741824.0}, {"GI", 1073741824.0}};
     const auto factor = kUnits.find(unit);
     if (end == text.c_str() || factor == kUnits.end() || !std::isfinite(number) || number <= 0 || number > 1e12)
-        return Error{fmt::format("'{}' is no amount of memory: give -m 64M, 1G or a number of MiB", text),
+        return Error{fmt::format("'{}' is not a memory size: give -m 64M, 1G or a number of MiB", text),
                      ExitCode::Usage};
     constexpr double kSmallestPlainBytes = 65536;
     const double bytes = unit.empty() && number < kSmallestPlainBytes ? number * 1048576.0 : number * factor->second;
@@ -269,7 +271,7 @@ Result<Options> parse_options(int argc, char** argv) {
         add_run_options(*sub, options, raw);
     }
     CLI::App* compare =
-        command("compare", "run one workload on several guest kernels and lay them side by side", Command::Compare);
+        command("compare", "run one workload on several guest kernels and compare them", Command::Compare);
     add_machine_options(*compare, options, raw);
     add_compare_options(*compare, options);
     for (CLI::App* sub : {fork, step, record})
