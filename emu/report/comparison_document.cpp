@@ -93,10 +93,10 @@ Rows inside(const ForkComparison& comparison) {
     figures.counter("messages", &ForkCounts::messages);
     figures.counter("privilege switches", &ForkCounts::privilege_switches);
     figures.counter("address-space switches", &ForkCounts::space_switches);
-    figures.counter("loads of CR3 in all", &ForkCounts::cr3_loads);
-    figures.counter("kernel memory taken, bytes", &ForkCounts::heap_bytes);
+    figures.counter("loads of CR3, total", &ForkCounts::cr3_loads);
+    figures.counter("kernel memory allocated, bytes", &ForkCounts::heap_bytes);
     figures.counter("  in objects", &ForkCounts::heap_objects);
-    figures.counter("  given back, bytes", &ForkCounts::heap_bytes_freed);
+    figures.counter("  freed, bytes", &ForkCounts::heap_bytes_freed);
     figures.sums(
         "page faults", [](const ForkTally& tally) { return tally.faults_inside; }, LeftOut);
     figures.shadows("inside", &ForkTally::shadows_inside);
@@ -134,7 +134,7 @@ Rows afterwards(const ForkComparison& comparison) {
                 [&](const ForkTally& tally) { return tally.faults[side][static_cast<u8>(fault_class)]; },
                 Figures::Zeros::LeftOut);
     figures.sums("frames copied", [](const ForkTally& tally) { return tally.frames_copied; });
-    figures.cells("leaflets duplicated in all", [](const ForkTally& tally) {
+    figures.cells("leaflets duplicated, total", [](const ForkTally& tally) {
         return tally.os == "lunaix" ? Cell::count(tally.leaflets_duplicated) : Cell();
     });
     figures.shadows("afterwards", &ForkTally::shadows_after);
@@ -172,9 +172,9 @@ struct Part {
 constexpr std::array<Part, 4> kParts = {{{"inside", "Inside fork", inside},
                                          {"by_stop", "Cycles by stop", stops},
                                          {"afterwards", "Afterwards", afterwards},
-                                         {"law", "The law: copy-on-write faults = pages written + constant", law}}};
+                                         {"law", "Copy-on-write faults = pages written + constant", law}}};
 
-// All parts have the same columns: the systems' names stand over the first alone.
+// All parts have the same columns: only the first has the systems' names as titles.
 void add_table(Document& document, const ForkComparison& comparison) {
     std::size_t label_width = 0;
     std::vector<std::size_t> widths;
@@ -220,7 +220,7 @@ void add_constant(Document& document, const ForkComparison& comparison) {
         if (tally.constant.empty())
             rows.emplace_back()
                 .text("system", tally.system)
-                .text("side", tally.trimmed ? "the list was given up to bound memory" : "none");
+                .text("side", tally.trimmed ? "dropped to bound memory" : "none");
         if (tally.constant.size() > shown)
             rows.emplace_back().text("side",
                                      fmt::format("… {} more; --json has them all", tally.constant.size() - shown));

@@ -87,17 +87,17 @@ void ForkDocument::summary() {
         line("and has not returned yet");
     line("inside fork", "{cycles} cycles, {instructions} instructions, from cycle {begin_cycle}");
     line("page tables", "{counts.ptes_written} entries written, {counts.ptes_write_protected} of them only "
-                        "write-protected; {counts.ptes_found} found in place");
+                        "write-protected; {counts.ptes_found} already present");
     if (fork_.stated)
         line("frames", "{counts.frames_allocated} allocated, {counts.frames_copied} copied, {counts.frames_shared} "
                        "shared, {counts.frames_released} released, {counts.frames_freed} freed");
     line("TLB", "{counts.flushes} flushes dropped {counts.translations_dropped} translations; {counts.cr3_loads} loads "
                 "of CR3");
-    line("ways through", "{counts.system_calls} system calls, {counts.messages} messages, {counts.privilege_switches} "
-                         "privilege switches, {counts.address_space_switches} other address spaces loaded");
+    line("transitions", "{counts.system_calls} system calls, {counts.messages} messages, {counts.privilege_switches} "
+                        "privilege switches, {counts.address_space_switches} address-space switches");
     if (fork_.counts.heap_objects != 0)
-        line("kernel memory", "{counts.kernel_bytes_allocated} bytes in {counts.kernel_objects_allocated} objects "
-                              "taken, {counts.kernel_bytes_freed} bytes given back");
+        line("kernel memory", "{counts.kernel_bytes_allocated} bytes allocated in {counts.kernel_objects_allocated} "
+                              "objects, {counts.kernel_bytes_freed} bytes freed");
     summary_afterwards();
 }
 
@@ -125,7 +125,7 @@ void ForkDocument::summary_afterwards() {
 void ForkDocument::stops() {
     document_.section("Stops");
     if (fork_.stops.empty())
-        return line("the guest states none: this fork was found in what the hardware did");
+        return line("none stated: this fork was inferred from what the hardware did");
     Rows rows = copied("stops");
     for (std::size_t i = 0; i < rows.size(); ++i)
         rows[i].text("said", said_of(fork_.stops[i]));
@@ -142,7 +142,7 @@ void ForkDocument::stops() {
                         {.key = "said", .align = Below, .lead = "     ", .most = 93}});
 }
 
-// What the original calls the stop, and where ours begins it.
+// The original's functions at the stop, and where our guest states it.
 std::string ForkDocument::said_of(const ForkStop& stop) const {
     std::string text(options_.profile == nullptr ? "" : options_.profile->functions_at(fork_stop_name(stop.id).number));
     const Location place = options_.symbols == nullptr ? Location{} : stop_location(stop, *options_.symbols);
@@ -154,10 +154,10 @@ std::string ForkDocument::said_of(const ForkStop& stop) const {
                        source.empty() ? "" : " (" + source + ")");
 }
 
-// Who decided to write: the first caller outside of the file that writes for all, and where it called.
+// The function that decided to write: the first caller outside of the file that holds set_pte(), and where it called.
 std::string ForkDocument::writer(const PteRange& range) const {
     if (!range.written)
-        return "found in place";
+        return "already present";
     if (options_.symbols == nullptr)
         return fmt::format("{:#010x}", range.eip);
     const Location wrote = options_.symbols->lookup(0, range.eip);
@@ -175,7 +175,7 @@ void ForkDocument::entries() {
     document_.section("Page-table entries changed inside fork");
     const std::vector<PteRange> ranges = pte_ranges(fork_);
     if (ranges.empty())
-        return line("none was seen");
+        return line("none");
     Rows rows;
     bool moved = false;
     for (const PteRange& range : ranges) {
@@ -196,7 +196,7 @@ void ForkDocument::entries() {
            {.key = "entries", .title = "entries", .width = 8, .align = Right},
            {.key = "level", .title = "level", .width = 6, .lead = "  "},
            {.key = "rights", .title = "rights", .width = 13},
-           {.key = "writer", .title = "who", .most = 37}},
+           {.key = "writer", .title = "written by", .most = 37}},
           options_.most_rows);
     if (moved)
         line("* the entry leads to another frame than before");
@@ -295,7 +295,7 @@ void ForkDocument::faults() {
     document_.section("Copy-on-write faults of this fork, page by page" +
                       (handler.empty() ? "" : fmt::format("; F: {}", handler)));
     if (law.named.empty() && law.rest.empty()) {
-        line(fork_.cow_faults() == 0 ? "none" : "their list was given up; the counts above are whole");
+        line(fork_.cow_faults() == 0 ? "none" : "dropped to bound memory; the counts above are complete");
     } else {
         Rows rows;
         add_fault_runs(rows, law.named);
@@ -313,9 +313,9 @@ void ForkDocument::faults() {
     }
     if (law.constant < 0) {
         shown().number("shortfall", static_cast<u64>(-law.constant));
-        line("law: {law.cow_faults} faults = {law.pages_named} pages named by the workload - {shortfall}");
+        line("total: {law.cow_faults} faults = {law.pages_named} pages named by the workload - {shortfall}");
     } else if (law.pages_named != 0 || law.cow_faults != 0) {
-        line("law: {law.cow_faults} faults = {law.pages_named} pages named by the workload + {law.constant}");
+        line("total: {law.cow_faults} faults = {law.pages_named} pages named by the workload + {law.constant}");
     }
     other_faults();
 }
@@ -330,7 +330,7 @@ void ForkDocument::other_faults() {
     Rows rows;
     for (const auto& [name, count] : others)
         rows.emplace_back().number("faults", count).text("what", name);
-    document_.section("Other page faults on both sides meanwhile");
+    document_.section("Other page faults on both sides");
     shown().rows("other_faults", std::move(rows));
     table("other_faults", {{.key = "faults", .width = 6, .align = Right}, {.key = "what", .lead = "  "}});
 }
@@ -340,7 +340,7 @@ void ForkDocument::findings() {
         .blocks.push_back(
             Sentences{"findings", "none: what the guest states and what the hardware shows agree", kWidth});
     if (fork_.trimmed)
-        line("(some entries of the lists were given up to bound memory; the counts are whole)");
+        line("(some list entries were dropped to bound memory; counts are complete)");
 }
 
 } // namespace

@@ -59,7 +59,7 @@ struct WriteRow {
     PteChange change;
     ForkSide side = ForkSide::Unknown;
     std::string stop; // of the fork, "2b"
-    std::string name; // of the function that wrote; empty: found in place
+    std::string name; // of the function that wrote; empty: already there
 };
 
 struct SpaceView {

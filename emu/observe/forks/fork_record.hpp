@@ -32,7 +32,7 @@ struct PteChange {
     u32 linear = 0;      // first address that the entry maps
     u32 bytes = 0;       // how many it maps
     u8 level = 0;        // 1 = table, 2 = directory
-    bool written = true; // false: found in place when the table became known; who wrote it was not seen
+    bool written = true; // false: already there when the table became known; its writer is unknown
     ForkSide side = ForkSide::Unknown;
     u32 eip = 0;                  // of the instruction that wrote
     std::array<u32, 3> callers{}; // return addresses, innermost first; 0 = unknown
@@ -164,7 +164,7 @@ struct ForkRecord {
     ShadowCounts shadows_after;  // by either side, until both are private
     // Inside fork, by address space (0: the kernel's half) and eip; only where on_instruction was called.
     std::map<std::pair<u32, u32>, RunTime> by_instruction;
-    bool trimmed = false; // some entries of the lists were given up; counts are whole
+    bool trimmed = false; // some list entries were dropped; counts are complete
 
     std::map<u32, SharedPage> shared;         // by linear page
     u64 still_shared = 0;                     // copy-on-write pages that neither side has left yet

@@ -38,7 +38,7 @@ class ForkTracer : public TraceSink {
     TraceKinds kinds() const override { return ~kTranslationKinds; }
     void on_event(const TraceEvent& event) override;
 
-    // All remembered forks in the order of their beginning. Records stay in place until they are given up.
+    // All remembered forks in the order of their beginning. Records stay in place until they are dropped.
     const std::list<ForkRecord>& forks() const { return forks_; }
     const ForkRecord* fork(u64 number) const;
     // The fork that the thread now running is inside of, or works for as a server, if any; and the one that began last.

@@ -6,7 +6,7 @@ namespace forkscope {
 
 namespace {
 
-// More contexts than any guest has alive; beyond it the oldest sums are given up.
+// More contexts than any guest has alive; beyond it the oldest sums are dropped.
 constexpr std::size_t kMostContexts = 65536;
 
 u64 space_key(u64 address_space) { return u64{1} << 63 | address_space; }

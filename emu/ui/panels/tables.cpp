@@ -105,7 +105,7 @@ void show_page(const MapRow& row, u32 index, const SpaceView& side, std::size_t 
             bits.append(bits.empty() ? "" : " ").append(letter);
     const std::string text = fmt::format(
         "{} {:08x}: {}{}\nentry {:08x} at {:08x}: {}\nframe {:08x}, {} as both levels grant", name, linear,
-        page_state_name(entry->state), row.cells[number][index].written ? ", written in this phase" : "", entry->entry,
+        page_state_name(entry->state), row.cells[number][index].written ? ", written at this stop" : "", entry->entry,
         entry->entry_address, bits, entry->physical, rights_text(kPtePresent | entry->rights));
     ImGui::SetTooltip("%s", text.c_str());
 }
