@@ -47,10 +47,10 @@ Object after_of(const ForkTally& tally) {
     return data;
 }
 
-Object law_of(const ForkTally& tally) {
+Object cow_summary_of(const ForkTally& tally) {
     Object data;
     data.count("pages_named", tally.pages_named).count("cow_faults", tally.cow_faults);
-    data.add("constant", Cell::signed_number(tally.law_constant()));
+    data.add("constant", Cell::signed_number(tally.cow_constant()));
     Rows pages;
     for (const ConstantPage& page : tally.constant) {
         Object& row = pages.emplace_back();
@@ -67,14 +67,14 @@ Object law_of(const ForkTally& tally) {
 } // namespace
 
 Object comparison_data(const ForkComparison& comparison) {
-    constexpr u64 kSchema = 1;
+    constexpr u64 kSchema = 2;
     Rows systems;
     for (const ForkTally& tally : comparison.systems) {
         Object& system = systems.emplace_back();
         system.text("os", tally.os).text("system", tally.system).text("trouble", tally.trouble);
         system.count("forks", tally.forks).count("failed", tally.failed).flag("trimmed", tally.trimmed);
         system.object("inside", inside_of(tally)).rows("stops", stops_of(tally));
-        system.object("after", after_of(tally)).object("law", law_of(tally));
+        system.object("after", after_of(tally)).object("cow_summary", cow_summary_of(tally));
         std::vector<Cell> findings;
         for (const std::string& finding : tally.findings)
             findings.push_back(Cell::text(finding));

@@ -151,7 +151,7 @@ Rows afterwards(const ForkComparison& comparison) {
     return rows;
 }
 
-Rows law(const ForkComparison& comparison) {
+Rows copy_on_write(const ForkComparison& comparison) {
     Rows rows;
     Figures figures(comparison, rows);
     figures.sums("copy-on-write faults", [](const ForkTally& tally) { return tally.cow_faults; });
@@ -159,7 +159,7 @@ Rows law(const ForkComparison& comparison) {
     figures.sums(
         "pages made private by fork", [](const ForkTally& tally) { return tally.pages_made_private; },
         Figures::Zeros::LeftOut);
-    figures.cells("constant", [](const ForkTally& tally) { return Cell::signed_number(tally.law_constant()); });
+    figures.cells("constant", [](const ForkTally& tally) { return Cell::signed_number(tally.cow_constant()); });
     return rows;
 }
 
@@ -169,10 +169,11 @@ struct Part {
     const char* title;
     Rows (*rows)(const ForkComparison&);
 };
-constexpr std::array<Part, 4> kParts = {{{"inside", "Inside fork", inside},
-                                         {"by_stop", "Cycles by stop", stops},
-                                         {"afterwards", "Afterwards", afterwards},
-                                         {"law", "Copy-on-write faults = pages written + constant", law}}};
+constexpr std::array<Part, 4> kParts = {
+    {{"inside", "Inside fork", inside},
+     {"by_stop", "Cycles by stop", stops},
+     {"afterwards", "Afterwards", afterwards},
+     {"cow_summary", "Copy-on-write faults = pages written + constant", copy_on_write}}};
 
 // All parts have the same columns: only the first has the systems' names as titles.
 void add_table(Document& document, const ForkComparison& comparison) {

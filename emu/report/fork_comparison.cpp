@@ -100,7 +100,7 @@ void add_faults(ForkTally& tally, const ForkRecord& fork, const ForkReportOption
             tally.cow_messages += fault.record.messages;
         }
     }
-    for (const ForkFault* fault : fork_law(fork).rest)
+    for (const ForkFault* fault : cow_summary(fork).rest)
         add_constant(tally, fork, *fault, options);
 }
 

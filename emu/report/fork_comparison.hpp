@@ -74,7 +74,7 @@ struct ForkTally {
     std::vector<ConstantPage> constant; // those with most faults first
     std::vector<std::string> findings;  // of all forks of the run, each once
 
-    i64 law_constant() const { return static_cast<i64>(cow_faults) - static_cast<i64>(pages_named); }
+    i64 cow_constant() const { return static_cast<i64>(cow_faults) - static_cast<i64>(pages_named); }
 };
 
 struct ForkComparison {

@@ -223,19 +223,19 @@ Object ForkData::fault(const ForkFault& fault, bool named) const {
 }
 
 void ForkData::faults(Object& data) const {
-    const ForkLaw law = fork_law(fork_);
+    const CowSummary summary = cow_summary(fork_);
     Object figures;
-    figures.count("pages_named", law.pages_named).count("cow_faults", law.cow_faults);
-    figures.add("constant", Cell::signed_number(law.constant));
+    figures.count("pages_named", summary.pages_named).count("cow_faults", summary.cow_faults);
+    figures.add("constant", Cell::signed_number(summary.constant));
     const auto of = [this](FaultClass fault_class) { return fork_.fault_counts[static_cast<u8>(fault_class)]; };
     figures.count("copied", of(FaultClass::CowCopy)).count("made_writable", of(FaultClass::CowReuse));
-    data.object("law", std::move(figures));
+    data.object("cow_summary", std::move(figures));
     Rows rows;
     rows.reserve(fork_.faults.size());
     std::size_t named = 0;
     for (const ForkFault& one : fork_.faults) {
         // The named faults are in the order of the list.
-        const bool is_named = named < law.named.size() && law.named[named] == &one;
+        const bool is_named = named < summary.named.size() && summary.named[named] == &one;
         named += is_named ? 1 : 0;
         rows.push_back(fault(one, is_named));
     }

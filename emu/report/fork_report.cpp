@@ -108,7 +108,8 @@ void ForkDocument::summary_afterwards() {
     if (any(fork_.shadows_inside))
         line("shadow objects inside: {shadows_inside.created} made, {shadows_inside.collapsed} collapsed, "
              "{shadows_inside.bypassed} bypassed; longest chain {shadows_inside.longest_chain}");
-    line("afterwards", "{law.cow_faults} copy-on-write faults: {law.copied} copied a page, {law.made_writable} only "
+    line("afterwards", "{cow_summary.cow_faults} copy-on-write faults: {cow_summary.copied} copied a page, "
+                       "{cow_summary.made_writable} only "
                        "made it writable again");
     if (any(fork_.shadows_after))
         line("shadow objects afterwards: {shadows_after.created} made, {shadows_after.collapsed} collapsed, "
@@ -290,18 +291,18 @@ void ForkDocument::add_fault_runs(Rows& rows, const std::vector<const ForkFault*
 }
 
 void ForkDocument::faults() {
-    const ForkLaw law = fork_law(fork_);
+    const CowSummary summary = cow_summary(fork_);
     const std::string_view handler = options_.profile == nullptr ? "" : options_.profile->functions_at("F");
     document_.section("Copy-on-write faults of this fork, page by page" +
                       (handler.empty() ? "" : fmt::format("; F: {}", handler)));
-    if (law.named.empty() && law.rest.empty()) {
+    if (summary.named.empty() && summary.rest.empty()) {
         line(fork_.cow_faults() == 0 ? "none" : "dropped to bound memory; the counts above are complete");
     } else {
         Rows rows;
-        add_fault_runs(rows, law.named);
-        if (!law.named.empty() && !law.rest.empty())
+        add_fault_runs(rows, summary.named);
+        if (!summary.named.empty() && !summary.rest.empty())
             rows.emplace_back();
-        add_fault_runs(rows, law.rest);
+        add_fault_runs(rows, summary.rest);
         shown().rows("fault_runs", std::move(rows));
         table("fault_runs", {{.key = "side", .title = "side", .width = 7},
                              {.key = "page", .title = "page", .width = 18},
@@ -311,11 +312,13 @@ void ForkDocument::faults() {
                              {.key = "memory", .title = "memory", .lead = "  ", .most = 33},
                              {.key = "by", .align = Below, .lead = "       by ", .most = 86}});
     }
-    if (law.constant < 0) {
-        shown().number("shortfall", static_cast<u64>(-law.constant));
-        line("total: {law.cow_faults} faults = {law.pages_named} pages named by the workload - {shortfall}");
-    } else if (law.pages_named != 0 || law.cow_faults != 0) {
-        line("total: {law.cow_faults} faults = {law.pages_named} pages named by the workload + {law.constant}");
+    if (summary.constant < 0) {
+        shown().number("shortfall", static_cast<u64>(-summary.constant));
+        line("total: {cow_summary.cow_faults} faults = {cow_summary.pages_named} pages named by the workload - "
+             "{shortfall}");
+    } else if (summary.pages_named != 0 || summary.cow_faults != 0) {
+        line("total: {cow_summary.cow_faults} faults = {cow_summary.pages_named} pages named by the workload + "
+             "{cow_summary.constant}");
     }
     other_faults();
 }

@@ -23,15 +23,15 @@ struct ForkReportOptions {
     std::size_t most_rows = 40; // of a table; faults are always complete
 };
 
-// The law of copy on write: faults = pages that the workload named + a constant, which is explained page by page.
-struct ForkLaw {
+// Copy-on-write faults = pages that the workload named + a constant, which is explained page by page.
+struct CowSummary {
     u64 pages_named = 0;
     u64 cow_faults = 0;
     i64 constant = 0;
     std::vector<const ForkFault*> named; // the faults on the workload's pages
     std::vector<const ForkFault*> rest;  // the others: the constant
 };
-ForkLaw fork_law(const ForkRecord& fork);
+CowSummary cow_summary(const ForkRecord& fork);
 
 // Entries that changed in the same way on neighbouring pages.
 struct PteRange {
@@ -59,9 +59,9 @@ struct FunctionCost {
     std::string name;
     RunTime spent;
 };
-// Dearest first; empty unless instructions were counted (ForkTracer::on_instruction).
+// Most expensive first; empty unless instructions were counted (ForkTracer::on_instruction).
 std::vector<FunctionCost> fork_functions(const ForkRecord& fork, const Symbolizer& symbols);
-// Cycles by stop and cause, and by function; nothing where nobody kept the account.
+// Cycles by stop and cause, and by function; nothing unless cycles were counted by cause.
 void add_cycle_sections(Document& document, const ForkRecord& fork, const ForkReportOptions& options);
 // From fork's return until no page was shared for copying any more; 0: not yet.
 Cycles cycles_until_private(const ForkRecord& fork);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Several systems side by side: each obeys the law of copy on write, what belongs together adds up, and two runs and
+"""Several systems side by side: copy-on-write faults are accounted for, totals add up, and two runs and
 both engines say the same.
 
 Usage: compare.py FORKSCOPE SYSTEMS (separated by commas)
@@ -42,15 +42,15 @@ def check_system(system, workload):
         assert stop["original"] and stop["function"] and ".c:" in stop["source"], (where, stop)
     assert inside["counts"]["system_calls"] >= system["forks"], where
     assert system["after"]["forks_that_became_private"] == system["forks"], where
-    law = system["law"]
-    assert law["cow_faults"] == law["pages_named"] + law["constant"], where
-    assert sum(page["faults"] for page in law["pages"]) == law["constant"], (where, law)
+    summary = system["cow_summary"]
+    assert summary["cow_faults"] == summary["pages_named"] + summary["constant"], where
+    assert sum(page["faults"] for page in summary["pages"]) == summary["constant"], (where, summary)
     if workload in PAGES:
         assert system["forks"] == FORKS.get(workload, 1), where
-        assert law["pages_named"] == PAGES[workload], where
+        assert summary["pages_named"] == PAGES[workload], where
         # Nothing but stack pages, a few a fork: the program writes nothing else.
-        assert all(page["memory"] == "stack" for page in law["pages"]), (where, law["pages"])
-        assert law["constant"] <= 6 * system["forks"], (where, law)
+        assert all(page["memory"] == "stack" for page in summary["pages"]), (where, summary["pages"])
+        assert summary["constant"] <= 6 * system["forks"], (where, summary)
     if system["os"] == "lunaix":
         assert inside["counts"]["messages"] == 0 and system["after"]["cow_fault_messages"] == 0, where
         assert system["after"]["leaflets_duplicated"] > 0, where
@@ -75,13 +75,13 @@ def main(program, systems):
     for workload in [*PAGES, "forkstorm", "forktree 2 2"]:
         out, comparison = report(program, systems, workload)
         assert [system["os"] for system in comparison["systems"]] == systems.split(","), comparison
-        assert comparison["schema"] == 1 and comparison["workload"] == workload
+        assert comparison["schema"] == 2 and comparison["workload"] == workload
         for system in comparison["systems"]:
             check_system(system, workload)
             if workload.startswith("child-writes"):
-                constants.setdefault(system["os"], set()).add(system["law"]["constant"])
-            print(workload, system["os"], "forks", system["forks"], "cycles", system["inside"]["cycles"], "law",
-                  system["law"]["cow_faults"], "=", system["law"]["pages_named"], "+", system["law"]["constant"])
+                constants.setdefault(system["os"], set()).add(system["cow_summary"]["constant"])
+            print(workload, system["os"], "forks", system["forks"], "cycles", system["inside"]["cycles"], "faults",
+                  system["cow_summary"]["cow_faults"], "=", system["cow_summary"]["pages_named"], "+", system["cow_summary"]["constant"])
         if workload in ("fork-exit", "chain"):
             again, _ = report(program, systems, workload)
             assert out == again, f"{workload}: two runs differ"

@@ -109,12 +109,12 @@ TEST(GuestFork, FaultsAreThePagesThatTheChildWritesPlusAConstant) {
         ASSERT_EQ(guest.run(), StopCause::Exit) << guest.console;
         const ForkRecord* fork = guest.workload_fork();
         ASSERT_NE(fork, nullptr);
-        const ForkLaw law = fork_law(*fork);
-        EXPECT_EQ(law.pages_named, pages);
-        EXPECT_EQ(law.named.size(), pages);
-        EXPECT_EQ(law.named.size() + law.rest.size(), law.cow_faults);
-        constants.push_back(law.constant);
-        for (const ForkFault* fault : law.named)
+        const CowSummary summary = cow_summary(*fork);
+        EXPECT_EQ(summary.pages_named, pages);
+        EXPECT_EQ(summary.named.size(), pages);
+        EXPECT_EQ(summary.named.size() + summary.rest.size(), summary.cow_faults);
+        constants.push_back(summary.constant);
+        for (const ForkFault* fault : summary.named)
             EXPECT_EQ(fault->record.where->text().substr(0, 11), "write_pages");
         EXPECT_EQ(fork->findings, std::vector<std::string>{});
         EXPECT_FALSE(fork->trimmed);

@@ -147,12 +147,12 @@ TEST(ForkTracer, CountsCopyOnWriteFaultsAsPagesNamedPlusAConstant) {
         scene.cow_fault(scene.parent, 3, kStack, false);
         const ForkRecord& fork = scene.tracer->forks().front();
         EXPECT_EQ(fork.cow_faults(), n + 2u);
-        const ForkLaw law = fork_law(fork);
-        EXPECT_EQ(law.pages_named, n);
-        EXPECT_EQ(law.constant, 2);
-        EXPECT_EQ(law.named.size(), n);
-        ASSERT_EQ(law.rest.size(), 2u);
-        EXPECT_EQ(law.rest[0]->record.page_address(), kStack);
+        const CowSummary summary = cow_summary(fork);
+        EXPECT_EQ(summary.pages_named, n);
+        EXPECT_EQ(summary.constant, 2);
+        EXPECT_EQ(summary.named.size(), n);
+        ASSERT_EQ(summary.rest.size(), 2u);
+        EXPECT_EQ(summary.rest[0]->record.page_address(), kStack);
         EXPECT_TRUE(fork.child_ended);
         EXPECT_NE(fork.private_cycle, 0u);
         EXPECT_TRUE(fork.findings.empty());

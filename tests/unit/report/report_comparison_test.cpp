@@ -69,7 +69,7 @@ TEST(ForkComparison, NamesTheConstantPageByPage) {
     const ForkTally tally = Workload().tally("minix");
     EXPECT_EQ(tally.pages_named, 4u);
     EXPECT_EQ(tally.cow_faults, 6u);
-    EXPECT_EQ(tally.law_constant(), 2);
+    EXPECT_EQ(tally.cow_constant(), 2);
     ASSERT_EQ(tally.constant.size(), 1u);
     EXPECT_EQ(tally.constant[0].faults, 2u);
     EXPECT_EQ(tally.constant[0].page, kStack);
@@ -103,7 +103,7 @@ TEST(ForkComparison, LaysSystemsSideBySideInHundredColumns) {
     for (const char* part : {"LunaixOS", "MINIX 3", "FreeBSD", "sum over all", "2b", "leaflets duplicated",
                              "handle_memory", "! FreeBSD: the limit was reached", "987,654k / 493,827k"})
         EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
-    for (const char* part : {"inside", "by_stop", "afterwards", "law"})
+    for (const char* part : {"inside", "by_stop", "afterwards", "cow_summary"})
         for (const Object& row : document.shown.find(part)->rows())
             EXPECT_EQ(row.find("values")->values().size(), 3u) << cell_text(*row.find("label"));
     EXPECT_EQ(json_fault(document_json(document)), "");
@@ -122,5 +122,5 @@ TEST(ForkComparison, TakesAllButTheFirstProcessesForksWhereNobodyMarksAny) {
     ForkComparison nothing;
     nothing.systems = {empty, empty};
     EXPECT_NE(document_text(comparison_document(nothing)).find("forks"), std::string::npos);
-    EXPECT_NE(document_json(comparison_document(nothing)).find("\"schema\": 1"), std::string::npos);
+    EXPECT_NE(document_json(comparison_document(nothing)).find("\"schema\": 2"), std::string::npos);
 }

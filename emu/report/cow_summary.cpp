@@ -30,11 +30,11 @@ u32 rights_of(u64 entry) {
 
 } // namespace
 
-ForkLaw fork_law(const ForkRecord& fork) {
-    ForkLaw law;
-    law.pages_named = fork.pages_named;
-    law.cow_faults = fork.cow_faults();
-    law.constant = static_cast<i64>(law.cow_faults) - static_cast<i64>(law.pages_named);
+CowSummary cow_summary(const ForkRecord& fork) {
+    CowSummary summary;
+    summary.pages_named = fork.pages_named;
+    summary.cow_faults = fork.cow_faults();
+    summary.constant = static_cast<i64>(summary.cow_faults) - static_cast<i64>(summary.pages_named);
     // The named pages are those that one instruction writes, of the child or else of the parent; of several such
     // instructions, the one with the right number of pages, then the one in the largest shared region.
     using Writer = std::pair<bool, u32>; // of the parent; eip
@@ -48,10 +48,10 @@ ForkLaw fork_law(const ForkRecord& fork) {
     std::tuple<bool, u64, u64> best{false, 0, 0};
     Writer chosen{false, 0};
     for (const auto& [writer, faults] : by_writer) {
-        const std::tuple<bool, u64, u64> score{faults.size() == law.pages_named,
+        const std::tuple<bool, u64, u64> score{faults.size() == summary.pages_named,
                                                run_of_shared_pages(fork, faults.front()->record.page_address()),
                                                faults.size()};
-        if (law.pages_named != 0 && score > best) {
+        if (summary.pages_named != 0 && score > best) {
             best = score;
             chosen = writer;
         }
@@ -60,10 +60,10 @@ ForkLaw fork_law(const ForkRecord& fork) {
         if (!fault.belongs)
             continue;
         const bool named = chosen.second != 0 && fault.record.cpl == 3 && writer_of(fault) == chosen &&
-                           law.named.size() < law.pages_named;
-        (named ? law.named : law.rest).push_back(&fault);
+                           summary.named.size() < summary.pages_named;
+        (named ? summary.named : summary.rest).push_back(&fault);
     }
-    return law;
+    return summary;
 }
 
 std::vector<PteRange> pte_ranges(const ForkRecord& fork) {

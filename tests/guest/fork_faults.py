@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Copy-on-write faults after a fork = pages written + a constant, each accounted for by page and cause.
 
-Usage: fork_law.py FORKSCOPE [OS]
+Usage: fork_faults.py FORKSCOPE [OS]
 """
 
 import json
@@ -40,8 +40,8 @@ def check_faults(fork, pages):
     assert all(by_page[("child", page)][0]["class"] == "cow-copy" for page in region)
     rest = [key for key in by_page if key not in {("child", page) for page in region}]
     copied = sum(fault["page_class"] == "cow-copy" for fault in faults)
-    assert fork["law"] == {"pages_named": pages, "cow_faults": len(faults), "constant": len(rest), "copied": copied,
-                           "made_writable": len(faults) - copied}, fork["law"]
+    assert fork["cow_summary"] == {"pages_named": pages, "cow_faults": len(faults), "constant": len(rest), "copied": copied,
+                           "made_writable": len(faults) - copied}, fork["cow_summary"]
     return sorted((side, by_page[(side, page)][0]["class"]) for side, page in rest)
 
 
@@ -57,7 +57,7 @@ def main(forkscope, system="lunaix"):
         assert fork["findings"] == [], fork["findings"]
         assert fork["ptes"] and fork["frames"] and fork["flushes"]
         rest[pages] = check_faults(fork, pages)
-        print(f"{pages} pages written by the child: {fork['law']['cow_faults']} copy-on-write faults")
+        print(f"{pages} pages written by the child: {fork['cow_summary']['cow_faults']} copy-on-write faults")
     assert len({tuple(value) for value in rest.values()}) == 1, f"the constant is not constant: {rest}"
     for engine in ("interp", "block"):
         assert check_faults(report(program, 7, 0, "--engine", engine), 7) == rest[7]
