@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """compare.py PRESET IMAGES NATIVE: builds the core for another target by its preset, around the images of the build IMAGES,
-and runs portable_report there, whose lines must be those that NATIVE, this machine's own portable_report, prints. Exits 0, 1, or 77 where the target's tools are missing."""
+and runs portable_report there, whose lines must be those that NATIVE, this machine's own portable_report, prints.
+Exits 0, 1, or 77 where the target's tools are missing."""
 
 import os
 import shutil
