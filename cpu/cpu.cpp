@@ -89,7 +89,7 @@ Moment Cpu::moment() const {
     m.instructions = instructions();
     m.cycle = now();
     m.eip = r.segments[kCs].base + (p.current != nullptr ? p.present_eip(*p.current) : r.eip);
-    m.address_space = context_.mmu().control().space_of(r.cr3);
+    m.address_space = context_.mmu().control().space_of(r.cr3).root;
     m.cpl = r.cpl;
     return m;
 }

@@ -13,13 +13,12 @@ namespace forkscope {
 struct Paging32 {
     using Entry = u32;
     static constexpr u32 kLevels = 2;
-    static constexpr u32 kLargeShift = 22;
+    static constexpr PagingGeometry kGeometry = kGeometry32;
 
     static bool root(const PagingControl& control, u32, Walk&, u64& table) {
         table = control.cr3 & ~kPageMask;
         return true;
     }
-    static u32 entry_offset(u32 linear, u32 level) { return (linear >> (12 + 10 * (level - 1)) & 0x3FF) * 4; }
     static bool is_large(u64 entry, u32 level, const PagingControl& control) {
         return level == 2 && (entry & kPteLarge) != 0 && control.large_pages();
     }
@@ -43,7 +42,7 @@ struct Paging32 {
 struct PaePaging {
     using Entry = u64;
     static constexpr u32 kLevels = 2; // in memory
-    static constexpr u32 kLargeShift = 21;
+    static constexpr PagingGeometry kGeometry = kGeometryPae;
     // Of a PDPTE (table 4-8), which is checked when it is loaded.
     static u64 pdpte_reserved_bits(const PagingControl& control) { return 0x1E6 | ~control.physical_mask(); }
 
@@ -53,7 +52,6 @@ struct PaePaging {
         table = control.pdpte[number] & kPteFrame;
         return (control.pdpte[number] & kPtePresent) != 0;
     }
-    static u32 entry_offset(u32 linear, u32 level) { return (linear >> (12 + 9 * (level - 1)) & 0x1FF) * 8; }
     static bool is_large(u64 entry, u32 level, const PagingControl&) { return level == 2 && (entry & kPteLarge) != 0; }
     static u64 reserved_bits(bool large, const PagingControl& control) {
         const u64 pat = control.features.pat ? 0x1000 : 0;
@@ -97,7 +95,7 @@ Walk walk_in_mode(Policy& policy, const PagingControl& control, u32 linear, Priv
     typename Mode::Entry entry = 0;
     for (;; --level) {
         WalkLevel& step = walk.at(level);
-        step.entry_address = policy.locate(table, Mode::entry_offset(linear, level), level);
+        step.entry_address = policy.locate(table, Mode::kGeometry.entry_offset(linear, level), level);
         policy.read(step.entry_address, entry);
         step.entry = entry;
         step.read = true;
@@ -131,7 +129,7 @@ Walk walk_in_mode(Policy& policy, const PagingControl& control, u32 linear, Priv
     }
     walk.error_code = 0;
     const bool global = (entry & kPteGlobal) != 0 && (control.global_pages() || MMU_MUTANT(GlobalWithoutPge));
-    const u32 mask = walk.large ? (1u << Mode::kLargeShift) - 1 : kPageMask;
+    const u32 mask = walk.large ? Mode::kGeometry.large_bytes() - 1 : kPageMask;
     walk.rights |= global ? u32{kPteGlobal} : 0;
     walk.dirty = write || (entry & kPteDirty) != 0;
     walk.physical = PhysicalAddress(table | (linear & mask));
@@ -144,8 +142,12 @@ Walk walk_page_tables(Policy& policy, const PagingControl& control, u32 linear, 
     return control.pae() ? walk_in_mode<PaePaging>(policy, control, linear, privilege, kind)
                          : walk_in_mode<Paging32>(policy, control, linear, privilege, kind);
 }
+// Of a present entry, for who goes through tables without walking.
 inline bool is_large(u64 entry, u32 level, const PagingControl& control) {
     return control.pae() ? PaePaging::is_large(entry, level, control) : Paging32::is_large(entry, level, control);
+}
+inline u64 frame_of(u64 entry, bool large, const PagingControl& control) {
+    return control.pae() ? PaePaging::frame(entry, large, control) : Paging32::frame(entry, large, control);
 }
 
 } // namespace forkscope

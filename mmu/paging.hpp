@@ -1,7 +1,6 @@
-// Owns: the bits of page-table entries, error codes and control registers that concern paging, and the walk itself.
-// Callers: Mmu (walk that sets A and D), PageTableView and others (walk that only looks), tests.
-// Promises: SDM 3A 4.3 and 4.4: 32-bit paging with 4 KB and 4 MB pages, PAE paging with 4 KB and 2 MB pages and NX; one
-// walk, two policies.
+// Owns: the bits of page-table entries, error codes and control registers that concern paging, the form of the tables,
+// and what a walk yields. Callers: this room, observers, tests. Promises: SDM 3A 4.3 and 4.4: 32-bit paging with 4 KB
+// and 4 MB pages, PAE paging with 4 KB and 2 MB pages and NX.
 #pragma once
 
 #include <array>
@@ -70,7 +69,26 @@ struct PagingFeatures {
     u8 physical_bits = 32; // width of physical addresses: entries' bits above are reserved
 };
 
-// What the Mmu needs of the control registers. Owned by the Cpu's state; the Mmu keeps a copy.
+// The form of the tables, by mode. Level 1 is the page table, 2 the directory.
+struct PagingGeometry {
+    u32 entry_bytes;
+    u32 large_shift; // a directory entry maps 1 << large_shift bytes
+    u32 directories; // of one address space
+    u32 space_mask;  // of CR3: what leads to the tables
+
+    constexpr u32 entries() const { return kPageSize / entry_bytes; }
+    constexpr u32 large_bytes() const { return 1u << large_shift; }
+    // What an entry of the level maps.
+    constexpr u32 shift(u32 level) const { return level == 2 ? large_shift : kPageShift; }
+    // Where in its table the entry for a linear address lies.
+    constexpr u32 entry_offset(u32 linear, u32 level) const {
+        return (linear >> shift(level) & (entries() - 1)) * entry_bytes;
+    }
+};
+inline constexpr PagingGeometry kGeometry32{4, 22, 1, ~kPageMask};
+inline constexpr PagingGeometry kGeometryPae{8, 21, 4, ~31u};
+
+// What paging needs of the control registers. Owned by the Cpu's state; the Mmu keeps a copy, observers another.
 struct PagingControl {
     u32 cr0 = 0;
     u32 cr3 = 0;
@@ -86,10 +104,10 @@ struct PagingControl {
     bool pae() const { return (cr4 & kCr4Pae) != 0; }
     bool no_execute() const { return pae() && (efer & kEferNxe) != 0; }
     u64 physical_mask() const { return (u64{1} << features.physical_bits) - 1; }
-    u32 entry_bytes() const { return pae() ? 8 : 4; }
-    u32 large_shift() const { return pae() ? 21 : 22; }
-    // What names the address space: the part of CR3 that leads to tables.
-    u32 space_of(u32 value) const { return value & (pae() ? ~31u : ~kPageMask); }
+    const PagingGeometry& geometry() const { return pae() ? kGeometryPae : kGeometry32; }
+    u32 entry_bytes() const { return geometry().entry_bytes; }
+    u32 large_shift() const { return geometry().large_shift; }
+    AddressSpace space_of(u32 value) const { return AddressSpace(value & geometry().space_mask); }
 };
 
 enum class Privilege : u8 { Supervisor = 0, User = 1 };

@@ -1,7 +1,6 @@
 #include "mmu/paging_state.hpp"
 
 #include "mmu/mutant.hpp"
-#include "mmu/page_walk.hpp"
 
 namespace forkscope {
 
@@ -41,20 +40,20 @@ void PagingState::set_cr3(u32 value) {
     load_pdptes();
 }
 
-std::array<u64, 4> PagingState::read_pdptes(u32 cr3) const {
+std::array<u64, 4> PagingState::read_pdptes(AddressSpace space) const {
     std::array<u64, 4> entries;
     for (u32 i = 0; i < entries.size(); ++i)
-        read_entry(on_bus(cr3 & ~31u) + i * sizeof(u64), entries[i]);
+        read_entry(on_bus(space.root) + i * sizeof(u64), entries[i]);
     return entries;
 }
 
 void PagingState::load_pdptes() {
     if (control_.paging() && control_.pae())
-        control_.pdpte = read_pdptes(control_.cr3);
+        control_.pdpte = read_pdptes(control_.space_of(control_.cr3));
 }
 
-bool PagingState::pdptes_valid(u32 cr3) const {
-    for (const u64 entry : read_pdptes(cr3))
+bool PagingState::pdptes_valid(AddressSpace space) const {
+    for (const u64 entry : read_pdptes(space))
         if ((entry & kPtePresent) != 0 && (entry & PaePaging::pdpte_reserved_bits(control_)) != 0)
             return false;
     return true;
@@ -62,15 +61,17 @@ bool PagingState::pdptes_valid(u32 cr3) const {
 
 bool PagingState::accepts_cr0(u32 value) const {
     const bool loads = ((control_.cr0 ^ value) & kLoadingCr0Bits) != 0 && (value & kCr0Pg) != 0 && control_.pae();
-    return !loads || pdptes_valid(control_.cr3);
+    return !loads || pdptes_valid(control_.space_of(control_.cr3));
 }
 
-bool PagingState::accepts_cr3(u32 value) const { return !control_.paging() || !control_.pae() || pdptes_valid(value); }
+bool PagingState::accepts_cr3(u32 value) const {
+    return !control_.paging() || !control_.pae() || pdptes_valid(control_.space_of(value));
+}
 
 bool PagingState::accepts_cr4(u32 value) const {
     const bool loads =
         ((control_.cr4 ^ value) & kTranslationCr4Bits) != 0 && control_.paging() && (value & kCr4Pae) != 0;
-    return !loads || pdptes_valid(control_.cr3);
+    return !loads || pdptes_valid(AddressSpace(control_.cr3 & kGeometryPae.space_mask));
 }
 
 void PagingState::reset() {
@@ -92,7 +93,7 @@ PhysicalAddress PagingState::on_bus(u64 physical) const {
 
 Walk PagingState::look(LinearAddress address, Privilege privilege, AccessKind kind) const {
     if (control_.paging())
-        return look_in(control_.cr3, address, privilege, kind);
+        return look_in(control_.space_of(control_.cr3), address, privilege, kind);
     Walk identity;
     identity.ok = true;
     identity.physical = on_bus(static_cast<u32>(address.value));
@@ -101,15 +102,19 @@ Walk PagingState::look(LinearAddress address, Privilege privilege, AccessKind ki
     return identity;
 }
 
-Walk PagingState::look_in(u32 cr3, LinearAddress address, Privilege privilege, AccessKind kind) const {
+PagingControl PagingState::control_in(AddressSpace space) const {
     PagingControl control = control_;
-    control.cr3 = cr3;
-    if (control.pae() && cr3 != control_.cr3)
-        control.pdpte = read_pdptes(cr3);
+    if (control.space_of(control.cr3) == space)
+        return control;
+    control.cr3 = space.root;
+    if (control.pae())
+        control.pdpte = read_pdptes(space);
+    return control;
+}
+
+Walk PagingState::look_in(AddressSpace space, LinearAddress address, Privilege privilege, AccessKind kind) const {
     const LookPolicy policy{*this};
-    Walk walk = walk_page_tables(policy, control, static_cast<u32>(address.value), privilege, kind);
-    walk.physical = walk.ok ? on_bus(walk.physical.value) : PhysicalAddress();
-    return walk;
+    return walk_in(policy, space, address, privilege, kind);
 }
 
 void PagingState::serialize(Archive& ar) {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "emu/base/archive.hpp"
+#include "mmu/page_walk.hpp"
 #include "mmu/paging.hpp"
 #include "mmu/physical_memory.hpp"
 
@@ -13,7 +14,8 @@ namespace forkscope {
 
 class PagingState {
   public:
-    explicit PagingState(const PhysicalMemory& memory) : memory_(memory) {}
+    explicit PagingState(const PhysicalMemory& memory, const PagingControl& control = {})
+        : memory_(memory), control_(control) {}
 
     const PhysicalMemory& memory() const { return memory_; }
     const PagingControl& control() const { return control_; }
@@ -47,20 +49,34 @@ class PagingState {
             std::memcpy(&entry, memory_.host(at), sizeof entry);
     }
     // The PDPTE registers as CR3 would load them.
-    std::array<u64, 4> read_pdptes(u32 cr3) const;
+    std::array<u64, 4> read_pdptes(AddressSpace space) const;
 
-    // Looks through the tables in force, or the identity while paging is off; through those of another CR3.
+    // Looks through the tables in force, or the identity while paging is off.
     Walk look(LinearAddress address, Privilege privilege, AccessKind kind) const;
-    Walk look_in(u32 cr3, LinearAddress address, Privilege privilege, AccessKind kind) const;
+    // Through those of any space, whether paging is on or off. The PDPTE registers stand for memory where it is the
+    // space in force.
+    Walk look_in(AddressSpace space, LinearAddress address, Privilege privilege, AccessKind kind) const;
+    // The look with a policy of one's own: see walk_page_tables.
+    template <class Policy>
+    Walk walk_in(Policy& policy, AddressSpace space, LinearAddress address, Privilege privilege, AccessKind kind) const;
 
     void serialize(Archive& ar);
 
   private:
-    bool pdptes_valid(u32 cr3) const;
+    bool pdptes_valid(AddressSpace space) const;
+    PagingControl control_in(AddressSpace space) const;
 
     const PhysicalMemory& memory_;
     PagingControl control_;
     bool a20_ = true;
 };
+
+template <class Policy>
+Walk PagingState::walk_in(Policy& policy, AddressSpace space, LinearAddress address, Privilege privilege,
+                          AccessKind kind) const {
+    Walk walk = walk_page_tables(policy, control_in(space), static_cast<u32>(address.value), privilege, kind);
+    walk.physical = walk.ok ? on_bus(walk.physical.value) : PhysicalAddress();
+    return walk;
+}
 
 } // namespace forkscope

@@ -37,10 +37,10 @@ void TableMarks::mark_target(u64 directory_entry) {
         mark(paging_.on_bus(directory_entry & kPteFrame).page(), 1);
 }
 
-void TableMarks::mark_space(u32 cr3) {
+void TableMarks::mark_space(AddressSpace space) {
     if (!paging_.control().pae())
-        return mark(cr3 >> kPageShift, 2);
-    for (const u64 entry : paging_.read_pdptes(cr3))
+        return mark(space.root >> kPageShift, 2);
+    for (const u64 entry : paging_.read_pdptes(space))
         if ((entry & kPtePresent) != 0)
             mark(paging_.on_bus(entry & kPteFrame).page(), 2);
 }

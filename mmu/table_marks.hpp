@@ -22,8 +22,8 @@ class TableMarks {
     // The walker, or a directory in use, refers to the frame as a table of `level`, 1 or 2. Of a directory its tables
     // are marked, too.
     void mark(u64 frame, u8 level);
-    // All directories of an address space, by its CR3.
-    void mark_space(u32 cr3);
+    // All directories of an address space.
+    void mark_space(AddressSpace space);
     // Somebody outside says that it is a page table; the frame is flagged already.
     void assume(u64 frame);
     // It is none any more.

@@ -21,7 +21,9 @@ inline constexpr u32 kPageShift = 12;
 inline constexpr u32 kPageSize = 1u << kPageShift;
 inline constexpr u32 kPageMask = kPageSize - 1;
 
-// An address in one particular space. `value` is in bytes.
+// An address of one kind, in bytes. The kinds do not convert into each other, nor from or to plain numbers: an offset,
+// a size, an entry or a frame number is no address. Inside of a table or TLB, where nothing else comes near, the
+// 32 bits of a linear address are a plain u32.
 template <class Space> struct Address {
     u64 value = 0;
 
@@ -40,6 +42,16 @@ template <class Space> struct Address {
 
 using LinearAddress = Address<struct LinearSpace>;     // after segmentation, before paging
 using PhysicalAddress = Address<struct PhysicalSpace>; // after paging
+
+// An address space, named by the part of CR3 that leads to its tables: a directory, or PAE's four pointers to such. It
+// is no frame, of which it may be a part, and no linear address, beside which it stands in most signatures. 0 = none.
+struct AddressSpace {
+    u32 root = 0;
+
+    constexpr AddressSpace() = default;
+    constexpr explicit AddressSpace(u32 r) : root(r) {}
+    constexpr auto operator<=>(const AddressSpace&) const = default;
+};
 
 // Simulated time: retired cost in cycles of the CPU clock since power-on.
 using Cycles = u64;

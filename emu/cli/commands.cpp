@@ -87,7 +87,7 @@ Result<void> print_info(Session& session, const Options& options) {
     const TlbView tlb = tlb_view(session.machine().mmu());
     const auto name = [&](u32 address) {
         const Machine& machine = session.machine();
-        const u32 space = machine.mmu().control().space_of(machine.registers().cr3);
+        const u32 space = machine.mmu().control().space_of(machine.registers().cr3).root;
         const Location location = session.symbols().lookup(space, address);
         return location.known() ? location.text() : fmt::format("{:08x}", address);
     };

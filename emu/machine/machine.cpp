@@ -120,7 +120,7 @@ void Machine::learn(u32 tracepoint, const TracePort::Arguments& arguments) {
     if (tracepoint == TP_FRAME_FREE)
         mmu_->unflag_frame(arguments[0] >> kPageShift, kFramePageTable);
     else if (names_directory(tracepoint) && arguments[2] != 0)
-        mmu_->table_marks().mark_space(arguments[2]);
+        mmu_->table_marks().mark_space(mmu_->control().space_of(arguments[2]));
 }
 
 void Machine::add_devices() {

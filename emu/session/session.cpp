@@ -217,6 +217,7 @@ ForkTracer& Session::trace_forks(std::size_t keep_whole) {
         options.layout = symbols_.layout();
         options.keep_whole = keep_whole;
         options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
+        options.paging = machine_->mmu().control();
         options.account = [this] { return machine_->cpu().cycles_by_cause(); };
         options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };
         tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
@@ -348,7 +349,7 @@ StopCause Session::run_counting(const RunLimit& limit) {
     RunTime before = spent();
     while (machine_->now() < limit.cycle && machine_->instructions() < limit.instructions) {
         const u32 eip = machine_->cpu().linear_eip();
-        const u32 space = machine_->mmu().control().space_of(machine_->registers().cr3);
+        const u32 space = machine_->mmu().control().space_of(machine_->registers().cr3).root;
         const StopCause cause = machine_->step();
         if (cause != StopCause::Limit)
             return cause;

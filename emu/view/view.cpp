@@ -75,7 +75,7 @@ static std::vector<StackWord> observe_stack(const Machine& machine, const Symbol
         word.address = address;
         for (std::size_t i = 0; i < bytes.size(); ++i)
             word.value |= u32{bytes[i]} << (8 * i);
-        const Location location = symbols.lookup(machine.mmu().control().space_of(registers.cr3), word.value);
+        const Location location = symbols.lookup(machine.mmu().control().space_of(registers.cr3).root, word.value);
         if (location.known() && location.line != 0)
             word.name = location.symbol;
         words.push_back(std::move(word));
@@ -92,12 +92,11 @@ View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbo
     view.linear_eip = machine.cpu().linear_eip();
     view.halted = machine.cpu().halted();
     const PagingControl& control = machine.mmu().control();
-    const u32 space = control.space_of(view.registers.cr3);
+    const u32 space = control.space_of(view.registers.cr3).root;
     // Naming a program for the first time takes a look at its bytes in memory.
     if (control.paging() && symbols.layout().is_user(view.linear_eip) && symbols.program_of(space).empty())
         static_cast<void>(
-            symbols.identify(AddressSpaceReader(machine.mmu().memory(), PagingForm::of(control.cr4)).memory_reader(),
-                             space, view.linear_eip));
+            symbols.identify(AddressSpaceReader(machine.mmu().paging()).memory_reader(), space, view.linear_eip));
     view.tables = observe_tables(machine, tracer, symbols);
     if (tracer != nullptr) {
         view.pid = tracer->context().current_pid();

@@ -81,8 +81,9 @@ std::optional<u32> branch_target(const std::string& text) {
 class Listing {
   public:
     Listing(const Machine& machine, const Symbolizer& symbols)
-        : mmu_(machine.mmu()), symbols_(symbols), space_(machine.mmu().control().space_of(machine.registers().cr3)),
-          eip_(machine.cpu().linear_eip()), disassembler_(machine.registers().segments[kCs].big) {}
+        : mmu_(machine.mmu()), symbols_(symbols),
+          space_(machine.mmu().control().space_of(machine.registers().cr3).root), eip_(machine.cpu().linear_eip()),
+          disassembler_(machine.registers().segments[kCs].big) {}
 
     CodeView view() {
         const Location here = symbols_.lookup(space_, eip_);

@@ -26,16 +26,16 @@ u32 child_directory(const ForkRecord& fork) {
 
 bool side_lives(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
     const u32 owner = tracer.context().pid_of(directory);
-    return directory != 0 && tracer.tables().is_space(directory) && (owner == 0 ? !ended : owner == pid);
+    return directory != 0 && tracer.tables().is_space(AddressSpace(directory)) && (owner == 0 ? !ended : owner == pid);
 }
 
 // A child that has called exec since has another directory than fork gave it.
 u32 present_directory(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
     if (side_lives(tracer, directory, pid, ended))
         return directory;
-    for (const u32 other : tracer.tables().spaces())
-        if (pid != 0 && tracer.context().pid_of(other) == pid)
-            return other;
+    for (const AddressSpace other : tracer.tables().spaces())
+        if (pid != 0 && tracer.context().pid_of(other.root) == pid)
+            return other.root;
     return 0;
 }
 
@@ -90,7 +90,7 @@ class TablesObserver {
 
   private:
     void choose_sides() {
-        const u32 present = machine_.mmu().control().space_of(machine_.registers().cr3);
+        const u32 present = machine_.mmu().control().space_of(machine_.registers().cr3).root;
         const ForkRecord* fork = tracer_ != nullptr ? shown_fork(*tracer_) : nullptr;
         if (fork == nullptr) {
             const u32 pid = tracer_ != nullptr ? tracer_->context().pid_of(present) : 0;
@@ -119,11 +119,11 @@ class TablesObserver {
         SpaceView& side = view_.sides[number];
         PageTableViewOptions options;
         options.layout = layout_;
-        options.form = PagingForm::of(machine_.mmu().control().cr4);
+        options.control = machine_.mmu().control();
         if (tracer_ != nullptr)
             options.directories = tracer_->tables().directories();
         side.present = true;
-        side.table = PageTableView::read(machine_.mmu().memory(), directory, options);
+        side.table = PageTableView::read(machine_.mmu().memory(), AddressSpace(directory), options);
         side.title = pid != 0 ? fmt::format("pid {}", pid) : std::string(number == 1 ? "no pid yet," : "the kernel");
         if (const std::string name = program_name(tracer_, symbols_, directory); !name.empty())
             side.title += " " + name;
@@ -165,7 +165,7 @@ class TablesObserver {
     }
 
     bool was_written(const SpaceView& side, u32 linear, u32 level) const {
-        return written_.count({side.table.address_space(), level == 2 ? linear | 1 : linear}) != 0;
+        return written_.count({side.table.space().root, level == 2 ? linear | 1 : linear}) != 0;
     }
 
     void collect_rows() {
@@ -216,7 +216,7 @@ class TablesObserver {
     }
 
     std::string region_name(u32 address) const {
-        const u32 space = view_.sides[0].table.address_space();
+        const u32 space = view_.sides[0].table.space().root;
         const ElfImage* image = symbols_.program(symbols_.program_of(space));
         u32 end = 0;
         if (image != nullptr) {

@@ -183,7 +183,7 @@ void FaultTracker::open(const TraceEvent& event, const AddressSpaceReader& reade
     fault->address_space = event.address_space;
     fault->pid = context_.pid_of(event.address_space);
     fault->thread = context_.current_thread();
-    fault->before = reader.walk(event.address_space, address);
+    fault->before = reader.faulting_walk(event);
     fault->depth = depth;
     Frame& frame = frames.emplace_back();
     frame.eip = event.eip;
@@ -220,7 +220,7 @@ void FaultTracker::on_tracepoint(const TraceEvent& event, const AddressSpaceRead
 // A page moved to another frame must hold what the old one held.
 void FaultTracker::compare_copy(Frame& frame, const AddressSpaceReader& reader) const {
     FaultRecord& fault = *frame.fault;
-    const WalkView now = reader.walk(fault.address_space, fault.address);
+    const WalkView now = reader.walk(AddressSpace(fault.address_space), LinearAddress(fault.address));
     if (frame.compared || !fault.before.present || !now.present || now.frame == fault.before.frame)
         return;
     frame.compared = true;
@@ -268,7 +268,7 @@ void FaultTracker::close(Frame& frame, const TraceEvent& event, const AddressSpa
     fault.end_cycle = event.cycle;
     fault.spent = context_.run_time(context_.current(), event) - frame.begin;
     fault.spent += frame.service;
-    fault.after = reader.walk(fault.address_space, fault.address);
+    fault.after = reader.walk(AddressSpace(fault.address_space), LinearAddress(fault.address));
     fault.where = locate(fault.address_space, fault.eip, reader);
     classify(frame, reader, retried);
     compare_with_guest(fault);

@@ -128,7 +128,7 @@ void ForkTracer::add_unseen_entries(Open& call, const PageTableView& child, cons
         change.cycle = event.cycle;
         change.entry_address = entry.entry_address;
         change.new_value = entry.entry;
-        change.directory = child.address_space();
+        change.directory = child.space().root;
         change.linear = entry.linear;
         change.level = entry.large ? 2 : 1;
         change.bytes = bytes_at(change.level);

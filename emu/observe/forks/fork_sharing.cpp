@@ -16,9 +16,9 @@ constexpr std::size_t kMostLooseFaults = 1024;
 PageTableView ForkTracer::user_half(u32 directory) const {
     PageTableViewOptions options;
     options.layout = options_.layout;
-    options.form = tables_.reader().form();
+    options.control = tables_.reader().control();
     options.kernel_half = false;
-    return PageTableView::read(tables_.reader().memory(), directory, options);
+    return PageTableView::read(tables_.reader().memory(), AddressSpace(directory), options);
 }
 
 // `parent` is the parent's user half as fork left it.

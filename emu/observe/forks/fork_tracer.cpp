@@ -19,7 +19,7 @@ bool takes_write_right(u64 old_value, u64 new_value) {
 } // namespace
 
 ForkTracer::ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTracerOptions options)
-    : symbols_(symbols), options_(std::move(options)), tables_(memory, options_.watch),
+    : symbols_(symbols), options_(std::move(options)), tables_(memory, options_.watch, options_.paging),
       faults_(context_, options_.layout) {
     context_.set_account(options_.account);
     faults_.set_symbolizer(symbols);
@@ -409,7 +409,8 @@ std::array<u32, 3> ForkTracer::callers(const TraceEvent& event) const {
     for (u32& caller : found) {
         std::array<u32, 2> words;
         if (options_.layout.is_kernel(frame) != kernel || frame % 4 != 0 ||
-            !tables_.reader().read(event.address_space, frame, {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
+            !tables_.reader().read(AddressSpace(event.address_space), LinearAddress(frame),
+                                   {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
             options_.layout.is_kernel(words[1]) != kernel || words[0] <= frame)
             break;
         caller = words[1];
@@ -431,9 +432,9 @@ void ForkTracer::on_pte_write(const TraceEvent& event) {
     change.eip = event.eip;
     change.callers = callers(event);
     const EntryOwner owner = tables_.locate(change.entry_address);
-    change.directory = owner.directory;
-    change.linear = owner.linear;
-    change.level = owner.directory != 0 ? owner.level : static_cast<u8>(event.d);
+    change.directory = owner.space.root;
+    change.linear = static_cast<u32>(owner.linear.value);
+    change.level = owner.space != AddressSpace() ? owner.level : static_cast<u8>(event.d);
     change.bytes = bytes_at(change.level);
     if (change.directory != 0 && change.directory != open->record.parent_directory) {
         open->foreign.insert(change.directory);
@@ -446,13 +447,13 @@ void ForkTracer::on_pte_write(const TraceEvent& event) {
 // A table that becomes known in the middle of a fork: what it holds already was written before anybody looked.
 void ForkTracer::on_table_found(u32 frame, const EntryOwner& owner, const TraceEvent& event) {
     Open* open = working();
-    if (open == nullptr || owner.directory == open->record.parent_directory)
+    if (open == nullptr || owner.space.root == open->record.parent_directory)
         return;
     if (owner.level == 2)
-        open->new_directories.push_back(owner.directory);
+        open->new_directories.push_back(owner.space.root);
     const AddressSpaceReader& reader = tables_.reader();
-    const u32 width = reader.form().entry_bytes();
-    for (u32 i = 0; i < reader.form().slots(); ++i) {
+    const u32 width = reader.geometry().entry_bytes;
+    for (u32 i = 0; i < reader.geometry().entries(); ++i) {
         PteChange change;
         change.new_value = reader.entry(u64{frame} + i * width);
         if ((change.new_value & kPtePresent) == 0)
@@ -460,9 +461,9 @@ void ForkTracer::on_table_found(u32 frame, const EntryOwner& owner, const TraceE
         change.instructions = event.instructions;
         change.cycle = event.cycle;
         change.entry_address = frame + i * width;
-        change.directory = owner.directory;
+        change.directory = owner.space.root;
         change.bytes = bytes_at(owner.level);
-        change.linear = owner.linear + i * change.bytes;
+        change.linear = static_cast<u32>(owner.linear.value) + i * change.bytes;
         change.level = owner.level;
         change.written = false;
         add_pte(*open, change);

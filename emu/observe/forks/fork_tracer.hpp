@@ -24,6 +24,7 @@ struct ForkTracerOptions {
     std::size_t most_entries = 1u << 18; // of each list of one fork
     std::size_t most_active = 256;       // forks that may still receive faults
     TableMap::Watch watch = {};
+    PagingControl paging = AddressSpaceReader::assumed(); // as it stands when the tracer is attached
     // The running CPU's EBP at the moment of the event: tells who called what wrote an entry. May be empty.
     std::function<u32()> frame_pointer = {};
     // The CPU's cycles by cause at the moment of the event. May be empty.
@@ -90,9 +91,9 @@ class ForkTracer : public TraceSink {
     void on_cr3(const TraceEvent& event);
     void add_pte(Open& open, PteChange change);
     std::array<u32, 3> callers(const TraceEvent& event) const;
-    u32 space_of(u64 cr3) const { return tables_.reader().form().space_of(static_cast<u32>(cr3)); }
+    u32 space_of(u64 cr3) const { return tables_.reader().space_of(cr3).root; }
     u32 bytes_at(u8 level) const { // that an entry maps
-        return level == 2 ? static_cast<u32>(tables_.reader().form().large_bytes()) : kPageSize;
+        return level == 2 ? tables_.reader().geometry().large_bytes() : kPageSize;
     }
     // The open fork or system call that the running thread is in, or works for as a server; or a process.
     const Open* working() const;

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "emu/base/trace_vocabulary.hpp"
+
 namespace forkscope {
 
 namespace {
@@ -21,95 +23,117 @@ u32 self_slot(const std::vector<u64>& directory, u64 own_frame) {
 
 u32 flags_of(const PageEntry& entry) { return kPtePresent | entry.rights; }
 
+// The policy of a walk whose entries an event carries.
+struct CarriedEntries {
+    const PagingState& paging;
+    const TraceEvent& event;
+    u32 level = 0;
+
+    PhysicalAddress locate(u64 table, u32 offset, u32 of_level) {
+        level = of_level;
+        return paging.on_bus(table) + offset;
+    }
+    template <class Entry> void read(PhysicalAddress, Entry& entry) const {
+        entry = static_cast<Entry>(level == 2 ? event.c : event.d);
+    }
+    void set_bits(PhysicalAddress, u64, u64, u32) const {}
+};
+
 } // namespace
 
 u32 AddressSpaceReader::word(u64 physical) const {
     std::array<u8, 4> bytes;
     u32 value = 0;
-    if (memory_->read(PhysicalAddress(physical), bytes))
+    if (memory().read(PhysicalAddress(physical), bytes))
         std::memcpy(&value, bytes.data(), sizeof value);
     return value;
 }
 
 u64 AddressSpaceReader::entry(u64 physical) const {
     u64 value = 0;
-    if (!memory_->read(PhysicalAddress(physical), {reinterpret_cast<u8*>(&value), form_.entry_bytes()}))
+    if (!memory().read(PhysicalAddress(physical), {reinterpret_cast<u8*>(&value), geometry().entry_bytes}))
         return 0;
     return value;
 }
 
 std::vector<u64> AddressSpaceReader::table(u64 frame_address) const {
     std::array<u8, kPageSize> bytes;
-    if (!memory_->read(PhysicalAddress(frame_address & kPteFrame), bytes))
+    if (!memory().read(PhysicalAddress(frame_address & kPteFrame), bytes))
         return {};
-    std::vector<u64> entries(form_.slots());
+    const u32 width = geometry().entry_bytes;
+    std::vector<u64> entries(geometry().entries());
     for (u32 slot = 0; slot < entries.size(); ++slot)
-        std::memcpy(&entries[slot], bytes.data() + slot * form_.entry_bytes(), form_.entry_bytes());
+        std::memcpy(&entries[slot], bytes.data() + slot * width, width);
     return entries;
 }
 
-std::vector<u64> AddressSpaceReader::directories(u32 address_space) const {
-    if (!form_.pae)
-        return {address_space};
+std::vector<u64> AddressSpaceReader::directories(AddressSpace space) const {
+    if (!control().pae())
+        return {space.root};
     std::vector<u64> frames;
-    for (u32 i = 0; i < form_.directories(); ++i) {
-        const u64 pointer = entry(address_space + u64{i} * 8);
+    for (u32 i = 0; i < geometry().directories; ++i) {
+        const u64 pointer = entry(space.root + u64{i} * 8);
         frames.push_back((pointer & kPtePresent) != 0 ? pointer & kPteFrame : 0);
     }
     return frames;
 }
 
-u64 PagingForm::frame_of(u64 entry, bool large) const {
-    if (!large)
-        return entry & kPteFrame;
-    return pae ? entry & kPteFrame & ~(large_bytes() - 1) : (entry & 0xFFC00000) | (entry >> 13 & 0xF) << 32;
-}
-
-WalkView AddressSpaceReader::walk(u32 address_space, u32 address) const {
+WalkView WalkView::of(const Walk& walk) {
     WalkView view;
-    u64 directory = form_.space_of(address_space);
-    if (form_.pae) {
-        const u64 pointer = entry(directory + u64{address >> 30} * 8);
-        if ((pointer & kPtePresent) == 0)
-            return view;
-        directory = pointer & kPteFrame;
-    }
-    const u32 slots = form_.slots();
-    const u32 slot = address >> form_.slot_shift() & (slots - 1);
-    view.directory_entry_address = PhysicalAddress(directory + u64{slot} * form_.entry_bytes());
-    view.directory_entry = entry(view.directory_entry_address.value);
-    if ((view.directory_entry & kPtePresent) == 0)
-        return view;
-    view.rights = static_cast<u32>(view.directory_entry) & (kPteWritable | kPteUser);
-    view.large = form_.is_large(view.directory_entry);
-    if (!view.large) {
-        view.table_entry_address = PhysicalAddress((view.directory_entry & kPteFrame) +
-                                                   u64{address >> kPageShift & (slots - 1)} * form_.entry_bytes());
-        view.table_entry = entry(view.table_entry_address.value);
-        if ((view.table_entry & kPtePresent) == 0)
-            return view;
-        view.rights &= static_cast<u32>(view.table_entry);
-    }
-    view.present = true;
-    view.no_execute = ((view.directory_entry | view.table_entry) & kPteNoExecute) != 0;
-    view.rights |= static_cast<u32>(view.leaf()) & kPteGlobal;
-    const u64 within = view.large ? address & (form_.large_bytes() - 1) & ~u64{kPageMask} : 0;
-    view.frame = form_.frame_of(view.leaf(), view.large) | within;
+    view.directory_entry_address = walk.at(2).entry_address;
+    view.directory_entry = walk.at(2).entry;
+    view.table_entry_address = walk.at(1).entry_address;
+    view.table_entry = walk.at(1).entry;
+    view.present = walk.ok;
+    view.large = walk.large;
+    view.no_execute = walk.no_execute;
+    view.rights = walk.ok ? walk.rights : 0;
+    view.frame = walk.ok ? walk.physical.page_start().value : 0;
     return view;
 }
 
-bool AddressSpaceReader::read(u32 address_space, u32 address, std::span<u8> bytes) const {
-    u64 at = address;
+WalkView AddressSpaceReader::walk(AddressSpace space, LinearAddress address) const {
+    return WalkView::of(paging_.look_in(space, address, Privilege::Supervisor, AccessKind::Read));
+}
+
+WalkView AddressSpaceReader::faulting_walk(const TraceEvent& event) const {
+    CarriedEntries policy{paging_, event};
+    return WalkView::of(paging_.walk_in(policy, AddressSpace(event.address_space), LinearAddress(event.a),
+                                        Privilege::Supervisor, AccessKind::Read));
+}
+
+bool AddressSpaceReader::read(AddressSpace space, LinearAddress address, std::span<u8> bytes) const {
     while (!bytes.empty()) {
-        const WalkView view = walk(address_space, static_cast<u32>(at));
-        const auto part = std::min<std::size_t>(bytes.size(), kPageSize - (at & kPageMask));
-        if (at >> 32 != 0 || !view.present ||
-            !memory_->read(PhysicalAddress(view.frame + (at & kPageMask)), bytes.first(part)))
+        const WalkView view = walk(space, address);
+        const auto part = std::min<std::size_t>(bytes.size(), kPageSize - address.offset());
+        if (address.value >> 32 != 0 || !view.present ||
+            !memory().read(PhysicalAddress(view.frame + address.offset()), bytes.first(part)))
             return false;
         bytes = bytes.subspan(part);
-        at += part;
+        address = address + part;
     }
     return true;
+}
+
+PagingControl AddressSpaceReader::assumed() {
+    PagingControl control;
+    control.cr0 = kCr0Pe | kCr0Pg;
+    control.cr4 = kCr4Pse | kCr4Pge;
+    control.efer = kEferNxe; // no event says so
+    control.features = {true, true, 36};
+    return control;
+}
+
+// The PDPTE registers are loaded when the hardware loads them. Of a CR3 write the flush tells that, as a task switch to
+// the same CR3 loads nothing.
+void AddressSpaceReader::on_event(const TraceEvent& event) {
+    const auto value = static_cast<u32>(event.c);
+    if (event.kind == TraceKind::Cr3Load && event.a != event.b)
+        paging_.set_cr3(static_cast<u32>(event.b));
+    else if (event.kind == TraceKind::ControlRegister)
+        event.a == 0 ? paging_.set_cr0(value) : paging_.set_cr4(value);
+    else if (event.kind == TraceKind::TlbFlush && event.a == static_cast<u64>(TlbFlushReason::Cr3))
+        paging_.load_pdptes();
 }
 
 const char* page_state_name(PageState state) {
@@ -135,15 +159,15 @@ std::string rights_text(u32 flags) {
     return text;
 }
 
-PageTableView PageTableView::read(const PhysicalMemory& memory, u32 address_space,
+PageTableView PageTableView::read(const PhysicalMemory& memory, AddressSpace space,
                                   const PageTableViewOptions& options) {
     PageTableView view;
-    view.address_space_ = options.form.space_of(address_space);
+    view.space_ = options.control.space_of(space.root);
     view.layout_ = options.layout;
-    const AddressSpaceReader reader(memory, options.form);
+    const AddressSpaceReader reader(memory, options.control);
     u32 first = 0;
-    for (const u64 directory : reader.directories(view.address_space_)) {
-        if (directory != 0 || !options.form.pae)
+    for (const u64 directory : reader.directories(view.space_)) {
+        if (directory != 0 || !options.control.pae())
             view.add_directory(reader, options, directory, first);
         first += 1u << 30;
     }
@@ -152,29 +176,29 @@ PageTableView PageTableView::read(const PhysicalMemory& memory, u32 address_spac
 
 void PageTableView::add_directory(const AddressSpaceReader& reader, const PageTableViewOptions& options, u64 directory,
                                   u32 first) {
-    const PagingForm& form = reader.form();
+    const PagingGeometry& geometry = reader.geometry();
     const std::vector<u64> entries = reader.table(directory);
     const u32 self = self_slot(entries, directory);
     for (u32 slot = 0; slot < entries.size(); ++slot) {
         const u64 entry = entries[slot];
-        const u32 linear = first + (slot << form.slot_shift());
+        const u32 linear = first + (slot << geometry.large_shift);
         if ((entry & kPtePresent) == 0 || (!options.kernel_half && options.layout.is_kernel(linear)))
             continue;
         const u64 target = entry & kPteFrame;
-        const u64 entry_address = directory + u64{slot} * form.entry_bytes();
-        if (form.is_large(entry)) {
-            add_entry(form, linear, entry, entry_address, entry, true).size = form.large_bytes();
+        const u64 entry_address = directory + u64{slot} * geometry.entry_bytes;
+        if (reader.is_large(entry)) {
+            add_entry(reader.control(), linear, entry, entry_address, entry, true).size = geometry.large_bytes();
             continue;
         }
         // A window: the directory itself, a directory that we were told of, or one that maps itself in the same slot.
         const bool named =
             std::find(options.directories.begin(), options.directories.end(), target) != options.directories.end();
-        const u64 mirror = reader.entry(target + u64{self} * form.entry_bytes());
+        const u64 mirror = reader.entry(target + u64{self} * geometry.entry_bytes);
         const bool mirrored = self != entries.size() && (mirror & (kPteFrame | kPtePresent)) == (target | kPtePresent);
         if (target == directory || named || mirrored) {
-            PageEntry& window = add_entry(form, linear, entry, entry_address, entry, false);
+            PageEntry& window = add_entry(reader.control(), linear, entry, entry_address, entry, false);
             window.state = PageState::Window;
-            window.size = form.large_bytes();
+            window.size = geometry.large_bytes();
         } else {
             add_table(reader, linear, entry);
         }
@@ -187,14 +211,14 @@ void PageTableView::add_table(const AddressSpaceReader& reader, u32 linear, u64 
     if (entries.empty() || frame > kMostFrame)
         return;
     tables_.push_back(static_cast<u32>(frame));
-    const PagingForm& form = reader.form();
+    const u32 width = reader.geometry().entry_bytes;
     for (u32 i = 0; i < entries.size(); ++i)
         if ((entries[i] & kPtePresent) != 0)
-            add_entry(form, linear | i << kPageShift, entries[i], frame + u64{i} * form.entry_bytes(), directory_entry,
+            add_entry(reader.control(), linear | i << kPageShift, entries[i], frame + u64{i} * width, directory_entry,
                       false);
 }
 
-PageEntry& PageTableView::add_entry(const PagingForm& form, u32 linear, u64 entry, u64 entry_address,
+PageEntry& PageTableView::add_entry(const PagingControl& control, u32 linear, u64 entry, u64 entry_address,
                                     u64 directory_entry, bool large) {
     PageEntry page;
     page.linear = linear;
@@ -203,7 +227,7 @@ PageEntry& PageTableView::add_entry(const PagingForm& form, u32 linear, u64 entr
     page.rights = (static_cast<u32>(entry & directory_entry) & (kPteWritable | kPteUser)) |
                   (static_cast<u32>(entry) & kPteGlobal);
     page.no_execute = ((entry | directory_entry) & kPteNoExecute) != 0;
-    page.physical = form.frame_of(entry, large);
+    page.physical = frame_of(entry, large, control);
     page.large = large;
     page.state = layout_.is_kernel(linear) || (page.rights & kPteUser) == 0 ? PageState::Kernel : PageState::Private;
     entries_.push_back(page);

@@ -7,23 +7,27 @@
 #include <string>
 #include <vector>
 
+#include "emu/base/trace.hpp"
 #include "emu/base/types.hpp"
 #include "emu/symbols/guest_layout.hpp"
-#include "mmu/paging.hpp"
+#include "mmu/page_walk.hpp"
+#include "mmu/paging_state.hpp"
 #include "mmu/physical_memory.hpp"
 
 namespace forkscope {
 
-// What one walk read; plain data, kept in fault records.
+// What a record keeps of a walk.
 struct WalkView {
+    static WalkView of(const Walk& walk);
+
     PhysicalAddress directory_entry_address;
     PhysicalAddress table_entry_address; // 0 where the walk did not get there
     u64 directory_entry = 0;
     u64 table_entry = 0;
-    bool present = false;
+    bool present = false; // at every level, and without a reserved bit
     bool large = false;
     bool no_execute = false;
-    u32 rights = 0; // kPteWritable | kPteUser as all levels grant them, kPteGlobal of the leaf
+    u32 rights = 0; // if present: kPteWritable | kPteUser as all levels grant them, kPteGlobal of the leaf
     u64 frame = 0;  // physical address of the 4 KB frame, if present
 
     u64 leaf() const { return large ? directory_entry : table_entry; }
@@ -31,54 +35,48 @@ struct WalkView {
     bool user() const { return present && (rights & kPteUser) != 0; }
 };
 
-// What decides the form of page tables; as CR4 says, for who has no Mmu.
-struct PagingForm {
-    bool large_pages = true; // CR4.PSE; PAE has them anyway
-    bool pae = false;
-
-    static PagingForm of(u32 cr4) { return {(cr4 & kCr4Pse) != 0, (cr4 & kCr4Pae) != 0}; }
-    u32 entry_bytes() const { return pae ? 8 : 4; }
-    u32 slots() const { return kPageSize / entry_bytes(); }
-    u32 directories() const { return pae ? 4 : 1; }  // that one address space has
-    u32 slot_shift() const { return pae ? 21 : 22; } // what one directory entry maps
-    u64 large_bytes() const { return u64{1} << slot_shift(); }
-    // What names an address space: its directory, or the table of its four directories.
-    u32 space_of(u32 cr3) const { return cr3 & (pae ? ~31u : ~kPageMask); }
-    bool is_large(u64 directory_entry) const { return (pae || large_pages) && (directory_entry & kPteLarge) != 0; }
-    // The frame of a present entry; of a 4 MB page the bits above the 32nd lie lower (PSE-36).
-    u64 frame_of(u64 entry, bool large) const;
-    bool operator==(const PagingForm&) const = default;
-};
-
-// Reads through page tables without the Mmu. `address_space` is PagingForm::space_of(CR3).
+// Reads through page tables without the Mmu, by the walk that the Mmu has.
 class AddressSpaceReader {
   public:
-    explicit AddressSpaceReader(const PhysicalMemory& memory, PagingForm form = {}) : memory_(&memory), form_(form) {}
+    // What an observer assumes until it is told: 32-bit paging is on, and entries mean all that any processor lets
+    // them mean.
+    static PagingControl assumed();
 
-    WalkView walk(u32 address_space, u32 address) const;
+    explicit AddressSpaceReader(const PhysicalMemory& memory, const PagingControl& control = assumed())
+        : paging_(memory, control) {}
+    // As things stand in a machine now.
+    explicit AddressSpaceReader(const PagingState& paging) : paging_(paging) {}
+
+    WalkView walk(AddressSpace space, LinearAddress address) const;
+    // The walk that ended in a page_fault event, which carries the entries; no table is read again.
+    WalkView faulting_walk(const TraceEvent& event) const;
     // Fills `bytes` from the address on; false if a page is absent. Rights are not asked.
-    bool read(u32 address_space, u32 address, std::span<u8> bytes) const;
+    bool read(AddressSpace space, LinearAddress address, std::span<u8> bytes) const;
     // read() as a function, for those who know no page tables (Symbolizer::MemoryReader).
     auto memory_reader() const {
         return [reader = *this](u32 address_space, u32 address, std::span<u8> bytes) {
-            return reader.read(address_space, address, bytes);
+            return reader.read(AddressSpace(address_space), LinearAddress(address), bytes);
         };
     }
     // The 32-bit word at a physical address; 0 outside of RAM.
     u32 word(u64 physical) const;
-    // One entry, as wide as the form has them; 0 outside of RAM.
+    // One entry, as wide as the mode has them; 0 outside of RAM.
     u64 entry(u64 physical) const;
     // All entries of a table, 1024 or 512; empty outside of RAM.
     std::vector<u64> table(u64 frame_address) const;
     // The directories of an address space, lowest addresses first; 0 where there is none.
-    std::vector<u64> directories(u32 address_space) const;
-    const PhysicalMemory& memory() const { return *memory_; }
-    const PagingForm& form() const { return form_; }
-    void set_form(PagingForm form) { form_ = form; }
+    std::vector<u64> directories(AddressSpace space) const;
+
+    const PhysicalMemory& memory() const { return paging_.memory(); }
+    const PagingControl& control() const { return paging_.control(); }
+    const PagingGeometry& geometry() const { return control().geometry(); }
+    AddressSpace space_of(u64 cr3) const { return control().space_of(static_cast<u32>(cr3)); }
+    bool is_large(u64 directory_entry) const { return forkscope::is_large(directory_entry, 2, control()); }
+    // Follows the control registers: cr3_load, control_register and tlb_flush events.
+    void on_event(const TraceEvent& event);
 
   private:
-    const PhysicalMemory* memory_;
-    PagingForm form_;
+    PagingState paging_;
 };
 
 enum class PageState : u8 { Absent, Private, SharedReadOnly, SharedWritable, Kernel, Window };
@@ -115,7 +113,7 @@ struct PageRange {
 
 struct PageTableViewOptions {
     GuestLayout layout = {};
-    PagingForm form = {};
+    PagingControl control = AddressSpaceReader::assumed();
     bool kernel_half = true;
     // Other directories: an entry of one directory that points to another is a window on it, not a table.
     std::vector<u64> directories = {};
@@ -124,10 +122,10 @@ struct PageTableViewOptions {
 // Everything that one address space maps.
 class PageTableView {
   public:
-    static PageTableView read(const PhysicalMemory& memory, u32 address_space,
+    static PageTableView read(const PhysicalMemory& memory, AddressSpace space,
                               const PageTableViewOptions& options = {});
 
-    u32 address_space() const { return address_space_; }
+    AddressSpace space() const { return space_; }
     const std::vector<PageEntry>& entries() const { return entries_; } // sorted by linear address
     const PageEntry* find(u32 address) const;
     // With `by_frame`, entries join only where their frames run on; else `scattered` says that they do not.
@@ -141,10 +139,10 @@ class PageTableView {
   private:
     void add_directory(const AddressSpaceReader& reader, const PageTableViewOptions& options, u64 directory, u32 first);
     void add_table(const AddressSpaceReader& reader, u32 linear, u64 directory_entry);
-    PageEntry& add_entry(const PagingForm& form, u32 linear, u64 entry, u64 entry_address, u64 directory_entry,
+    PageEntry& add_entry(const PagingControl& control, u32 linear, u64 entry, u64 entry_address, u64 directory_entry,
                          bool large);
 
-    u32 address_space_ = 0;
+    AddressSpace space_;
     GuestLayout layout_;
     std::vector<PageEntry> entries_;
     std::vector<u32> tables_;

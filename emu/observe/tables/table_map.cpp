@@ -12,12 +12,14 @@ namespace {
 constexpr u64 kFrameMask = kPteFrame;
 constexpr std::size_t kMostDirectories = 16384;
 
-bool leads_to_table(u64 entry, const PagingForm& form) { return (entry & kPtePresent) != 0 && !form.is_large(entry); }
+bool leads_to_table(u64 entry, const AddressSpaceReader& reader) {
+    return (entry & kPtePresent) != 0 && !reader.is_large(entry);
+}
 
 } // namespace
 
-TableMap::TableMap(const PhysicalMemory& memory, Watch watch)
-    : reader_(memory), watch_(std::move(watch)), in_use_(memory.frame_count(), 0) {}
+TableMap::TableMap(const PhysicalMemory& memory, Watch watch, const PagingControl& control)
+    : reader_(memory, control), watch_(std::move(watch)), in_use_(memory.frame_count(), 0) {}
 
 void TableMap::ask(u32 frame_address) const {
     if (watch_ && reader_.memory().is_memory(PhysicalAddress(frame_address)))
@@ -38,28 +40,30 @@ std::vector<u64> TableMap::directories() const {
     return frames;
 }
 
-std::vector<u32> TableMap::spaces() const {
-    std::vector<u32> found;
+std::vector<AddressSpace> TableMap::spaces() const {
+    std::vector<AddressSpace> found;
     for (const auto& [frame, use] : directories_)
         if (std::find(found.begin(), found.end(), use.space) == found.end())
             found.push_back(use.space);
     return found;
 }
 
-bool TableMap::is_space(u32 space) const {
+bool TableMap::is_space(AddressSpace space) const {
     const auto same = [space](const auto& directory) { return directory.second.space == space; };
     return std::any_of(directories_.begin(), directories_.end(), same);
 }
 
 void TableMap::on_event(const TraceEvent& event) {
+    const bool pae = reader_.control().pae();
+    reader_.on_event(event);
     switch (event.kind) {
     case TraceKind::Cr3Load:
-        active_ = reader_.form().space_of(static_cast<u32>(event.b));
+        active_ = reader_.space_of(event.b);
         add_space(active_, event);
         break;
     case TraceKind::ControlRegister:
-        if (event.a == 4)
-            change_form(PagingForm::of(static_cast<u32>(event.c)));
+        if (reader_.control().pae() != pae)
+            forget_all(); // tables of another mode are none any more
         break;
     case TraceKind::PteWrite:
         if (is_entry(event))
@@ -68,7 +72,7 @@ void TableMap::on_event(const TraceEvent& event) {
     case TraceKind::Tracepoint:
         if (const u32 directory = event.a == TP_CONTEXT_SWITCH ? static_cast<u32>(event.d) : stated_directory(event);
             directory != 0)
-            add_space(reader_.form().space_of(directory), event);
+            add_space(reader_.space_of(directory), event);
         else if (event.a == TP_FRAME_FREE)
             forget(static_cast<u32>(event.b & kFrameMask));
         break;
@@ -80,31 +84,27 @@ void TableMap::on_event(const TraceEvent& event) {
 bool TableMap::is_entry(const TraceEvent& event) {
     // Attached in the middle of a run: the space in force is a directory too.
     if (directories_.empty())
-        add_space(event.address_space, event);
+        add_space(AddressSpace(event.address_space), event);
     const u64 frame = event.a >> kPageShift;
     return frame < in_use_.size() && in_use_[frame] != 0;
 }
 
-// Tables of another form are none any more.
-void TableMap::change_form(PagingForm form) {
-    if (form.pae != reader_.form().pae) {
-        directories_.clear();
-        tables_.clear();
-        in_use_.assign(in_use_.size(), 0);
-    }
-    reader_.set_form(form);
+void TableMap::forget_all() {
+    directories_.clear();
+    tables_.clear();
+    in_use_.assign(in_use_.size(), 0);
 }
 
-void TableMap::add_space(u32 space, const TraceEvent& event) {
+void TableMap::add_space(AddressSpace space, const TraceEvent& event) {
     u32 linear = 0;
     for (const u64 directory : reader_.directories(space)) {
-        if (directory != 0 || !reader_.form().pae)
+        if (directory != 0 || !reader_.control().pae())
             add_directory(directory, space, linear, event);
         linear += 1u << 30;
     }
 }
 
-void TableMap::add_directory(u64 frame_address, u32 space, u32 linear, const TraceEvent& event) {
+void TableMap::add_directory(u64 frame_address, AddressSpace space, u32 linear, const TraceEvent& event) {
     const auto directory = static_cast<u32>(frame_address);
     if (directory != frame_address || directories_.count(directory) != 0)
         return;
@@ -123,9 +123,9 @@ void TableMap::add_directory(u64 frame_address, u32 space, u32 linear, const Tra
     in_use_[directory >> kPageShift] = 1;
     ask(directory);
     if (found_)
-        found_(directory, {space, linear, 2}, event);
+        found_(directory, {space, LinearAddress(linear), 2}, event);
     for (u32 slot = 0; slot < slots; ++slot)
-        if (leads_to_table(entries[slot], reader_.form()))
+        if (leads_to_table(entries[slot], reader_))
             add_table(entries[slot] & kFrameMask, directory, slot, event);
 }
 
@@ -139,11 +139,11 @@ void TableMap::add_table(u64 frame_address, u32 directory, u32 slot, const Trace
         return;
     const DirectoryUse parent = directories_[directory];
     if (looks_like_directory(frame, directory)) {
-        add_directory(frame, reader_.form().pae ? parent.space : frame, reader_.form().pae ? parent.linear : 0, event);
-        return;
+        const bool pae = reader_.control().pae();
+        return add_directory(frame, pae ? parent.space : AddressSpace(frame), pae ? parent.linear : 0, event);
     }
-    const TableUse use{parent.space, parent.linear + (slot << reader_.form().slot_shift()),
-                       directory + u64{slot} * reader_.form().entry_bytes()};
+    const TableUse use{parent.space, parent.linear + (slot << reader_.geometry().large_shift),
+                       directory + u64{slot} * reader_.geometry().entry_bytes};
     // A table of the kernel half appears in every directory; it stays with the one that showed it first.
     const auto [place, fresh] = tables_.try_emplace(frame, use);
     if (!fresh) {
@@ -154,15 +154,15 @@ void TableMap::add_table(u64 frame_address, u32 directory, u32 slot, const Trace
     in_use_[frame >> kPageShift] = 1;
     ask(frame);
     if (found_)
-        found_(frame, {use.space, use.linear, 1}, event);
+        found_(frame, {use.space, LinearAddress(use.linear), 1}, event);
 }
 
 // A directory that is shown through a window of another: both map themselves in the same slot.
 bool TableMap::looks_like_directory(u64 frame_address, u32 of_directory) const {
     const auto parent = directories_.find(of_directory);
-    if (parent == directories_.end() || parent->second.self_slot == reader_.form().slots())
+    if (parent == directories_.end() || parent->second.self_slot == reader_.geometry().entries())
         return false;
-    return leads_to(frame_address + u64{parent->second.self_slot} * reader_.form().entry_bytes(), frame_address);
+    return leads_to(frame_address + u64{parent->second.self_slot} * reader_.geometry().entry_bytes, frame_address);
 }
 
 void TableMap::forget(u32 frame_address) {
@@ -173,38 +173,37 @@ void TableMap::forget(u32 frame_address) {
 }
 
 void TableMap::on_entry(const TraceEvent& event) {
-    const PagingForm& form = reader_.form();
+    const u32 width = reader_.geometry().entry_bytes;
     const auto frame = static_cast<u32>(event.a & kFrameMask);
     const u64 entry = event.c;
     const u64 target = entry & kFrameMask;
     if (const auto self = directories_.find(frame); self != directories_.end()) {
-        const u32 slot = static_cast<u32>(event.a & kPageMask) / form.entry_bytes();
+        const u32 slot = static_cast<u32>(event.a & kPageMask) / width;
         if (target == frame && (entry & kPtePresent) != 0)
             self->second.self_slot = slot;
-        else if (leads_to_table(entry, form))
+        else if (leads_to_table(entry, reader_))
             add_table(target, frame, slot, event);
         const u64 old_target = event.b & kFrameMask;
         const auto old = tables_.find(static_cast<u32>(old_target));
-        if (old_target != target && old != tables_.end() &&
-            old->second.entry_address == (event.a & ~u64{form.entry_bytes() - 1}))
+        if (old_target != target && old != tables_.end() && old->second.entry_address == (event.a & ~u64{width - 1}))
             forget(old->first);
     } else if (tables_.count(frame) != 0 && (entry & kPtePresent) != 0 && (entry & kPteUser) != 0 &&
-               target != active_) {
+               target != active_.root) {
         // A frame that a program may touch is a table no longer, whatever it was.
         forget(static_cast<u32>(target));
     }
 }
 
 EntryOwner TableMap::locate(u32 entry_address) const {
-    const PagingForm& form = reader_.form();
+    const PagingGeometry& geometry = reader_.geometry();
     const auto frame = static_cast<u32>(entry_address & kFrameMask);
-    const u32 index = (entry_address & kPageMask) / form.entry_bytes();
+    const u32 index = (entry_address & kPageMask) / geometry.entry_bytes;
     if (const auto directory = directories_.find(frame); directory != directories_.end())
-        return {directory->second.space, directory->second.linear + (index << form.slot_shift()), 2};
+        return {directory->second.space, LinearAddress(directory->second.linear + (index << geometry.large_shift)), 2};
     const auto use = tables_.find(frame);
     if (use == tables_.end() || !leads_to(use->second.entry_address, frame))
         return {};
-    return {use->second.space, use->second.linear | index << kPageShift, 1};
+    return {use->second.space, LinearAddress(use->second.linear | index << kPageShift), 1};
 }
 
 } // namespace forkscope

@@ -15,9 +15,9 @@ namespace forkscope {
 
 // Where an entry belongs.
 struct EntryOwner {
-    u32 directory = 0; // of the space, or the space itself where it has four; 0 = unknown
-    u32 linear = 0;    // the first address that the entry maps
-    u8 level = 0;      // 1 = table entry, 2 = directory entry
+    AddressSpace space;   // none = unknown
+    LinearAddress linear; // the first address that the entry maps
+    u8 level = 0;         // 1 = table entry, 2 = directory entry
 };
 
 class TableMap : public TraceSink {
@@ -29,7 +29,9 @@ class TableMap : public TraceSink {
     // A frame became known as a directory or as a table.
     using Found = std::function<void(u32 frame_address, const EntryOwner& first_entry, const TraceEvent& event)>;
 
-    explicit TableMap(const PhysicalMemory& memory, Watch watch = {});
+    // `control`: what the registers hold now; events tell of changes.
+    explicit TableMap(const PhysicalMemory& memory, Watch watch = {},
+                      const PagingControl& control = AddressSpaceReader::assumed());
 
     void on_event(const TraceEvent& event) override;
     void set_found(Found found) { found_ = std::move(found); }
@@ -37,10 +39,9 @@ class TableMap : public TraceSink {
     // Whether the store of a PteWrite event went into a table that is in use. The hardware reports stores into frames
     // that were tables once, until it notices that they hold data again: those are no entries.
     bool is_entry(const TraceEvent& event);
-    // `space` names an address space as PagingForm::space_of() does: its directory, or the table of its four.
-    void add_space(u32 space, const TraceEvent& event);
-    bool is_space(u32 space) const;
-    std::vector<u32> spaces() const;
+    void add_space(AddressSpace space, const TraceEvent& event);
+    bool is_space(AddressSpace space) const;
+    std::vector<AddressSpace> spaces() const;
     std::vector<u64> directories() const; // frame addresses
     EntryOwner locate(u32 entry_address) const;
     const AddressSpaceReader& reader() const { return reader_; }
@@ -49,18 +50,18 @@ class TableMap : public TraceSink {
 
   private:
     struct DirectoryUse {
-        u32 space = 0;
+        AddressSpace space;
         u32 linear = 0;    // the first address that it maps
         u32 self_slot = 0; // where it maps itself, or as many as there are
     };
     struct TableUse {
-        u32 space = 0;
+        AddressSpace space;
         u32 linear = 0;
         u64 entry_address = 0; // of the directory entry that leads to it
     };
-    void add_directory(u64 frame_address, u32 space, u32 linear, const TraceEvent& event);
+    void add_directory(u64 frame_address, AddressSpace space, u32 linear, const TraceEvent& event);
     void on_entry(const TraceEvent& event);
-    void change_form(PagingForm form);
+    void forget_all();
     void add_table(u64 frame_address, u32 directory, u32 slot, const TraceEvent& event);
     bool leads_to(u64 entry_address, u64 frame_address) const;
     void forget(u32 frame_address);
@@ -70,7 +71,7 @@ class TableMap : public TraceSink {
     AddressSpaceReader reader_;
     Watch watch_;
     Found found_;
-    u32 active_ = 0;
+    AddressSpace active_;
     std::vector<u8> in_use_; // by frame: whether it is in one of the maps below
     std::map<u32, DirectoryUse> directories_;
     std::map<u32, TableUse> tables_;

@@ -77,7 +77,7 @@ void draw_sides(const TablesView& tables, const MapLayout& layout, const Fonts& 
             continue;
         const auto of = [&](PageState state) { return side.pages[static_cast<std::size_t>(state)]; };
         const std::string counts =
-            fmt::format("cr3 {:08x}   {} private, {} shared", side.table.address_space(), of(PageState::Private),
+            fmt::format("cr3 {:08x}   {} private, {} shared", side.table.space().root, of(PageState::Private),
                         of(PageState::SharedReadOnly) + of(PageState::SharedWritable));
         draw.AddText({layout.left[number], start.y + kLine}, kDim, fitted(counts, letters).c_str());
     }

@@ -201,7 +201,7 @@ TEST_F(PaeTest, TellsOfWholeEntriesWrittenAndMarksTheTables) {
     EXPECT_EQ(writes[0].a, kLeaf);
     EXPECT_EQ(writes[0].b, 0x5000u | kRwUser | kPteAccessed);
     EXPECT_EQ(writes[0].c, kPteNoExecute | 0x5000 | kRwUser | kPteAccessed);
-    EXPECT_EQ(mmu.paging().look_in(0x3000, LinearAddress(kPaeLinear), kUser, AccessKind::Read).ok, false);
+    EXPECT_EQ(mmu.paging().look_in(AddressSpace(0x3000), LinearAddress(kPaeLinear), kUser, AccessKind::Read).ok, false);
 }
 
 TEST_F(PaeTest, ReachesFramesAboveFourGigabytesThroughPse36) {

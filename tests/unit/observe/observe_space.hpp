@@ -105,7 +105,9 @@ class SyntheticMachine {
     void fault(u32 address, u32 error_code, u32 at, u8 at_cpl = 3) {
         eip = at;
         cpl = at_cpl;
-        emit(TraceKind::PageFault, address, error_code);
+        const u32 slot = get(cr3 + (address >> 22) * 4);
+        const bool has_table = (slot & kPtePresent) != 0;
+        emit(TraceKind::PageFault, address, error_code, slot, has_table ? get(entry_address(cr3, address)) : 0);
         emit(TraceKind::Interrupt, 14, error_code, interrupt_source(InterruptCause::Fault, at_cpl), at);
         cpl = 0;
         eip = 0xC0102000;
