@@ -26,14 +26,15 @@ u32 child_directory(const ForkRecord& fork) {
 
 bool side_lives(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
     const u32 owner = tracer.context().pid_of(directory);
-    return directory != 0 && tracer.tables().is_space(AddressSpace(directory)) && (owner == 0 ? !ended : owner == pid);
+    return directory != 0 && tracer.tables().owners().is_known(AddressSpace(directory)) &&
+           (owner == 0 ? !ended : owner == pid);
 }
 
 // A child that has called exec since has another directory than fork gave it.
 u32 present_directory(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
     if (side_lives(tracer, directory, pid, ended))
         return directory;
-    for (const AddressSpace other : tracer.tables().spaces())
+    for (const AddressSpace other : tracer.tables().owners().spaces())
         if (pid != 0 && tracer.context().pid_of(other.root) == pid)
             return other.root;
     return 0;

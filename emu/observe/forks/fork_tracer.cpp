@@ -58,7 +58,7 @@ void ForkTracer::on_instruction(u32 address_space, u32 eip, const RunTime& befor
 
 void ForkTracer::on_event(const TraceEvent& event) {
     if (event.kind == TraceKind::PteWrite && !tables_.is_entry(event))
-        return;
+        return tables_.on_event(event);
     now_ = &event;
     if (moves_work(event)) {
         settle_time(event);

@@ -19,7 +19,9 @@ bool leads_to_table(u64 entry, const AddressSpaceReader& reader) {
 } // namespace
 
 TableMap::TableMap(const PhysicalMemory& memory, Watch watch, const PagingControl& control)
-    : reader_(memory, control), watch_(std::move(watch)), in_use_(memory.frame_count(), 0) {}
+    : reader_(memory, control), owners_(memory), watch_(std::move(watch)), in_use_(memory.frame_count(), 0) {
+    owners_.set_control(control);
+}
 
 void TableMap::ask(u32 frame_address) const {
     if (watch_ && reader_.memory().is_memory(PhysicalAddress(frame_address)))
@@ -40,19 +42,6 @@ std::vector<u64> TableMap::directories() const {
     return frames;
 }
 
-std::vector<AddressSpace> TableMap::spaces() const {
-    std::vector<AddressSpace> found;
-    for (const auto& [frame, use] : directories_)
-        if (std::find(found.begin(), found.end(), use.space) == found.end())
-            found.push_back(use.space);
-    return found;
-}
-
-bool TableMap::is_space(AddressSpace space) const {
-    const auto same = [space](const auto& directory) { return directory.second.space == space; };
-    return std::any_of(directories_.begin(), directories_.end(), same);
-}
-
 void TableMap::on_event(const TraceEvent& event) {
     const bool pae = reader_.control().pae();
     reader_.on_event(event);
@@ -64,10 +53,15 @@ void TableMap::on_event(const TraceEvent& event) {
     case TraceKind::ControlRegister:
         if (reader_.control().pae() != pae)
             forget_all(); // tables of another mode are none any more
+        owners_.set_control(reader_.control());
         break;
     case TraceKind::PteWrite:
         if (is_entry(event))
             on_entry(event);
+        owners_.entry_written(PhysicalAddress(event.a));
+        break;
+    case TraceKind::PageTableFrame:
+        owners_.table_changed(PhysicalAddress(event.a));
         break;
     case TraceKind::Tracepoint:
         if (const u32 directory = event.a == TP_CONTEXT_SWITCH ? static_cast<u32>(event.d) : stated_directory(event);
@@ -96,6 +90,7 @@ void TableMap::forget_all() {
 }
 
 void TableMap::add_space(AddressSpace space, const TraceEvent& event) {
+    owners_.add_space(space);
     u32 linear = 0;
     for (const u64 directory : reader_.directories(space)) {
         if (directory != 0 || !reader_.control().pae())
@@ -113,6 +108,7 @@ void TableMap::add_directory(u64 frame_address, AddressSpace space, u32 linear, 
         return;
     if (directories_.size() >= kMostDirectories)
         forget(directories_.begin()->first);
+    owners_.add_space(space);
     const auto slots = static_cast<u32>(entries.size());
     u32 self = slots;
     for (u32 slot = slots; slot-- > 0 && self == slots;)
@@ -166,7 +162,10 @@ bool TableMap::looks_like_directory(u64 frame_address, u32 of_directory) const {
 }
 
 void TableMap::forget(u32 frame_address) {
-    directories_.erase(frame_address);
+    if (const auto directory = directories_.find(frame_address); directory != directories_.end()) {
+        owners_.remove_space(directory->second.space);
+        directories_.erase(directory);
+    }
     tables_.erase(frame_address);
     if (frame_address >> kPageShift < in_use_.size())
         in_use_[frame_address >> kPageShift] = 0;

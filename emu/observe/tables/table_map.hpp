@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "emu/base/trace.hpp"
+#include "emu/observe/tables/frame_owners.hpp"
 #include "emu/observe/tables/page_table_view.hpp"
 
 namespace forkscope {
@@ -40,11 +41,11 @@ class TableMap : public TraceSink {
     // that were tables once, until it notices that they hold data again: those are no entries.
     bool is_entry(const TraceEvent& event);
     void add_space(AddressSpace space, const TraceEvent& event);
-    bool is_space(AddressSpace space) const;
-    std::vector<AddressSpace> spaces() const;
     std::vector<u64> directories() const; // frame addresses
     EntryOwner locate(u32 entry_address) const;
     const AddressSpaceReader& reader() const { return reader_; }
+    // Who maps a frame, in all these spaces.
+    const FrameOwners& owners() const { return owners_; }
     // After Mmu::forget_derived_state(): asks for all frames again.
     void watch_again() const;
 
@@ -69,6 +70,7 @@ class TableMap : public TraceSink {
     void ask(u32 frame_address) const;
 
     AddressSpaceReader reader_;
+    FrameOwners owners_;
     Watch watch_;
     Found found_;
     AddressSpace active_;
