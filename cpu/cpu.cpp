@@ -191,7 +191,7 @@ std::optional<CpuStop> Cpu::serve_attention(Served& served) {
     }
     // 7: breakpoints before the next instruction.
     if (!halted() && context_.breakpoints().reports(linear_eip(), instructions()))
-        return CpuStop::Requested;
+        return CpuStop::Breakpoint;
     if (deliver_breakpoint()) {
         served = Served::Delivery;
         return std::nullopt;

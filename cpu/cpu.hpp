@@ -22,7 +22,8 @@ enum class CpuStop : u8 {
     Instructions, // the instruction count asked for is reached
     Halted,       // HLT with interrupts disabled and nothing that could wake it but the clock moved to the deadline
     Shutdown,     // triple fault: the state is kept for looking
-    Requested,    // somebody called request_stop(), or a debugger's breakpoint is reached
+    Requested,    // somebody called request_stop()
+    Breakpoint,   // the next instruction has one of set_breakpoints()
 };
 
 // Makes an engine that lies outside of cpu. It may hand single instructions to the interpreter; both outlive it.

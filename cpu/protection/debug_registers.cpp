@@ -82,9 +82,11 @@ u32 Breakpoints::hits_on_port(const CpuState& state, u16 port, u32 size) const {
 }
 
 bool Breakpoints::reports(u32 linear, u64 instructions) {
-    if (reported_at_ == instructions || !std::binary_search(addresses_.begin(), addresses_.end(), linear))
+    const bool told = reported_at_ == instructions && reported_linear_ == linear;
+    if (told || !std::binary_search(addresses_.begin(), addresses_.end(), linear))
         return false;
     reported_at_ = instructions;
+    reported_linear_ = linear;
     return true;
 }
 

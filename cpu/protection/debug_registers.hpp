@@ -24,12 +24,15 @@ class Breakpoints {
     // Bits of DR6: the guest's on this instruction; on this access to a port.
     u32 hits_on_code(const CpuState& state, u32 linear) const;
     u32 hits_on_port(const CpuState& state, u16 port, u32 size) const;
-    // Has a debugger to be told of this instruction? Once while the count of instructions stands.
+    // Has a debugger to be told of this instruction? Once while the count of instructions stands: a handler's first one
+    // begins at the count of the one that it interrupts.
     bool reports(u32 linear, u64 instructions);
     // What it has been told of: no part of the guest's state, and so of no hash.
     void serialize(Archive& ar) {
-        if (!ar.hashing())
-            ar.field("breakpoint_passed_at", reported_at_);
+        if (ar.hashing())
+            return;
+        ar.field("breakpoint_passed_at", reported_at_);
+        ar.field("breakpoint_passed_eip", reported_linear_);
     }
 
   private:
@@ -37,6 +40,7 @@ class Breakpoints {
     u8 on_ports_ = 0;
     std::vector<u32> addresses_; // sorted
     u64 reported_at_ = ~u64{0};  // instruction count
+    u32 reported_linear_ = 0;
 };
 
 } // namespace forkscope

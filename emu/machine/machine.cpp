@@ -1,6 +1,7 @@
 #include "emu/machine/machine.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "devices/cmos/cmos.hpp"
 #include "devices/coprocessor_error.hpp"
@@ -207,7 +208,7 @@ Cycles Machine::next_input() const {
     return std::min(replayed, pending_keys_.empty() ? kNever : next_key_);
 }
 
-StopCause Machine::run(RunLimit limit) {
+StopReason Machine::run(RunLimit limit) {
     for (;;) {
         const auto& replay_events = replayed_.events();
         while (replay_at_ < replay_events.size() && replay_events[replay_at_].cycle <= now())
@@ -219,36 +220,50 @@ StopCause Machine::run(RunLimit limit) {
             devices_[event.owner]->on_event(event.what);
         if (exit_requested_) {
             exit_requested_ = false;
-            return StopCause::Exit;
+            stop_requested_.reset();
+            return {StopKind::Exit};
         }
-        if (reset_requested_)
+        if (reset_requested_) {
             reset_everything();
+            if (stop_requested_)
+                return {StopKind::Requested, *std::exchange(stop_requested_, std::nullopt)};
+        }
         if (now() >= limit.cycle || instructions() >= limit.instructions)
-            return StopCause::Limit;
+            return {StopKind::Limit};
         switch (cpu_->run_until(std::min({limit.cycle, events_.next(), next_input()}), limit.instructions)) {
         case CpuStop::Deadline:
         case CpuStop::Instructions:
             break;
         case CpuStop::Halted:
-            return StopCause::Halted;
+            return {StopKind::Halted};
         case CpuStop::Shutdown:
-            return StopCause::Shutdown;
+            return {StopKind::Shutdown};
         case CpuStop::Requested:
             if (!exit_requested_ && !reset_requested_)
-                return StopCause::Requested;
+                return {StopKind::Requested, std::exchange(stop_requested_, std::nullopt).value_or(0)};
             break;
+        case CpuStop::Breakpoint:
+            return {StopKind::Breakpoint, breakpoints_.first_at(cpu_->linear_eip())};
         }
     }
 }
 
-StopCause Machine::step() {
+void Machine::request_stop(u32 id) {
+    if (!stop_requested_)
+        stop_requested_ = id;
+    cpu_->request_stop();
+}
+
+StopReason Machine::step() {
     const u64 before = instructions();
     const u32 eip = cpu_->linear_eip();
     for (;;) {
-        const StopCause cause = run({now() + 1, before + 1});
+        const StopReason reason = run({now() + 1, before + 1});
         // A repeated instruction retires late, a delivery retires nothing: any visible move counts as a step.
-        if (cause != StopCause::Limit || instructions() != before || cpu_->linear_eip() != eip || cpu_->halted())
-            return cause;
+        const bool moved = instructions() != before || cpu_->linear_eip() != eip || cpu_->halted();
+        // A breakpoint where the step begins was met, or set, while the machine stood there.
+        if (moved || (reason.kind != StopKind::Limit && reason.kind != StopKind::Breakpoint))
+            return reason;
     }
 }
 

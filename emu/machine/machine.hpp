@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "cpu/cpu.hpp"
 #include "devices/device.hpp"
@@ -12,10 +13,12 @@
 #include "devices/vga/vga.hpp"
 #include "emu/base/checkpoint_part.hpp"
 #include "emu/base/event_queue.hpp"
+#include "emu/machine/breakpoints.hpp"
 #include "emu/machine/config.hpp"
 #include "emu/machine/input_log.hpp"
 #include "emu/machine/multiboot.hpp"
 #include "emu/machine/snapshot.hpp"
+#include "emu/machine/stop.hpp"
 #include "mmu/mmu.hpp"
 
 namespace forkscope {
@@ -24,14 +27,6 @@ class FirmwareConfig;
 class KeyboardController;
 class Pic;
 class Uart;
-
-enum class StopCause : u8 {
-    Limit,     // the cycle or instruction count asked for
-    Exit,      // the guest ended the machine: exit_status()
-    Shutdown,  // triple fault
-    Halted,    // HLT and nothing can ever wake the CPU
-    Requested, // request_stop(), or a breakpoint
-};
 
 struct RunLimit {
     Cycles cycle = kNever;
@@ -44,10 +39,12 @@ class Machine final : private Wiring {
     ~Machine() override;
 
     // Runs to the first instruction boundary at which a limit is reached, or something else stops it.
-    StopCause run(RunLimit limit);
-    void request_stop() { cpu_->request_stop(); }
+    StopReason run(RunLimit limit);
+    // Ends run() at the next instruction boundary. `id` comes back in the reason; the first to ask is named.
+    void request_stop(u32 id = 0);
+    OwnedBreakpoints& breakpoints() { return breakpoints_; }
     // Executes exactly one instruction (or delivers one interrupt or fault).
-    StopCause step();
+    StopReason step();
 
     // Applies an input at the present instruction boundary and appends it, stamped, to the log.
     void inject(InputEvent event);
@@ -169,6 +166,8 @@ class Machine final : private Wiring {
     std::vector<CheckpointPart> parts_;
     std::vector<std::string> absent_parts_; // of the last restore()
 
+    OwnedBreakpoints breakpoints_{[this](std::vector<u32> addresses) { cpu_->set_breakpoints(std::move(addresses)); }};
+    std::optional<u32> stop_requested_; // with the id given
     bool exit_requested_ = false;
     bool reset_requested_ = false;
     u32 exit_status_ = 0;

@@ -278,28 +278,29 @@ Outcome Session::shutdown_outcome() {
 }
 
 // The guest's own status: 0 is well, what a kernel writes on panic is not.
-bool Session::ended(StopCause cause) {
-    switch (cause) {
-    case StopCause::Limit:
+bool Session::ended(StopKind kind) {
+    switch (kind) {
+    case StopKind::Limit:
         if (machine_->instructions() < options_.limit.instructions && machine_->now() < options_.limit.cycle)
             return false;
         outcome_ = {ExitCode::LimitReached, ""};
         return true;
-    case StopCause::Exit:
+    case StopKind::Exit:
         outcome_ = {};
         if (machine_->exit_status() != 0)
             outcome_ = {ExitCode::GuestPanic, fmt::format("the guest ended with status {}", machine_->exit_status())};
         return true;
-    case StopCause::Shutdown:
+    case StopKind::Shutdown:
         outcome_ = shutdown_outcome();
         return true;
-    case StopCause::Halted:
+    case StopKind::Halted:
         outcome_ = {ExitCode::Ok, "the guest halted with interrupts off: nothing can wake it"};
         if (panic_.seen)
             outcome_ = {ExitCode::GuestPanic,
                         "the guest's kernel panicked; what it said is on the serial port and the screen"};
         return true;
-    case StopCause::Requested:
+    case StopKind::Requested:
+    case StopKind::Breakpoint:
         if (until_ != nullptr)
             until_->on_stop(*machine_);
         break;
@@ -314,7 +315,7 @@ bool Session::run_slice(Cycles cycles) {
     if (next_hash_ != 0)
         limit.instructions = std::min(limit.instructions, next_hash_);
     poll_input();
-    const StopCause cause = options_.functions && tracer_ != nullptr ? run_counting(limit) : machine_->run(limit);
+    const StopKind kind = (options_.functions && tracer_ != nullptr ? run_counting(limit) : machine_->run(limit)).kind;
     serial_->flush();
     debug_console_->flush();
     if (next_hash_ != 0 && machine_->instructions() >= next_hash_) {
@@ -323,7 +324,7 @@ bool Session::run_slice(Cycles cycles) {
     }
     if (until_ != nullptr)
         until_->on_slice(*machine_);
-    if (ended(cause))
+    if (ended(kind))
         return false;
     if (until_ != nullptr && until_->met()) {
         outcome_ = {};
@@ -331,7 +332,6 @@ bool Session::run_slice(Cycles cycles) {
         // Once only: a window goes on past it.
         sinks_.remove(*until_);
         until_.reset();
-        machine_->cpu().set_breakpoints({});
         return false;
     }
     if (recording_ != nullptr && recording_->failed()) {
@@ -342,7 +342,7 @@ bool Session::run_slice(Cycles cycles) {
 }
 
 // One instruction at a time, so that each one's cost is known. Steps change nothing that the guest could tell.
-StopCause Session::run_counting(const RunLimit& limit) {
+StopReason Session::run_counting(const RunLimit& limit) {
     const auto spent = [this] {
         return RunTime{machine_->instructions(), machine_->now(), machine_->cpu().cycles_by_cause()};
     };
@@ -350,15 +350,15 @@ StopCause Session::run_counting(const RunLimit& limit) {
     while (machine_->now() < limit.cycle && machine_->instructions() < limit.instructions) {
         const u32 eip = machine_->cpu().linear_eip();
         const u32 space = machine_->mmu().control().space_of(machine_->registers().cr3).root;
-        const StopCause cause = machine_->step();
-        if (cause != StopCause::Limit)
-            return cause;
+        const StopReason reason = machine_->step();
+        if (reason.kind != StopKind::Limit)
+            return reason;
         const RunTime after = spent();
         // A tracepoint is stamped with the moment before its OUT costs: that cost belongs to what it begins.
         tracer_->on_instruction(space, eip, before, after);
         before = after;
     }
-    return StopCause::Limit;
+    return {StopKind::Limit};
 }
 
 Outcome Session::run_to_end() {

@@ -68,8 +68,8 @@ class Session {
     void on_output(std::string_view channel, u8 byte);
     void poll_input();
     void print_hash();
-    bool ended(StopCause cause);
-    StopCause run_counting(const RunLimit& limit);
+    bool ended(StopKind kind);
+    StopReason run_counting(const RunLimit& limit);
     Outcome shutdown_outcome();
 
     Options options_;

@@ -68,7 +68,7 @@ Result<std::unique_ptr<UntilCondition>> UntilCondition::parse(const std::string&
 void UntilCondition::arm(Machine& machine) {
     machine_ = &machine;
     if (kind_ == Kind::Address)
-        machine.cpu().set_breakpoints({static_cast<u32>(number_)});
+        machine.breakpoints().add(machine.breakpoints().new_owner(), static_cast<u32>(number_));
 }
 
 void UntilCondition::meet() {

@@ -107,8 +107,8 @@ void RunControl::obey(Command command) {
     case Command::StepInstruction:
         if (!running_) {
             ++moves_;
-            const StopCause cause = machine_.step();
-            stop(cause == StopCause::Shutdown ? end_reason() : "one instruction done");
+            const StopReason reason = machine_.step();
+            stop(reason.kind == StopKind::Shutdown ? end_reason() : "one instruction done");
         }
         break;
     case Command::NextStop:

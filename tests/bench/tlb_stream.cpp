@@ -50,7 +50,7 @@ std::vector<Record> record_guest(const std::string& command_line) {
     }
     Keeper keeper;
     (*machine)->mmu().set_recorder(&keeper);
-    while ((*machine)->run({}) == StopCause::Requested) {
+    while ((*machine)->run({}).kind == StopKind::Requested) {
     }
     (*machine)->mmu().set_recorder(nullptr);
     return std::move(keeper.records);

@@ -74,8 +74,8 @@ void machine(std::span<const u8> input) {
         // Odd ends, so that blocks are left in their middle.
         const RunLimit limit{reference.now() + kSliceCycles,
                              reference.instructions() + kSliceInstructions + (options >> 3)};
-        const StopCause expected = reference.run(limit);
-        const StopCause cause = block.run(limit);
+        const StopKind expected = reference.run(limit).kind;
+        const StopKind cause = block.run(limit).kind;
         if (expected != cause || reference.now() != block.now() || reference.instructions() != block.instructions())
             report(
                 fmt::format("the engines stop differently in slice {}: interpreter {} at {} cycles, {} instructions; "
@@ -83,11 +83,11 @@ void machine(std::span<const u8> input) {
                             slice, static_cast<int>(expected), reference.now(), reference.instructions(),
                             static_cast<int>(cause), block.now(), block.instructions())
                     .c_str());
-        const bool hashed = slice == 1 || slice == kSlices || cause != StopCause::Limit; // most of the time goes there
+        const bool hashed = slice == 1 || slice == kSlices || cause != StopKind::Limit; // most of the time goes there
         if (hashed && reference.hash() != block.hash())
             report(
                 fmt::format("the engines differ after slice {}, {} instructions", slice, block.instructions()).c_str());
-        if (cause != StopCause::Limit)
+        if (cause != StopKind::Limit)
             return;
         if (slice == 1)
             disturb(block, options);

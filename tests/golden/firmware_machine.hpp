@@ -45,10 +45,12 @@ class FirmwareMachine {
 
     // Runs until the instruction at a linear address is next; false if that takes more than 100 million cycles.
     bool run_to(u32 linear) {
-        machine_->cpu().set_breakpoints({linear});
-        const StopCause cause = machine_->run({machine_->now() + 100 * kMillion});
-        machine_->cpu().set_breakpoints({});
-        return cause == StopCause::Requested && machine_->cpu().linear_eip() == linear;
+        OwnedBreakpoints& breakpoints = machine_->breakpoints();
+        const OwnedBreakpoints::Owner owner = breakpoints.new_owner();
+        breakpoints.add(owner, linear);
+        const StopKind cause = machine_->run({machine_->now() + 100 * kMillion}).kind;
+        breakpoints.remove_all(owner);
+        return cause == StopKind::Breakpoint && machine_->cpu().linear_eip() == linear;
     }
 
     // Runs the firmware of a machine without a kernel to its end: it says so, and waits for interrupts.

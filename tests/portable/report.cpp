@@ -49,11 +49,11 @@ std::unique_ptr<Machine> machine_with(const std::string& os, const char* workloa
 // Runs to `end` instructions, or to where the guest ends the machine.
 template <class Visit> void run_in_steps(Machine& machine, u64 step, u64 end, Visit visit) {
     for (u64 next = step; next <= end; next += step) {
-        StopCause cause = StopCause::Requested;
-        while (cause == StopCause::Requested)
-            cause = machine.run({kNever, next});
+        StopKind cause = StopKind::Requested;
+        while (cause == StopKind::Requested)
+            cause = machine.run({kNever, next}).kind;
         visit();
-        if (cause != StopCause::Limit)
+        if (cause != StopKind::Limit)
             return;
     }
 }

@@ -50,7 +50,7 @@ TEST_P(ClockReplay, HashesAlikeHoweverItIsCutAndForgotten) {
     const auto reference = whole.hashes(kStep);
     auto cut = machine();
     Random random(23);
-    while (cut.machine->run({cut.machine->now() + 1 + random.below(40'000), ~u64{0}}) != StopCause::Exit)
+    while (cut.machine->run({cut.machine->now() + 1 + random.below(40'000), ~u64{0}}).kind != StopKind::Exit)
         if (random.below(8) == 0)
             cut.machine->forget_derived_state();
     EXPECT_EQ(cut.machine->hash(), reference.back());
@@ -59,7 +59,7 @@ TEST_P(ClockReplay, HashesAlikeHoweverItIsCutAndForgotten) {
 
 TEST_P(ClockReplay, GoesOnFromASnapshot) {
     auto first = machine();
-    ASSERT_EQ(first.machine->run({kNever, 700'000}), StopCause::Limit);
+    ASSERT_EQ(first.machine->run({kNever, 700'000}).kind, StopKind::Limit);
     auto second = machine([](MachineConfig& config) { config.engine = EngineKind::Interpreter; });
     ASSERT_TRUE(second.machine->restore(first.machine->snapshot()).ok());
     EXPECT_EQ(second.machine->hash(), first.machine->hash());

@@ -87,12 +87,12 @@ TEST(Determinism, ForgettingDerivedStateAtRandomCyclesChangesNothing) {
     u64 next = kStep;
     for (;;) {
         const Cycles slice = guest.machine->now() + 1 + random.below(5000);
-        const StopCause cause = guest.machine->run({slice, next});
+        const StopKind cause = guest.machine->run({slice, next}).kind;
         guest.machine->forget_derived_state();
-        if (cause == StopCause::Limit && guest.machine->instructions() >= next) {
+        if (cause == StopKind::Limit && guest.machine->instructions() >= next) {
             hashes.push_back(guest.machine->hash());
             next += kStep;
-        } else if (cause == StopCause::Exit) {
+        } else if (cause == StopKind::Exit) {
             hashes.push_back(guest.machine->hash());
             break;
         }
@@ -113,13 +113,13 @@ TEST(Determinism, TypedKeysAreReplayedFromTheLogToTheSameState) {
     const u64 end = 30'000'000;
     GuestMachine typed("quiet");
     ASSERT_TRUE(typed.machine->type("ls bin\nforkdemo\n").ok());
-    ASSERT_EQ(typed.machine->run({end, ~u64{0}}), StopCause::Limit);
+    ASSERT_EQ(typed.machine->run({end, ~u64{0}}).kind, StopKind::Limit);
     EXPECT_NE(typed.console.find("forkdemo"), std::string::npos) << typed.console;
     EXPECT_GE(typed.machine->inputs().events().size(), 30u);
 
     GuestMachine replayed("quiet");
     replayed.machine->replay(typed.machine->inputs());
-    ASSERT_EQ(replayed.machine->run({end, ~u64{0}}), StopCause::Limit);
+    ASSERT_EQ(replayed.machine->run({end, ~u64{0}}).kind, StopKind::Limit);
     EXPECT_EQ(replayed.console, typed.console);
     EXPECT_EQ(replayed.machine->hash(), typed.machine->hash());
 }
@@ -127,9 +127,9 @@ TEST(Determinism, TypedKeysAreReplayedFromTheLogToTheSameState) {
 TEST(Determinism, SingleStepsReachTheSameState) {
     GuestMachine stepped("");
     while (stepped.machine->instructions() < 50'000)
-        ASSERT_EQ(stepped.machine->step(), StopCause::Limit);
+        ASSERT_EQ(stepped.machine->step().kind, StopKind::Limit);
     GuestMachine whole("");
-    ASSERT_EQ(whole.machine->run({kNever, stepped.machine->instructions()}), StopCause::Limit);
+    ASSERT_EQ(whole.machine->run({kNever, stepped.machine->instructions()}).kind, StopKind::Limit);
     // A step may have ended after a delivery that the whole run has still to make.
     whole.machine->run({stepped.machine->now(), ~u64{0}});
     EXPECT_EQ(stepped.machine->hash(), whole.machine->hash());

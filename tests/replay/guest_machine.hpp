@@ -39,17 +39,17 @@ struct GuestMachine {
         std::vector<u64> list;
         u64 next = step;
         for (;;) {
-            const StopCause cause = machine->run({kNever, next});
-            if (cause == StopCause::Limit) {
+            const StopKind cause = machine->run({kNever, next}).kind;
+            if (cause == StopKind::Limit) {
                 list.push_back(machine->hash());
                 next += step;
                 if (between)
                     between(*machine);
                 continue;
             }
-            if (cause == StopCause::Requested)
+            if (cause == StopKind::Requested)
                 continue;
-            EXPECT_EQ(cause, StopCause::Exit);
+            EXPECT_EQ(cause, StopKind::Exit);
             list.push_back(machine->hash());
             return list;
         }

@@ -206,15 +206,15 @@ TEST(Snapshot, KnowsWhichBreakpointWasReported) {
     guest.machine->run({kNever, 30'000});
     const u32 address = guest.machine->cpu().linear_eip();
     ASSERT_TRUE(guest.machine->restore(before).ok());
-    guest.machine->cpu().set_breakpoints({address});
-    ASSERT_EQ(guest.machine->run({kNever, 40'000}), StopCause::Requested);
+    guest.machine->breakpoints().add(guest.machine->breakpoints().new_owner(), address);
+    ASSERT_EQ(guest.machine->run({kNever, 40'000}).kind, StopKind::Breakpoint);
     const u64 at = guest.machine->instructions();
     ASSERT_TRUE(guest.machine->restore(before).ok());
-    ASSERT_EQ(guest.machine->run({kNever, 40'000}), StopCause::Requested);
+    ASSERT_EQ(guest.machine->run({kNever, 40'000}).kind, StopKind::Breakpoint);
     EXPECT_EQ(guest.machine->instructions(), at);
 
     GuestMachine other("");
-    other.machine->cpu().set_breakpoints({address});
+    other.machine->breakpoints().add(other.machine->breakpoints().new_owner(), address);
     ASSERT_TRUE(other.machine->restore(guest.machine->snapshot()).ok());
     other.machine->run({kNever, 40'000});
     EXPECT_GT(other.machine->instructions(), at);

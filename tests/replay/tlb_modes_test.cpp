@@ -62,11 +62,11 @@ TEST_P(TlbModes, HashAlikeHoweverTheRunIsCutIntoSlices) {
     GuestMachine guest = machine_of(GetParam(), EngineKind::Block, true);
     std::vector<u64> hashes;
     for (u64 next = kStep;;) {
-        const StopCause cause = guest.machine->run({guest.machine->now() + 700, next});
-        if (cause == StopCause::Limit && guest.machine->instructions() < next)
+        const StopKind cause = guest.machine->run({guest.machine->now() + 700, next}).kind;
+        if (cause == StopKind::Limit && guest.machine->instructions() < next)
             continue;
         hashes.push_back(guest.machine->hash());
-        if (cause == StopCause::Exit)
+        if (cause == StopKind::Exit)
             break;
         next += kStep;
     }
@@ -80,7 +80,7 @@ TEST(TlbModes, ChangeOnlyCountsAndCycles) {
     std::map<std::string, u64> misses;
     for (const TlbCase& tlb : all_cases()) {
         GuestMachine guest = machine_of(tlb, EngineKind::Block, true);
-        while (guest.machine->run({}) == StopCause::Requested) {
+        while (guest.machine->run({}).kind == StopKind::Requested) {
         }
         consoles[::testing::PrintToString(tlb)] = guest.console;
         misses[::testing::PrintToString(tlb)] = guest.machine->mmu().counters().tlb_misses[0];

@@ -48,9 +48,9 @@ class UiBench : private TraceSink {
         predicate_ = std::move(predicate);
         met_ = false;
         constexpr Cycles kMost = 3'000'000'000;
-        const StopCause cause = machine_->run({machine_->now() + kMost, ~u64{0}});
+        const StopKind cause = machine_->run({machine_->now() + kMost, ~u64{0}}).kind;
         predicate_ = {};
-        return met_ && cause == StopCause::Requested;
+        return met_ && cause == StopKind::Requested;
     }
     // A tracepoint, from inside the workload that the command line names.
     bool run_until_in_workload(u32 tracepoint) {

@@ -11,8 +11,8 @@ using ui::View;
 
 RunSlice slices_of(Machine& machine) {
     return [&machine](Cycles cycles) {
-        const StopCause cause = machine.run({machine.now() + cycles, ~u64{0}});
-        return cause == StopCause::Limit || cause == StopCause::Requested;
+        const StopKind cause = machine.run({machine.now() + cycles, ~u64{0}}).kind;
+        return cause == StopKind::Limit || cause == StopKind::Requested;
     };
 }
 

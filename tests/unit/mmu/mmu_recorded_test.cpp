@@ -166,10 +166,10 @@ TEST_P(RecordedStreams, OfForkAndShellAgreeWithTheReference) {
     ASSERT_TRUE(machine.ok());
     Follower follower(setup_named(GetParam()));
     (*machine)->mmu().set_recorder(&follower);
-    StopCause cause = StopCause::Requested;
-    while (cause == StopCause::Requested)
-        cause = (*machine)->run({});
-    EXPECT_EQ(cause, StopCause::Exit);
+    StopKind cause = StopKind::Requested;
+    while (cause == StopKind::Requested)
+        cause = (*machine)->run({}).kind;
+    EXPECT_EQ(cause, StopKind::Exit);
     EXPECT_EQ(follower.mismatch(), "");
     EXPECT_TRUE(follower.memory_agrees());
     EXPECT_GT(follower.accesses(), 2'000'000u);

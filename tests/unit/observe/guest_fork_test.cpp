@@ -50,7 +50,7 @@ struct Guest {
         if (traced)
             machine->set_trace_sink(&sinks);
     }
-    StopCause run() { return machine->run({.cycle = 4'000'000'000}); }
+    StopKind run() { return machine->run({.cycle = 4'000'000'000}).kind; }
     const ForkRecord* workload_fork() const {
         for (const ForkRecord& fork : tracer->forks())
             if (fork.in_workload)
@@ -72,7 +72,7 @@ std::string forkdemo(u32 pages) { return fmt::format("forkdemo --pages {0} --chi
 
 TEST(GuestFork, NamesTheStopsByTheOriginalAndShowsWhereTheyAreStated) {
     Guest guest("forkdemo --pages 2");
-    ASSERT_EQ(guest.run(), StopCause::Exit);
+    ASSERT_EQ(guest.run(), StopKind::Exit);
     const ForkRecord* fork = guest.workload_fork();
     ASSERT_NE(fork, nullptr);
     ForkReportOptions options;
@@ -106,7 +106,7 @@ TEST(GuestFork, FaultsAreThePagesThatTheChildWritesPlusAConstant) {
     std::vector<i64> constants;
     for (u32 pages : {0u, 1u, 7u, 64u, 1000u}) {
         Guest guest(forkdemo(pages));
-        ASSERT_EQ(guest.run(), StopCause::Exit) << guest.console;
+        ASSERT_EQ(guest.run(), StopKind::Exit) << guest.console;
         const ForkRecord* fork = guest.workload_fork();
         ASSERT_NE(fork, nullptr);
         const CowSummary summary = cow_summary(*fork);
@@ -128,7 +128,7 @@ TEST(GuestFork, FaultsAreThePagesThatTheChildWritesPlusAConstant) {
 
 TEST(GuestFork, EveryEntryThatForkWroteHasAnOwnerAWriterAndALine) {
     Guest guest(forkdemo(7));
-    ASSERT_EQ(guest.run(), StopCause::Exit) << guest.console;
+    ASSERT_EQ(guest.run(), StopKind::Exit) << guest.console;
     const ForkRecord* fork = guest.workload_fork();
     ASSERT_NE(fork, nullptr);
     ASSERT_FALSE(fork->ptes.empty());
@@ -153,8 +153,8 @@ TEST(GuestFork, EveryEntryThatForkWroteHasAnOwnerAWriterAndALine) {
 TEST(GuestFork, TheHardwareAloneTellsOfTheSameForks) {
     Guest stated(forkdemo(7));
     Guest silent(forkdemo(7), false);
-    ASSERT_EQ(stated.run(), StopCause::Exit);
-    ASSERT_EQ(silent.run(), StopCause::Exit);
+    ASSERT_EQ(stated.run(), StopKind::Exit);
+    ASSERT_EQ(silent.run(), StopKind::Exit);
     EXPECT_EQ(stated.machine->hash(), silent.machine->hash());
     ASSERT_EQ(silent.tracer->forks().size(), stated.tracer->forks().size());
     auto other = silent.tracer->forks().begin();
@@ -171,8 +171,8 @@ TEST(GuestFork, TheHardwareAloneTellsOfTheSameForks) {
 TEST(GuestFork, TracingChangesNothing) {
     Guest traced(forkdemo(64));
     Guest plain(forkdemo(64), true, false);
-    ASSERT_EQ(traced.run(), StopCause::Exit);
-    ASSERT_EQ(plain.run(), StopCause::Exit);
+    ASSERT_EQ(traced.run(), StopKind::Exit);
+    ASSERT_EQ(plain.run(), StopKind::Exit);
     EXPECT_EQ(traced.machine->hash(), plain.machine->hash());
     EXPECT_EQ(traced.machine->instructions(), plain.machine->instructions());
 }
@@ -180,7 +180,7 @@ TEST(GuestFork, TracingChangesNothing) {
 TEST(GuestFork, AStormOfForksHasNoFindings) {
     for (const char* command : {"forkstorm", "forktree", "cowtest"}) {
         Guest guest(command);
-        ASSERT_EQ(guest.run(), StopCause::Exit) << command;
+        ASSERT_EQ(guest.run(), StopKind::Exit) << command;
         EXPECT_GT(guest.tracer->forks().size(), 1u) << command;
         for (const ForkRecord& fork : guest.tracer->forks())
             EXPECT_EQ(fork.findings, std::vector<std::string>{}) << command << " fork " << fork.number;
@@ -195,7 +195,7 @@ TEST(GuestFork, ARecordedRunReadsBackWhole) {
     EventCounts counts;
     guest.sinks.add(**writer);
     guest.sinks.add(counts);
-    ASSERT_EQ(guest.run(), StopCause::Exit) << guest.console;
+    ASSERT_EQ(guest.run(), StopKind::Exit) << guest.console;
     ASSERT_TRUE((*writer)->finish().ok());
     auto reader = TraceFileReader::open(path);
     ASSERT_TRUE(reader.ok());

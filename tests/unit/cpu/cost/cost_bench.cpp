@@ -69,7 +69,7 @@ Cycles CostBench::run_once(const CpuState& start) {
     runner.cpu.set_state(start);
     const Cycles before = runner.cpu.now();
     const CpuStop reason = runner.cpu.run_until(kNever, runner.cpu.instructions() + 10'000);
-    EXPECT_TRUE(reason == CpuStop::Requested || reason == CpuStop::Halted) << "it did not come to a known end";
+    EXPECT_TRUE(reason == CpuStop::Breakpoint || reason == CpuStop::Halted) << "it did not come to a known end";
     return runner.cpu.now() - before;
 }
 

@@ -145,7 +145,7 @@ std::vector<Ending> run_in_slices(Player& player, u64 seed, bool interrupts) {
         const Cycles slice = random.below(4) == 0 ? 1 + random.below(6) : 1 + random.below(400);
         const CpuStop reason = player.run_until(player.runner.cpu.now() + slice);
         states.push_back(ending_of(player));
-        if (reason == CpuStop::Requested)
+        if (reason == CpuStop::Breakpoint)
             return states;
         EXPECT_EQ(reason, CpuStop::Deadline);
         if (reason != CpuStop::Deadline || cut > 100'000)
@@ -195,7 +195,7 @@ TEST_P(CostEngines, CountTheSameAtEveryCut) {
 TEST_P(CostEngines, CountTheSameHoweverTheRunIsCut) {
     for (u64 seed = 0; seed < programs; ++seed) {
         reference.load(seed);
-        ASSERT_EQ(reference.run_until(kNever), CpuStop::Requested);
+        ASSERT_EQ(reference.run_until(kNever), CpuStop::Breakpoint);
         const Ending expected = ending_of(reference);
         for (const auto& other : others) {
             other->load(seed);
@@ -215,7 +215,7 @@ TEST_P(CostEngines, GoOnFromASnapshotAsIfNothingHadBeen) {
         archive.nested("mmu", reference.runner.mmu);
         archive.nested("memory", reference.runner.memory());
         const std::vector<u8> saved = archive.take();
-        ASSERT_EQ(reference.run_until(kNever), CpuStop::Requested);
+        ASSERT_EQ(reference.run_until(kNever), CpuStop::Breakpoint);
         for (const auto& other : others) {
             other->load(seed);
             LoadArchive loaded(saved);
@@ -224,7 +224,7 @@ TEST_P(CostEngines, GoOnFromASnapshotAsIfNothingHadBeen) {
             loaded.nested("memory", other->runner.memory());
             ASSERT_TRUE(loaded.finish().ok());
             EXPECT_EQ(other->runner.hash(), hash);
-            ASSERT_EQ(other->run_until(kNever), CpuStop::Requested);
+            ASSERT_EQ(other->run_until(kNever), CpuStop::Breakpoint);
             ASSERT_TRUE(ending_of(*other) == ending_of(reference)) << "program " << seed;
         }
     }

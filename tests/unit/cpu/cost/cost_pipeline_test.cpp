@@ -174,7 +174,7 @@ class Restarted {
     Cycles run(CycleCause cause) {
         runner.cpu.set_state(start_);
         const Cycles before = of_cause(runner.cpu, cause);
-        EXPECT_EQ(runner.run(), CpuStop::Requested);
+        EXPECT_EQ(runner.run(), CpuStop::Breakpoint);
         return of_cause(runner.cpu, cause) - before;
     }
 
