@@ -187,7 +187,7 @@ void PageTableView::add_directory(const AddressSpaceReader& reader, const PageTa
         const u64 target = entry & kPteFrame;
         const u64 entry_address = directory + u64{slot} * geometry.entry_bytes;
         if (reader.is_large(entry)) {
-            add_entry(reader.control(), linear, entry, entry_address, entry, true).size = geometry.large_bytes();
+            add_entry(reader, linear, entry, entry_address, entry, 2).size = geometry.large_bytes();
             continue;
         }
         // A window: the directory itself, a directory that we were told of, or one that maps itself in the same slot.
@@ -196,7 +196,7 @@ void PageTableView::add_directory(const AddressSpaceReader& reader, const PageTa
         const u64 mirror = reader.entry(target + u64{self} * geometry.entry_bytes);
         const bool mirrored = self != entries.size() && (mirror & (kPteFrame | kPtePresent)) == (target | kPtePresent);
         if (target == directory || named || mirrored) {
-            PageEntry& window = add_entry(reader.control(), linear, entry, entry_address, entry, false);
+            PageEntry& window = add_entry(reader, linear, entry, entry_address, entry, 2);
             window.state = PageState::Window;
             window.size = geometry.large_bytes();
         } else {
@@ -214,12 +214,12 @@ void PageTableView::add_table(const AddressSpaceReader& reader, u32 linear, u64 
     const u32 width = reader.geometry().entry_bytes;
     for (u32 i = 0; i < entries.size(); ++i)
         if ((entries[i] & kPtePresent) != 0)
-            add_entry(reader.control(), linear | i << kPageShift, entries[i], frame + u64{i} * width, directory_entry,
-                      false);
+            add_entry(reader, linear | i << kPageShift, entries[i], frame + u64{i} * width, directory_entry, 1);
 }
 
-PageEntry& PageTableView::add_entry(const PagingControl& control, u32 linear, u64 entry, u64 entry_address,
-                                    u64 directory_entry, bool large) {
+PageEntry& PageTableView::add_entry(const AddressSpaceReader& reader, u32 linear, u64 entry, u64 entry_address,
+                                    u64 directory_entry, u8 level) {
+    const bool large = level == 2 && reader.is_large(entry);
     PageEntry page;
     page.linear = linear;
     page.entry = entry;
@@ -227,7 +227,7 @@ PageEntry& PageTableView::add_entry(const PagingControl& control, u32 linear, u6
     page.rights = (static_cast<u32>(entry & directory_entry) & (kPteWritable | kPteUser)) |
                   (static_cast<u32>(entry) & kPteGlobal);
     page.no_execute = ((entry | directory_entry) & kPteNoExecute) != 0;
-    page.physical = frame_of(entry, large, control);
+    page.physical = frame_of(entry, large, reader.control());
     page.large = large;
     page.state = layout_.is_kernel(linear) || (page.rights & kPteUser) == 0 ? PageState::Kernel : PageState::Private;
     entries_.push_back(page);

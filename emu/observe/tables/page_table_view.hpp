@@ -139,8 +139,8 @@ class PageTableView {
   private:
     void add_directory(const AddressSpaceReader& reader, const PageTableViewOptions& options, u64 directory, u32 first);
     void add_table(const AddressSpaceReader& reader, u32 linear, u64 directory_entry);
-    PageEntry& add_entry(const PagingControl& control, u32 linear, u64 entry, u64 entry_address, u64 directory_entry,
-                         bool large);
+    PageEntry& add_entry(const AddressSpaceReader& reader, u32 linear, u64 entry, u64 entry_address,
+                         u64 directory_entry, u8 level);
 
     AddressSpace space_;
     GuestLayout layout_;

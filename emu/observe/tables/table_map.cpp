@@ -28,13 +28,6 @@ void TableMap::ask(u32 frame_address) const {
         watch_(frame_address);
 }
 
-void TableMap::watch_again() const {
-    for (const auto& [frame, use] : directories_)
-        ask(frame);
-    for (const auto& [frame, use] : tables_)
-        ask(frame);
-}
-
 std::vector<u64> TableMap::directories() const {
     std::vector<u64> frames;
     for (const auto& [frame, use] : directories_)

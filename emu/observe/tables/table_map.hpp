@@ -46,8 +46,6 @@ class TableMap : public TraceSink {
     const AddressSpaceReader& reader() const { return reader_; }
     // Who maps a frame, in all these spaces.
     const FrameOwners& owners() const { return owners_; }
-    // After Mmu::forget_derived_state(): asks for all frames again.
-    void watch_again() const;
 
   private:
     struct DirectoryUse {
