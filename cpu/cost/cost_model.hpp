@@ -45,7 +45,7 @@ static_assert(std::has_unique_object_representations_v<PipelineState>);
 enum CostEnding : u8 {
     kMayJump = 1, // if it does, StaticCost::taken more
     kAlwaysJumps = 2,
-    kDecidedLate = 4, // costs CostModel::row, unless Cpu::take_path was called
+    kDecidedLate = 4, // costs CostModel::row, unless CostMeter::take_path was called
     kPredicted = 8,   // by the branch target buffer
     kInV = 16,        // runs in the V pipe
     kAtPort = 32,
