@@ -20,21 +20,40 @@ std::vector<u32> MessageWork::chain_from(u32 sender) const {
     return chain;
 }
 
+MessageWork::Worker& MessageWork::worker(u32 pid) {
+    if (workers_.size() > kMostWorkers) {
+        workers_.clear();
+        servers_.clear();
+    }
+    return workers_[pid];
+}
+
+void MessageWork::drop_duty(u32 server, Worker& worker, std::vector<Duty>::iterator duty) {
+    if (const auto owed = servers_.find(duty->client); owed != servers_.end()) {
+        owed->second.erase(server);
+        if (owed->second.empty())
+            servers_.erase(owed);
+    }
+    worker.duties.erase(duty);
+}
+
 void MessageWork::delivered(u32 sender, u32 receiver) {
     if (receiver == 0)
         return;
     if (sender == 0)
         return notified(sender, receiver);
     newborn_.erase(sender);
-    Worker& from = workers_[sender];
-    const auto duty = std::find_if(from.duties.begin(), from.duties.end(),
-                                   [receiver](const Duty& one) { return one.client == receiver; });
-    if (duty != from.duties.end()) {
+    Worker& from = worker(sender);
+    const auto duty_to = [](Worker& of, u32 client) {
+        return std::find_if(of.duties.begin(), of.duties.end(),
+                            [client](const Duty& one) { return one.client == client; });
+    };
+    if (const auto duty = duty_to(from, receiver); duty != from.duties.end()) {
         // The answer: the client goes on with what it did when it asked, whatever else it has begun meanwhile.
         if (!from.clients.empty() && from.clients.front() == receiver)
             from.clients.clear();
         std::vector<u32> clients = std::move(duty->clients);
-        from.duties.erase(duty);
+        drop_duty(sender, from, duty);
         workers_[receiver].clients = std::move(clients);
         return;
     }
@@ -42,13 +61,13 @@ void MessageWork::delivered(u32 sender, u32 receiver) {
         return;
     std::vector<u32> clients = from.clients;
     std::vector<u32> chain = chain_from(sender);
-    if (workers_.size() > kMostWorkers)
-        workers_.clear();
-    Worker& to = workers_[receiver];
-    std::erase_if(to.duties, [sender](const Duty& one) { return one.client == sender; });
+    Worker& to = worker(receiver);
+    if (const auto asked = duty_to(to, sender); asked != to.duties.end())
+        drop_duty(receiver, to, asked);
     if (to.duties.size() >= kMostDuties)
-        to.duties.erase(to.duties.begin());
+        drop_duty(receiver, to, to.duties.begin());
     to.duties.push_back({sender, std::move(clients)});
+    servers_[sender].insert(receiver);
     to.clients = std::move(chain);
 }
 
@@ -56,16 +75,7 @@ void MessageWork::notified(u32 sender, u32 receiver) {
     if (receiver == 0)
         return;
     std::vector<u32> chain = sender != 0 ? chain_from(sender) : std::vector<u32>{};
-    if (workers_.size() > kMostWorkers)
-        workers_.clear();
-    workers_[receiver].clients = std::move(chain);
-}
-
-bool MessageWork::waits(u32 pid) const {
-    return std::any_of(workers_.begin(), workers_.end(), [pid](const auto& worker) {
-        return std::any_of(worker.second.duties.begin(), worker.second.duties.end(),
-                           [pid](const Duty& duty) { return duty.client == pid; });
-    });
+    worker(receiver).clients = std::move(chain);
 }
 
 void MessageWork::started(u32 pid, u32 maker) {
@@ -76,9 +86,17 @@ void MessageWork::started(u32 pid, u32 maker) {
 
 void MessageWork::ended(u32 pid) {
     newborn_.erase(pid);
-    workers_.erase(pid);
-    for (auto& [server, worker] : workers_)
-        std::erase_if(worker.duties, [pid](const Duty& duty) { return duty.client == pid; });
+    if (const auto found = workers_.find(pid); found != workers_.end()) {
+        while (!found->second.duties.empty())
+            drop_duty(pid, found->second, std::prev(found->second.duties.end()));
+        workers_.erase(found);
+    }
+    const auto owed = servers_.find(pid);
+    if (owed == servers_.end())
+        return;
+    for (const u32 server : owed->second)
+        std::erase_if(workers_[server].duties, [pid](const Duty& duty) { return duty.client == pid; });
+    servers_.erase(owed);
 }
 
 const std::vector<u32>& MessageWork::clients_of(u32 pid) const {

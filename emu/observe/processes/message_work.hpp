@@ -35,9 +35,12 @@ class MessageWork {
     };
 
     std::vector<u32> chain_from(u32 sender) const;
-    bool waits(u32 pid) const;
+    bool waits(u32 pid) const { return servers_.count(pid) != 0; }
+    Worker& worker(u32 pid);
+    void drop_duty(u32 server, Worker& worker, std::vector<Duty>::iterator duty);
 
     std::map<u32, Worker> workers_;
+    std::map<u32, std::set<u32>> servers_; // by client: those that owe it an answer
     std::set<u32> newborn_;
 };
 
