@@ -67,8 +67,10 @@ Result<std::unique_ptr<UntilCondition>> UntilCondition::parse(const std::string&
 
 void UntilCondition::arm(Machine& machine) {
     machine_ = &machine;
-    if (kind_ == Kind::Address)
-        machine.breakpoints().add(machine.breakpoints().new_owner(), static_cast<u32>(number_));
+    if (kind_ != Kind::Address)
+        return;
+    owner_ = machine.breakpoints().new_owner();
+    machine.breakpoints().add(owner_, static_cast<u32>(number_));
 }
 
 void UntilCondition::meet() {
@@ -99,8 +101,10 @@ void UntilCondition::on_slice(Machine& machine) {
 }
 
 void UntilCondition::on_stop(Machine& machine) {
-    if (kind_ == Kind::Address && machine.cpu().linear_eip() == number_)
-        met_ = true;
+    if (kind_ != Kind::Address || machine.cpu().linear_eip() != number_)
+        return;
+    met_ = true;
+    machine.breakpoints().remove_all(owner_); // a breakpoint that is left slows every later block
 }
 
 std::string screen_text(const Machine& machine) {

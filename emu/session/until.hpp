@@ -15,7 +15,7 @@ class UntilCondition : public TraceSink {
   public:
     static Result<std::unique_ptr<UntilCondition>> parse(const std::string& text, const Symbolizer& symbols);
 
-    // Sets breakpoints where the condition is an address.
+    // Sets a breakpoint where the condition is an address; it goes when it is reached.
     void arm(Machine& machine);
     TraceKinds kinds() const override { return trace_kinds({TraceKind::Tracepoint}); }
     void on_event(const TraceEvent& event) override;
@@ -37,6 +37,7 @@ class UntilCondition : public TraceSink {
     std::string wanted_;
     u64 number_ = 0;
     Machine* machine_ = nullptr;
+    OwnedBreakpoints::Owner owner_{};
     bool met_ = false;
     bool waits_for_workload_ = false;
 };
