@@ -39,17 +39,17 @@ CowSummary cow_summary(const ForkRecord& fork) {
     // instructions, the one with the right number of pages, then the one in the largest shared region.
     using Writer = std::pair<bool, u32>; // of the parent; eip
     const auto writer_of = [](const ForkFault& fault) {
-        return Writer{fault.side == ForkSide::Parent, fault.record.eip};
+        return Writer{fault.side == ForkSide::Parent, fault.record->eip};
     };
     std::map<Writer, std::vector<const ForkFault*>> by_writer;
     for (const ForkFault& fault : fork.faults)
-        if (fault.belongs && fault.record.cpl == 3)
+        if (fault.belongs && fault.record->cpl == 3)
             by_writer[writer_of(fault)].push_back(&fault);
     std::tuple<bool, u64, u64> best{false, 0, 0};
     Writer chosen{false, 0};
     for (const auto& [writer, faults] : by_writer) {
         const std::tuple<bool, u64, u64> score{faults.size() == summary.pages_named,
-                                               run_of_shared_pages(fork, faults.front()->record.page_address()),
+                                               run_of_shared_pages(fork, faults.front()->record->page_address()),
                                                faults.size()};
         if (summary.pages_named != 0 && score > best) {
             best = score;
@@ -59,7 +59,7 @@ CowSummary cow_summary(const ForkRecord& fork) {
     for (const ForkFault& fault : fork.faults) {
         if (!fault.belongs)
             continue;
-        const bool named = chosen.second != 0 && fault.record.cpl == 3 && writer_of(fault) == chosen &&
+        const bool named = chosen.second != 0 && fault.record->cpl == 3 && writer_of(fault) == chosen &&
                            summary.named.size() < summary.pages_named;
         (named ? summary.named : summary.rest).push_back(&fault);
     }

@@ -71,11 +71,12 @@ u64 blocks_copied(const ForkRecord& fork) {
 void add_constant(ForkTally& tally, const ForkRecord& fork, const ForkFault& fault, const ForkReportOptions& options) {
     ConstantPage page;
     page.side = fault.side;
-    page.page = fault.record.page_address();
-    page.memory = memory_name(fork, fault.record.address, options);
-    page.by = fault.record.where != nullptr && fault.record.where->known() ? fault.record.where->text()
-                                                                           : fmt::format("{:#010x}", fault.record.eip);
-    page.fault_class = fault.record.page;
+    page.page = fault.record->page_address();
+    page.memory = memory_name(fork, fault.record->address, options);
+    page.by = fault.record->where != nullptr && fault.record->where->known()
+                  ? fault.record->where->text()
+                  : fmt::format("{:#010x}", fault.record->eip);
+    page.fault_class = fault.record->page;
     for (ConstantPage& known : tally.constant) {
         if (known.side == page.side && known.page == page.page && known.by == page.by &&
             known.fault_class == page.fault_class) {
@@ -92,12 +93,12 @@ void add_faults(ForkTally& tally, const ForkRecord& fork, const ForkReportOption
         if (fault.in_fork)
             ++tally.faults_inside;
         else if (fault.side == ForkSide::Parent || fault.side == ForkSide::Child)
-            ++tally.faults[fault.side == ForkSide::Child ? 1 : 0][static_cast<u8>(fault.record.fault_class)];
+            ++tally.faults[fault.side == ForkSide::Child ? 1 : 0][static_cast<u8>(fault.record->fault_class)];
         if (!fault.in_fork)
-            tally.frames_copied += fault.record.frames_copied;
+            tally.frames_copied += fault.record->frames_copied;
         if (fault.belongs) {
-            tally.cow_cycles += fault.record.spent.cycles;
-            tally.cow_messages += fault.record.messages;
+            tally.cow_cycles += fault.record->spent.cycles;
+            tally.cow_messages += fault.record->messages;
         }
     }
     for (const ForkFault* fault : cow_summary(fork).rest)

@@ -201,7 +201,7 @@ Object ForkData::walk(const WalkView& walk) {
 }
 
 Object ForkData::fault(const ForkFault& fault, bool named) const {
-    const FaultRecord& record = fault.record;
+    const FaultRecord& record = *fault.record;
     Object row;
     row.number("fault", record.number).text("class", fault_class_name(record.fault_class));
     row.text("page_class", fault_class_name(record.page)).text("stated_class", fault_class_name(record.stated));

@@ -253,14 +253,14 @@ void ForkDocument::flushes() {
 }
 
 Object ForkDocument::fault_run(const ForkFault& first, const ForkFault& last, u64 pages, Cycles cycles) const {
-    const FaultRecord& fault = first.record;
+    const FaultRecord& fault = *first.record;
     std::string name = fault_class_name(fault.fault_class);
     if (fault.fault_class == FaultClass::KernelCopy)
         name += fmt::format(" ({})", fault_class_name(fault.page));
     Object row;
     row.text("side", fork_side_name(first.side));
     row.text("page", pages == 1 ? fmt::format("{:08x}", fault.page_address())
-                                : range_text(fault.page_address(), u64{last.record.page_address()} + kPageSize));
+                                : range_text(fault.page_address(), u64{last.record->page_address()} + kPageSize));
     row.number("pages", pages).text("class", std::move(name)).count("cycles", cycles / pages);
     row.text("memory", memory_name(fork_, fault.address, options_));
     row.text("by", fault.where ? fault.where->text() : fmt::format("{:#010x}", fault.eip));
@@ -273,17 +273,17 @@ void ForkDocument::add_fault_runs(Rows& rows, const std::vector<const ForkFault*
         Cycles cycles = 0;
         std::size_t end = i;
         while (end < faults.size()) {
-            const FaultRecord& fault = faults[end]->record;
-            if (faults[end]->side != first.side || fault.eip != first.record.eip ||
-                fault.fault_class != first.record.fault_class || fault.page != first.record.page ||
-                fault.page_address() != first.record.page_address() + (end - i) * kPageSize)
+            const FaultRecord& fault = *faults[end]->record;
+            if (faults[end]->side != first.side || fault.eip != first.record->eip ||
+                fault.fault_class != first.record->fault_class || fault.page != first.record->page ||
+                fault.page_address() != first.record->page_address() + (end - i) * kPageSize)
                 break;
             cycles += fault.spent.cycles;
             ++end;
         }
         if (end - i < kShortestRun) {
             end = i + 1;
-            cycles = first.record.spent.cycles;
+            cycles = first.record->spent.cycles;
         }
         rows.push_back(fault_run(first, *faults[end - 1], end - i, cycles));
         i = end;
@@ -327,7 +327,7 @@ void ForkDocument::other_faults() {
     std::map<std::string, u64> others;
     for (const ForkFault& fault : fork_.faults)
         if (!fault.belongs)
-            ++others[fmt::format("{} {}", fork_side_name(fault.side), fault_class_name(fault.record.fault_class))];
+            ++others[fmt::format("{} {}", fork_side_name(fault.side), fault_class_name(fault.record->fault_class))];
     if (others.empty())
         return;
     Rows rows;

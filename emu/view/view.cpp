@@ -19,7 +19,7 @@ static void collect_faults(const ForkTracer& tracer, View& view) {
     std::vector<const ForkFault*> faults;
     const auto add = [&](const ForkRecord& fork) {
         for (const ForkFault& fault : fork.faults)
-            if (seen.insert(fault.record.number).second)
+            if (seen.insert(fault.record->number).second)
                 faults.push_back(&fault);
     };
     for (const ForkRecord& fork : tracer.forks())
@@ -28,7 +28,7 @@ static void collect_faults(const ForkTracer& tracer, View& view) {
         add(*tracer.current());
     view.fault_count = faults.size();
     std::sort(faults.begin(), faults.end(),
-              [](const ForkFault* a, const ForkFault* b) { return a->record.number > b->record.number; });
+              [](const ForkFault* a, const ForkFault* b) { return a->record->number > b->record->number; });
     faults.resize(std::min(faults.size(), kMostRows));
     for (const ForkFault* fault : faults)
         view.faults.push_back(*fault);

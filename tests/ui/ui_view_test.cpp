@@ -108,7 +108,7 @@ TEST(View, ListsFaultsNewestFirstAndEachOnce) {
     const View view = observe(bench.machine(), &bench.tracer(), bench.symbols());
     ASSERT_GE(view.faults.size(), 8u);
     for (std::size_t i = 1; i < view.faults.size(); ++i)
-        EXPECT_GT(view.faults[i - 1].record.number, view.faults[i].record.number);
+        EXPECT_GT(view.faults[i - 1].record->number, view.faults[i].record->number);
 }
 
 } // namespace

@@ -48,10 +48,11 @@ const ForkTracer::Open* ForkTracer::work_of(u32 pid) const {
     return nullptr;
 }
 
-// Events at which somebody else begins to run, or the one who runs begins to work for somebody else.
+// Events at which somebody else begins to run, or the one who runs begins or ends some work.
 bool ForkTracer::moves_work(const TraceEvent& event) {
     switch (event.kind) {
     case TraceKind::Cr3Load:
+    case TraceKind::PageFault:
     case TraceKind::Interrupt:
     case TraceKind::InterruptReturn:
         return true;
@@ -65,10 +66,10 @@ bool ForkTracer::moves_work(const TraceEvent& event) {
 }
 
 void ForkTracer::settle_time(const TraceEvent& event) {
-    const RunTime now = context_.time_of(event);
+    const RunTime now = time_of(event);
     const RunTime spent = now - settled_;
     settled_ = now;
-    faults_.add_service(context_.clients(), spent);
+    faults_.add_time(context_, spent);
     Open* open = working();
     if (open == nullptr)
         return;
@@ -78,7 +79,7 @@ void ForkTracer::settle_time(const TraceEvent& event) {
 
 void ForkTracer::count_message(const TraceEvent& event) {
     const auto sender = static_cast<u32>(event.b);
-    faults_.count_message(sender);
+    faults_.count_message(context_, sender);
     if (Open* open = work_of(sender); open != nullptr)
         count_in(open->record, [](ForkCounts& counts) { ++counts.messages; });
 }

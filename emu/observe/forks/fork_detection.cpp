@@ -140,15 +140,15 @@ void ForkTracer::add_unseen_entries(Open& call, const PageTableView& child, cons
 // The parent may have written before the child ran, and so before anybody knew that there was a fork.
 void ForkTracer::catch_up(ForkRecord& fork) {
     for (auto fault = loose_faults_.begin(); fault != loose_faults_.end();) {
-        const bool ours = fault->address_space == fork.parent_directory &&
-                          fault->begin_instructions >= fork.left_instructions &&
-                          fork.shared.count(fault->page_address()) != 0;
+        const bool ours = (*fault)->address_space == fork.parent_directory &&
+                          (*fault)->begin_instructions >= fork.left_instructions &&
+                          fork.shared.count((*fault)->page_address()) != 0;
         if (!ours) {
             ++fault;
             continue;
         }
         attach_fault(fork, *fault, ForkSide::Parent, true);
-        settle_page(fork, ForkSide::Parent, fault->page_address());
+        settle_page(fork, ForkSide::Parent, (*fault)->page_address());
         fault = loose_faults_.erase(fault);
     }
 }

@@ -122,7 +122,7 @@ struct SharedPage {
 
 // A page fault on either side while the fork was alive.
 struct ForkFault {
-    FaultRecord record;
+    FaultRef record; // shared with the other forks that know it
     ForkSide side = ForkSide::Unknown;
     bool belongs = false; // a copy-on-write fault on a page that this fork shared
     bool in_fork = false; // taken inside fork itself

@@ -86,16 +86,16 @@ void ForkTracer::check_private(ForkRecord& fork) {
         fork.private_cycle = now_->cycle;
 }
 
-void ForkTracer::attach_fault(ForkRecord& fork, const FaultRecord& fault, ForkSide side, bool belongs) {
+void ForkTracer::attach_fault(ForkRecord& fork, const FaultRef& fault, ForkSide side, bool belongs) {
     if (belongs)
-        ++fork.fault_counts[static_cast<u8>(fault.page)];
+        ++fork.fault_counts[static_cast<u8>(fault->page)];
     else
         ++fork.other_faults;
     if (fork.faults.size() < options_.most_entries)
         fork.faults.push_back({fault, side, belongs, !fork.settled});
     else
         fork.trimmed = true;
-    for (const std::string& finding : fault.findings)
+    for (const std::string& finding : fault->findings)
         if (fork.findings.size() < options_.most_entries)
             fork.findings.push_back(finding);
 }
@@ -112,18 +112,18 @@ void ForkTracer::child_runs_early(Open& open, const TraceEvent& event) {
     fork.child_first_run = event.cycle;
 }
 
-void ForkTracer::on_fault(FaultRecord& fault) {
-    bool attached = !fault.is_cow();
+void ForkTracer::on_fault(const FaultRef& fault) {
+    bool attached = !fault->is_cow();
     for (Open& open : open_) {
         ForkRecord& record = open.record;
-        const bool of_child = fault.address_space == record.child_directory;
-        const bool of_parent = fault.address_space == record.parent_directory;
+        const bool of_child = fault->address_space == record.child_directory;
+        const bool of_parent = fault->address_space == record.parent_directory;
         if ((&open != working() && !of_parent) || (record.settled && (of_child || of_parent)))
             continue;
         const ForkSide side = of_child ? ForkSide::Child : of_parent ? ForkSide::Parent : ForkSide::Other;
         // On a page that this fork has protected already; else it is for an earlier fork to know.
         const bool belongs =
-            fault.is_cow() && (of_child || (of_parent && open.protects.count(fault.page_address()) != 0));
+            fault->is_cow() && (of_child || (of_parent && open.protects.count(fault->page_address()) != 0));
         attach_fault(record, fault, side, belongs);
         attached = attached || belongs;
         break;
@@ -134,8 +134,8 @@ void ForkTracer::on_fault(FaultRecord& fault) {
 }
 
 // Gives a fault to the forks that know its page. Attached: it has its place already, or is none of copy on write.
-void ForkTracer::share_fault(const FaultRecord& fault, bool attached) {
-    const u32 space = fault.address_space;
+void ForkTracer::share_fault(const FaultRef& fault, bool attached) {
+    const u32 space = fault->address_space;
     ForkRecord* newest = nullptr;
     ForkSide newest_side = ForkSide::Unknown;
     for (auto place = active_.rbegin(); place != active_.rend(); ++place) {
@@ -149,20 +149,20 @@ void ForkTracer::share_fault(const FaultRecord& fault, bool attached) {
             newest = &fork;
             newest_side = side;
         }
-        if (!fault.is_cow() || fork.shared.count(fault.page_address()) == 0)
+        if (!fault->is_cow() || fork.shared.count(fault->page_address()) == 0)
             continue;
         // The newest fork that shared the page made it read-only; older ones only lose one more sharer.
         if (!attached)
             attach_fault(fork, fault, side, true);
         attached = true;
-        settle_page(fork, side, fault.page_address());
+        settle_page(fork, side, fault->page_address());
     }
     if (!attached) {
         loose_faults_.push_back(fault);
         if (loose_faults_.size() > kMostLooseFaults)
             loose_faults_.pop_front();
     }
-    if (newest != nullptr && (!attached || !fault.is_cow()) && !newest->child_ended)
+    if (newest != nullptr && (!attached || !fault->is_cow()) && !newest->child_ended)
         attach_fault(*newest, fault, newest_side, false);
 }
 
@@ -210,7 +210,7 @@ void ForkTracer::space_ended(u32 directory) {
     }
     if (symbols_ != nullptr)
         symbols_->unbind(directory);
-    faults_.forget_locations(directory);
+    places_.forget(directory);
 }
 
 } // namespace forkscope

@@ -20,10 +20,7 @@ bool takes_write_right(u64 old_value, u64 new_value) {
 
 ForkTracer::ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTracerOptions options)
     : symbols_(symbols), options_(std::move(options)), tables_(memory, options_.watch, options_.paging),
-      faults_(context_, options_.layout) {
-    context_.set_account(options_.account);
-    faults_.set_symbolizer(symbols);
-    faults_.set_closed([this](FaultRecord& fault) { on_fault(fault); });
+      places_(symbols, options_.layout) {
     tables_.set_found(
         [this](u32 frame, const EntryOwner& owner, const TraceEvent& event) { on_table_found(frame, owner, event); });
 }
@@ -70,7 +67,8 @@ void ForkTracer::on_event(const TraceEvent& event) {
     if (event.kind == TraceKind::PteWrite)
         on_pte_write(event);
     tables_.on_event(event);
-    faults_.on_event(event, tables_.reader());
+    for (const FaultRef& fault : faults_.on_event(event, {context_, tables_.reader(), places_, options_.layout}))
+        on_fault(fault);
     switch (event.kind) {
     case TraceKind::Tracepoint:
         on_tracepoint(event);
@@ -133,6 +131,7 @@ void ForkTracer::on_tracepoint(const TraceEvent& event) {
     case TP_PROCESS_EXIT:
         workload_.erase(static_cast<u32>(event.b));
         process_ended(static_cast<u32>(event.b));
+        faults_.process_ended(static_cast<u32>(event.b));
         // Its system calls will not return.
         calls_.remove_if([pid = static_cast<u32>(event.b)](const Open& call) { return call.record.parent_pid == pid; });
         give_up([pid = static_cast<u32>(event.b)](const Open& open) { return open.record.parent_pid == pid; });
@@ -331,7 +330,7 @@ ForkRecord& ForkTracer::publish(Open& open) {
         record.parent_program = symbols_->program_of(record.parent_directory);
         if (record.child_directory != 0) {
             symbols_->bind_like(record.child_directory, record.parent_directory);
-            faults_.forget_locations(record.child_directory);
+            places_.forget(record.child_directory);
         }
     }
     for (const ForkRecord& earlier : forks_)

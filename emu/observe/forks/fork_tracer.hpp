@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "emu/base/trace.hpp"
+#include "emu/observe/faults/fault_tracker.hpp"
 #include "emu/observe/forks/fork_record.hpp"
 #include "emu/observe/tables/table_map.hpp"
 
@@ -28,7 +29,7 @@ struct ForkTracerOptions {
     // The running CPU's EBP at the moment of the event: tells who called what wrote an entry. May be empty.
     std::function<u32()> frame_pointer = {};
     // The CPU's cycles by cause at the moment of the event. May be empty.
-    ProcessContext::Account account = {};
+    std::function<CycleCounters()> account = {};
 };
 
 class ForkTracer : public TraceSink {
@@ -52,10 +53,11 @@ class ForkTracer : public TraceSink {
     void on_instruction(u32 address_space, u32 eip, const RunTime& before, const RunTime& after);
 
     // Every closed fault, also those outside of forks.
-    void set_fault_listener(FaultTracker::Closed listener) { fault_listener_ = std::move(listener); }
+    using FaultListener = std::function<void(const FaultRef&)>;
+    void set_fault_listener(FaultListener listener) { fault_listener_ = std::move(listener); }
     const TableMap& tables() const { return tables_; }
     const ProcessContext& context() const { return context_; }
-    FaultTracker& faults() { return faults_; }
+    const FaultTracker& faults() const { return faults_; }
     Symbolizer* symbols() const { return symbols_; }
 
   private:
@@ -102,6 +104,10 @@ class ForkTracer : public TraceSink {
     Open* work_of(u32 pid) { return const_cast<Open*>(std::as_const(*this).work_of(pid)); }
     OpenList::iterator find_open(u32 parent_pid, u32 child_pid);
     // fork_account.cpp: whose time and whose events
+    // Since power-on, up to the event.
+    RunTime time_of(const TraceEvent& event) const {
+        return {event.instructions, event.cycle, options_.account ? options_.account() : CycleCounters{}};
+    }
     static bool moves_work(const TraceEvent& event);
     void settle_time(const TraceEvent& event);
     void count_message(const TraceEvent& event);
@@ -123,9 +129,9 @@ class ForkTracer : public TraceSink {
     void child_runs_early(Open& open, const TraceEvent& event);
     void check_rights(ForkRecord& fork);
     bool was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const;
-    void on_fault(FaultRecord& fault);
-    void share_fault(const FaultRecord& fault, bool attached);
-    void attach_fault(ForkRecord& fork, const FaultRecord& fault, ForkSide side, bool belongs);
+    void on_fault(const FaultRef& fault);
+    void share_fault(const FaultRef& fault, bool attached);
+    void attach_fault(ForkRecord& fork, const FaultRef& fault, ForkSide side, bool belongs);
     void settle_page(ForkRecord& fork, ForkSide side, u32 page);
     void process_ended(u32 pid);
     void space_ended(u32 directory);
@@ -147,12 +153,13 @@ class ForkTracer : public TraceSink {
     ProcessContext context_;
     TableMap tables_;
     FaultTracker faults_;
-    FaultTracker::Closed fault_listener_;
+    CodePlaces places_;
+    FaultListener fault_listener_;
 
-    OpenList open_;                        // forks in progress
-    OpenList calls_;                       // system calls in progress, by context
-    OpenList ended_calls_;                 // that might have been forks
-    std::deque<FaultRecord> loose_faults_; // copy-on-write faults that no known fork explains yet
+    OpenList open_;                     // forks in progress
+    OpenList calls_;                    // system calls in progress, by context
+    OpenList ended_calls_;              // that might have been forks
+    std::deque<FaultRef> loose_faults_; // copy-on-write faults that no known fork explains yet
     std::list<ForkRecord> forks_;
     std::list<ForkRecord*> active_; // oldest first: may still receive faults
     std::set<u32> loaded_;          // directories that were in CR3 once

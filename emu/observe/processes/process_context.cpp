@@ -6,8 +6,7 @@ namespace forkscope {
 
 namespace {
 
-// More contexts than any guest has alive; beyond it the oldest sums are dropped.
-constexpr std::size_t kMostContexts = 65536;
+constexpr std::size_t kMostSpaces = 65536; // more than any guest has alive
 
 u64 space_key(u64 address_space) { return u64{1} << 63 | address_space; }
 
@@ -17,10 +16,9 @@ void ProcessContext::on_event(const TraceEvent& event) {
     if (!started_) {
         started_ = true;
         current_ = space_key(event.address_space);
-        since_ = time_of(event);
     }
     if (event.kind == TraceKind::Cr3Load && !stated_) {
-        switch_to(space_key(event.b & ~u64{31}), event);
+        current_ = space_key(event.b & ~u64{31});
     } else if (event.kind == TraceKind::Tracepoint) {
         on_tracepoint(event);
     }
@@ -35,16 +33,16 @@ void ProcessContext::on_tracepoint(const TraceEvent& event) {
         stated_ = true;
         pid_ = first;
         thread_ = second;
-        switch_to(first_key(pid_) | thread_, event);
+        current_ = first_key(pid_) | thread_;
         if (directory != 0)
-            pids_[directory] = first;
+            set_pid(directory, first);
         break;
     case TP_PROCESS_START:
         work_.started(first, second);
         [[fallthrough]];
     case TP_PROCESS_EXEC:
         if (directory != 0)
-            pids_[directory] = first;
+            set_pid(directory, first);
         break;
     case TP_PROCESS_EXIT:
         work_.ended(first);
@@ -58,26 +56,25 @@ void ProcessContext::on_tracepoint(const TraceEvent& event) {
     default:
         break;
     }
-    if (pids_.size() > kMostContexts)
-        pids_.erase(pids_.begin());
 }
 
-void ProcessContext::switch_to(Key key, const TraceEvent& now) {
-    if (key == current_)
+void ProcessContext::set_pid(u32 address_space, u32 pid) {
+    forget_space(address_space);
+    if (pids_.size() >= kMostSpaces)
+        forget_space(pids_.begin()->first);
+    pids_[address_space] = pid;
+    spaces_[pid].insert(address_space);
+}
+
+void ProcessContext::forget_space(u32 address_space) {
+    const auto found = pids_.find(address_space);
+    if (found == pids_.end())
         return;
-    totals_[current_] += time_of(now) - since_;
-    if (totals_.size() > kMostContexts)
-        totals_.erase(totals_.begin());
-    current_ = key;
-    since_ = time_of(now);
-}
-
-RunTime ProcessContext::run_time(Key key, const TraceEvent& now) const {
-    const auto found = totals_.find(key);
-    RunTime time = found == totals_.end() ? RunTime{} : found->second;
-    if (key == current_)
-        time += time_of(now) - since_;
-    return time;
+    const auto owner = spaces_.find(found->second);
+    owner->second.erase(address_space);
+    if (owner->second.empty())
+        spaces_.erase(owner);
+    pids_.erase(found);
 }
 
 u32 ProcessContext::pid_of(u32 address_space) const {
@@ -86,10 +83,8 @@ u32 ProcessContext::pid_of(u32 address_space) const {
 }
 
 u32 ProcessContext::space_of(u32 pid) const {
-    for (const auto& [space, owner] : pids_)
-        if (owner == pid)
-            return space;
-    return 0;
+    const auto found = spaces_.find(pid);
+    return found == spaces_.end() ? 0 : *found->second.begin();
 }
 
 } // namespace forkscope

@@ -1,10 +1,9 @@
-// Owns: who is running: process and thread as the guest states them, else the address space; how long each ran; and
-// for whom servers work. Callers: fault and fork tracers. Promises: works without any tracepoint; time spent in other
-// contexts is told apart.
+// Owns: who is running: process and thread as the guest states them, else the address space; and for whom servers
+// work. Callers: fault and fork tracers. Promises: a value; works without any tracepoint.
 #pragma once
 
-#include <functional>
 #include <map>
+#include <set>
 
 #include "emu/base/trace.hpp"
 #include "emu/base/trace_vocabulary.hpp"
@@ -41,21 +40,10 @@ class ProcessContext {
     using Key = u64;
     static constexpr Key kNobody = ~Key{0};
 
-    // Asked for the cycles by cause so far, at the moment of an event. May be empty.
-    using Account = std::function<CycleCounters()>;
-    void set_account(Account account) { account_ = std::move(account); }
-
     // Call for every event before asking about it.
     void on_event(const TraceEvent& event);
 
     Key current() const { return current_; }
-    // The time that the context ran up to the event. Differences of two are meaningful, the value is not.
-    RunTime run_time(Key key, const TraceEvent& now) const;
-    // Since power-on.
-    RunTime time_of(const TraceEvent& event) const {
-        return {event.instructions, event.cycle, account_ ? account_() : CycleCounters{}};
-    }
-
     // The keys of a process's threads lie from its first key up to the next process's.
     static Key first_key(u32 pid) { return u64{pid} << 32 >> 1; }
     static bool is_of(Key key, u32 pid) { return key >> 31 == pid; }
@@ -68,22 +56,19 @@ class ProcessContext {
     u32 space_of(u32 pid) const;
     u32 current_pid() const { return stated_ ? pid_ : 0; }
     u32 current_thread() const { return stated_ ? thread_ : 0; }
-    void forget_space(u32 address_space) { pids_.erase(address_space); }
-    void set_pid(u32 address_space, u32 pid) { pids_[address_space] = pid; }
+    void set_pid(u32 address_space, u32 pid);
 
   private:
-    void switch_to(Key key, const TraceEvent& now);
     void on_tracepoint(const TraceEvent& event);
+    void forget_space(u32 address_space);
 
-    Account account_;
     bool stated_ = false; // the guest states its context switches
     bool started_ = false;
     u32 pid_ = 0;
     u32 thread_ = 0;
     Key current_ = 0;
-    RunTime since_;
-    std::map<Key, RunTime> totals_;
-    std::map<u32, u32> pids_;
+    std::map<u32, u32> pids_;             // by address space
+    std::map<u32, std::set<u32>> spaces_; // by pid
     MessageWork work_;
 };
 

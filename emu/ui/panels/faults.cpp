@@ -21,7 +21,7 @@ std::string access_text(const FaultRecord& fault) {
 }
 
 void show_details(const ForkFault& shown) {
-    const FaultRecord& fault = shown.record;
+    const FaultRecord& fault = *shown.record;
     std::string text = fmt::format("fault {}: {:08x}, error {} ({})\nby {}\nbefore: {}\nafter:  {}\n", fault.number,
                                    fault.address, fault.error_code, access_text(fault),
                                    fault.where != nullptr ? fault.where->text() : fmt::format("{:08x}", fault.eip),
@@ -34,7 +34,7 @@ void show_details(const ForkFault& shown) {
 }
 
 void draw_row(const ForkFault& shown, int columns) {
-    const FaultRecord& fault = shown.record;
+    const FaultRecord& fault = *shown.record;
     const int last = columns - 18; // of the column for the place
     TextLine line;
     line.put(0, kText, fmt::format("{:08x}", fault.address));

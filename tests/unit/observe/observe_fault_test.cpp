@@ -10,7 +10,7 @@ namespace {
 // One process; every closed fault is kept.
 struct FaultScene : ForkScene {
     FaultScene() : ForkScene(4) {
-        tracer->set_fault_listener([this](FaultRecord& fault) { closed.push_back(fault); });
+        tracer->set_fault_listener([this](const FaultRef& fault) { closed.push_back(*fault); });
         start();
     }
     // Plays a fault on an absent page that the kernel resolves with the frame.
@@ -97,6 +97,33 @@ TEST(FaultRecord, OutlivesAReturnFromSysenterElsewhere) {
     scene.return_to(kWriteInstruction, 3);
     ASSERT_EQ(scene.closed.size(), 2u);
     EXPECT_TRUE(scene.closed.back().resolved);
+}
+
+TEST(FaultRecord, DiesWithTheProcessThatStoodInIt) {
+    FaultScene scene;
+    scene.tracepoint(TP_PROCESS_START, 4, 3, scene.parent);
+    scene.switch_to(4, scene.parent);
+    scene.fault(kPages, kFaultUser, kWriteInstruction);
+    EXPECT_EQ(scene.tracer->faults().open_count(), 1u);
+    scene.tracepoint(TP_PROCESS_EXIT, 4, 3, 0);
+    EXPECT_EQ(scene.tracer->faults().open_count(), 0u);
+    // Another process with its pid: a server that works for it must not work for that old fault.
+    scene.tracepoint(TP_PROCESS_START, 4, 3, scene.parent);
+    scene.switch_to(4, scene.parent);
+    scene.return_to(kWriteInstruction, 3);
+    EXPECT_TRUE(scene.closed.empty());
+}
+
+TEST(FaultRecord, IsOneThingForAllWhoKnowIt) {
+    ForkScene scene(4);
+    FaultRef heard;
+    scene.tracer->set_fault_listener([&](const FaultRef& fault) { heard = fault; });
+    scene.start();
+    const u32 child = scene.fork(scene.parent, 3, 4);
+    scene.switch_to(4, child);
+    scene.cow_fault(child, 4, kPages);
+    ASSERT_EQ(scene.tracer->forks().front().faults.size(), 1u);
+    EXPECT_EQ(scene.tracer->forks().front().faults[0].record, heard);
 }
 
 TEST(FaultRecord, CallsTheKernelsOwnAccessAKernelCopyAndKeepsWhatHappenedToThePage) {

@@ -152,7 +152,7 @@ TEST(ForkTracer, CountsCopyOnWriteFaultsAsPagesNamedPlusAConstant) {
         EXPECT_EQ(summary.constant, 2);
         EXPECT_EQ(summary.named.size(), n);
         ASSERT_EQ(summary.rest.size(), 2u);
-        EXPECT_EQ(summary.rest[0]->record.page_address(), kStack);
+        EXPECT_EQ(summary.rest[0]->record->page_address(), kStack);
         EXPECT_TRUE(fork.child_ended);
         EXPECT_NE(fork.private_cycle, 0u);
         EXPECT_TRUE(fork.findings.empty());

@@ -398,7 +398,7 @@ TEST(ServerFault, BelongsToWhoFaultedThoughAServerResolvesIt) {
 
     const ForkRecord& fork = scene.record();
     ASSERT_EQ(fork.faults.size(), 1u);
-    const FaultRecord& fault = fork.faults[0].record;
+    const FaultRecord& fault = *fork.faults[0].record;
     EXPECT_TRUE(fork.faults[0].belongs);
     EXPECT_EQ(fault.page, FaultClass::CowCopy);
     EXPECT_EQ(fault.fault_class, FaultClass::CowCopy);
@@ -442,7 +442,7 @@ TEST(ServerFault, OfAnotherThreadOnTheSamePageIsSpuriousWhenTheFirstIsResolved) 
     EXPECT_TRUE(fork.findings.empty()) << fork.findings[0];
     EXPECT_EQ(fork.cow_faults(), 1u);
     ASSERT_EQ(fork.faults.size(), 2u);
-    EXPECT_EQ(fork.faults[1].record.page, FaultClass::Spurious);
+    EXPECT_EQ(fork.faults[1].record->page, FaultClass::Spurious);
 }
 
 TEST(ServerFault, NoticesACopyThatDoesNotHoldTheSameBytes) {

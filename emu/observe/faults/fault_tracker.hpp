@@ -1,0 +1,75 @@
+// Owns: the page faults that are open: who stands in them, what is done for them, what closes them.
+// Callers: fork tracer. Promises: a value, which points to nothing outside; works from the hardware's events alone;
+// what the guest states with TP_FAULT_LEAVE is compared, and a disagreement is a finding of the record.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "emu/base/trace.hpp"
+#include "emu/observe/faults/code_places.hpp"
+#include "emu/observe/faults/fault_record.hpp"
+
+namespace forkscope {
+
+class FaultTracker {
+  public:
+    // What is looked at, as it stands at the moment of the event.
+    struct Scene {
+        const ProcessContext& context; // has had the event already
+        const AddressSpaceReader& reader;
+        CodePlaces& places;
+        const GuestLayout& layout; // which fresh zero pages are stack growth where the guest does not say
+    };
+
+    // The faults that the event closed, in order.
+    std::vector<FaultRef> on_event(const TraceEvent& event, const Scene& scene);
+    // The running context spent this since the last time; it is part of the faults that it stands in, and of those that
+    // it serves. To be said before any event that opens or closes a fault, or after which somebody else runs.
+    void add_time(const ProcessContext& context, const RunTime& spent);
+    // A message about to be delivered, from somebody who stands in a fault or works for one who does.
+    void count_message(const ProcessContext& context, u32 sender);
+    // What it stood in does not go on.
+    void process_ended(u32 pid);
+
+    u64 count() const { return count_; }
+    std::size_t open_count() const { return open_.size(); }
+
+  private:
+    // What a context has to return to: a fault, or another interrupt.
+    struct Frame {
+        u32 eip = 0;
+        u64 fault = 0; // number of an open one; 0: an interrupt
+        bool by_sysenter = false;
+        u8 from_cpl = 0;
+    };
+    struct OpenFault {
+        FaultRecord record;
+        bool compared = false;
+        u32 true_copy = 0; // a frame that was seen to hold what the old one held; others may write to either later
+    };
+    using Stack = std::vector<Frame>; // outermost first
+    using Stacks = std::map<ProcessContext::Key, Stack>;
+
+    void open(const TraceEvent& event, const Scene& scene, std::vector<FaultRef>& closed);
+    void on_return(const TraceEvent& event, const Scene& scene, std::vector<FaultRef>& closed);
+    void on_work(const TraceEvent& event, const Scene& scene);
+    void on_tracepoint(const TraceEvent& event, const Scene& scene, OpenFault& fault);
+    void compare_copy(OpenFault& fault, const Scene& scene) const;
+    void overtake(const FaultRecord& resolved);
+    // The fault that a process stands in; nullptr: none.
+    OpenFault* fault_of(u32 pid);
+    OpenFault* served_fault(const ProcessContext& context);
+    FaultRef close(u64 number, const TraceEvent& event, const Scene& scene, bool retried);
+    void classify(OpenFault& fault, const Scene& scene, bool retried) const;
+    void compare_with_guest(FaultRecord& fault) const;
+    Stack& stack(ProcessContext::Key key);
+    void push(Stack& frames, Frame frame);
+    void drop(const Stack& frames);
+
+    u64 count_ = 0;
+    Stacks stacks_;
+    std::map<u64, OpenFault> open_; // by number
+};
+
+} // namespace forkscope
