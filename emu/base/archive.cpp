@@ -59,6 +59,17 @@ void Archive::text(std::string_view name, std::string& value) {
         value.assign(characters.begin(), characters.end());
 }
 
+u64 Archive::held(u64 count, u64 most, u64 bytes) {
+    if (!good())
+        return 0;
+    if (count <= most && count <= remaining() / bytes)
+        return count;
+    fail(count > most ? fmt::format("{} elements where there can be {} at most", count, most)
+                      : fmt::format("{} elements of {} bytes or more where {} bytes are left; the file is damaged",
+                                    count, bytes, remaining()));
+    return 0;
+}
+
 void SaveArchive::raw(std::string_view name, void* data, std::size_t size) {
     append_head(bytes_, kValue, name);
     const u64 length = size;

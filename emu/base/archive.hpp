@@ -47,27 +47,24 @@ class Archive {
     template <class T, std::size_t N> void field(std::string_view name, T (&values)[N]) {
         array_field(name, values, N);
     }
-    // A sequence whose length is part of the state. Elements are integers, or have serialize(Archive&).
-    // At most `most` elements are accepted from an archive.
+    // A sequence whose length is part of the state. Elements are integers, texts, or have serialize(Archive&).
+    // From an archive come `most` elements at most, and memory is taken for what is there, not for what it claims.
     template <class T> void sequence(std::string_view name, std::vector<T>& values, u64 most) {
         begin(name);
         u64 count = values.size();
         field("count", count);
-        if (loading()) {
-            // Each element takes a byte at the least: memory is taken only for what can be there.
-            const u64 held = std::is_integral_v<T> ? remaining() / sizeof(T) : remaining();
-            if (count > most || count > held) {
-                fail("more elements than there can be");
-                count = 0;
-            }
-            values.resize(good() ? count : 0);
-        }
         if constexpr (std::is_integral_v<T>) {
+            if (loading())
+                values.resize(held(count, most, sizeof(T)));
             if (!values.empty())
                 raw("elements", values.data(), values.size() * sizeof(T));
+        } else if (loading()) {
+            values.clear();
+            for (u64 left = held(count, most, kLeastElementBytes); left != 0 && good(); --left)
+                this->element(values.emplace_back());
         } else {
-            for (T& element : values)
-                nested("element", element);
+            for (T& value : values)
+                this->element(value);
         }
         end();
     }
@@ -104,6 +101,17 @@ class Archive {
     virtual u64 remaining() const { return ~u64{0}; }
 
   private:
+    static constexpr u64 kLeastElementBytes = 11; // begin("element") and end()
+
+    template <class T> void element(T& value) {
+        if constexpr (std::is_same_v<T, std::string>)
+            text("element", value);
+        else
+            nested("element", value);
+    }
+    // How many elements to read where an archive claims `count` of at least `bytes` each: all of them or, after a
+    // fail(), none.
+    u64 held(u64 count, u64 most, u64 bytes);
     template <class T> void array_field(std::string_view name, T* values, std::size_t count) {
         if constexpr (std::is_integral_v<T>) {
             raw(name, values, count * sizeof(T));

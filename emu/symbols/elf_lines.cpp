@@ -11,17 +11,6 @@ namespace {
 constexpr u64 kMostWords = u64{64} << 20;
 constexpr u32 kEndBit = u32{1} << 31; // in a row's file number
 
-void serialize_names(Archive& ar, std::string_view what, std::vector<std::string>& names) {
-    ar.begin(what);
-    u64 count = names.size();
-    ar.field("count", count);
-    if (ar.loading())
-        names.resize(ar.good() && count < kMostWords ? count : 0);
-    for (std::string& name : names)
-        ar.text("name", name);
-    ar.end();
-}
-
 // Records as words, `Words` to a record: a name for each field would take ten times their place.
 template <std::size_t Words, class Record, class Pack, class Unpack>
 void serialize_words(Archive& ar, std::string_view what, std::vector<Record>& records, Pack pack, Unpack unpack) {
@@ -49,7 +38,7 @@ void LineTable::serialize(Archive& ar) {
         [](const u32* word) {
             return LineRow{word[0], word[1], word[2] & ~kEndBit, (word[2] & kEndBit) != 0};
         });
-    serialize_names(ar, "files", files);
+    ar.sequence("files", files, kMostWords);
     serialize_words<2>(
         ar, "inlines", inlines,
         [](const InlineRow& row) {
@@ -61,7 +50,7 @@ void LineTable::serialize(Archive& ar) {
     std::vector<std::string> names;
     for (const InlineSite& site : sites)
         names.push_back(site.name);
-    serialize_names(ar, "site_names", names);
+    ar.sequence("site_names", names, kMostWords);
     serialize_words<3>(
         ar, "sites", sites,
         [](const InlineSite& site) {

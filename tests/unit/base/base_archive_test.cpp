@@ -30,6 +30,7 @@ struct Whole {
     std::array<u64, 2> words{};
     std::vector<u8> bytes;
     std::vector<Part> parts;
+    std::vector<std::string> names;
     std::string name;
     Part part;
     void serialize(Archive& ar) {
@@ -40,12 +41,13 @@ struct Whole {
         ar.field("words", words);
         ar.sequence("bytes", bytes, 1000);
         ar.sequence("parts", parts, 10);
+        ar.sequence("names", names, 10);
         ar.text("name", name);
         ar.nested("part", part);
     }
     bool operator==(const Whole& o) const {
         return byte == o.byte && flag == o.flag && colour == o.colour && address == o.address && words == o.words &&
-               bytes == o.bytes && parts == o.parts && name == o.name && part == o.part;
+               bytes == o.bytes && parts == o.parts && names == o.names && name == o.name && part == o.part;
     }
 };
 
@@ -58,6 +60,7 @@ Whole example() {
     whole.words = {1, ~u64{0}};
     whole.bytes = {1, 2, 3};
     whole.parts = {Part{7, {1, 2, 3}}, Part{8, {4, 5, 6}}};
+    whole.names = {"", "init"};
     whole.name = "forkscope";
     whole.part = Part{9, {7, 8, 9}};
     return whole;
@@ -163,6 +166,48 @@ TEST(Archive, RefusesSequencesLongerThanTheTypeAllows) {
     EXPECT_NE(load.finish().error().message.find("parts"), std::string::npos) << load.finish().error().message;
 }
 
+// Large in memory, small in an archive.
+struct Large {
+    std::array<u8, 4096> derived{};
+    u8 kept = 0;
+    void serialize(Archive& ar) { ar.field("kept", kept); }
+};
+
+std::vector<u8> claiming(u64 count, std::size_t bytes) {
+    SaveArchive archive;
+    archive.begin("list");
+    archive.field("count", count);
+    std::vector<u8> rest = archive.take();
+    rest.resize(rest.size() + bytes);
+    return rest;
+}
+
+template <class T> std::string refusal_of_claim(u64 count, std::size_t bytes, std::vector<T>& list) {
+    const std::vector<u8> lie = claiming(count, bytes);
+    LoadArchive load(lie);
+    load.sequence("list", list, ~u64{0});
+    const auto finished = load.finish();
+    return finished.ok() ? "" : finished.error().message;
+}
+
+// A count is a claim: what it costs in memory is bounded by the bytes that follow, not by what it says.
+TEST(Archive, TakesNoMemoryForElementsThatAreNotThere) {
+    constexpr std::size_t kBytes = 100'000;
+    std::vector<Large> large;
+    EXPECT_NE(refusal_of_claim(kBytes, kBytes, large).find("100000 elements of 11 bytes"), std::string::npos);
+    EXPECT_EQ(large.capacity(), 0u);
+    // As many as there could be, none of which is there.
+    EXPECT_FALSE(refusal_of_claim(kBytes / 11, kBytes, large).empty());
+    EXPECT_LE(large.capacity(), 1u);
+    std::vector<std::string> texts;
+    EXPECT_FALSE(refusal_of_claim(kBytes / 11, kBytes, texts).empty());
+    EXPECT_LE(texts.capacity(), 1u);
+    std::vector<u64> words;
+    EXPECT_NE(refusal_of_claim(kBytes / 8 + 1, kBytes, words).find("12501 elements of 8 bytes"), std::string::npos);
+    EXPECT_NE(refusal_of_claim(~u64{0}, kBytes, words).find("bytes are left"), std::string::npos);
+    EXPECT_EQ(words.capacity(), 0u);
+}
+
 TEST(Archive, NamesThePathOfTheFieldThatDoesNotFit) {
     Whole whole = example();
     SaveArchive save_archive;
@@ -190,7 +235,7 @@ TEST(Archive, LeavesLaterFieldsAloneAfterAnError) {
 
 TEST(HashArchive, ChangesWithEveryField) {
     const u64 base = hash(example());
-    std::vector<Whole> changed(9, example());
+    std::vector<Whole> changed(10, example());
     changed[0].byte ^= 1;
     changed[1].flag = false;
     changed[2].colour = Colour::Red;
@@ -200,6 +245,7 @@ TEST(HashArchive, ChangesWithEveryField) {
     changed[6].parts[1].b[2] ^= 1;
     changed[7].name += "s";
     changed[8].part.a ^= 1;
+    changed[9].names[0] = "x";
     for (const Whole& whole : changed)
         EXPECT_NE(hash(whole), base);
 }
