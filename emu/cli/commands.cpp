@@ -125,17 +125,7 @@ Result<ExitCode> run_command(const Options& options) {
     if (chosen.display == Display::Window || !chosen.screenshot_path.empty() || stepping)
         session.trace_forks();
     if (chosen.display == Display::Window) {
-        WindowOptions window;
-        window.why_stopped = [&] {
-            const std::string message = session.outcome().message;
-            return session.until_met()                                ? fmt::format("--until {} is met", chosen.until)
-                   : !message.empty()                                 ? message.substr(0, message.find('\n'))
-                   : session.outcome().code == ExitCode::LimitReached ? std::string("the limit is reached")
-                                                                      : std::string();
-        };
-        const auto shown = show_window(
-            session.machine(), *session.tracer(), session.symbols(),
-            [&](Cycles cycles) { return session.run_slice(cycles); }, window);
+        const auto shown = show_window(session);
         if (!shown.ok())
             return shown.error();
         outcome = session.outcome();

@@ -58,7 +58,7 @@ Result<Run> run_one(const Options& options, const std::string& os, const std::st
         return created.error();
     Session& session = **created;
     if (chosen.limit.cycle == RunLimit{}.cycle && chosen.limit.instructions == RunLimit{}.instructions)
-        session.set_limit({.cycle = session.machine().cycles_per_second() * kMostSeconds});
+        session.stops().set_limit({.cycle = session.machine().cycles_per_second() * kMostSeconds});
     const ForkTracer& tracer = session.trace_forks(kForksKeptWhole);
     const Outcome outcome = session.run_to_end();
     ForkReportOptions report;
@@ -74,7 +74,7 @@ Result<Run> run_one(const Options& options, const std::string& os, const std::st
         run.tally.system = os;
     run.code = outcome.code;
     run.tally.trouble = outcome.message.substr(0, outcome.message.find('\n'));
-    if (outcome.code == ExitCode::GuestPanic && !session.panicked() && session.machine().exit_status() != 0) {
+    if (outcome.code == ExitCode::GuestPanic && !session.stops().panicked() && session.machine().exit_status() != 0) {
         run.code = ExitCode::RuntimeError;
         run.tally.trouble =
             fmt::format("the workload `{}` failed with status {}", command, session.machine().exit_status());

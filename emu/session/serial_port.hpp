@@ -1,5 +1,5 @@
 // Owns: SerialPort, the host end of COM1 or of the debug console: stdio, a file, a pseudo-terminal, or nothing.
-// Callers: Session. Promises: reading never blocks; a write error is kept and reported at the end.
+// Callers: HostEnds. Promises: reading never blocks; a write error is kept and reported at the end.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,9 @@ namespace forkscope {
 class SerialPort {
   public:
     // "stdio", "file:PATH", "pty", "none". `option` is what the person typed it behind.
-    static Result<std::unique_ptr<SerialPort>> open(const std::string& where, const std::string& option = "--serial");
+    static Result<std::unique_ptr<SerialPort>> open(const std::string& where, const std::string& option);
+    // Whether open() would find its place, without touching it.
+    static Result<void> check(const std::string& where, const std::string& option);
     ~SerialPort();
 
     void write(u8 byte);
@@ -24,6 +26,7 @@ class SerialPort {
 
   private:
     SerialPort() = default;
+    static Error unwritable(const std::string& path, const std::string& option, int reason);
 
     int in_ = -1;
     int out_ = -1;

@@ -1,6 +1,6 @@
-// Owns: Session, a machine with its host ends: files, serial, observers, limits, stop conditions.
-// Callers: the commands and the window. Promises: what the person asked for is checked before the machine starts;
-// slices of host time never change what the guest sees.
+// Owns: Session, a machine with its host ends, observers and stop conditions: what every face works with.
+// Callers: the commands and the faces. Promises: what the person asked for is checked before a file is written or the
+// machine starts; slices of host time never change what the guest sees.
 #pragma once
 
 #include <memory>
@@ -11,28 +11,13 @@
 #include "emu/machine/machine.hpp"
 #include "emu/observe/forks/fork_tracer.hpp"
 #include "emu/session/options.hpp"
-#include "emu/session/until.hpp"
+#include "emu/session/stop_conditions.hpp"
 #include "emu/symbols/symbolizer.hpp"
 #include "emu/trace/last_events.hpp"
-#include "emu/trace/trace_file.hpp"
 
 namespace forkscope {
 
-class SerialPort;
-
-// Why a run ended, as an exit code and, where there is something to say, a line for stderr.
-struct Outcome {
-    ExitCode code = ExitCode::Ok;
-    std::string message;
-};
-
-// Remembers that the guest stated a panic.
-class PanicWatch : public TraceSink {
-  public:
-    TraceKinds kinds() const override { return trace_kinds({TraceKind::Tracepoint}); }
-    void on_event(const TraceEvent& event) override;
-    bool seen = false;
-};
+class HostEnds;
 
 class Session {
   public:
@@ -41,50 +26,46 @@ class Session {
 
     Machine& machine() { return *machine_; }
     Symbolizer& symbols() { return symbols_; }
-    SinkList& sinks() { return sinks_; }
+    // One more observer, for as long as the session lives. Between two slices.
+    void attach(TraceSink& sink);
     const ForkTracer* tracer() const { return tracer_.get(); }
     // Attaches the fork tracer; before the first run(). So many finished forks keep their lists.
     ForkTracer& trace_forks(std::size_t keep_whole = ForkTracerOptions{}.keep_whole);
-    void set_limit(RunLimit limit) { options_.limit = limit; }
-    // The guest's kernel has said that it cannot go on.
-    bool panicked() const { return panic_.seen; }
-    const std::string& console_text() const { return console_; }
+    // What ends a run; --until and the limit are among them.
+    StopConditions& stops() { return *stops_; }
 
-    // Runs headless to the end: exit, limit, the --until condition, shutdown. Serial input is polled in between.
+    // Runs headless until the run ends. Serial input is polled in between.
     Outcome run_to_end();
-    // Runs `cycles` of simulated time at most, for the window. False once the machine cannot go on.
+    // Runs `cycles` of simulated time at most, for faces. False once the run has ended; one that ended at a condition
+    // may be continued.
     bool run_slice(Cycles cycles);
-    Outcome outcome() const { return outcome_; }
-    // The last slice ended because of --until.
-    bool until_met() const { return until_met_; }
+    // One instruction, or the delivery of one interrupt or fault. False: the run has ended.
+    bool step();
+    // How the last slice or step that ended a run did so.
+    const Outcome& outcome() const { return outcome_; }
+    // Where the machine is: "dup_proc+0x1c (fork.c:88)", or the address.
+    std::string place() const;
     // Closes what is being written: trace, snapshot, serial. The first trouble wins.
     Result<void> finish();
 
   private:
     explicit Session(Options options);
     Result<void> load_images(MachineConfig& config);
-    Result<void> open_host_ends();
     void load_symbols();
-    void on_output(std::string_view channel, u8 byte);
-    void poll_input();
+    Result<void> begin();
     void print_hash();
-    bool ended(StopKind kind);
+    bool ended(const StopReason& reason, StopConditions::After after);
     StopReason run_counting(const RunLimit& limit);
-    Outcome shutdown_outcome();
+    std::string shutdown_report() const;
 
     Options options_;
     std::unique_ptr<Machine> machine_;
     Symbolizer symbols_;
     SinkList sinks_;
     LastEvents last_events_;
-    PanicWatch panic_;
     std::unique_ptr<ForkTracer> tracer_;
-    std::unique_ptr<TraceFileWriter> recording_;
-    std::unique_ptr<SerialPort> serial_;
-    std::unique_ptr<SerialPort> debug_console_; // port E9h
-    std::unique_ptr<UntilCondition> until_;
-    bool until_met_ = false;
-    std::string console_; // the last of what COM1 said
+    std::unique_ptr<HostEnds> ends_;
+    std::unique_ptr<StopConditions> stops_;
     Outcome outcome_;
     u64 next_hash_ = 0;
     int assert_hook_ = -1;

@@ -19,6 +19,7 @@ namespace forkscope {
 namespace {
 
 using namespace ui;
+using ui::Command; // not the one of options
 
 constexpr int kFramesPerSecond = 60;
 constexpr int kIdleMilliseconds = 100;
@@ -54,7 +55,7 @@ class Host {
     Host(const Host&) = delete;
     Host& operator=(const Host&) = delete;
 
-    Result<void> open() {
+    static Result<void> open_display() {
         SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
         if (SDL_InitSubSystem(SDL_INIT_VIDEO) != 0)
             return no_window("no display");
@@ -64,6 +65,12 @@ class Host {
             SDL_SetError("SDL found only its driver '%s', which shows nothing", driver.data());
             return no_window("no display");
         }
+        return {};
+    }
+
+    Result<void> open() {
+        if (auto opened = open_display(); !opened.ok())
+            return opened;
         window_.reset(SDL_CreateWindow("Forkscope", SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED,
                                        static_cast<int>(kDefaultWidth), static_cast<int>(kDefaultHeight),
                                        SDL_WINDOW_RESIZABLE));
@@ -243,12 +250,19 @@ class FrameClock {
 
 } // namespace
 
-Result<void> show_window(Machine& machine, const ForkTracer& tracer, Symbolizer& symbols, const RunSlice& run_slice,
-                         const WindowOptions& options) {
+Result<void> probe_display() {
+    auto opened = Host::open_display();
+    SDL_QuitSubSystem(SDL_INIT_VIDEO);
+    return opened;
+}
+
+Result<void> show_window(Session& session) {
     Host host;
     if (auto opened = host.open(); !opened.ok())
         return opened;
-    RunControl control(machine, run_slice, options);
+    Machine& machine = session.machine();
+    const ForkTracer& tracer = session.trace_forks();
+    RunControl control(session);
     Keys keys(machine);
     FrameClock clock;
     View view;
@@ -259,12 +273,12 @@ Result<void> show_window(Machine& machine, const ForkTracer& tracer, Symbolizer&
         control.advance(clock.next());
         const bool due = !control.running() || frame % kFramesPerLook == 0;
         if (due && control.moves() != seen) {
-            view = observe(machine, &tracer, symbols);
+            view = observe(machine, &tracer, session.symbols());
             seen = control.moves();
         }
         control.describe(view);
         host.begin_frame();
-        const Command command = draw_frame(view, host.show(machine.vga().render(Blinking::ByTime)), host.fonts());
+        const ui::Command command = draw_frame(view, host.show(machine.vga().render(Blinking::ByTime)), host.fonts());
         host.end_frame();
         control.obey(command);
     }

@@ -9,7 +9,7 @@ void UiBench::on_event(const TraceEvent& event) {
         workload_ = true;
     if (predicate_ && !met_ && predicate_(event)) {
         met_ = true;
-        machine_->request_stop();
+        machine().request_stop();
     }
 }
 

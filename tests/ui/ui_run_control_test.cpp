@@ -9,13 +9,6 @@ using ui::Command;
 using ui::RunControl;
 using ui::View;
 
-RunSlice slices_of(Machine& machine) {
-    return [&machine](Cycles cycles) {
-        const StopKind cause = machine.run({machine.now() + cycles, ~u64{0}}).kind;
-        return cause == StopKind::Limit || cause == StopKind::Requested;
-    };
-}
-
 // Frames until the machine stands; false if it does not within so many.
 bool run_frames(RunControl& control, int frames) {
     for (int i = 0; i < frames && control.running(); ++i)
@@ -31,7 +24,7 @@ std::string status_of(const RunControl& control) {
 
 TEST(RunControl, StopsAtEachStopOfAForkInTheGuestsOrder) {
     UiBench bench("run=forkdemo --pages 2");
-    RunControl control(bench.machine(), slices_of(bench.machine()), {});
+    RunControl control(bench.session());
     std::vector<u32> seen;
     for (int i = 0; i < 8; ++i) {
         control.obey(Command::NextStop);
@@ -47,7 +40,7 @@ TEST(RunControl, StopsAtEachStopOfAForkInTheGuestsOrder) {
 
 TEST(RunControl, StopsAtThePageFaultBeforeTheHandlerHasDoneAnything) {
     UiBench bench("run=forkdemo --pages 2");
-    RunControl control(bench.machine(), slices_of(bench.machine()), {});
+    RunControl control(bench.session());
     control.obey(Command::NextFault);
     ASSERT_TRUE(run_frames(control, 2000));
     EXPECT_NE(status_of(control).find("page fault at"), std::string::npos) << status_of(control);
@@ -58,7 +51,7 @@ TEST(RunControl, StopsAtThePageFaultBeforeTheHandlerHasDoneAnything) {
 
 TEST(RunControl, StepsOneInstructionAndShowsTheRegistersOfBefore) {
     UiBench bench("run=forkdemo --pages 2");
-    RunControl control(bench.machine(), slices_of(bench.machine()), {});
+    RunControl control(bench.session());
     control.obey(Command::NextStop);
     ASSERT_TRUE(run_frames(control, 2000));
     const u32 before = bench.machine().registers().eip;
@@ -74,7 +67,7 @@ TEST(RunControl, StepsOneInstructionAndShowsTheRegistersOfBefore) {
 
 TEST(RunControl, NeverGetsAheadOfRealTime) {
     UiBench bench("");
-    RunControl control(bench.machine(), slices_of(bench.machine()), {});
+    RunControl control(bench.session());
     for (int i = 0; i < 30; ++i)
         control.advance(1.0 / 60);
     const u64 rate = bench.machine().cycles_per_second();
@@ -87,7 +80,7 @@ TEST(RunControl, IsNotFeltByTheGuest) {
     u64 hash = 0;
     {
         UiBench bench("run=forkdemo --pages 4");
-        RunControl control(bench.machine(), slices_of(bench.machine()), {});
+        RunControl control(bench.session());
         for (int i = 0; i < 5; ++i) {
             control.obey(i % 2 == 0 ? Command::NextStop : Command::NextFault);
             ASSERT_TRUE(run_frames(control, 2000));
@@ -104,14 +97,10 @@ TEST(RunControl, IsNotFeltByTheGuest) {
 
 TEST(RunControl, SaysThatItPausedAndWhy) {
     UiBench bench("");
-    ui::View view;
-    WindowOptions options;
-    options.why_stopped = [] { return std::string("the condition is met"); };
-    RunControl control(
-        bench.machine(), [](Cycles) { return false; }, options);
-    control.advance(1.0 / 60);
-    EXPECT_FALSE(control.running());
-    EXPECT_NE(status_of(control).find("the condition is met"), std::string::npos);
+    bench.session().stops().set_limit({.instructions = 100'000});
+    RunControl control(bench.session());
+    ASSERT_TRUE(run_frames(control, 100));
+    EXPECT_NE(status_of(control).find("the limit is reached"), std::string::npos) << status_of(control);
     control.obey(Command::RunOrPause);
     EXPECT_TRUE(control.running());
     control.obey(Command::RunOrPause);
@@ -119,16 +108,19 @@ TEST(RunControl, SaysThatItPausedAndWhy) {
     EXPECT_NE(status_of(control).find("paused"), std::string::npos);
 }
 
-TEST(RunControl, PassesEveryEventOnAndLeavesTheSinkAsItWas) {
+TEST(RunControl, ForgetsAnEarlierWishWhenItIsToldAnother) {
     UiBench bench("run=forkdemo --pages 2");
-    TraceSink* before = bench.machine().cpu().tracer().sink();
-    {
-        RunControl control(bench.machine(), slices_of(bench.machine()), {});
-        control.obey(Command::NextStop);
-        ASSERT_TRUE(run_frames(control, 2000));
-        EXPECT_NE(bench.tracer().current(), nullptr);
-    }
-    EXPECT_EQ(bench.machine().cpu().tracer().sink(), before);
+    RunControl control(bench.session());
+    control.obey(Command::NextFault);
+    control.obey(Command::NextStop);
+    ASSERT_TRUE(run_frames(control, 2000));
+    EXPECT_NE(status_of(control).find("fork, stop 0"), std::string::npos) << status_of(control);
+    control.obey(Command::NextFault);
+    control.obey(Command::RunOrPause); // pause
+    control.obey(Command::RunOrPause);
+    ASSERT_TRUE(run_frames(control, 2000));
+    EXPECT_NE(status_of(control).find("the guest powered the machine off"), std::string::npos)
+        << "the wish for a fault was given up with the pause: " << status_of(control);
 }
 
 } // namespace

@@ -1,0 +1,127 @@
+#include "emu/session/host_ends.hpp"
+
+#include <cstdio>
+
+#include <unistd.h>
+
+#include "emu/files/whole_file.hpp"
+
+namespace forkscope {
+
+namespace {
+
+constexpr std::size_t kKept = 1u << 16;
+
+std::string serial_place(const Options& options) { return options.serial.empty() ? "none" : options.serial; }
+
+} // namespace
+
+Result<void> HostEnds::check(const Options& options) {
+    Result<void> checked = SerialPort::check(serial_place(options), "--serial");
+    if (checked.ok())
+        checked = SerialPort::check(options.debug_console, "--debugcon");
+    for (const auto& [path, what] : {std::pair{&options.trace_path, "the trace"},
+                                     {&options.save_path, "the snapshot"},
+                                     {&options.screenshot_path, "the screenshot"}})
+        if (checked.ok() && !path->empty())
+            checked = WholeFile::check(*path, what);
+    return checked;
+}
+
+Result<std::unique_ptr<HostEnds>> HostEnds::open(const Options& options, Machine& machine) {
+    std::unique_ptr<HostEnds> ends(new HostEnds(machine));
+    // A trace takes its name late; the others empty their files at once, so they come last.
+    if (auto opened = ends->open_recording(options); !opened.ok())
+        return opened.error();
+    auto serial = SerialPort::open(serial_place(options), "--serial");
+    if (!serial.ok())
+        return serial.error();
+    ends->serial_ = std::move(serial).value();
+    auto debug_console = SerialPort::open(options.debug_console, "--debugcon");
+    if (!debug_console.ok())
+        return debug_console.error();
+    ends->debug_console_ = std::move(debug_console).value();
+    ends->on_stdout_ = options.serial == "stdio";
+    machine.set_output([self = ends.get()](std::string_view channel, u8 byte) { self->on_output(channel, byte); });
+    return ends;
+}
+
+HostEnds::~HostEnds() { machine_.set_output({}); }
+
+Result<void> HostEnds::open_recording(const Options& options) {
+    if (options.trace_path.empty())
+        return {};
+    const MachineConfig& config = machine_.config();
+    TraceHeader header;
+    header.set("machine", fmt::format("{} {} MB {} Hz", model_of(config.cpu).name, config.ram_bytes >> 20,
+                                      machine_.cycles_per_second()));
+    header.set("tlb", study_text(config.tlb, config.tlb_seed));
+    header.set("events", options.all_events ? "all" : "all but tlb_fill and tlb_evict");
+    header.set("seed", fmt::format("{}", options.seed));
+    header.set("command_line", config.command_line);
+    header.set("image.kernel", fmt::format("{} xxh3:{:016x}", config.kernel_name, checksum(config.kernel)));
+    header.set("image.initrd", fmt::format("{} xxh3:{:016x}", config.initrd_name, checksum(config.initrd)));
+    auto recording =
+        TraceFileWriter::create(options.trace_path, header, options.all_events ? kAllTraceKinds : ~kTranslationKinds);
+    if (!recording.ok())
+        return recording.error();
+    recording_ = std::move(recording).value();
+    return {};
+}
+
+void HostEnds::on_output(std::string_view channel, u8 byte) {
+    if (channel == "debug") {
+        debug_console_->write(byte);
+        return;
+    }
+    serial_->write(byte);
+    if (byte == '\r')
+        return;
+    said_ += static_cast<char>(byte);
+    if (said_.size() > 2 * kKept)
+        said_.erase(0, kKept);
+    if (listener_)
+        listener_(said_);
+}
+
+void HostEnds::poll() {
+    for (const u8 byte : serial_->read()) {
+        InputEvent event;
+        event.kind = InputKind::SerialByte;
+        event.data = byte;
+        machine_.inject(event);
+    }
+}
+
+void HostEnds::flush() {
+    serial_->flush();
+    debug_console_->flush();
+}
+
+void HostEnds::take_terminal() {
+    if (on_stdout_)
+        keys_.emplace(STDIN_FILENO);
+}
+
+void HostEnds::wait_for_key(int milliseconds) const {
+    if (keys_ && keys_->interactive())
+        keys_->wait_for_key(milliseconds);
+}
+
+void HostEnds::begin_line() {
+    if (on_stdout_ && !said_.empty() && said_.back() != '\n')
+        std::printf("\n");
+}
+
+Result<void> HostEnds::finish() {
+    Result<void> result;
+    if (recording_ != nullptr)
+        result = recording_->finish();
+    flush();
+    for (const SerialPort* port : {serial_.get(), debug_console_.get()})
+        if (result.ok() && !port->error().empty())
+            result = Error{port->error()};
+    return result;
+}
+
+} // namespace forkscope

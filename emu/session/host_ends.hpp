@@ -1,0 +1,60 @@
+// Owns: HostEnds, the host's ends of a session: serial port, debug console, the terminal's mode, the trace file.
+// Callers: Session. Promises: check() touches no file, open() comes after all checks; bytes from outside become stamped
+// inputs between two slices; the first error of writing is kept.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "emu/machine/machine.hpp"
+#include "emu/session/host_terminal.hpp"
+#include "emu/session/options.hpp"
+#include "emu/session/serial_port.hpp"
+#include "emu/trace/trace_file.hpp"
+
+namespace forkscope {
+
+class HostEnds {
+  public:
+    // Error: something that open(), or the end of the run, would write cannot be written.
+    static Result<void> check(const Options& options);
+    static Result<std::unique_ptr<HostEnds>> open(const Options& options, Machine& machine);
+    ~HostEnds();
+    HostEnds(const HostEnds&) = delete;
+    HostEnds& operator=(const HostEnds&) = delete;
+
+    // Hears the end of COM1's output, without carriage returns, after each character.
+    void set_listener(std::function<void(const std::string& text)> listener) { listener_ = std::move(listener); }
+    // nullptr: nothing is recorded.
+    TraceFileWriter* recording() { return recording_.get(); }
+    // Injects what has come from outside.
+    void poll();
+    void flush();
+    // Where the guest has the terminal: keys go to it at once, and it alone echoes them.
+    void take_terminal();
+    void leave_terminal() { keys_.reset(); }
+    // Returns at once without a terminal.
+    void wait_for_key(int milliseconds) const;
+    // Ends a line that the guest has left unfinished on standard output.
+    void begin_line();
+    // Closes the trace; the first error of any of the ends.
+    Result<void> finish();
+
+  private:
+    explicit HostEnds(Machine& machine) : machine_(machine) {}
+    Result<void> open_recording(const Options& options);
+    void on_output(std::string_view channel, u8 byte);
+
+    Machine& machine_;
+    std::unique_ptr<TraceFileWriter> recording_;
+    std::unique_ptr<SerialPort> serial_;
+    std::unique_ptr<SerialPort> debug_console_; // port E9h
+    std::optional<KeysUnechoed> keys_;
+    std::string said_; // the end of COM1's output
+    bool on_stdout_ = false;
+    std::function<void(const std::string&)> listener_;
+};
+
+} // namespace forkscope

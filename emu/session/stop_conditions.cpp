@@ -1,0 +1,254 @@
+#include "emu/session/stop_conditions.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "emu/session/options.hpp"
+#include "emu/trace/tracepoints.hpp"
+#include "guest/abi/tracepoints.h"
+
+namespace forkscope {
+
+namespace {
+
+using Kind = StopCondition::Kind;
+
+constexpr u64 kQuietInstructions = 20000; // after which a write to a page table begins a new burst
+constexpr u64 kScreenLooksPerSecond = 1000;
+
+Error usage(const std::string& text, const std::string& why) {
+    return Error{fmt::format("--until '{}' {}; write serial:TEXT, screen:TEXT, symbol:NAME, address:HEX, "
+                             "tracepoint:NAME, fork or stop:N (N = {})",
+                             text.substr(0, 80), why, fork_stop_numbers()),
+                 ExitCode::Usage};
+}
+
+// Whoever looks cannot tell whether a line ends with blanks or before them: text may be given either way.
+bool screen_shows(const Machine& machine, const std::string& wanted) {
+    const TextScreen screen = machine.vga().text_screen();
+    std::string full, trimmed;
+    for (int row = 0; row < screen.rows; ++row) {
+        for (int column = 0; column < screen.columns; ++column) {
+            const u8 c = static_cast<u8>(screen.cells[static_cast<std::size_t>(row * screen.columns + column)]);
+            full += c >= 32 && c < 127 ? static_cast<char>(c) : ' ';
+        }
+        trimmed.append(full, full.size() - static_cast<std::size_t>(screen.columns));
+        trimmed.erase(trimmed.find_last_not_of(' ') + 1);
+        full += '\n';
+        trimmed += '\n';
+    }
+    return full.find(wanted) != std::string::npos || trimmed.find(wanted) != std::string::npos;
+}
+
+} // namespace
+
+Result<StopCondition> parse_stop_condition(const std::string& text, const Symbolizer& symbols) {
+    const std::size_t colon = text.find(':');
+    const std::string word = text.substr(0, colon);
+    const std::string value = colon == std::string::npos ? "" : text.substr(colon + 1);
+    StopCondition condition;
+    condition.typed = text;
+    condition.text = unescape(value);
+    if (word == "fork" && colon == std::string::npos) {
+        condition.kind = Kind::Tracepoint;
+        condition.number = TP_FORK_ENTER;
+        return condition;
+    }
+    if (value.empty())
+        return usage(text, "is no condition");
+    if (word == "serial" || word == "screen") {
+        condition.kind = word == "serial" ? Kind::SerialText : Kind::ScreenText;
+    } else if (word == "symbol") {
+        const auto address = symbols.address_of(value);
+        if (!address)
+            return usage(text, "names a symbol that the kernel does not have");
+        condition.kind = Kind::Address;
+        condition.number = *address;
+    } else if (word == "address") {
+        char* end = nullptr;
+        const u64 address = std::strtoull(value.c_str(), &end, 16);
+        if (*end != 0 || address > 0xFFFFFFFFu)
+            return usage(text, "has no 32-bit hexadecimal address");
+        condition.kind = Kind::Address;
+        condition.number = static_cast<u32>(address);
+    } else if (word == "tracepoint" || word == "stop" || word == "phase") { // phase: in older scripts
+        const TracepointInfo* info = word == "tracepoint" ? tracepoint_named(value) : fork_stop_numbered(value);
+        if (info == nullptr)
+            return usage(text, word == "tracepoint" ? "names a tracepoint that does not exist"
+                                                    : "names a stop that fork does not have");
+        condition.kind = Kind::Tracepoint;
+        condition.number = info->id;
+    } else {
+        return usage(text, "is no condition");
+    }
+    return condition;
+}
+
+StopConditions::StopConditions(Machine& machine) : machine_(machine), owner_(machine.breakpoints().new_owner()) {}
+
+StopConditions::~StopConditions() { machine_.breakpoints().remove_all(owner_); }
+
+RunLimit StopConditions::limit_of_slice(Cycles cycles) const {
+    // Nothing tells when the screen changes: it is looked at often enough to find what soon scrolls away.
+    const auto on_screen = [](const Waiting& waiting) { return waiting.condition.kind == Kind::ScreenText; };
+    if (std::any_of(waiting_.begin(), waiting_.end(), on_screen))
+        cycles = std::min(cycles, machine_.cycles_per_second() / kScreenLooksPerSecond);
+    RunLimit limit = limit_;
+    limit.cycle = std::min(limit.cycle, machine_.now() + cycles);
+    return limit;
+}
+
+u32 StopConditions::add(StopCondition condition) {
+    Waiting& waiting = waiting_.emplace_back();
+    waiting.number = ++last_number_;
+    if (condition.kind == Kind::Address)
+        waiting.breakpoint = machine_.breakpoints().add(owner_, condition.number);
+    waiting.condition = std::move(condition);
+    return last_number_;
+}
+
+void StopConditions::remove(u32 number) {
+    const auto place = std::find_if(waiting_.begin(), waiting_.end(),
+                                    [number](const Waiting& waiting) { return waiting.number == number; });
+    if (place == waiting_.end())
+        return;
+    if (place->breakpoint != 0) // one that is left slows every later block
+        machine_.breakpoints().remove(owner_, place->breakpoint);
+    waiting_.erase(place);
+    if (met_ == number)
+        met_ = 0;
+}
+
+void StopConditions::end_run(Outcome outcome) {
+    if (!asked_)
+        asked_ = std::move(outcome);
+}
+
+void StopConditions::meet(const Waiting& waiting, std::string why) {
+    if (met_ != 0)
+        return;
+    met_ = waiting.number;
+    why_ = waiting.condition.typed.empty() ? std::move(why) : fmt::format("--until {} is met", waiting.condition.typed);
+}
+
+void StopConditions::meet_while_running(const Waiting& waiting, std::string why) {
+    meet(waiting, std::move(why));
+    machine_.request_stop();
+}
+
+TraceKinds StopConditions::kinds() const {
+    return trace_kinds({TraceKind::Tracepoint, TraceKind::PteWrite, TraceKind::PageFault, TraceKind::InterruptReturn});
+}
+
+void StopConditions::on_event(const TraceEvent& event) {
+    switch (event.kind) {
+    case TraceKind::PteWrite:
+        return on_table_write(event);
+    case TraceKind::InterruptReturn:
+        users_run_ = users_run_ || event.c == 3;
+        break;
+    case TraceKind::PageFault:
+        for (const Waiting& waiting : waiting_)
+            if (waiting.condition.kind == Kind::NextFault)
+                meet_while_running(waiting,
+                                   fmt::format("page fault at {:08x}, error code {}, by the instruction at {:08x}",
+                                               event.a, event.b, event.eip));
+        break;
+    case TraceKind::Tracepoint:
+        return on_tracepoint(static_cast<u32>(event.a));
+    default:
+        break;
+    }
+}
+
+void StopConditions::on_tracepoint(u32 id) {
+    guest_speaks_ = true;
+    panicked_ = panicked_ || id == TP_PANIC;
+    workload_begun_ = workload_begun_ || id == TP_WORKLOAD_BEGIN;
+    const bool fork_stop = is_fork_stop(id) || id == TP_FORK_LEAVE;
+    for (const Waiting& waiting : waiting_) {
+        const StopCondition& condition = waiting.condition;
+        if (condition.in_workload && !workload_begun_ && fork_stop)
+            continue;
+        if (condition.kind == Kind::Tracepoint && condition.number == id)
+            meet_while_running(waiting, fmt::format("the guest states {}", tracepoint_name(id)));
+        else if (condition.kind == Kind::NextForkStop && fork_stop)
+            meet_while_running(
+                waiting, id == TP_FORK_LEAVE
+                             ? std::string("fork returns to the parent")
+                             : fmt::format("fork, stop {}: {}", fork_stop_name(id).number, fork_stop_name(id).name));
+    }
+}
+
+// For guests that state nothing: once programs run, a stop begins with the first write to a page table after a while
+// without any.
+void StopConditions::on_table_write(const TraceEvent& event) {
+    const bool burst = event.instructions - last_table_write_ > kQuietInstructions;
+    last_table_write_ = event.instructions;
+    if (!burst || !users_run_ || guest_speaks_)
+        return;
+    for (const Waiting& waiting : waiting_)
+        if (waiting.condition.kind == Kind::NextForkStop)
+            meet_while_running(waiting, fmt::format("page-table writes begin: entry at {:08x}, {:08x} → {:08x}",
+                                                    event.a, event.b, event.c));
+}
+
+void StopConditions::on_console(const std::string& text) {
+    for (const Waiting& waiting : waiting_) {
+        const std::string& wanted = waiting.condition.text;
+        if (waiting.condition.kind == Kind::SerialText && text.ends_with(wanted))
+            meet_while_running(waiting, fmt::format("the guest has said '{}'", wanted));
+    }
+}
+
+// Conditions that no event tells of.
+void StopConditions::look(const StopReason& reason) {
+    for (const Waiting& waiting : waiting_) {
+        const StopCondition& condition = waiting.condition;
+        if (condition.kind == Kind::Address && reason.kind == StopKind::Breakpoint &&
+            machine_.cpu().linear_eip() == condition.number)
+            meet(waiting, fmt::format("the instruction at {:08x} is next", condition.number));
+        if (condition.kind == Kind::ScreenText && screen_shows(machine_, condition.text))
+            meet(waiting, fmt::format("the screen shows '{}'", condition.text));
+    }
+}
+
+// The guest's own status: 0 is success, what a kernel writes on panic is not.
+std::optional<Outcome> StopConditions::end_of_guest(StopKind kind) const {
+    const auto said = [](ExitCode code, const std::string& text) { return Outcome{code, text, text}; };
+    if (kind == StopKind::Exit && machine_.exit_status() == 0)
+        return Outcome{ExitCode::Ok, "the guest powered the machine off", {}};
+    if (kind == StopKind::Exit)
+        return said(ExitCode::GuestPanic, fmt::format("the guest ended with status {}", machine_.exit_status()));
+    if (kind == StopKind::Shutdown)
+        return said(ExitCode::GuestPanic, fmt::format("triple fault: the guest's CPU shut down after {} instructions",
+                                                      machine_.instructions()));
+    if (kind != StopKind::Halted)
+        return std::nullopt;
+    if (panicked_)
+        return said(ExitCode::GuestPanic,
+                    "the guest's kernel panicked; what it said is on the serial port and the screen");
+    return said(ExitCode::Ok, "the guest halted with interrupts off: nothing can wake it");
+}
+
+std::optional<Outcome> StopConditions::ended(const StopReason& reason, After after) {
+    if (auto end = end_of_guest(reason.kind))
+        return end;
+    if (asked_)
+        return std::exchange(asked_, std::nullopt);
+    look(reason);
+    if (met_ != 0) {
+        remove(met_);
+        return Outcome{ExitCode::Ok, std::exchange(why_, {}), {}};
+    }
+    if (reason.kind == StopKind::Breakpoint)
+        return Outcome{
+            ExitCode::Ok, fmt::format("breakpoint {} at {:08x}", reason.id, machine_.cpu().linear_eip()), {}};
+    const bool at_limit = machine_.instructions() >= limit_.instructions || machine_.now() >= limit_.cycle;
+    if (after == After::Slice && at_limit)
+        return Outcome{ExitCode::LimitReached, "the limit is reached", {}};
+    return std::nullopt;
+}
+
+} // namespace forkscope
