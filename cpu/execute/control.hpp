@@ -53,11 +53,16 @@ template <u8 kSegment, class T> Step push_segment(Context& cpu, const Instructio
     return Step::Next;
 }
 
+// The stack pointer moves by the size of the stack that was popped, also where SS itself changes: the segment is loaded
+// last (SDM 2B, POP: Operation).
 template <u8 kSegment, class T> Step pop_segment(Context& cpu, const Instruction& in) {
     TRY(value, cpu.peek_stack<u16>());
-    if (!protection::load_segment(cpu, kSegment, value))
-        return Step::Fault;
+    const u64 old_esp = cpu.regs().gpr[kEsp];
     cpu.set_stack_pointer(cpu.regs().esp() + u32{sizeof(T)});
+    if (!protection::load_segment(cpu, kSegment, value)) [[unlikely]] {
+        cpu.regs().gpr[kEsp] = old_esp;
+        return Step::Fault;
+    }
     if constexpr (kSegment == kSs)
         cpu.attention().cast_shadow(Shadow::InterruptsAndDebug);
     return cpu.leave_block(in);

@@ -1,0 +1,123 @@
+// Instructions that load SS and use the stack: which of the two stacks sets the width of the stack pointer (SDM 2).
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "code_runner.hpp"
+
+namespace forkscope::test {
+namespace {
+
+using Bytes = std::vector<int>;
+constexpr u16 kNarrow = CodeRunner::kFree, kWide = CodeRunner::kData; // B = 0, B = 1
+constexpr u16 kUserNarrow = (CodeRunner::kFree + 8) | 3, kUserWide = CodeRunner::kUserData;
+constexpr u32 kLow = 0x9000; // where the tests' stacks end; the upper half of ESP tells what moved
+
+class StackSegment : public testing::TestWithParam<int> {
+  protected:
+    StackSegment() { restart(); }
+    void restart() {
+        runner_.emplace(every_way()[static_cast<std::size_t>(GetParam())]);
+        runner_->enter_protected_mode();
+        runner_->descriptor(kNarrow, 0, 0xFFFFF, 0x93, false, true);
+        runner_->descriptor(kUserNarrow & ~3, 0, 0xFFFFF, 0xF3, false, true);
+    }
+    void use_stack(u16 selector, u32 esp) {
+        CpuState& state = runner_->edit();
+        const u64 bits =
+            u64{runner_->get32(CodeRunner::kGdt + selector + 4)} << 32 | runner_->get32(CodeRunner::kGdt + selector);
+        state.segments[kSs] = SegmentCache::from(selector, {bits, {}});
+        state.set_reg<u32>(kEsp, esp);
+        runner_->apply();
+    }
+    // ESP after one instruction.
+    u32 after(const Bytes& code) {
+        runner_->code(code);
+        runner_->step();
+        return runner_->reg(kEsp);
+    }
+
+    std::optional<CodeRunner> runner_;
+};
+INSTANTIATE_TEST_SUITE_P(EveryWay, StackSegment, testing::Range(0, 4));
+
+// test386 has this from real 386s and 486s.
+TEST_P(StackSegment, PopSsMovesThePointerByTheWidthOfTheOldStack) {
+    struct Case {
+        u16 from;
+        u32 esp;
+        u16 to;
+        Bytes code;
+        u32 ends;
+    };
+    const Case cases[] = {
+        {kNarrow, 0x2FFFC, kWide, {0x17}, 0x20000}, // SP wraps, and ESP does not carry
+        {kNarrow, 0x2FFFE, kWide, {0x66, 0x17}, 0x20000}, {kWide, 0x1FFFC, kNarrow, {0x17}, 0x20000}, // ESP carries
+        {kWide, 0x1FFFE, kNarrow, {0x66, 0x17}, 0x20000}, {kNarrow, 0x2FFFC, kNarrow, {0x17}, 0x20000},
+        {kWide, 0x1FFFC, kWide, {0x17}, 0x20000},
+    };
+    for (const Case& c : cases) {
+        restart();
+        use_stack(c.from, c.esp);
+        runner_->put16(c.from == kNarrow ? c.esp & 0xFFFF : c.esp, c.to);
+        EXPECT_EQ(after(c.code), c.ends) << std::hex << c.from << " to " << c.to;
+        EXPECT_EQ(runner_->cpu.state().segments[kSs].selector, c.to);
+    }
+}
+
+TEST_P(StackSegment, PopSsThatFaultsLeavesThePointer) {
+    use_stack(kWide, kLow);
+    runner_->put16(kLow, CodeRunner::kUserData); // ring 0 cannot use it: #GP
+    runner_->code({0x17});
+    EXPECT_EQ(runner_->run(), CpuStop::Halted);
+    EXPECT_EQ(runner_->log, std::vector<u32>{13});
+    EXPECT_EQ(runner_->reg(kEsp), kLow - 16) << "error code, EIP, CS, EFLAGS, and nothing popped";
+}
+
+// The pointer is read from the old stack; then all of ESP is the operand's, whatever the new stack's width.
+TEST_P(StackSegment, LssLoadsTheWholePointer) {
+    for (const u16 to : {kNarrow, kWide}) {
+        restart();
+        use_stack(to == kNarrow ? kWide : kNarrow, 0x10000 + kLow);
+        const u32 at = 0x10000 + kLow; // ESP as a base is not the stack pointer's width's business
+        runner_->put32(at, 0x00054320);
+        runner_->put16(at + 4, to);
+        EXPECT_EQ(after({0x0F, 0xB2, 0x24, 0x24}), 0x54320u); // lss esp, [esp]
+    }
+}
+
+// Where the outer stack is narrow only SP is loaded, and the inner ring's upper half shows: Linux has its espfix for
+// it.
+TEST_P(StackSegment, ReturnsOutwardsSetAsMuchOfThePointerAsTheOuterStackHas) {
+    struct Case {
+        Bytes code;
+        u32 ss_slot;
+    };
+    for (const Case& c : {Case{{0xCB}, 3}, Case{{0xCF}, 4}}) { // retf, iret
+        for (const bool narrow : {true, false}) {
+            restart();
+            use_stack(kWide, 0x10000 + kLow);
+            const u32 at = 0x10000 + kLow;
+            runner_->put32(at, CodeRunner::kStart + 0x100);
+            runner_->put32(at + 4, CodeRunner::kUserCode);
+            runner_->put32(at + 8, 2); // flags, for iret
+            runner_->put32(at + c.ss_slot * 4 - 4, 0x0007A000);
+            runner_->put32(at + c.ss_slot * 4, narrow ? kUserNarrow : kUserWide);
+            EXPECT_EQ(after(c.code), narrow ? 0x1A000u : 0x7A000u) << std::hex << c.code[0];
+            EXPECT_EQ(runner_->cpu.state().cpl, 3);
+        }
+    }
+}
+
+// The frame is read from a narrow inner stack with 16-bit offsets, though the outer one is wide.
+TEST_P(StackSegment, ReturnsOutwardsReadTheirFrameByTheWidthOfTheInnerStack) {
+    use_stack(kNarrow, 0x3FFF8);
+    runner_->put32(0xFFF8, CodeRunner::kStart + 0x100);
+    runner_->put32(0xFFFC, CodeRunner::kUserCode);
+    runner_->put32(0, 0x0007A000); // the offsets wrap
+    runner_->put32(4, kUserWide);
+    EXPECT_EQ(after({0xCB}), 0x7A000u);
+}
+
+} // namespace
+} // namespace forkscope::test
