@@ -91,7 +91,7 @@ void Ps2Keyboard::command(u8 value) {
     switch (value) {
     case 0xEE: // echo
         return answer(0xEE);
-    case 0xFE: // resend
+    case 0xFE: // resend what was sent last, but for requests to resend
         answers_.push_front(last_sent_);
         return;
     case 0xF2: // identify
@@ -177,9 +177,11 @@ u8 Ps2Keyboard::next_byte() {
     std::deque<u8>& source = answers_.empty() ? keys_ : answers_;
     if (source.empty())
         return last_sent_;
-    last_sent_ = source.front();
+    const u8 byte = source.front();
     source.pop_front();
-    return last_sent_;
+    if (byte != kResend)
+        last_sent_ = byte;
+    return byte;
 }
 
 void Ps2Keyboard::serialize(Archive& ar) {

@@ -172,6 +172,19 @@ TEST_F(KeyboardTest, UnderstandsItsCommands) {
     EXPECT_EQ(read_all(), (Bytes{0xFE}));
 }
 
+// IBM's keyboards answer FE with what they sent last, unless that was itself a request to resend: then with the byte
+// before it.
+TEST_F(KeyboardTest, ResendsTheByteBeforeItsRequestToResend) {
+    data(0xEE);
+    EXPECT_EQ(read_all(), (Bytes{0xEE}));
+    data(0xEF); // no command
+    EXPECT_EQ(read_all(), (Bytes{0xFE}));
+    data(0xFE);
+    EXPECT_EQ(read_all(), (Bytes{0xEE}));
+    data(0xFE);
+    EXPECT_EQ(read_all(), (Bytes{0xEE}));
+}
+
 TEST_F(KeyboardTest, ScansOnlyWhileEnabled) {
     data(0xF5);
     read_all();
