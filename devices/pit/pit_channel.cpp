@@ -39,8 +39,7 @@ void PitChannel::write_control(u8 value, Tick tick) {
     advance(tick);
     freeze(tick);
     access_ = value >> 4 & 3;
-    const u8 mode = value >> 1 & 7;
-    mode_ = mode >= 6 ? mode - 4 : mode; // bit 2 is a don't-care for modes 2 and 3
+    programmed_mode_ = value >> 1 & 7;
     bcd_ = (value & 1) != 0;
     write_high_next_ = false;
     read_high_next_ = false;
@@ -57,7 +56,7 @@ void PitChannel::write_count(u8 value, Tick tick) {
     if (access_ == 3 && !write_high_next_) {
         low_byte_ = value;
         write_high_next_ = true;
-        if (mode_ == 0) {
+        if (mode() == 0) {
             // OUT falls with the first byte, and the count stands still until the second has come.
             freeze(tick);
             running_ = false;
@@ -78,9 +77,9 @@ void PitChannel::finish_count(Tick tick) {
     const bool first = !written_;
     written_ = true;
     null_count_ = true;
-    if (mode_ == 0)
+    if (mode() == 0)
         running_ = false;
-    if (mode_ == 0 || mode_ == 4 || (periodic() && first)) {
+    if (mode() == 0 || mode() == 4 || (periodic() && first)) {
         load_at_ = tick + 1;
         load_ = Load::Start;
     } else if (periodic() && running_ && load_at_ != tick + 1) {
@@ -93,7 +92,7 @@ void PitChannel::finish_count(Tick tick) {
 void PitChannel::schedule_reload(Tick tick) {
     const u64 position = (tick - origin_) % reload_;
     const Tick cycle = tick - position;
-    const bool in_first_half = mode_ == 3 && position < first_half();
+    const bool in_first_half = mode() == 3 && position < first_half();
     load_ = in_first_half ? Load::HalfEnd : Load::CycleEnd;
     load_at_ = cycle + (in_first_half ? first_half() : reload_);
 }
@@ -142,9 +141,9 @@ void PitChannel::set_gate(bool level, Tick tick) {
 
 bool PitChannel::out(Tick tick) const {
     if (!running_)
-        return mode_ != 0;
+        return mode() != 0;
     const u64 passed = elapsed(tick);
-    switch (mode_) {
+    switch (mode()) {
     case 0:
     case 1:
         return passed >= reload_;
@@ -161,7 +160,7 @@ Tick PitChannel::next_periodic_edge(Tick tick) const {
     if (reload_ == 1)
         return kNoTick; // forbidden by the data sheet; OUT stays high
     const u64 position = (tick - origin_) % reload_;
-    const u32 falls = mode_ == 2 ? reload_ - 1 : first_half();
+    const u32 falls = mode() == 2 ? reload_ - 1 : first_half();
     return tick - position + (position < falls ? falls : reload_);
 }
 
@@ -173,7 +172,7 @@ Tick PitChannel::next_edge(Tick tick) const {
             edge = next_periodic_edge(tick);
         else if (passed < reload_)
             edge = origin_ + reload_;
-        else if (passed == reload_ && mode_ >= 4)
+        else if (passed == reload_ && mode() >= 4)
             edge = origin_ + reload_ + 1;
     }
     return load_at_ < edge ? load_at_ : edge;
@@ -183,10 +182,10 @@ Tick PitChannel::next_edge(Tick tick) const {
 u16 PitChannel::counting_element(Tick tick) const {
     const u64 passed = elapsed(tick);
     u64 value = 0;
-    if (mode_ == 3) {
+    if (mode() == 3) {
         const u64 position = passed % reload_;
         value = (reload_ & ~1u) - 2 * (position < first_half() ? position : position - first_half());
-    } else if (mode_ == 2) {
+    } else if (mode() == 2) {
         value = reload_ - passed % reload_;
     } else {
         const u64 wrap = bcd_ ? 10000 : 0x10000; // past zero it continues from the highest count
@@ -207,8 +206,8 @@ void PitChannel::latch_status(Tick tick) {
     advance(tick);
     if (status_latched_)
         return;
-    latched_status_ =
-        static_cast<u8>((out(tick) ? 0x80 : 0) | (null_count_ ? 0x40 : 0) | access_ << 4 | mode_ << 1 | (bcd_ ? 1 : 0));
+    latched_status_ = static_cast<u8>((out(tick) ? 0x80 : 0) | (null_count_ ? 0x40 : 0) | access_ << 4 |
+                                      programmed_mode_ << 1 | (bcd_ ? 1 : 0));
     status_latched_ = true;
 }
 
@@ -234,7 +233,7 @@ u8 PitChannel::read(Tick tick) {
 }
 
 void PitChannel::serialize(Archive& ar) {
-    ar.field("mode", mode_);
+    ar.field("mode", programmed_mode_);
     ar.field("access", access_);
     ar.field("bcd", bcd_);
     ar.field("gate", gate_);
@@ -255,7 +254,8 @@ void PitChannel::serialize(Archive& ar) {
     ar.field("frozen_elapsed", frozen_elapsed_);
     ar.field("load_at", load_at_);
     ar.field("load", load_);
-    if (ar.loading() && (mode_ > 5 || access_ > 3 || reload_ == 0 || reload_ > 0x10000 || load_ > Load::HalfEnd))
+    if (ar.loading() &&
+        (programmed_mode_ > 7 || access_ > 3 || reload_ == 0 || reload_ > 0x10000 || load_ > Load::HalfEnd))
         ar.fail("an 8254 counter cannot be in this state");
 }
 

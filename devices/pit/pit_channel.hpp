@@ -37,9 +37,11 @@ class PitChannel {
     // half.
     enum class Load : u8 { Start, CycleEnd, HalfEnd };
 
-    bool gate_stops() const { return mode_ != 1 && mode_ != 5; }
-    bool triggered_by_gate() const { return mode_ == 1 || mode_ == 2 || mode_ == 3 || mode_ == 5; }
-    bool periodic() const { return mode_ == 2 || mode_ == 3; }
+    // Bit 2 is a don't-care for modes 2 and 3. The status shows it as written.
+    u8 mode() const { return programmed_mode_ >= 6 ? programmed_mode_ - 4 : programmed_mode_; }
+    bool gate_stops() const { return mode() != 1 && mode() != 5; }
+    bool triggered_by_gate() const { return mode() == 1 || mode() == 2 || mode() == 3 || mode() == 5; }
+    bool periodic() const { return mode() == 2 || mode() == 3; }
     u32 first_half() const { return (reload_ + 1) / 2; }
     u32 programmed_count() const;
     u64 elapsed(Tick tick) const;
@@ -52,8 +54,8 @@ class PitChannel {
     void freeze(Tick tick);
     Tick next_periodic_edge(Tick tick) const;
 
-    u8 mode_ = 0;
-    u8 access_ = 3; // 1 low byte, 2 high byte, 3 low then high
+    u8 programmed_mode_ = 0; // as written: 6 and 7 are 2 and 3
+    u8 access_ = 3;          // 1 low byte, 2 high byte, 3 low then high
     bool bcd_ = false;
     bool gate_ = true;
 

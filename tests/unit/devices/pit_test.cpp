@@ -169,6 +169,19 @@ TEST_F(PitTest, LatchesCountAndStatusUntilTheyAreRead) {
     EXPECT_EQ(count(2), 800u);
 }
 
+// 82C54, read-back: the programmed mode "exactly as written", though modes 6 and 7 count as 2 and 3.
+TEST_F(PitTest, ReadsModesBackAsTheyWereWritten) {
+    wiring.out(0x61, 1);
+    for (u32 mode = 0; mode < 8; ++mode) {
+        program(2, mode, 1000);
+        wiring.out(0x43, 0xE8);
+        EXPECT_EQ(wiring.in(0x42) & 0x0Fu, mode << 1);
+    }
+    program(2, 6, 3);
+    at_tick(1);
+    EXPECT_EQ(levels(5, 12), "10110110");
+}
+
 TEST_F(PitTest, CountsInBcd) {
     wiring.out(0x61, 1);
     wiring.out(0x43, 0xB1); // mode 0, BCD
