@@ -33,7 +33,8 @@ enum class Blinking : u8 { Steady, ByTime };
 class Vga : public Device {
   public:
     TextScreen text_screen() const;
-    // What the monitor shows: 720 x 400 in mode 3. Black in graphics modes and while the screen is off.
+    // What the monitor shows: 720 x 400 in mode 3, and a border around it while that has a colour. Black while the
+    // screen is off; a graphics mode's picture is not drawn.
     Picture render(Blinking blinking = Blinking::Steady) const;
     bool in_text_mode() const;
 
@@ -50,6 +51,16 @@ class Vga : public Device {
         u16 address = 0;
         u8 line = 0;
         bool starts_row = false;
+        u32 pan = 0; // dots
+    };
+    struct Frame {
+        u32 colour = 0;
+        u32 left = 0, right = 0, top = 0, bottom = 0; // dots and lines
+    };
+    struct Drawing {
+        std::array<u32, 16> colours{};
+        u16 map_a = 0, map_b = 0; // fonts
+        bool text_hidden = false, cursor_hidden = false;
     };
     struct Position {
         u64 frame = 0;
@@ -71,15 +82,20 @@ class Vga : public Device {
     u32 columns() const { return crtc_[1] + 1u; }
     u32 dots_per_character() const { return (memory_.sequencer(1) & 1) != 0 ? 8 : 9; }
     u16 start_address() const;
+    u32 pan() const;
     u16 cursor_address() const;
+    u32 cursor_column(const ScanLine& line) const;
     bool cursor_enabled() const;
     u16 memory_address(u16 counter) const;
     u16 cell_at(u16 counter) const;
     bool screen_on() const;
     Position beam() const;
+    u32 light(u32 index) const;
     u32 colour(u8 pixel) const;
+    Frame border() const;
     std::vector<ScanLine> scan_lines() const;
-    void draw_line(const ScanLine& source, Blinking blinking, u32* pixels) const;
+    Drawing prepare(Blinking blinking) const;
+    void draw_line(const ScanLine& source, const Drawing& drawing, u32* pixels) const;
 
     Wiring* wiring_ = nullptr;
     VgaMemory memory_;

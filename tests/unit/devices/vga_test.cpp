@@ -127,6 +127,92 @@ TEST_F(VgaTest, SplitsTheScreenAtTheComparedLine) {
     EXPECT_EQ(vga.text_screen().cells[20 * 80] & 0xFF, 'S');
 }
 
+// Attribute register 13h: characters of nine dots begin with the code 8, those of eight with 0.
+TEST_F(VgaTest, PansByDotsToTheLeft) {
+    crtc(0x0A, 0x20);
+    for (int x = 0; x <= 80; ++x) // the last one comes in from the right: it is the next row's first
+        print(x, 0, 'A', 0x07);
+    const auto first_and_last = [this](u8 code) {
+        attribute(0x13, code);
+        const Picture picture = vga.render();
+        return row(picture, 0, 0, 7) + "|" + row(picture, 79, 0, 7);
+    };
+    EXPECT_EQ(first_and_last(8), "#######..|#######..");
+    EXPECT_EQ(first_and_last(0), "######..#|######..#");
+    EXPECT_EQ(first_and_last(2), "####..###|####..###");
+    EXPECT_EQ(first_and_last(7), ".#######.|.#######.");
+    sequencer(1, 0x01); // eight dots
+    const auto line = [this](u8 code) {
+        attribute(0x13, code);
+        const Picture picture = vga.render();
+        EXPECT_EQ(picture.width, 640);
+        std::string text;
+        for (std::size_t i = 0; i < 8; ++i)
+            text += picture.pixels[7 * 640 + i] == 0xFF000000 ? '.' : '#';
+        return text;
+    };
+    EXPECT_EQ(line(0), "#######.");
+    EXPECT_EQ(line(3), "####.###");
+    EXPECT_EQ(line(7), ".#######");
+}
+
+// Mode control, bit 5, lets the part below the split stand while the upper part is panned, by dots and by bytes.
+TEST_F(VgaTest, PansBelowTheSplitUnlessItStands) {
+    crtc(0x0A, 0x20);
+    for (int x = 0; x < 160; ++x)
+        print(x, 0, x % 80 == 0 ? 'A' : ' ', 0x07);
+    crtc(0x11, 0x0E);
+    crtc(0x18, 0x0F); // the first row, then the split
+    crtc(0x07, 0x0F);
+    crtc(0x09, 0x0F);
+    attribute(0x13, 2);
+    EXPECT_EQ(row(vga.render(), 0, 0, 7), "####.....");
+    EXPECT_EQ(row(vga.render(), 0, 1, 7), "####.....");
+    attribute(0x10, 0x2C);
+    EXPECT_EQ(row(vga.render(), 0, 0, 7), "####.....");
+    EXPECT_EQ(row(vga.render(), 0, 1, 7), "#######..");
+    attribute(0x13, 8);
+    crtc(0x08, 0x20); // one character
+    EXPECT_EQ(vga.text_screen().cells[0] & 0xFF, ' ');
+    EXPECT_EQ(vga.text_screen().cells[80] & 0xFF, 'A');
+    attribute(0x10, 0x0C);
+    EXPECT_EQ(vga.text_screen().cells[80] & 0xFF, ' ');
+}
+
+TEST_F(VgaTest, DelaysTheCursorByItsSkew) {
+    crtc(0x0F, 77);
+    for (const int skew : {0, 1, 2}) {
+        crtc(0x0B, static_cast<u8>(0x0E | skew << 5));
+        EXPECT_EQ(vga.text_screen().cursor_x, 77 + skew);
+        EXPECT_EQ(row(vga.render(), 77 + skew, 0, 13), "#########");
+        EXPECT_EQ(row(vga.render(), 76 + skew, 0, 13), ".........");
+    }
+    crtc(0x0B, 0x0E | 3 << 5); // into the border
+    EXPECT_FALSE(vga.text_screen().cursor_visible);
+    EXPECT_EQ(row(vga.render(), 0, 1, 13), ".........");
+}
+
+// Mode 3's timing has a character on both sides and seven lines above and below, as VESA lists it for 720 x 400.
+TEST_F(VgaTest, ShowsABorderThatHasAColour) {
+    print(0, 0, 0xDB, 0x0F);
+    attribute(0x11, 0x01);
+    const Picture picture = vga.render();
+    ASSERT_EQ(picture.width, 720 + 18);
+    ASSERT_EQ(picture.height, 400 + 14);
+    const auto at = [&picture](int x, int y) {
+        return picture.pixels[static_cast<std::size_t>(y * picture.width + x)];
+    };
+    for (const auto& [x, y] : {std::pair{0, 0}, {8, 7}, {9, 6}, {729, 7}, {9, 407}, {737, 413}})
+        EXPECT_EQ(at(x, y), kBlue) << x << ", " << y;
+    EXPECT_EQ(at(9, 7), 0xFFFFFFFFu);
+    EXPECT_EQ(at(728, 406), 0xFF000000u);
+    wiring.in(0x3DA);
+    wiring.out(0x3C0, 0x00); // the CPU has the palette: border everywhere
+    EXPECT_EQ(vga.render().pixels[static_cast<std::size_t>(7 * 738 + 9)], kBlue);
+    sequencer(1, 0x20); // blanked
+    EXPECT_EQ(vga.render().pixels[0], 0xFF000000u);
+}
+
 TEST_F(VgaTest, ProtectsTheTimingRegistersButNotTheSplitLine) {
     crtc(0x01, 39);
     EXPECT_EQ(vga.text_screen().columns, 80);
