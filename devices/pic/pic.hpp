@@ -1,6 +1,6 @@
 // Owns: the two cascaded 8259A interrupt controllers of a PC/AT with their edge/level registers (Intel 231468, 290562).
 // Callers: devices raise lines 0..15 (line 2 is the cascade), the CPU acknowledges, the guest programs ports 20h and
-// A0h. Promises: every ICW and OCW; a request that drops before its acknowledge gives the spurious vector 7 or 15.
+// A0h. Promises: every ICW and OCW; INT follows the requests; an INTA that finds none gives vector 7 or 15.
 #pragma once
 
 #include <array>
