@@ -13,15 +13,14 @@
 namespace forkscope {
 
 enum class TraceKind : u8 {
-#define TRACE_KIND(name, linux_name, a, b, c, d, text) name,
+#define TRACE_KIND(id, name, a, b, c, d, text) id,
 #include "emu/base/trace_kinds.def"
 #undef TRACE_KIND
     Count
 };
 
 struct TraceKindInfo {
-    std::string_view name;       // as in TraceKind
-    std::string_view linux_name; // the name in exports; Linux's where Linux has one
+    std::string_view name; // everywhere; Linux's where Linux has one
     std::array<TraceArgument, 4> arguments;
     std::string_view text;
 };
@@ -114,7 +113,7 @@ class Tracer {
 namespace trace_words {
 
 inline constexpr TraceKindInfo kKinds[] = {
-#define TRACE_KIND(name, linux_name, a, b, c, d, text) {#name, linux_name, {a, b, c, d}, text},
+#define TRACE_KIND(id, name, a, b, c, d, text) {name, {a, b, c, d}, text},
 #include "emu/base/trace_kinds.def"
 #undef TRACE_KIND
 };

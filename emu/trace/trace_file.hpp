@@ -18,7 +18,7 @@ inline constexpr u32 kTraceEventsPerChunk = 65536;
 // What the file says about the run: "machine", "seed", "image.kernel"…; the writer adds "schema".
 using TraceHeader = FileHeader;
 
-// trace_kinds.def as text: a line a kind, tab-separated: number, name, exported name, a, b, c, d, sentence.
+// trace_kinds.def as text: a line a kind, tab-separated: number, name, a, b, c, d, sentence.
 std::string trace_schema();
 
 // What a chunk spans.
@@ -86,7 +86,7 @@ class TraceFileReader {
     // Calls `visit` for every event in order until it returns false. Damaged chunks are left out and make the result an
     // Error that names them, after everything readable was visited.
     Result<void> for_each(const std::function<bool(const TraceEvent&)>& visit) const;
-    // The name of a kind as the file's own schema has it: a newer file may know more kinds than this program.
+    // The name of a kind; of one that only a newer program knows, as the file's own schema has it.
     std::string kind_name(u8 kind) const;
 
   private:

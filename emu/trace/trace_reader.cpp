@@ -99,6 +99,8 @@ Result<void> TraceFileReader::for_each(const std::function<bool(const TraceEvent
 }
 
 std::string TraceFileReader::kind_name(u8 kind) const {
+    if (kind < static_cast<u8>(TraceKind::Count))
+        return std::string(trace_kind_info(static_cast<TraceKind>(kind)).name);
     if (kind < schema_names_.size() && !schema_names_[kind].empty())
         return schema_names_[kind];
     return fmt::format("kind{}", kind);

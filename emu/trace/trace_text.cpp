@@ -1,7 +1,6 @@
 #include "emu/trace/trace_text.hpp"
 
 #include <algorithm>
-#include <array>
 #include <map>
 
 #include "emu/base/trace_vocabulary.hpp"
@@ -24,16 +23,38 @@ std::string lower(std::string_view text) {
     return result;
 }
 
-std::string value_text(const TraceEvent& event, std::string_view meaning, u64 value) {
-    if (event.kind == TraceKind::Tracepoint && meaning == "id")
-        return tracepoint_name(value);
-    if (event.kind == TraceKind::TlbFlush && meaning == "reason")
-        return flush_reason_name(value);
-    constexpr std::array<std::string_view, 7> kDecimal = {"level", "dropped", "side",  "vector",
-                                                          "size",  "number",  "source"};
-    if (std::find(kDecimal.begin(), kDecimal.end(), meaning) != kDecimal.end() || meaning.ends_with("_cpl"))
+// As the type has it: addresses, entries and bits in hexadecimal, counts and numbers in decimal, enumerations by name.
+std::string value_text(TraceType type, u64 value) {
+    switch (type) {
+    case TraceType::Count:
+    case TraceType::Number:
         return fmt::format("{}", value);
-    return fmt::format("0x{:x}", value);
+    case TraceType::Result:
+    case TraceType::Pid: // servers of a guest have negative ones
+        return fmt::format("{}", static_cast<i32>(value));
+    case TraceType::TracepointId:
+        return tracepoint_name(value);
+    case TraceType::FaultClass:
+        return fault_class_name(stated_fault_class(value));
+    case TraceType::FrameUse:
+        return frame_use_name(value);
+    default:
+        break;
+    }
+    const std::string_view name = trace_value_name(type, value);
+    return name.empty() ? fmt::format("0x{:x}", value) : std::string(name);
+}
+
+// " name=value" for what the argument holds, one value or two; a name is one word.
+std::string argument_text(const TraceArgument& argument, u64 value) {
+    std::string text;
+    for (const TraceField& field : argument.fields)
+        if (field.type != TraceType::Unused) {
+            std::string word = value_text(field.type, field.of(value));
+            std::replace(word.begin(), word.end(), ' ', '_');
+            text += fmt::format(" {}={}", field.name, word);
+        }
+    return text;
 }
 
 // Derives classes of faults from a trace alone: what was written to the entry of the faulting page until the return.
@@ -120,15 +141,12 @@ template <class Key> std::vector<std::pair<Key, u64>> most_frequent(const std::m
 
 } // namespace
 
-std::string flush_reason_name(u64 reason) {
-    const std::string_view name = trace_value_name(TraceType::FlushReason, reason);
-    return name.empty() ? fmt::format("reason{}", reason) : std::string(name);
-}
+std::string flush_reason_name(u64 reason) { return value_text(TraceType::FlushReason, reason); }
 
 std::optional<TraceKind> trace_kind_named(std::string_view name) {
     for (u8 i = 0; i < static_cast<u8>(TraceKind::Count); ++i) {
         const auto kind = static_cast<TraceKind>(i);
-        if (lower(trace_kind_info(kind).name) == lower(name) || trace_kind_info(kind).linux_name == lower(name))
+        if (trace_kind_info(kind).name == lower(name))
             return kind;
     }
     return std::nullopt;
@@ -141,10 +159,11 @@ std::string trace_event_line(const TraceEvent& event) {
         return line + fmt::format("kind{} a=0x{:x} b=0x{:x} c=0x{:x} d=0x{:x}", static_cast<u8>(event.kind), event.a,
                                   event.b, event.c, event.d);
     const TraceKindInfo& info = trace_kind_info(event.kind);
-    line += info.linux_name;
+    line += info.name;
+    const TracepointInfo* tracepoint = event.kind == TraceKind::Tracepoint ? tracepoint_info(event.a) : nullptr;
     for (std::size_t i = 0; i < info.arguments.size(); ++i)
-        if (const std::string_view name = info.arguments[i].name; !name.empty())
-            line += fmt::format(" {}={}", name, value_text(event, name, event.argument(i)));
+        line += argument_text(tracepoint != nullptr && i != 0 ? tracepoint->arguments[i - 1] : info.arguments[i],
+                              event.argument(i));
     return line;
 }
 

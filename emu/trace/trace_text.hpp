@@ -15,10 +15,11 @@
 
 namespace forkscope {
 
-// "instructions cycle eip cr3 cpl kind name=value …"; values are hexadecimal but for counts.
+// "instructions cycle eip cr3 cpl kind name=value …", names and forms by the types of trace_kinds.def and, for a
+// guest's tracepoint, of guest/abi/tracepoints.def.
 std::string trace_event_line(const TraceEvent& event);
 std::string flush_reason_name(u64 reason);
-// The kind with this name (as in TraceKind, or as exported), without regard to case.
+// The kind with this name, without regard to case.
 std::optional<TraceKind> trace_kind_named(std::string_view name);
 
 struct TraceDumpOptions {

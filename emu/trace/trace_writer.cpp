@@ -12,7 +12,7 @@ std::string trace_schema() {
     std::string text;
     for (u8 i = 0; i < static_cast<u8>(TraceKind::Count); ++i) {
         const TraceKindInfo& info = trace_kind_info(static_cast<TraceKind>(i));
-        text += fmt::format("{}\t{}\t{}", i, info.name, info.linux_name);
+        text += fmt::format("{}\t{}", i, info.name);
         for (const TraceArgument& argument : info.arguments)
             text += fmt::format("\t{}", argument.name);
         text += fmt::format("\t{}\n", info.text);

@@ -30,10 +30,10 @@ def main(program):
         said = run(program, "record", "--os", "freebsd", "--headless", "--serial", "stdio", "--output", trace, "--append",
                    f"run=generations {GENERATIONS} {PAGES}")
         assert f"generations: {GENERATIONS} generations, {PAGES} pages each, 0 wrong" in said, said[-2000:]
-        dump = run(program, "trace", "dump", "--kind", "Tracepoint", trace)
+        dump = run(program, "trace", "dump", "--kind", "guest_tracepoint", trace)
     lengths = {}
-    for name, length in re.findall(r"id=(shadow_\w+) arg0=\S+ arg1=\S+ arg2=0x([0-9a-f]+)", dump):
-        lengths.setdefault(name, []).append(int(length, 16))
+    for name, length in re.findall(r"id=(shadow_\w+) pid=\S+ object=\S+ (?:chain|searched)=(\d+)", dump):
+        lengths.setdefault(name, []).append(int(length))
     for name, values in sorted(lengths.items()):
         print(f"{name}: {len(values)}, longest {max(values)}")
     assert len(lengths["shadow_create"]) >= GENERATIONS, "each generation writes to what it inherited"

@@ -124,7 +124,6 @@ TEST(TraceKind, HasAUniqueNameForEveryKind) {
         const TraceKindInfo& info = trace_kind_info(static_cast<TraceKind>(kind));
         EXPECT_FALSE(info.text.empty()) << info.name;
         names.push_back(info.name);
-        names.push_back(info.linux_name);
     }
     std::sort(names.begin(), names.end());
     EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());

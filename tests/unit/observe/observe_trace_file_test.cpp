@@ -10,6 +10,7 @@
 
 #include "emu/base/random.hpp"
 #include "emu/base/sinks.hpp"
+#include "emu/base/trace_vocabulary.hpp"
 #include "emu/trace/last_events.hpp"
 #include "emu/trace/trace_columns.hpp"
 #include "emu/trace/trace_file.hpp"
@@ -343,10 +344,40 @@ TEST(TraceText, PrintsOneStableLineAnEvent) {
     event.a = TP_FORK_ENTER;
     event.b = 3;
     EXPECT_EQ(trace_event_line(event), "          12            345 eip=c0101234 cr3=00300000 cpl=0 guest_tracepoint "
-                                       "id=fork_enter arg0=0x3 arg1=0x1 arg2=0x0");
+                                       "id=fork_enter parent=3 child=1 pages=0");
     EXPECT_EQ(trace_kind_named("pte_write"), TraceKind::PteWrite);
-    EXPECT_EQ(trace_kind_named("PAGEFAULT"), TraceKind::PageFault);
+    EXPECT_EQ(trace_kind_named("Page_Fault"), TraceKind::PageFault);
     EXPECT_EQ(trace_kind_named("nothing"), std::nullopt);
+}
+
+// What an event's line says behind the kind's name.
+std::string arguments_of(TraceKind kind, u64 a, u64 b = 0, u64 c = 0, u64 d = 0) {
+    TraceEvent event;
+    event.kind = kind;
+    event.a = a, event.b = b, event.c = c, event.d = d;
+    const std::string line = trace_event_line(event);
+    const std::string name = fmt::format(" {} ", trace_kind_info(kind).name);
+    return line.substr(line.find(name) + name.size());
+}
+
+TEST(TraceText, WritesEachValueAsItsTypeHasIt) {
+    EXPECT_EQ(arguments_of(TraceKind::TlbFill, 0x8048000, 0x123067, 0x1203, 2),
+              "linear=0x8048000 entry=0x123067 way=3 set=18 side=instruction_4k");
+    EXPECT_EQ(arguments_of(TraceKind::Interrupt, 128, 0, interrupt_source(InterruptCause::Software, 3), 0x1000),
+              "vector=128 error_code=0x0 cause=software from_cpl=3 from_eip=0x1000");
+    EXPECT_EQ(arguments_of(TraceKind::PteWrite, 0x105000, 0x107, 0x105, 1),
+              "entry_address=0x105000 old=0x107 new=0x105 level=1");
+    EXPECT_EQ(arguments_of(TraceKind::TlbFlush, 99), "reason=0x63 address=0x0 dropped=0") << "a newer file's reason";
+}
+
+TEST(TraceText, WritesATracepointsArgumentsAsItsRowNamesThem) {
+    EXPECT_EQ(arguments_of(TraceKind::Tracepoint, TP_FRAME_ALLOC, 0x105000, 1, FRAME_PAGE_TABLE),
+              "id=frame_alloc frame=0x105000 references=1 use=page_table");
+    EXPECT_EQ(arguments_of(TraceKind::Tracepoint, TP_FAULT_LEAVE, 7, 0x8048000, FAULT_COW_COPY),
+              "id=fault_leave pid=7 address=0x8048000 class=cow-copy");
+    EXPECT_EQ(arguments_of(TraceKind::Tracepoint, TP_FORK_LEAVE, 7, 0, 0xFFFFFFF4),
+              "id=fork_leave parent=7 child=0 result=-12");
+    EXPECT_EQ(arguments_of(TraceKind::Tracepoint, 0x99, 1, 2, 3), "id=tracepoint_0x99 arg0=0x1 arg1=0x2 arg2=0x3");
 }
 
 TEST(TraceText, FiltersTheDumpAndCountsInTheStat) {
@@ -364,7 +395,7 @@ TEST(TraceText, FiltersTheDumpAndCountsInTheStat) {
     std::string stat;
     ASSERT_TRUE(trace_stat(*reader, [&](std::string_view part) { stat += part; }).ok());
     EXPECT_NE(stat.find("1000 events"), std::string::npos);
-    EXPECT_NE(stat.find(fmt::format("{:>12}  PteWrite\n", expected)), std::string::npos);
+    EXPECT_NE(stat.find(fmt::format("{:>12}  pte_write\n", expected)), std::string::npos);
     EXPECT_NE(trace_info(*reader).find("ended      in order"), std::string::npos);
     std::remove(path.c_str());
 }
