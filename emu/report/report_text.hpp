@@ -1,4 +1,4 @@
-// Owns: how reports write numbers and long names. Callers: the report files of this room.
+// Owns: how numbers and long names are written for people. Callers: the reports of this room, the window's panels.
 // Promises: pure functions.
 #pragma once
 

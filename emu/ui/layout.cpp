@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "emu/ui/panels/panels.hpp"
 
@@ -10,10 +11,25 @@ namespace {
 constexpr float kControlsHeight = 36, kStatusHeight = 24;
 constexpr float kScreenWidth = 720, kScreenHeight = 400; // of a VGA in text mode
 constexpr float kPanelHead = 29;
-constexpr float kRegistersWidth = 36 * kLetter + 2 * kPadding;
+constexpr float kMostOfStrip = 0.45f; // that a panel with a size of its own takes
+
+enum class Along : u8 { X, Y };
+
+struct Strip {
+    Rect rect;
+    Along along;
+};
 
 struct Layout {
-    Rect controls, status, screen, registers, code, tables, forks, tlb, faults;
+    Rect controls, status, screen;
+    Strip left, right, bottom; // of panels
+};
+
+// Where a panel is, and how large it would be along its strip; 0: it shares what the others leave.
+struct Wanted {
+    const Strip* strip;
+    float size;
+    Rect rect;
 };
 
 Layout lay_out(float width, float height) {
@@ -28,22 +44,63 @@ Layout lay_out(float width, float height) {
         kPanelHead + 2;
     at.screen = {kGap, top, left_width, screen_height};
     const float lower = top + screen_height + kGap;
-    const float registers_width = std::min(kRegistersWidth, left_width * 0.45f);
-    at.registers = {kGap, lower, registers_width, bottom - lower};
-    at.code = {kGap + registers_width + kGap, lower, left_width - registers_width - kGap, bottom - lower};
+    at.left = {{kGap, lower, left_width, bottom - lower}, Along::X};
     const float x = kGap + left_width + kGap;
     const float right_width = width - x - kGap;
-    const float whole = bottom - top;
-    const float forks_height = std::min(kPanelHead + 8 * kLine + 6, whole * 0.2f);
-    const float lists_height = std::floor(std::max(whole * 0.26f, 120.0f));
-    const float tables_height = whole - forks_height - lists_height - 2 * kGap;
-    at.tables = {x, top, right_width, tables_height};
-    at.forks = {x, top + tables_height + kGap, right_width, forks_height};
-    const float lists_top = at.forks.y + forks_height + kGap;
-    const float tlb_width = std::floor(right_width * 0.495f);
-    at.tlb = {x, lists_top, tlb_width, bottom - lists_top};
-    at.faults = {x + tlb_width + kGap, lists_top, right_width - tlb_width - kGap, bottom - lists_top};
+    const float lists_height = std::floor(std::max((bottom - top) * 0.26f, 120.0f));
+    at.right = {{x, top, right_width, bottom - top - lists_height - kGap}, Along::Y};
+    at.bottom = {{x, bottom - lists_height, right_width, lists_height}, Along::X};
     return at;
+}
+
+// Gives each panel of a strip its place.
+void divide(const Strip& strip, std::span<Wanted> panels) {
+    const float whole = strip.along == Along::X ? strip.rect.width : strip.rect.height;
+    float left = whole + kGap;
+    float sharing = 0;
+    for (Wanted& panel : panels) {
+        if (panel.strip != &strip)
+            continue;
+        panel.size = std::min(panel.size, whole * kMostOfStrip);
+        left -= panel.size + kGap;
+        sharing += panel.size == 0 ? 1 : 0;
+    }
+    Rect rest = strip.rect;
+    for (Wanted& panel : panels) {
+        if (panel.strip != &strip)
+            continue;
+        float size = panel.size;
+        if (size == 0) {
+            size = sharing > 1 ? std::floor(left / sharing) : left;
+            left -= size;
+            --sharing;
+        }
+        panel.rect = rest;
+        (strip.along == Along::X ? panel.rect.width : panel.rect.height) = size;
+        (strip.along == Along::X ? rest.x : rest.y) += size + kGap;
+    }
+}
+
+void draw_panels(const View& view, const Layout& at, const Fonts& fonts) {
+    enum class Place : u8 { Left, Right, Bottom };
+    const auto wanted = [&](Place place, float size) -> Wanted {
+        if (place == Place::Left)
+            return {&at.left, size == 0 ? 0 : size * kLetter + 2 * kPadding, {}};
+        if (place == Place::Right)
+            return {&at.right, size == 0 ? 0 : kPanelHead + size * kLine + 6, {}};
+        return {&at.bottom, 0, {}};
+    };
+    Wanted panels[] = {
+#define PANEL(name, model, place, size) wanted(Place::place, size),
+        FORKSCOPE_PANELS(PANEL)
+#undef PANEL
+    };
+    for (const Strip* strip : {&at.left, &at.right, &at.bottom})
+        divide(*strip, panels);
+    const Wanted* next = panels;
+#define PANEL(name, model, place, size) draw_##name(view.name, next++->rect, fonts);
+    FORKSCOPE_PANELS(PANEL)
+#undef PANEL
 }
 
 } // namespace
@@ -58,12 +115,7 @@ Command draw_frame(const View& view, const ScreenTexture& screen, const Fonts& f
                      ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoNav);
     const Command command = draw_controls(view, at.controls, fonts);
     draw_screen(screen, at.screen, fonts);
-    draw_registers(view, at.registers, fonts);
-    draw_code(view.code, at.code, fonts);
-    draw_tables(view.tables, at.tables, fonts);
-    draw_forks(view, at.forks, fonts);
-    draw_tlb(view.tlb, at.tlb, fonts);
-    draw_faults(view, at.faults, fonts);
+    draw_panels(view, at, fonts);
     draw_status(view, at.status, fonts);
     ImGui::End();
     return command;

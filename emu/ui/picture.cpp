@@ -53,9 +53,9 @@ class OffscreenContext {
 Result<void> save_screenshot(Machine& machine, const ForkTracer* tracer, Symbolizer& symbols, const std::string& path) {
     const OffscreenContext context;
     View view = observe(machine, tracer, symbols);
-    view.status = view.inside_fork ? fmt::format("{}; at {}", view.tables.note, view.code.place)
-                  : view.halted    ? fmt::format("the guest waits for an interrupt; at {}", view.code.place)
-                                   : fmt::format("at {}", view.code.place);
+    view.status = view.inside_fork        ? fmt::format("{}; at {}", view.tables.note, view.code.place)
+                  : view.registers.halted ? fmt::format("the guest waits for an interrupt; at {}", view.code.place)
+                                          : fmt::format("at {}", view.code.place);
     const Picture picture = machine.vga().render();
     Texture monitor{picture.width, picture.height, picture.pixels.data()};
     const ScreenTexture screen{&monitor, picture.width, picture.height};

@@ -107,8 +107,8 @@ void RunControl::describe(View& view) const {
     view.running = running_;
     view.mips = mips_;
     view.status = running_ ? status_ : fmt::format("{}; at {}", status_, view.code.place);
-    view.compare = !running_ && stops_ > 1;
-    view.registers_before = at_stop_before_;
+    view.registers.compare = !running_ && stops_ > 1;
+    view.registers.before = at_stop_before_;
 }
 
 } // namespace forkscope::ui

@@ -13,8 +13,6 @@ struct Rect {
     float x = 0, y = 0, width = 0, height = 0;
 };
 
-// 1234567 -> "1,234,567".
-std::string grouped(u64 value);
 // At most `letters` letters.
 std::string fitted(std::string_view text, std::size_t letters);
 std::size_t letter_count(std::string_view text); // of UTF-8

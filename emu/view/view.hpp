@@ -1,6 +1,6 @@
-// Owns: View, everything that one frame of the window shows, as plain data; observe() fills it in.
-// Callers: window and picture make one, the panels draw it. Promises: reading changes nothing of the machine; a view is
-// a copy and stays true to its moment while the machine runs on.
+// Owns: View, everything that one frame of the window shows, as plain data, and the list of panels; observe() fills it
+// in. Callers: window and picture make one, the panels draw it. Promises: reading changes nothing of the machine; a
+// view is a copy and stays true to its moment while the machine runs on.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@
 #include "emu/observe/tables/tlb_view.hpp"
 #include "emu/symbols/symbolizer.hpp"
 
-namespace forkscope::ui {
+namespace forkscope {
 
 struct CodeLine {
     enum class Kind : u8 { Symbol, Source, Instruction };
@@ -96,34 +96,55 @@ struct StopsView {
     std::vector<ForkStop> stops;
 };
 
+struct ForksView {
+    std::vector<ForkRow> rows; // the newest ones first
+    u64 count = 0;
+    StopsView shown;
+};
+
+struct FaultsView {
+    std::vector<ForkFault> rows; // the newest ones first
+    u64 count = 0;
+};
+
 struct StackWord {
     u32 address = 0;
     u32 value = 0;
     std::string name; // if the value may be a return address
 };
 
+struct RegistersView {
+    CpuState now;
+    CpuState before;      // at the stop before
+    bool compare = false; // `before` is there
+    bool halted = false;
+    std::vector<StackWord> stack; // from the stack pointer upwards
+};
+
+// The panels in the order of drawing: PANEL(name, model, place, size). observe_NAME() fills the View's NAME, a model,
+// and draw_NAME() of the window shows it (emu/ui/panels).
+//   Left: beside each other under the guest's screen, size in letters; Right: below each other beside it, size in
+//   lines; Bottom: beside each other under those. Panels of size 0 share what is left.
+#define FORKSCOPE_PANELS(PANEL)                                                                                        \
+    PANEL(registers, RegistersView, Left, 36)                                                                          \
+    PANEL(code, CodeView, Left, 0)                                                                                     \
+    PANEL(tables, TablesView, Right, 0)                                                                                \
+    PANEL(forks, ForksView, Right, 8)                                                                                  \
+    PANEL(tlb, TlbView, Bottom, 0)                                                                                     \
+    PANEL(faults, FaultsView, Bottom, 0)
+
 struct View {
     // Where the machine stands.
     u64 instructions = 0;
     Cycles cycle = 0;
     u64 cycles_per_second = 1;
-    CpuState registers;
-    CpuState registers_before; // at the stop before
-    bool compare = false;      // registers_before is there
     u32 linear_eip = 0;
     u32 pid = 0;
-    bool halted = false;
-
-    std::vector<StackWord> stack; // from the stack pointer upwards
-    CodeView code;
-    TablesView tables;
-    TlbView tlb;
-    std::vector<ForkFault> faults; // the newest ones first
-    u64 fault_count = 0;
-    std::vector<ForkRow> forks; // the newest ones first
-    u64 fork_count = 0;
-    StopsView stops;
     bool inside_fork = false; // the running thread
+
+#define PANEL(name, model, place, size) model name;
+    FORKSCOPE_PANELS(PANEL)
+#undef PANEL
 
     // What the window adds.
     bool running = false;
@@ -134,11 +155,24 @@ struct View {
 // `tracer` may be null: then there are no forks and no faults.
 View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbols);
 
-// Its parts.
-CodeView observe_code(const Machine& machine, const Symbolizer& symbols);
-TablesView observe_tables(const Machine& machine, const ForkTracer* tracer, const Symbolizer& symbols);
+// What a panel's model is made from.
+struct Observed {
+    const Machine& machine;
+    const ForkTracer* tracer;
+    const Symbolizer& symbols;
 
+    // The address space that is loaded.
+    u32 space() const { return machine.mmu().control().space_of(machine.registers().cr3).root; }
+};
+#define PANEL(name, model, place, size) model observe_##name(const Observed& from);
+FORKSCOPE_PANELS(PANEL)
+#undef PANEL
+
+inline constexpr std::size_t kMostRows = 300; // of a list; the window says how many there are
+
+// The fork whose two sides are shown: the running one, else the last one whose sides still live; or null.
+const ForkRecord* shown_fork(const ForkTracer& tracer);
 // The program that runs in a space, or "" if unknown.
 std::string program_name(const ForkTracer* tracer, const Symbolizer& symbols, u32 directory);
 
-} // namespace forkscope::ui
+} // namespace forkscope

@@ -8,7 +8,7 @@
 #include "emu/base/log.hpp"
 #include "emu/view/view.hpp"
 
-namespace forkscope::ui {
+namespace forkscope {
 
 namespace {
 
@@ -80,10 +80,9 @@ std::optional<u32> branch_target(const std::string& text) {
 
 class Listing {
   public:
-    Listing(const Machine& machine, const Symbolizer& symbols)
-        : mmu_(machine.mmu()), symbols_(symbols),
-          space_(machine.mmu().control().space_of(machine.registers().cr3).root), eip_(machine.cpu().linear_eip()),
-          disassembler_(machine.registers().segments[kCs].big) {}
+    explicit Listing(const Observed& from)
+        : mmu_(from.machine.mmu()), symbols_(from.symbols), space_(from.space()), eip_(from.machine.cpu().linear_eip()),
+          disassembler_(from.machine.registers().segments[kCs].big) {}
 
     CodeView view() {
         const Location here = symbols_.lookup(space_, eip_);
@@ -179,6 +178,6 @@ class Listing {
 
 } // namespace
 
-CodeView observe_code(const Machine& machine, const Symbolizer& symbols) { return Listing(machine, symbols).view(); }
+CodeView observe_code(const Observed& from) { return Listing(from).view(); }
 
-} // namespace forkscope::ui
+} // namespace forkscope

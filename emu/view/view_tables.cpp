@@ -5,7 +5,7 @@
 #include "emu/base/log.hpp"
 #include "emu/view/view.hpp"
 
-namespace forkscope::ui {
+namespace forkscope {
 
 namespace {
 
@@ -48,7 +48,8 @@ u32 present_child(const ForkTracer& tracer, const ForkRecord& fork) {
     return present_directory(tracer, fork.child_directory, fork.child_pid, fork.child_ended);
 }
 
-// The running fork; else the last one whose two sides still live.
+} // namespace
+
 const ForkRecord* shown_fork(const ForkTracer& tracer) {
     if (const ForkRecord* current = tracer.current())
         return current;
@@ -58,6 +59,8 @@ const ForkRecord* shown_fork(const ForkTracer& tracer) {
             return &*fork;
     return nullptr;
 }
+
+namespace {
 
 std::string fork_note(const ForkRecord& fork, bool running, bool same_child) {
     if (!running)
@@ -280,8 +283,8 @@ class TablesObserver {
 
 } // namespace
 
-TablesView observe_tables(const Machine& machine, const ForkTracer* tracer, const Symbolizer& symbols) {
-    return TablesObserver(machine, tracer, symbols).view();
+TablesView observe_tables(const Observed& from) {
+    return TablesObserver(from.machine, from.tracer, from.symbols).view();
 }
 
-} // namespace forkscope::ui
+} // namespace forkscope

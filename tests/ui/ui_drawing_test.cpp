@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "emu/report/report_text.hpp"
 #include "emu/ui/keys.hpp"
 #include "emu/ui/rasterizer.hpp"
 #include "emu/ui/text.hpp"

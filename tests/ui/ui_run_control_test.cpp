@@ -7,7 +7,6 @@ namespace {
 
 using ui::Command;
 using ui::RunControl;
-using ui::View;
 
 // Frames until the machine stands; false if it does not within so many.
 bool run_frames(RunControl& control, int frames) {
@@ -60,8 +59,8 @@ TEST(RunControl, StepsOneInstructionAndShowsTheRegistersOfBefore) {
     EXPECT_EQ(bench.machine().instructions(), count + 1);
     View view;
     control.describe(view);
-    EXPECT_TRUE(view.compare);
-    EXPECT_EQ(view.registers_before.eip, before);
+    EXPECT_TRUE(view.registers.compare);
+    EXPECT_EQ(view.registers.before.eip, before);
     EXPECT_NE(bench.machine().registers().eip, before);
 }
 

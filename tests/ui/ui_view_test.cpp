@@ -5,8 +5,6 @@
 namespace forkscope {
 namespace {
 
-using namespace ui;
-
 u64 cells(const TablesView& tables, std::size_t side, PageState state) {
     u64 found = 0;
     for (const MapRow& row : tables.rows)
@@ -20,7 +18,7 @@ TEST(View, ShowsEveryUserPageOfBothSidesOnceInMapAndRanges) {
     ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_RUNNABLE));
     const View view = observe(bench.machine(), &bench.tracer(), bench.symbols());
     ASSERT_TRUE(view.inside_fork);
-    EXPECT_EQ(view.stops.fork, bench.tracer().current()->number);
+    EXPECT_EQ(view.forks.shown.fork, bench.tracer().current()->number);
     for (std::size_t side = 0; side < 2; ++side) {
         const SpaceView& space = view.tables.sides[side];
         ASSERT_TRUE(space.present);
@@ -58,7 +56,7 @@ TEST(View, FindsTheProgramAndItsRegions) {
 TEST(View, ListsTheRunningInstructionWithItsSymbolAndSource) {
     UiBench bench("run=forkdemo --pages 8");
     ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_PROTECT));
-    const CodeView code = observe_code(bench.machine(), bench.symbols());
+    const CodeView code = observe_code({bench.machine(), &bench.tracer(), bench.symbols()});
     ASSERT_LT(code.current, code.lines.size());
     EXPECT_EQ(code.lines[code.current].address, bench.machine().cpu().linear_eip());
     EXPECT_TRUE(code.lines[code.current].current);
@@ -106,9 +104,9 @@ TEST(View, ListsFaultsNewestFirstAndEachOnce) {
     ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_LEAVE));
     bench.run_cycles(2'000'000);
     const View view = observe(bench.machine(), &bench.tracer(), bench.symbols());
-    ASSERT_GE(view.faults.size(), 8u);
-    for (std::size_t i = 1; i < view.faults.size(); ++i)
-        EXPECT_GT(view.faults[i - 1].record->number, view.faults[i].record->number);
+    ASSERT_GE(view.faults.rows.size(), 8u);
+    for (std::size_t i = 1; i < view.faults.rows.size(); ++i)
+        EXPECT_GT(view.faults.rows[i - 1].record->number, view.faults.rows[i].record->number);
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "emu/base/log.hpp"
+#include "emu/report/report_text.hpp"
 #include "emu/ui/panels/panels.hpp"
 
 namespace forkscope::ui {

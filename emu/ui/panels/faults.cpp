@@ -1,4 +1,5 @@
 #include "emu/base/log.hpp"
+#include "emu/report/report_text.hpp"
 #include "emu/ui/panels/panels.hpp"
 
 namespace forkscope::ui {
@@ -52,9 +53,9 @@ void draw_row(const ForkFault& shown, int columns) {
 
 } // namespace
 
-void draw_faults(const View& view, const Rect& rect, const Fonts& fonts) {
+void draw_faults(const FaultsView& faults, const Rect& rect, const Fonts& fonts) {
     Panel panel("Page faults", rect, fonts,
-                fmt::format("{} on either side of a fork, newest first", grouped(view.fault_count)));
+                fmt::format("{} on either side of a fork, newest first", grouped(faults.count)));
     const int columns = columns_left();
     TextLine head;
     head.put(0, kDim, "address  class       pid by").right(columns - 11, kDim, "cycles");
@@ -62,11 +63,11 @@ void draw_faults(const View& view, const Rect& rect, const Fonts& fonts) {
     head.end();
     begin_rows();
     ImGuiListClipper clipper;
-    clipper.Begin(static_cast<int>(view.faults.size()), kLine);
+    clipper.Begin(static_cast<int>(faults.rows.size()), kLine);
     while (clipper.Step())
         for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i)
-            draw_row(view.faults[static_cast<std::size_t>(i)], columns);
-    if (view.faults.empty())
+            draw_row(faults.rows[static_cast<std::size_t>(i)], columns);
+    if (faults.rows.empty())
         dim_line("none yet");
     ImGui::EndChild();
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "emu/base/log.hpp"
+#include "emu/report/report_text.hpp"
 #include "emu/ui/panels/panels.hpp"
 
 namespace forkscope::ui {
@@ -60,17 +61,16 @@ void draw_stop(const StopsView& shown, std::size_t number, int columns) {
 
 } // namespace
 
-void draw_forks(const View& view, const Rect& rect, const Fonts& fonts) {
-    const StopsView& shown = view.stops;
+void draw_forks(const ForksView& forks, const Rect& rect, const Fonts& fonts) {
+    const StopsView& shown = forks.shown;
     Panel panel("Forks", rect, fonts,
-                view.fork_count == 0
-                    ? "none yet"
-                    : fmt::format("{} so far; stops of fork {}", grouped(view.fork_count), shown.fork));
+                forks.count == 0 ? "none yet"
+                                 : fmt::format("{} so far; stops of fork {}", grouped(forks.count), shown.fork));
     const ImVec2 start = ImGui::GetCursorScreenPos();
     ImGui::BeginChild("list", {kForkColumns * kLetter, 0});
     dim_line("  #  parent → child");
     begin_rows();
-    for (const ForkRow& fork : view.forks)
+    for (const ForkRow& fork : forks.rows)
         draw_fork_row(fork, fork.number == shown.fork);
     ImGui::EndChild();
     ImGui::EndChild();

@@ -19,12 +19,9 @@ struct ScreenTexture {
 Command draw_controls(const View& view, const Rect& rect, const Fonts& fonts);
 void draw_status(const View& view, const Rect& rect, const Fonts& fonts);
 void draw_screen(const ScreenTexture& screen, const Rect& rect, const Fonts& fonts);
-void draw_registers(const View& view, const Rect& rect, const Fonts& fonts);
-void draw_code(const CodeView& code, const Rect& rect, const Fonts& fonts);
-void draw_tables(const TablesView& tables, const Rect& rect, const Fonts& fonts);
-void draw_forks(const View& view, const Rect& rect, const Fonts& fonts);
-void draw_tlb(const TlbView& tlb, const Rect& rect, const Fonts& fonts);
-void draw_faults(const View& view, const Rect& rect, const Fonts& fonts);
+#define PANEL(name, model, place, size) void draw_##name(const model& shown, const Rect& rect, const Fonts& fonts);
+FORKSCOPE_PANELS(PANEL)
+#undef PANEL
 
 // Below these something would not fit: a smaller window shows the frame reduced.
 inline constexpr float kLeastWidth = 1560, kLeastHeight = 940;

@@ -39,8 +39,7 @@ template <std::size_t N> std::string names_of(u32 value, const std::array<NamedB
 
 class Registers {
   public:
-    explicit Registers(const View& view)
-        : now_(view.registers), before_(view.compare ? view.registers_before : view.registers) {}
+    explicit Registers(const RegistersView& view) : now_(view.now), before_(view.compare ? view.before : view.now) {}
 
     void general() {
         constexpr std::array<std::pair<const char*, u8>, 8> kNames = {{{"eax", kEax},
@@ -153,7 +152,7 @@ class Registers {
 
 } // namespace
 
-void draw_registers(const View& view, const Rect& rect, const Fonts& fonts) {
+void draw_registers(const RegistersView& view, const Rect& rect, const Fonts& fonts) {
     Panel panel("Registers", rect, fonts, view.halted ? "halted, waits" : view.compare ? "changed ones in yellow" : "");
     Registers registers(view);
     const auto space = [] { ImGui::Dummy({1, 5}); };

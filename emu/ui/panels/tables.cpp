@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "emu/base/log.hpp"
+#include "emu/report/report_text.hpp"
 #include "emu/ui/panels/panels.hpp"
 
 namespace forkscope::ui {

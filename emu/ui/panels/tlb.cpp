@@ -1,4 +1,5 @@
 #include "emu/base/log.hpp"
+#include "emu/report/report_text.hpp"
 #include "emu/ui/panels/panels.hpp"
 
 namespace forkscope::ui {
