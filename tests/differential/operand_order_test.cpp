@@ -49,8 +49,8 @@ Single move(const Ending& ending, u8 opcode, u32 moved_esp = 0) {
     const Instruction& in = ending.in();
     const u8* const bytes = ending.test.code + ending.last.at;
     Single single{.bytes = {opcode}, .moved_esp = in.base == kEsp ? moved_esp : 0};
-    single.bytes.insert(single.bytes.end(), bytes + in.prefixes + (form_at(in.form).map == 1 ? 1 : 2),
-                        bytes + in.length);
+    for (u32 i = in.prefixes + (form_at(in.form).map == 1 ? 1u : 2u); i < in.length; ++i)
+        single.bytes.push_back(bytes[i]);
     single.bytes[1] &= 0xC7;
     return single;
 }
@@ -212,7 +212,8 @@ std::optional<Fault> OperandOrder::fault_of(const Ending& ending, const Single& 
         bytes.push_back(0x66);
     if ((single.address_size != 0 ? single.address_size : in.address_size) != usual)
         bytes.push_back(0x67);
-    bytes.insert(bytes.end(), single.bytes.begin(), single.bytes.end());
+    for (const u8 byte : single.bytes)
+        bytes.push_back(byte);
     TestCase test;
     test.start = ending.outcome.end;
     test.start.eflags &= ~u32{kFlagR | kFlagT};

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """compare.py PRESET IMAGES NATIVE: builds the core for another target by its preset, around the images of the build IMAGES,
-and runs portable_report there, whose lines must be those that NATIVE, this machine's own portable_report, prints.
-Exits 0, 1, or 77 where the target's tools are missing."""
+runs the unit tests where that target has them, and portable_report there, whose lines must be those that NATIVE, this machine's
+own portable_report, prints. Exits 0, 1, or 77 where the target's tools are missing."""
 
 import os
 import shutil
@@ -15,6 +15,7 @@ SKIPPED = 77
 # What each preset needs, how its program is run, and its name.
 TARGETS = {
     "web": (("em++", "node"), ("node", "--no-experimental-fetch"), "portable_report.js"),
+    "aarch64": (("aarch64-linux-gnu-g++", "qemu-aarch64"), ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"), "portable_report"),
 }
 # Debian's Emscripten finds its JavaScript packages by this, whichever node is installed.
 ENVIRONMENT = {**os.environ, "NODE_PATH": "/usr/share/nodejs"}
@@ -23,12 +24,21 @@ ENVIRONMENT = {**os.environ, "NODE_PATH": "/usr/share/nodejs"}
 def build(preset, images):
     folder = os.path.join(ROOT, "build", preset)
     configure = ["cmake", "--preset", preset, f"-DFORKSCOPE_IMAGES={images}"]
-    commands = [configure, ["ninja", "-C", folder, "portable_report"]]
+    if preset != "web" and shutil.which("ccache"): # em++ is a script that ccache does not know
+        configure.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
+    commands = [configure, ["ninja", "-C", folder] + (["portable_report"] if preset == "web" else [])]
     for command in commands:
         result = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if result.returncode != 0:
             sys.exit(f"{' '.join(command)} failed:\n{result.stdout[-4000:]}")
     return folder
+
+
+def passes_unit_tests(folder):
+    # As many cases as a usual run has, and fewer of the duels' accesses: the emulator below is ten times slower.
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "FORKSCOPE_LONG"}
+    environment["FORKSCOPE_DUEL"] = "100000"
+    return subprocess.run(["ctest", "--test-dir", folder, "--output-on-failure", "-j2"], env=environment).returncode == 0
 
 
 def lines_of(command):
@@ -47,6 +57,8 @@ def main(preset, images, native):
         print(f"skipped: {', '.join(missing)} not installed; ./run test --long installs them")
         return SKIPPED
     folder = build(preset, images)
+    if preset != "web" and not passes_unit_tests(folder):
+        return 1
     expected = lines_of([native])
     found = lines_of([*runner, os.path.join(folder, "tests", "portable", program)])
     different = [(e, f) for e, f in zip(expected, found) if e != f]

@@ -15,7 +15,7 @@
 namespace forkscope::test {
 namespace {
 
-bool is_long_run() { return std::getenv("FORKSCOPE_LONG") != nullptr; }
+[[maybe_unused]] bool is_long_run() { return std::getenv("FORKSCOPE_LONG") != nullptr; }
 
 template <class Visit> void for_every_function(Visit visit) {
     for (u16 form = 1; form < form_count(); ++form)
