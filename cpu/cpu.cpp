@@ -12,7 +12,7 @@ Cpu::Cpu(Mmu& mmu, Bus& bus, Tracer& tracer) : context_(mmu, bus, tracer), inter
     mmu.set_listener(this);
     tracer.set_moment_source(this);
     set_engine(EngineKind::Block);
-    set_host_float(true);
+    set_host_float(HostFloat::WhereExact);
     apply_model();
     reset();
 }

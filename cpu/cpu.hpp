@@ -44,7 +44,7 @@ class Cpu final : public MomentSource, public InterruptInput, private AccessList
     void forget_derived_state();
     // Whether the x87 may use the host's, where that gives the same (float80_fast.hpp); without it all is done in
     // integers.
-    void set_host_float(bool allowed) { context_.set_host_float(allowed); }
+    void set_host_float(HostFloat host) { context_.set_host_float(host); }
 
     // Runs until the clock is at or after `deadline`, or `instruction_limit` instructions have retired since power-on,
     // whichever comes first. Events of devices must not be due before `deadline`.

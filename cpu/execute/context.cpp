@@ -48,9 +48,10 @@ void Context::report_port_breakpoints(u16 port, u32 size) {
     }
 }
 
-void Context::set_host_float(bool allowed) {
+void Context::set_host_float(HostFloat host) {
     static const bool whole = host_x87_is_whole();
-    host_float_ = allowed && whole;
+    host_x87_ = whole ? host : HostFloat::Never;
+    host_sse_ = host;
 }
 
 } // namespace forkscope

@@ -108,8 +108,9 @@ class Context {
         if (breakpoints_.any_on_ports()) [[unlikely]]
             report_port_breakpoints(port, size);
     }
-    // Whether the x87 may use the host's, where that gives the same (float80_fast.hpp).
-    bool host_float() const { return host_float_; }
+    // Whether x87 and SSE may use the host's (float80_fast.hpp, simd_operations.hpp).
+    HostFloat host_x87() const { return host_x87_; }
+    HostFloat host_sse() const { return host_sse_; }
 
     // --- The parts.
     Mmu& mmu() { return mmu_; }
@@ -127,7 +128,7 @@ class Context {
     // --- For the Cpu.
     void set_model(const Model& model) { model_ = &model; }
     void set_float_error_line(const IrqLine& line) { float_error_line_ = line; }
-    void set_host_float(bool allowed);
+    void set_host_float(HostFloat host); // Never in a new one
     void breakpoints_changed() { attention_.set_breakpoints(breakpoints_.any_on_code()); }
 
   private:
@@ -145,7 +146,7 @@ class Context {
     Tracer& tracer_;
     const Model* model_ = &model_of(kDefaultCpuModel);
     IrqLine float_error_line_;
-    bool host_float_ = false;
+    HostFloat host_x87_ = HostFloat::Never, host_sse_ = HostFloat::Never;
 };
 
 template <class T> Access<T> Context::read(u8 segment, u32 offset) {

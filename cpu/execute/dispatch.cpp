@@ -5,7 +5,7 @@
 
 #include "cpu/execute/control.hpp"
 #include "cpu/execute/data.hpp"
-#include "cpu/execute/simd_scalar.hpp"
+#include "cpu/execute/simd_floating_point.hpp"
 #include "cpu/execute/string.hpp"
 #include "cpu/execute/system.hpp"
 #include "cpu/execute/x87.hpp"

@@ -1,7 +1,7 @@
 // MMX and SSE: what refuses them, vectors in memory, state in memory.
 #include "cpu/execute/simd.hpp"
 
-#include "cpu/execute/simd_scalar.hpp"
+#include "cpu/execute/simd_floating_point.hpp"
 #include "cpu/execute/x87.hpp"
 
 namespace forkscope::handlers {

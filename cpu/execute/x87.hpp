@@ -33,7 +33,7 @@ inline void x87_note_operand(Context& cpu, const Instruction& in, u32 offset) {
 
 inline FloatContext x87_context(const Context& cpu) {
     FloatContext context = cpu.state().x87.context();
-    context.host_allowed = cpu.host_float();
+    context.host = cpu.host_x87();
     return context;
 }
 

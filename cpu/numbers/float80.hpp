@@ -25,6 +25,8 @@ enum class Rounding : u8 { Nearest, Down, Up, Zero };             // as the cont
 enum class Precision : u8 { Single, Reserved, Double, Extended }; // Reserved is as good as Extended
 
 // In this order, so that what needs no arithmetic comes last.
+// Whether the host's floating-point instructions may compute, where they give the same bits and flags.
+enum class HostFloat : u8 { Never, WhereExact };
 enum class FloatClass : u8 { Zero, Normal, Denormal, Infinity, QuietNan, SignallingNan, Unsupported };
 
 struct Float80 {
@@ -72,10 +74,10 @@ struct FloatContext {
     Precision precision = Precision::Extended;
     u8 masked = kFloatAll;
     u8 raised = 0;
-    bool rounded_up = false;       // away from zero: C1
-    u8 flagged = 0;                // raised by earlier operations
-    bool host_allowed = false;     // the host's x87 may be asked (float80_fast.hpp)
-    bool denormal_operand = false; // an operand was denormal in the shorter format that it came from
+    bool rounded_up = false;           // away from zero: C1
+    u8 flagged = 0;                    // raised by earlier operations
+    HostFloat host = HostFloat::Never; // float80_fast.hpp asks it
+    bool denormal_operand = false;     // an operand was denormal in the shorter format that it came from
 
     bool is_masked(u8 exception) const { return (masked & exception) != 0; }
     // The operation may not deliver: an exception that comes before the result is unmasked.

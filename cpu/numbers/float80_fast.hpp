@@ -152,7 +152,7 @@ inline u64 fast_to_64(FloatContext& context, Float80 a) {
 // that an operation on moderate numbers can meet is inexactness, and that is flagged already, so C1 is all there is to
 // ask for: reading the host's status costs less than clearing it.
 inline bool host_may_compute(const FloatContext& context) {
-    return context.host_allowed && (context.flagged & kFloatPrecision) != 0 &&
+    return context.host == HostFloat::WhereExact && (context.flagged & kFloatPrecision) != 0 &&
            context.precision == Precision::Extended && context.rounding == Rounding::Nearest;
 }
 

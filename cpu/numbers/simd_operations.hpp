@@ -1,7 +1,7 @@
 // Owns: the floating-point operations of SSE and SSE2 on whole XMM registers, each in two ways: portable(), our integer
 // arithmetic lane by lane, and where the host is an x86-64, host(), the instruction itself.
-// Callers: simd_scalar.hpp, tests. Promises: both ways give the same bits and flags; simd_compute chooses, and
-// set_simd_engine() chooses for tests.
+// Callers: simd_floating_point.hpp, tests. Promises: both ways give the same bits and flags;
+// simd_compute() asks the host where that is allowed and exact.
 #pragma once
 
 #include "cpu/numbers/simd_float.hpp"
@@ -13,10 +13,6 @@
 #endif
 
 namespace forkscope {
-
-enum class SimdEngine : u8 { Portable, Host }; // Host: where there is one and it is exact
-void set_simd_engine(SimdEngine engine);
-extern bool simd_host_enabled;
 
 // --- Shapes: which lanes of a register an operation works on.
 struct PackedSingle {
@@ -225,10 +221,11 @@ struct SimdResult {
 
 // The host's flags are exact as long as nothing traps. Unmasked underflow also counts where nothing is lost, which
 // flags cannot tell, and a trap keeps later flags from being set: both are left to the portable way.
-template <class Operation> SimdResult simd_compute(u32 mxcsr, const Vector128& a, const Vector128& b) {
+template <class Operation>
+SimdResult simd_compute(u32 mxcsr, const Vector128& a, const Vector128& b, [[maybe_unused]] HostFloat host) {
     SimdContext context(mxcsr);
     if constexpr (SimdHasHost<Operation>) {
-        if (simd_host_enabled && context.is_masked(kFloatUnderflow)) [[likely]] {
+        if (host == HostFloat::WhereExact && context.is_masked(kFloatUnderflow)) [[likely]] {
             u32 host_mxcsr = (mxcsr & ~u32{kMxcsrFlags}) | kMxcsrMasks;
             const Vector128 value = Operation::host(a, b, host_mxcsr);
             const u8 raised = host_mxcsr & kMxcsrFlags;

@@ -114,6 +114,7 @@ SimdOurs::SimdOurs() : memory_(u64{1} << 20), mmu_(memory_, bus_, tracer_), cpu_
     flat.access = kAccessPresent | kAccessNotSystem | kAccessReadWrite | kAccessAccessed;
     for (SegmentCache& segment : state.segments)
         segment = SegmentCache::from(0x10, Descriptor::of(flat));
+    cpu_.set_host_float(HostFloat::WhereExact);
 }
 
 void SimdOurs::run(const SimdInstruction& instruction, SimdMachine& machine) {

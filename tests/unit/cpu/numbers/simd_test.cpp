@@ -96,6 +96,7 @@ void excuse_approximations(const SimdInstruction& instruction, SimdMachine& ours
 
 class Comparison {
   public:
+    explicit Comparison(HostFloat host) { ours_.cpu().set_host_float(host); }
     void compare(u16 form, SimdInstruction::Kind kind, u32 instances, u64 count) {
         for (u32 i = 0; i < instances; ++i) {
             const SimdInstruction instruction(form, kind, random_);
@@ -132,8 +133,8 @@ class Comparison {
     std::map<std::string_view, u32> shown_;
 };
 
-void compare_every_form(u64 count) {
-    Comparison comparison;
+void compare_every_form(u64 count, HostFloat host) {
+    Comparison comparison(host);
     u32 forms = 0;
     for (u16 form = 1; form < form_count(); ++form) {
         const Form& row = form_at(form);
@@ -155,14 +156,20 @@ void compare_every_form(u64 count) {
 }
 
 TEST(Simd, DoesWhatTheHostDoesWithEveryFormInRandomStates) {
-    set_simd_engine(SimdEngine::Host);
-    compare_every_form(is_long_run() ? 40'000 : 1'200);
+    compare_every_form(is_long_run() ? 40'000 : 1'200, HostFloat::WhereExact);
 }
 
 TEST(Simd, DoesTheSameWithPortableArithmeticAlone) {
-    set_simd_engine(SimdEngine::Portable);
-    compare_every_form(is_long_run() ? 40'000 : 1'200);
-    set_simd_engine(SimdEngine::Host);
+    compare_every_form(is_long_run() ? 40'000 : 1'200, HostFloat::Never);
+}
+
+TEST(Simd, AsksTheHostForOneProcessorAndNotForAnother) {
+    SimdOurs alone;
+    SimdOurs helped;
+    alone.cpu().set_host_float(HostFloat::Never);
+    EXPECT_EQ(helped.cpu().host_sse(), HostFloat::WhereExact) << "machines of one process are independent";
+    EXPECT_EQ(alone.cpu().host_sse(), HostFloat::Never);
+    EXPECT_EQ(alone.cpu().host_x87(), HostFloat::Never);
 }
 
 // --- The two engines against each other, over all pairs of classes and all modes.

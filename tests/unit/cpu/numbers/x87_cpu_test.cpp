@@ -395,7 +395,7 @@ TEST(X87Cpu, HashesTheSameWithTheHostsHelpAndWithout) {
     u64 hashes[2] = {};
     for (const bool helped : {false, true}) {
         Program program;
-        program.cpu().set_host_float(helped);
+        program.cpu().set_host_float(helped ? HostFloat::WhereExact : HostFloat::Never);
         EXPECT_EQ(program.run({0xD9, 0xE8, 0xD8, 0xC0, 0xB9, 40,   0,    0,    0,    0xD9, 0xFA,
                                0xDC, 0xC8, 0xD9, 0xFA, 0xD9, 0xE8, 0xDE, 0xC1, 0xE2, 0xF4}),
                   -1);

@@ -78,7 +78,7 @@ X87Ours::X87Ours() : memory_(u64{1} << 20), mmu_(memory_, bus_, tracer_), cpu_(m
     for (SegmentCache& segment : state.segments)
         segment = SegmentCache::from(0x10, Descriptor::of(flat));
     state.gpr[kEdx] = kMemory;
-    cpu_.set_host_float(true);
+    cpu_.set_host_float(HostFloat::WhereExact);
 }
 
 void X87Ours::run(const X87Instruction& instruction, X87Machine& machine) {

@@ -83,7 +83,7 @@ void settle_fcomi(const X87Machine& start, X87Machine& theirs) {
 TEST(X87, DoesWhatTheHostDoesInEveryCellOfTheMatrix) {
     const u64 rounds = is_long_run() ? 150 : 4;
     X87Ours ours;
-    ours.cpu().set_host_float(false);
+    ours.cpu().set_host_float(HostFloat::Never);
     Tally tally;
     tally.forms = for_every_instruction([&](const X87Instruction& instruction, u64 share) {
         const X87Host host(instruction);
@@ -108,9 +108,9 @@ TEST(X87, DoesWhatTheHostDoesInEveryCellOfTheMatrix) {
 TEST(X87, GivesTheSameWithTheHostsHelpAndWithout) {
     const u64 rounds = is_long_run() ? 10 : 1;
     X87Ours alone;
-    alone.cpu().set_host_float(false);
+    alone.cpu().set_host_float(HostFloat::Never);
     X87Ours helped;
-    helped.cpu().set_host_float(true);
+    helped.cpu().set_host_float(HostFloat::WhereExact);
     Tally tally;
     for_every_instruction([&](const X87Instruction& instruction, u64 share) {
         compare_cells(tally, instruction, share * rounds, [&](const X87Machine&, X87Machine& mine, X87Machine& theirs) {
@@ -147,7 +147,7 @@ TEST(Float80, ComesToTheSameByTheShortWayAndTheLong) {
             context.precision = static_cast<Precision>(3 - random.below(2) * random.below(4));
             context.masked = random.chance(2) ? u8{kFloatAll} : static_cast<u8>(random.below(64));
             context.flagged = random.chance(2) ? u8{kFloatPrecision} : u8{0};
-            context.host_allowed = true;
+            context.host = HostFloat::WhereExact;
             context.denormal_operand = way.takes_memory && random.chance(16);
             const Float80 a = random_float(random);
             const Float80 b = random_float(random);

@@ -26,7 +26,8 @@ template <template <class> class Operation, class Shape, bool kMemory>
 Step simd_float(Context& cpu, const Instruction& in) {
     SSE_BEGIN;
     TRY(source, (read_source<kShapeBytes<Shape>, kMemory>(cpu, in)));
-    const SimdResult result = simd_compute<Operation<Shape>>(cpu.regs().mxcsr, xmm(cpu, in.reg), source);
+    const SimdResult result =
+        simd_compute<Operation<Shape>>(cpu.regs().mxcsr, xmm(cpu, in.reg), source, cpu.host_sse());
     if (const Step step = simd_flag(cpu, result.raised); step != Step::Next) [[unlikely]]
         return step;
     xmm(cpu, in.reg) = result.value;
@@ -65,8 +66,6 @@ template <u32 kBytes> struct FromXmm {
         return read_source<kBytes, kMemory>(cpu, in);
     }
 };
-// With its operand in memory CVTPI2PS touches no MM register, as CVTPI2PD: the manual has a word for the latter alone,
-// processors treat both alike.
 // With its operand in memory CVTPI2PS touches no MM register, nor does CVTPI2PD. The manual says so of the latter
 // alone; processors treat both alike.
 struct FromMm {
@@ -106,7 +105,7 @@ Step simd_convert(Context& cpu, const Instruction& in) {
         MMX_BEGIN;
     }
     TRY(source, (Source::template read<kMemory>(cpu, in)));
-    const SimdResult result = simd_compute<Operation>(cpu.regs().mxcsr, xmm(cpu, in.reg), source);
+    const SimdResult result = simd_compute<Operation>(cpu.regs().mxcsr, xmm(cpu, in.reg), source, cpu.host_sse());
     if constexpr (kUsesMm)
         enter_mmx(cpu); // before the exception is raised, as the host does
     if (const Step step = simd_flag(cpu, result.raised); step != Step::Next) [[unlikely]]
