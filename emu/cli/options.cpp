@@ -56,7 +56,9 @@ struct RawOptions {
 void add_image_options(CLI::App& app, Options& options, RawOptions& raw) {
     app.add_option("--os", options.os, "built-in guest kernel")->capture_default_str();
     app.add_option("--kernel", options.kernel_path, "boot this multiboot kernel instead")->type_name("FILE");
-    app.add_option("--initrd", options.initrd_path, "pass it this module")->type_name("FILE");
+    app.add_option("--initrd", options.initrds, "pass it this module; \"FILE WORDS,FILE\" or the option again: several")
+        ->type_name("FILE")
+        ->allow_extra_args(false);
     app.add_option("--hda", raw.disk, "hard disk image")->type_name("FILE");
     app.add_option("--cdrom", raw.cdrom, "CD image")->type_name("FILE");
     app.add_flag("--no-reboot", raw.no_reboot,

@@ -8,6 +8,7 @@
 
 #include "cpu/cpu.hpp"
 #include "emu/base/types.hpp"
+#include "emu/machine/multiboot.hpp"
 
 namespace forkscope {
 
@@ -23,8 +24,7 @@ struct MachineConfig {
     u64 tlb_seed = 0;       // of TlbStudy::Random
     std::vector<u8> kernel; // a multiboot 1 image; empty: the firmware finds nothing to boot
     std::string kernel_name = "kernel";
-    std::vector<u8> initrd; // the one module; empty: none
-    std::string initrd_name = "initrd";
+    std::vector<BootModule> modules; // the first one is called the initrd
     std::string command_line;
     bool direct = false;        // enter the kernel at once, without the firmware
     i64 rtc_start = 1767225600; // the real-time clock at power-on, Unix time in seconds (2026-01-01 00:00:00)

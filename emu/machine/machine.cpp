@@ -83,11 +83,13 @@ Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config) {
 // Boot in order: memory, translation, CPU, devices, firmware, kernel.
 Result<void> Machine::prepare_boot() {
     if (!config_.kernel.empty()) {
-        auto plan = plan_multiboot(config_.kernel, config_.kernel_name, config_.initrd, config_.initrd_name,
-                                   config_.command_line, config_.ram_bytes);
+        auto plan = plan_multiboot(config_.kernel, config_.kernel_name, config_.modules, config_.command_line,
+                                   config_.ram_bytes);
         if (!plan.ok())
             return plan.error();
         boot_plan_ = std::move(plan).value();
+        for (const std::string& warning : boot_plan_.warnings)
+            log_warning_once(warning, warning);
     }
     memory_ = std::make_unique<PhysicalMemory>(config_.ram_bytes);
     mmu_ = std::make_unique<Mmu>(*memory_, bus_, tracer_);

@@ -1,5 +1,6 @@
 // Owns: the multiboot 1 boot protocol: what a kernel image asks for and what it is given.
-// Callers: the Machine. Promises: any bytes are accepted without harm; a refusal says what is wrong with the file.
+// Callers: the Machine. Promises: any bytes are accepted without harm; a refusal says what is wrong with the file; all
+// that is loaded lies in RAM.
 #pragma once
 
 #include <span>
@@ -10,6 +11,12 @@
 #include "emu/base/types.hpp"
 
 namespace forkscope {
+
+// A file that the kernel finds in memory, with its name and whatever words follow it.
+struct BootModule {
+    std::string command_line;
+    std::vector<u8> bytes;
+};
 
 // A piece of physical memory to be filled before the kernel runs: `bytes`, then zeroes up to `memory_bytes`.
 struct BootSegment {
@@ -22,14 +29,14 @@ struct BootPlan {
     u32 entry = 0;
     u32 info_address = 0; // of the multiboot information structure, for EBX
     std::vector<BootSegment> segments;
+    std::vector<std::string> warnings; // what the kernel asked for and does not get, what other loaders refuse
 };
 
 inline constexpr u32 kMultibootLoaderMagic = 0x2BADB002; // in EAX at entry
 
-// Lays out kernel, module, command line and information for a machine with `ram_bytes` of memory.
-// Accepts ELF32 (by program headers) and the a.out kludge (by the header's addresses). Multiboot
-// Specification 0.6.96.
-Result<BootPlan> plan_multiboot(std::span<const u8> kernel, const std::string& kernel_name, std::span<const u8> module,
-                                const std::string& module_name, const std::string& command_line, u64 ram_bytes);
+// Lays out kernel, modules, command line and information for a machine with `ram_bytes` of memory. What an image has
+// from A0000h to FFFFFh, where there is no RAM, is not loaded. Multiboot Specification 0.6.96.
+Result<BootPlan> plan_multiboot(std::span<const u8> kernel, const std::string& kernel_name,
+                                std::span<const BootModule> modules, const std::string& command_line, u64 ram_bytes);
 
 } // namespace forkscope

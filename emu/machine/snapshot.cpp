@@ -32,6 +32,18 @@ std::string kernel_text(u64 hash) {
     return fmt::format("a --kernel with the XXH3 {:016x}", hash);
 }
 
+// Of one module its bytes, of several all that the kernel is told.
+u64 checksum_of(const std::vector<BootModule>& modules) {
+    if (modules.size() <= 1)
+        return checksum(modules.empty() ? std::span<const u8>{} : modules.front().bytes);
+    std::vector<u64> sums;
+    for (const BootModule& module : modules) {
+        const auto* text = reinterpret_cast<const u8*>(module.command_line.data());
+        sums.insert(sums.end(), {checksum(module.bytes), checksum({text, module.command_line.size()})});
+    }
+    return checksum({reinterpret_cast<const u8*>(sums.data()), sums.size() * sizeof(u64)});
+}
+
 std::string initrd_text(u64 hash) {
     return hash == checksum({})                  ? "no --initrd"
            : hash == checksum(embedded_initrd()) ? "the built-in initrd"
@@ -85,7 +97,7 @@ void Machine::serialize_configuration(Archive& ar) {
     if (ar.hashing())
         return;
     ar.expect("kernel", checksum(config_.kernel), kernel_text);
-    ar.expect("initrd", checksum(config_.initrd), initrd_text);
+    ar.expect("initrd", checksum_of(config_.modules), initrd_text);
     ar.expect("command_line", config_.command_line, [](const std::string& text) { return "--append " + quoted(text); });
     ar.expect("firmware", checksum(embedded_firmware()),
               [](u64 hash) { return fmt::format("the firmware of a build with the XXH3 {:016x}", hash); });

@@ -60,7 +60,9 @@ Result<void> HostEnds::open_recording(const Options& options) {
     header.set("seed", fmt::format("{}", options.seed));
     header.set("command_line", config.command_line);
     header.set("image.kernel", fmt::format("{} xxh3:{:016x}", config.kernel_name, checksum(config.kernel)));
-    header.set("image.initrd", fmt::format("{} xxh3:{:016x}", config.initrd_name, checksum(config.initrd)));
+    for (std::size_t i = 0; i < config.modules.size(); ++i)
+        header.set(i == 0 ? "image.initrd" : fmt::format("image.module{}", i + 1),
+                   fmt::format("{} xxh3:{:016x}", config.modules[i].command_line, checksum(config.modules[i].bytes)));
     auto recording =
         TraceFileWriter::create(options.trace_path, header, options.all_events ? kAllTraceKinds : ~kTranslationKinds);
     if (!recording.ok())

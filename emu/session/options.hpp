@@ -20,7 +20,8 @@ struct Options {
 
     // Machine.
     std::string os = "lunaix";
-    std::string kernel_path, initrd_path, append;
+    std::string kernel_path, append;
+    std::vector<std::string> initrds; // boot_modules.hpp
     u64 ram_bytes = u64{64} << 20;
     EngineKind engine = EngineKind::Block;
     CpuModel cpu = kDefaultCpuModel;

@@ -10,6 +10,7 @@
 #include "emu/base/assert.hpp"
 #include "emu/base/log.hpp"
 #include "emu/machine/images.hpp"
+#include "emu/session/boot_modules.hpp"
 #include "emu/session/host_ends.hpp"
 #include "emu/session/host_terminal.hpp"
 #include "emu/session/snapshot_file.hpp"
@@ -102,21 +103,14 @@ Result<void> Session::load_images(MachineConfig& config) {
             return Error{fmt::format("the kernel '{}' is empty; give a multiboot kernel", options_.kernel_path)};
         config.kernel_name = options_.kernel_path;
     }
-    if (!options_.initrd_path.empty()) {
-        auto initrd = read_file(options_.initrd_path, "the initrd", kMostKernel);
-        if (!initrd.ok())
-            return initrd.error();
-        config.initrd = std::move(initrd).value();
-        config.initrd_name = options_.initrd_path;
-        if (config.initrd.size() > options_.ram_bytes / 2)
-            return Error{
-                fmt::format("the initrd '{}' of {} MB does not fit beside the kernel in {} MB of RAM; give the "
-                            "machine more with -m",
-                            options_.initrd_path, config.initrd.size() >> 20, options_.ram_bytes >> 20)};
+    if (!options_.initrds.empty()) {
+        auto modules = read_modules(options_.initrds, options_.ram_bytes);
+        if (!modules.ok())
+            return modules.error();
+        config.modules = std::move(modules).value();
     } else if (options_.kernel_path.empty()) {
         const auto initrd = embedded_initrd();
-        config.initrd.assign(initrd.begin(), initrd.end());
-        config.initrd_name = "initrd.tar";
+        config.modules = {{"initrd.tar", {initrd.begin(), initrd.end()}}};
     }
     return {};
 }
@@ -131,8 +125,8 @@ void Session::load_symbols() {
         symbols_.add_kernel(std::move(kernel).value());
     }
     symbols_.set_source_fallback(embedded_source);
-    if (!config.initrd.empty())
-        static_cast<void>(symbols_.add_programs_of_initrd(config.initrd));
+    if (!config.modules.empty())
+        static_cast<void>(symbols_.add_programs_of_initrd(config.modules.front().bytes));
 }
 
 // Checks first; then files, which a mistake must leave as they were.

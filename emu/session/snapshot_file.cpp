@@ -52,7 +52,9 @@ FileHeader header_of(const Machine& machine) {
     header.set("tlb", study_text(config.tlb, config.tlb_seed));
     header.set("command_line", config.command_line);
     header.set("image.kernel", fmt::format("{} xxh3:{:016x}", config.kernel_name, checksum(config.kernel)));
-    header.set("image.initrd", fmt::format("{} xxh3:{:016x}", config.initrd_name, checksum(config.initrd)));
+    for (std::size_t i = 0; i < config.modules.size(); ++i)
+        header.set(i == 0 ? "image.initrd" : fmt::format("image.module{}", i + 1),
+                   fmt::format("{} xxh3:{:016x}", config.modules[i].command_line, checksum(config.modules[i].bytes)));
     header.set("instructions", fmt::format("{}", machine.instructions()));
     header.set("cycles", fmt::format("{}", machine.now()));
     return header;

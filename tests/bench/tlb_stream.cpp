@@ -41,7 +41,7 @@ std::vector<Record> record_guest(const std::string& command_line) {
     const auto kernel = *embedded_kernel("lunaix");
     const auto initrd = embedded_initrd();
     config.kernel.assign(kernel.begin(), kernel.end());
-    config.initrd.assign(initrd.begin(), initrd.end());
+    config.modules = {{"initrd.tar", {initrd.begin(), initrd.end()}}};
     config.command_line = command_line;
     auto machine = Machine::create(std::move(config));
     if (!machine.ok()) {

@@ -39,7 +39,7 @@ MachineConfig configuration(const Image& image) {
     MachineConfig config;
     config.ram_bytes = u64{8} << 20;
     config.kernel = make_image(image);
-    config.initrd = {1, 2, 3, 4, 5, 6, 7};
+    config.modules = {{"initrd", {1, 2, 3, 4, 5, 6, 7}}};
     config.command_line = "one two";
     return config;
 }

@@ -39,7 +39,7 @@ std::unique_ptr<Machine> machine_with(const std::string& os, const char* workloa
     const auto initrd = embedded_initrd();
     config.kernel_name = os;
     config.kernel.assign(kernel.begin(), kernel.end());
-    config.initrd.assign(initrd.begin(), initrd.end());
+    config.modules = {{"initrd.tar", {initrd.begin(), initrd.end()}}};
     config.command_line = workload;
     auto machine = Machine::create(std::move(config));
     EMU_ASSERT(machine.ok(), "no machine: {}", machine.error().message);

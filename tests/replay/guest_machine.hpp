@@ -21,7 +21,7 @@ struct GuestMachine {
         const auto initrd = embedded_initrd();
         config.kernel_name = os;
         config.kernel.assign(kernel.begin(), kernel.end());
-        config.initrd.assign(initrd.begin(), initrd.end());
+        config.modules = {{"initrd.tar", {initrd.begin(), initrd.end()}}};
         config.command_line = command_line;
         if (adjust)
             adjust(config);

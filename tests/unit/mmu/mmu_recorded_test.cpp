@@ -157,7 +157,7 @@ TEST_P(RecordedStreams, OfForkAndShellAgreeWithTheReference) {
     const auto kernel = *embedded_kernel("lunaix");
     const auto initrd = embedded_initrd();
     config.kernel.assign(kernel.begin(), kernel.end());
-    config.initrd.assign(initrd.begin(), initrd.end());
+    config.modules = {{"initrd.tar", {initrd.begin(), initrd.end()}}};
     config.command_line = "run=forkdemo --child 20 --parent 3; ls bin | wc; cowtest";
     config.ram_bytes = kRam;
     // The built-in guest needs INVLPG: what it asks of an i486 is asked of the i386's TLB.

@@ -29,7 +29,7 @@ struct Guest {
         const auto kernel = embedded_kernel("lunaix").value();
         const auto initrd = embedded_initrd();
         config.kernel.assign(kernel.begin(), kernel.end());
-        config.initrd.assign(initrd.begin(), initrd.end());
+        config.modules = {{"initrd.tar", {initrd.begin(), initrd.end()}}};
         config.command_line = "run=" + command;
         config.direct = true;
         symbols.add_kernel(ElfImage::from_bytes("kernel", kernel).value());
