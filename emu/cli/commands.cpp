@@ -24,10 +24,17 @@ void set_up_host() {
     std::signal(SIGXFSZ, SIG_IGN);
 }
 
-bool has_display() {
-    const char* x11 = std::getenv("DISPLAY");
-    const char* wayland = std::getenv("WAYLAND_DISPLAY");
-    return (x11 != nullptr && *x11 != 0) || (wayland != nullptr && *wayland != 0);
+Display automatic_display() {
+    const auto named = [](const char* variable) {
+        const char* value = std::getenv(variable);
+        return value != nullptr && *value != 0;
+    };
+    if (!named("DISPLAY") && !named("WAYLAND_DISPLAY"))
+        return Display::None;
+    const auto display = probe_display();
+    if (!display.ok())
+        std::fprintf(stderr, "forkscope: %s; going on without a window\n", display.error().message.c_str());
+    return display.ok() ? Display::Window : Display::None;
 }
 
 Result<void> print(std::string_view text) {
@@ -42,15 +49,18 @@ Result<void> print_document(const Document& document, const Options& options) {
     return print(options.json ? document_json(document) : document_text(document));
 }
 
+namespace {
+
+// The kernel's command line for a fork workload that runs and then powers off. `run=` takes the rest of the line.
 std::string workload_command_line(const Options& options) {
+    const std::string& line = options.machine.command_line;
+    if (names_workload(line))
+        return line;
     const std::string workload =
         options.workload.empty() ? fmt::format("forkdemo --pages {} --parent {}", options.pages, options.parent_pages)
                                  : options.workload;
-    // `run=` takes the rest of the line.
-    return (options.append.empty() ? "" : options.append + " ") + "run=" + workload;
+    return (line.empty() ? "" : line + " ") + "run=" + workload;
 }
-
-namespace {
 
 // What the guest says at its end, then the host's files, decide the code: the first trouble wins.
 Result<ExitCode> conclude(Session& session, const Outcome& outcome) {
@@ -77,9 +87,9 @@ CpuCounts counts_of(const Cpu& cpu) {
 }
 
 Result<void> print_info(Session& session, const Options& options) {
-    if (options.info.empty())
+    if (options.info == Info::None)
         return {};
-    if (options.info == "counters") {
+    if (options.info == Info::Counters) {
         const CpuCounts counts = counts_of(session.machine().cpu());
         const Mmu& mmu = session.machine().mmu();
         return print_document(counter_document(counts, mmu), options);
@@ -102,39 +112,38 @@ Result<void> write_screenshot(Session& session, const Options& options) {
 
 } // namespace
 
-Result<ExitCode> run_command(const Options& options) {
-    Options chosen = options;
+Result<ExitCode> run_command(Options options) {
     const bool stepping = options.command == Command::Step;
-    if (chosen.display == Display::Automatic)
-        chosen.display = has_display() ? Display::Window : Display::None;
-    if (chosen.display == Display::Terminal)
-        return Error{"the terminal display is not supported yet; choose --display sdl or --display none",
-                     ExitCode::Usage};
+    if (options.display == Display::Automatic)
+        options.display = automatic_display();
+    const bool window = options.display == Display::Window;
     if (stepping) {
-        chosen.append = workload_command_line(options);
-        if (chosen.until.empty())
-            chosen.until = "stop:1";
+        options.machine.command_line = workload_command_line(options);
+        if (options.until.empty())
+            options.until = "stop:1";
     }
-    if (chosen.display == Display::None && chosen.serial.empty())
-        chosen.serial = "stdio";
-    auto created = Session::create(chosen);
+    if (!window && options.serial.empty())
+        options.serial = "stdio";
+    auto created = Session::create(options);
     if (!created.ok())
         return created.error();
     Session& session = **created;
-    Outcome outcome;
-    if (chosen.display == Display::Window || !chosen.screenshot_path.empty() || stepping)
+    if (window || !options.screenshot_path.empty() || stepping)
         session.trace_forks();
-    if (chosen.display == Display::Window) {
-        const auto shown = show_window(session);
-        if (!shown.ok())
+    Outcome outcome;
+    if (window) {
+        if (auto shown = show_window(session); !shown.ok())
             return shown.error();
         outcome = session.outcome();
     } else {
         outcome = session.run_to_end();
+        if (stepping)
+            std::fprintf(stderr, "forkscope: stopped at %s after %llu instructions: %s\n", session.place().c_str(),
+                         static_cast<unsigned long long>(session.machine().instructions()), outcome.why.c_str());
     }
-    if (auto written = write_screenshot(session, chosen); !written.ok())
+    if (auto written = write_screenshot(session, options); !written.ok())
         return written.error();
-    if (auto printed = print_info(session, chosen); !printed.ok())
+    if (auto printed = print_info(session, options); !printed.ok())
         return printed.error();
     return conclude(session, outcome);
 }
@@ -148,7 +157,7 @@ static const ForkRecord* chosen_fork(const ForkTracer& tracer) {
 }
 
 Result<ExitCode> fork_command(Options options) {
-    options.append = workload_command_line(options);
+    options.machine.command_line = workload_command_line(options);
     if (options.serial.empty())
         options.serial = "none";
     auto created = Session::create(options);
@@ -181,10 +190,10 @@ Result<ExitCode> fork_command(Options options) {
 }
 
 Result<ExitCode> record_command(Options options) {
-    if (options.workload.empty() && !options.pages_given && !options.append.empty())
-        options.workload.clear();
-    else if (options.kernel_path.empty())
-        options.append = workload_command_line(options);
+    // Whoever gives a command line or a kernel, and no workload, records that.
+    const bool asked = options.given("--workload") || options.given("--pages") || options.given("--parent-pages");
+    if (asked || (options.machine.command_line.empty() && options.kernel_path.empty()))
+        options.machine.command_line = workload_command_line(options);
     if (options.serial.empty())
         options.serial = "none";
     auto created = Session::create(options);

@@ -7,7 +7,7 @@
 
 namespace forkscope {
 
-Result<ExitCode> run_command(const Options& options);
+Result<ExitCode> run_command(Options options);
 Result<ExitCode> fork_command(Options options);
 Result<ExitCode> compare_command(const Options& options);
 Result<ExitCode> record_command(Options options);
@@ -15,10 +15,9 @@ Result<ExitCode> trace_command(const Options& options);
 
 // Signals that would kill the process where an error message is wanted.
 void set_up_host();
-// True if a window could be opened here.
-bool has_display();
-// The kernel's command line for a fork workload that runs and then powers off.
-std::string workload_command_line(const Options& options);
+// Where the guest's screen is shown if nobody says: in a window, if one can be opened here. Says on stderr why not
+// where a display is named.
+Display automatic_display();
 // Writes to stdout and checks that it arrived.
 Result<void> print(std::string_view text);
 // A report as the person asked for it: text, or JSON.

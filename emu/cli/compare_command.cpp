@@ -6,6 +6,7 @@
 #include "emu/machine/images.hpp"
 #include "emu/report/fork_comparison.hpp"
 #include "emu/session/host_terminal.hpp"
+#include "emu/session/option_values.hpp"
 #include "emu/session/session.hpp"
 
 namespace forkscope {
@@ -51,7 +52,8 @@ struct Run {
 Result<Run> run_one(const Options& options, const std::string& os, const std::string& command) {
     Options chosen = options;
     chosen.os = os;
-    chosen.append = (options.append.empty() ? "" : options.append + " ") + "run=" + command;
+    std::string& line = chosen.machine.command_line;
+    line += (line.empty() ? "run=" : " run=") + command;
     chosen.serial = "none";
     auto created = Session::create(chosen);
     if (!created.ok())
@@ -88,9 +90,9 @@ Result<Run> run_one(const Options& options, const std::string& os, const std::st
 }
 
 std::string machine_text(const Options& options) {
-    constexpr std::array<const char*, 3> kClocks = {"flat", "model", "cache"};
-    return fmt::format("{}, {} MB, --clock {}, --tlb {}", model_of(options.cpu).name, options.ram_bytes >> 20,
-                       kClocks[static_cast<std::size_t>(options.clock)], study_text(options.tlb, options.tlb_seed));
+    const MachineConfig& machine = options.machine;
+    return fmt::format("{}, {} MB, --clock {}, --tlb {}", show_value(machine.cpu), machine.ram_bytes >> 20,
+                       show_value(machine.clock), study_text(machine.tlb, machine.tlb_seed));
 }
 
 } // namespace
@@ -100,9 +102,9 @@ Result<ExitCode> compare_command(const Options& options) {
     comparison.workload = options.workload.empty() ? kWorkloads[0].name : options.workload;
     comparison.command = command_of(comparison.workload);
     comparison.machine = machine_text(options);
-    comparison.tracepoint_cycles = options.clock == CostModelKind::Flat ? kFlatTracepointCycles : 0;
+    comparison.tracepoint_cycles = options.machine.clock == CostModelKind::Flat ? kFlatTracepointCycles : 0;
     ExitCode code = ExitCode::Ok;
-    for (const std::string& os : options.systems) {
+    for (const std::string& os : options.systems.empty() ? embedded_kernel_names() : options.systems) {
         auto run = run_one(options, os, comparison.command);
         if (!run.ok())
             return run.error();

@@ -16,11 +16,11 @@ Result<ExitCode> dispatch(Options options) {
         return printed.ok() ? Result<ExitCode>(ExitCode::Ok) : printed.error();
     }
     case Command::Default:
-        return has_display() ? run_command(options) : fork_command(std::move(options));
+        options.display = automatic_display();
+        return options.display == Display::Window ? run_command(std::move(options)) : fork_command(std::move(options));
     case Command::Run:
-        return run_command(options);
     case Command::Step:
-        return run_command(options);
+        return run_command(std::move(options));
     case Command::Fork:
         return fork_command(std::move(options));
     case Command::Compare:

@@ -73,7 +73,8 @@ Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config) {
         return Error{
             fmt::format("a machine has 2 MB to 2 GB of RAM in whole pages, not {}; choose with -m, for example "
                         "-m 64M",
-                        size_text(config.ram_bytes))};
+                        size_text(config.ram_bytes)),
+            ExitCode::Usage};
     std::unique_ptr<Machine> machine(new Machine(std::move(config)));
     if (auto prepared = machine->prepare_boot(); !prepared.ok())
         return prepared.error();

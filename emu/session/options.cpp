@@ -1,6 +1,16 @@
 #include "emu/session/options.hpp"
 
+#include <algorithm>
+
 namespace forkscope {
+
+bool Options::given(std::string_view name) const {
+    return std::find(given_names.begin(), given_names.end(), name) != given_names.end();
+}
+
+bool names_workload(const std::string& command_line) {
+    return command_line.starts_with("run=") || command_line.find(" run=") != std::string::npos;
+}
 
 std::string unescape(const std::string& text) {
     std::string plain;

@@ -64,17 +64,7 @@ Session::~Session() {
 
 Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     std::unique_ptr<Session> session(new Session(options));
-    MachineConfig config;
-    config.ram_bytes = options.ram_bytes;
-    config.engine = options.engine;
-    config.cpu = options.cpu;
-    config.clock = options.clock;
-    config.bus = options.bus;
-    config.fast_table = options.fast_table;
-    config.tlb = options.tlb;
-    config.tlb_seed = options.tlb_seed;
-    config.direct = options.direct;
-    config.command_line = options.append;
+    MachineConfig config = options.machine;
     if (auto loaded = session->load_images(config); !loaded.ok())
         return loaded.error();
     auto machine = Machine::create(std::move(config));
@@ -104,7 +94,7 @@ Result<void> Session::load_images(MachineConfig& config) {
         config.kernel_name = options_.kernel_path;
     }
     if (!options_.initrds.empty()) {
-        auto modules = read_modules(options_.initrds, options_.ram_bytes);
+        auto modules = read_modules(options_.initrds, config.ram_bytes);
         if (!modules.ok())
             return modules.error();
         config.modules = std::move(modules).value();
@@ -141,7 +131,8 @@ Result<void> Session::begin() {
             return until.error();
         // forkdemo says where its own fork begins; those of init and the shell before it are not meant.
         const bool workload = options_.command == Command::Step || options_.command == Command::Fork;
-        until->in_workload = workload && options_.workload.empty() && options_.kernel_path.empty();
+        const bool stated = options_.machine.command_line.find("run=forkdemo") != std::string::npos;
+        until->in_workload = workload && stated && options_.kernel_path.empty();
         stops_->add(std::move(until).value());
     }
     attach(*stops_);

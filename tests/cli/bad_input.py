@@ -171,22 +171,33 @@ class Options(Case):
     def test_unknown(self):
         self.refuses(USAGE, "--no-such-option", *HEADLESS, "--no-such-option")
         self.refuses(USAGE, "-no-such-option", *HEADLESS, "-no-such-option", "7")
-        self.refuses(USAGE, "frok", "frok")
         self.refuses(USAGE, "stray", *HEADLESS, "stray")
+
+    def test_misspelt_are_guessed(self):
+        for arguments, meant in ((("frok",), "fork"), (("run", "--limt", "5s"), "--limit"), (("-kernl", "x"), "-kernel"),
+                                 (("fork", "--json", "--page=3"), "--pages"), (("--headles",), "--headless")):
+            self.refuses(USAGE, f"did you mean {meant}\\?", *arguments)
+        self.refuses(USAGE, "no option of `run` but of fork, step, record; see forkscope run --help", "run", "--pages", "3")
+        self.refuses(USAGE, "no option of `trace stat` but of trace dump", "trace", "stat", "--lines", "3", "x")
+        self.refuses(USAGE, "one of info, dump, stat", "trace", "inof", "x")
+
+    def test_given_twice(self):
+        self.refuses(USAGE, "--limit is given more than once", "run", "--limit", "1s", "--limit", "2s")
 
     def test_without_their_value(self):
         for option in ("--kernel", "--initrd", "-m", "--limit", "--cpu"):
-            self.refuses(USAGE, option, "run", option)
+            self.refuses(USAGE, f"{option} needs a value", "run", option)
         self.refuses(USAGE, "-o", "record")
         self.refuses(USAGE, "(?i)file", "trace", "info")
 
-    def test_too_little_memory(self):
-        self.refuses(RUNTIME_ERROR, r"1 ?M", *HEADLESS, "-m", "1M")
-        self.refuses(RUNTIME_ERROR, r"1 ?M", "fork", "-m", "1M")
+    def test_too_little_or_too_much_memory(self):
+        self.refuses(USAGE, r"1 ?M", *HEADLESS, "-m", "1M")
+        self.refuses(USAGE, r"1 ?M", "fork", "-m", "1M")
+        self.refuses(USAGE, "8192 MB", *HEADLESS, "-m", "8G")
 
     def test_sizes_that_are_none(self):
         for size in ("abc", "", "M", "64X", "-5", "0", "1e", "64MM", "0x", "99999999999999999999", "18446744073709551615G"):
-            self.refuses(USAGE, re.escape(size) or "memory", *HEADLESS, "-m", size)
+            self.refuses(USAGE, re.escape(size) or "-m '': give a value", *HEADLESS, "-m", size)
 
     def test_limits_that_are_none(self):
         for limit in ("abc", "10x", "", "-1i", "1e999i", "i", "s", "nan", "infi"):
@@ -196,22 +207,43 @@ class Options(Case):
         for option, value in (("--os", "plan9"), ("--cpu", "i999"), ("--engine", "steam"), ("--tlb", "purple"),
                               ("--tlb", "random:"), ("--tlb", "random:x"), ("--tlb", "tiny:2"), ("--info", "weather"), ("--serial", "carrier:pigeon")):
             self.refuses(USAGE, re.escape(value), *HEADLESS, option, value)
-        self.refuses(USAGE, "braille", "run", "--limit", "1000i", "--display", "braille")
+        for display in ("braille", "tui"):
+            self.refuses(USAGE, "choose sdl, none or auto", "run", "--limit", "1000i", "--display", display)
 
     def test_pages_that_are_none(self):
         for pages in ("abc", "-1", "1.5", "99999999999999999999", ""):
             self.refuses(USAGE, re.escape(pages) or "--pages", "fork", "--pages", pages)
 
     def test_expressions_that_do_not_parse(self):
-        for expression in ("(((", "eip ==", "", "no_such_thing == 1", "(" * 100000):
+        for expression in ("(((", "eip ==", "", "no_such_thing == 1", "(" * 100000, "stop:6", "stop:", "--stop:0"):
             self.refuses(USAGE, re.escape(expression[:20]) or "--until", *HEADLESS, "--until", expression)
 
     def test_help_is_no_error(self):
-        for arguments in (("--help",), ("run", "--help"), ("fork", "--help"), ("trace", "--help")):
+        for arguments, usage in ((("--help",), "COMMAND"), (("run", "--help"), "run"), (("fork", "-h"), "fork"),
+                                 (("trace", "--help"), "trace info FILE"), (("trace", "dump", "--help"), "trace dump FILE"),
+                                 (("record", "--help"), "record -o FILE")):
             with self.subTest(arguments=arguments):
                 result = self.start(*arguments)
                 self.assertEqual(result.returncode, OK)
-                self.assertIn(b"--", result.stdout)
+                self.assertIn(f"Usage: forkscope {usage} [OPTION".encode(), result.stdout)
+
+    def test_workloads_that_would_be_ignored(self):
+        path = os.path.join(self.directory.name, "a.trace")
+        self.refuses(USAGE, "--append", "record", "-o", path, "--append", "run=ls", "--pages", "3")
+        self.refuses(USAGE, "--workload", "fork", "--workload", "ls", "--pages", "3")
+
+    def test_pages_of_a_recording_with_a_command_line_are_honoured(self):
+        path = os.path.join(self.directory.name, "a.trace")
+        self.assertEqual(self.start("record", "-o", path, "--append", "quiet", "--pages", "3").returncode, OK)
+        info = self.start("trace", "info", path)
+        self.assertIn(b"quiet run=forkdemo --pages 3 --parent 0", info.stdout)
+
+    def test_a_step_without_display_says_where_it_stopped(self):
+        result = self.start("step", "--serial", "none", "--until", "stop:2b")
+        self.assertEqual(result.returncode, OK, result.text)
+        self.assertRegex(result.text, r"stopped at dup_proc in fork_process\+0x\w+ \(fork\.c:\d+\) after \d+ instructions: --until stop:2b is met")
+        result = self.start("step", "--serial", "none", "--limit", "1000i")
+        self.assertRegex(result.text, "after 1000 instructions: the limit is reached")
 
 
 class Output(Case):

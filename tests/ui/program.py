@@ -73,6 +73,13 @@ def no_display(program):
     environment.pop("SDL_VIDEODRIVER", None)
     ran = run([program, "run", "--display", "sdl", "--serial", "none"], env=environment)
     check(ran.returncode == 1 and b"--headless" in ran.stderr, f"exit code {ran.returncode}, message: {ran.stderr.decode()}")
+    # A display is named but nobody serves it: as without one, and a word about it.
+    environment["DISPLAY"] = ":4711"
+    ran = run([program, "run", "--until", "serial:$ "], env=environment)
+    check(ran.returncode == 0 and b"$ " in ran.stdout and b"going on without a window" in ran.stderr,
+          f"stale DISPLAY: exit code {ran.returncode}, message: {ran.stderr.decode()}")
+    ran = run([program], env=environment)
+    check(ran.returncode == 0 and b"Stops" in ran.stdout, f"stale DISPLAY: exit code {ran.returncode}, {ran.stderr.decode()}")
 
 
 class Display:

@@ -14,7 +14,7 @@ class UiBench : private TraceSink {
 
     explicit UiBench(const std::string& command_line) {
         Options options;
-        options.append = command_line;
+        options.machine.command_line = command_line;
         auto session = Session::create(options);
         EXPECT_TRUE(session.ok());
         session_ = std::move(session).value();

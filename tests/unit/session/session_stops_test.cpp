@@ -14,7 +14,7 @@ std::unique_ptr<Session> session_of(const std::string& until, const std::string&
                                     Command command = Command::Run) {
     Options options;
     options.command = command;
-    options.append = append;
+    options.machine.command_line = append;
     options.until = until;
     auto session = Session::create(options);
     EXPECT_TRUE(session.ok()) << (session.ok() ? "" : session.error().message);
@@ -81,7 +81,7 @@ TEST(SessionStops, AtTextWithBlanksOnSerialPortAndScreen) {
 TEST(SessionStops, AtTheLimitUnlessAConditionIsMetThere) {
     Options options;
     options.limit = {.instructions = 200'000};
-    options.append = "run=forkdemo --pages 2";
+    options.machine.command_line = "run=forkdemo --pages 2";
     auto limited = std::move(Session::create(options)).value();
     EXPECT_EQ(limited->run_to_end().code, ExitCode::LimitReached);
     EXPECT_EQ(limited->outcome().why, "the limit is reached");
