@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include <fmt/format.h>
 
@@ -18,7 +19,8 @@ u64 block_bytes(u64 ram_bytes) { return std::max(ram_bytes, kGapEnd); }
 u8* allocate(u64 bytes) {
     // calloc takes blocks of this size straight from the host's zero pages, so an untouched frame costs nothing.
     auto* block = static_cast<u8*>(std::calloc(bytes, 1));
-    EMU_ASSERT(block != nullptr, "the host has no {} bytes for guest memory", bytes);
+    if (block == nullptr)
+        throw std::bad_alloc(); // the host's trouble, and no bug of ours
     return block;
 }
 

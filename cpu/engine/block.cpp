@@ -11,7 +11,8 @@ namespace forkscope {
 
 // The arena is untouched memory until blocks reach it, so its size costs nothing in a short run.
 BlockCache::BlockCache() : slots_(kSlots, nullptr), arena_(static_cast<u8*>(std::malloc(kArenaBytes)), std::free) {
-    EMU_ASSERT(arena_ != nullptr, "no memory for {} bytes of decoded code", kArenaBytes);
+    if (arena_ == nullptr)
+        throw std::bad_alloc();
 }
 
 Block* BlockCache::insert(PhysicalAddress start, CodeMode mode, const Instruction* instructions, u16 count,

@@ -1,7 +1,6 @@
 #include "emu/cli/commands.hpp"
 
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -17,12 +16,6 @@
 #include "emu/ui/window.hpp"
 
 namespace forkscope {
-
-// Full disks and readers that go away are errors to be reported, not signals to die of.
-void set_up_host() {
-    std::signal(SIGPIPE, SIG_IGN);
-    std::signal(SIGXFSZ, SIG_IGN);
-}
 
 Display automatic_display() {
     const auto named = [](const char* variable) {

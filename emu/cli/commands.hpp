@@ -13,8 +13,6 @@ Result<ExitCode> compare_command(const Options& options);
 Result<ExitCode> record_command(Options options);
 Result<ExitCode> trace_command(const Options& options);
 
-// Signals that would kill the process where an error message is wanted.
-void set_up_host();
 // Where the guest's screen is shown if nobody says: in a window, if one can be opened here. Says on stderr why not
 // where a display is named.
 Display automatic_display();

@@ -1,8 +1,10 @@
 // forkscope: parse, choose, do, report.
 #include <cstdio>
+#include <new>
 
 #include "emu/base/log.hpp"
 #include "emu/cli/commands.hpp"
+#include "emu/cli/process.hpp"
 
 namespace forkscope {
 
@@ -40,17 +42,25 @@ int report(const Error& error) {
     return static_cast<int>(error.code);
 }
 
+int run_program(int argc, char** argv) {
+    spdlog::set_pattern("forkscope: %v");
+    auto options = parse_options(argc, argv);
+    if (!options.ok())
+        return report(options.error());
+    auto code = dispatch(std::move(options).value());
+    return code.ok() ? static_cast<int>(*code) : report(code.error());
+}
+
 } // namespace
 
 } // namespace forkscope
 
 int main(int argc, char** argv) {
     using namespace forkscope;
-    spdlog::set_pattern("forkscope: %v");
-    set_up_host();
-    auto options = parse_options(argc, argv);
-    if (!options.ok())
-        return report(options.error());
-    auto code = dispatch(std::move(options).value());
-    return code.ok() ? static_cast<int>(*code) : report(code.error());
+    set_up_process();
+    try {
+        return run_program(argc, argv);
+    } catch (const std::bad_alloc&) {
+        return report_no_memory();
+    }
 }

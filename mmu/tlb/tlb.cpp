@@ -1,6 +1,7 @@
 #include "mmu/tlb/tlb.hpp"
 
 #include <cstdlib>
+#include <new>
 
 #include "emu/base/assert.hpp"
 #include "mmu/mutant.hpp"
@@ -88,7 +89,8 @@ Tlb::Tlb(const TlbModel& model) : model_(model), generator_(model.seed) {
         a.sparse = a.places() > kMostScanned;
         // Zero bytes are an invalid entry; of a large array the host keeps only the pages that are used.
         a.entries = {static_cast<TlbEntry*>(std::calloc(a.places() + 1, sizeof(TlbEntry))), std::free};
-        EMU_ASSERT(a.entries != nullptr, "no memory for a TLB of {} entries", a.places());
+        if (a.entries == nullptr)
+            throw std::bad_alloc();
         a.is_listed.assign(a.sparse ? a.places() : 0, false);
         sets += g.ways > 1 ? g.sets : 0;
     }

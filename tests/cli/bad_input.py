@@ -305,6 +305,23 @@ class Output(Case):
         self.assertNotRegex(result.stderr.decode("utf-8", "replace"), CRASH)
 
 
+    def test_with_closed_descriptors_are_whole(self):
+        """The first file that is opened must not become standard output, which the serial port then writes into."""
+        straight = os.path.join(self.directory.name, "straight.trace")
+        self.start("record", "-o", straight, "--limit", "3000000i", "--serial", "stdio")
+        with open(straight, "rb") as file:
+            expected = file.read()
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"):
+            path = os.path.join(self.directory.name, "closed.trace")
+            script = f'exec "$0" record -o "$1" --limit 3000000i --serial stdio {closed}'
+            result = subprocess.run(["bash", "-c", script, PROGRAM, path], stdin=subprocess.DEVNULL, capture_output=True,
+                                    timeout=SECONDS, check=False, cwd=self.directory.name)
+            with self.subTest(closed=closed):
+                self.assertEqual(result.returncode, OK, result.stderr[-2000:])
+                with open(path, "rb") as file:
+                    self.assertEqual(file.read(), expected)
+
+
 class TraceFile(Case):
     def record(self):
         path = os.path.join(self.directory.name, "good.trace")

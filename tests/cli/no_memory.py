@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Every command of forkscope, with less and less address space: a result, or a message and exit code 1.
+
+Usage: no_memory.py FORKSCOPE [unittest arguments]
+With FORKSCOPE_LONG=1 in steps of 1 % instead of 7 %.
+"""
+
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+OK, RUNTIME_ERROR, LIMIT_REACHED = 0, 1, 4
+NOT_LOADED = 127  # the dynamic loader's own: the program has not begun
+SECONDS = 60
+MEGABYTE = 1 << 20
+FACTOR = 0.99 if os.environ.get("FORKSCOPE_LONG") == "1" else 0.93
+PROGRAM = ""
+
+OUR_FAULT = re.compile(r"our bug|terminate called|[Aa]ssertion|damaged|cut short|cut off|not a Forkscope|std::")
+
+
+class Limited(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.trace = os.path.join(self.directory.name, "good.trace")
+        self.snapshot = os.path.join(self.directory.name, "good.snapshot")
+
+    def start(self, megabytes, *arguments):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if megabytes is not None:
+                resource.setrlimit(resource.RLIMIT_AS, (int(megabytes * MEGABYTE),) * 2)
+
+        environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+        return subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS,
+                              env=environment, cwd=self.directory.name, preexec_fn=limit, check=False)
+
+    def make_files(self):
+        self.start(None, "record", "-o", self.trace, "--limit", "30000000i")
+        self.start(None, "run", "--display", "none", "--serial", "none", "--limit", "30000000i", "--save", self.snapshot)
+
+    def ends_well_with_any_memory(self, *arguments, output=None, refused=True):
+        """Down from 2 GB by halves to less than it needs, then on by FACTOR from the least that worked."""
+        least = 2048.0
+        works = lambda size: self.start(size, *arguments).returncode in (OK, LIMIT_REACHED)
+        self.assertTrue(works(least), self.start(least, *arguments).stderr[-2000:])
+        below = 8.0
+        while least - below > 2:
+            middle = (least + below) / 2
+            least, below = (middle, below) if works(middle) else (least, middle)
+        size, refusals = least, 0
+        while size > 4:
+            size *= FACTOR
+            if output and os.path.exists(output):
+                os.remove(output)
+            result = self.start(size, *arguments)
+            text = result.stderr.decode("utf-8", "replace")
+            with self.subTest(arguments=arguments, megabytes=size):
+                self.assertGreaterEqual(result.returncode, 0, f"{signal.Signals(-min(result.returncode, -1)).name}: {text[-1500:]}")
+                self.assertIn(result.returncode, (OK, LIMIT_REACHED, RUNTIME_ERROR, NOT_LOADED), text[-1500:])
+                self.assertNotRegex(text, OUR_FAULT)
+                if result.returncode == RUNTIME_ERROR:
+                    refusals += 1
+                    self.assertRegex(text, "memory")
+            if result.returncode == NOT_LOADED:
+                break
+            self.assertFalse([name for name in os.listdir(self.directory.name) if name.endswith(".part")])
+        if refused:
+            self.assertGreater(refusals, 0, "never too little memory: nothing was tested")
+
+    def test_run(self):
+        self.ends_well_with_any_memory("run", "--display", "none", "--serial", "none", "--limit", "3000000i")
+
+    def test_run_with_a_large_guest(self):
+        self.ends_well_with_any_memory("run", "--display", "none", "--serial", "none", "-m", "512M", "--limit", "3000000i")
+
+    def test_save(self):
+        path = os.path.join(self.directory.name, "new.snapshot")
+        self.ends_well_with_any_memory("run", "--display", "none", "--serial", "none", "--limit", "30000000i", "--save", path)
+
+    def test_load(self):
+        self.make_files()
+        self.ends_well_with_any_memory("run", "--display", "none", "--serial", "none", "--limit", "31000000i", "--load",
+                                       self.snapshot)
+
+    def test_screenshot(self):
+        path = os.path.join(self.directory.name, "new.png")
+        self.ends_well_with_any_memory("run", "--display", "none", "--serial", "none", "--limit", "30000000i", "--screenshot", path)
+
+    def test_fork(self):
+        self.ends_well_with_any_memory("fork")
+
+    def test_fork_as_json(self):
+        self.ends_well_with_any_memory("fork", "--json")
+
+    def test_compare(self):
+        self.ends_well_with_any_memory("compare")
+
+    def test_record(self):
+        path = os.path.join(self.directory.name, "new.trace")
+        self.ends_well_with_any_memory("record", "-o", path, "--limit", "30000000i", output=path)
+
+    def test_trace(self):
+        self.make_files()
+        for verb in ("info", "stat", "dump"):
+            # Little more than what the dynamic loader needs: most sizes that are too small never reach main.
+            self.ends_well_with_any_memory("trace", verb, self.trace, refused=False)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or not os.access(sys.argv[1], os.X_OK):
+        print("skipped: there is no forkscope program to test")
+        sys.exit(77)
+    PROGRAM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
