@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 
@@ -9,6 +10,7 @@
 
 #include "emu/base/assert.hpp"
 #include "emu/base/log.hpp"
+#include "emu/files/source_folders.hpp"
 #include "emu/machine/images.hpp"
 #include "emu/session/boot_modules.hpp"
 #include "emu/session/host_ends.hpp"
@@ -73,6 +75,8 @@ Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     session->machine_ = std::move(machine).value();
     session->machine_->mmu().set_count_hits(options.count_hits);
     session->load_symbols();
+    if (auto found = session->find_sources(); !found.ok())
+        return found.error();
     if (auto opened = session->begin(); !opened.ok())
         return opened.error();
     return session;
@@ -105,6 +109,24 @@ Result<void> Session::load_images(MachineConfig& config) {
     return {};
 }
 
+// What a person gives comes first, then what lies beside the kernel, then the built-in guest's.
+Result<void> Session::find_sources() {
+    SourceFolders folders;
+    for (const std::string& folder : options_.source_folders)
+        if (!folders.add(folder))
+            return Error{fmt::format("--source '{}' is not a folder; give one that holds source files", folder)};
+    // Beside a kernel in the root folder lies everything.
+    std::error_code error;
+    const auto beside = std::filesystem::canonical(options_.kernel_path, error).parent_path();
+    if (!options_.kernel_path.empty() && beside != beside.root_path())
+        folders.add(beside);
+    symbols_.set_source_reader([folders = std::move(folders)](const std::string& path) {
+        auto text = folders.read(path);
+        return text ? std::move(text) : embedded_source(path);
+    });
+    return {};
+}
+
 // Symbols are a help, never a condition: an image without them runs all the same.
 void Session::load_symbols() {
     const MachineConfig& config = machine_->config();
@@ -114,7 +136,6 @@ void Session::load_symbols() {
             symbols_.set_layout(GuestLayout::of_kernel(**kernel));
         symbols_.add_kernel(std::move(kernel).value());
     }
-    symbols_.set_source_fallback(embedded_source);
     if (!config.modules.empty())
         static_cast<void>(symbols_.add_programs_of_initrd(config.modules.front().bytes));
 }

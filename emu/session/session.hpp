@@ -52,6 +52,7 @@ class Session {
     explicit Session(Options options);
     Result<void> load_images(MachineConfig& config);
     void load_symbols();
+    Result<void> find_sources();
     Result<void> begin();
     void print_hash();
     bool ended(const StopReason& reason, StopConditions::After after);

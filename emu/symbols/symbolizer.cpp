@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "emu/symbols/tar.hpp"
 
@@ -13,26 +10,9 @@ namespace forkscope {
 
 namespace {
 
-constexpr std::size_t kMostSourceBytes = 16u << 20;
-
 std::string base_name(const std::string& path) {
     const std::size_t slash = path.rfind('/');
     return slash == std::string::npos ? path : path.substr(slash + 1);
-}
-
-std::optional<std::string> read_source(const std::string& path) {
-    // The path comes from the guest's image: it may name a pipe or a device, which could block for ever.
-    std::error_code error;
-    if (!std::filesystem::is_regular_file(path, error))
-        return std::nullopt;
-    std::ifstream file(path, std::ios::binary);
-    if (!file)
-        return std::nullopt;
-    std::string text;
-    std::array<char, 65536> part;
-    while (text.size() < kMostSourceBytes && (file.read(part.data(), part.size()) || file.gcount() > 0))
-        text.append(part.data(), static_cast<std::size_t>(file.gcount()));
-    return text;
 }
 
 // Whether the page in memory holds the image's code. Writable parts change, so only code tells programs apart.
@@ -208,11 +188,8 @@ std::optional<u32> Symbolizer::address_of_line(std::string_view file, u32 line, 
 
 const std::string* Symbolizer::source_text(const std::string& path) const {
     const auto [place, fresh] = sources_.try_emplace(path);
-    if (fresh) {
-        place->second = read_source(path);
-        if (!place->second && fallback_)
-            place->second = fallback_(path);
-    }
+    if (fresh && source_reader_)
+        place->second = source_reader_(path);
     return place->second ? &*place->second : nullptr;
 }
 

@@ -1,6 +1,6 @@
 // Owns: names for addresses: the kernel's image in every address space, programs' images in the spaces bound to them.
 // Callers: tracer, reports, window, terminal, GDB. Promises: never touches the machine; an unknown address is an
-// answer without a symbol, never an error; source text comes from disk where it lies there, else from the fallback.
+// answer without a symbol, never an error; opens no file: who has source text gives a reader of it.
 #pragma once
 
 #include <functional>
@@ -37,7 +37,7 @@ struct Location {
 
 class Symbolizer {
   public:
-    using SourceFallback = std::function<std::optional<std::string>(const std::string& path)>;
+    using SourceReader = std::function<std::optional<std::string>(const std::string& path)>;
 
     // Where both the kernel and a program could answer, this decides. Before the first lookup.
     void set_layout(const GuestLayout& layout) { layout_ = layout; }
@@ -68,7 +68,7 @@ class Symbolizer {
     // "file.c:120" in the kernel, else in the space's program.
     std::optional<u32> address_of_line(std::string_view file, u32 line, u32 address_space = 0) const;
 
-    void set_source_fallback(SourceFallback fallback) { fallback_ = std::move(fallback); }
+    void set_source_reader(SourceReader reader) { source_reader_ = std::move(reader); }
     // The text of a source file, or of one line of it (from 1) without its line break.
     const std::string* source_text(const std::string& path) const;
     std::optional<std::string> source_line(const std::string& path, u32 line) const;
@@ -83,7 +83,7 @@ class Symbolizer {
     std::unique_ptr<ElfImage> kernel_;
     std::map<std::string, std::unique_ptr<ElfImage>, std::less<>> programs_;
     std::map<u32, const ElfImage*> bound_;
-    SourceFallback fallback_;
+    SourceReader source_reader_;
     mutable std::map<std::string, std::optional<std::string>> sources_;
 };
 

@@ -292,18 +292,21 @@ TEST(Symbolizer, RecognisesAProgramByItsBytesInMemory) {
     EXPECT_EQ(symbols.program_of(directory), "victim");
 }
 
-TEST(Symbolizer, ReadsSourceFromDiskElseFromTheFallback) {
+TEST(Symbolizer, ReadsSourceThroughItsReaderAlone) {
     const Compiled compiled;
     Symbolizer symbols;
-    EXPECT_EQ(symbols.source_line(compiled.source, 3), "    return x * 2;");
-    EXPECT_EQ(symbols.source_line(compiled.source, 99), std::nullopt);
-    EXPECT_EQ(symbols.source_text("/nowhere/fork.c"), nullptr);
-    EXPECT_EQ(symbols.source_text("/dev/zero"), nullptr);
-    Symbolizer embedded;
-    embedded.set_source_fallback([](const std::string& path) -> std::optional<std::string> {
+    // An image names any path of the host.
+    EXPECT_EQ(symbols.source_text(compiled.source), nullptr);
+    Symbolizer reading;
+    u32 calls = 0;
+    reading.set_source_reader([&calls](const std::string& path) -> std::optional<std::string> {
+        ++calls;
         return path == "/nowhere/fork.c" ? std::optional<std::string>("one\ntwo") : std::nullopt;
     });
-    EXPECT_EQ(embedded.source_line("/nowhere/fork.c", 2), "two");
+    EXPECT_EQ(reading.source_line("/nowhere/fork.c", 2), "two");
+    EXPECT_EQ(reading.source_line("/nowhere/fork.c", 3), std::nullopt);
+    EXPECT_EQ(calls, 1u);
+    EXPECT_EQ(reading.source_text("/nowhere/exec.c"), nullptr);
 }
 
 TEST(GuestLayout, BelievesAForeignKernelThatItsHalfBeginsBelowWhereItIsLinked) {
