@@ -2,98 +2,16 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "emu/files/file_place.hpp"
+
 namespace forkscope {
-
-namespace {
-
-// What a path leads to.
-struct Place {
-    std::string target;               // behind all symbolic links; empty: no file of a folder, written directly
-    std::optional<int> descriptor;    // of this process: /dev/stdout and its kind
-    std::optional<mode_t> permission; // of a file that is there already
-    int trouble = 0;                  // errno: nothing may be written there
-};
-
-std::string folder_of(const std::string& path) {
-    const std::size_t slash = path.rfind('/');
-    return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
-// The descriptor that a name like /dev/fd/1 means. Opened by name, a file behind it would be written from its
-// beginning.
-std::optional<int> descriptor_named(const std::string& path) {
-    if (path == "/dev/stdout")
-        return STDOUT_FILENO;
-    if (path == "/dev/stderr")
-        return STDERR_FILENO;
-    for (const std::string prefix : {"/dev/fd/", "/proc/self/fd/"}) {
-        if (!path.starts_with(prefix))
-            continue;
-        char* end = nullptr;
-        const long number = std::strtol(path.c_str() + prefix.size(), &end, 10);
-        if (*end == 0 && end != path.c_str() + prefix.size() && number >= 0 && number < 1 << 20)
-            return static_cast<int>(number);
-    }
-    return std::nullopt;
-}
-
-// One step along a symbolic link; the same path where it is none.
-std::string followed(const std::string& path) {
-    char name[4096];
-    const ssize_t size = ::readlink(path.c_str(), name, sizeof name);
-    if (size <= 0 || size == sizeof name)
-        return path;
-    const std::string target(name, static_cast<std::size_t>(size));
-    return target[0] == '/' ? target : folder_of(path) + "/" + target;
-}
-
-bool may(const std::string& path, int what) { return ::faccessat(AT_FDCWD, path.c_str(), what, AT_EACCESS) == 0; }
-
-Place place_of(const std::string& path) {
-    constexpr int kMostLinks = 40; // as the kernel
-    Place place;
-    place.target = path;
-    for (int i = 0; i < kMostLinks; ++i) {
-        place.descriptor = descriptor_named(place.target);
-        std::string next = place.descriptor ? place.target : followed(place.target);
-        if (next == place.target)
-            break;
-        place.target = std::move(next);
-    }
-    struct stat info {};
-    if (place.descriptor) {
-        place.target.clear();
-    } else if (::stat(place.target.c_str(), &info) != 0) {
-        // A missing file is to be made; all else, a loop of links for example, is trouble.
-        place.trouble = errno == ENOENT ? 0 : errno;
-        if (place.trouble == 0 && (path.empty() || path.back() == '/'))
-            place.trouble = path.empty() ? ENOENT : EISDIR;
-        if (place.trouble == 0 && !may(folder_of(place.target), W_OK | X_OK))
-            place.trouble = errno;
-    } else if (S_ISDIR(info.st_mode)) {
-        place.trouble = EISDIR;
-    } else if (!may(place.target, W_OK)) {
-        place.trouble = errno; // rename(2) would replace a write-protected file, too
-    } else if (S_ISREG(info.st_mode)) {
-        place.permission = info.st_mode & 0777;
-        if (!may(folder_of(place.target), W_OK | X_OK))
-            place.trouble = errno;
-    } else {
-        place.target.clear();
-    }
-    return place;
-}
-
-} // namespace
 
 WholeFile::WholeFile(WholeFile&& other) noexcept
     : path_(std::move(other.path_)), what_(std::move(other.what_)), target_(std::move(other.target_)),
@@ -136,7 +54,7 @@ Error WholeFile::failure(int reason) const {
 
 Result<WholeFile> WholeFile::create(std::string path, std::string what) {
     WholeFile file(std::move(path), std::move(what));
-    const Place place = place_of(file.path_);
+    const FilePlace place = place_of(file.path_);
     if (place.trouble != 0)
         return file.failure(place.trouble);
     file.target_ = place.target;
@@ -154,7 +72,7 @@ Result<WholeFile> WholeFile::create(std::string path, std::string what) {
 }
 
 Result<void> WholeFile::check(const std::string& path, const std::string& what) {
-    const Place place = place_of(path);
+    const FilePlace place = place_of(path);
     return place.trouble == 0 ? Result<void>{} : WholeFile(path, what).failure(place.trouble);
 }
 

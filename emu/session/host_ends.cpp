@@ -4,7 +4,9 @@
 
 #include <unistd.h>
 
+#include "emu/files/file_place.hpp"
 #include "emu/files/whole_file.hpp"
+#include "emu/session/boot_modules.hpp"
 
 namespace forkscope {
 
@@ -13,6 +15,21 @@ namespace {
 constexpr std::size_t kKept = 1u << 16;
 
 std::string serial_place(const Options& options) { return options.serial.empty() ? "none" : options.serial; }
+
+std::vector<NamedFile> named_files(const Options& options) {
+    const auto port = [](const std::string& where) { return where.starts_with("file:") ? where.substr(5) : ""; };
+    std::vector<NamedFile> files = {{"the kernel", options.kernel_path},
+                                    {"the loaded snapshot", options.load_path},
+                                    {"the trace", options.trace_path, true},
+                                    {"the snapshot", options.save_path, true},
+                                    {"the screenshot", options.screenshot_path, true},
+                                    {"the serial port's file", port(options.serial), true},
+                                    {"the debug console's file", port(options.debug_console), true}};
+    for (const std::string& modules : options.initrds)
+        for (const ModuleRequest& module : parse_modules(modules))
+            files.push_back({"the initrd", module.path});
+    return files;
+}
 
 } // namespace
 
@@ -25,7 +42,7 @@ Result<void> HostEnds::check(const Options& options) {
                                      {&options.screenshot_path, "the screenshot"}})
         if (checked.ok() && !path->empty())
             checked = WholeFile::check(*path, what);
-    return checked;
+    return checked.ok() ? check_distinct(named_files(options)) : checked;
 }
 
 Result<std::unique_ptr<HostEnds>> HostEnds::open(const Options& options, Machine& machine) {

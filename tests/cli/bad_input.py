@@ -305,6 +305,34 @@ class Output(Case):
         self.assertNotRegex(result.stderr.decode("utf-8", "replace"), CRASH)
 
 
+    def test_that_are_one_file_are_refused_before_the_start(self):
+        folder = self.directory.name
+        kernel, saved = self.file("kernel.elf", images.elf()), os.path.join(folder, "saved")
+        self.start("run", "--display", "none", "--serial", "none", "--limit", "1000i", "--save", saved)
+        os.symlink("absent", os.path.join(folder, "link"))
+        os.symlink("kernel.elf", os.path.join(folder, "kernel-link"))
+        os.link(kernel, os.path.join(folder, "kernel-twin"))
+        os.mkdir(os.path.join(folder, "deep"))
+        before = {name: open(os.path.join(folder, name), "rb").read() for name in ("kernel.elf", "saved")}
+        run = ("run", "--display", "none", "--limit", "1000i")
+        for arguments in (("--trace", "new", "--save", "new"), ("--trace", "new", "--save", "./new"),
+                          ("--trace", "new", "--save", f"{folder}/deep/../new"), ("--save", "absent", "--screenshot", "link"),
+                          ("--trace", "new", "--serial", "file:new"), ("--debugcon", "file:new", "--serial", "file:new"),
+                          ("--kernel", "kernel.elf", "--save", "kernel-link"), ("--kernel", "kernel.elf", "--trace", "kernel-twin"),
+                          ("--kernel", "kernel-link", "--serial", "file:kernel.elf"), ("--load", "saved", "--save", "saved"),
+                          ("--initrd", "kernel.elf", "--screenshot", "kernel.elf")):
+            self.refuses(USAGE, "are one file", *run, *arguments)
+        with open(os.path.join(folder, "out"), "wb") as out:
+            self.refuses(USAGE, "standard output", *run, "--trace", "out", stdout=out)
+        self.assertEqual(sorted(os.listdir(folder)), sorted(["deep", "kernel-link", "kernel-twin", "kernel.elf", "link", "out", "saved"]))
+        for name, content in before.items():
+            with open(os.path.join(folder, name), "rb") as file:
+                self.assertEqual(file.read(), content)
+        # Devices may be named twice, and standard output by its own name.
+        self.assertEqual(self.start(*run, "--trace", "/dev/null", "--save", "/dev/null").returncode, LIMIT_REACHED)
+        with open(os.path.join(folder, "out"), "wb") as out:
+            self.assertEqual(self.start(*run, "--serial", "none", "--trace", "/dev/stdout", stdout=out).returncode, LIMIT_REACHED)
+
     def test_with_closed_descriptors_are_whole(self):
         """The first file that is opened must not become standard output, which the serial port then writes into."""
         straight = os.path.join(self.directory.name, "straight.trace")

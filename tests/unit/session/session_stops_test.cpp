@@ -199,7 +199,8 @@ std::string read(const std::string& path) {
 TEST(Session, LeavesFilesAloneUnlessAllOptionsAreRight) {
     const std::string serial = testing::TempDir() + "session_serial", trace = testing::TempDir() + "session_trace";
     Options right;
-    right.serial = right.debug_console = "file:" + serial;
+    right.serial = "file:" + serial;
+    right.debug_console = "file:" + serial + "_debug";
     right.trace_path = trace;
     std::vector<Options> wrong(6, right);
     wrong[0].until = "weather:fine";
