@@ -6,7 +6,7 @@
 #include "emu/machine/images.hpp"
 #include "emu/report/fork_comparison.hpp"
 #include "emu/session/host_terminal.hpp"
-#include "emu/session/option_values.hpp"
+#include "emu/session/options/option_values.hpp"
 #include "emu/session/session.hpp"
 
 namespace forkscope {

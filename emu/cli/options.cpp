@@ -5,7 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "emu/session/option_help.hpp"
+#include "emu/session/options/option_help.hpp"
 
 namespace forkscope {
 

@@ -3,7 +3,7 @@
 // understood. CLI11 stays within this header's source.
 #pragma once
 
-#include "emu/session/options.hpp"
+#include "emu/session/options/options.hpp"
 
 namespace forkscope {
 

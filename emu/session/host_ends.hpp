@@ -10,7 +10,7 @@
 
 #include "emu/machine/machine.hpp"
 #include "emu/session/host_terminal.hpp"
-#include "emu/session/options.hpp"
+#include "emu/session/options/options.hpp"
 #include "emu/session/serial_port.hpp"
 #include "emu/trace/trace_file.hpp"
 

@@ -10,7 +10,7 @@
 #include "emu/base/sinks.hpp"
 #include "emu/machine/machine.hpp"
 #include "emu/observe/forks/fork_tracer.hpp"
-#include "emu/session/options.hpp"
+#include "emu/session/options/options.hpp"
 #include "emu/session/stop_conditions.hpp"
 #include "emu/symbols/symbolizer.hpp"
 #include "emu/trace/last_events.hpp"

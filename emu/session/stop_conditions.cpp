@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "emu/session/options.hpp"
+#include "emu/session/options/options.hpp"
 #include "emu/trace/tracepoints.hpp"
 #include "guest/abi/tracepoints.h"
 

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "emu/session/option_help.hpp"
+#include "emu/session/options/option_help.hpp"
 
 namespace forkscope {
 namespace {

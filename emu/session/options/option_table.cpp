@@ -1,8 +1,8 @@
-#include "emu/session/option_table.hpp"
+#include "emu/session/options/option_table.hpp"
 
 #include "emu/base/log.hpp"
 #include "emu/machine/images.hpp"
-#include "emu/session/option_values.hpp"
+#include "emu/session/options/option_values.hpp"
 
 namespace forkscope {
 
@@ -63,7 +63,7 @@ template <class T> constexpr OptionRow::Kind kind_of() {
 // Rows.
 constexpr CommandRow kCommands[] = {
 #define COMMAND(command, words, help) {Command::command, words, help},
-#include "emu/session/options.def"
+#include "emu/session/options/options.def"
 };
 
 constexpr OptionRow kOptions[] = {
@@ -100,7 +100,7 @@ constexpr OptionRow kOptions[] = {
      .commands = commands_,                                                                                            \
      .help = help_,                                                                                                    \
      __VA_ARGS__},
-#include "emu/session/options.def"
+#include "emu/session/options/options.def"
 };
 
 } // namespace

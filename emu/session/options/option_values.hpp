@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "emu/session/options.hpp"
+#include "emu/session/options/options.hpp"
 
 namespace forkscope {
 

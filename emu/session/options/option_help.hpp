@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "emu/session/option_table.hpp"
+#include "emu/session/options/option_table.hpp"
 
 namespace forkscope {
 

@@ -1,4 +1,4 @@
-#include "emu/session/option_help.hpp"
+#include "emu/session/options/option_help.hpp"
 
 #include <algorithm>
 #include <numeric>

@@ -15,7 +15,7 @@ enum class Command : u8 {
     Help,
     Version,
 #define COMMAND(value, words, help) value,
-#include "emu/session/options.def"
+#include "emu/session/options/options.def"
 };
 enum class Display : u8 { Automatic, Window, None };
 enum class Info : u8 { None, Tlb, Counters };
@@ -26,7 +26,7 @@ struct Options {
     MachineConfig machine; // the session loads its images
 #define OPTION(type, member, initial, ...) type member = initial;
 #define FLAG(member, ...) bool member = false;
-#include "emu/session/options.def"
+#include "emu/session/options/options.def"
     std::vector<std::string_view> given_names; // as options.def has them
 
     bool given(std::string_view name) const;

@@ -1,4 +1,4 @@
-#include "emu/session/options.hpp"
+#include "emu/session/options/options.hpp"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "emu/session/option_values.hpp"
+#include "emu/session/options/option_values.hpp"
 
 #include <charconv>
 #include <cmath>
