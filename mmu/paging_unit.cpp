@@ -168,43 +168,43 @@ void PagingUnit::finish_flush(TlbFlushReason reason, LinearAddress address, u32 
 // Invalidates what translates the address, global or not, and every piece of its large page. The replacement bits stay.
 u32 PagingUnit::drop_page(LinearAddress address) {
     u32 dropped = 0;
-    for (u32 number = 0; number < Tlb::kSides; ++number) {
-        const auto side = static_cast<TlbSide>(number);
-        if (!tlb_.has(side) || (side == TlbSide::Instruction && MMU_MUTANT(InvlpgForgetsInstructionSide)) ||
-            (side == TlbSide::Instruction4M && MMU_MUTANT(InvlpgForgetsLargeFetch)))
+    for (u32 number = 0; number < Tlb::kArrays; ++number) {
+        const auto array = static_cast<TlbArray>(number);
+        if (!tlb_.has(array) || (array == TlbArray::Instruction4K && MMU_MUTANT(InvlpgForgetsInstructionSide)) ||
+            (array == TlbArray::Instruction4M && MMU_MUTANT(InvlpgForgetsLargeFetch)))
             continue;
-        dropped += drop_page_of(side, static_cast<u32>(address.value));
+        dropped += drop_page_of(array, static_cast<u32>(address.value));
     }
     return dropped;
 }
 
-u32 PagingUnit::drop_page_of(TlbSide side, u32 linear) {
+u32 PagingUnit::drop_page_of(TlbArray array, u32 linear) {
     u32 dropped = 0;
-    const bool pieces = tlb_.holds_pieces(side) && !MMU_MUTANT(InvlpgForgetsPieces);
+    const bool pieces = tlb_.holds_pieces(array) && !MMU_MUTANT(InvlpgForgetsPieces);
     const auto drop_if_same = [&](const TlbPlace& place) {
         const TlbEntry& entry = tlb_.entry(place);
         const bool piece = pieces && (entry.entry & kPteLarge) != 0;
-        if (!entry.valid() || ((entry.tag ^ linear) & ~(piece ? tlb_.large_mask() : tlb_.page_mask(side))) != 0)
+        if (!entry.valid() || ((entry.tag ^ linear) & ~(piece ? tlb_.large_mask() : tlb_.page_mask(array))) != 0)
             return;
         if (!MMU_MUTANT(FrontSurvivesInvlpg))
             front_.unpublish(place);
         tlb_.set_entry(place, {});
         ++dropped;
     };
-    const u32 set = tlb_.set_of(side, linear);
+    const u32 set = tlb_.set_of(array, linear);
     if (MMU_MUTANT(InvlpgResetsPlru))
-        tlb_.touch(tlb_.plru_number({side, 0, false, set}), {0, 0});
+        tlb_.touch(tlb_.plru_number({.array = array, .set = set}), {0, 0});
     if (pieces)
-        tlb_.for_each_valid(side, drop_if_same);
-    for (u32 way = 0; way < tlb_.geometry(side).ways && !pieces; ++way)
-        drop_if_same({side, static_cast<u8>(way), true, set});
+        tlb_.for_each_valid(array, drop_if_same);
+    for (u32 way = 0; way < tlb_.geometry(array).ways && !pieces; ++way)
+        drop_if_same({.array = array, .way = static_cast<u8>(way), .found = true, .set = set});
     return dropped;
 }
 
 // --- Translation
 
 PhysicalAddress PagingUnit::physical_of(const TlbPlace& place, LinearAddress address) const {
-    const u32 mask = tlb_.page_mask(place.side);
+    const u32 mask = tlb_.page_mask(place.array);
     return state_.on_bus((tlb_.entry(place).entry & kPteFrame & ~u64{mask}) | (address.value & mask));
 }
 
@@ -291,16 +291,16 @@ Access<PhysicalAddress> PagingUnit::find_plain_hit(LinearAddress address, Privil
 
 // Enters a walk's result. `old` is the entry that was hit but did not suffice, if there was one.
 TlbPlace PagingUnit::refill(LinearAddress address, AccessKind kind, const Walk& walk, const TlbPlace& old) {
-    const TlbSide side =
-        walk.large && !MMU_MUTANT(LargeFetchEntersAsPiece) ? tlb_.large_side(kind) : tlb_.small_side(kind);
-    if (old.found && old.side != side && !MMU_MUTANT(LargeEntrySurvivesSplit))
+    const TlbArray array =
+        walk.large && !MMU_MUTANT(LargeFetchEntersAsPiece) ? tlb_.large_array(kind) : tlb_.small_array(kind);
+    if (old.found && old.array != array && !MMU_MUTANT(LargeEntrySurvivesSplit))
         drop_outgrown(old);
     unmark_user_page(walk);
-    TlbPlace place = tlb_.take_place(side, static_cast<u32>(address.value));
+    TlbPlace place = tlb_.take_place(array, static_cast<u32>(address.value));
     if (MMU_MUTANT(RefillTakesNewWay) && old.found)
         place.way ^= 1;
     clear_place(place);
-    const TlbEntry entry = entry_of(address, walk, tlb_.page_mask(side));
+    const TlbEntry entry = entry_of(address, walk, tlb_.page_mask(array));
     tlb_.set_entry(place, entry);
     place.found = true;
     emit_entry(TraceKind::TlbFill, place, entry);
@@ -346,7 +346,7 @@ TlbEntry PagingUnit::entry_of(LinearAddress address, const Walk& walk, u32 page_
 }
 
 void PagingUnit::emit_entry(TraceKind kind, const TlbPlace& place, const TlbEntry& entry) {
-    tracer_.emit(kind, entry.tag, entry.entry, u64{place.set} << 8 | place.way, static_cast<u64>(place.side));
+    tracer_.emit(kind, entry.tag, entry.entry, tlb_set_way(place.set, place.way), static_cast<u64>(place.array));
 }
 
 // --- State

@@ -99,7 +99,7 @@ class PagingUnit {
     void flush(TlbFlushReason reason, Globals globals);
     void finish_flush(TlbFlushReason reason, LinearAddress address, u32 dropped);
     u32 drop_page(LinearAddress address);
-    u32 drop_page_of(TlbSide side, u32 linear);
+    u32 drop_page_of(TlbArray array, u32 linear);
 
     // test_registers.cpp
     void look_up_for_test(u32& command, u32& data);

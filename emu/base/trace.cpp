@@ -23,7 +23,7 @@ std::string_view trace_value_name(TraceType type, u64 value) {
         names = kFlushReasons;
     else if (type == TraceType::InterruptCause)
         names = kCauses;
-    else if (type == TraceType::TlbSide)
+    else if (type == TraceType::TlbArray)
         names = kSides;
     else if (type == TraceType::InputKind)
         names = kInputs;

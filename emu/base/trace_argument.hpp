@@ -26,7 +26,7 @@ enum class TraceType : u8 {
     // Enumerations, whose values have names (trace_vocabulary.hpp; the guest's in guest/abi/tracepoints.def).
     FlushReason,
     InterruptCause,
-    TlbSide,
+    TlbArray,
     InputKind,
     TracepointId,
     FaultClass,
@@ -73,7 +73,7 @@ constexpr TraceArgument result(std::string_view name) { return argument(name, Tr
 constexpr TraceArgument pid(std::string_view name) { return argument(name, TraceType::Pid); }
 constexpr TraceArgument flush_reason(std::string_view name) { return argument(name, TraceType::FlushReason); }
 constexpr TraceArgument interrupt_cause(std::string_view name) { return argument(name, TraceType::InterruptCause); }
-constexpr TraceArgument tlb_side(std::string_view name) { return argument(name, TraceType::TlbSide); }
+constexpr TraceArgument tlb_array(std::string_view name) { return argument(name, TraceType::TlbArray); }
 constexpr TraceArgument input_kind(std::string_view name) { return argument(name, TraceType::InputKind); }
 constexpr TraceArgument tracepoint_id(std::string_view name) { return argument(name, TraceType::TracepointId); }
 constexpr TraceArgument fault_class(std::string_view name) { return argument(name, TraceType::FaultClass); }

@@ -48,8 +48,13 @@ constexpr std::string_view cycle_cause_name(CycleCause cause) {
     return kNames[static_cast<std::size_t>(cause)];
 }
 
-// Data4K holds code, too, where the processor has one TLB for both.
-enum class TlbSide : u8 { Data4K = 0, Data4M = 1, Instruction = 2, Instruction4M = 3 };
+// The arrays of a TLB. Data4K holds code, too, where the processor has one TLB for both.
+enum class TlbArray : u8 { Data4K = 0, Data4M = 1, Instruction4K = 2, Instruction4M = 3 };
+
+// Where in its array a TlbFill or TlbEvict happened.
+inline constexpr TraceValue kTlbWay = trace_value(TraceKind::TlbFill, "way");
+inline constexpr TraceValue kTlbSet = trace_value(TraceKind::TlbFill, "set");
+constexpr u64 tlb_set_way(u32 set, u32 way) { return kTlbSet.field.placed(set) | kTlbWay.field.placed(way); }
 
 // The name of a value of the enumerations above, in lower case; empty where there is none.
 std::string_view trace_value_name(TraceType type, u64 value);

@@ -11,17 +11,17 @@ using enum Column::Align;
 
 std::string occupancy(const TlbView& tlb) {
     std::string text;
-    for (u32 side = 0; side < Tlb::kSides; ++side)
-        if (tlb.places[side] != 0)
-            text += fmt::format("{} {} of {}, ", tlb_side_name(static_cast<TlbSide>(side)), tlb.valid[side],
-                                tlb.places[side]);
+    for (u32 array = 0; array < Tlb::kArrays; ++array)
+        if (tlb.places[array] != 0)
+            text += fmt::format("{} {} of {}, ", tlb_array_name(static_cast<TlbArray>(array)), tlb.valid[array],
+                                tlb.places[array]);
     return text + fmt::format("{} stale{}", tlb.stale, tlb.paging ? "" : "; paging is off");
 }
 
 Object entry_data(const TlbRow& row, const TlbView& tlb, const AddressName& name) {
     const u64 entry = row.entry.entry;
     Object data;
-    data.text("side", tlb_side_name(row.side)).number("set", row.set).number("way", row.way);
+    data.text("side", tlb_array_name(row.array)).number("set", row.set).number("way", row.way);
     data.word("linear", row.entry.tag).word("frame", entry & kPteFrame);
     data.text("rights", rights_text(static_cast<u32>(entry)));
     data.flag("no_execute", (entry & kPteNoExecute) != 0).flag("large", (entry & kPteLarge) != 0);
@@ -50,12 +50,12 @@ Document tlb_document(const TlbView& tlb, const AddressName& name) {
     Document document;
     document.data.flag("paging", tlb.paging).number("stale", tlb.stale);
     Rows arrays;
-    for (u32 side = 0; side < Tlb::kSides; ++side)
-        if (tlb.places[side] != 0)
+    for (u32 array = 0; array < Tlb::kArrays; ++array)
+        if (tlb.places[array] != 0)
             arrays.emplace_back()
-                .text("side", tlb_side_name(static_cast<TlbSide>(side)))
-                .number("entries", tlb.places[side])
-                .number("valid", tlb.valid[side]);
+                .text("side", tlb_array_name(static_cast<TlbArray>(array)))
+                .number("entries", tlb.places[array])
+                .number("valid", tlb.valid[array]);
     document.data.rows("arrays", std::move(arrays));
     Rows entries;
     Rows letters;

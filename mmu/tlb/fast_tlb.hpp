@@ -13,7 +13,7 @@ namespace forkscope {
 struct alignas(32) FastSlot {
     static constexpr u32 kNone = 0x800; // never what an access looks for: a page's address, with bits 2:0 if misaligned
 
-    u32 read_tag = kNone;      // linear address of the page if loads (fetches, on the I side) may use the slot
+    u32 read_tag = kNone;      // linear address of the page if loads, or fetches in their table, may use the slot
     u32 write_tag = kNone;     // the same for stores
     std::uintptr_t addend = 0; // host address = addend + linear address
     u32 physical = 0;          // of the page's first byte
@@ -23,7 +23,7 @@ struct alignas(32) FastSlot {
     u8* host(u32 linear) const { return reinterpret_cast<u8*>(addend + linear); }
 };
 
-// One side (data or instruction): 256 slots for each privilege, chosen by the low bits of the page number.
+// One of two, for data and for fetches: 256 slots for each privilege, chosen by the low bits of the page number.
 class FastTlb {
   public:
     static constexpr u32 kSlots = 256;

@@ -41,7 +41,7 @@ void TlbFront::publish(LinearAddress address, Privilege privilege, AccessKind ki
                        PhysicalAddress physical) {
     const auto linear = static_cast<u32>(address.value);
     const u32 page = linear & ~kPageMask;
-    FastSlot& slot = side(kind).slot(privilege, linear);
+    FastSlot& slot = table_for(kind).slot(privilege, linear);
     const u8 flags = memory_.flags(physical.page());
     if ((flags & (kFrameDevice | kFrameWatched)) != 0 || keeps_out(address, privilege, kind)) {
         if (slot.read_tag == page)
@@ -57,7 +57,7 @@ void TlbFront::publish(LinearAddress address, Privilege privilege, AccessKind ki
     if (MMU_MUTANT(FrontHitTouchesNothing))
         slot.touch = {};
     if (MMU_MUTANT(UserSharesSupervisorFront))
-        side(kind).slot(Privilege::User, linear) = slot;
+        table_for(kind).slot(Privilege::User, linear) = slot;
 }
 
 // May stores use the front, too? Not without the right, not before D is set, not into a frame with any flag.
@@ -73,8 +73,8 @@ bool TlbFront::store_ready(const TlbPlace& place, Privilege privilege, u8 frame_
 
 void TlbFront::unpublish(const TlbPlace& place) {
     const u32 tag = tlb_.entry(place).tag;
-    const bool large = Tlb::is_large(place.side);
-    const bool fetch = place.side == TlbSide::Instruction || place.side == TlbSide::Instruction4M;
+    const bool large = Tlb::is_large(place.array);
+    const bool fetch = place.array == TlbArray::Instruction4K || place.array == TlbArray::Instruction4M;
     if (fetch || (tlb_.model().unified() && !MMU_MUTANT(FetchFrontSurvivesDataEviction)))
         large ? fetches_.drop_large_page(tag, tlb_.large_mask()) : fetches_.drop_page(tag);
     if (fetch)

@@ -1,4 +1,4 @@
-// Owns: both sides of the fast table, and the reasons for which accesses are kept out of it.
+// Owns: both fast tables, for data and for fetches, and the reasons for which accesses are kept out of it.
 // Callers: the Mmu's doors read the slots; the paging unit publishes what it has just touched in the modelled TLB, and
 // unpublishes what leaves it. Promises: as FastTlb; clearing a slot is always safe, as the next access asks the model.
 #pragma once
@@ -48,7 +48,7 @@ class TlbFront {
     void drop_all();
 
   private:
-    FastTlb& side(AccessKind kind) { return kind == AccessKind::Fetch ? fetches_ : data_; }
+    FastTlb& table_for(AccessKind kind) { return kind == AccessKind::Fetch ? fetches_ : data_; }
     bool store_ready(const TlbPlace& place, Privilege privilege, u8 frame_flags) const;
 
     const PhysicalMemory& memory_;

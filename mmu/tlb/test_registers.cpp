@@ -41,7 +41,7 @@ void PagingUnit::test_tlb(u32& command, u32& data) {
 
 // A miss leaves the other fields as they were. The replacement state does not change, so that it can be read.
 void PagingUnit::look_up_for_test(u32& command, u32& data) {
-    const TlbPlace place = tlb_.find(TlbSide::Data4K, command);
+    const TlbPlace place = tlb_.find(TlbArray::Data4K, command);
     const u64 entry = place.found ? tlb_.entry(place).entry : 0;
     if (!place.found || !matches(command, entry)) {
         data &= ~u32{kHit};
@@ -51,16 +51,16 @@ void PagingUnit::look_up_for_test(u32& command, u32& data) {
         command = (command & ~(tag.bit | tag.bit >> 1)) | ((entry & tag.entry_bit) != 0 ? tag.bit : tag.bit >> 1);
     data = (static_cast<u32>(entry) & ~kPageMask) | kHit | u32{place.way} << kReplacementShift;
     if (tlb_.model().shows_lru)
-        data |= u32{tlb_.plru(place.side, place.set)} << kLruShift;
+        data |= u32{tlb_.plru(place.array, place.set)} << kLruShift;
 }
 
 // Writes even a second entry for the same page: the lower way is then found first.
 void PagingUnit::write_for_test(u32 command, u32 data) {
     const u32 linear = command & ~kPageMask;
     const bool named = (data & kHit) != 0;
-    TlbPlace place = named ? tlb_.find(TlbSide::Data4K, linear) : tlb_.take_place(TlbSide::Data4K, linear);
+    TlbPlace place = named ? tlb_.find(TlbArray::Data4K, linear) : tlb_.take_place(TlbArray::Data4K, linear);
     if (named)
-        place.way = static_cast<u8>(data >> kReplacementShift & 3 & (tlb_.geometry(place.side).ways - 1));
+        place.way = static_cast<u8>(data >> kReplacementShift & 3 & (tlb_.geometry(place.array).ways - 1));
     TlbEntry entry;
     if ((command & kValid) != 0) {
         entry.tag = linear;

@@ -83,7 +83,7 @@ Tlb::Tlb(const TlbModel& model) : model_(model), generator_(model.seed) {
         const TlbGeometry& g = geometries[i];
         EMU_ASSERT((g.ways & (g.ways - 1)) == 0 && g.ways <= 8 && (g.sets & (g.sets - 1)) == 0,
                    "a TLB of {} sets and {} ways cannot be indexed by address bits", g.sets, g.ways);
-        Array& a = arrays_[i];
+        Storage& a = arrays_[i];
         a.geometry = g;
         a.first_plru = sets;
         a.sparse = a.places() > kMostScanned;
@@ -97,13 +97,13 @@ Tlb::Tlb(const TlbModel& model) : model_(model), generator_(model.seed) {
     EMU_ASSERT(sets <= kNoSet, "{} sets have no room for their replacement bits", sets);
 }
 
-TlbPlace Tlb::find(TlbSide side, u32 linear) const {
-    const Array& a = array(side);
-    TlbPlace place{side, 0, false, 0};
+TlbPlace Tlb::find(TlbArray array, u32 linear) const {
+    const Storage& a = storage(array);
+    TlbPlace place{.array = array};
     if (a.geometry.sets == 0)
         return place;
-    place.set = set_of(side, linear);
-    const u32 tag = linear & ~page_mask(side);
+    place.set = set_of(array, linear);
+    const u32 tag = linear & ~page_mask(array);
     const TlbEntry* const set = &a.entries[place.set * a.geometry.ways];
     for (u32 way = 0; way < a.geometry.ways; ++way) {
         if (set[way].tag == tag && set[way].valid()) {
@@ -116,16 +116,16 @@ TlbPlace Tlb::find(TlbSide side, u32 linear) const {
 }
 
 TlbPlace Tlb::find(AccessKind kind, u32 linear) const {
-    const TlbPlace small = find(small_side(kind), linear);
-    const TlbSide large = large_side(kind);
-    return small.found || large == small.side ? small : find(large, linear);
+    const TlbPlace small = find(small_array(kind), linear);
+    const TlbArray large = large_array(kind);
+    return small.found || large == small.array ? small : find(large, linear);
 }
 
-TlbPlace Tlb::take_place(TlbSide side, u32 linear) {
-    TlbPlace place = find(side, linear);
+TlbPlace Tlb::take_place(TlbArray array, u32 linear) {
+    TlbPlace place = find(array, linear);
     if (place.found)
         return place;
-    const u32 ways = array(side).geometry.ways;
+    const u32 ways = storage(array).geometry.ways;
     for (u32 way = 0; way < ways && !MMU_MUTANT(PlruEvenIfInvalidWay); ++way) {
         place.way = static_cast<u8>(way);
         if (!entry(place).valid())
@@ -136,7 +136,7 @@ TlbPlace Tlb::take_place(TlbSide side, u32 linear) {
 }
 
 u32 Tlb::take_victim(const TlbPlace& place) {
-    const u32 ways = array(place.side).geometry.ways;
+    const u32 ways = storage(place.array).geometry.ways;
     u8& state = plru_[plru_number(place)];
     switch (model_.policy) {
     case TlbPolicy::TreePlru:
@@ -158,11 +158,11 @@ void Tlb::touch(const TlbPlace& place) {
     const PlruTouch touched = touch_of(place);
     bits = static_cast<u8>((bits & touched.keep) | touched.point);
     if (MMU_MUTANT(FifoMovesOnHit) && model_.policy == TlbPolicy::Fifo)
-        bits = static_cast<u8>((bits + 1) & (geometry(place.side).ways - 1));
+        bits = static_cast<u8>((bits + 1) & (geometry(place.array).ways - 1));
 }
 
 void Tlb::set_entry(const TlbPlace& place, const TlbEntry& entry) {
-    Array& a = array(place.side);
+    Storage& a = storage(place.array);
     const u32 index = place.set * a.geometry.ways + place.way;
     a.entries[index] = entry;
     if (a.sparse && entry.valid() && !a.is_listed[index]) {
@@ -172,7 +172,7 @@ void Tlb::set_entry(const TlbPlace& place, const TlbEntry& entry) {
 }
 
 void Tlb::compact() {
-    for (Array& a : arrays_) {
+    for (Storage& a : arrays_) {
         if (!a.sparse)
             continue;
         const auto gone = [&a](u32 index) {
@@ -195,7 +195,7 @@ void Tlb::reset() {
 void Tlb::serialize(Archive& ar) {
     constexpr std::string_view kNames[] = {"data_4k", "data_4m", "instruction", "instruction_4m"};
     for (u32 i = 0; i < arrays_.size(); ++i) {
-        Array& a = arrays_[i];
+        Storage& a = arrays_[i];
         ar.begin(kNames[i]);
         if (a.sparse) {
             serialize_sparse(ar, a);
@@ -212,7 +212,7 @@ void Tlb::serialize(Archive& ar) {
 }
 
 // The valid entries alone, each after its place, in order.
-void Tlb::serialize_sparse(Archive& ar, Array& a) {
+void Tlb::serialize_sparse(Archive& ar, Storage& a) {
     std::vector<u32> places;
     for (const u32 index : a.listed)
         if (a.entries[index].valid())

@@ -104,7 +104,7 @@ constexpr u32 plru_victim(u8 bits, u32 ways) {
 
 // A place in the Tlb.
 struct TlbPlace {
-    TlbSide side = TlbSide::Data4K;
+    TlbArray array = TlbArray::Data4K;
     u8 way = 0;
     bool found = false;
     u32 set = 0;
@@ -112,62 +112,62 @@ struct TlbPlace {
 
 class Tlb {
   public:
-    static constexpr u32 kSides = 4;
+    static constexpr u32 kArrays = 4;
 
     explicit Tlb(const TlbModel& model = {});
 
     const TlbModel& model() const { return model_; }
-    const TlbGeometry& geometry(TlbSide side) const { return array(side).geometry; }
-    bool has(TlbSide side) const { return geometry(side).sets != 0; }
-    const TlbEntry& entry(TlbSide side, u32 set, u32 way) const {
-        return array(side).entries[set * array(side).geometry.ways + way];
+    const TlbGeometry& geometry(TlbArray array) const { return storage(array).geometry; }
+    bool has(TlbArray array) const { return geometry(array).sets != 0; }
+    const TlbEntry& entry(TlbArray array, u32 set, u32 way) const {
+        return storage(array).entries[set * storage(array).geometry.ways + way];
     }
-    const TlbEntry& entry(const TlbPlace& place) const { return entry(place.side, place.set, place.way); }
+    const TlbEntry& entry(const TlbPlace& place) const { return entry(place.array, place.set, place.way); }
     // The replacement state of a set: tree bits, or the FIFO's pointer.
-    u8 plru(TlbSide side, u32 set) const { return plru_[plru_number({side, 0, false, set})]; }
+    u8 plru(TlbArray array, u32 set) const { return plru_[plru_number({.array = array, .set = set})]; }
 
     // Large pages are 4 MB, or 2 MB: the Mmu flushes when that changes.
     void set_large_shift(u32 shift) { large_shift_ = shift; }
-    u32 page_shift(TlbSide side) const { return is_large(side) ? large_shift_ : kPageShift; }
-    u32 page_mask(TlbSide side) const { return (1u << page_shift(side)) - 1; }
+    u32 page_shift(TlbArray array) const { return is_large(array) ? large_shift_ : kPageShift; }
+    u32 page_mask(TlbArray array) const { return (1u << page_shift(array)) - 1; }
     u32 large_mask() const { return (1u << large_shift_) - 1; }
-    static bool is_large(TlbSide side) { return side == TlbSide::Data4M || side == TlbSide::Instruction4M; }
+    static bool is_large(TlbArray array) { return array == TlbArray::Data4M || array == TlbArray::Instruction4M; }
     // The arrays that an access uses.
-    TlbSide small_side(AccessKind kind) const {
-        return kind == AccessKind::Fetch && !model_.unified() ? TlbSide::Instruction : TlbSide::Data4K;
+    TlbArray small_array(AccessKind kind) const {
+        return kind == AccessKind::Fetch && !model_.unified() ? TlbArray::Instruction4K : TlbArray::Data4K;
     }
-    TlbSide large_side(AccessKind kind) const {
-        const TlbSide small = small_side(kind);
-        const TlbSide large = small == TlbSide::Instruction ? TlbSide::Instruction4M : TlbSide::Data4M;
+    TlbArray large_array(AccessKind kind) const {
+        const TlbArray small = small_array(kind);
+        const TlbArray large = small == TlbArray::Instruction4K ? TlbArray::Instruction4M : TlbArray::Data4M;
         return has(large) ? large : small;
     }
 
-    u32 set_of(TlbSide side, u32 linear) const { return (linear >> page_shift(side)) & (geometry(side).sets - 1); }
+    u32 set_of(TlbArray array, u32 linear) const { return (linear >> page_shift(array)) & (geometry(array).sets - 1); }
     // Where the page of `linear` is in one array.
-    TlbPlace find(TlbSide side, u32 linear) const;
+    TlbPlace find(TlbArray array, u32 linear) const;
     // What an access would hit: 4 KB entries come before large ones.
     TlbPlace find(AccessKind kind, u32 linear) const;
     // Where a new entry for `linear` goes: over an entry of the same page, else the first invalid way, else the victim,
     // which moves a FIFO's pointer or the generator.
-    TlbPlace take_place(TlbSide side, u32 linear);
+    TlbPlace take_place(TlbArray array, u32 linear);
 
     void touch(const TlbPlace& place);
     PlruTouch touch_of(const TlbPlace& place) const {
-        return model_.policy == TlbPolicy::TreePlru ? plru_touch(place.way, geometry(place.side).ways) : PlruTouch{};
+        return model_.policy == TlbPolicy::TreePlru ? plru_touch(place.way, geometry(place.array).ways) : PlruTouch{};
     }
     void set_entry(const TlbPlace& place, const TlbEntry& entry);
     void count_hit(const TlbPlace& place) { ++entry_at(place).hits; }
     // Everything invalid and the replacement state 0, the generator at its seed: the state after RESET.
     void reset();
     // In no promised order. `act` may invalidate the entry.
-    template <class Act> void for_each_valid(TlbSide side, Act act) const;
+    template <class Act> void for_each_valid(TlbArray array, Act act) const;
     template <class Act> void for_each_valid(Act act) const {
-        for (u32 side = 0; side < kSides; ++side)
-            for_each_valid(static_cast<TlbSide>(side), act);
+        for (u32 array = 0; array < kArrays; ++array)
+            for_each_valid(static_cast<TlbArray>(array), act);
     }
     // Whether large pages enter the array as 4 KB pieces.
-    bool holds_pieces(TlbSide side) const {
-        return !is_large(side) && !has(side == TlbSide::Instruction ? TlbSide::Instruction4M : TlbSide::Data4M);
+    bool holds_pieces(TlbArray array) const {
+        return !is_large(array) && !has(array == TlbArray::Instruction4K ? TlbArray::Instruction4M : TlbArray::Data4M);
     }
     // After a flush: shortens the lists that for_each_valid goes by.
     void compact();
@@ -179,7 +179,7 @@ class Tlb {
         bits = static_cast<u8>((bits & touch.keep) | touch.point);
     }
     u32 plru_number(const TlbPlace& place) const {
-        const Array& a = array(place.side);
+        const Storage& a = storage(place.array);
         return a.geometry.ways > 1 ? a.first_plru + place.set : kNoSet;
     }
     static constexpr u32 kNoSet = 63;
@@ -187,7 +187,7 @@ class Tlb {
     void serialize(Archive& ar);
 
   private:
-    struct Array {
+    struct Storage {
         TlbGeometry geometry;
         u32 first_plru = 0;
         std::unique_ptr<TlbEntry[], void (*)(void*)> entries{nullptr, nullptr}; // set-major
@@ -197,33 +197,36 @@ class Tlb {
         std::vector<bool> is_listed;
 
         u32 places() const { return geometry.sets * geometry.ways; }
-        TlbPlace place(TlbSide side, u32 index) const {
-            return {side, static_cast<u8>(index % geometry.ways), true, index / geometry.ways};
+        TlbPlace place(TlbArray array, u32 index) const {
+            return {.array = array,
+                    .way = static_cast<u8>(index % geometry.ways),
+                    .found = true,
+                    .set = index / geometry.ways};
         }
     };
-    const Array& array(TlbSide side) const { return arrays_[static_cast<u32>(side)]; }
-    Array& array(TlbSide side) { return arrays_[static_cast<u32>(side)]; }
+    const Storage& storage(TlbArray array) const { return arrays_[static_cast<u32>(array)]; }
+    Storage& storage(TlbArray array) { return arrays_[static_cast<u32>(array)]; }
     TlbEntry& entry_at(const TlbPlace& place) {
-        Array& a = array(place.side);
+        Storage& a = storage(place.array);
         return a.entries[place.set * a.geometry.ways + place.way];
     }
     u32 take_victim(const TlbPlace& place);
-    void serialize_sparse(Archive& ar, Array& array);
+    void serialize_sparse(Archive& ar, Storage& storage);
 
     TlbModel model_;
-    std::array<Array, kSides> arrays_;
+    std::array<Storage, kArrays> arrays_;
     std::array<u8, kNoSet + 1> plru_{};
     u64 generator_ = 0;
     u32 large_shift_ = 22;
 };
 
-template <class Act> void Tlb::for_each_valid(TlbSide side, Act act) const {
-    const Array& a = array(side);
+template <class Act> void Tlb::for_each_valid(TlbArray array, Act act) const {
+    const Storage& a = storage(array);
     const u32 count = a.sparse ? static_cast<u32>(a.listed.size()) : a.places();
     for (u32 i = 0; i < count; ++i) {
         const u32 index = a.sparse ? a.listed[i] : i;
         if (a.entries[index].valid())
-            act(a.place(side, index));
+            act(a.place(array, index));
     }
 }
 

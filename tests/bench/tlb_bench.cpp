@@ -63,11 +63,11 @@ struct Naive {
         return r.op == Op::Fetch ? AccessKind::Fetch : r.op == Op::Write ? AccessKind::Write : AccessKind::Read;
     }
     TlbPlace slow(const Record& r, u32& evicted) {
-        TlbPlace place = tlb.find(tlb.small_side(kind(r)), r.linear);
+        TlbPlace place = tlb.find(tlb.small_array(kind(r)), r.linear);
         evicted = 1;
         if (!place.found || (r.op == Op::Write && (tlb.entry(place).entry & kPteDirty) == 0)) {
             ++misses;
-            place = tlb.take_place(tlb.small_side(kind(r)), r.linear);
+            place = tlb.take_place(tlb.small_array(kind(r)), r.linear);
             if (tlb.entry(place).valid())
                 evicted = tlb.entry(place).tag;
             TlbEntry entry;
@@ -89,8 +89,8 @@ struct Naive {
         tlb.for_each_valid([this](const TlbPlace& place) { tlb.set_entry(place, {}); });
     }
     void drop(u32 linear) {
-        for (const TlbSide side : {TlbSide::Data4K, TlbSide::Instruction})
-            if (const TlbPlace place = tlb.find(side, linear); place.found)
+        for (const TlbArray array : {TlbArray::Data4K, TlbArray::Instruction4K})
+            if (const TlbPlace place = tlb.find(array, linear); place.found)
                 tlb.set_entry(place, {});
     }
 };
@@ -127,7 +127,7 @@ struct FrontB : Naive {
     }
     void flush() {
         tlb.for_each_valid([this](const TlbPlace& place) {
-            unpublish(tlb.entry(place).tag, place.side == TlbSide::Instruction);
+            unpublish(tlb.entry(place).tag, place.array == TlbArray::Instruction4K);
             tlb.set_entry(place, {});
         });
     }

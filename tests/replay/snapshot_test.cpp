@@ -190,7 +190,7 @@ TEST(Snapshot, KeepsHitsAndFillersOfTranslations) {
     EXPECT_GT(second.machine->mmu().counters().tlb_hits[0], 100'000u);
     u64 hits = 0;
     u64 fillers = 0;
-    second.machine->mmu().tlb().for_each_valid(TlbSide::Data4K, [&](const TlbPlace& place) {
+    second.machine->mmu().tlb().for_each_valid(TlbArray::Data4K, [&](const TlbPlace& place) {
         hits += second.machine->mmu().tlb().entry(place).hits;
         fillers += second.machine->mmu().tlb().entry(place).filled_by != 0 ? 1 : 0;
     });

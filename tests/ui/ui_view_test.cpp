@@ -80,9 +80,9 @@ TEST(View, CallsATlbEntryStaleWhenThePageTableChangesBehindIt) {
     // A present user entry of the data side: its table entry loses the right to write, without INVLPG.
     const Tlb& tlb = machine.mmu().tlb();
     const TlbEntry* chosen = nullptr;
-    for (u32 set = 0; set < tlb.geometry(TlbSide::Data4K).sets; ++set)
-        for (u32 way = 0; way < tlb.geometry(TlbSide::Data4K).ways; ++way)
-            if (const TlbEntry& entry = tlb.entry(TlbSide::Data4K, set, way);
+    for (u32 set = 0; set < tlb.geometry(TlbArray::Data4K).sets; ++set)
+        for (u32 way = 0; way < tlb.geometry(TlbArray::Data4K).ways; ++way)
+            if (const TlbEntry& entry = tlb.entry(TlbArray::Data4K, set, way);
                 entry.valid() && (entry.entry & kPteWritable) != 0 && GuestLayout{}.is_user(entry.tag))
                 chosen = &entry;
     ASSERT_NE(chosen, nullptr);

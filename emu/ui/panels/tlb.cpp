@@ -11,7 +11,7 @@ static void draw_row(const TlbRow& row, int columns) {
     const u64 entry = row.entry.entry;
     const Colour colour = row.agrees ? kText : kBad;
     TextLine line;
-    line.put(0, kDim, tlb_side_name(row.side)).right(6, kDim, fmt::format("{}", row.set));
+    line.put(0, kDim, tlb_array_name(row.array)).right(6, kDim, fmt::format("{}", row.set));
     line.put(7, kDim, fmt::format("{}", row.way));
     line.put(9, colour, fmt::format("{:08x}", row.entry.tag));
     line.put(18, colour, fmt::format("{:05x}", (entry & kPteFrame) >> kPageShift));
@@ -22,7 +22,7 @@ static void draw_row(const TlbRow& row, int columns) {
     if (line.end())
         ImGui::SetTooltip(
             "%s TLB, set %u, way %u\nlinear %08x  entry %08llx%s\nfilled at cycle %s by the instruction at %08x",
-            tlb_side_name(row.side), row.set, row.way, row.entry.tag, static_cast<unsigned long long>(entry),
+            tlb_array_name(row.array), row.set, row.way, row.entry.tag, static_cast<unsigned long long>(entry),
             (entry & kPteLarge) != 0 ? "  of a 4 MB page" : "", grouped(row.entry.filled_at).c_str(),
             row.entry.filled_by);
 }
@@ -30,10 +30,10 @@ static void draw_row(const TlbRow& row, int columns) {
 // "D4K 12 of 64, I 3 of 32; ", of the arrays that this processor has.
 static std::string occupancy(const TlbView& tlb) {
     std::string text;
-    for (std::size_t side = 0; side < tlb.places.size(); ++side)
-        if (tlb.places[side] != 0)
-            text += fmt::format("{} {} of {}, ", tlb_side_name(static_cast<TlbSide>(side)), tlb.valid[side],
-                                tlb.places[side]);
+    for (std::size_t array = 0; array < tlb.places.size(); ++array)
+        if (tlb.places[array] != 0)
+            text += fmt::format("{} {} of {}, ", tlb_array_name(static_cast<TlbArray>(array)), tlb.valid[array],
+                                tlb.places[array]);
     return text;
 }
 

@@ -50,7 +50,7 @@ TEST_P(TlbTest, WritesAnEntryIntoTheWayThatRepNamesAndFindsItAgain) {
         EXPECT_EQ(tr7_ & 0xFFFFF01F, 0x00050000u | kHit | way << 2);
         EXPECT_EQ(tr6_, (0x12340000 + way * 0x8000) | kValid | kDirty | kNotUser | kWritable | kLookUp);
     }
-    const TlbEntry& entry = runner.mmu.tlb().entry(TlbSide::Data4K, 0, 2);
+    const TlbEntry& entry = runner.mmu.tlb().entry(TlbArray::Data4K, 0, 2);
     EXPECT_EQ(entry.tag, 0x12350000u);
     EXPECT_EQ(entry.entry, 0x00050000u | kPtePresent | kPteWritable | kPteAccessed | kPteDirty);
 }
@@ -84,8 +84,8 @@ TEST_P(TlbTest, ShowsTheLruBitsOnThe486Alone) {
     for (const u32 way : {3u, 1u, 2u, 0u})
         command((0x00400000 + way * 0x8000) | kValid | kDirty | kUser | kWritable, kHit | way << 2);
     command(0x00400000 | kValid | kAny | kLookUp, 0);
-    EXPECT_EQ(tr7_ >> 7 & 7, GetParam() == CpuModel::I386 ? 0u : runner.mmu.tlb().plru(TlbSide::Data4K, 0));
-    EXPECT_EQ(runner.mmu.tlb().plru(TlbSide::Data4K, 0), 7u)
+    EXPECT_EQ(tr7_ >> 7 & 7, GetParam() == CpuModel::I386 ? 0u : runner.mmu.tlb().plru(TlbArray::Data4K, 0));
+    EXPECT_EQ(runner.mmu.tlb().plru(TlbArray::Data4K, 0), 7u)
         << "way 0 was touched last, and before it way 2 of the other pair";
 }
 

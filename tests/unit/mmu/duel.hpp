@@ -1,4 +1,4 @@
-// Owns: the hostile operating system, which drives the Mmu and the reference side by side and compares them.
+// Owns: the hostile operating system, which drives the Mmu and the reference array by array and compares them.
 // Callers: the duel and mutant tests. Promises: after every access the outcome, the touched TLB sets, the counters and
 // every byte written agree; every 4096 accesses the whole TLB; every 32768 all of memory and the written frames.
 #pragma once
@@ -75,7 +75,7 @@ class Duel : private AccessListener, private IoHandler {
     void set_cr4(u32 value);
 
     void disagree(const std::string& what);
-    void compare_set(TlbSide side, u32 set);
+    void compare_set(TlbArray array, u32 set);
     void compare_sets_of(u32 linear);
     void compare_everything();
     void compare_memory();

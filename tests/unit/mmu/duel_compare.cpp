@@ -15,14 +15,14 @@ bool agrees(const TlbEntry& is, const reference::Entry& expected, u32 page_shift
     return is.entry == word && is.tag == expected.page << page_shift;
 }
 
-reference::Array& array_of(reference::ReferenceMmu& mmu, TlbSide side) {
-    return side == TlbSide::Data4K        ? mmu.data
-           : side == TlbSide::Data4M      ? mmu.large
-           : side == TlbSide::Instruction ? mmu.code
-                                          : mmu.large_code;
+reference::Array& array_of(reference::ReferenceMmu& mmu, TlbArray array) {
+    return array == TlbArray::Data4K          ? mmu.data
+           : array == TlbArray::Data4M        ? mmu.large
+           : array == TlbArray::Instruction4K ? mmu.code
+                                              : mmu.large_code;
 }
 
-constexpr TlbSide kSides[] = {TlbSide::Data4K, TlbSide::Data4M, TlbSide::Instruction, TlbSide::Instruction4M};
+constexpr TlbArray kArrays[] = {TlbArray::Data4K, TlbArray::Data4M, TlbArray::Instruction4K, TlbArray::Instruction4M};
 
 } // namespace
 
@@ -31,42 +31,44 @@ void Duel::disagree(const std::string& what) {
         mismatch_ = fmt::format("{}, after {} accesses: {}", reference_.processor.name, accesses_, what);
 }
 
-void Duel::compare_set(TlbSide side, u32 set) {
-    const reference::Set& expected = array_of(reference_, side).set_of(set);
+void Duel::compare_set(TlbArray array, u32 set) {
+    const reference::Set& expected = array_of(reference_, array).set_of(set);
     for (u32 way = 0; way < expected.way.size(); ++way) {
-        const TlbEntry& is = mmu_.tlb().entry(side, set, way);
-        if (!agrees(is, expected.way[way], mmu_.tlb().page_shift(side)))
-            disagree(fmt::format("TLB side {} set {} way {}: tag {:#x} entry {:#x}, expected {} page {:#x} frame {:#x}",
-                                 static_cast<u32>(side), set, way, is.tag, is.entry, expected.way[way].valid,
-                                 expected.way[way].page, expected.way[way].frame));
+        const TlbEntry& is = mmu_.tlb().entry(array, set, way);
+        if (!agrees(is, expected.way[way], mmu_.tlb().page_shift(array)))
+            disagree(
+                fmt::format("TLB array {} set {} way {}: tag {:#x} entry {:#x}, expected {} page {:#x} frame {:#x}",
+                            static_cast<u32>(array), set, way, is.tag, is.entry, expected.way[way].valid,
+                            expected.way[way].page, expected.way[way].frame));
     }
     const u32 bits = (expected.b0 ? 1 : 0) | (expected.b1 ? 2 : 0) | (expected.b2 ? 4 : 0) | expected.next;
-    if (mmu_.tlb().plru(side, set) != bits)
-        disagree(fmt::format("TLB side {} set {}: replacement bits {}, expected {}", static_cast<u32>(side), set,
-                             mmu_.tlb().plru(side, set), bits));
+    if (mmu_.tlb().plru(array, set) != bits)
+        disagree(fmt::format("TLB array {} set {}: replacement bits {}, expected {}", static_cast<u32>(array), set,
+                             mmu_.tlb().plru(array, set), bits));
 }
 
 void Duel::compare_sets_of(u32 linear) {
-    for (const TlbSide side : kSides)
-        if (mmu_.tlb().has(side))
-            compare_set(side, mmu_.tlb().set_of(side, linear));
+    for (const TlbArray array : kArrays)
+        if (mmu_.tlb().has(array))
+            compare_set(array, mmu_.tlb().set_of(array, linear));
 }
 
 void Duel::compare_everything() {
-    for (const TlbSide side : kSides) {
-        reference::Array& array = array_of(reference_, side);
+    for (const TlbArray array : kArrays) {
+        reference::Array& array = array_of(reference_, array);
         u32 valid = 0, expected = 0;
-        mmu_.tlb().for_each_valid(side, [&](const TlbPlace&) { ++valid; });
+        mmu_.tlb().for_each_valid(array, [&](const TlbPlace&) { ++valid; });
         array.for_each([&](reference::Set& set) {
             for (const reference::Entry& entry : set.way)
                 expected += entry.valid;
         });
         if (valid != expected)
-            disagree(fmt::format("TLB side {} holds {} entries, expected {}", static_cast<u32>(side), valid, expected));
+            disagree(
+                fmt::format("TLB array {} holds {} entries, expected {}", static_cast<u32>(array), valid, expected));
         for (u32 set = 0; set < array.sets.size(); ++set)
-            compare_set(side, set);
+            compare_set(array, set);
         for (const auto& [page, set] : array.unlimited)
-            compare_set(side, page & (mmu_.tlb().geometry(side).sets - 1));
+            compare_set(array, page & (mmu_.tlb().geometry(array).sets - 1));
     }
 }
 

@@ -32,26 +32,26 @@ TEST(TreePlru, IsLeftUnchangedByExactlyOneWayInEveryState) {
 
 TEST(Tlb, HasThePentiumsGeometry) {
     const Tlb tlb;
-    EXPECT_EQ(tlb.geometry(TlbSide::Data4K).sets * tlb.geometry(TlbSide::Data4K).ways, 64);
-    EXPECT_EQ(tlb.geometry(TlbSide::Data4M).sets * tlb.geometry(TlbSide::Data4M).ways, 8);
-    EXPECT_EQ(tlb.geometry(TlbSide::Instruction).sets * tlb.geometry(TlbSide::Instruction).ways, 32);
-    EXPECT_EQ(tlb.set_of(TlbSide::Data4K, 0x0001F000), 15u);
-    EXPECT_EQ(tlb.set_of(TlbSide::Data4M, 0x00C00000), 1u);
-    EXPECT_EQ(tlb.set_of(TlbSide::Instruction, 0x0000F000), 7u);
+    EXPECT_EQ(tlb.geometry(TlbArray::Data4K).sets * tlb.geometry(TlbArray::Data4K).ways, 64);
+    EXPECT_EQ(tlb.geometry(TlbArray::Data4M).sets * tlb.geometry(TlbArray::Data4M).ways, 8);
+    EXPECT_EQ(tlb.geometry(TlbArray::Instruction4K).sets * tlb.geometry(TlbArray::Instruction4K).ways, 32);
+    EXPECT_EQ(tlb.set_of(TlbArray::Data4K, 0x0001F000), 15u);
+    EXPECT_EQ(tlb.set_of(TlbArray::Data4M, 0x00C00000), 1u);
+    EXPECT_EQ(tlb.set_of(TlbArray::Instruction4K, 0x0000F000), 7u);
 }
 
 TEST(Tlb, FillsInvalidWaysBeforeItEvicts) {
     Tlb tlb;
     for (u32 i = 0; i < 4; ++i) {
-        const TlbPlace place = tlb.take_place(TlbSide::Data4K, i << 16);
+        const TlbPlace place = tlb.take_place(TlbArray::Data4K, i << 16);
         EXPECT_EQ(place.way, i);
         tlb.set_entry(place, {i << 16, 0, kPtePresent, 0, 0});
         tlb.touch(place);
     }
-    EXPECT_EQ(tlb.take_place(TlbSide::Data4K, 4u << 16).way, 0);
-    EXPECT_EQ(tlb.take_place(TlbSide::Data4K, 2u << 16).way, 2) << "the same page is replaced in place";
-    tlb.set_entry({TlbSide::Data4K, 3, true, 0}, {});
-    EXPECT_EQ(tlb.take_place(TlbSide::Data4K, 4u << 16).way, 3);
+    EXPECT_EQ(tlb.take_place(TlbArray::Data4K, 4u << 16).way, 0);
+    EXPECT_EQ(tlb.take_place(TlbArray::Data4K, 2u << 16).way, 2) << "the same page is replaced in place";
+    tlb.set_entry({TlbArray::Data4K, 3, true, 0}, {});
+    EXPECT_EQ(tlb.take_place(TlbArray::Data4K, 4u << 16).way, 3);
 }
 
 } // namespace

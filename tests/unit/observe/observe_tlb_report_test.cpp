@@ -55,7 +55,7 @@ TEST_F(TlbReports, PutWhatDisagreesFirstAndCountIt) {
     ASSERT_EQ(report.rows.size(), 4u);
     EXPECT_EQ(report.stale, 2u);
     EXPECT_EQ(report.rows[0].entry.tag, 0x9000u);
-    EXPECT_EQ(report.rows[1].side, TlbSide::Instruction);
+    EXPECT_EQ(report.rows[1].array, TlbArray::Instruction4K);
     EXPECT_EQ(report.rows[2].set, 3u);
     EXPECT_EQ(report.valid[0], 3u);
     EXPECT_EQ(report.places[0], 64u);

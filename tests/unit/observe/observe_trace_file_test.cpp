@@ -362,7 +362,7 @@ std::string arguments_of(TraceKind kind, u64 a, u64 b = 0, u64 c = 0, u64 d = 0)
 
 TEST(TraceText, WritesEachValueAsItsTypeHasIt) {
     EXPECT_EQ(arguments_of(TraceKind::TlbFill, 0x8048000, 0x123067, 0x1203, 2),
-              "linear=0x8048000 entry=0x123067 way=3 set=18 side=instruction_4k");
+              "linear=0x8048000 entry=0x123067 way=3 set=18 array=instruction_4k");
     EXPECT_EQ(arguments_of(TraceKind::Interrupt, 128, 0, interrupt_source(InterruptCause::Software, 3), 0x1000),
               "vector=128 error_code=0x0 cause=software from_cpl=3 from_eip=0x1000");
     EXPECT_EQ(arguments_of(TraceKind::PteWrite, 0x105000, 0x107, 0x105, 1),

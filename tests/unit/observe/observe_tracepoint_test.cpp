@@ -94,12 +94,11 @@ TEST(TraceValue, TakesApartWhatIsPackedIntoOneArgument) {
     EXPECT_EQ(interrupt_cause(event), InterruptCause::Software);
     EXPECT_EQ(kInterruptFromCpl(event), 3u);
     EXPECT_TRUE(is_system_call(event));
-    constexpr TraceValue kWay = trace_value(TraceKind::TlbFill, "way");
-    constexpr TraceValue kSet = trace_value(TraceKind::TlbFill, "set");
     event.kind = TraceKind::TlbFill;
-    event.c = 0x1203;
-    EXPECT_EQ(kWay(event), 3u);
-    EXPECT_EQ(kSet(event), 0x12u);
+    event.c = tlb_set_way(0x12, 3);
+    EXPECT_EQ(event.c, 0x1203u) << "as recorded traces have it";
+    EXPECT_EQ(kTlbWay(event), 3u);
+    EXPECT_EQ(kTlbSet(event), 0x12u);
     EXPECT_FALSE(is_system_call(event)) << "another kind";
     event.d = ~u64{0};
     EXPECT_EQ(trace_value(TraceKind::PteWrite, "level")(event), ~u64{0});
@@ -109,7 +108,7 @@ TEST(TraceValue, OfAnEnumerationHasAName) {
     EXPECT_EQ(trace_value_name(TraceType::FlushReason, static_cast<u64>(TlbFlushReason::TestRegister)),
               "test_register");
     EXPECT_EQ(trace_value_name(TraceType::InterruptCause, static_cast<u64>(InterruptCause::Nmi)), "nmi");
-    EXPECT_EQ(trace_value_name(TraceType::TlbSide, static_cast<u64>(TlbSide::Instruction4M)), "instruction_4m");
+    EXPECT_EQ(trace_value_name(TraceType::TlbArray, static_cast<u64>(TlbArray::Instruction4M)), "instruction_4m");
     EXPECT_EQ(trace_value_name(TraceType::FlushReason, 8), "");
     EXPECT_EQ(trace_value_name(TraceType::Count, 0), "") << "a number has none";
 }
