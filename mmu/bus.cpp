@@ -47,8 +47,6 @@ void Bus::map_memory(PhysicalAddress start, u64 size, IoHandler& handler, u8 wid
     memory_.push_back({start.value, size, &handler, widest});
 }
 
-bool Bus::port_is_mapped(u16 port) const { return port_owner_[port] != 0; }
-
 const Bus::Range* Bus::find_memory(u64 address) const {
     for (const Range& range : memory_) {
         if (address - range.start < range.size)

@@ -1,6 +1,6 @@
 // Owns: which device answers at which port and at which device-memory address, and the adaptation of widths.
 // Callers: the Mmu (device memory), the Cpu (ports), the Machine's wiring. Promises: a device sees only the widths it
-// declared; wider accesses are split low to high; nobody home reads as all ones.
+// declared; wider accesses are split low to high; a port or address without a device reads as all ones.
 #pragma once
 
 #include <string>
@@ -29,9 +29,6 @@ class Bus {
     void write_port(u16 port, u32 size, u32 value);
     u32 read_memory(PhysicalAddress address, u32 size);
     void write_memory(PhysicalAddress address, u32 size, u32 value);
-
-    // The ports nobody answers on that the guest tried, for the log.
-    bool port_is_mapped(u16 port) const;
 
   private:
     struct Range {

@@ -80,7 +80,6 @@ void BlockCache::clear() {
     std::fill(frames_.begin(), frames_.end(), nullptr);
     used_ = 0;
     blocks_ = 0;
-    ++generation_;
 }
 
 } // namespace forkscope

@@ -66,8 +66,6 @@ class BlockCache {
     // `frame_is_empty` tells that the frame holds no code any more.
     bool kill(PhysicalAddress address, u32 size, const Block* running, bool& frame_is_empty);
     void clear();
-    u64 block_count() const { return blocks_; }
-    u64 generation() const { return generation_; } // changes when clear() happens
 
   private:
     static constexpr u32 kSlots = 1u << 16;
@@ -83,7 +81,6 @@ class BlockCache {
     std::unique_ptr<u8[], void (*)(void*)> arena_;
     u64 used_ = 0;
     u64 blocks_ = 0;
-    u64 generation_ = 0;
 };
 
 } // namespace forkscope

@@ -2,18 +2,43 @@
 #include <gtest/gtest.h>
 
 #include "emu/base/random.hpp"
+#include "guest/abi/ports.h"
 #include "tests/unit/devices/all_devices.hpp"
 
 namespace forkscope {
 namespace {
 
-const std::vector<u16>& mapped_ports(FakeWiring& wiring) {
-    static const std::vector<u16> kPorts = [&] {
+// Where the devices answer.
+const std::vector<u16>& device_ports() {
+    static const std::vector<u16> kPorts = [] {
+        constexpr std::pair<u16, u16> kRanges[] = {{0x00, 16},
+                                                   {0x20, 2},
+                                                   {0x40, 4},
+                                                   {0x60, 2},
+                                                   {0x64, 1},
+                                                   {0x70, 2},
+                                                   {0x80, 16},
+                                                   {0x92, 1},
+                                                   {0xA0, 2},
+                                                   {0xC0, 32},
+                                                   {0xF0, 1},
+                                                   {0x2F8, 8},
+                                                   {0x3B4, 2},
+                                                   {0x3BA, 1},
+                                                   {0x3C0, 16},
+                                                   {0x3D4, 2},
+                                                   {0x3DA, 1},
+                                                   {0x3F8, 8},
+                                                   {0x4D0, 2},
+                                                   {ABI_PORT_DEBUG_CONSOLE, 1},
+                                                   {ABI_PORT_EXIT, 1},
+                                                   {ABI_PORT_FIRMWARE_SELECT, 5},
+                                                   {ABI_PORT_TRACE_ID, 16},
+                                                   {ABI_PORT_BOCHS_SHUTDOWN, 1}};
         std::vector<u16> ports;
-        for (u32 port = 0; port < 0x10000; ++port) {
-            if (wiring.bus().port_is_mapped(static_cast<u16>(port)))
-                ports.push_back(static_cast<u16>(port));
-        }
+        for (const auto& [first, count] : kRanges)
+            for (u16 i = 0; i < count; ++i)
+                ports.push_back(static_cast<u16>(first + i));
         return ports;
     }();
     return kPorts;
@@ -22,7 +47,7 @@ const std::vector<u16>& mapped_ports(FakeWiring& wiring) {
 // One random thing that a guest, a host or time may do. Returns what the guest saw.
 u64 disturb(AllDevices& devices, Random& random) {
     FakeWiring& wiring = devices.wiring;
-    const std::vector<u16>& ports = mapped_ports(wiring);
+    const std::vector<u16>& ports = device_ports();
     const u16 port = ports[random.below(ports.size())];
     const u32 size = 1u << random.below(3);
     const PhysicalAddress memory(VgaMemory::kStart + random.below(VgaMemory::kSize));
