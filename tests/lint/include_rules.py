@@ -41,7 +41,6 @@ CORE = ("emu/base", "mmu", "cpu", "devices", "emu/machine", "emu/symbols", "emu/
 # What the core must not include, and why.
 CORE_FORBIDS = (
     (r"SDL.*|imgui.*|ncurses.*|curses\.h|panel\.h", "the core shows nothing: that is for emu/ui"),
-    (r"capstone/.*", "the core decodes with its own table: disassembly for people is for the faces"),
     (r"spdlog/.*", "logging goes through emu/base/log.hpp"),
     (r"thread|condition_variable|future|semaphore|latch|barrier|stop_token|pthread\.h|threads\.h",
      "one thread simulates"),
@@ -51,6 +50,8 @@ CORE_FORBIDS = (
     (r"chrono|ctime|time\.h|sys/time\.h", "the only clock is retired cost; host time never reaches the core"),
     (r"random", "seeded numbers come from emu/base/random.hpp: the standard's distributions differ between libraries"),
 )
+# Libraries that one room uses for all.
+ONE_ROOM = ((r"capstone(/.*|\.h)", "emu/view", "instructions are shown as emu/view disassembles them"),)
 # Where the thing forbidden above has its one door.
 DOORS = {"spdlog/.*": ("emu/base/log.hpp", "emu/base/log.cpp"), "mutex|shared_mutex": ("emu/base/",)}
 
@@ -99,6 +100,9 @@ def check_external(path, line, quoted, angled):
         yield f"{path}:{line}: {quoted} does not exist"
     elif room == "guest" and name not in FREESTANDING:
         yield f"{path}:{line}: the guest is freestanding and must not include <{name}>"
+    for pattern, owner, reason in ONE_ROOM:
+        if re.fullmatch(pattern, name) and room not in (owner, "tests"):
+            yield f"{path}:{line}: {room} must not include <{name}>: {reason}"
     if room in CORE:
         for pattern, reason in CORE_FORBIDS:
             if re.fullmatch(pattern, name) and not path.startswith(DOORS.get(pattern, ("\0",))):
