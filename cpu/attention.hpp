@@ -1,6 +1,7 @@
-// Owns: Attention, what has to be looked at before the next instruction: pins, traps, halt, and the shadow of STI.
+// Owns: Attention, what has to be looked at before the next instruction: pins, traps, halt, and the shadows of STI
+// and MOV SS.
 // Callers: pins and handlers bring it about, engines ask wanted(), the run loop serves it in the manual's order.
-// Promises: no engine starts a block while wanted(); what makes it wanted ends the block that is running, too.
+// Promises: no engine starts a block while wanted(); what makes it wanted also ends the running block.
 #pragma once
 
 #include <utility>

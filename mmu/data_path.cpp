@@ -63,7 +63,7 @@ bool DataPath::poke(PhysicalAddress address, std::span<const u8> bytes) {
     return true;
 }
 
-// --- Who hears of it
+// --- Who is told of it
 
 void DataPath::tell_code(PhysicalAddress physical, u32 size, u8 frame_flags) const {
     if ((frame_flags & kFrameCode) != 0 && listener_ != nullptr)

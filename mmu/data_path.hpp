@@ -1,6 +1,6 @@
 // Owns: the moving of bytes, once their addresses are translated, to and from memory, devices and page-table frames.
-// Callers: the Mmu's slow paths. Promises: who asked to hear of an access hears of it here, once: of transfers before
-// the bytes move, of stores into code after it; ROM ignores stores.
+// Callers: the Mmu's slow paths. Promises: each access is reported once to who asked for it: transfers before the
+// bytes move, stores into code afterwards; ROM ignores stores.
 #pragma once
 
 #include <functional>
@@ -31,7 +31,7 @@ class DataPath {
 
     u64 read(const Span& span);
     void write(const Span& span, u64 value);
-    // A fetch reads nothing here; who watches the frame hears of it.
+    // A fetch reads nothing here; a watcher of the frame is told.
     void fetched(LinearAddress linear, PhysicalAddress physical) const;
     // As Mmu::poke_physical.
     bool poke(PhysicalAddress address, std::span<const u8> bytes);

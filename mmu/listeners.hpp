@@ -1,6 +1,6 @@
-// Owns: what the Mmu tells those that stand behind it: AccessListener (the processor's), MmuRecorder (the tests').
-// Callers: the Mmu calls them; the Cpu and the tests implement them. Promises: called synchronously, in the order of
-// the accesses.
+// Owns: the interfaces that the Mmu reports accesses to: AccessListener (the processor's), MmuRecorder (the tests');
+// and LinearWatch, a data breakpoint. Callers: the Mmu calls them; the Cpu and the tests implement them. Promises:
+// called synchronously, in the order of the accesses.
 #pragma once
 
 #include "emu/base/types.hpp"
@@ -35,8 +35,7 @@ struct LinearWatch {
     u8 number = 0;
 };
 
-// Hears of everything that is asked of the Mmu, in order and before it is done: so a run can be replayed on another
-// one.
+// Gets every request to the Mmu, in order and before it is carried out, so that a run can be replayed on another one.
 class MmuRecorder {
   public:
     enum class Act : u8 {

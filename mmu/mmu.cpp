@@ -56,7 +56,7 @@ void Mmu::set_a20(bool enabled) {
     unit_.set_a20(enabled);
 }
 
-// --- Who hears of accesses
+// --- Who is told of accesses
 
 void Mmu::set_listener(AccessListener* listener) {
     unit_.set_listener(listener);

@@ -1,6 +1,6 @@
-// Owns: the doors to guest memory, and behind them translation, page-table marks and the data path.
+// Owns: the interface to guest memory, and behind it translation, page-table marks and the data path.
 // Callers: the Cpu for the guest's accesses; everybody else only looks. Promises: a faulting access changes no memory;
-// looking changes nothing; what the doors do depends on the modelled TLB alone, never on the fast table.
+// looking changes nothing; results depend on the modelled TLB alone, never on the fast table.
 #pragma once
 
 #include <cstring>
@@ -34,7 +34,7 @@ class Mmu {
     // store would, so that a following store cannot fault. For PUSHA, ENTER, far calls, task switches.
     Access<void> probe_write(LinearAddress address, u32 size, Privilege privilege);
 
-    // Instruction fetch: the physical address of the byte at `address`. The fetch is an access of the I side.
+    // Instruction fetch: the physical address of the byte at `address`. It uses the instruction arrays of the TLB.
     Access<PhysicalAddress> fetch(LinearAddress address, Privilege privilege);
 
     // For string instructions: a host pointer to plain memory for [address, end of its page), counting as ONE access of
@@ -71,22 +71,23 @@ class Mmu {
     void set_paging_features(const PagingFeatures& features) { unit_.state().set_features(features); }
     void set_tlb_model(const TlbModel& model) { unit_.set_tlb_model(model); }
 
-    // --- Who hears of accesses.
+    // --- Who is told of accesses.
     void set_listener(AccessListener* listener);
-    // Data breakpoints, at most four: their pages stay out of the fast table, and the listener hears of each access.
+    // Data breakpoints, at most four: their pages stay out of the fast table, and the listener is told of each access.
     void set_watches(std::span<const LinearWatch> watches);
     // Accesses of 2, 4 and 8 bytes at user privilege must be aligned, or fail with fault().misaligned. While it is on,
     // user accesses stay out of the fast table.
     void set_alignment_check(bool enabled);
-    // Accesses that are not aligned leave the fast path, so that the listener hears of them. `mask`: address bits that
-    // 8 bytes need clear, 7 or 3; 0 for no reports at all. A bus of two bytes makes it any access from an odd address.
+    // Accesses that are not aligned leave the fast path, so that the listener is told of them. `mask`: address bits
+    // that 8 bytes need clear, 7 or 3; 0 for no reports at all. A bus of two bytes makes it any access from an odd
+    // address.
     void report_misaligned(u32 mask, u32 bus_bytes = 4) { data_.report_misaligned(mask, bus_bytes); }
     bool reports_misaligned() const { return data_.misaligned_mask() != 0; }
     // Every load and store leaves the fast path, for a listener that keeps a cache.
     void report_accesses(bool enabled);
-    // Somebody wants to see loads and stores of frames flagged kFrameWatched (debugger, sanitizer).
+    // Gets the loads and stores of frames flagged kFrameWatched. Only tests watch frames today.
     void set_watcher(DataPath::Watcher watcher) { data_.set_watcher(std::move(watcher)); }
-    // Everything that is asked of the doors. All accesses leave the fast path for it. nullptr: nobody.
+    // Gets every request. All accesses leave the fast path for it. nullptr: none.
     void set_recorder(MmuRecorder* recorder);
 
     // --- Looking. Never changes anything: no A/D, no TLB, no counters, no device reads (device memory reads as !ok).

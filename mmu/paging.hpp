@@ -88,7 +88,8 @@ struct PagingGeometry {
 inline constexpr PagingGeometry kGeometry32{4, 22, 1, ~kPageMask};
 inline constexpr PagingGeometry kGeometryPae{8, 21, 4, ~31u};
 
-// What paging needs of the control registers. Owned by the Cpu's state; the Mmu keeps a copy, observers another.
+// What paging needs of the control registers. PagingState keeps them in step with the Cpu's registers; observers keep a
+// copy.
 struct PagingControl {
     u32 cr0 = 0;
     u32 cr3 = 0;

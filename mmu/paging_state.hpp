@@ -1,5 +1,5 @@
-// Owns: what the control registers say of paging, the PDPTE registers and the A20 gate; looks through page tables.
-// Callers: the paging unit changes it as the guest asks; observers keep one of their own and feed it from events.
+// Owns: the paging bits of the control registers, the PDPTE registers and the A20 gate; looks through page tables.
+// Callers: the paging unit changes it as the guest asks; observers keep their own and update it from events.
 // Promises: reads memory and never writes it; looking changes nothing, not even by type.
 #pragma once
 
@@ -56,7 +56,7 @@ class PagingState {
     // Through those of any space, whether paging is on or off. The PDPTE registers stand for memory where it is the
     // space in force.
     Walk look_in(AddressSpace space, LinearAddress address, Privilege privilege, AccessKind kind) const;
-    // The look with a policy of one's own: see walk_page_tables.
+    // The same with a given policy: see walk_page_tables.
     template <class Policy>
     Walk walk_in(Policy& policy, AddressSpace space, LinearAddress address, Privilege privilege, AccessKind kind) const;
 

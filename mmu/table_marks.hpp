@@ -1,6 +1,6 @@
-// Owns: which frames hold page tables, so that stores into them can be told of; and those stores.
-// Callers: the paging unit (walks), the data path (stores into marked frames), observers that know better.
-// Promises: marks only say what observers hear. They are saved, never hashed.
+// Owns: which frames hold page tables, so that stores into them are reported; and those stores.
+// Callers: the paging unit (walks), the data path (stores into marked frames), observers that know of more.
+// Promises: marks only decide what is reported. They are saved, never hashed.
 #pragma once
 
 #include <vector>
@@ -31,7 +31,7 @@ class TableMarks {
     void forget_all();
     static constexpr u16 kMostStores = 2049;
 
-    // A store of at most 8 bytes into a marked frame, telling of each entry touched.
+    // A store of at most 8 bytes into a marked frame: reports each entry touched.
     void store(PhysicalAddress at, u32 size, const u8* bytes);
 
     void serialize(Archive& ar);

@@ -77,7 +77,7 @@ std::span<const QueuedInstruction> CostMeter::queued_from(const Block* block, u3
     return block != nullptr ? block->lookahead().from(number, block->count) : std::span(queued_).first(1);
 }
 
-// What an instruction whose cost is decided late costs by itself. While it waits for a page walk or a misaligned
+// What an instruction whose cost is decided late costs alone. While it waits for a page walk or a misaligned
 // operand, the queue is taken to stand still, as the bus is busy.
 void CostMeter::note_own_cost(Cycles cycles, CycleCause cause) {
     const bool learns = progress_.current == nullptr || (progress_.current->ending & (kDecidedLate | kByOperand)) != 0;

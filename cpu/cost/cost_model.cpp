@@ -280,7 +280,8 @@ enum Kind : u8 { kRegister, kReads, kModifies, kKinds, kFloat = kKinds };
 Kind kind_of(u32 clocks) { return clocks >= 3 ? kModifies : clocks == 2 ? kReads : kRegister; }
 constexpr u8 kPaired[kKinds][kKinds] = {{1, 2, 3}, {2, 2, 3}, {3, 4, 5}}; // U, V
 
-// PUSH, POP and CALL follow each other at the stack pointer without waiting; who names ESP waits for them.
+// PUSH, POP and CALL follow each other at the stack pointer without a stall; an instruction that names ESP waits for
+// them.
 bool pairs_by_registers(const PipelineState& pipeline, const InstructionUse& use) {
     const u16 named = use.read | use.written;
     const bool after_stack = (pipeline.waiting & kStackMoved) != 0 && (named & kEspBit) != 0 && !use.stack;

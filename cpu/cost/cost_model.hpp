@@ -1,5 +1,5 @@
 // Owns: CostModel, what an instruction costs on the modelled processor: static clocks, and what the pipeline remembers.
-// Callers: the Cpu binds blocks and settles time with it. Promises: static clocks are a pure function of the table's
+// Callers: CostMeter binds and settles with it. Promises: static clocks are a pure function of the table's
 // row, the bytes and PipelineState, so every engine gets the same; docs/clock-models.md says what each --clock counts.
 #pragma once
 
@@ -30,7 +30,7 @@ enum class CostModelKind : u8 {
 struct PipelineState {
     u16 written = 0;     // general registers that the last instruction (Pentium: the last pair) wrote, by bit
     u16 waiting = 0;     // Pentium: those that the instruction in the U pipe wrote, which may still get a partner
-    u16 clocks = 0;      // Pentium: what that one costs; 0: none waits
+    u16 clocks = 0;      // Pentium: what that one costs; 0: none is pending
     u8 kind = 0;         // Pentium: of that one
     bool jumped = false; // 386: by a jump that wants the m of its target
     u8 refill = 0;       // 386: clocks of filling the queue that the transfer has paid; its m, too, if not `jumped`

@@ -1,6 +1,6 @@
 // Owns: the first-level cache of `--clock cache`: which lines it holds and which goes next; no data, as memory is
-// always up to date here. Callers: the Cpu. Promises: part of the machine's state; a read that misses brings its line
-// in, a write that misses brings nothing (i486: write-through; Pentium: no allocation on a write).
+// always up to date here. Callers: CostMeter. Promises: part of the machine's state; a read that misses fills its
+// line, a write that misses fills none (i486: write-through; Pentium: no allocation on a write).
 #pragma once
 
 #include <vector>
@@ -29,7 +29,7 @@ class FirstLevelCache {
 
     CacheGeometry geometry_;
     std::vector<u32> tags_; // set-major; line number + 1, 0: invalid
-    std::vector<u8> order_; // by set: as PlruTouch in mmu/tlb.hpp
+    std::vector<u8> order_; // by set: as PlruTouch in mmu/tlb/tlb.hpp
 };
 
 // Of code and data; where one serves both, `code` is absent.

@@ -11,7 +11,7 @@ struct InstructionUse {
     u16 read = 0;              // by bit: 1 << kEax …; registers that address memory included
     u16 written = 0;           // but not what the stack engine does to ESP
     u16 address = 0;           // base and index, and the implied ones of string instructions
-    bool stack = false;        // reads and moves ESP by itself: PUSH, POP, CALL, RET…
+    bool stack = false;        // reads and moves ESP implicitly: PUSH, POP, CALL, RET…
     bool immediate = false;    // immediate data, or a branch's distance
     bool displacement = false; // of the memory operand
     u8 components = 0;         // the manual's m for a jump to here (386 PRM, 17.2.2.3)

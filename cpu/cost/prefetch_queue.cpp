@@ -178,7 +178,7 @@ class Runner {
             }
         } else if (writes_left_ != 0 && clock >= next_write_ && use_bus()) {
             --writes_left_;
-            if (clock >= end_) { // the bus takes the rest by itself
+            if (clock >= end_) { // the bus transfers the rest alone
                 queue_.bus_clocks = static_cast<u8>(queue_.bus_clocks + writes_left_ * bus_.clocks_per_cycle);
                 writes_left_ = 0;
             }

@@ -87,8 +87,8 @@ void flush(PrefetchQueue& queue, u32 target);
 
 // Runs ahead[0] to its end: clocks from the end of the instruction before it, waiting for its bytes included. What
 // stands behind it is decoded and fetched meanwhile; instructions that are not known yet are decoded when they are
-// given. kMostAhead are as good as all. A taken transfer ends early by the clocks that flush() and the next call will
-// take without its components, refill_clocks() (7 + m in sum).
+// given. More than kMostAhead change nothing. A taken transfer ends early by the clocks that flush() and the next call
+// will take without its components, refill_clocks() (7 + m in sum).
 inline constexpr u32 kMostAhead = 4;
 u32 advance(PrefetchQueue& queue, const BusParameters& bus, std::span<const QueuedInstruction> ahead,
             const QueueConstants& constants = kQueueConstants);

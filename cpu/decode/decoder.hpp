@@ -1,6 +1,6 @@
 // Owns: the Decoder: bytes to Instruction.
-// Callers: blocks, disassembly checks, the fuzzer. Promises: a pure function of (bytes, CodeMode); reads at most 15
-// bytes; driven by opcodes.def alone.
+// Callers: cpu/engine/code_reader, disassembly checks, the fuzzer. Promises: a pure function of (bytes, CodeMode);
+// reads at most 15 bytes; driven by opcodes.def alone.
 #pragma once
 
 #include <span>

@@ -1,5 +1,5 @@
 // Owns: Instruction, one decoded instruction as plain data.
-// Callers: the Decoder writes it; interpreter, translators, disassembly checks and the fuzzer read it.
+// Callers: the Decoder writes it; engines, handlers, disassembly checks and the fuzzer read it.
 // Promises: a pure function of (bytes, CodeMode) except the fields that a Block binds.
 #pragma once
 

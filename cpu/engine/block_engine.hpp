@@ -1,6 +1,6 @@
 // Owns: BlockEngine, which keeps decoded runs by (physical address, mode) and runs them whole.
-// Callers: the Cpu. Promises: never decodes a run twice while its bytes stand; a store into a block kills it before the
-// next instruction runs.
+// Callers: the Cpu. Promises: a store into a block kills it before the next instruction runs; a run is decoded again
+// only if its bytes changed or the blocks were dropped (forget(), a full cache).
 #pragma once
 
 #include "cpu/engine/code_reader.hpp"

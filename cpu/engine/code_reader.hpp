@@ -1,6 +1,6 @@
 // Owns: DecodedRun, and decoding the code at EIP into one, with handlers and static costs bound.
 // Callers: engines. Promises: what lies in one page of memory is read from there alone; an instruction that lies in two
-// pages or in device memory is fetched byte by byte and runs by itself.
+// pages or in device memory is fetched byte by byte and runs alone.
 #pragma once
 
 #include "cpu/engine/block.hpp"

@@ -1,6 +1,6 @@
 // Owns: fetching the bytes of an instruction that was decoded already once more, with all that this does to the TLB.
 // Callers: the run loop where each instruction is fetched (Mmu::fetches_each_instruction); repeated strings between two
-// iterations. Promises: whoever goes on runs the bytes that are there.
+// iterations. Promises: what runs next are the bytes that memory holds.
 #pragma once
 
 #include "cpu/execute/context.hpp"

@@ -1,4 +1,4 @@
-// Owns: which handler carries out a form, by operand size and kind. Callers: whoever binds decoded code.
+// Owns: which handler carries out a form, by operand size and kind. Callers: cpu/engine/code_reader.
 // Promises: never null; the undefined opcode has one, too.
 #pragma once
 

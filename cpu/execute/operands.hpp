@@ -1,4 +1,4 @@
-// Owns: the few words in which handlers are written: fetch operand, TRY, write back.
+// Owns: the few macros and functions that handlers are written with: fetch operand, TRY, write back.
 // Callers: handlers. Promises: load, compute, store, then commit registers and flags.
 #pragma once
 

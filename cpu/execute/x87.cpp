@@ -262,7 +262,7 @@ Step x87_store_decimal(Context& cpu, const Instruction& in) {
     return Step::Next;
 }
 
-// FSTPNCE, which no manual has: FSTP that does not complain of an empty ST(0), and then only pops.
+// FSTPNCE, which no manual has: FSTP without the stack fault: with ST(0) empty it only pops.
 Step x87_store_unchecked(Context& cpu, const Instruction& in) {
     X87_BEGIN;
     x87_note_instruction(cpu, in);

@@ -1,4 +1,4 @@
-// Owns: handlers of the x87: moves, arithmetic, comparison, transcendentals; control and state in x87.cpp.
+// Owns: handlers of the x87: moves, arithmetic, comparison, transcendentals; those without a template in x87.cpp.
 // Callers: dispatch.cpp through opcodes_x87.def. Promises: load, compute, store, then commit; exceptions are flagged in
 // the status word and reported by the next waiting instruction (SDM 1, 8.7).
 #pragma once

@@ -1,4 +1,4 @@
-// Owns: Model, all that makes one processor another: instructions, control bits, flags, MSRs, CPUID leaves, TLB, costs.
+// Owns: Model, what distinguishes processors: instructions, control bits, flags, MSRs, CPUID leaves, TLB, costs.
 // Callers: the Cpu, its handlers and the cost model ask has() and the columns; cli finds models by name.
 // Promises: constant plain data, a file a model; no code compares CpuModels but snapshots.
 #pragma once
@@ -55,7 +55,7 @@ enum class MsrKind : u8 {
     Counter,     // the same, 40 bits; a write sign-extends its low 32 bits
     Sysenter,    // CpuState::sysenter[slot]
     TimeStampCounter,
-    ExtendedFeatures, // EFER: Stored, and the Mmu hears of it
+    ExtendedFeatures, // EFER: Stored, and passed to the Mmu
     PageAttributes,   // Stored: eight memory types
 };
 // Slots of the counters, and of what selects their events (Pentium: CESR alone).
@@ -70,7 +70,7 @@ struct MsrRow {
     u64 writable; // bits; the others of a value written must be zero, or #GP
 };
 
-// What counters of performance can be told to count.
+// Events that performance counters can count.
 enum class Counted : u8 {
     Nothing,
     UnhaltedCycles,

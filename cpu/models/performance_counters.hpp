@@ -1,4 +1,4 @@
-// Owns: what a guest's event selectors set its performance counters to count.
+// Owns: which event each performance counter counts, as the guest's event selectors say.
 // Callers: the Cpu keeps the counts; RDPMC, RDMSR and WRMSR ask. Promises: an event that is not in the model's table
 // counts nothing; every count is the same on every engine.
 #pragma once

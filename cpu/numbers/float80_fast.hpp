@@ -1,4 +1,4 @@
-// Owns: the short way through the commonest operations: operands of moderate size, whose result can neither overflow
+// Owns: a fast path for the commonest operations: operands of moderate size, whose result can neither overflow
 // nor be tiny, rounded to nearest; and the seam to the host's x87.
 // Callers: the x87 handlers, in place of float_add and its kin. Promises: what float80.cpp gives, in result and
 // context, with the host's help or without (tests compare all three).

@@ -1,6 +1,6 @@
 // Owns: Breakpoints, the guest's in DR0 to DR7 and a debugger's, sorted by who has to look for them.
-// Callers: whoever changes them, engines before they run a block, port instructions; the run loop reports and delivers.
-// Promises: derived from the debug registers; costs nothing while none is enabled (SDM 3B 17.2).
+// Callers: handlers and debuggers that change them, engines before they run a block, port instructions; the run loop
+// reports and delivers. Promises: derived from the debug registers; costs nothing while none is enabled (SDM 3B 17.2).
 #pragma once
 
 #include <vector>

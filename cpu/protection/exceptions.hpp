@@ -1,4 +1,4 @@
-// Owns: the names of vectors, the exception that waits for delivery, and Faulted, the answer of whatever records one.
+// Owns: the names of vectors, the exception that is pending, and Faulted, what a function returns that recorded one.
 // Callers: whatever may fault. Promises: plain data; a guest's fault is a value, never a C++ exception.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Owns: the two small types through which devices and cpu meet without knowing each other.
+// Owns: the small types through which devices and cpu meet without knowing each other.
 // Callers: devices raise lines, the cpu acknowledges; the Machine connects them. Promises: plain and synchronous.
 #pragma once
 

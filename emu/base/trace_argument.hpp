@@ -1,6 +1,6 @@
 // Owns: what an argument of an event or of a guest's tracepoint is: its name, its type, the values packed into it.
-// Callers: trace_kinds.def and guest/abi/tracepoints.def are written in these words; text, queries and exports read
-// them. Promises: everything is constant; a value that several are packed into is taken apart nowhere else.
+// Callers: trace_kinds.def and guest/abi/tracepoints.def are written in these words; emu/trace writes text by them.
+// Promises: everything is constant; a value that several are packed into is taken apart nowhere else.
 #pragma once
 
 #include <array>
@@ -50,8 +50,6 @@ struct TraceArgument {
     std::string_view name;
     std::array<TraceField, 2> fields; // one for itself, or two that are packed; else Unused
 
-    constexpr bool used() const { return fields[0].type != TraceType::Unused; }
-    constexpr bool packed() const { return fields[1].type != TraceType::Unused; }
     constexpr TraceType type() const { return fields[0].type; }
 };
 

@@ -10,7 +10,7 @@ namespace forkscope {
 
 namespace {
 
-constexpr u32 kMostScanned = 1024; // entries of an array that is gone through whole
+constexpr u32 kMostScanned = 1024; // entries of an array that is scanned
 constexpr u32 kSmallPages = 1u << 20, kLargePages = 1u << 11;
 
 // splitmix64: any seed will do, 0 too.

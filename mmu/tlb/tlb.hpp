@@ -19,7 +19,7 @@ namespace forkscope {
 
 struct TlbEntry {
     u32 tag = 0; // linear address of the page's first byte
-    // Who filled it, for people; and how often it was hit since, while hits are counted. Not part of the hash.
+    // For display: who filled it, and how often it was hit since, while hits are counted. Not part of the hash.
     u32 filled_by = 0; // linear address of the instruction
     // Frame address | kPtePresent (valid) | kPteWritable, kPteUser (as all levels grant them) | kPteAccessed |
     // kPteDirty | kPteLarge (the page is large, or a piece of a large one) | kPteGlobal | kPteNoExecute. 0 = invalid.
@@ -61,7 +61,7 @@ inline constexpr TlbModel kTlbOfI486{{8, 4}, {}, {}, {}, TlbPolicy::TreePlru, 0,
 inline constexpr TlbModel kTlbOfPentium{};
 inline constexpr TlbModel kTlbOfP6{{16, 4}, {2, 4}, {8, 4}, {1, 2}};
 
-// What one changes of a processor's TLB to see what it is good for.
+// Changes to a processor's TLB, to study their effect.
 enum class TlbStudy : u8 {
     Model,
     Infinite, // every page has its own place
@@ -191,7 +191,7 @@ class Tlb {
         TlbGeometry geometry;
         u32 first_plru = 0;
         std::unique_ptr<TlbEntry[], void (*)(void*)> entries{nullptr, nullptr}; // set-major
-        // An array too large to be gone through: the places that hold an entry, and some that do so no more.
+        // An array too large to scan: the places that hold an entry, and some that no longer do.
         bool sparse = false;
         std::vector<u32> listed;
         std::vector<bool> is_listed;

@@ -1,5 +1,5 @@
-/* Owns: where characters go out: the VGA text screen and the first serial line. The terminal and printk() call.
- * Promises: output never blocks for long and never fails. */
+/* Owns: the VGA text screen and the first serial line: characters go out to both, those received go to the terminal.
+ * The terminal and printk() call. Promises: output never blocks for long and never fails. */
 #ifndef KERNEL_CONSOLE_H
 #define KERNEL_CONSOLE_H
 
