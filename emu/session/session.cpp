@@ -144,7 +144,7 @@ void Session::load_symbols() {
 Result<void> Session::begin() {
     attach(last_events_);
     assert_hook_ = add_assert_hook([this] { std::fputs(last_events_.text().c_str(), stderr); });
-    stops_ = std::make_unique<StopConditions>(*machine_);
+    stops_ = std::make_unique<StopConditions>(*machine_, symbols_);
     stops_->set_limit(options_.limit);
     if (!options_.until.empty()) {
         auto until = parse_stop_condition(options_.until, symbols_);

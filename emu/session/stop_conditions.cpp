@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "emu/observe/tables/page_table_view.hpp"
 #include "emu/session/options/options.hpp"
 #include "emu/trace/tracepoints.hpp"
 #include "guest/abi/tracepoints.h"
@@ -62,7 +63,9 @@ Result<StopCondition> parse_stop_condition(const std::string& text, const Symbol
     } else if (word == "symbol") {
         const auto address = symbols.address_of(value);
         if (!address)
-            return usage(text, "names a symbol that the kernel does not have");
+            return usage(text, "names a symbol that the kernel does not have; one of a program is symbol:PROGRAM:NAME");
+        if (const std::size_t end = value.find(':'); end != std::string::npos)
+            condition.program = symbols.program(value.substr(0, end))->name();
         condition.kind = Kind::Address;
         condition.number = *address;
     } else if (word == "address") {
@@ -85,7 +88,8 @@ Result<StopCondition> parse_stop_condition(const std::string& text, const Symbol
     return condition;
 }
 
-StopConditions::StopConditions(Machine& machine) : machine_(machine), owner_(machine.breakpoints().new_owner()) {}
+StopConditions::StopConditions(Machine& machine, Symbolizer& symbols)
+    : machine_(machine), symbols_(symbols), owner_(machine.breakpoints().new_owner()) {}
 
 StopConditions::~StopConditions() { machine_.breakpoints().remove_all(owner_); }
 
@@ -202,12 +206,26 @@ void StopConditions::on_console(const std::string& text) {
     }
 }
 
+// All programs lie at the same addresses. Which one runs is seen from its code in memory.
+bool StopConditions::runs(const std::string& program) {
+    const u32 space = machine_.mmu().control().space_of(machine_.registers().cr3).root;
+    symbols_.identify(AddressSpaceReader(machine_.mmu().paging()).memory_reader(), space, machine_.cpu().linear_eip());
+    return symbols_.program_of(space) == program;
+}
+
+u32 StopConditions::foreign_breakpoint() const {
+    for (const OwnedBreakpoints::Breakpoint& one : machine_.breakpoints().all())
+        if (one.owner != owner_ && one.linear == machine_.cpu().linear_eip())
+            return one.id;
+    return 0;
+}
+
 // Conditions that no event tells of.
 void StopConditions::look(const StopReason& reason) {
     for (const Waiting& waiting : waiting_) {
         const StopCondition& condition = waiting.condition;
         if (condition.kind == Kind::Address && reason.kind == StopKind::Breakpoint &&
-            machine_.cpu().linear_eip() == condition.number)
+            machine_.cpu().linear_eip() == condition.number && (condition.program.empty() || runs(condition.program)))
             meet(waiting, fmt::format("the instruction at {:08x} is next", condition.number));
         if (condition.kind == Kind::ScreenText && screen_shows(machine_, condition.text))
             meet(waiting, fmt::format("the screen shows '{}'", condition.text));
@@ -242,9 +260,8 @@ std::optional<Outcome> StopConditions::ended(const StopReason& reason, After aft
         remove(met_);
         return Outcome{ExitCode::Ok, std::exchange(why_, {}), {}};
     }
-    if (reason.kind == StopKind::Breakpoint)
-        return Outcome{
-            ExitCode::Ok, fmt::format("breakpoint {} at {:08x}", reason.id, machine_.cpu().linear_eip()), {}};
+    if (const u32 id = reason.kind == StopKind::Breakpoint ? foreign_breakpoint() : 0; id != 0)
+        return Outcome{ExitCode::Ok, fmt::format("breakpoint {} at {:08x}", id, machine_.cpu().linear_eip()), {}};
     const bool at_limit = machine_.instructions() >= limit_.instructions || machine_.now() >= limit_.cycle;
     if (after == After::Slice && at_limit)
         return Outcome{ExitCode::LimitReached, "the limit is reached", {}};

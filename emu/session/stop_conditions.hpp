@@ -31,17 +31,19 @@ struct StopCondition {
     Kind kind{};
     std::string typed; // the expression that it was parsed from, if any
     std::string text;
-    u32 number = 0; // the address, or the tracepoint's id
+    std::string program; // of an address: what must run there; empty: anything
+    u32 number = 0;      // the address, or the tracepoint's id
     // Fork's stops count only after the guest has said that its workload begins.
     bool in_workload = false;
 };
 
-// serial:TEXT  screen:TEXT  symbol:NAME  address:HEX  tracepoint:NAME  fork  stop:N (N = 0 to 5, 1b, 2b, F)
+// serial:TEXT  screen:TEXT  symbol:NAME  symbol:PROGRAM:NAME  address:HEX  tracepoint:NAME  fork  stop:N (N = 0 to 5,
+// 1b, 2b, F)
 Result<StopCondition> parse_stop_condition(const std::string& text, const Symbolizer& symbols);
 
 class StopConditions : public TraceSink {
   public:
-    explicit StopConditions(Machine& machine);
+    StopConditions(Machine& machine, Symbolizer& symbols);
     ~StopConditions() override;
     StopConditions(const StopConditions&) = delete;
     StopConditions& operator=(const StopConditions&) = delete;
@@ -79,9 +81,13 @@ class StopConditions : public TraceSink {
     void on_tracepoint(u32 id);
     void on_table_write(const TraceEvent& event);
     std::optional<Outcome> end_of_guest(StopKind kind) const;
+    bool runs(const std::string& program);
     void look(const StopReason& reason);
+    // Another owner's breakpoint before the next instruction; 0: there is none.
+    u32 foreign_breakpoint() const;
 
     Machine& machine_;
+    Symbolizer& symbols_;
     OwnedBreakpoints::Owner owner_;
     RunLimit limit_;
     std::vector<Waiting> waiting_;

@@ -53,6 +53,18 @@ TEST(SessionStops, AtEachKindOfConditionWhereItIsMet) {
     }
 }
 
+// init, sh and forkdemo lie at the same addresses, and each has something there.
+TEST(SessionStops, AtAProgramsFunctionInThatProgramAlone) {
+    for (const char* program : {"bin/init", "bin/sh", "forkdemo"}) {
+        const auto session = session_of(fmt::format("symbol:{}:main", program), "run=forkdemo --pages 2");
+        EXPECT_EQ(session->run_to_end().code, ExitCode::Ok);
+        EXPECT_EQ(session->outcome().why, fmt::format("--until symbol:{}:main is met", program));
+        const u32 space = session->machine().mmu().control().space_of(session->machine().registers().cr3).root;
+        EXPECT_NE(session->symbols().program_of(space).find(program), std::string::npos);
+        EXPECT_EQ(session->place().find("main ("), 0u) << session->place();
+    }
+}
+
 TEST(SessionStops, OnceForEachConditionAndGoesOnAfterIt) {
     const auto session = session_of("symbol:fork_process");
     const u32 address = *session->symbols().address_of("fork_process");
@@ -163,7 +175,7 @@ class Deaf : public TraceSink {
 
 TEST(SessionStops, AtABurstOfTableWritesWhereTheGuestStatesNothing) {
     const auto session = session_of("", "run=cowtest");
-    StopConditions stops(session->machine());
+    StopConditions stops(session->machine(), session->symbols());
     Deaf deaf(stops);
     session->attach(deaf);
     StopCondition condition;
