@@ -53,7 +53,7 @@ Result<StopCondition> parse_stop_condition(const std::string& text, const Symbol
     condition.text = unescape(value);
     if (word == "fork" && colon == std::string::npos) {
         condition.kind = Kind::Tracepoint;
-        condition.number = TP_FORK_ENTER;
+        condition.tracepoint = TP_FORK_ENTER;
         return condition;
     }
     if (value.empty())
@@ -61,27 +61,26 @@ Result<StopCondition> parse_stop_condition(const std::string& text, const Symbol
     if (word == "serial" || word == "screen") {
         condition.kind = word == "serial" ? Kind::SerialText : Kind::ScreenText;
     } else if (word == "symbol") {
-        const auto address = symbols.address_of(value);
-        if (!address)
+        condition.kind = Kind::Address;
+        condition.addresses = symbols.places_of(value);
+        if (condition.addresses.empty())
             return usage(text, "names a symbol that the kernel does not have; one of a program is symbol:PROGRAM:NAME");
         if (const std::size_t end = value.find(':'); end != std::string::npos)
             condition.program = symbols.program(value.substr(0, end))->name();
-        condition.kind = Kind::Address;
-        condition.number = *address;
     } else if (word == "address") {
         char* end = nullptr;
         const u64 address = std::strtoull(value.c_str(), &end, 16);
         if (*end != 0 || address > 0xFFFFFFFFu)
             return usage(text, "has no 32-bit hexadecimal address");
         condition.kind = Kind::Address;
-        condition.number = static_cast<u32>(address);
+        condition.addresses = {static_cast<u32>(address)};
     } else if (word == "tracepoint" || word == "stop" || word == "phase") { // phase: in older scripts
         const TracepointInfo* info = word == "tracepoint" ? tracepoint_named(value) : fork_stop_numbered(value);
         if (info == nullptr)
             return usage(text, word == "tracepoint" ? "names a tracepoint that does not exist"
                                                     : "names a stop that fork does not have");
         condition.kind = Kind::Tracepoint;
-        condition.number = info->id;
+        condition.tracepoint = info->id;
     } else {
         return usage(text, "is no condition");
     }
@@ -106,8 +105,8 @@ RunLimit StopConditions::limit_of_slice(Cycles cycles) const {
 u32 StopConditions::add(StopCondition condition) {
     Waiting& waiting = waiting_.emplace_back();
     waiting.number = ++last_number_;
-    if (condition.kind == Kind::Address)
-        waiting.breakpoint = machine_.breakpoints().add(owner_, condition.number);
+    for (const u32 address : condition.addresses)
+        waiting.breakpoints.push_back(machine_.breakpoints().add(owner_, address));
     waiting.condition = std::move(condition);
     return last_number_;
 }
@@ -117,8 +116,8 @@ void StopConditions::remove(u32 number) {
                                     [number](const Waiting& waiting) { return waiting.number == number; });
     if (place == waiting_.end())
         return;
-    if (place->breakpoint != 0) // one that is left slows every later block
-        machine_.breakpoints().remove(owner_, place->breakpoint);
+    for (const u32 breakpoint : place->breakpoints) // one that is left slows every later block
+        machine_.breakpoints().remove(owner_, breakpoint);
     waiting_.erase(place);
     if (met_ == number)
         met_ = 0;
@@ -175,7 +174,7 @@ void StopConditions::on_tracepoint(u32 id) {
         const StopCondition& condition = waiting.condition;
         if (condition.in_workload && !workload_begun_ && fork_stop)
             continue;
-        if (condition.kind == Kind::Tracepoint && condition.number == id)
+        if (condition.kind == Kind::Tracepoint && condition.tracepoint == id)
             meet_while_running(waiting, fmt::format("the guest states {}", tracepoint_name(id)));
         else if (condition.kind == Kind::NextForkStop && fork_stop)
             meet_while_running(
@@ -224,9 +223,11 @@ u32 StopConditions::foreign_breakpoint() const {
 void StopConditions::look(const StopReason& reason) {
     for (const Waiting& waiting : waiting_) {
         const StopCondition& condition = waiting.condition;
-        if (condition.kind == Kind::Address && reason.kind == StopKind::Breakpoint &&
-            machine_.cpu().linear_eip() == condition.number && (condition.program.empty() || runs(condition.program)))
-            meet(waiting, fmt::format("the instruction at {:08x} is next", condition.number));
+        const u32 next = machine_.cpu().linear_eip();
+        if (reason.kind == StopKind::Breakpoint &&
+            std::count(condition.addresses.begin(), condition.addresses.end(), next) != 0 &&
+            (condition.program.empty() || runs(condition.program)))
+            meet(waiting, fmt::format("the instruction at {:08x} is next", next));
         if (condition.kind == Kind::ScreenText && screen_shows(machine_, condition.text))
             meet(waiting, fmt::format("the screen shows '{}'", condition.text));
     }

@@ -23,7 +23,7 @@ struct StopCondition {
     enum class Kind : u8 {
         SerialText,   // COM1's output ends with it
         ScreenText,   // it is on the screen, looked at every millisecond
-        Address,      // the next instruction is there
+        Address,      // the next instruction is at one of them
         Tracepoint,   // the guest states it
         NextForkStop, // any stop of fork, or its end; from a guest without tracepoints the next burst of table writes
         NextFault,    // any page fault, before its handler runs
@@ -31,8 +31,9 @@ struct StopCondition {
     Kind kind{};
     std::string typed; // the expression that it was parsed from, if any
     std::string text;
-    std::string program; // of an address: what must run there; empty: anything
-    u32 number = 0;      // the address, or the tracepoint's id
+    std::vector<u32> addresses;
+    std::string program; // that must run there; empty: any
+    u32 tracepoint = 0;
     // Fork's stops count only after the guest has said that its workload begins.
     bool in_workload = false;
 };
@@ -72,7 +73,7 @@ class StopConditions : public TraceSink {
   private:
     struct Waiting {
         u32 number = 0;
-        u32 breakpoint = 0;
+        std::vector<u32> breakpoints;
         StopCondition condition;
     };
 

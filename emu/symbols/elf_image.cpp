@@ -215,4 +215,22 @@ std::optional<u32> ElfImage::address_of_line(std::string_view file, u32 line) co
     return std::nullopt;
 }
 
+std::vector<u32> ElfImage::places_of(std::string_view function) const {
+    std::vector<u32> places;
+    if (const Symbol* symbol = symbol_named(function))
+        places.push_back(symbol->start);
+    // Two calls that lie side by side differ in the line that calls.
+    SourceLine within;
+    for (const InlineRow& row : lines().inlines) {
+        SourceLine here;
+        for (InlinedCall& call : inlined_calls(row.start))
+            if (call.function == function)
+                here = std::move(call.call);
+        if (!here.file.empty() && (here.file != within.file || here.line != within.line))
+            places.push_back(row.start);
+        within = std::move(here);
+    }
+    return places;
+}
+
 } // namespace forkscope

@@ -179,6 +179,12 @@ std::optional<u32> Symbolizer::address_of(std::string_view name, u32 address_spa
     return symbol == nullptr ? std::nullopt : std::optional(symbol->start);
 }
 
+std::vector<u32> Symbolizer::places_of(std::string_view name) const {
+    const std::size_t colon = name.find(':');
+    const ElfImage* image = colon == std::string_view::npos ? kernel_.get() : program(name.substr(0, colon));
+    return image == nullptr ? std::vector<u32>() : image->places_of(name.substr(colon + 1));
+}
+
 std::optional<u32> Symbolizer::address_of_line(std::string_view file, u32 line, u32 address_space) const {
     std::optional<u32> address = kernel_ ? kernel_->address_of_line(file, line) : std::nullopt;
     if (const auto bound = bound_.find(address_space); !address && bound != bound_.end())

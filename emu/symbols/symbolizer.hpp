@@ -65,6 +65,8 @@ class Symbolizer {
     std::vector<Location> inline_chain(std::string_view program, u32 address) const;
     // "name" in the kernel, else in the space's program; "program:name" in that program.
     std::optional<u32> address_of(std::string_view name, u32 address_space = 0) const;
+    // Where "name" in the kernel or "program:name" begins, inlined calls included.
+    std::vector<u32> places_of(std::string_view name) const;
     // "file.c:120" in the kernel, else in the space's program.
     std::optional<u32> address_of_line(std::string_view file, u32 line, u32 address_space = 0) const;
 

@@ -1,4 +1,5 @@
 // Where a session stops, and what it says of it: one condition of each kind, on the built-in guest.
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -63,6 +64,20 @@ TEST(SessionStops, AtAProgramsFunctionInThatProgramAlone) {
         EXPECT_NE(session->symbols().program_of(space).find(program), std::string::npos);
         EXPECT_EQ(session->place().find("main ("), 0u) << session->place();
     }
+}
+
+// dup_proc exists only inlined in fork_process; pmap_activate is inlined in many places.
+TEST(SessionStops, AtFunctionsThatAreInlined) {
+    const auto session = session_of("symbol:dup_proc");
+    session->run_to_end();
+    const auto calls = session->symbols().inline_chain("", session->machine().cpu().linear_eip());
+    EXPECT_TRUE(std::any_of(calls.begin(), calls.end(), [](const Location& call) { return call.symbol == "dup_proc"; }))
+        << session->place();
+    EXPECT_TRUE(session->machine().breakpoints().all().empty());
+    EXPECT_GT(session->symbols().places_of("pmap_activate").size(), 2u);
+    const auto other = session_of("symbol:pmap_activate");
+    other->run_to_end();
+    EXPECT_EQ(other->place().find("pmap_activate"), 0u) << other->place();
 }
 
 TEST(SessionStops, OnceForEachConditionAndGoesOnAfterIt) {
@@ -190,8 +205,9 @@ TEST(SessionStops, AtABurstOfTableWritesWhereTheGuestStatesNothing) {
 
 TEST(SessionStops, RefusesWhatIsNoCondition) {
     Options options;
-    for (const char* until : {"weather:fine", "serial:", "symbol:no_such_symbol", "address:xyz", "address:1ffffffff",
-                              "tracepoint:none", "stop:7", "stop:1c", "stop:", "--stop:0", ":", "fork:"}) {
+    for (const char* until : {"weather:fine", "serial:", "symbol:no_such_symbol", "symbol:sh:no_such_symbol",
+                              "symbol:no_such_program:main", "address:xyz", "address:1ffffffff", "tracepoint:none",
+                              "stop:7", "stop:1c", "stop:", "--stop:0", ":", "fork:"}) {
         options.until = until;
         const auto session = Session::create(options);
         ASSERT_FALSE(session.ok()) << until;
