@@ -24,7 +24,7 @@ class Attention {
         kInterruptPin = 1, // INTR is high
         kNmiPin = 2,
         kHalt = 4,
-        kStopAsked = 8, // somebody asked for the run to end
+        kStopAsked = 8, // the run was asked to end
         kShadowCast = 16,
         kTrap = 32, // EFLAGS.TF, or a debug trap is pending
         kShutdown = 64,
@@ -72,7 +72,7 @@ class Attention {
     }
     bool is_shut_down() const { return shutdown_; }
 
-    // Debug traps, as bits of DR6. Those that stand in a shadow wait.
+    // Debug traps, as bits of DR6. Those in a shadow are delayed.
     void pend_trap(u32 bits) {
         trap_pending_ |= bits;
         want(kTrap);
@@ -93,7 +93,7 @@ class Attention {
     void end_step(Step step);
 
     // The next instruction runs before an interrupt (STI), and before a debug exception too (MOV SS, POP SS). An
-    // instruction that stands in such a shadow casts none.
+    // instruction in such a shadow casts none.
     void cast_shadow(Shadow shadow);
     void lift_shadow() { shadow_until_ = 0; }
     bool shadowed() const { return progress_.retired() < shadow_until_; }

@@ -22,7 +22,7 @@ enum class CpuStop : u8 {
     Instructions, // the instruction count asked for is reached
     Halted,       // HLT with interrupts disabled and nothing that could wake it but the clock moved to the deadline
     Shutdown,     // triple fault: the state is kept for looking
-    Requested,    // somebody called request_stop()
+    Requested,    // request_stop() was called
     Breakpoint,   // the next instruction has one of set_breakpoints()
 };
 
@@ -53,7 +53,7 @@ class Cpu final : public MomentSource, public InterruptInput, private AccessList
     void request_stop() { context_.attention().want(Attention::kStopAsked); }
     // A device scheduled something earlier than the deadline in force.
     void shorten_deadline(Cycles deadline);
-    // Instructions whose linear address is in this list stop the run before they execute (debugger, phase stepper).
+    // Instructions whose linear address is in this list stop the run before they execute (breakpoints).
     void set_breakpoints(std::vector<u32> linear_addresses);
 
     // Line 0 is INTR, line 1 is NMI, line 2 is IGNNE#.

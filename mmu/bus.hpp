@@ -39,7 +39,7 @@ class Bus {
     };
     const Range* find_memory(u64 address) const;
 
-    std::vector<u8> port_owner_ = std::vector<u8>(65536, 0); // index into ports_, 0 = nobody
+    std::vector<u8> port_owner_ = std::vector<u8>(65536, 0); // index into ports_, 0 = none
     std::vector<Range> ports_ = {Range{}};
     std::vector<Range> memory_;
 };

@@ -76,7 +76,7 @@ void DataPath::tell_watcher(LinearAddress linear, PhysicalAddress physical, u32 
         watcher_(linear, physical, size, kind);
 }
 
-// For who counts cycles. An update's load and store are each told of.
+// For the cost meter. An update's load and store are each reported.
 void DataPath::report_transfer(const Span& span, AccessKind kind) const {
     if (listener_ == nullptr)
         return;

@@ -142,7 +142,7 @@ Walk walk_page_tables(Policy& policy, const PagingControl& control, u32 linear, 
     return control.pae() ? walk_in_mode<PaePaging>(policy, control, linear, privilege, kind)
                          : walk_in_mode<Paging32>(policy, control, linear, privilege, kind);
 }
-// Of a present entry, for who goes through tables without walking.
+// Of a present entry, for code that goes through tables without walking.
 inline bool is_large(u64 entry, u32 level, const PagingControl& control) {
     return control.pae() ? PaePaging::is_large(entry, level, control) : Paging32::is_large(entry, level, control);
 }

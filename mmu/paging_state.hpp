@@ -53,7 +53,7 @@ class PagingState {
 
     // Looks through the tables in force, or the identity while paging is off.
     Walk look(LinearAddress address, Privilege privilege, AccessKind kind) const;
-    // Through those of any space, whether paging is on or off. The PDPTE registers stand for memory where it is the
+    // Through those of any space, whether paging is on or off. The PDPTE registers replace memory where it is the
     // space in force.
     Walk look_in(AddressSpace space, LinearAddress address, Privilege privilege, AccessKind kind) const;
     // The same with a given policy: see walk_page_tables.

@@ -17,7 +17,7 @@ namespace forkscope {
 enum FrameFlag : u8 {
     kFrameCode = 1,      // holds decoded instructions: a store must kill them
     kFramePageTable = 2, // the walker used it as a table: a store is a PteWrite
-    kFrameWatched = 4,   // somebody asked to see loads and stores
+    kFrameWatched = 4,   // loads and stores are to be reported
     kFrameClean = 8,     // not written since the last epoch began: the first store marks it
     kFrameReadOnly = 16, // ROM: stores are ignored
     kFrameDevice = 32,   // no memory here: goes to the bus
@@ -51,9 +51,9 @@ class PhysicalMemory {
     bool write(PhysicalAddress address, std::span<const u8> bytes);
     bool read(PhysicalAddress address, std::span<u8> bytes) const;
 
-    // Epochs tell who wrote what since when. begin_epoch() returns a number; written_since(frame, n) tells whether the
-    // frame was stored to after that call. The listener (the Mmu) is told, so that it drops its write tags and the next
-    // store into each frame is noticed.
+    // Epochs tell which frames were written since when. begin_epoch() returns a number; written_since(frame, n) tells
+    // whether the frame was stored to after that call. The listener (the Mmu) is told, so that it drops its write tags
+    // and the next store into each frame is noticed.
     u32 begin_epoch();
     void set_epoch_listener(std::function<void()> listener) { epoch_begun_ = std::move(listener); }
     void mark_written(u64 frame) {

@@ -24,7 +24,7 @@ class TableMarks {
     void mark(u64 frame, u8 level);
     // All directories of an address space.
     void mark_space(AddressSpace space);
-    // Somebody outside says that it is a page table; the frame is flagged already.
+    // An observer says that it is a page table; the frame is flagged already.
     void assume(u64 frame);
     // It is none any more.
     void forget(u64 frame);

@@ -1,6 +1,6 @@
 // Owns: the branch target buffer: which branches were taken lately, and their targets. Callers: CostMeter, where the
 // cost model predicts. Promises: part of the machine's state; 256 entries, 4 ways, two-bit counters (AP-500); an entry
-// comes in when its branch is first taken. The manuals do not say how a way is chosen: here they take turns.
+// comes in when its branch is first taken. The manuals do not say how a way is chosen: here in turn.
 #pragma once
 
 #include <array>

@@ -5,7 +5,7 @@
 
 namespace forkscope {
 
-// Decodes what stands at `start` as far as a queue may know it: not beyond the page, nor a transfer that stops
+// Decodes the code at `start` as far as a queue may know it: not beyond the page, nor a transfer that stops
 // prefetching, nor what is no instruction. `bytes`: how many were looked at. Returns how many there are.
 u32 CostMeter::queue_code(PhysicalAddress start, QueuedInstruction* code, u16& bytes) const {
     constexpr u32 kMost = kMostAhead - 1; // the first is the instruction itself
@@ -78,14 +78,15 @@ std::span<const QueuedInstruction> CostMeter::queued_from(const Block* block, u3
 }
 
 // What an instruction whose cost is decided late costs alone. While it waits for a page walk or a misaligned
-// operand, the queue is taken to stand still, as the bus is busy.
+// operand, the queue is assumed to stop, as the bus is busy.
 void CostMeter::note_own_cost(Cycles cycles, CycleCause cause) {
     const bool learns = progress_.current == nullptr || (progress_.current->ending & (kDecidedLate | kByOperand)) != 0;
     if (learns && cause != CycleCause::TlbWalk && cause != CycleCause::Misaligned)
         own_cost_ += cycles;
 }
 
-// A repeated string instruction may have run in parts, and over what stands behind it: that counts as it is at its end.
+// A repeated string instruction may have run in parts, and may have overwritten the code that follows: that counts as
+// it is at its end.
 void CostMeter::settle_queue(const Block* block, const Instruction& at) {
     std::span<const QueuedInstruction> ahead = queued_from(block, at.number);
     std::array<QueuedInstruction, kMostAhead> code;

@@ -44,7 +44,7 @@ u32 enter_clocks(const Latency& cell, u32 level) {
     return cell.mem + cell.step * level - (cell.rule == LatencyRule::EnterLess ? 1 : 0);
 }
 
-// Of the 386's rules, those by what stands in a register or in memory.
+// Of the 386's rules, those that depend on a value in a register or in memory.
 bool goes_by_operand(const Latency& cell) {
     return cell.rule == LatencyRule::Multiply || cell.rule == LatencyRule::MultiplySigned ||
            cell.rule == LatencyRule::BitScan || cell.rule == LatencyRule::BitScanReverse;
@@ -259,7 +259,7 @@ StaticCost CostModel::advance(PipelineState& pipeline, const Instruction& in) co
         cost.ending |= row.cell.mem < row.cell.reg ? kCheaperTaken : 0;
     }
     const Pipeline kind = processor_.pipeline;
-    if (kind == Pipeline::None || kind == Pipeline::PrefetchQueue) // whose part is advance_queue()'s
+    if (kind == Pipeline::None || kind == Pipeline::PrefetchQueue) // advance_queue() does the latter
         return cost;
     const InstructionUse use = use_of(in);
     if (kind == Pipeline::TwoPipes) {

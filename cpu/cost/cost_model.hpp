@@ -74,12 +74,12 @@ class CostModel {
     // The cost of `in` behind `pipeline`, which moves on to behind `in`.
     StaticCost advance(PipelineState& pipeline, const Instruction& in) const;
 
-    // The same with a prefetch queue (cost_model_queue.cpp), where what stands behind an instruction counts, too.
+    // The same with a prefetch queue (cost_model_queue.cpp), where the instructions that follow one count, too.
     QueuedInstruction queued(std::span<const u8> bytes, const Instruction& in) const;
     // Nothing behind it is decoded as long as it has not run.
     static bool ends_ahead(const QueuedInstruction& one, const Instruction& in) { return one.stops || in.form == 0; }
-    // The static clocks of ahead[0], whose CostEnding is `ending`; waiting for its bytes included. Where kDecidedLate
-    // or kByOperand stands in it, `pipeline` stays until settle_queue().
+    // The static clocks of ahead[0], whose CostEnding is `ending`; waiting for its bytes included. If that has
+    // kDecidedLate or kByOperand, `pipeline` stays until settle_queue().
     u32 advance_queue(PipelineState& pipeline, u8 ending, std::span<const QueuedInstruction> ahead) const;
     // That instruction ran `clocks` after its start and has not jumped: what it cost beyond that.
     u32 settle_queue(PipelineState& pipeline, std::span<const QueuedInstruction> ahead, Cycles clocks) const;

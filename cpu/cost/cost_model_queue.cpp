@@ -70,7 +70,7 @@ PipelineState CostModel::behind_jump(const PipelineState& pipeline, const Instru
         return result;
     const LatencyRule rule = rows_[in.form].cell.rule;
     result.jumped = !whole && (rule == LatencyRule::Jump || rule == LatencyRule::Branch);
-    // A transfer whose target only running tells has no cycle on the bus as it ends.
+    // A transfer whose target is known only at run time has no cycle on the bus as it ends.
     if ((in.ending & (kDecidedLate | kMayJump)) == 0)
         result.queue.bus_clocks = pipeline.queue.bus_clocks;
     result.refill = static_cast<u8>(refill_clocks(bus_));

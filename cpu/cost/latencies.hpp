@@ -18,8 +18,8 @@ enum class LatencySource : u8 {
     Estimate,  // not confirmed anywhere, or our own choice within a published range: shown as [?]
 };
 
-// How `reg`, `mem` and `step` of a cell make clocks. M stands for `mem` where the operand is memory, else `reg`; m for
-// the components of the next instruction, which only the 386 adds.
+// How `reg`, `mem` and `step` of a cell make clocks. M is `mem` where the operand is memory, else `reg`; m is
+// the number of components of the next instruction, which only the 386 adds.
 enum class LatencyRule : u8 {
     Absent,          // the model has no such form
     Fixed,           // M
@@ -70,9 +70,9 @@ enum class CostPath : u8 {
 #undef COST_PATH
 };
 
-// Who decides, while an instruction runs, that not its row but a path says what it costs. In real mode it is the row.
+// What decides, while an instruction runs, that a path and not its row gives its cost. In real mode it is the row.
 enum class Late : u8 {
-    No,            // nobody: the figure is known when the block is bound
+    No,            // the figure is known when the block is bound
     AsItRuns,      // the handler takes a path, or the row holds
     ProtectedMode, // virtual-8086 mode, too
     Protection,    // protected mode, but not virtual-8086 mode

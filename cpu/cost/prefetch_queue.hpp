@@ -77,7 +77,7 @@ struct PrefetchQueue {
 
     bool operator==(const PrefetchQueue&) const = default;
     void serialize(Archive& ar);
-    // Whether code can lead to it; from any other state advance() might not come back.
+    // Whether code can lead to it; from any other state advance() might not end.
     bool possible(const BusParameters& bus) const;
 };
 static_assert(sizeof(PrefetchQueue) <= 16);
@@ -86,7 +86,7 @@ static_assert(sizeof(PrefetchQueue) <= 16);
 void flush(PrefetchQueue& queue, u32 target);
 
 // Runs ahead[0] to its end: clocks from the end of the instruction before it, waiting for its bytes included. What
-// stands behind it is decoded and fetched meanwhile; instructions that are not known yet are decoded when they are
+// follows it is decoded and fetched meanwhile; instructions that are not known yet are decoded when they are
 // given. More than kMostAhead change nothing. A taken transfer ends early by the clocks that flush() and the next call
 // will take without its components, refill_clocks() (7 + m in sum).
 inline constexpr u32 kMostAhead = 4;

@@ -1,4 +1,4 @@
-// Owns: what a write to CR0, CR3 or CR4 brings about. Callers: handlers of MOV CRn, LMSW and CLTS.
+// Owns: the effects of writes to CR0, CR3 and CR4. Callers: handlers of MOV CRn, LMSW and CLTS.
 // Promises: the caller has checked that the value is one that the register takes.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Owns: Breakpoints, the guest's in DR0 to DR7 and a debugger's, sorted by who has to look for them.
+// Owns: Breakpoints, the guest's in DR0 to DR7 and a debugger's, sorted by what checks them.
 // Callers: handlers and debuggers that change them, engines before they run a block, port instructions; the run loop
 // reports and delivers. Promises: derived from the debug registers; costs nothing while none is enabled (SDM 3B 17.2).
 #pragma once

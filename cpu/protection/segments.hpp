@@ -10,7 +10,7 @@ namespace forkscope::protection {
 // MOV, POP and LxS to a data or stack segment register.
 [[nodiscard]] bool load_segment(Context& cpu, u8 segment, u16 selector);
 // CS, checked, with the ring that it brings; and as real and virtual-8086 mode load it: the limit stays as it was, but
-// the segment can be written again after a way through protected mode.
+// the segment can be written again after protected mode was left.
 void set_code_segment(Context& cpu, const SegmentCache& cache, u8 cpl);
 void set_real_code_segment(Context& cpu, u16 selector);
 [[nodiscard]] bool load_ldtr(Context& cpu, u16 selector);

@@ -17,8 +17,8 @@ InterruptFlag interrupt_flag(const CpuState& r);
 bool virtual_interrupt_due(const CpuState& r);
 // The rules of CR4.VME for 16-bit PUSHF, POPF, IRET and INT n hold: virtual-8086 mode with IOPL < 3.
 inline bool virtual_interrupts(const CpuState& r) { return r.virtual_8086() && r.iopl() < 3 && (r.cr4 & kCr4Vme) != 0; }
-// FLAGS as a virtual-8086 task sees them then: VIF for IF, IOPL 3. And back: IF and IOPL stand still; false = #GP(0) is
-// due, as a task that enables interrupts while one is pending, or single step, must tell its monitor.
+// FLAGS as a virtual-8086 task sees them then: VIF for IF, IOPL 3. And back: IF and IOPL keep their values; false =
+// #GP(0) is due, as a task that enables interrupts while one is pending, or single step, must tell its monitor.
 u16 virtual_flags(const CpuState& r);
 [[nodiscard]] bool set_virtual_flags(CpuState& r, u16 flags);
 // INT n in virtual-8086 mode with CR4.VME, if the TSS's bitmap leaves it to the 8086 program's own handler.

@@ -41,7 +41,7 @@ class TlbFront {
     // off.
     void publish(LinearAddress address, Privilege privilege, AccessKind kind, const TlbPlace& place,
                  PhysicalAddress physical);
-    // Takes out what a modelled entry stands for.
+    // Takes out the slots of a modelled entry.
     void unpublish(const TlbPlace& place);
     // Takes out what the frame's new flags forbid.
     void frame_flagged(u64 frame, u8 bits);
