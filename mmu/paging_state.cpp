@@ -84,7 +84,7 @@ PhysicalAddress PagingState::on_bus(u64 physical) const {
     constexpr u64 kRomAlias = 0xFFFE0000, kFourGigabytes = u64{1} << 32;
     if (physical >= kRomAlias && physical < kFourGigabytes) [[unlikely]] {
         const PhysicalAddress low(physical & 0xFFFFF);
-        if ((memory_.flags(low.page()) & kFrameReadOnly) != 0)
+        if ((memory_->flags(low.page()) & kFrameReadOnly) != 0)
             return low;
     }
     constexpr u64 kA20 = 1u << 20;

@@ -15,9 +15,9 @@ namespace forkscope {
 class PagingState {
   public:
     explicit PagingState(const PhysicalMemory& memory, const PagingControl& control = {})
-        : memory_(memory), control_(control) {}
+        : memory_(&memory), control_(control) {}
 
-    const PhysicalMemory& memory() const { return memory_; }
+    const PhysicalMemory& memory() const { return *memory_; }
     const PagingControl& control() const { return control_; }
     bool a20() const { return a20_; }
 
@@ -45,8 +45,8 @@ class PagingState {
     // Entries outside memory read as an open bus, all ones: a device is never asked by a page walk.
     template <class Entry> void read_entry(PhysicalAddress at, Entry& entry) const {
         entry = static_cast<Entry>(~u64{0});
-        if (memory_.is_memory(at))
-            std::memcpy(&entry, memory_.host(at), sizeof entry);
+        if (memory_->is_memory(at))
+            std::memcpy(&entry, memory_->host(at), sizeof entry);
     }
     // The PDPTE registers as CR3 would load them.
     std::array<u64, 4> read_pdptes(AddressSpace space) const;
@@ -66,7 +66,7 @@ class PagingState {
     bool pdptes_valid(AddressSpace space) const;
     PagingControl control_in(AddressSpace space) const;
 
-    const PhysicalMemory& memory_;
+    const PhysicalMemory* memory_; // never null
     PagingControl control_;
     bool a20_ = true;
 };

@@ -49,6 +49,9 @@ std::string workload_command_line(const Options& options) {
     const std::string& line = options.machine.command_line;
     if (names_workload(line))
         return line;
+    if (!options.load_path.empty() && !options.given("--pages") && !options.given("--parent-pages") &&
+        !options.given("--workload"))
+        return line; // the saved machine has its workload already
     const std::string workload =
         options.workload.empty() ? fmt::format("forkdemo --pages {} --parent {}", options.pages, options.parent_pages)
                                  : options.workload;
@@ -117,12 +120,12 @@ Result<ExitCode> run_command(Options options) {
     }
     if (!window && options.serial.empty())
         options.serial = "stdio";
+    // What is saved inside a fork shall come back inside that fork.
+    options.trace_forks = window || !options.screenshot_path.empty() || stepping || !options.save_path.empty();
     auto created = Session::create(options);
     if (!created.ok())
         return created.error();
     Session& session = **created;
-    if (window || !options.screenshot_path.empty() || stepping)
-        session.trace_forks();
     Outcome outcome;
     if (window) {
         if (auto shown = show_window(session); !shown.ok())
@@ -153,11 +156,12 @@ Result<ExitCode> fork_command(Options options) {
     options.machine.command_line = workload_command_line(options);
     if (options.serial.empty())
         options.serial = "none";
+    options.trace_forks = true;
     auto created = Session::create(options);
     if (!created.ok())
         return created.error();
     Session& session = **created;
-    const ForkTracer& tracer = session.trace_forks();
+    const ForkTracer& tracer = *session.tracer();
     const Outcome outcome = session.run_to_end();
     if (auto written = write_screenshot(session, options); !written.ok())
         return written.error();
@@ -165,8 +169,16 @@ Result<ExitCode> fork_command(Options options) {
     if (fork == nullptr) {
         if (outcome.code != ExitCode::Ok)
             return conclude(session, outcome);
-        return Error{"the guest ended without a fork; check --workload and the kernel's command line"};
+        return Error{
+            session.machine().restored_without("forks")
+                ? "no fork began after the snapshot's place, and it was saved without the forks before; save one "
+                  "with `step` or the window"
+                : "the guest ended without a fork; check --workload and the kernel's command line"};
     }
+    if (session.machine().restored_without("forks"))
+        std::fprintf(stderr,
+                     "forkscope: the snapshot was saved without the forks before its place: only those that began "
+                     "after it are reported\n");
     ForkReportOptions report;
     report.symbols = &session.symbols();
     report.layout = session.symbols().layout();

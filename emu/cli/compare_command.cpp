@@ -55,13 +55,15 @@ Result<Run> run_one(const Options& options, const std::string& os, const std::st
     std::string& line = chosen.machine.command_line;
     line += (line.empty() ? "run=" : " run=") + command;
     chosen.serial = "none";
+    chosen.trace_forks = true;
+    chosen.forks_kept_whole = kForksKeptWhole;
     auto created = Session::create(chosen);
     if (!created.ok())
         return created.error();
     Session& session = **created;
     if (chosen.limit.cycle == RunLimit{}.cycle && chosen.limit.instructions == RunLimit{}.instructions)
         session.stops().set_limit({.cycle = session.machine().cycles_per_second() * kMostSeconds});
-    const ForkTracer& tracer = session.trace_forks(kForksKeptWhole);
+    const ForkTracer& tracer = *session.tracer();
     const Outcome outcome = session.run_to_end();
     ForkReportOptions report;
     report.symbols = &session.symbols();

@@ -111,6 +111,11 @@ Cycles cycles_until_private(const ForkRecord& fork) {
     return fork.private_cycle - std::min(fork.private_cycle, fork.left_cycle);
 }
 
+std::string place_text(const FaultRecord& fault, const ForkReportOptions& options) {
+    return options.symbols != nullptr ? options.symbols->lookup_in(fault.program, fault.eip).text()
+                                      : fmt::format("{:#010x}", fault.eip);
+}
+
 std::string memory_name(const ForkRecord& fork, u32 address, const ForkReportOptions& options) {
     if (options.symbols != nullptr) {
         const Location location = options.symbols->lookup(fork.parent_directory, address);

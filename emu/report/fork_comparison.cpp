@@ -73,9 +73,7 @@ void add_constant(ForkTally& tally, const ForkRecord& fork, const ForkFault& fau
     page.side = fault.side;
     page.page = fault.record->page_address();
     page.memory = memory_name(fork, fault.record->address, options);
-    page.by = fault.record->where != nullptr && fault.record->where->known()
-                  ? fault.record->where->text()
-                  : fmt::format("{:#010x}", fault.record->eip);
+    page.by = place_text(*fault.record, options);
     page.fault_class = fault.record->page;
     for (ConstantPage& known : tally.constant) {
         if (known.side == page.side && known.page == page.page && known.by == page.by &&
@@ -125,7 +123,7 @@ void add_private_pages(ForkTally& tally, const ForkRecord& fork, const ForkRepor
 
 } // namespace
 
-std::vector<const ForkRecord*> workload_forks(const std::list<ForkRecord>& forks) {
+std::vector<const ForkRecord*> workload_forks(const ForkStore& forks) {
     std::vector<const ForkRecord*> marked;
     std::vector<const ForkRecord*> others;
     for (const ForkRecord& fork : forks) {

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <array>
-#include <list>
 #include <string>
 #include <vector>
 
@@ -86,7 +85,7 @@ struct ForkComparison {
 };
 
 // The forks that belong to the workload: those that its program marked, else all but those of the first process.
-std::vector<const ForkRecord*> workload_forks(const std::list<ForkRecord>& forks);
+std::vector<const ForkRecord*> workload_forks(const ForkStore& forks);
 ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkReportOptions& options);
 // Also of forks that do not belong to the workload: a finding is never beside the point.
 void add_findings(ForkTally& tally, const ForkRecord& fork);

@@ -213,7 +213,8 @@ Object ForkData::fault(const ForkFault& fault, bool named) const {
     row.count("cycles", record.spent.cycles).count("instructions", record.spent.instructions);
     row.count("ptes_written", record.pte_writes).count("flushes", record.flushes).count("messages", record.messages);
     row.count("frames_copied", record.frames_copied);
-    place(row, record.eip, record.where ? *record.where : Location{});
+    place(row, record.eip,
+          options_.symbols != nullptr ? options_.symbols->lookup_in(record.program, record.eip) : Location{});
     row.object("before", walk(record.before)).object("after", walk(record.after));
     std::vector<Cell> frames;
     for (u32 frame : record.frames_taken)

@@ -263,7 +263,7 @@ Object ForkDocument::fault_run(const ForkFault& first, const ForkFault& last, u6
                                 : range_text(fault.page_address(), u64{last.record->page_address()} + kPageSize));
     row.number("pages", pages).text("class", std::move(name)).count("cycles", cycles / pages);
     row.text("memory", memory_name(fork_, fault.address, options_));
-    row.text("by", fault.where ? fault.where->text() : fmt::format("{:#010x}", fault.eip));
+    row.text("by", place_text(fault, options_));
     return row;
 }
 

@@ -3,13 +3,12 @@
 // alone or in a run of pages; where a list is shortened, the text says by how much.
 #pragma once
 
-#include <list>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "emu/observe/forks/fork_profile.hpp"
-#include "emu/observe/forks/fork_record.hpp"
+#include "emu/observe/forks/fork_store.hpp"
 #include "emu/report/document.hpp"
 #include "emu/symbols/symbolizer.hpp"
 
@@ -53,6 +52,8 @@ std::vector<PteRange> pte_ranges(const ForkRecord& fork);
 
 // What lies at an address, as far as it can be told: "stack", "main_buffer+0x40", "mapped memory".
 std::string memory_name(const ForkRecord& fork, u32 address, const ForkReportOptions& options);
+// Which code faulted: "write_pages+0x1c (forkdemo.c:40)", or the address.
+std::string place_text(const FaultRecord& fault, const ForkReportOptions& options);
 
 // The cost of one function inside fork, without what it calls.
 struct FunctionCost {
@@ -70,6 +71,6 @@ std::string process_text(u32 pid, u32 directory, const std::string& program);
 
 Document fork_document(const ForkRecord& fork, const ForkReportOptions& options = {});
 // Who forked whom; `highlight` marks one fork's line.
-Document fork_tree_document(const std::list<ForkRecord>& forks, u64 highlight = 0);
+Document fork_tree_document(const ForkStore& forks, u64 highlight = 0);
 
 } // namespace forkscope

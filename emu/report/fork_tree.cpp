@@ -34,7 +34,7 @@ std::string process_text(u32 pid, u32 directory, const std::string& program) {
     return text + fmt::format(", directory {:#010x}", directory);
 }
 
-Document fork_tree_document(const std::list<ForkRecord>& forks, u64 highlight) {
+Document fork_tree_document(const ForkStore& forks, u64 highlight) {
     Children children;
     std::map<std::pair<u32, u32>, std::vector<const ForkRecord*>> roots;
     std::map<u64, bool> known;

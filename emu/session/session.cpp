@@ -67,6 +67,15 @@ Session::~Session() {
 Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     std::unique_ptr<Session> session(new Session(options));
     MachineConfig config = options.machine;
+    std::optional<SnapshotFile> snapshot;
+    if (!options.load_path.empty()) {
+        auto opened = SnapshotFile::open(options.load_path, config.ram_bytes);
+        if (!opened.ok())
+            return opened.error();
+        snapshot = std::move(opened).value();
+        if (config.command_line.empty()) // nobody named another
+            config.command_line = snapshot->command_line();
+    }
     if (auto loaded = session->load_images(config); !loaded.ok())
         return loaded.error();
     auto machine = Machine::create(std::move(config));
@@ -77,7 +86,7 @@ Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     session->load_symbols();
     if (auto found = session->find_sources(); !found.ok())
         return found.error();
-    if (auto opened = session->begin(); !opened.ok())
+    if (auto opened = session->begin(snapshot ? &*snapshot : nullptr); !opened.ok())
         return opened.error();
     return session;
 }
@@ -141,7 +150,7 @@ void Session::load_symbols() {
 }
 
 // Checks first; then files, which a mistake must leave as they were.
-Result<void> Session::begin() {
+Result<void> Session::begin(const SnapshotFile* snapshot) {
     attach(last_events_);
     assert_hook_ = add_assert_hook([this] { std::fputs(last_events_.text().c_str(), stderr); });
     stops_ = std::make_unique<StopConditions>(*machine_, symbols_);
@@ -159,8 +168,11 @@ Result<void> Session::begin() {
     attach(*stops_);
     if (auto checked = HostEnds::check(options_); !checked.ok())
         return checked;
-    if (!options_.load_path.empty())
-        if (auto loaded = load_snapshot(*machine_, options_.load_path); !loaded.ok())
+    machine_->add_checkpoint_part(symbols_.checkpoint_part());
+    if (options_.trace_forks)
+        trace_forks();
+    if (snapshot != nullptr)
+        if (auto loaded = snapshot->load(*machine_); !loaded.ok())
             return loaded;
     if (!options_.type_text.empty())
         if (auto typed = machine_->type(unescape(options_.type_text)); !typed.ok())
@@ -181,19 +193,18 @@ void Session::attach(TraceSink& sink) {
     machine_->set_trace_sink(&sinks_);
 }
 
-ForkTracer& Session::trace_forks(std::size_t keep_whole) {
-    if (tracer_ == nullptr) {
-        ForkTracerOptions options;
-        options.layout = symbols_.layout();
-        options.keep_whole = keep_whole;
-        options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
-        options.paging = machine_->mmu().control();
-        options.account = [this] { return machine_->cpu().cycles_by_cause(); };
-        options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };
-        tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
-        attach(*tracer_);
-    }
-    return *tracer_;
+// Before a snapshot is loaded, which may hold what a tracer knew.
+void Session::trace_forks() {
+    ForkTracerOptions options;
+    options.layout = symbols_.layout();
+    options.keep.whole = options_.forks_kept_whole;
+    options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
+    options.paging = [this] { return machine_->mmu().control(); };
+    options.account = [this] { return machine_->cpu().cycles_by_cause(); };
+    options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };
+    tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
+    machine_->add_checkpoint_part(tracer_->checkpoint_part());
+    attach(*tracer_);
 }
 
 void Session::print_hash() {

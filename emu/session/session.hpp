@@ -18,6 +18,7 @@
 namespace forkscope {
 
 class HostEnds;
+class SnapshotFile;
 
 class Session {
   public:
@@ -28,9 +29,8 @@ class Session {
     Symbolizer& symbols() { return symbols_; }
     // One more observer, for as long as the session lives. Between two slices.
     void attach(TraceSink& sink);
+    // There if Options::trace_forks asks for it.
     const ForkTracer* tracer() const { return tracer_.get(); }
-    // Attaches the fork tracer; before the first run(). So many finished forks keep their lists.
-    ForkTracer& trace_forks(std::size_t keep_whole = ForkTracerOptions{}.keep_whole);
     // What ends a run; --until and the limit are among them.
     StopConditions& stops() { return *stops_; }
 
@@ -53,7 +53,8 @@ class Session {
     Result<void> load_images(MachineConfig& config);
     void load_symbols();
     Result<void> find_sources();
-    Result<void> begin();
+    Result<void> begin(const SnapshotFile* snapshot);
+    void trace_forks();
     void print_hash();
     bool ended(const StopReason& reason, StopConditions::After after);
     StopReason run_counting(const RunLimit& limit);

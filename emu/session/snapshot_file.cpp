@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "emu/files/chunk_file.hpp"
 #include "emu/session/session.hpp"
 
 namespace forkscope {
@@ -74,23 +73,32 @@ Result<void> save_snapshot(Machine& machine, const std::string& path) {
     return file->finish();
 }
 
-Result<void> load_snapshot(Machine& machine, std::vector<u8> bytes, const std::string& name) {
+Result<SnapshotFile> SnapshotFile::open(const std::string& path, u64 ram_bytes) {
+    auto bytes = read_file(path, "the snapshot", ram_bytes + kMostPlainFile);
+    if (!bytes.ok())
+        return bytes.error();
+    return from_bytes(std::move(bytes).value(), path);
+}
+
+Result<SnapshotFile> SnapshotFile::from_bytes(std::vector<u8> bytes, const std::string& name) {
     auto file = ChunkFileReader::from_bytes(std::move(bytes), kSnapshotFile, name);
     if (!file.ok())
         return file.error();
     if (!file->complete())
         return Error{
             fmt::format("the snapshot '{}' is cut short or damaged: it has no sound index; save it again", name)};
-    if (auto restored = machine.restore(FileSections(*file)); !restored.ok())
-        return Error{fmt::format("the snapshot '{}' cannot be loaded: {}", name, restored.error().message)};
-    return {};
+    return SnapshotFile(std::move(file).value(), name);
 }
 
-Result<void> load_snapshot(Machine& machine, const std::string& path) {
-    auto bytes = read_file(path, "the snapshot", machine.config().ram_bytes + kMostPlainFile);
-    if (!bytes.ok())
-        return bytes.error();
-    return load_snapshot(machine, std::move(bytes).value(), path);
+std::string SnapshotFile::command_line() const {
+    const std::string* line = file_.header().get("command_line");
+    return line != nullptr ? *line : std::string();
+}
+
+Result<void> SnapshotFile::load(Machine& machine) const {
+    if (auto restored = machine.restore(FileSections(file_)); !restored.ok())
+        return Error{fmt::format("the snapshot '{}' cannot be loaded: {}", name_, restored.error().message)};
+    return {};
 }
 
 } // namespace forkscope

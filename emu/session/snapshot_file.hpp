@@ -5,13 +5,28 @@
 
 #include <string>
 
+#include "emu/files/chunk_file.hpp"
 #include "emu/machine/machine.hpp"
 
 namespace forkscope {
 
 Result<void> save_snapshot(Machine& machine, const std::string& path);
-Result<void> load_snapshot(Machine& machine, const std::string& path);
-// The same for bytes of a file.
-Result<void> load_snapshot(Machine& machine, std::vector<u8> bytes, const std::string& name);
+
+// A file that is open: what it says of itself can be asked before there is a machine.
+class SnapshotFile {
+  public:
+    // Of `ram_bytes` of memory at most.
+    static Result<SnapshotFile> open(const std::string& path, u64 ram_bytes);
+    static Result<SnapshotFile> from_bytes(std::vector<u8> bytes, const std::string& name);
+
+    // Of the machine that was saved.
+    std::string command_line() const;
+    Result<void> load(Machine& machine) const;
+
+  private:
+    SnapshotFile(ChunkFileReader file, std::string name) : file_(std::move(file)), name_(std::move(name)) {}
+    ChunkFileReader file_;
+    std::string name_;
+};
 
 } // namespace forkscope

@@ -4,11 +4,14 @@
 #include <array>
 #include <cstring>
 
+#include "emu/base/archive/containers.hpp"
 #include "emu/symbols/tar.hpp"
 
 namespace forkscope {
 
 namespace {
+
+constexpr std::size_t kMostPlaces = 65536; // remembered
 
 std::string base_name(const std::string& path) {
     const std::size_t slash = path.rfind('/');
@@ -45,12 +48,16 @@ std::string Location::text() const {
     return where.empty() ? what : what + " (" + where + ")";
 }
 
-void Symbolizer::add_kernel(std::unique_ptr<ElfImage> image) { kernel_ = std::move(image); }
+void Symbolizer::add_kernel(std::unique_ptr<ElfImage> image) {
+    kernel_ = std::move(image);
+    places_.clear();
+}
 
 void Symbolizer::add_program(const std::string& name, std::unique_ptr<ElfImage> image) {
     if (const ElfImage* old = program(name); old != nullptr)
         std::erase_if(bound_, [old](const auto& binding) { return binding.second == old; });
     programs_[name] = std::move(image);
+    places_.clear();
 }
 
 Result<u32> Symbolizer::add_programs_of_initrd(std::span<const u8> initrd) {
@@ -124,10 +131,9 @@ const ElfImage* Symbolizer::image_for(u32 address_space, u32 address) const {
     return kernel_ && kernel_->covers(address) ? kernel_.get() : nullptr;
 }
 
-Location Symbolizer::lookup(u32 address_space, u32 address) const {
+Location Symbolizer::locate(const ElfImage* image, u32 address) {
     Location location;
     location.address = address;
-    const ElfImage* image = image_for(address_space, address);
     if (image == nullptr)
         return location;
     location.image = image->name();
@@ -142,6 +148,39 @@ Location Symbolizer::lookup(u32 address_space, u32 address) const {
     }
     return location;
 }
+
+Location Symbolizer::lookup(u32 address_space, u32 address) const {
+    return locate(image_for(address_space, address), address);
+}
+
+const Location& Symbolizer::lookup_in(std::string_view name, u32 address) const {
+    const ElfImage* image = name.empty() ? kernel_.get() : program(name);
+    if (image != nullptr && !image->covers(address))
+        image = nullptr;
+    if (places_.size() >= kMostPlaces)
+        places_.clear();
+    const auto [place, fresh] = places_.try_emplace({image, address});
+    if (fresh)
+        place->second = locate(image, address);
+    return place->second;
+}
+
+Symbolizer::State Symbolizer::state() const {
+    State state;
+    for (const auto& [space, image] : bound_)
+        state.programs[space] = image->name();
+    return state;
+}
+
+// A program that is not there any more is unknown, as at first.
+void Symbolizer::restore(const State* state) {
+    bound_.clear();
+    if (state != nullptr)
+        for (const auto& [space, name] : state->programs)
+            bind(space, name);
+}
+
+void Symbolizer::State::serialize(Archive& ar) { archive_map(ar, "programs", programs, u64{1} << 16); }
 
 std::vector<Location> Symbolizer::inline_chain(std::string_view name, u32 address) const {
     const ElfImage* image = name.empty() ? kernel_.get() : program(name);

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "emu/base/checkpoint_part.hpp"
 #include "emu/symbols/elf_image.hpp"
 #include "emu/symbols/guest_layout.hpp"
 
@@ -59,7 +60,18 @@ class Symbolizer {
     // Finds the program whose file bytes are in memory at `address` of the space, and binds it. Looks only.
     bool identify(const MemoryReader& read, u32 address_space, u32 address);
 
+    // Which space runs which program: what a checkpoint needs to hold.
+    struct State {
+        std::map<u32, std::string> programs;
+        void serialize(Archive& ar);
+    };
+    State state() const;
+    void restore(const State* state);
+    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("programs", 1, *this); }
+
     Location lookup(u32 address_space, u32 address) const;
+    // In a program by name, whatever the spaces run now; empty: the kernel. Asked again, it remembers.
+    const Location& lookup_in(std::string_view program, u32 address) const;
     // The place and all calls around it that the compiler inlined, innermost first; `symbol` names the function at
     // each. `program` may be empty: the kernel.
     std::vector<Location> inline_chain(std::string_view program, u32 address) const;
@@ -80,6 +92,7 @@ class Symbolizer {
 
   private:
     const ElfImage* image_for(u32 address_space, u32 address) const;
+    static Location locate(const ElfImage* image, u32 address);
 
     GuestLayout layout_;
     std::unique_ptr<ElfImage> kernel_;
@@ -87,6 +100,7 @@ class Symbolizer {
     std::map<u32, const ElfImage*> bound_;
     SourceReader source_reader_;
     mutable std::map<std::string, std::optional<std::string>> sources_;
+    mutable std::map<std::pair<const ElfImage*, u32>, Location> places_; // of lookup_in
 };
 
 } // namespace forkscope

@@ -261,7 +261,7 @@ Result<void> show_window(Session& session) {
     if (auto opened = host.open(); !opened.ok())
         return opened;
     Machine& machine = session.machine();
-    const ForkTracer& tracer = session.trace_forks();
+    const ForkTracer& tracer = *session.tracer();
     RunControl control(session);
     Keys keys(machine);
     FrameClock clock;

@@ -99,11 +99,17 @@ struct StopsView {
 struct ForksView {
     std::vector<ForkRow> rows; // the newest ones first
     u64 count = 0;
+    bool since_snapshot = false; // what came before its place is not known
     StopsView shown;
 };
 
+struct FaultRow {
+    FaultRef record;
+    Location place; // of the code that faulted
+};
+
 struct FaultsView {
-    std::vector<ForkFault> rows; // the newest ones first
+    std::vector<FaultRow> rows; // the newest ones first
     u64 count = 0;
 };
 
@@ -162,6 +168,8 @@ struct Observed {
     const Symbolizer& symbols;
 
     // The address space that is loaded.
+    // The machine comes from a snapshot that was saved without a fork tracer.
+    bool since_snapshot() const { return machine.restored_without("forks"); }
     u32 space() const { return machine.mmu().control().space_of(machine.registers().cr3).root; }
 };
 #define PANEL(name, model, place, size) model observe_##name(const Observed& from);

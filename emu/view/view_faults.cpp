@@ -26,7 +26,7 @@ FaultsView observe_faults(const Observed& from) {
               [](const ForkFault* a, const ForkFault* b) { return a->record->number > b->record->number; });
     faults.resize(std::min(faults.size(), kMostRows));
     for (const ForkFault* fault : faults)
-        view.rows.push_back(*fault);
+        view.rows.push_back({fault->record, from.symbols.lookup_in(fault->record->program, fault->record->eip)});
     return view;
 }
 

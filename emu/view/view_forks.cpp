@@ -17,6 +17,7 @@ ForksView observe_forks(const Observed& from) {
     if (from.tracer == nullptr)
         return view;
     const ForkTracer& tracer = *from.tracer;
+    view.since_snapshot = from.since_snapshot();
     const ForkRecord* current = tracer.current();
     if (current != nullptr)
         view.rows.push_back(fork_row(*current, true));

@@ -75,8 +75,9 @@ std::string fork_note(const ForkRecord& fork, bool running, bool same_child) {
 
 class TablesObserver {
   public:
-    TablesObserver(const Machine& machine, const ForkTracer* tracer, const Symbolizer& symbols)
-        : machine_(machine), tracer_(tracer), symbols_(symbols), layout_(symbols.layout()) {}
+    explicit TablesObserver(const Observed& from)
+        : machine_(from.machine), tracer_(from.tracer), symbols_(from.symbols), layout_(from.symbols.layout()),
+          since_snapshot_(from.since_snapshot()) {}
 
     TablesView view() {
         if (!machine_.mmu().control().paging()) {
@@ -100,7 +101,8 @@ class TablesObserver {
             const u32 pid = tracer_ != nullptr ? tracer_->context().pid_of(present) : 0;
             read(0, present, pid);
             view_.note = "the present address space";
-            view_.sides[1].title = "no child yet";
+            view_.sides[1].title =
+                since_snapshot_ ? "no fork since the snapshot, which was saved without those before" : "no child yet";
             return;
         }
         fork_ = fork;
@@ -276,6 +278,7 @@ class TablesObserver {
     const ForkTracer* tracer_;
     const Symbolizer& symbols_;
     const GuestLayout& layout_;
+    bool since_snapshot_;
     const ForkRecord* fork_ = nullptr;
     TablesView view_;
     std::set<std::pair<u32, u32>> written_; // directory, linear address | 1 for directory entries
@@ -283,8 +286,6 @@ class TablesObserver {
 
 } // namespace
 
-TablesView observe_tables(const Observed& from) {
-    return TablesObserver(from.machine, from.tracer, from.symbols).view();
-}
+TablesView observe_tables(const Observed& from) { return TablesObserver(from).view(); }
 
 } // namespace forkscope

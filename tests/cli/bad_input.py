@@ -415,6 +415,25 @@ class Snapshot(Case):
         self.assertIn(b"hash 20000000 ", straight.stdout)
         self.assertEqual(loaded.stdout, straight.stdout)
 
+    def test_inside_a_fork_comes_back_inside_it(self):
+        straight = self.start("fork", "--pages", "3")
+        path = os.path.join(self.directory.name, "inside.snapshot")
+        saved = self.start("step", "--pages", "3", "--until", "stop:2b", "--display", "none", "--serial", "none", "--save", path)
+        self.assertEqual(saved.returncode, OK, saved.text)
+        loaded = self.start("fork", "--load", path)
+        self.assertEqual(loaded.stdout, straight.stdout)
+        self.assertEqual(loaded.returncode, OK)
+
+    def test_without_its_forks_says_so(self):
+        path = os.path.join(self.directory.name, "untraced.snapshot")
+        trace = os.path.join(self.directory.name, "a.trace")
+        # record keeps no forks.
+        saved = self.start("record", "-o", trace, "--pages", "3", "--limit", "300000i", "--save", path)
+        self.assertEqual(saved.returncode, LIMIT_REACHED, saved.text)
+        loaded = self.start("fork", "--load", path)
+        self.assertIn("saved without the forks before", loaded.text)
+        self.assertIn(b"Fork ", loaded.stdout)
+
     def test_missing_damaged_or_of_another_kind(self):
         with open(self.save(), "rb") as file:
             whole = file.read()

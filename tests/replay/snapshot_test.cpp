@@ -60,6 +60,16 @@ std::string differences(Machine& machine, Machine& expected) {
 
 int rounds() { return std::getenv("FORKSCOPE_LONG") != nullptr ? 60 : 2; }
 
+Result<void> load_file(Machine& machine, const std::string& path) {
+    const auto file = SnapshotFile::open(path, machine.config().ram_bytes);
+    return file.ok() ? file->load(machine) : Result<void>(file.error());
+}
+
+Result<void> load_bytes(Machine& machine, std::vector<u8> bytes) {
+    const auto file = SnapshotFile::from_bytes(std::move(bytes), "F");
+    return file.ok() ? file->load(machine) : Result<void>(file.error());
+}
+
 class SnapshotOf : public ::testing::TestWithParam<Place> {};
 
 std::string temporary(const std::string& name) {
@@ -85,7 +95,7 @@ TEST_P(SnapshotOf, AnyPlaceRunsOnToTheSameBytes) {
         ASSERT_TRUE(saved.ok()) << saved.error().message;
         auto second = machine_of(GetParam(), kWorkload, round % 2 == 0 ? EngineKind::Interpreter : EngineKind::Block);
         second.machine->run({kNever, random.below(500'000)});
-        const auto loaded = load_snapshot(*second.machine, path);
+        const auto loaded = load_file(*second.machine, path);
         ASSERT_TRUE(loaded.ok()) << loaded.error().message;
         EXPECT_EQ(differences(*second.machine, *first.machine), "") << "saved at " << at;
         EXPECT_EQ(second.machine->hash(), first.machine->hash());
@@ -492,8 +502,8 @@ TEST(Snapshot, ThatLiesAboutItsSizesTakesNoMemory) {
         ASSERT_TRUE(saved.ok());
         ASSERT_TRUE(file->finish().ok());
         EXPECT_TRUE(found) << sequence;
-        EXPECT_FALSE(load_snapshot(*guest.machine, path).ok()) << sequence;
-        const i64 taken = peak_megabytes([&] { static_cast<void>(load_snapshot(*guest.machine, path)); });
+        EXPECT_FALSE(load_file(*guest.machine, path).ok()) << sequence;
+        const i64 taken = peak_megabytes([&] { static_cast<void>(load_file(*guest.machine, path)); });
         const auto bytes = static_cast<i64>(std::filesystem::file_size(path));
         EXPECT_GE(taken, 0) << sequence;
         EXPECT_LE(taken, 64 + kGuest + 4 * (bytes >> 20)) << sequence;
@@ -508,7 +518,7 @@ TEST(Snapshot, FileThatIsDamagedOrCutShortIsRefused) {
     ASSERT_TRUE(save_snapshot(*guest.machine, path).ok());
     std::ifstream file(path, std::ios::binary);
     const std::vector<u8> whole{std::istreambuf_iterator<char>(file), {}};
-    ASSERT_TRUE(load_snapshot(*guest.machine, whole, "F").ok());
+    ASSERT_TRUE(load_bytes(*guest.machine, whole).ok());
     const u64 before = guest.machine->hash();
     Random random(31);
     int harmless = 0;
@@ -518,7 +528,7 @@ TEST(Snapshot, FileThatIsDamagedOrCutShortIsRefused) {
             bad.resize(random.below(bad.size()));
         else
             bad[random.below(bad.size())] ^= static_cast<u8>(1u << random.below(8));
-        const auto loaded = load_snapshot(*guest.machine, bad, "F");
+        const auto loaded = load_bytes(*guest.machine, bad);
         if (loaded.ok())
             ++harmless; // a bit of the preamble's reserved word, or of a head, which the index repeats
         else
@@ -532,7 +542,7 @@ TEST(Snapshot, FileThatIsDamagedOrCutShortIsRefused) {
 TEST(Snapshot, FileOfVersion1IsRefusedByName) {
     GuestMachine guest = small_guest();
     const std::string text = std::string("FSCPSNAP\1\0\0\0", 12) + std::string(200, '\0');
-    const auto loaded = load_snapshot(*guest.machine, {text.begin(), text.end()}, "F");
+    const auto loaded = load_bytes(*guest.machine, {text.begin(), text.end()});
     ASSERT_FALSE(loaded.ok());
     EXPECT_EQ(loaded.error().message, "'F' is a snapshot of version 1; this program reads version 2; save it again");
 }

@@ -15,10 +15,10 @@ class UiBench : private TraceSink {
     explicit UiBench(const std::string& command_line) {
         Options options;
         options.machine.command_line = command_line;
+        options.trace_forks = true;
         auto session = Session::create(options);
         EXPECT_TRUE(session.ok());
         session_ = std::move(session).value();
-        session_->trace_forks();
         session_->attach(*this);
     }
 

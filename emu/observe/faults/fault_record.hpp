@@ -9,7 +9,6 @@
 
 #include "emu/observe/processes/process_context.hpp"
 #include "emu/observe/tables/page_table_view.hpp"
-#include "emu/symbols/symbolizer.hpp"
 #include "emu/trace/fault_class.hpp"
 
 namespace forkscope {
@@ -27,7 +26,7 @@ struct FaultRecord {
     u32 address_space = 0;
     u32 pid = 0; // 0 = not stated
     u32 thread = 0;
-    std::shared_ptr<const Location> where; // of eip; null until closed
+    std::string program; // that eip belongs to; empty: the kernel, or unknown
 
     WalkView before;
     WalkView after;

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
+#include "emu/base/archive/containers.hpp"
 #include "emu/base/trace_vocabulary.hpp"
+#include "emu/observe/faults/fault_archive.hpp"
 #include "guest/abi/tracepoints.h"
 
 namespace forkscope {
@@ -38,6 +41,15 @@ bool holds_the_same(const AddressSpaceReader& reader, u64 old_frame, u64 new_fra
 bool permits(const WalkView& walk, u32 error_code) {
     return walk.present && ((error_code & kFaultWrite) == 0 || walk.writable()) &&
            ((error_code & kFaultUser) == 0 || walk.user());
+}
+
+// Whose code lies there. A program not known yet is looked for in memory.
+std::string program_at(u32 address_space, u32 eip, const FaultTracker::Scene& scene) {
+    if (scene.symbols == nullptr || !scene.layout.is_user(eip))
+        return {};
+    if (scene.symbols->program_of(address_space).empty())
+        scene.symbols->identify(scene.reader.memory_reader(), address_space, eip);
+    return scene.symbols->program_of(address_space);
 }
 
 } // namespace
@@ -282,7 +294,7 @@ FaultRef FaultTracker::close(u64 number, const TraceEvent& event, const Scene& s
     fault.end_instructions = event.instructions;
     fault.end_cycle = event.cycle;
     fault.after = scene.reader.walk(AddressSpace(fault.address_space), LinearAddress(fault.address));
-    fault.where = scene.places.at(fault.address_space, fault.eip, scene.reader);
+    fault.program = program_at(fault.address_space, fault.eip, scene);
     classify(open, scene, retried);
     compare_with_guest(fault);
     if (fault.resolved)
@@ -350,6 +362,51 @@ void FaultTracker::compare_with_guest(FaultRecord& fault) const {
     }
     fault.findings.push_back(fmt::format("the guest calls the fault at {:#010x} {}, the hardware shows {}",
                                          fault.address, fault_class_name(fault.stated), fault_class_name(fault.page)));
+}
+
+void FaultTracker::Frame::serialize(Archive& ar) {
+    ar.field("eip", eip);
+    ar.field("fault", fault);
+    ar.field("by_sysenter", by_sysenter);
+    ar.field("from_cpl", from_cpl);
+}
+
+void FaultTracker::serialize(Archive& ar) {
+    ar.field("count", count_);
+    archive_map(ar, "stacks", stacks_, kMostContexts + 1,
+                [&](Stack& frames) { archive_sequence(ar, "frames", frames, kMostOpen); });
+    std::vector<FaultRecord> faults;
+    std::vector<u8> compared;
+    std::vector<u32> copies;
+    for (const auto& [number, open] : open_) {
+        faults.push_back(open.record);
+        compared.push_back(open.compared ? 1 : 0);
+        copies.push_back(open.true_copy);
+    }
+    archive_faults(ar, "open", faults);
+    ar.sequence("compared", compared, faults.size());
+    ar.sequence("true_copies", copies, faults.size());
+    if (!ar.loading())
+        return;
+    open_.clear();
+    if (compared.size() != faults.size() || copies.size() != faults.size())
+        return ar.fail("a list of another length");
+    for (std::size_t i = 0; i < faults.size(); ++i) {
+        const u64 number = faults[i].number;
+        open_[number] = {std::move(faults[i]), compared[i] != 0, copies[i]};
+    }
+    check_stacks(ar);
+}
+
+// Each open fault stands in one stack, and each that stands in one is open.
+void FaultTracker::check_stacks(Archive& ar) {
+    std::set<u64> placed;
+    bool sound = true;
+    for (const auto& [key, frames] : stacks_)
+        for (const Frame& frame : frames)
+            sound = sound && (frame.fault == 0 || (open_.count(frame.fault) != 0 && placed.insert(frame.fault).second));
+    if (!sound || placed.size() != open_.size())
+        ar.fail("open faults and those who stand in them disagree");
 }
 
 } // namespace forkscope

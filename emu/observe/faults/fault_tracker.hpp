@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "emu/base/trace.hpp"
-#include "emu/observe/faults/code_places.hpp"
 #include "emu/observe/faults/fault_record.hpp"
+#include "emu/symbols/symbolizer.hpp"
 
 namespace forkscope {
 
@@ -18,8 +18,8 @@ class FaultTracker {
     struct Scene {
         const ProcessContext& context; // has had the event already
         const AddressSpaceReader& reader;
-        CodePlaces& places;
-        const GuestLayout& layout; // which fresh zero pages are stack growth where the guest does not say
+        Symbolizer* symbols = nullptr; // may be null
+        const GuestLayout& layout;     // which fresh zero pages are stack growth where the guest does not say
     };
 
     // The faults that the event closed, in order.
@@ -34,6 +34,7 @@ class FaultTracker {
 
     u64 count() const { return count_; }
     std::size_t open_count() const { return open_.size(); }
+    void serialize(Archive& ar);
 
   private:
     // What a context has to return to: a fault, or another interrupt.
@@ -42,6 +43,7 @@ class FaultTracker {
         u64 fault = 0; // number of an open one; 0: an interrupt
         bool by_sysenter = false;
         u8 from_cpl = 0;
+        void serialize(Archive& ar);
     };
     struct OpenFault {
         FaultRecord record;
@@ -66,6 +68,7 @@ class FaultTracker {
     Stack& stack(ProcessContext::Key key);
     void push(Stack& frames, Frame frame);
     void drop(const Stack& frames);
+    void check_stacks(Archive& ar);
 
     u64 count_ = 0;
     Stacks stacks_;

@@ -1,4 +1,6 @@
 // Whose time and whose events: what the forking thread does, and what servers do for it, belongs to the fork.
+#include <algorithm>
+
 #include "emu/base/trace_vocabulary.hpp"
 #include "emu/observe/forks/fork_tracer.hpp"
 #include "guest/abi/tracepoints.h"
@@ -11,41 +13,47 @@ constexpr u8 kUserLevel = 3;
 
 } // namespace
 
-const ForkTracer::Open* ForkTracer::working() const {
-    const ProcessContext::Key key = context_.current();
-    for (const Open& open : open_)
-        if (open.key == key || open.helper == key)
-            return &open;
-    const u32 pid = context_.current_pid();
-    if (!context_.clients_of(pid).empty())
-        if (const Open* open = work_of(pid); open != nullptr)
+const ForkRecord& ForkTracer::record(u64 open) const {
+    const OpenFork& fork = state_.open.at(open);
+    return fork.published != 0 ? *state_.forks.find(fork.published) : fork.record;
+}
+
+ForkRecord& ForkTracer::edit_record(u64 open) {
+    const u64 published = state_.open.at(open).published;
+    return published != 0 ? state_.forks.edit(published) : state_.open.edit(open).record;
+}
+
+u64 ForkTracer::working() const {
+    const ProcessContext::Key key = state_.context.current();
+    if (const u64 open = state_.open.fork_of(key); open != kNone)
+        return open;
+    const u32 pid = state_.context.current_pid();
+    if (!state_.context.clients_of(pid).empty())
+        if (const u64 open = work_of(pid); open != kNone)
             return open;
-    for (const Open& call : calls_)
-        if (call.key == key)
-            return &call;
-    return nullptr;
+    return state_.open.call_of(key);
 }
 
 // The fork, or the system call that may turn out to be one, that a process is in or works for.
-const ForkTracer::Open* ForkTracer::work_of(u32 pid) const {
-    const std::vector<u32>& clients = context_.clients_of(pid);
-    for (const Open& open : open_) {
-        const u32 parent = open.record.parent_pid;
-        if (pid == parent)
-            return &open;
-        // The child is told that it may begin: it does not work for its parent.
-        if (pid == open.record.child_pid)
-            continue;
-        for (const u32 client : clients)
-            if (client == parent)
-                return &open;
-    }
+u64 ForkTracer::work_of(u32 pid) const {
+    const std::vector<u32>& clients = state_.context.clients_of(pid);
+    u64 oldest = kNone;
+    const auto consider = [&](u32 parent) {
+        for (const u64 id : state_.open.forks_of_pid(parent)) {
+            // The child is told that it may begin: it does not work for its parent.
+            if (parent != pid && state_.open.at(id).child_pid == pid)
+                continue;
+            oldest = oldest == kNone ? id : std::min(oldest, id);
+            break;
+        }
+    };
+    consider(pid);
+    for (const u32 client : clients)
+        consider(client);
+    if (oldest != kNone)
+        return oldest;
     // Nobody has said yet what it is: it is the outermost client's call.
-    const u32 outermost = clients.empty() ? pid : clients.back();
-    for (const Open& call : calls_)
-        if (call.record.parent_pid == outermost)
-            return &call;
-    return nullptr;
+    return state_.open.call_of_pid(clients.empty() ? pid : clients.back());
 }
 
 // Events at which somebody else begins to run, or the one who runs begins or ends some work.
@@ -67,42 +75,42 @@ bool ForkTracer::moves_work(const TraceEvent& event) {
 
 void ForkTracer::settle_time(const TraceEvent& event) {
     const RunTime now = time_of(event);
-    const RunTime spent = now - settled_;
-    settled_ = now;
-    faults_.add_time(context_, spent);
-    Open* open = working();
-    if (open == nullptr)
+    const RunTime spent = now - state_.settled;
+    state_.settled = now;
+    state_.faults.add_time(state_.context, spent);
+    const u64 open = working();
+    if (open == kNone)
         return;
-    ForkRecord& record = open->record;
+    ForkRecord& record = edit_record(open);
     (record.stops.empty() ? record.spent : record.stops.back().spent) += spent;
 }
 
 void ForkTracer::count_message(const TraceEvent& event) {
     const auto sender = static_cast<u32>(event.b);
-    faults_.count_message(context_, sender);
-    if (Open* open = work_of(sender); open != nullptr)
-        count_in(open->record, [](ForkCounts& counts) { ++counts.messages; });
+    state_.faults.count_message(state_.context, sender);
+    if (const u64 open = work_of(sender); open != kNone)
+        count_in(open, [](ForkCounts& counts) { ++counts.messages; });
 }
 
 void ForkTracer::count_switch(const TraceEvent& event) {
     const bool entry = event.kind == TraceKind::Interrupt;
     const bool crosses =
         entry ? kInterruptFromCpl(event) == kUserLevel : event.b != kUserLevel && event.c == kUserLevel;
-    Open* open = crosses ? working() : nullptr;
-    if (open == nullptr)
+    const u64 open = crosses ? working() : kNone;
+    if (open == kNone)
         return;
-    count_in(open->record, [&](ForkCounts& counts) {
+    count_in(open, [&](ForkCounts& counts) {
         ++counts.privilege_switches;
         counts.system_calls += is_system_call(event) ? 1 : 0;
     });
 }
 
 void ForkTracer::on_heap(const TraceEvent& event) {
-    Open* open = working();
-    if (open == nullptr)
+    const u64 open = working();
+    if (open == kNone)
         return;
     const bool taken = event.a == TP_HEAP_ALLOC;
-    count_in(open->record, [&](ForkCounts& counts) {
+    count_in(open, [&](ForkCounts& counts) {
         counts.heap_objects += taken ? 1 : 0;
         (taken ? counts.heap_bytes : counts.heap_bytes_freed) += event.c;
     });
@@ -110,13 +118,16 @@ void ForkTracer::on_heap(const TraceEvent& event) {
 
 void ForkTracer::on_shadow(const TraceEvent& event) {
     const auto pid = static_cast<u32>(event.b);
+    const u64 open = working();
     ShadowCounts* counts = nullptr;
-    if (Open* open = working(); open != nullptr && open->record.number != 0)
-        counts = &open->record.shadows_inside;
-    for (auto fork = active_.rbegin(); counts == nullptr && fork != active_.rend(); ++fork)
-        if (((*fork)->child_pid == pid && !(*fork)->child_ended) ||
-            ((*fork)->parent_pid == pid && !(*fork)->parent_ended))
-            counts = &(*fork)->shadows_after;
+    if (open != kNone && record(open).number != 0)
+        counts = &edit_record(open).shadows_inside;
+    const std::vector<u64> followed = counts == nullptr ? followed_.of_pid(pid) : std::vector<u64>{};
+    for (auto number = followed.rbegin(); counts == nullptr && number != followed.rend(); ++number) {
+        const ForkRecord& fork = *state_.forks.find(*number);
+        if ((fork.child_pid == pid && !fork.child_ended) || (fork.parent_pid == pid && !fork.parent_ended))
+            counts = &state_.forks.edit(*number).shadows_after;
+    }
     if (counts == nullptr)
         return;
     counts->created += event.a == TP_SHADOW_CREATE ? 1 : 0;

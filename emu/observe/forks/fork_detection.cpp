@@ -7,93 +7,84 @@
 
 namespace forkscope {
 
-namespace {
-
-constexpr std::size_t kMostCalls = 1024;
-constexpr std::size_t kMostEndedCalls = 32;
-
-} // namespace
-
 void ForkTracer::system_call_begins(const TraceEvent& event) {
-    const ProcessContext::Key key = context_.current();
-    calls_.remove_if([key](const Open& call) { return call.key == key; });
-    if (calls_.size() >= kMostCalls)
-        calls_.pop_front();
-    calls_.emplace_back();
-    Open& call = calls_.back();
-    call.key = key;
-    call.begun = settled_;
-    call.record.parent_pid =
-        context_.current_pid() != 0 ? context_.current_pid() : context_.pid_of(event.address_space);
-    call.record.parent_thread = context_.current_thread();
+    const ProcessContext& context = state_.context;
+    if (const u64 unfinished = state_.open.call_of(context.current()); unfinished != kNone)
+        state_.open.remove(unfinished);
+    OpenFork call;
+    call.key = context.current();
+    call.pid = context.current_pid() != 0 ? context.current_pid() : context.pid_of(event.address_space);
+    call.directory = event.address_space;
+    call.begun = state_.settled;
+    call.record.parent_pid = call.pid;
+    call.record.parent_thread = context.current_thread();
     call.record.parent_directory = event.address_space;
     call.record.begin_instructions = event.instructions;
     call.record.begin_cycle = event.cycle;
+    state_.open.add(std::move(call));
+    if (const u64 oldest = state_.open.surplus(OpenKind::Call); oldest != kNone)
+        state_.open.remove(oldest);
 }
 
 void ForkTracer::on_return(const TraceEvent& event) {
     if (event.c != 3)
         return;
-    const ProcessContext::Key key = context_.current();
-    const auto call = std::find_if(calls_.begin(), calls_.end(), [key](const Open& c) { return c.key == key; });
-    if (call == calls_.end())
+    const u64 id = state_.open.call_of(state_.context.current());
+    if (id == kNone)
         return;
-    if (!call->protects.empty() || !call->foreign.empty() || !call->new_directories.empty()) {
-        call->record.left_instructions = event.instructions;
-        call->record.left_cycle = event.cycle;
-        call->parent_view = user_half(call->record.parent_directory);
-        ended_calls_.push_back(std::move(*call));
-        if (ended_calls_.size() > kMostEndedCalls)
-            ended_calls_.pop_front();
-    }
-    calls_.erase(call);
+    const OpenFork& call = state_.open.at(id);
+    if (call.protects.empty() && call.foreign.empty() && call.new_directories.empty())
+        return state_.open.remove(id);
+    OpenFork& ended = state_.open.edit(id);
+    ended.record.left_instructions = event.instructions;
+    ended.record.left_cycle = event.cycle;
+    ended.parent_view = user_half(ended.directory);
+    state_.open.end_call(id);
+    if (const u64 oldest = state_.open.surplus(OpenKind::EndedCall); oldest != kNone)
+        state_.open.remove(oldest);
 }
 
 void ForkTracer::first_load(u32 directory, const TraceEvent& event) {
-    for (const Open& open : open_)
-        if (open.record.child_directory == directory)
+    if (!state_.open.forks_with_child(directory).empty())
+        return;
+    for (const u64 number : followed_.of_child(directory)) {
+        const ForkRecord& fork = *state_.forks.find(number);
+        if (!fork.child_ended && fork.stated)
             return;
-    for (const ForkRecord* fork : active_)
-        if (fork->child_directory == directory && !fork->child_ended && fork->stated)
-            return;
-    for (auto call = calls_.rbegin(); call != calls_.rend(); ++call) {
-        if (adopt(*call, directory, event)) {
-            calls_.erase(std::next(call).base());
-            return;
-        }
     }
-    for (auto call = ended_calls_.rbegin(); call != ended_calls_.rend(); ++call) {
-        if (adopt(*call, directory, event)) {
-            ended_calls_.erase(std::next(call).base());
-            return;
-        }
+    for (const OpenKind kind : {OpenKind::Call, OpenKind::EndedCall}) {
+        const std::set<u64>& ids = state_.open.of_kind(kind);
+        for (auto id = ids.rbegin(); id != ids.rend(); ++id)
+            if (adopt(*id, directory, event))
+                return;
     }
 }
 
 // Makes the system call a fork if at least half of the new space's pages lie in the caller's frames.
-bool ForkTracer::adopt(Open& call, u32 child, const TraceEvent& event) {
-    ForkRecord& record = call.record;
+bool ForkTracer::adopt(u64 id, u32 child, const TraceEvent& event) {
+    const OpenFork& call = state_.open.at(id);
     const bool built_here =
         call.foreign.count(child) != 0 ||
         std::find(call.new_directories.begin(), call.new_directories.end(), child) != call.new_directories.end();
-    if (record.parent_directory == child || (call.protects.empty() && !built_here))
+    if (call.directory == child || (call.protects.empty() && !built_here))
         return false;
-    const bool returned = record.left_cycle != 0;
-    const PageTableView parent_view = returned ? std::move(call.parent_view) : user_half(record.parent_directory);
+    const bool returned = call.kind == OpenKind::EndedCall;
+    const PageTableView parent_view = returned ? call.parent_view : user_half(call.directory);
     const PageTableView child_view = user_half(child);
     u64 same = 0;
     for (const PageEntry& page : child_view.entries()) {
         const PageEntry* other = parent_view.find(page.linear);
         same += other != nullptr && other->physical == page.physical ? 1 : 0;
     }
-    if (same == 0 || same * 2 < child_view.entries().size()) {
-        call.parent_view = parent_view;
+    if (same == 0 || same * 2 < child_view.entries().size())
         return false;
-    }
     // The frame was a directory before: that process has died.
     space_ended(child);
+    const u32 child_pid = state_.context.pid_of(child);
+    state_.open.set_child(id, child_pid, child);
+    ForkRecord& record = edit_record(id);
     record.child_directory = child;
-    record.child_pid = context_.pid_of(child);
+    record.child_pid = child_pid;
     record.result = record.child_pid;
     record.left = true;
     record.child_first_run = event.cycle;
@@ -101,24 +92,25 @@ bool ForkTracer::adopt(Open& call, u32 child, const TraceEvent& event) {
         record.left_instructions = event.instructions;
         record.left_cycle = event.cycle;
     }
-    if (guest_states_forks_)
+    if (state_.guest_states_forks)
         record.findings.push_back("the hardware shows a fork that the guest did not state");
     if (!call.unflushed.empty())
         record.findings.push_back(fmt::format("{} pages of the parent were write-protected without a flush after it "
                                               "(first: {:#010x})",
                                               call.unflushed.size(), *call.unflushed.begin()));
-    const std::set<u32> protects = std::move(call.protects);
-    add_unseen_entries(call, child_view, event);
-    ForkRecord& fork = publish(call);
+    add_unseen_entries(id, child_view, event);
+    const std::set<u32> protects = state_.open.at(id).protects;
+    ForkRecord& fork = publish(id);
+    state_.open.remove(id);
     settle(fork, protects, parent_view);
     catch_up(fork);
     return true;
 }
 
 // The child's entries whose writing nobody saw: its tables were not known to be tables then.
-void ForkTracer::add_unseen_entries(Open& call, const PageTableView& child, const TraceEvent& event) {
+void ForkTracer::add_unseen_entries(u64 call, const PageTableView& child, const TraceEvent& event) {
     std::set<u32> seen;
-    for (const PteChange& change : call.record.ptes)
+    for (const PteChange& change : record(call).ptes)
         seen.insert(change.entry_address);
     for (const PageEntry& entry : child.entries()) {
         if (seen.count(entry.entry_address) != 0)
@@ -139,18 +131,16 @@ void ForkTracer::add_unseen_entries(Open& call, const PageTableView& child, cons
 
 // The parent may have written before the child ran, and so before anybody knew that there was a fork.
 void ForkTracer::catch_up(ForkRecord& fork) {
-    for (auto fault = loose_faults_.begin(); fault != loose_faults_.end();) {
-        const bool ours = (*fault)->address_space == fork.parent_directory &&
-                          (*fault)->begin_instructions >= fork.left_instructions &&
-                          fork.shared.count((*fault)->page_address()) != 0;
-        if (!ours) {
-            ++fault;
-            continue;
+    std::erase_if(state_.loose_faults, [&](const FaultRef& fault) {
+        const u32 page = fault->page_address();
+        const bool ours = fault->address_space == fork.parent_directory &&
+                          fault->begin_instructions >= fork.left_instructions && fork.shared.count(page) != 0;
+        if (ours) {
+            attach_fault(fork, fault, ForkSide::Parent, true);
+            settle_page(fork, ForkSide::Parent, page);
         }
-        attach_fault(fork, *fault, ForkSide::Parent, true);
-        settle_page(fork, ForkSide::Parent, (*fault)->page_address());
-        fault = loose_faults_.erase(fault);
-    }
+        return ours;
+    });
 }
 
 } // namespace forkscope

@@ -174,6 +174,13 @@ struct ForkRecord {
     u64 cow_faults() const {
         return fault_counts[static_cast<u8>(FaultClass::CowCopy)] + fault_counts[static_cast<u8>(FaultClass::CowReuse)];
     }
+    // About what the lists take, in memory or in a snapshot.
+    u64 list_bytes() const {
+        return ptes.size() * sizeof(PteChange) + frames.size() * sizeof(FrameChange) +
+               flushes.size() * sizeof(FlushChange) + cr3_loads.size() * sizeof(Cr3Change) +
+               faults.size() * sizeof(FaultRecord) + shared.size() * sizeof(SharedPage) +
+               differences.size() * sizeof(DifferenceRange) + by_instruction.size() * sizeof(RunTime);
+    }
     bool finished() const { return left && (failed || private_cycle != 0 || child_ended); }
 };
 

@@ -25,8 +25,11 @@ PageTableView ForkTracer::user_half(u32 directory) const {
 void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent) {
     fork.settled = true;
     fork.followed = false;
-    if (fork.child_directory == 0 || fork.parent_directory == 0)
+    if (fork.child_directory == 0 || fork.parent_directory == 0) {
+        if (fork.left)
+            state_.forks.rest(fork.number, options_.keep);
         return;
+    }
     const PageTableView child = user_half(fork.child_directory);
     fork.differences = AddressSpaceDiff(parent, child, options_.layout).ranges();
     for (const PageEntry& page : parent.entries()) {
@@ -43,7 +46,7 @@ void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects, const P
         fork.shared.emplace(page.linear, shared);
     }
     check_rights(fork);
-    activate(fork);
+    follow(fork);
     check_private(fork);
 }
 
@@ -61,24 +64,30 @@ void ForkTracer::check_rights(ForkRecord& fork) {
 
 // Read-only already before this fork because an earlier one left it so.
 bool ForkTracer::was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const {
-    for (auto place = active_.rbegin(); place != active_.rend(); ++place) { // the newest knows best
-        const ForkRecord* earlier = *place;
+    for (const FollowedForks::Use& use : followed_.uses(frame)) {
+        if (use.page != page || use.fork == fork.number)
+            continue;
+        const ForkRecord& earlier = *state_.forks.find(use.fork);
         const bool party =
-            earlier->parent_directory == fork.parent_directory || earlier->child_directory == fork.parent_directory;
-        const auto found = party && earlier != &fork ? earlier->shared.find(page) : earlier->shared.end();
-        if (found != earlier->shared.end() && found->second.copy_on_write && found->second.frame == frame)
+            earlier.parent_directory == fork.parent_directory || earlier.child_directory == fork.parent_directory;
+        if (party && earlier.shared.at(page).copy_on_write)
             return true;
     }
     return false;
 }
 
-void ForkTracer::activate(ForkRecord& fork) {
+void ForkTracer::follow(ForkRecord& fork) {
     fork.followed = true;
-    active_.push_back(&fork);
-    if (active_.size() > options_.most_active) {
-        active_.front()->followed = false;
-        active_.pop_front();
-    }
+    followed_.add(fork.number, state_.forks);
+    if (followed_.size() > options_.most_active)
+        unfollow(state_.forks.edit(followed_.oldest()));
+}
+
+void ForkTracer::unfollow(ForkRecord& fork) {
+    fork.followed = false;
+    followed_.remove(fork);
+    if (fork.left)
+        state_.forks.rest(fork.number, options_.keep);
 }
 
 void ForkTracer::check_private(ForkRecord& fork) {
@@ -101,30 +110,36 @@ void ForkTracer::attach_fault(ForkRecord& fork, const FaultRef& fault, ForkSide 
 }
 
 // The child may run, and even end, before its parent has come back from fork: both sides are looked at now.
-void ForkTracer::child_runs_early(Open& open, const TraceEvent& event) {
-    const std::vector<ForkStop>& stops = open.record.stops;
+void ForkTracer::child_runs_early(u64 open, const TraceEvent& event) {
+    const std::vector<ForkStop>& stops = record(open).stops;
     const bool runnable =
         std::any_of(stops.begin(), stops.end(), [](const ForkStop& stop) { return stop.id == TP_FORK_RUNNABLE; });
     if (!runnable)
         return;
+    const std::set<u32> protects = state_.open.at(open).protects;
     ForkRecord& fork = publish(open);
-    settle(fork, open.protects, user_half(fork.parent_directory));
+    settle(fork, protects, user_half(fork.parent_directory));
     fork.child_first_run = event.cycle;
 }
 
 void ForkTracer::on_fault(const FaultRef& fault) {
     bool attached = !fault->is_cow();
-    for (Open& open : open_) {
-        ForkRecord& record = open.record;
-        const bool of_child = fault->address_space == record.child_directory;
-        const bool of_parent = fault->address_space == record.parent_directory;
-        if ((&open != working() && !of_parent) || (record.settled && (of_child || of_parent)))
+    // Inside a fork: of whoever works for it, or of its parent.
+    const u64 at_work = working();
+    std::vector<u64> candidates = state_.open.forks_of_directory(fault->address_space);
+    if (at_work != kNone && state_.open.at(at_work).kind == OpenKind::Fork)
+        candidates.insert(std::lower_bound(candidates.begin(), candidates.end(), at_work), at_work);
+    for (const u64 id : candidates) {
+        const OpenFork& open = state_.open.at(id);
+        const bool of_child = fault->address_space == open.child_directory;
+        const bool of_parent = fault->address_space == open.directory;
+        if (record(id).settled && (of_child || of_parent))
             continue;
         const ForkSide side = of_child ? ForkSide::Child : of_parent ? ForkSide::Parent : ForkSide::Other;
         // On a page that this fork has protected already; else it is for an earlier fork to know.
         const bool belongs =
             fault->is_cow() && (of_child || (of_parent && open.protects.count(fault->page_address()) != 0));
-        attach_fault(record, fault, side, belongs);
+        attach_fault(edit_record(id), fault, side, belongs);
         attached = attached || belongs;
         break;
     }
@@ -136,34 +151,46 @@ void ForkTracer::on_fault(const FaultRef& fault) {
 // Gives a fault to the forks that know its page. Attached: it has its place already, or is none of copy on write.
 void ForkTracer::share_fault(const FaultRef& fault, bool attached) {
     const u32 space = fault->address_space;
-    ForkRecord* newest = nullptr;
-    ForkSide newest_side = ForkSide::Unknown;
-    for (auto place = active_.rbegin(); place != active_.rend(); ++place) {
-        ForkRecord& fork = **place;
-        const bool is_child = fork.child_directory == space && !fork.child_ended;
-        const bool is_parent = fork.parent_directory == space && !fork.parent_ended;
-        if (!is_child && !is_parent)
-            continue;
-        const ForkSide side = is_child ? ForkSide::Child : ForkSide::Parent;
-        if (newest == nullptr) {
-            newest = &fork;
-            newest_side = side;
+    const u32 page = fault->page_address();
+    if (fault->is_cow()) {
+        const auto known = followed_.uses(static_cast<u32>(fault->before.frame));
+        const std::vector<FollowedForks::Use> uses(known.begin(), known.end());
+        bool parent_known = false;
+        for (auto use = uses.rbegin(); use != uses.rend(); ++use) {
+            const ForkRecord& known_fork = *state_.forks.find(use->fork);
+            const bool is_child = known_fork.child_directory == space && !known_fork.child_ended;
+            const bool is_parent = known_fork.parent_directory == space && !known_fork.parent_ended;
+            // Of a parent's forks that are over only the last has something to say.
+            const bool replaced = is_parent && known_fork.child_ended && parent_known;
+            if (use->page != page || (!is_child && !is_parent) || replaced)
+                continue;
+            parent_known = parent_known || is_parent;
+            ForkRecord& fork = state_.forks.edit(use->fork);
+            const ForkSide side = is_child ? ForkSide::Child : ForkSide::Parent;
+            // The newest fork that shared the page made it read-only; older ones only lose one more sharer.
+            if (!attached)
+                attach_fault(fork, fault, side, true);
+            attached = true;
+            settle_page(fork, side, page);
         }
-        if (!fault->is_cow() || fork.shared.count(fault->page_address()) == 0)
-            continue;
-        // The newest fork that shared the page made it read-only; older ones only lose one more sharer.
-        if (!attached)
-            attach_fault(fork, fault, side, true);
-        attached = true;
-        settle_page(fork, side, fault->page_address());
+        if (attached)
+            return;
+        state_.loose_faults.push_back(fault);
+        if (state_.loose_faults.size() > kMostLooseFaults)
+            state_.loose_faults.pop_front();
     }
-    if (!attached) {
-        loose_faults_.push_back(fault);
-        if (loose_faults_.size() > kMostLooseFaults)
-            loose_faults_.pop_front();
-    }
-    if (newest != nullptr && (!attached || !fault->is_cow()) && !newest->child_ended)
-        attach_fault(*newest, fault, newest_side, false);
+    // None of any fork's making: the newest that the space belongs to tells of it.
+    u64 newest = 0;
+    for (const std::set<u64>* sides : {&followed_.of_parent(space), &followed_.of_child(space)})
+        for (auto number = sides->rbegin(); number != sides->rend() && *number > newest; ++number) {
+            const ForkRecord& fork = *state_.forks.find(*number);
+            if (sides == &followed_.of_parent(space) ? !fork.parent_ended : !fork.child_ended)
+                newest = *number;
+        }
+    if (newest == 0 || state_.forks.find(newest)->child_ended)
+        return;
+    const bool of_child = state_.forks.find(newest)->child_directory == space;
+    attach_fault(state_.forks.edit(newest), fault, of_child ? ForkSide::Child : ForkSide::Parent, false);
 }
 
 void ForkTracer::settle_page(ForkRecord& fork, ForkSide side, u32 page) {
@@ -174,26 +201,26 @@ void ForkTracer::settle_page(ForkRecord& fork, ForkSide side, u32 page) {
     check_private(fork);
 }
 
-void ForkTracer::end_side(ForkRecord& fork, ForkSide side) {
-    (side == ForkSide::Child ? fork.child_ended : fork.parent_ended) = true;
+// One side, or both at once, is no more.
+void ForkTracer::end_sides(ForkRecord& fork, bool parent, bool child) {
+    fork.parent_ended = fork.parent_ended || parent;
+    fork.child_ended = fork.child_ended || child;
     check_private(fork);
-    if (fork.child_ended && fork.parent_ended) {
-        fork.followed = false;
-        active_.remove(&fork);
-    }
+    if (fork.child_ended && fork.parent_ended)
+        unfollow(fork);
 }
 
 void ForkTracer::process_ended(u32 pid) {
     std::set<u32> spaces;
-    for (ForkRecord* fork : std::list<ForkRecord*>(active_)) {
-        if (fork->child_pid == pid && !fork->child_ended) {
-            spaces.insert(fork->child_directory);
-            end_side(*fork, ForkSide::Child);
-        }
-        if (fork->parent_pid == pid && !fork->parent_ended) {
-            spaces.insert(fork->parent_directory);
-            end_side(*fork, ForkSide::Parent);
-        }
+    for (const u64 number : followed_.of_pid(pid)) {
+        ForkRecord& fork = state_.forks.edit(number);
+        const bool of_child = fork.child_pid == pid && !fork.child_ended;
+        const bool of_parent = fork.parent_pid == pid && !fork.parent_ended;
+        if (of_child)
+            spaces.insert(fork.child_directory);
+        if (of_parent)
+            spaces.insert(fork.parent_directory);
+        end_sides(fork, of_parent, of_child);
     }
     for (u32 space : spaces)
         space_ended(space);
@@ -202,15 +229,12 @@ void ForkTracer::process_ended(u32 pid) {
 void ForkTracer::space_ended(u32 directory) {
     if (directory == 0)
         return;
-    for (ForkRecord* fork : std::list<ForkRecord*>(active_)) {
-        if (fork->child_directory == directory && !fork->child_ended)
-            end_side(*fork, ForkSide::Child);
-        if (fork->parent_directory == directory && !fork->parent_ended)
-            end_side(*fork, ForkSide::Parent);
+    for (const u64 number : followed_.of_directory(directory)) {
+        ForkRecord& fork = state_.forks.edit(number);
+        end_sides(fork, fork.parent_directory == directory, fork.child_directory == directory);
     }
     if (symbols_ != nullptr)
         symbols_->unbind(directory);
-    places_.forget(directory);
 }
 
 } // namespace forkscope

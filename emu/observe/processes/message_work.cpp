@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "emu/base/archive/containers.hpp"
+
 namespace forkscope {
 
 namespace {
@@ -103,6 +105,27 @@ const std::vector<u32>& MessageWork::clients_of(u32 pid) const {
     static const std::vector<u32> none;
     const auto found = workers_.find(pid);
     return found == workers_.end() ? none : found->second.clients;
+}
+
+void MessageWork::Duty::serialize(Archive& ar) {
+    ar.field("client", client);
+    ar.sequence("clients", clients, kDeepest);
+}
+
+void MessageWork::Worker::serialize(Archive& ar) {
+    ar.sequence("clients", clients, kDeepest);
+    ar.sequence("duties", duties, kMostDuties);
+}
+
+void MessageWork::serialize(Archive& ar) {
+    archive_map(ar, "workers", workers_, 2 * kMostWorkers);
+    archive_set(ar, "newborn", newborn_, kMostWorkers);
+    if (!ar.loading())
+        return;
+    servers_.clear();
+    for (const auto& [pid, worker] : workers_)
+        for (const Duty& duty : worker.duties)
+            servers_[duty.client].insert(pid);
 }
 
 } // namespace forkscope

@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-#include "emu/base/types.hpp"
+#include "emu/base/archive.hpp"
 
 namespace forkscope {
 
@@ -22,16 +22,19 @@ class MessageWork {
 
     // For whom the process works now, nearest first; empty: for itself.
     const std::vector<u32>& clients_of(u32 pid) const;
+    void serialize(Archive& ar);
 
   private:
     // A request not answered yet, and for whom the client worked when it asked.
     struct Duty {
         u32 client = 0;
         std::vector<u32> clients;
+        void serialize(Archive& ar);
     };
     struct Worker {
         std::vector<u32> clients;
         std::vector<Duty> duties;
+        void serialize(Archive& ar);
     };
 
     std::vector<u32> chain_from(u32 sender) const;

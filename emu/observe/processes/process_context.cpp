@@ -1,5 +1,6 @@
 #include "emu/observe/processes/process_context.hpp"
 
+#include "emu/base/archive/containers.hpp"
 #include "guest/abi/tracepoints.h"
 
 namespace forkscope {
@@ -85,6 +86,27 @@ u32 ProcessContext::pid_of(u32 address_space) const {
 u32 ProcessContext::space_of(u32 pid) const {
     const auto found = spaces_.find(pid);
     return found == spaces_.end() ? 0 : *found->second.begin();
+}
+
+void RunTime::serialize(Archive& ar) {
+    ar.field("instructions", instructions);
+    ar.field("cycles", cycles);
+    ar.field("by_cause", by_cause);
+}
+
+void ProcessContext::serialize(Archive& ar) {
+    ar.field("stated", stated_);
+    ar.field("started", started_);
+    ar.field("pid", pid_);
+    ar.field("thread", thread_);
+    ar.field("current", current_);
+    archive_map(ar, "pids", pids_, kMostSpaces);
+    ar.nested("work", work_);
+    if (!ar.loading())
+        return;
+    spaces_.clear();
+    for (const auto& [space, pid] : pids_)
+        spaces_[pid].insert(space);
 }
 
 } // namespace forkscope

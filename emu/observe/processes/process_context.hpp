@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "emu/base/archive.hpp"
 #include "emu/base/trace.hpp"
 #include "emu/base/trace_vocabulary.hpp"
 #include "emu/observe/processes/message_work.hpp"
@@ -30,6 +31,7 @@ struct RunTime {
             by_cause[cause] += more.by_cause[cause];
         return *this;
     }
+    void serialize(Archive& ar);
     // What a cause other than Base claims of it.
     Cycles explained() const { return cycles - by_cause[0]; }
 };
@@ -57,6 +59,7 @@ class ProcessContext {
     u32 current_pid() const { return stated_ ? pid_ : 0; }
     u32 current_thread() const { return stated_ ? thread_ : 0; }
     void set_pid(u32 address_space, u32 pid);
+    void serialize(Archive& ar);
 
   private:
     void on_tracepoint(const TraceEvent& event);

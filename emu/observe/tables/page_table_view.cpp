@@ -5,6 +5,7 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "emu/base/archive/table.hpp"
 #include "emu/base/trace_vocabulary.hpp"
 
 namespace forkscope {
@@ -325,6 +326,32 @@ u64 AddressSpaceDiff::pages(PageDifference difference) const {
     for (const DifferenceRange& range : ranges_)
         pages += range.difference == difference ? range.pages() : 0;
     return pages;
+}
+
+void PageTableView::serialize(Archive& ar) {
+    const auto part = [](auto member) {
+        return [member](PageEntry & entry) -> auto& { return entry.*member; };
+    };
+    ar.begin("view");
+    ar.field("space", space_.root);
+    ar.field("kernel_base", layout_.kernel_base);
+    ar.field("stack_low", layout_.stack_low);
+    ar.field("stack_high", layout_.stack_high);
+    ArchiveTable(ar, "entries", entries_, u64{1} << 20)
+        .column("linear", part(&PageEntry::linear))
+        .column("entry_address", part(&PageEntry::entry_address))
+        .column("entry", part(&PageEntry::entry))
+        .column("rights", part(&PageEntry::rights))
+        .column("no_execute", part(&PageEntry::no_execute))
+        .column("large", part(&PageEntry::large))
+        .column("state", part(&PageEntry::state), PageState::Window)
+        .column("physical", part(&PageEntry::physical))
+        .column("size", part(&PageEntry::size));
+    ar.sequence("tables", tables_, u64{1} << 20);
+    ar.end();
+    const auto unsorted = [](const PageEntry& a, const PageEntry& b) { return a.linear + a.size - 1 >= b.linear; };
+    if (ar.loading() && std::adjacent_find(entries_.begin(), entries_.end(), unsorted) != entries_.end())
+        ar.fail("entries out of order");
 }
 
 } // namespace forkscope

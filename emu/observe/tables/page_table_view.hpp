@@ -135,6 +135,7 @@ class PageTableView {
 
     // Sets the state of user pages: shared means that the frame is mapped more than once within `views`.
     static void classify(std::span<PageTableView* const> views);
+    void serialize(Archive& ar);
 
   private:
     void add_directory(const AddressSpaceReader& reader, const PageTableViewOptions& options, u64 directory, u32 first);

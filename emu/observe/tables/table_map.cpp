@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "emu/base/archive/containers.hpp"
 #include "emu/trace/tracepoints.hpp"
 #include "guest/abi/tracepoints.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 constexpr u64 kFrameMask = kPteFrame;
 constexpr std::size_t kMostDirectories = 16384;
+constexpr u64 kMostTables = u64{1} << 20; // in a section
 
 bool leads_to_table(u64 entry, const AddressSpaceReader& reader) {
     return (entry & kPtePresent) != 0 && !reader.is_large(entry);
@@ -196,6 +198,55 @@ EntryOwner TableMap::locate(u32 entry_address) const {
     if (use == tables_.end() || !leads_to(use->second.entry_address, frame))
         return {};
     return {use->second.space, LinearAddress(use->second.linear | index << kPageShift), 1};
+}
+
+void TableMap::DirectoryUse::serialize(Archive& ar) {
+    ar.field("space", space.root);
+    ar.field("linear", linear);
+    ar.field("self_slot", self_slot);
+}
+
+void TableMap::TableUse::serialize(Archive& ar) {
+    ar.field("space", space.root);
+    ar.field("linear", linear);
+    ar.field("entry_address", entry_address);
+}
+
+void TableMap::State::serialize(Archive& ar) {
+    ar.field("cr0", control.cr0);
+    ar.field("cr3", control.cr3);
+    ar.field("cr4", control.cr4);
+    ar.field("efer", control.efer);
+    ar.field("pdpte", control.pdpte);
+    ar.field("pse36", control.features.pse36);
+    ar.field("pat", control.features.pat);
+    ar.field("physical_bits", control.features.physical_bits);
+    ar.field("active", active.root);
+    archive_map(ar, "directories", directories, kMostDirectories);
+    archive_map(ar, "tables", tables, kMostTables);
+    if (ar.loading() && (control.features.physical_bits < 32 || control.features.physical_bits > 52))
+        ar.fail("no such width of physical addresses");
+}
+
+void TableMap::restore(const State& state) {
+    reader_ = AddressSpaceReader(reader_.memory(), state.control);
+    active_ = state.active;
+    directories_ = state.directories;
+    tables_ = state.tables;
+    in_use_.assign(in_use_.size(), 0);
+    const auto mark = [this](u32 frame_address) {
+        if (frame_address >> kPageShift < in_use_.size())
+            in_use_[frame_address >> kPageShift] = 1;
+    };
+    for (const AddressSpace space : owners_.spaces())
+        owners_.remove_space(space);
+    owners_.set_control(state.control);
+    for (const auto& [frame, use] : directories_) {
+        mark(frame);
+        owners_.add_space(use.space);
+    }
+    for (const auto& [frame, use] : tables_)
+        mark(frame);
 }
 
 } // namespace forkscope

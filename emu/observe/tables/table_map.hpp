@@ -47,17 +47,31 @@ class TableMap : public TraceSink {
     // Who maps a frame, in all these spaces.
     const FrameOwners& owners() const { return owners_; }
 
-  private:
     struct DirectoryUse {
         AddressSpace space;
         u32 linear = 0;    // the first address that it maps
         u32 self_slot = 0; // where it maps itself, or as many as there are
+        void serialize(Archive& ar);
     };
     struct TableUse {
         AddressSpace space;
         u32 linear = 0;
         u64 entry_address = 0; // of the directory entry that leads to it
+        void serialize(Archive& ar);
     };
+    // What the events have told. Everything else follows from it and from memory.
+    struct State {
+        PagingControl control;
+        AddressSpace active;
+        std::map<u32, DirectoryUse> directories; // by frame address
+        std::map<u32, TableUse> tables;
+        void serialize(Archive& ar);
+    };
+    State state() const { return {reader_.control(), active_, directories_, tables_}; }
+    // Memory has been put back already.
+    void restore(const State& state);
+
+  private:
     void add_directory(u64 frame_address, AddressSpace space, u32 linear, const TraceEvent& event);
     void on_entry(const TraceEvent& event);
     void forget_all();

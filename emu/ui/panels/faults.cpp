@@ -21,11 +21,10 @@ std::string access_text(const FaultRecord& fault) {
                        (fault.error_code & kFaultProtection) != 0 ? "a protected" : "an absent");
 }
 
-void show_details(const ForkFault& shown) {
+void show_details(const FaultRow& shown) {
     const FaultRecord& fault = *shown.record;
     std::string text = fmt::format("fault {}: {:08x}, error {} ({})\nby {}\nbefore: {}\nafter:  {}\n", fault.number,
-                                   fault.address, fault.error_code, access_text(fault),
-                                   fault.where != nullptr ? fault.where->text() : fmt::format("{:08x}", fault.eip),
+                                   fault.address, fault.error_code, access_text(fault), shown.place.text(),
                                    walk_details(fault.before), walk_details(fault.after));
     text += fmt::format("{} frames taken, {} entries written, {} flushes, {} cycles", fault.frames_taken.size(),
                         fault.pte_writes, fault.flushes, grouped(fault.spent.cycles));
@@ -34,15 +33,14 @@ void show_details(const ForkFault& shown) {
     ImGui::SetTooltip("%s", text.c_str());
 }
 
-void draw_row(const ForkFault& shown, int columns) {
+void draw_row(const FaultRow& shown, int columns) {
     const FaultRecord& fault = *shown.record;
     const int last = columns - 18; // of the column for the place
     TextLine line;
     line.put(0, kText, fmt::format("{:08x}", fault.address));
     line.put(9, colour_of(fault.fault_class), fault_class_name(fault.fault_class), 11);
     line.right(24, kText, fault.pid != 0 ? fmt::format("{}", fault.pid) : "-");
-    const std::string place =
-        fault.where != nullptr && fault.where->known() ? fault.where->symbol : fmt::format("{:08x}", fault.eip);
+    const std::string place = shown.place.known() ? shown.place.symbol : fmt::format("{:08x}", fault.eip);
     line.put(25, kText, place, static_cast<std::size_t>(std::max(4, last - 26)));
     line.right(columns - 11, kText, grouped(fault.spent.cycles));
     line.put(columns - 10, kDim, walk_text(fault.before)).put(columns - 6, kDim, "→");

@@ -64,8 +64,11 @@ void draw_stop(const StopsView& shown, std::size_t number, int columns) {
 void draw_forks(const ForksView& forks, const Rect& rect, const Fonts& fonts) {
     const StopsView& shown = forks.shown;
     Panel panel("Forks", rect, fonts,
-                forks.count == 0 ? "none yet"
-                                 : fmt::format("{} so far; stops of fork {}", grouped(forks.count), shown.fork));
+                fmt::format("{}{}",
+                            forks.count == 0
+                                ? std::string("none yet")
+                                : fmt::format("{} so far; stops of fork {}", grouped(forks.count), shown.fork),
+                            forks.since_snapshot ? ", since the snapshot: it was saved without those before" : ""));
     const ImVec2 start = ImGui::GetCursorScreenPos();
     ImGui::BeginChild("list", {kForkColumns * kLetter, 0});
     dim_line("  #  parent → child");

@@ -335,8 +335,8 @@ TEST(ForkTracer, InterleavesForksOfSeveralProcesses) {
 
 TEST(ForkTracer, BoundsItsMemoryInAStormOfForks) {
     ForkTracerOptions options;
-    options.keep_whole = 4;
-    options.keep_forks = 10;
+    options.keep.whole = 4;
+    options.keep.forks = 10;
     options.most_active = 6;
     ForkScene scene(1, options);
     scene.start();

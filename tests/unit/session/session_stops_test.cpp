@@ -17,6 +17,7 @@ std::unique_ptr<Session> session_of(const std::string& until, const std::string&
     options.command = command;
     options.machine.command_line = append;
     options.until = until;
+    options.trace_forks = true;
     auto session = Session::create(options);
     EXPECT_TRUE(session.ok()) << (session.ok() ? "" : session.error().message);
     return std::move(session).value();
@@ -46,7 +47,6 @@ TEST(SessionStops, AtEachKindOfConditionWhereItIsMet) {
           Case{"serial:child 4 wrote", [](Session&) { return true; }},
           Case{"screen:child 4 wrote", [](Session&) { return true; }}}) {
         const auto session = session_of(until);
-        session->trace_forks();
         const Outcome outcome = session->run_to_end();
         EXPECT_EQ(outcome.code, ExitCode::Ok) << until;
         EXPECT_EQ(session->outcome().why, fmt::format("--until {} is met", until));
@@ -96,6 +96,7 @@ TEST(SessionStops, AtTextWithBlanksOnSerialPortAndScreen) {
     for (const char* until : {"serial:$ ", "screen:$ ", "screen:$  ", "screen:$\\n", "serial:$ echo  a b\\na b\\n"}) {
         Options options;
         options.until = until;
+        options.trace_forks = true;
         options.type_text = "echo  a b\\n";
         options.limit = {.cycle = 200'000'000};
         auto session = Session::create(options);
@@ -156,7 +157,6 @@ TEST(SessionStops, BesideOthersBreakpointsAtTheSameAddress) {
 TEST(SessionStops, InTheWorkloadAloneWhereOneIsAskedFor) {
     for (const auto& [command, in_workload] : {std::pair{Command::Fork, true}, std::pair{Command::Run, false}}) {
         const auto session = session_of("fork", "run=forkdemo --pages 2", command);
-        session->trace_forks();
         session->run_to_end();
         const ForkRecord* fork = session->tracer()->current();
         ASSERT_NE(fork, nullptr);
@@ -209,6 +209,7 @@ TEST(SessionStops, RefusesWhatIsNoCondition) {
                               "symbol:no_such_program:main", "address:xyz", "address:1ffffffff", "tracepoint:none",
                               "stop:7", "stop:1c", "stop:", "--stop:0", ":", "fork:"}) {
         options.until = until;
+        options.trace_forks = true;
         const auto session = Session::create(options);
         ASSERT_FALSE(session.ok()) << until;
         EXPECT_EQ(session.error().code, ExitCode::Usage);

@@ -1,0 +1,270 @@
+#include "emu/observe/forks/fork_archive.hpp"
+
+#include "emu/base/archive/containers.hpp"
+#include "emu/base/archive/table.hpp"
+
+namespace forkscope {
+
+namespace {
+
+constexpr u64 kMostRows = u64{1} << 20; // of a list of one fork
+constexpr u64 kMostTexts = u64{1} << 18;
+
+template <class Member> auto part(Member member) {
+    return [member](auto& row) -> auto& { return row.*member; };
+}
+
+void archive_counts(Archive& ar, ForkCounts& counts) {
+    ar.begin("counts");
+    ar.field("pte_writes", counts.pte_writes);
+    ar.field("pte_protects", counts.pte_protects);
+    ar.field("pte_found", counts.pte_found);
+    ar.field("frames_allocated", counts.frames_allocated);
+    ar.field("frames_freed", counts.frames_freed);
+    ar.field("frames_shared", counts.frames_shared);
+    ar.field("frames_released", counts.frames_released);
+    ar.field("frames_copied", counts.frames_copied);
+    ar.field("flushes", counts.flushes);
+    ar.field("entries_dropped", counts.entries_dropped);
+    ar.field("cr3_loads", counts.cr3_loads);
+    ar.field("space_switches", counts.space_switches);
+    ar.field("privilege_switches", counts.privilege_switches);
+    ar.field("system_calls", counts.system_calls);
+    ar.field("messages", counts.messages);
+    ar.field("tracepoints", counts.tracepoints);
+    ar.field("heap_objects", counts.heap_objects);
+    ar.field("heap_bytes", counts.heap_bytes);
+    ar.field("heap_bytes_freed", counts.heap_bytes_freed);
+    ar.end();
+}
+
+void archive_shadows(Archive& ar, std::string_view name, ShadowCounts& counts) {
+    ar.begin(name);
+    ar.field("created", counts.created);
+    ar.field("collapsed", counts.collapsed);
+    ar.field("bypassed", counts.bypassed);
+    ar.field("longest_chain", counts.longest_chain);
+    ar.end();
+}
+
+void archive_stop(Archive& ar, ForkStop& stop) {
+    ar.begin("stop");
+    ar.field("id", stop.id);
+    ar.field("begin_instructions", stop.begin_instructions);
+    ar.field("end_instructions", stop.end_instructions);
+    ar.field("begin_cycle", stop.begin_cycle);
+    ar.field("end_cycle", stop.end_cycle);
+    ar.nested("spent", stop.spent);
+    archive_counts(ar, stop.counts);
+    ar.field("eip", stop.eip);
+    ar.field("callers", stop.callers);
+    ar.text("program", stop.program);
+    ar.end();
+}
+
+// The stop that a change belongs to is an index.
+template <class Row> void check_stops(Archive& ar, const std::vector<Row>& rows, const ForkRecord& fork) {
+    const auto stops = static_cast<int>(fork.stops.size());
+    for (const Row& row : rows)
+        if (ar.loading() && (row.stop < kNoStop || row.stop >= stops))
+            return ar.fail("no such stop");
+}
+
+void archive_changes(Archive& ar, ForkRecord& fork) {
+    ArchiveTable(ar, "ptes", fork.ptes, kMostRows)
+        .column("instructions", part(&PteChange::instructions))
+        .column("cycle", part(&PteChange::cycle))
+        .column("entry_address", part(&PteChange::entry_address))
+        .column("old_value", part(&PteChange::old_value))
+        .column("new_value", part(&PteChange::new_value))
+        .column("directory", part(&PteChange::directory))
+        .column("linear", part(&PteChange::linear))
+        .column("bytes", part(&PteChange::bytes))
+        .column("level", part(&PteChange::level))
+        .column("written", part(&PteChange::written))
+        .column("side", part(&PteChange::side), ForkSide::Unknown)
+        .column("eip", part(&PteChange::eip))
+        .column("callers", part(&PteChange::callers))
+        .column("stop", part(&PteChange::stop));
+    ArchiveTable(ar, "frames", fork.frames, kMostRows)
+        .column("instructions", part(&FrameChange::instructions))
+        .column("cycle", part(&FrameChange::cycle))
+        .column("act", part(&FrameChange::act), FrameAct::Copied)
+        .column("frame", part(&FrameChange::frame))
+        .column("copy", part(&FrameChange::copy))
+        .column("references", part(&FrameChange::references))
+        .column("use", part(&FrameChange::use))
+        .column("stop", part(&FrameChange::stop));
+    ArchiveTable(ar, "flushes", fork.flushes, kMostRows)
+        .column("instructions", part(&FlushChange::instructions))
+        .column("cycle", part(&FlushChange::cycle))
+        .column("reason", part(&FlushChange::reason))
+        .column("address", part(&FlushChange::address))
+        .column("dropped", part(&FlushChange::dropped))
+        .column("eip", part(&FlushChange::eip))
+        .column("stop", part(&FlushChange::stop));
+    ArchiveTable(ar, "cr3_loads", fork.cr3_loads, kMostRows)
+        .column("instructions", part(&Cr3Change::instructions))
+        .column("cycle", part(&Cr3Change::cycle))
+        .column("old_directory", part(&Cr3Change::old_directory))
+        .column("new_directory", part(&Cr3Change::new_directory))
+        .column("stop", part(&Cr3Change::stop));
+    check_stops(ar, fork.ptes, fork);
+    check_stops(ar, fork.frames, fork);
+    check_stops(ar, fork.flushes, fork);
+    check_stops(ar, fork.cr3_loads, fork);
+}
+
+void archive_fault_list(Archive& ar, ForkRecord& fork, const FaultPool& faults) {
+    struct Row {
+        u64 number = 0;
+        ForkSide side{};
+        bool belongs = false, in_fork = false;
+    };
+    std::vector<Row> rows;
+    for (const ForkFault& fault : fork.faults)
+        rows.push_back({fault.record->number, fault.side, fault.belongs, fault.in_fork});
+    ArchiveTable(ar, "faults", rows, kMostRows)
+        .column("number", part(&Row::number))
+        .column("side", part(&Row::side), ForkSide::Unknown)
+        .column("belongs", part(&Row::belongs))
+        .column("in_fork", part(&Row::in_fork));
+    if (!ar.loading())
+        return;
+    fork.faults.clear();
+    for (const Row& row : rows) {
+        const auto found = faults.find(row.number);
+        if (found == faults.end())
+            return ar.fail("no such fault");
+        fork.faults.push_back({found->second, row.side, row.belongs, row.in_fork});
+    }
+}
+
+void archive_shared(Archive& ar, ForkRecord& fork) {
+    struct Row {
+        u32 page = 0;
+        SharedPage shared;
+    };
+    std::vector<Row> rows;
+    for (const auto& [page, shared] : fork.shared)
+        rows.push_back({page, shared});
+    ArchiveTable(ar, "shared", rows, kMostRows)
+        .column("page", part(&Row::page))
+        .column(
+            "frame", [](Row & row) -> auto& { return row.shared.frame; })
+        .column(
+            "copy_on_write", [](Row & row) -> auto& { return row.shared.copy_on_write; })
+        .column(
+            "parent_settled", [](Row & row) -> auto& { return row.shared.parent_settled; })
+        .column(
+            "child_settled", [](Row & row) -> auto& { return row.shared.child_settled; });
+    if (!ar.loading())
+        return;
+    fork.shared.clear();
+    for (const Row& row : rows)
+        fork.shared.emplace(row.page, row.shared);
+}
+
+void archive_profile(Archive& ar, ForkRecord& fork) {
+    struct Row {
+        u32 space = 0, eip = 0;
+        RunTime spent;
+    };
+    std::vector<Row> rows;
+    for (const auto& [place, spent] : fork.by_instruction)
+        rows.push_back({place.first, place.second, spent});
+    ArchiveTable(ar, "by_instruction", rows, kMostRows)
+        .column("space", part(&Row::space))
+        .column("eip", part(&Row::eip))
+        .column(
+            "instructions", [](Row & row) -> auto& { return row.spent.instructions; })
+        .column(
+            "cycles", [](Row & row) -> auto& { return row.spent.cycles; })
+        .column(
+            "by_cause", [](Row & row) -> auto& { return row.spent.by_cause; });
+    if (!ar.loading())
+        return;
+    fork.by_instruction.clear();
+    for (const Row& row : rows)
+        fork.by_instruction[{row.space, row.eip}] = row.spent;
+}
+
+void archive_view(Archive& ar, PageTableView& view) { view.serialize(ar); }
+
+} // namespace
+
+void archive_fork(Archive& ar, ForkRecord& fork, const FaultPool& faults) {
+    ar.begin("fork");
+    ar.field("number", fork.number);
+    ar.field("made_parent", fork.made_parent);
+    ar.field("stated", fork.stated);
+    ar.field("in_workload", fork.in_workload);
+    ar.field("parent_pid", fork.parent_pid);
+    ar.field("child_pid", fork.child_pid);
+    ar.field("parent_thread", fork.parent_thread);
+    ar.field("parent_directory", fork.parent_directory);
+    ar.field("child_directory", fork.child_directory);
+    ar.text("parent_program", fork.parent_program);
+    ar.field("pages_named", fork.pages_named);
+    ar.field("result", fork.result);
+    ar.field("left", fork.left);
+    ar.field("failed", fork.failed);
+    ar.field("settled", fork.settled);
+    ar.field("begin_instructions", fork.begin_instructions);
+    ar.field("left_instructions", fork.left_instructions);
+    ar.field("begin_cycle", fork.begin_cycle);
+    ar.field("left_cycle", fork.left_cycle);
+    ar.nested("spent", fork.spent);
+    ar.field("child_first_run", fork.child_first_run);
+    ar.field("private_cycle", fork.private_cycle);
+    ar.field("parent_ended", fork.parent_ended);
+    ar.field("child_ended", fork.child_ended);
+    ar.field("followed", fork.followed);
+    archive_elements(ar, "stops", fork.stops, kMostRows, [&](ForkStop& stop) { archive_stop(ar, stop); });
+    archive_changes(ar, fork);
+    archive_fault_list(ar, fork, faults);
+    archive_counts(ar, fork.counts);
+    ar.field("fault_counts", fork.fault_counts);
+    ar.field("other_faults", fork.other_faults);
+    archive_shadows(ar, "shadows_inside", fork.shadows_inside);
+    archive_shadows(ar, "shadows_after", fork.shadows_after);
+    archive_profile(ar, fork);
+    ar.field("trimmed", fork.trimmed);
+    archive_shared(ar, fork);
+    ar.field("still_shared", fork.still_shared);
+    ArchiveTable(ar, "differences", fork.differences, kMostRows)
+        .column("start", part(&DifferenceRange::start))
+        .column("end", part(&DifferenceRange::end))
+        .column("difference", part(&DifferenceRange::difference), PageDifference::OnlyInB)
+        .column("flags_a", part(&DifferenceRange::flags_a))
+        .column("flags_b", part(&DifferenceRange::flags_b));
+    archive_sequence(ar, "findings", fork.findings, kMostTexts);
+    ar.end();
+}
+
+void archive_open_fork(Archive& ar, OpenFork& fork, const FaultPool& faults) {
+    ar.begin("open_fork");
+    archive_enum(ar, "kind", fork.kind, OpenKind::Fork);
+    archive_fork(ar, fork.record, faults);
+    ar.field("published", fork.published);
+    ar.field("key", fork.key);
+    ar.field("helper", fork.helper);
+    ar.field("pid", fork.pid);
+    ar.field("child_pid", fork.child_pid);
+    ar.field("directory", fork.directory);
+    ar.field("child_directory", fork.child_directory);
+    ar.nested("begun", fork.begun);
+    archive_set(ar, "unflushed", fork.unflushed, kMostRows);
+    archive_set(ar, "protects", fork.protects, kMostRows);
+    ar.sequence("new_directories", fork.new_directories, kMostRows);
+    archive_set(ar, "foreign", fork.foreign, kMostRows);
+    archive_view(ar, fork.parent_view);
+    ar.end();
+}
+
+void collect_faults(const ForkRecord& fork, FaultPool& faults) {
+    for (const ForkFault& fault : fork.faults)
+        faults.emplace(fault.record->number, fault.record);
+}
+
+} // namespace forkscope

@@ -1,0 +1,167 @@
+// What is done to page tables and to cached translations inside a fork.
+#include "emu/base/trace_vocabulary.hpp"
+#include "emu/observe/forks/fork_tracer.hpp"
+
+namespace forkscope {
+
+namespace {
+
+constexpr u32 kFrameMask = ~kPageMask;
+
+bool takes_write_right(u64 old_value, u64 new_value) {
+    return (old_value & kPtePresent) != 0 && (new_value & kPtePresent) != 0 && (old_value & kPteWritable) != 0 &&
+           (new_value & kPteWritable) == 0 && ((old_value ^ new_value) & kPteFrame) == 0;
+}
+
+} // namespace
+
+void ForkTracer::add_pte(u64 open, PteChange change) {
+    change.stop = static_cast<int>(record(open).stops.size()) - 1;
+    const bool protects = change.written && takes_write_right(change.old_value, change.new_value);
+    count_in(open, [&](ForkCounts& counts) {
+        counts.pte_writes += change.written ? 1 : 0;
+        counts.pte_found += change.written ? 0 : 1;
+        counts.pte_protects += protects ? 1 : 0;
+    });
+    const u32 own = state_.open.at(open).directory;
+    if (protects && change.level == 1 && options_.layout.is_user(change.linear) && change.directory == own) {
+        state_.open.edit(open).protects.insert(change.linear);
+        // Where another space is loaded, the parent's translations went when it was.
+        if (now_->address_space == own)
+            state_.open.await_flush(open, change.linear);
+    }
+    // A fresh table is cleared entry by entry: counted, not listed.
+    const bool changes = change.old_value != change.new_value;
+    const bool clears = change.new_value == 0 && (change.old_value & kPtePresent) == 0;
+    if (!changes || clears)
+        return;
+    ForkRecord& fork = edit_record(open);
+    if (fork.ptes.size() < options_.most_entries)
+        fork.ptes.push_back(change);
+    else
+        fork.trimmed = true;
+}
+
+// Follows the chain of saved frame pointers: {saved EBP, return address} at each. The kernel's stay in the kernel, and
+// a program's in the program.
+std::array<u32, 3> ForkTracer::callers(const TraceEvent& event) const {
+    std::array<u32, 3> found{};
+    const bool kernel = options_.layout.is_kernel(event.eip);
+    u32 frame = options_.frame_pointer ? options_.frame_pointer() : 0;
+    for (u32& caller : found) {
+        std::array<u32, 2> words;
+        if (options_.layout.is_kernel(frame) != kernel || frame % 4 != 0 ||
+            !tables_.reader().read(AddressSpace(event.address_space), LinearAddress(frame),
+                                   {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
+            options_.layout.is_kernel(words[1]) != kernel || words[0] <= frame)
+            break;
+        caller = words[1];
+        frame = words[0];
+    }
+    return found;
+}
+
+void ForkTracer::on_pte_write(const TraceEvent& event) {
+    const u64 open = working();
+    if (open == kNone)
+        return;
+    PteChange change;
+    change.instructions = event.instructions;
+    change.cycle = event.cycle;
+    change.entry_address = static_cast<u32>(event.a);
+    change.old_value = event.b;
+    change.new_value = event.c;
+    change.eip = event.eip;
+    change.callers = callers(event);
+    const EntryOwner owner = tables_.locate(change.entry_address);
+    change.directory = owner.space.root;
+    change.linear = static_cast<u32>(owner.linear.value);
+    change.level = owner.space != AddressSpace() ? owner.level : static_cast<u8>(event.d);
+    change.bytes = bytes_at(change.level);
+    if (change.directory != 0 && change.directory != state_.open.at(open).directory) {
+        state_.open.edit(open).foreign.insert(change.directory);
+        // Somebody builds a space there: its next load counts as its first.
+        state_.loaded.erase(change.directory);
+    }
+    add_pte(open, change);
+}
+
+// A table that becomes known in the middle of a fork: what it holds already was written before anybody looked.
+void ForkTracer::on_table_found(u32 frame, const EntryOwner& owner, const TraceEvent& event) {
+    const u64 open = working();
+    if (open == kNone || owner.space.root == state_.open.at(open).directory)
+        return;
+    if (owner.level == 2)
+        state_.open.edit(open).new_directories.push_back(owner.space.root);
+    const AddressSpaceReader& reader = tables_.reader();
+    const u32 width = reader.geometry().entry_bytes;
+    for (u32 i = 0; i < reader.geometry().entries(); ++i) {
+        PteChange change;
+        change.new_value = reader.entry(u64{frame} + i * width);
+        if ((change.new_value & kPtePresent) == 0)
+            continue;
+        change.instructions = event.instructions;
+        change.cycle = event.cycle;
+        change.entry_address = frame + i * width;
+        change.directory = owner.space.root;
+        change.bytes = bytes_at(owner.level);
+        change.linear = static_cast<u32>(owner.linear.value) + i * change.bytes;
+        change.level = owner.level;
+        change.written = false;
+        add_pte(open, change);
+    }
+}
+
+void ForkTracer::on_flush(const TraceEvent& event) {
+    const auto reason = static_cast<TlbFlushReason>(event.a);
+    const u64 open = working();
+    if (open == kNone || reason == TlbFlushReason::PageFault)
+        return;
+    const bool one_page = reason == TlbFlushReason::Invlpg;
+    if (one_page)
+        state_.open.flushed(open, static_cast<u32>(event.b) & kFrameMask);
+    else
+        state_.open.flushed_all(open);
+    count_in(open, [&](ForkCounts& counts) {
+        ++counts.flushes;
+        counts.entries_dropped += event.c;
+    });
+    ForkRecord& fork = edit_record(open);
+    if (fork.flushes.size() < options_.most_entries)
+        fork.flushes.push_back({event.instructions, event.cycle, static_cast<u32>(event.a),
+                                one_page ? static_cast<u32>(event.b) : 0, static_cast<u32>(event.c), event.eip,
+                                static_cast<int>(fork.stops.size()) - 1});
+    else
+        fork.trimmed = true;
+}
+
+void ForkTracer::on_cr3(const TraceEvent& event) {
+    const u32 directory = space_of(event.b);
+    // Whoever is in the middle of a fork loses its cached translations when another space is loaded.
+    state_.open.flushed_elsewhere(directory);
+    if (const u64 open = working(); open != kNone) {
+        count_in(open, [&](ForkCounts& counts) {
+            ++counts.cr3_loads;
+            counts.space_switches += space_of(event.a) != directory ? 1 : 0;
+        });
+        ForkRecord& fork = edit_record(open);
+        if (fork.cr3_loads.size() < options_.most_entries)
+            fork.cr3_loads.push_back({event.instructions, event.cycle, space_of(event.a), directory,
+                                      static_cast<int>(fork.stops.size()) - 1});
+        else
+            fork.trimmed = true;
+    }
+    if (directory != 0)
+        for (const u64 open : state_.open.forks_with_child(directory))
+            if (!record(open).settled)
+                child_runs_early(open, event);
+    for (const u64 number : followed_.of_child(directory))
+        if (state_.forks.find(number)->child_first_run == 0)
+            state_.forks.edit(number).child_first_run = event.cycle;
+    if (state_.loaded.size() >= kMostLoaded)
+        state_.loaded.clear();
+    if (state_.loaded.insert(directory).second)
+        first_load(directory, event);
+}
+
+} // namespace forkscope

@@ -1,0 +1,174 @@
+#include "emu/observe/forks/open_forks.hpp"
+
+#include <algorithm>
+
+#include "emu/base/archive/containers.hpp"
+#include "emu/observe/forks/fork_archive.hpp"
+
+namespace forkscope {
+
+namespace {
+
+constexpr std::size_t kMostForks = 1024;
+constexpr std::size_t kMostCalls = 1024;
+constexpr std::size_t kMostEndedCalls = 32;
+
+} // namespace
+
+template <class K> std::vector<u64> OpenForks::range(const Index<K>& index, K key) {
+    std::vector<u64> ids;
+    for (auto place = index.lower_bound({key, 0}); place != index.end() && place->first == key; ++place)
+        ids.push_back(place->second);
+    return ids;
+}
+template std::vector<u64> OpenForks::range(const Index<u32>&, u32);
+
+void OpenForks::index(const OpenFork& fork) {
+    by_kind_[static_cast<std::size_t>(fork.kind)].insert(fork.id);
+    if (!fork.unflushed.empty())
+        unflushed_.insert(fork.id);
+    if (fork.kind == OpenKind::Call) {
+        calls_[fork.key] = fork.id;
+        calls_by_pid_.insert({fork.pid, fork.id});
+    } else if (fork.kind == OpenKind::Fork) {
+        for (const Key key : {fork.key, fork.helper})
+            if (key != ProcessContext::kNobody)
+                by_key_.insert({key, fork.id});
+        by_pid_.insert({fork.pid, fork.id});
+        by_directory_.insert({fork.directory, fork.id});
+        by_child_.insert({fork.child_directory, fork.id});
+    }
+}
+
+void OpenForks::unindex(const OpenFork& fork) {
+    by_kind_[static_cast<std::size_t>(fork.kind)].erase(fork.id);
+    unflushed_.erase(fork.id);
+    if (const auto call = calls_.find(fork.key); call != calls_.end() && call->second == fork.id)
+        calls_.erase(call);
+    calls_by_pid_.erase({fork.pid, fork.id});
+    by_key_.erase({fork.key, fork.id});
+    by_key_.erase({fork.helper, fork.id});
+    by_pid_.erase({fork.pid, fork.id});
+    by_directory_.erase({fork.directory, fork.id});
+    by_child_.erase({fork.child_directory, fork.id});
+}
+
+u64 OpenForks::add(OpenFork fork) {
+    const u64 id = ++ids_;
+    fork.id = id;
+    index(fork);
+    all_.emplace(id, CopyOnWrite<OpenFork>(std::move(fork)));
+    return id;
+}
+
+void OpenForks::remove(u64 id) {
+    unindex(at(id));
+    all_.erase(id);
+}
+
+u64 OpenForks::make_fork(u64 call, u32 pid) {
+    OpenFork fork = std::move(edit(call));
+    unindex(fork);
+    all_.erase(call);
+    fork.kind = OpenKind::Fork;
+    fork.pid = pid;
+    return add(std::move(fork));
+}
+
+void OpenForks::end_call(u64 call) {
+    OpenFork& ended = edit(call);
+    unindex(ended);
+    ended.kind = OpenKind::EndedCall;
+    index(ended);
+}
+
+void OpenForks::set_helper(u64 id, Key helper) {
+    if (at(id).helper == helper)
+        return;
+    OpenFork& fork = edit(id);
+    unindex(fork);
+    fork.helper = helper;
+    index(fork);
+}
+
+void OpenForks::set_child(u64 id, u32 pid, u32 directory) {
+    OpenFork& fork = edit(id);
+    unindex(fork);
+    fork.child_pid = pid != 0 ? pid : fork.child_pid;
+    fork.child_directory = directory != 0 ? directory : fork.child_directory;
+    index(fork);
+}
+
+void OpenForks::await_flush(u64 id, u32 page) {
+    edit(id).unflushed.insert(page);
+    unflushed_.insert(id);
+}
+
+void OpenForks::flushed(u64 id, u32 page) {
+    if (at(id).unflushed.count(page) == 0)
+        return;
+    edit(id).unflushed.erase(page);
+    if (at(id).unflushed.empty())
+        unflushed_.erase(id);
+}
+
+void OpenForks::flushed_all(u64 id) {
+    if (unflushed_.erase(id) != 0)
+        edit(id).unflushed.clear();
+}
+
+void OpenForks::flushed_elsewhere(u32 loaded_directory) {
+    for (const u64 id : std::vector<u64>(unflushed_.begin(), unflushed_.end()))
+        if (at(id).directory != loaded_directory)
+            flushed_all(id);
+}
+
+u64 OpenForks::surplus(OpenKind kind) const {
+    constexpr std::size_t kMost[] = {kMostCalls, kMostEndedCalls, kMostForks};
+    const std::set<u64>& ids = of_kind(kind);
+    return ids.size() > kMost[static_cast<std::size_t>(kind)] ? *ids.begin() : kNone;
+}
+
+u64 OpenForks::fork_of(Key key) const {
+    const auto found = by_key_.lower_bound({key, 0});
+    return found != by_key_.end() && found->first == key ? found->second : kNone;
+}
+
+u64 OpenForks::call_of(Key key) const {
+    const auto found = calls_.find(key);
+    return found == calls_.end() ? kNone : found->second;
+}
+
+u64 OpenForks::call_of_pid(u32 pid) const {
+    const auto found = calls_by_pid_.lower_bound({pid, 0});
+    return found != calls_by_pid_.end() && found->first == pid ? found->second : kNone;
+}
+
+void OpenForks::collect(FaultPool& faults) const {
+    for (const auto& [id, fork] : all_)
+        collect_faults(fork->record, faults);
+}
+
+void OpenForks::serialize(Archive& ar, const FaultPool& faults) {
+    ar.field("ids", ids_);
+    std::vector<u64> ids;
+    for (const auto& [id, fork] : all_)
+        ids.push_back(id);
+    ar.sequence("open", ids, kMostForks + kMostCalls + kMostEndedCalls + 3);
+    if (ar.loading())
+        *this = OpenForks(ids_);
+    for (const u64 id : ids) {
+        OpenFork fork = ar.loading() ? OpenFork{} : at(id);
+        fork.id = id;
+        archive_open_fork(ar, fork, faults);
+        if (!ar.good())
+            return;
+        if (!ar.loading())
+            continue;
+        index(fork);
+        ids_ = std::max(ids_, id);
+        all_.emplace(id, CopyOnWrite<OpenFork>(std::move(fork)));
+    }
+}
+
+} // namespace forkscope

@@ -1,0 +1,102 @@
+// Owns: the forks in progress, and the system calls that may turn out to be forks: who is in them, who helps them.
+// Callers: ForkTracer. Promises: a value; each question costs what it answers, however many are open; their number is
+// bounded.
+#pragma once
+
+#include <array>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "emu/base/copy_on_write.hpp"
+#include "emu/observe/faults/fault_archive.hpp"
+#include "emu/observe/forks/fork_record.hpp"
+
+namespace forkscope {
+
+enum class OpenKind : u8 {
+    Call,      // a system call: nobody has said yet what it is
+    EndedCall, // that has returned, and may have been a fork
+    Fork,      // stated by the guest
+};
+
+struct OpenFork {
+    u64 id = 0; // in the order of their beginning
+    OpenKind kind = OpenKind::Call;
+    ForkRecord record; // until it is published
+    u64 published = 0; // the record's number from then on
+    ProcessContext::Key key = ProcessContext::kNobody;
+    // Who stated the last stop, where nothing else says that it works for this fork.
+    ProcessContext::Key helper = ProcessContext::kNobody;
+    u32 pid = 0, child_pid = 0;             // as in the record
+    u32 directory = 0, child_directory = 0; // as in the record
+    RunTime begun;                          // since power-on
+    std::set<u32> unflushed;                // write-protected pages of the parent whose translation may be cached
+    std::set<u32> protects;                 // user pages whose right to write was taken, on the parent's side
+    std::vector<u32> new_directories;       // that became known meanwhile
+    std::set<u32> foreign;                  // other spaces' directories whose entries were written
+    PageTableView parent_view;              // the caller's user half when the system call returned
+};
+
+class OpenForks {
+  public:
+    using Key = ProcessContext::Key;
+    static constexpr u64 kNone = 0;
+
+    OpenForks() = default;
+
+    // Returns its id.
+    u64 add(OpenFork fork);
+    void remove(u64 id);
+    // A system call turns out to be a fork, the last that began; or returns.
+    u64 make_fork(u64 call, u32 pid);
+    void end_call(u64 call);
+    void set_helper(u64 id, Key helper);
+    void set_child(u64 id, u32 pid, u32 directory);
+    // Pages that await their flush. A load of another space's directory flushes what others await.
+    void await_flush(u64 id, u32 page);
+    void flushed(u64 id, u32 page);
+    void flushed_all(u64 id);
+    void flushed_elsewhere(u32 loaded_directory);
+
+    const OpenFork& at(u64 id) const { return *all_.at(id); }
+    OpenFork& edit(u64 id) { return all_.at(id).edit(); }
+    bool is_open(u64 id) const { return all_.count(id) != 0; }
+    // The oldest of a kind where there are more than are kept: whoever began first is the likeliest never to end.
+    u64 surplus(OpenKind kind) const;
+
+    // The oldest of those it fits; kNone: there is none.
+    u64 fork_of(Key key) const;
+    u64 call_of(Key key) const;
+    u64 call_of_pid(u32 pid) const;
+    // By id, that is by age.
+    std::vector<u64> forks_of_pid(u32 pid) const { return range(by_pid_, pid); }
+    std::vector<u64> forks_of_directory(u32 directory) const { return range(by_directory_, directory); }
+    std::vector<u64> forks_with_child(u32 directory) const { return range(by_child_, directory); }
+    std::vector<u64> calls_of_pid(u32 pid) const { return range(calls_by_pid_, pid); }
+    const std::set<u64>& of_kind(OpenKind kind) const { return by_kind_[static_cast<std::size_t>(kind)]; }
+
+    void serialize(Archive& ar, const FaultPool& faults);
+    void collect(FaultPool& faults) const;
+
+  private:
+    explicit OpenForks(u64 ids) : ids_(ids) {}
+
+    template <class K> using Index = std::set<std::pair<K, u64>>;
+    template <class K> static std::vector<u64> range(const Index<K>& index, K key);
+    void index(const OpenFork& fork);
+    void unindex(const OpenFork& fork);
+
+    u64 ids_ = 0;
+    std::map<u64, CopyOnWrite<OpenFork>> all_;
+    // Derived.
+    std::array<std::set<u64>, 3> by_kind_;
+    Index<Key> by_key_;                           // forks, by key and by helper
+    Index<u32> by_pid_, by_directory_, by_child_; // forks
+    std::map<Key, u64> calls_;
+    Index<u32> calls_by_pid_;
+    std::set<u64> unflushed_;
+};
+
+} // namespace forkscope
