@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "emu/machine/machine.hpp"
+#include "tests/parameter_names.hpp"
 
 namespace forkscope::test {
 namespace {
@@ -53,7 +54,8 @@ class Interrupts : public testing::TestWithParam<EngineKind> {
 
     std::unique_ptr<Machine> machine_;
 };
-INSTANTIATE_TEST_SUITE_P(EveryEngine, Interrupts, testing::Values(EngineKind::Interpreter, EngineKind::Block));
+INSTANTIATE_TEST_SUITE_P(EveryEngine, Interrupts, testing::Values(EngineKind::Interpreter, EngineKind::Block),
+                         testing::PrintToStringParamName());
 
 // Counter 0 in mode 0 raises OUT after its count; the next control word lowers it.
 constexpr u32 kRaise[] = {0xB0, 0x10, 0xE6, 0x43, 0xB0, 0x02, 0xE6, 0x40, // control word, count 2
