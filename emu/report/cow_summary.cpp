@@ -125,7 +125,7 @@ std::string memory_name(const ForkRecord& fork, u32 address, const ForkReportOpt
         const ElfImage* image = options.symbols->program(fork.parent_program);
         const Symbol* symbol = image == nullptr ? nullptr : image->symbol_at(address);
         if (symbol != nullptr)
-            return address == symbol->start ? symbol->name
+            return address == symbol->start ? std::string(symbol->name)
                                             : fmt::format("{}+0x{:x}", symbol->name, address - symbol->start);
         if (image != nullptr && image->covers(address))
             return "program data";

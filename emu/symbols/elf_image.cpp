@@ -6,14 +6,18 @@
 #include <elf.h>
 
 #include "emu/base/archive.hpp"
+#include "emu/base/log.hpp"
 #include "emu/symbols/elf_lines.hpp"
 
 namespace forkscope {
 
 namespace {
 
-// No debug section may unpack to more than this: the file is not trusted.
-constexpr u64 kMostUnpacked = u64{256} << 20;
+// The file is not trusted. What its debug sections unpack to together, besides twice its size:
+constexpr u64 kMostUnpacked = u64{32} << 20;
+constexpr std::size_t kMostSymbols = 1u << 20;
+constexpr u64 kMostNameBytes = u64{64} << 20; // names may overlap; besides twice the file's size
+constexpr std::size_t kMostName = 4096;
 
 template <class T> T at(std::span<const u8> bytes, std::size_t offset) {
     T value;
@@ -25,11 +29,11 @@ bool inside(std::span<const u8> bytes, u64 offset, u64 size) {
     return offset <= bytes.size() && size <= bytes.size() - offset;
 }
 
-std::string string_at(std::span<const u8> names, u32 offset) {
+std::string_view string_at(std::span<const u8> names, u32 offset) {
     if (offset >= names.size())
         return {};
     const auto* start = reinterpret_cast<const char*>(names.data()) + offset;
-    return {start, strnlen(start, std::min<std::size_t>(names.size() - offset, 4096))};
+    return {start, ::strnlen(start, std::min<std::size_t>(names.size() - offset, kMostName))};
 }
 
 Error refuse(const std::string& name, const std::string& why) { return Error{fmt::format("{}: {}", name, why)}; }
@@ -91,39 +95,73 @@ void ElfImage::read_sections() {
         return;
     }
     const auto section = [&](u32 i) { return at<Elf32_Shdr>(bytes_, head.e_shoff + i * sizeof(Elf32_Shdr)); };
-    debug_usable_ = true;
+    const auto bytes_of = [&](const Elf32_Shdr& part) {
+        const bool there = part.sh_type != SHT_NOBITS && inside(bytes_, part.sh_offset, part.sh_size);
+        return there ? std::span<const u8>(bytes_).subspan(part.sh_offset, part.sh_size) : std::span<const u8>();
+    };
+    const auto section_names = head.e_shstrndx < head.e_shnum ? bytes_of(section(head.e_shstrndx)) : bytes_of({});
+    debug_usable_ = !section_names.empty();
     for (u32 i = 0; i < head.e_shnum; ++i) {
         const Elf32_Shdr part = section(i);
         if (part.sh_type == SHT_NULL || part.sh_type == SHT_NOBITS)
             continue;
-        bool sound = inside(bytes_, part.sh_offset, part.sh_size);
-        if (sound && (part.sh_flags & SHF_COMPRESSED) != 0)
-            sound =
-                part.sh_size >= sizeof(Elf32_Chdr) && at<Elf32_Chdr>(bytes_, part.sh_offset).ch_size <= kMostUnpacked;
-        if (!sound) {
-            notes_.push_back(fmt::format("section {} is damaged: no source lines", i));
+        if (!inside(bytes_, part.sh_offset, part.sh_size) ||
+            !debug_section_is_sound(bytes_of(part), (part.sh_flags & SHF_COMPRESSED) != 0,
+                                    string_at(section_names, part.sh_name))) {
+            notes_.push_back(
+                fmt::format("section {} is damaged, too large, or names another file: no source lines", i));
             debug_usable_ = false;
             continue;
         }
         if (part.sh_type != SHT_SYMTAB || part.sh_link >= head.e_shnum)
             continue;
-        const Elf32_Shdr names = section(part.sh_link);
-        if (names.sh_type == SHT_STRTAB && inside(bytes_, names.sh_offset, names.sh_size))
-            read_symbols(part.sh_offset, part.sh_size, std::span(bytes_).subspan(names.sh_offset, names.sh_size));
+        if (const Elf32_Shdr names = section(part.sh_link); names.sh_type == SHT_STRTAB)
+            read_symbols(part.sh_offset, part.sh_size, bytes_of(names));
     }
-    debug_usable_ = debug_usable_ && head.e_shstrndx < head.e_shnum;
 }
 
+// Sections that libdw unpacks, by ELF's header or GNU's older one, and the one that makes it open another file.
+bool ElfImage::debug_section_is_sound(std::span<const u8> bytes, bool packed, std::string_view section_name) {
+    if (section_name == ".gnu_debugaltlink")
+        return false;
+    constexpr std::size_t kOldHead = 12; // "ZLIB" and the size, its highest byte first
+    if (packed) {
+        if (bytes.size() < sizeof(Elf32_Chdr))
+            return false;
+        unpacked_bytes_ += at<Elf32_Chdr>(bytes, 0).ch_size;
+    } else if (bytes.size() >= kOldHead && std::memcmp(bytes.data(), "ZLIB", 4) == 0) {
+        u64 size = 0;
+        for (std::size_t i = 4; i < kOldHead; ++i)
+            size = size << 8 | bytes[i];
+        unpacked_bytes_ = size > kMostUnpacked + 2 * bytes_.size() ? size : unpacked_bytes_ + size;
+    }
+    return unpacked_bytes_ <= kMostUnpacked + 2 * bytes_.size();
+}
+
+// Tables may overlap, and many may name the same strings: together they are as large as the file at most.
 void ElfImage::read_symbols(u32 table_offset, u32 table_size, std::span<const u8> names) {
-    for (u32 i = 0; i < table_size / sizeof(Elf32_Sym); ++i) {
+    const u32 count = table_size / sizeof(Elf32_Sym);
+    symbol_bytes_ += table_size;
+    if (symbol_bytes_ > bytes_.size()) {
+        notes_.push_back("symbol tables lie over each other: some symbols are left out");
+        return;
+    }
+    symbols_.reserve(std::min(symbols_.size() + count, kMostSymbols));
+    for (u32 i = 0; i < count; ++i) {
         const auto entry = at<Elf32_Sym>(bytes_, table_offset + i * sizeof(Elf32_Sym));
         const unsigned type = ELF32_ST_TYPE(entry.st_info);
         const bool in_section = entry.st_shndx != SHN_UNDEF && entry.st_shndx < SHN_LORESERVE;
         if (!in_section || (type != STT_FUNC && type != STT_OBJECT && type != STT_NOTYPE))
             continue;
-        std::string symbol = string_at(names, entry.st_name);
-        if (!symbol.empty() && symbol.compare(0, 2, ".L") != 0)
-            symbols_.push_back({std::move(symbol), entry.st_value, entry.st_size, type == STT_FUNC});
+        const std::string_view symbol = string_at(names, entry.st_name);
+        if (symbol.empty() || symbol.substr(0, 2) == ".L")
+            continue;
+        name_bytes_ += symbol.size();
+        if (symbols_.size() >= kMostSymbols || name_bytes_ > kMostNameBytes + 2 * bytes_.size()) {
+            notes_.push_back("more symbols than the file's size makes likely: some are left out");
+            return;
+        }
+        symbols_.push_back({symbol, entry.st_value, entry.st_size, type == STT_FUNC});
     }
 }
 
@@ -179,6 +217,11 @@ const ElfImage::Lines& ElfImage::lines() const {
         lines_ = std::make_unique<Lines>();
         if (debug_usable_)
             lines_->read(bytes_);
+        if (!lines_->complete)
+            log_warning_once("lines-of-" + name_,
+                             fmt::format("{}: more debug information than its size makes likely: not all source "
+                                         "lines are known",
+                                         name_));
     }
     return *lines_;
 }
@@ -193,7 +236,7 @@ std::optional<SourceLine> ElfImage::line_at(u32 address) const {
 const std::string& ElfImage::inlined_at(u32 address) const {
     static const std::string none;
     const InlineSite* site = lines().inlined_at(address);
-    return site == nullptr ? none : site->name;
+    return site == nullptr ? none : lines().names[site->name];
 }
 
 std::vector<InlinedCall> ElfImage::inlined_calls(u32 address) const {
@@ -201,7 +244,7 @@ std::vector<InlinedCall> ElfImage::inlined_calls(u32 address) const {
     const LineTable& table = lines();
     // A site lies within an earlier one, so that this ends.
     for (const InlineSite* site = table.inlined_at(address); site != nullptr; site = table.around(*site))
-        calls.push_back({site->name, {table.files[site->file], site->line}});
+        calls.push_back({table.names[site->name], {table.files[site->file], site->line}});
     return calls;
 }
 

@@ -16,7 +16,7 @@
 namespace forkscope {
 
 struct Symbol {
-    std::string name;
+    std::string_view name; // in the image's bytes
     u32 start = 0;
     u32 size = 0; // bytes; 0 = the file does not say
     bool function = false;
@@ -77,6 +77,7 @@ class ElfImage {
     ElfImage() = default;
     Result<void> read_header();
     void read_sections();
+    bool debug_section_is_sound(std::span<const u8> bytes, bool packed, std::string_view section_name);
     void read_symbols(u32 table_offset, u32 table_size, std::span<const u8> names);
     void finish_symbols();
     const Lines& lines() const;
@@ -89,6 +90,8 @@ class ElfImage {
     std::vector<Symbol> symbols_;
     std::vector<u32> by_name_; // indices into symbols_
     std::vector<std::string> notes_;
+    u64 symbol_bytes_ = 0, name_bytes_ = 0; // of tables read so far; of their names
+    u64 unpacked_bytes_ = 0;                // what packed sections say that they unpack to
     bool debug_usable_ = false;
     mutable std::unique_ptr<Lines> lines_;
 };

@@ -47,20 +47,20 @@ void LineTable::serialize(Archive& ar) {
         [](const u32* word) {
             return InlineRow{word[0], word[1]};
         });
-    std::vector<std::string> names;
-    for (const InlineSite& site : sites)
-        names.push_back(site.name);
-    ar.sequence("site_names", names, kMostWords);
-    serialize_words<3>(
+    ar.sequence("names", names, kMostWords);
+    serialize_words<4>(
         ar, "sites", sites,
         [](const InlineSite& site) {
-            return std::array{site.file, site.line, site.around};
+            return std::array{site.name, site.file, site.line, site.around};
         },
         [](const u32* word) {
-            return InlineSite{{}, word[0], word[1], word[2]};
+            return InlineSite{word[0], word[1], word[2], word[3]};
         });
-    for (std::size_t i = 0; i < sites.size() && i < names.size(); ++i)
-        sites[i].name = names[i];
+    const auto strange = [this](const InlineSite& site) {
+        return site.name >= names.size() || site.file >= files.size();
+    };
+    if (ar.loading() && ar.good() && std::any_of(sites.begin(), sites.end(), strange))
+        ar.fail("an inlined call has no name");
 }
 
 const LineRow* LineTable::find(u32 address) const {

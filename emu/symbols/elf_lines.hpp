@@ -1,6 +1,6 @@
 // Owns: what DWARF says about the addresses of an ELF image, flattened: lines, and functions inlined there.
-// Callers: ElfImage, and line_tables_main.cpp, which packs tables for targets without libdw. Promises: a bounded number
-// of rows and entries; what libdw refuses is left out.
+// Callers: ElfImage, and line_tables_main.cpp, which packs tables for targets without libdw. Promises: memory
+// and time bounded by the file's size; what libdw refuses is left out.
 #pragma once
 
 #include <span>
@@ -20,8 +20,8 @@ struct LineRow {
 
 // One inlined call.
 struct InlineSite {
-    std::string name; // of the function inlined
-    u32 file = 0;     // where it is called: index into LineTable::files
+    u32 name = 0; // of the function inlined: index into LineTable::names
+    u32 file = 0; // where it is called: index into LineTable::files
     u32 line = 0;
     u32 around = ~u32{0}; // the inlined call that it is in; LineTable::kNoSite: none
 };
@@ -41,6 +41,8 @@ struct LineTable {
     std::vector<std::string> files;
     std::vector<InlineRow> inlines; // sorted by address
     std::vector<InlineSite> sites;
+    std::vector<std::string> names;
+    bool complete = true; // false: there was more than the file's size makes likely
 
     // `elf` must have been validated. By libdw (elf_lines_dwarf.cpp), or in a build of the core alone by the file's
     // hash from the tables that the build made (elf_lines_packed.cpp); without the one and the other the table stays

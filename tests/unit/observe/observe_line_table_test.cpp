@@ -48,7 +48,7 @@ TEST(LineTable, ComesBackFromAnArchiveAsItWas) {
         ASSERT_EQ(site == nullptr, table.inlined_at(row.address) == nullptr);
         if (site == nullptr)
             continue;
-        ASSERT_EQ(site->name, table.inlined_at(row.address)->name);
+        ASSERT_EQ(back.names[site->name], table.names[table.inlined_at(row.address)->name]);
         ASSERT_EQ(site->line, table.inlined_at(row.address)->line);
         ++inlined;
     }
