@@ -2,6 +2,7 @@
 #include "cpu/execute/system.hpp"
 
 #include "cpu/protection/segments.hpp"
+#include "emu/base/log.hpp"
 
 namespace forkscope::handlers {
 
@@ -21,6 +22,17 @@ bool fits(const MsrRow& row, u64 value) {
     const bool any = row.kind == MsrKind::Constant || row.kind == MsrKind::TimeStampCounter ||
                      (row.kind == MsrKind::Counter && row.writable == 0);
     return any || (value & ~row.writable) == 0;
+}
+
+// A kernel that does not expect this #GP needs the register's number.
+Faulted refuse_register(Context& cpu, const Instruction& in, const char* what) {
+    const u32 number = cpu.regs().reg<u32>(kEcx);
+    log_warning_once(
+        fmt::format("{} {:x}", what, number),
+        fmt::format("the guest {} model-specific register {:#x} at {:08x}, which --cpu {} refuses: it gets "
+                    "#GP",
+                    what, number, cpu.regs().segments[kCs].base + cpu.present_eip(in), cpu.model().name));
+    return cpu.fault(kGeneralProtection, 0);
 }
 
 } // namespace
@@ -52,13 +64,13 @@ Step rdpmc(Context& cpu, const Instruction&) {
     return Step::Next;
 }
 
-Step rdmsr(Context& cpu, const Instruction&) {
+Step rdmsr(Context& cpu, const Instruction& in) {
     if (!cpu.privileged())
         return cpu.fault(kGeneralProtection, 0);
     const CpuState& r = cpu.regs();
     const MsrRow* row = cpu.model().msr(r.reg<u32>(kEcx));
     if (row == nullptr)
-        return cpu.fault(kGeneralProtection, 0);
+        return refuse_register(cpu, in, "read");
     switch (row->kind) {
     case MsrKind::Constant:
         put_pair(cpu, 0);
@@ -89,7 +101,7 @@ Step wrmsr(Context& cpu, const Instruction& in) {
     const u64 value = (r.gpr[kEdx] << 32) | r.reg<u32>(kEax);
     const MsrRow* row = cpu.model().msr(r.reg<u32>(kEcx));
     if (row == nullptr || !fits(*row, value))
-        return cpu.fault(kGeneralProtection, 0);
+        return refuse_register(cpu, in, row == nullptr ? "wrote" : "wrote reserved bits of");
     switch (row->kind) {
     case MsrKind::Constant:
         break;

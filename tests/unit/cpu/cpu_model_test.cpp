@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "code_runner.hpp"
+#include "emu/base/log.hpp"
 
 namespace forkscope::test {
 namespace {
@@ -128,6 +129,15 @@ TEST(CpuModels, KnowTheirModelSpecificRegisters) {
     EXPECT_EQ(vector_of(CpuModel::I486, rdmsr, 0x10), 6);
     EXPECT_EQ(vector_of(CpuModel::P6, rdmsr, 0xC0000080), -1);
     EXPECT_EQ(vector_of(CpuModel::Pentium, rdmsr, 0xC0000080), 13);
+}
+
+TEST(CpuModels, NameTheModelSpecificRegisterThatTheyRefuse) {
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(vector_of(CpuModel::Pentium, {0x0F, 0x32}, 0x8B), 13);
+    spdlog::default_logger()->flush();
+    const std::string said = testing::internal::GetCapturedStdout();
+    EXPECT_NE(said.find("read model-specific register 0x8b"), std::string::npos) << said;
+    EXPECT_NE(said.find("--cpu pentium"), std::string::npos) << said;
 }
 
 // MOV EAX, low; MOV EDX, high; WRMSR
