@@ -1,5 +1,6 @@
 #include "emu/session/session.hpp"
 
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include "emu/session/boot_modules.hpp"
 #include "emu/session/host_ends.hpp"
 #include "emu/session/host_terminal.hpp"
+#include "emu/session/slice_length.hpp"
 #include "emu/session/snapshot_file.hpp"
 #include "emu/symbols/tar.hpp"
 #include "emu/trace/trace_text.hpp"
@@ -291,16 +293,17 @@ StopReason Session::run_counting(const RunLimit& limit) {
 }
 
 Outcome Session::run_to_end() {
-    // Only how often the host's ends are looked at: the guest cannot tell.
-    constexpr int kSlicesPerSecond = 20;
-    const Cycles slice = machine_->cycles_per_second() / kSlicesPerSecond;
+    constexpr int kSlicesPerSecond = 20; // at least
+    SliceLength slice(machine_->cycles_per_second() / kSlicesPerSecond);
     const Interruption interruption;
     ends_->take_terminal();
     for (;;) {
         const u64 instructions = machine_->instructions();
         const Cycles start = machine_->now();
-        if (!run_slice(slice))
+        const auto began = std::chrono::steady_clock::now();
+        if (!run_slice(slice.cycles()))
             break;
+        slice.took(std::chrono::steady_clock::now() - began);
         if (Interruption::requested()) {
             stops_->end_run({ExitCode::LimitReached, "stopped by Ctrl-C or a signal", "stopped by Ctrl-C or a signal"});
             static_cast<void>(ended({}, StopConditions::After::Slice));
