@@ -70,6 +70,16 @@ u64 Archive::held(u64 count, u64 most, u64 bytes) {
     return 0;
 }
 
+std::span<const u8> Archive::words_in_place(std::string_view name, u64 most) {
+    begin(name);
+    u64 count = 0;
+    field("count", count);
+    count = held(count, most, sizeof(u64));
+    const auto words = count == 0 ? std::span<const u8>() : view("elements", count * sizeof(u64));
+    end();
+    return good() ? words : std::span<const u8>();
+}
+
 void SaveArchive::raw(std::string_view name, void* data, std::size_t size) {
     append_head(bytes_, kValue, name);
     const u64 length = size;
@@ -92,19 +102,25 @@ bool LoadArchive::record(u8 tag, std::string_view name) {
 std::string LoadArchive::path() const { return join(path_, ""); }
 
 void LoadArchive::raw(std::string_view name, void* data, std::size_t size) {
+    if (const std::span<const u8> bytes = view(name, size); !bytes.empty())
+        std::memcpy(data, bytes.data(), size);
+}
+
+std::span<const u8> LoadArchive::view(std::string_view name, std::size_t size) {
     if (!record(kValue, name))
-        return;
+        return {};
     u64 length = 0;
-    if (bytes_.size() - at_ < sizeof length)
-        return fail("the data ends too early");
-    std::memcpy(&length, bytes_.data() + at_, sizeof length);
-    at_ += sizeof length;
-    if (length != size)
-        return fail(fmt::format("'{}' has {} bytes where {} are expected", name, length, size));
-    if (bytes_.size() - at_ < size)
-        return fail("the data ends too early");
-    std::memcpy(data, bytes_.data() + at_, size);
-    at_ += size;
+    const std::size_t left = bytes_.size() - at_;
+    if (left >= sizeof length)
+        std::memcpy(&length, bytes_.data() + at_, sizeof length);
+    if (left >= sizeof length && length != size)
+        fail(fmt::format("'{}' has {} bytes where {} are expected", name, length, size));
+    else if (left < sizeof length || left - sizeof length < size)
+        fail("the data ends too early");
+    if (!good())
+        return {};
+    at_ += sizeof length + size;
+    return bytes_.subspan(at_ - size, size);
 }
 
 void LoadArchive::begin(std::string_view name) {

@@ -68,6 +68,9 @@ class Archive {
         }
         end();
     }
+    // What sequence() would read into a vector of u64, where it lies: for lists too long to be held twice. Only while
+    // loading; empty after a fail().
+    std::span<const u8> words_in_place(std::string_view name, u64 most);
     void text(std::string_view name, std::string& value);
     // A part that has its own serialize().
     template <class T> void nested(std::string_view name, T& part) {
@@ -91,6 +94,8 @@ class Archive {
 
     // `size` raw bytes of this host's little-endian memory. Sizes must match when loading.
     virtual void raw(std::string_view name, void* data, std::size_t size) = 0;
+    // The same bytes in the archive, while loading.
+    virtual std::span<const u8> view(std::string_view, std::size_t) { return {}; }
     virtual void begin(std::string_view) {}
     virtual void end() {}
     // The object found that a loaded value is impossible.
@@ -144,6 +149,7 @@ class LoadArchive : public Archive {
     bool loading() const override { return true; }
     bool good() const override { return error_.empty(); }
     void raw(std::string_view name, void* data, std::size_t size) override;
+    std::span<const u8> view(std::string_view name, std::size_t size) override;
     void begin(std::string_view name) override;
     void end() override;
     void fail(std::string_view why) override;

@@ -1,5 +1,8 @@
 #include "emu/machine/input_log.hpp"
 
+#include <array>
+#include <cstring>
+
 namespace forkscope {
 
 // Four words an input: fields of their own would cost a name each.
@@ -7,23 +10,29 @@ void serialize_inputs(Archive& ar, std::string_view name, std::vector<InputEvent
     constexpr std::size_t kWords = 4;
     constexpr u64 kMost = u64{1} << 28;
     constexpr u64 kMostBytes = sizeof InputEvent::data;
-    std::vector<u64> words;
-    for (const InputEvent& input : inputs)
-        words.insert(words.end(), {static_cast<u64>(input.kind) | u64{input.size} << 8, input.data, input.cycle,
-                                   input.instructions});
-    ar.sequence(name, words, kMost);
-    if (!ar.loading() || !ar.good())
+    if (!ar.loading()) {
+        std::vector<u64> words;
+        words.reserve(inputs.size() * kWords);
+        for (const InputEvent& input : inputs)
+            words.insert(words.end(), {static_cast<u64>(input.kind) | u64{input.size} << 8, input.data, input.cycle,
+                                       input.instructions});
+        return ar.sequence(name, words, kMost);
+    }
+    const std::span<const u8> bytes = ar.words_in_place(name, kMost);
+    std::array<u64, kWords> words{};
+    if (!ar.good())
         return;
-    if (words.size() % kWords != 0)
+    if (bytes.size() % sizeof words != 0)
         return ar.fail("an input is cut short");
     inputs.clear();
-    for (std::size_t i = 0; i < words.size(); i += kWords) {
-        const u64 kind = words[i] & 0xFF;
-        const u64 size = words[i] >> 8;
+    inputs.reserve(bytes.size() / sizeof words);
+    for (std::size_t at = 0; at < bytes.size(); at += sizeof words) {
+        std::memcpy(words.data(), bytes.data() + at, sizeof words);
+        const u64 kind = words[0] & 0xFF;
+        const u64 size = words[0] >> 8;
         if (kind > static_cast<u64>(InputKind::SerialByte) || size == 0 || size > kMostBytes)
             return ar.fail("an input is of no kind that this program knows");
-        inputs.push_back(
-            {static_cast<InputKind>(kind), static_cast<u8>(size), words[i + 1], words[i + 2], words[i + 3]});
+        inputs.push_back({static_cast<InputKind>(kind), static_cast<u8>(size), words[1], words[2], words[3]});
     }
 }
 

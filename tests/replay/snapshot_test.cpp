@@ -511,6 +511,41 @@ TEST(Snapshot, ThatLiesAboutItsSizesTakesNoMemory) {
     std::filesystem::remove(path);
 }
 
+// The one list of a snapshot whose length is the guest's whole life: a million inputs that press to nothing.
+TEST(Snapshot, OfManyInputsIsNotHeldThrice) {
+    constexpr i64 kGuest = 8;
+    GuestMachine guest = small_guest();
+    const std::string path = temporary("inputs.snapshot");
+    auto file = ChunkFileWriter::create(path, kSnapshotFile, {});
+    ASSERT_TRUE(file.ok());
+    constexpr std::size_t kInputs = (kMostSectionBytes - 4096) / sizeof(InputEvent);
+    const auto saved = guest.machine->save([&](SnapshotSection section) {
+        if (section.name == "inputs") {
+            SaveArchive ar;
+            InputLog log(std::vector<InputEvent>(kInputs, {InputKind::Key, 1, 0x1E, 5, 5}));
+            std::vector<InputEvent> none;
+            Cycles next_key = kNever;
+            ar.nested("log", log);
+            serialize_inputs(ar, "replay", none);
+            serialize_inputs(ar, "typing", none);
+            ar.field("next_key", next_key);
+            section.bytes = ar.take();
+        }
+        ChunkLabel label{};
+        std::copy(section.name.begin(), section.name.end(), label.begin());
+        return file->append(chunk_type("SECT"), section.version, label, section.bytes, Packing::Zstd);
+    });
+    ASSERT_TRUE(saved.ok());
+    ASSERT_TRUE(file->finish().ok());
+    EXPECT_LT(std::filesystem::file_size(path), 1u << 20);
+    const i64 taken = peak_megabytes([&] {
+        if (!load_file(*guest.machine, path).ok())
+            ::_exit(1);
+    });
+    EXPECT_GE(taken, 0);
+    EXPECT_LE(taken, 64 + kGuest);
+}
+
 TEST(Snapshot, FileThatIsDamagedOrCutShortIsRefused) {
     const std::string path = temporary("damaged.snapshot");
     GuestMachine guest = small_guest();
