@@ -385,6 +385,34 @@ class TraceFile(Case):
                 self.assertIn(result.returncode, (OK, RUNTIME_ERROR))
 
 
+class Versions(Case):
+    """A file of each older version and of one to come, all else right, is refused by its version or opens."""
+
+    # As docs/chunk-files.md has it for this version of the program.
+    READS = {"trace": 2, "snapshot": 2}
+
+    def test_of_files_are_those_of_the_table(self):
+        version = self.start("--version").stdout.decode().split()[-1]
+        page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "chunk-files.md")
+        with open(page, encoding="utf-8") as file:
+            self.assertIn(f"| {version} | {self.READS['trace']} | {self.READS['snapshot']} |", file.read())
+
+    def test_other_than_ours_are_refused_by_name(self):
+        trace, snapshot = (os.path.join(self.directory.name, name) for name in ("a.trace", "a.snapshot"))
+        self.start("record", "-o", trace, "--limit", "100000i")
+        self.start("run", "--display", "none", "--serial", "none", "--limit", "100000i", "--save", snapshot)
+        for kind, path, command in (("trace", trace, ("trace", "info")), ("snapshot", snapshot, (*HEADLESS, "--load"))):
+            self.assertIn(self.start(*command, path).returncode, (OK, LIMIT_REACHED))
+            with open(path, "rb") as file:
+                whole = file.read()
+            for version in (0, 1, 2, 3, 4, 0x7FFFFFFF, 0xFFFFFFFF):
+                if version == self.READS[kind]:
+                    continue
+                other = self.file(f"other.{kind}", whole[:8] + version.to_bytes(4, "little") + whole[12:])
+                self.refuses(RUNTIME_ERROR, f"is a {kind} of version {version}; this program reads version {self.READS[kind]}",
+                             *command, other)
+
+
 class Snapshot(Case):
     def save(self, *arguments):
         path = os.path.join(self.directory.name, "saved.snapshot")

@@ -11,7 +11,7 @@ import sources
 
 TOP_LEVEL = {
     "emu", "guest", "cpu", "mmu", "devices", "tests", "roms", "docs", "findings", "CMakeLists.txt", "CMakePresets.json", "run",
-    "README.md", "ARCHITECTURE.md", "LICENSE", ".ci", ".clang-format", ".clang-tidy", ".editorconfig", ".gitattributes",
+    "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", ".ci", ".clang-format", ".clang-tidy", ".editorconfig", ".gitattributes",
     ".gitignore",
 }
 README_LINES = 90
