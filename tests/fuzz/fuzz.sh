@@ -19,8 +19,11 @@ for target in "${targets[@]}"; do
     time=$seconds
     [[ $target == decoder || $target == machine ]] || time=$((seconds / 6))
     mkdir -p "$build/new/$target"
+    dictionary=$source/tests/fuzz/dictionaries/$target.dict
+    words=()
+    [[ ! -f $dictionary ]] || words=(-dict="$dictionary")
     echo "fuzzing $target for $time s"
-    "$build/tests/fuzz/fuzz_$target" -max_total_time="$time" -timeout=20 -rss_limit_mb=2048 -max_len=2048 \
+    "$build/tests/fuzz/fuzz_$target" "${words[@]}" -max_total_time="$time" -timeout=20 -rss_limit_mb=2048 -max_len=2048 \
         -print_final_stats=1 -verbosity=0 -artifact_prefix="$build/found/$target-" \
         "$build/new/$target" "$source/tests/fuzz/corpus/$target" || status=1
 done
