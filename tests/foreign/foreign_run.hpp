@@ -1,0 +1,45 @@
+// Owns: one run of a small foreign kernel: what it printed, and what the tracer made of it, in the same words.
+// Callers: the tests beside it. Promises: traced as a session traces; both texts have a line a fork and a line a
+// copy-on-write fault, so that their difference reads as what is missing, wrong or too much.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "emu/machine/machine.hpp"
+#include "emu/observe/forks/fork_tracer.hpp"
+
+namespace forkscope {
+
+class ForeignRun {
+  public:
+    enum class Traced : bool { No, Yes };
+    // `image` without folder and ending; `words` are its command line. Runs until the kernel ends the machine.
+    ForeignRun(const std::string& image, const std::string& words, EngineKind engine = EngineKind::Block,
+               Traced traced = Traced::Yes);
+
+    const std::string& console() const { return console_; }
+    u64 hash() { return machine_->hash(); }
+    const ForkTracer& tracer() const { return *tracer_; }
+
+    // The kernel's lines that begin with `word`, in order.
+    std::vector<std::string> lines(const std::string& word) const;
+    // What the programs printed: "200 201, 100 101", a list for each stretch of one address space.
+    std::string values() const;
+
+    // Forks in their order, then copy-on-write faults in theirs.
+    std::string told() const;
+    std::string traced() const;
+    // Faults that a fork's record gives to a side which is not the one that faulted.
+    std::vector<std::string> misplaced_faults() const;
+    std::vector<std::string> findings() const;
+
+  private:
+    std::string console_;
+    Symbolizer symbols_;
+    std::unique_ptr<Machine> machine_;
+    std::unique_ptr<ForkTracer> tracer_;
+};
+
+} // namespace forkscope
