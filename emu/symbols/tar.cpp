@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <unordered_map>
+#include <utility>
 
 namespace forkscope {
 
@@ -49,10 +51,9 @@ bool checksum_fits(std::span<const u8> head) {
     return number(head.subspan(148, 8)) == sum;
 }
 
-// The value of "path" in the records "LENGTH KEY=VALUE\n" of a pax header.
-std::string pax_path(std::span<const u8> data) {
+// The value of a key in the records "LENGTH KEY=VALUE\n" of a pax header; the last one wins.
+std::string pax_value(std::span<const u8> data, std::string_view key, std::string otherwise) {
     std::string_view rest(reinterpret_cast<const char*>(data.data()), data.size());
-    std::string path;
     while (!rest.empty()) {
         std::size_t length = 0;
         std::size_t at = 0;
@@ -61,11 +62,13 @@ std::string pax_path(std::span<const u8> data) {
         if (length <= at + 1 || length > rest.size() || rest[at] != ' ')
             break;
         const std::string_view record = rest.substr(at + 1, length - at - 2);
-        if (record.substr(0, 5) == "path=")
-            path = record.substr(5);
+        if (record.size() > key.size() && record.substr(0, key.size()) == key && record[key.size()] == '=') {
+            const std::string_view value = record.substr(key.size() + 1);
+            otherwise = value.substr(0, value.find('\0'));
+        }
         rest.remove_prefix(length);
     }
-    return path;
+    return otherwise;
 }
 
 std::string plain_name(std::string name) {
@@ -87,16 +90,49 @@ std::string head_name(std::span<const u8> head) {
     return name;
 }
 
+// Before ustar, a directory was a file whose name ends with a slash.
+bool is_directory(u8 type, const std::string& name) {
+    return type == '5' || ((type == 0 || type == '0') && !name.empty() && name.back() == '/');
+}
+
+// Adds entries to a list; a hard link gets the bytes of the latest file of the name that it gives.
+class Entries {
+  public:
+    void add(u8 type, const std::string& name, const std::string& link, std::span<const u8> data) {
+        const bool directory = is_directory(type, name);
+        if (directory || type == 0 || type == '0' || type == '7') {
+            put({plain_name(name), directory, data});
+        } else if (type == '1') {
+            const auto target = files_.find(plain_name(link));
+            if (target != files_.end())
+                put({plain_name(name), false, target->second});
+        }
+    }
+
+    std::vector<TarEntry> take() { return std::move(list_); }
+
+  private:
+    void put(TarEntry entry) {
+        if (!entry.directory)
+            files_[entry.name] = entry.data;
+        list_.push_back(std::move(entry));
+    }
+
+    std::vector<TarEntry> list_;
+    std::unordered_map<std::string, std::span<const u8>> files_;
+};
+
 } // namespace
 
 Result<std::vector<TarEntry>> read_tar(std::span<const u8> bytes) {
-    std::vector<TarEntry> entries;
+    Entries entries;
     std::string long_name;
+    std::string long_link;
     std::size_t at = 0;
     while (bytes.size() - at >= kBlock) {
         const auto head = bytes.subspan(at, kBlock);
         if (is_zero(head))
-            return entries;
+            return entries.take();
         if (!checksum_fits(head))
             return Error{fmt::format("not a tar archive, or damaged: bad header checksum at offset {}", at)};
         const std::optional<u64> size = number(head.subspan(124, 12));
@@ -110,17 +146,21 @@ Result<std::vector<TarEntry>> read_tar(std::span<const u8> bytes) {
         const u8 type = head[156];
         if (type == 'L') {
             long_name = text(data);
+        } else if (type == 'K') {
+            long_link = text(data);
         } else if (type == 'x') {
-            long_name = pax_path(data);
+            long_name = pax_value(data, "path", std::move(long_name));
+            long_link = pax_value(data, "linkpath", std::move(long_link));
         } else {
-            if (type == 0 || type == '0' || type == '5' || type == '7')
-                entries.push_back({plain_name(long_name.empty() ? head_name(head) : long_name), type == '5', data});
+            entries.add(type, long_name.empty() ? head_name(head) : long_name,
+                        long_link.empty() ? text(head.subspan(157, 100)) : long_link, data);
             long_name.clear();
+            long_link.clear();
         }
     }
     if (at != bytes.size())
         return Error{fmt::format("tar archive is cut off in the header at offset {}", at)};
-    return entries;
+    return entries.take();
 }
 
 } // namespace forkscope

@@ -1,4 +1,4 @@
-// Owns: reading a tar archive (ustar, with GNU long names and pax paths) in memory.
+// Owns: reading a tar archive (v7, ustar, GNU's and pax's long names) in memory, as guest/kernel/files/tar.c does.
 // Callers: code that looks for the user programs of an initrd. Promises: any bytes are accepted without harm; entries
 // point into the caller's bytes; a damaged archive is an Error that names the offset.
 #pragma once
@@ -14,7 +14,7 @@
 namespace forkscope {
 
 struct TarEntry {
-    std::string name; // without leading "./" or "/"
+    std::string name; // without leading "./" or "/"; a hard link has the bytes of its target
     bool directory = false;
     std::span<const u8> data;
 };

@@ -126,10 +126,11 @@ struct stat {
     unsigned inode;
     unsigned references; /* open file objects on it */
 };
+#define NAME_LENGTH 255 /* without the final zero */
 struct dirent {
     unsigned type;
     unsigned size;
-    char name[56];
+    char name[NAME_LENGTH + 1];
 };
 
 #define SIGHUP 1

@@ -172,7 +172,7 @@ int file_next_entry(struct file* file, struct dirent* entry) {
     }
     memset(entry, 0, sizeof(*entry));
     entry->type = child->type;
-    entry->size = child->size;
+    entry->size = child->link != NULL ? child->link->size : child->size;
     string_copy(entry->name, child->name, sizeof(entry->name));
     file->offset++;
     return 1;

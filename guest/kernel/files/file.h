@@ -17,7 +17,6 @@ enum device { DEVICE_NONE, DEVICE_NULL, DEVICE_ZERO, DEVICE_CONSOLE };
 
 /* One name in the tree. Nodes are made at boot and stay for ever. */
 struct node {
-    char name[56];
     unsigned type; /* FILE_* */
     unsigned size;
     unsigned inode;
@@ -26,6 +25,8 @@ struct node {
     struct node *parent, *children, *sibling;
     unsigned references; /* working directories */
     unsigned open_files;
+    struct node* link; /* a second name of a file: the node that has its bytes */
+    char name[];
 };
 
 /* One open file; descriptors point to it. */
