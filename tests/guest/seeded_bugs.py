@@ -24,9 +24,10 @@ DAMAGE = {
     "writable-child": "writable-child: DAMAGE: the child wrote into its parent's memory: 2 instead of 1",
     "foreign-stacks": "foreign-stacks: DAMAGE: the child reads the stack of a thread that it does not have",
     "lost-guard": "lost-guard: DAMAGE: a stack was overrun in the child without a fault",
+    "window-flush": "KERNEL PANIC: kernel stack overrun",
 }
 AS_INIT = {"no-flush"}  # not even init's fork of the shell works there
-SMALL_TLB = {"no-flush", "wrong-invlpg"}  # hidden if the TLB has evicted the stale translation
+SMALL_TLB = {"no-flush", "wrong-invlpg", "window-flush"}  # hidden if the TLB has evicted the stale translation
 SOUND, DAMAGED = 0, 1
 TIMEOUT = 60
 

@@ -9,6 +9,8 @@
 #define FLUSH_LIMIT 32u /* above this many pages one reload of CR3 is cheaper than as many INVLPG */
 
 phys_t kernel_directory;
+pte_t guard_pte = 0xDEADC0F0u;
+static unsigned window_flush_pages = PDE_COUNT;
 static pte_t kernel_directory_entries[PDE_COUNT] __attribute__((aligned(PAGE_BYTES)));
 
 void set_pte(pte_t* entry, pte_t value) { *(volatile pte_t*)entry = value; }
@@ -162,12 +164,20 @@ void pmap_mount(phys_t directory) {
     pte_t* slot = mkpdep_pn(VMS_SELF, pfn(VMS_MOUNT_1));
     KERNEL_ASSERT(pte_isnull(*slot));
     set_pte(slot, mkpte(directory, TABLE_BITS));
-    tlb_flush_range(VMS_MOUNT_1, PDE_COUNT);
+    tlb_flush_range(VMS_MOUNT_1, window_flush_pages);
 }
 
 void pmap_unmount(void) {
     set_pte(mkpdep_pn(VMS_SELF, pfn(VMS_MOUNT_1)), null_pte);
-    tlb_flush_range(VMS_MOUNT_1, PDE_COUNT);
+    tlb_flush_range(VMS_MOUNT_1, window_flush_pages);
+}
+
+void pmap_flush_one_page(void) { window_flush_pages = 1; }
+
+void pmap_drop_window(void) {
+    if (window_flush_pages < PDE_COUNT) {
+        tlb_flush_range(VMS_MOUNT_1, PDE_COUNT);
+    }
 }
 
 /* Shows the entries of the kernel stack that ends below top; its table must exist. */

@@ -19,9 +19,6 @@ typedef uint32_t pte_t;
 #define PTE_FRAME 0xFFFFF000u
 
 #define null_pte 0x00000000u
-/* Marks a page that must never be touched. Neither present nor writable, so that write-protecting leaves it as it is.
- */
-#define guard_pte 0xDEADC0F0u
 
 #define PDE_COUNT 1024u
 #define PDE_SPAN 0x00400000u
@@ -56,9 +53,6 @@ static inline bool pte_isloaded(pte_t pte) { return (pte & PTE_PRESENT) != 0; }
 /* Says whether an entry is empty. */
 static inline bool pte_isnull(pte_t pte) { return pte == null_pte; }
 
-/* Says whether an entry marks a guard page. */
-static inline bool pte_isguardian(pte_t pte) { return pte == guard_pte; }
-
 /* Says whether an entry forbids writing (to ring 0 too, because CR0.WP is set). */
 static inline bool pte_iswprotect(pte_t pte) { return (pte & PTE_WRITABLE) == 0; }
 
@@ -79,6 +73,12 @@ static inline pte_t pte_mkclean(pte_t pte) { return pte & ~PTE_DIRTY; }
 
 /* Shows physical memory through the kernel's linear map. */
 static inline void* phys_to_pointer(phys_t address) { return (void*)(address + KERNEL_BASE); }
+
+/* Marks a page that must never be touched. Neither present nor writable, so that write-protecting leaves it as it is.
+ * LunaixOS may choose another value before the first address space is made. */
+extern pte_t guard_pte;
+/* Says whether an entry marks a guard page. */
+static inline bool pte_isguardian(pte_t pte) { return pte == guard_pte; }
 
 extern phys_t kernel_directory; /* the directory that has no user half; the idle process runs on it */
 
@@ -105,6 +105,11 @@ void pmap_free_user_tables(ptr_t window);
 void pmap_mount(phys_t directory);
 /* Closes the window at VMS_MOUNT_1 and drops the translations of it. */
 void pmap_unmount(void);
+/* From now on mounting and unmounting drop the first page's translation alone; LunaixOS may order it, see its README.
+ */
+void pmap_flush_one_page(void);
+/* Drops what unmounting has left of the window since then; else does nothing. */
+void pmap_drop_window(void);
 
 /* Drops the translation of one page of the active space, and the cached directory entry above it. */
 void tlb_flush_page(ptr_t address);

@@ -47,6 +47,12 @@ static int map_stack(struct proc_mm* mm, const char* stack, size_t bytes) {
     return 0;
 }
 
+/* Closes the window on a space. The original's exec opens none, so what `onepageflush` leaves in it is dropped here. */
+static void unmount(struct proc_mm* mm) {
+    procvm_unmount(mm);
+    pmap_drop_window();
+}
+
 /* Door: builds the memory of a new program next to the running one's. NULL with *error = -ENOMEM and nothing left. */
 void* vm_exec_prepare(const struct executable* image, const void* stack, size_t bytes, int* error) {
     struct proc_mm* mm = procvm_create(__current);
@@ -61,12 +67,12 @@ void* vm_exec_prepare(const struct executable* image, const void* stack, size_t 
     if (map_segments(mm, image) < 0 || map_stack(mm, stack, bytes) < 0) {
         goto fail_mounted;
     }
-    procvm_unmount(mm);
+    unmount(mm);
     return mm;
 
 fail_mounted:
     procvm_teardown(mm, mm->vm_mnt);
-    procvm_unmount(mm);
+    unmount(mm);
 fail_mm:
     procvm_release(mm);
 fail:
@@ -78,7 +84,7 @@ fail:
 static void drop(struct proc_mm* mm) {
     procvm_mount(mm);
     procvm_teardown(mm, mm->vm_mnt);
-    procvm_unmount(mm);
+    unmount(mm);
     procvm_release(mm);
 }
 

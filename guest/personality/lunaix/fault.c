@@ -13,11 +13,11 @@ struct fault_context {
     struct proc_mm* mm;
     struct mm_region* vmr;
     pte_t fault_pte;          /* the entry before the fault */
-    struct leaflet* prealloc; /* for an entry that was null */
+    struct leaflet* prealloc; /* for an entry that is to map a page */
     unsigned fault_class;     /* FAULT_*, once resolved */
 };
 
-/* Collects what is known, and allocates a leaflet ahead where the entry is null. */
+/* Collects what is known, and allocates a leaflet ahead where the entry is to map one. */
 static void __prepare_fault_context(struct fault_context* fault, const struct trap_frame* frame, ptr_t address) {
     fault->fault_va = page_down(address);
     fault->error = frame->error;
@@ -29,7 +29,7 @@ static void __prepare_fault_context(struct fault_context* fault, const struct tr
     }
     pfn_t pn = pfn(address);
     fault->fault_pte = ptep_table_present(VMS_SELF, pn) ? *mkptep_pn(VMS_SELF, pn) : null_pte;
-    if (pte_isnull(fault->fault_pte)) {
+    if (!pte_isloaded(fault->fault_pte) && !pte_isguardian(fault->fault_pte)) {
         fault->prealloc = alloc_leaflet(0);
     }
     fault->vmr = region_get(fault->mm, address);
@@ -82,7 +82,7 @@ unsigned region_fill_page(const struct mm_region* region, ptr_t address, struct 
     return (region->attr & (REGION_TYPE_STACK | REGION_GUARDED)) != 0 ? FAULT_STACK : FAULT_DEMAND_ZERO;
 }
 
-/* Case: the entry is null, in an anonymous region or one with a file: the pre-allocated leaflet is filled and
+/* Case: the entry maps nothing, in an anonymous region or one with a file: the pre-allocated leaflet is filled and
  * installed. False if out of memory. */
 static bool __handle_absent_pte(struct fault_context* fault) {
     pfn_t pn = pfn(fault->fault_va);

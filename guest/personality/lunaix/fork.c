@@ -20,15 +20,12 @@ static void region_maybe_cow(struct mm_region* region) {
         pte_t* self = mkptep_pn(VMS_SELF, pn);
         pte_t* guest = mkptep_pn(VMS_MOUNT_1, pn);
         pte_t pte = *guest;
-        if (!pte_isloaded(pte)) {
-            continue;
-        }
         if (attr == REGION_RSHARED) {
-            if (!pte_iswprotect(pte)) {
+            if (!pte_iswprotect(pte)) { /* a guard page's entry stands, unless `oldguard` gave it the right to write */
                 set_pte(self, pte_mkwprotect(*self));
                 set_pte(guest, pte_mkwprotect(pte));
             }
-        } else {
+        } else if (pte_isloaded(pte)) {
             set_pte(guest, null_pte);
             leaflet_return(pte_leaflet(pte));
         }

@@ -119,4 +119,8 @@ void procvm_teardown(struct proc_mm* mm, ptr_t vm_mnt);
 void tlb_flush_mm_range(const struct proc_mm* mm, pfn_t first, unsigned pages);
 void tlb_flush_vmr_all(const struct mm_region* region);
 
+/* history.c: boot words that bring the original's faults back. */
+
+void history_init(void);
+
 #endif

@@ -5,7 +5,10 @@ static struct list run_queue;
 static unsigned quantum_used;
 
 /* Door: prepares the run queue; LunaixOS has no other tables of its own. */
-void personality_init(void) { list_init(&run_queue); }
+void personality_init(void) {
+    list_init(&run_queue);
+    history_init();
+}
 
 /* Door: puts a thread at the end of the queue, whatever the reason. */
 void run_queue_add(struct thread* thread, enum ready_reason reason) {

@@ -4,14 +4,16 @@
  * systems a child may rightly have the stacks of other threads. */
 #include <stdbool.h>
 
+#include "guest/abi/layout.h"
 #include "guest/user/lib/stdio.h"
 #include "guest/user/lib/stdlib.h"
 #include "guest/user/lib/string.h"
 #include "guest/user/lib/system.h"
 #include "guest/user/lib/thread.h"
 
-#define CROWD 300 /* children; more than a byte can count */
-#define FILLED 64 /* pages taken at a time to take the place of freed ones */
+#define CROWD 300      /* children; more than a byte can count */
+#define SMALL_STACK 16 /* pages of the main stack that are enough for this program */
+#define FILLED 64      /* pages taken at a time to take the place of freed ones */
 
 /* One mistake, and the function that returns true where it finds no damage. */
 struct bug {
@@ -283,6 +285,23 @@ static bool lost_guard(void) {
            damage("a stack was overrun in the child without a fault (status 0x%x)", (unsigned)status);
 }
 
+/* window-flush: two children made one right after the other must both come back, each with memory of its own. All
+ * regions are small here, so that fork drops no more than their own translations. */
+static bool window_flush(void) {
+    int children[2], statuses[2] = {-1, -1};
+
+    munmap((void*)(USER_STACK_TOP - USER_STACK_BYTES), USER_STACK_BYTES - SMALL_STACK * PAGE_BYTES);
+    printf("window-flush: forking twice now\n");
+    for (int i = 0; i < 2; i++)
+        if ((children[i] = system_call(SYS_fork, 0, 0, 0, 0, 0)) == 0)
+            exit(3 + i);
+    for (int i = 0; i < 2; i++)
+        waitpid(children[i], &statuses[i], 0);
+    return (statuses[0] == 3 << 8 && statuses[1] == 4 << 8) ||
+           damage("of two children one ended with 0x%x and one with 0x%x", (unsigned)statuses[0],
+                  (unsigned)statuses[1]);
+}
+
 static const struct bug bugs[] = {
     {"region-end", region_end, false},
     {"failed-fork", failed_fork, false},
@@ -295,6 +314,7 @@ static const struct bug bugs[] = {
     {"foreign-stacks", foreign_stacks, false},
     {"lost-guard", lost_guard, false},
     {"stack-copy", stack_copy, false},
+    {"window-flush", window_flush, false},
 };
 
 /* Shows one, or all; returns how many were broken. */
