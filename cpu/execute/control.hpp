@@ -47,19 +47,34 @@ template <class T, bool kMemory> Step pop_rm(Context& cpu, const Instruction& in
     return Step::Next;
 }
 
-// A 16-bit push of a segment register moves 2 bytes; a 32-bit one moves 4 and writes zeroes above the selector.
+// The pointer moves by the operand size. All but the Pentium write two bytes, whatever that is, and leave the slot's
+// upper half alone; the Pentium writes zeroes there (SDM 3B 22.31.1; test386 has the 386's).
 template <u8 kSegment, class T> Step push_segment(Context& cpu, const Instruction&) {
-    TRY_VOID(cpu.push<T>(cpu.regs().segments[kSegment].selector));
+    const u16 selector = cpu.regs().segments[kSegment].selector;
+    if (sizeof(T) == 2 || cpu.model().whole_selector_slots) {
+        TRY_VOID(cpu.push<T>(selector));
+        return Step::Next;
+    }
+    const u32 top = (cpu.regs().esp() - u32{sizeof(T)}) & cpu.stack_mask();
+    TRY_VOID(cpu.write<u16>(kSs, top, selector));
+    cpu.set_stack_pointer(top);
     return Step::Next;
 }
 
 // The stack pointer moves by the size of the stack that was popped, also where SS itself changes: the segment is loaded
 // last (SDM 2B, POP: Operation).
 template <u8 kSegment, class T> Step pop_segment(Context& cpu, const Instruction& in) {
-    TRY(value, cpu.peek_stack<u16>());
+    u16 selector = 0;
+    if (sizeof(T) == 2 || cpu.model().whole_selector_slots) {
+        TRY(slot, cpu.peek_stack<T>());
+        selector = static_cast<u16>(slot);
+    } else {
+        TRY(half, cpu.peek_stack<u16>());
+        selector = half;
+    }
     const u64 old_esp = cpu.regs().gpr[kEsp];
     cpu.set_stack_pointer(cpu.regs().esp() + u32{sizeof(T)});
-    if (!protection::load_segment(cpu, kSegment, value)) [[unlikely]] {
+    if (!protection::load_segment(cpu, kSegment, selector)) [[unlikely]] {
         cpu.regs().gpr[kEsp] = old_esp;
         return Step::Fault;
     }

@@ -134,6 +134,7 @@ struct Model {
     u32 cr0_reset;
     u32 cr4; // bits that exist; 0: there is no CR4
     u32 dr6_reset, dr7_reset;
+    bool whole_selector_slots = false;               // PUSH and POP of segment registers access all of a 32-bit slot
     u8 test_registers = 0;                           // a bit by number: those that MOV reaches
     std::span<const CpuidLeaf> leaves = {};          // by number; EDX of leaf 1 comes from `features`
     std::span<const CpuidLeaf> extended_leaves = {}; // from 80000000H on; NX of leaf 80000001H comes from `features`

@@ -40,6 +40,7 @@ constinit const Model kPentium = {
     .cr4 = kCr4OfPentium,
     .dr6_reset = 0xFFFF0FF0,
     .dr7_reset = 0x400,
+    .whole_selector_slots = true,
     .leaves = kLeaves,
     .msrs = kMsrs,
     .selectors = EventSelectors::Cesr,

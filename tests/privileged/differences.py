@@ -150,9 +150,9 @@ def without_virtual_interrupt_flags(ours, _):
         ours.fields["f"] = f"{flags & ~(VIF | VIP):X}"
 
 
-def narrow_push(ours, theirs):
-    """Half a double word of the stack keeps what it was, and the limit may lie there."""
-    if ours.vector == 12 and theirs.vector == 3:
+def wide_push(ours, theirs):
+    """All of a double word of the stack is written, and the limit may lie there."""
+    if ours.vector == 3 and theirs.vector == 12:
         ours.fields, ours.words = dict(theirs.fields), dict(theirs.words)
     for place in {place for place in (*ours.words, *theirs.words) if place[0] == "p3"}:
         if place in theirs.words:
@@ -308,8 +308,8 @@ RULES = [
     Rule("task-limit", "qemu", "(int|far)[.]task_limit", "^0[.].*[.]1[129A]$"),
     Rule("task-limit", "bochs", "(int|far)[.]task_limit", "^0[.].*[.]1[129A]$"),
     Rule("partial-frame", "bochs", "int[.]stack_limit|far[.](limit|full_stack|stack_limit)|limit[.](code|stack)", "", words_below),
-    Rule("push-segment", "bochs", "seg[.]store", "^[0-5][.][03][.]2$", narrow_push),
-    Rule("push-segment", "bochs", "limit[.]stack", "^[0-3][.]11[.]", narrow_push),
+    Rule("push-segment", "qemu", "seg[.]store", "^[0-5][.][03][.]2$", wide_push),
+    Rule("push-segment", "qemu", "limit[.]stack", "^[0-3][.]11[.]", wide_push),
     Rule("virtual-offset", "bochs", "v86[.]in", "[.][34][.][0-3]$"),
     Rule("wrap-of-4g", "bochs", "limit[.]memory", "^5[.]1[B-E][.]"),
     Rule("narrow-sp-through-gate", "bochs", "far[.]parameters", "[.]3$", narrow_sp),

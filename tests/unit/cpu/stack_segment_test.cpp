@@ -1,4 +1,5 @@
-// Instructions that load SS and use the stack: which of the two stacks sets the width of the stack pointer (SDM 2).
+// Segment registers on the stack: which of two stacks sets the width of the pointer (SDM 2), how much of a slot is
+// used.
 #include <gtest/gtest.h>
 
 #include <optional>
@@ -117,6 +118,43 @@ TEST_P(StackSegment, ReturnsOutwardsReadTheirFrameByTheWidthOfTheInnerStack) {
     runner_->put32(0, 0x0007A000); // the offsets wrap
     runner_->put32(4, kUserWide);
     EXPECT_EQ(after({0xCB}), 0x7A000u);
+}
+
+// SDM 3B 22.31.1: all but the Pentium write two bytes; it can fault where the others do not.
+TEST(SelectorSlots, AreUsedAsTheModelDoes) {
+    constexpr u32 kSlot = 0x9000, kLimit = kSlot + 1;
+    for (const Model* model : all_models()) {
+        const bool whole = model->name == "pentium";
+        for (const Way way : every_way()) {
+            CodeRunner runner(way, model->number);
+            runner.enter_protected_mode();
+            runner.put32(kSlot, 0xAAAAAAAA);
+            runner.edit().set_reg<u32>(kEsp, kSlot + 4);
+            runner.apply();
+            runner.code({0x1E, 0x66, 0x1E, 0xF4}); // push ds as 32 bits, then as 16
+            EXPECT_EQ(runner.run(), CpuStop::Halted);
+            EXPECT_EQ(runner.get32(kSlot), whole ? 0x0010u : 0xAAAA0010u) << model->name;
+            EXPECT_EQ(runner.get16(kSlot - 2), 0x10u);
+            EXPECT_EQ(runner.reg(kEsp), kSlot - 2);
+            // A segment that ends behind the selector.
+            for (const int opcode : {0x1E, 0x1F}) {
+                CodeRunner short_stack(way, model->number);
+                short_stack.enter_protected_mode();
+                short_stack.put32(kSlot, CodeRunner::kData);
+                short_stack.descriptor(kNarrow, 0, kLimit, 0x93);
+                const u64 bits = u64{short_stack.get32(CodeRunner::kGdt + kNarrow + 4)} << 32 |
+                                 short_stack.get32(CodeRunner::kGdt + kNarrow);
+                CpuState& state = short_stack.edit();
+                state.segments[kSs] = SegmentCache::from(kNarrow, {bits, {}});
+                state.set_reg<u32>(kEsp, opcode == 0x1E ? kSlot + 4 : kSlot);
+                state.eip = CodeRunner::kStart;
+                short_stack.apply();
+                short_stack.code({opcode, 0xF4});
+                short_stack.step();
+                EXPECT_EQ(short_stack.eip() == CodeRunner::kStart + 1, !whole) << model->name << " " << opcode;
+            }
+        }
+    }
 }
 
 } // namespace
