@@ -68,7 +68,7 @@ void Vga::reset() {
     feature_ = 0;
     video_enable_ = 1;
     dac_mask_ = 0xFF;
-    dac_read_index_ = dac_write_index_ = dac_component_ = 0;
+    dac_index_ = dac_component_ = 0;
     dac_reading_ = false;
 }
 
@@ -96,7 +96,7 @@ u32 Vga::io_read(u32 address, u32) {
     case 0x3C7:
         return dac_reading_ ? 0x03 : 0x00;
     case 0x3C8:
-        return dac_write_index_;
+        return dac_index_;
     case 0x3C9:
         return read_dac();
     case 0x3CA:
@@ -144,12 +144,12 @@ void Vga::io_write(u32 address, u32, u32 value) {
         dac_mask_ = byte;
         return;
     case 0x3C7:
-        dac_read_index_ = byte;
+        dac_index_ = byte;
         dac_component_ = 0;
         dac_reading_ = true;
-        return;
+        return fetch_colour();
     case 0x3C8:
-        dac_write_index_ = byte;
+        dac_index_ = byte;
         dac_component_ = 0;
         dac_reading_ = false;
         return;
@@ -199,11 +199,19 @@ void Vga::write_attribute(u8 value) {
     attribute_data_next_ = !attribute_data_next_;
 }
 
+// The DAC has one address and one latch for a colour. An address written for reading fetches the colour there, and so
+// does the third read; each transfer of a colour moves the address on (INMOS IMS G171, the VGA's; Analog Devices
+// ADV476). So port 3C8h tells the colour behind the one that can be read.
+void Vga::fetch_colour() {
+    std::copy_n(dac_.begin() + dac_index_ * 3, 3, dac_latch_.begin());
+    ++dac_index_;
+}
+
 u8 Vga::read_dac() {
-    const u8 value = dac_[dac_read_index_ * 3u + dac_component_];
+    const u8 value = dac_latch_[dac_component_];
     dac_component_ = (dac_component_ + 1) % 3;
     if (dac_component_ == 0)
-        ++dac_read_index_;
+        fetch_colour();
     return value;
 }
 
@@ -212,8 +220,8 @@ void Vga::write_dac(u8 value) {
     dac_component_ = (dac_component_ + 1) % 3;
     if (dac_component_ != 0)
         return;
-    std::copy(dac_latch_.begin(), dac_latch_.end(), dac_.begin() + dac_write_index_ * 3);
-    ++dac_write_index_;
+    std::copy(dac_latch_.begin(), dac_latch_.end(), dac_.begin() + dac_index_ * 3);
+    ++dac_index_;
 }
 
 u8 Vga::read_status() {
@@ -241,8 +249,7 @@ void Vga::serialize(Archive& ar) {
     ar.field("feature", feature_);
     ar.field("video_enable", video_enable_);
     ar.field("dac_mask", dac_mask_);
-    ar.field("dac_read_index", dac_read_index_);
-    ar.field("dac_write_index", dac_write_index_);
+    ar.field("dac_index", dac_index_);
     ar.field("dac_component", dac_component_);
     ar.field("dac_reading", dac_reading_);
     if (ar.loading() && dac_component_ > 2) {

@@ -71,6 +71,7 @@ class Vga : public Device {
     void write_crtc(u8 value);
     u8 read_status();
     void write_attribute(u8 value);
+    void fetch_colour();
     u8 read_dac();
     void write_dac(u8 value);
     bool selected(u32 port) const;
@@ -106,7 +107,7 @@ class Vga : public Device {
     u8 crtc_index_ = 0, sequencer_index_ = 0, graphics_index_ = 0, attribute_index_ = 0;
     bool attribute_data_next_ = false; // the flip-flop of port 3C0h
     u8 miscellaneous_ = 0, feature_ = 0, video_enable_ = 1;
-    u8 dac_mask_ = 0xFF, dac_read_index_ = 0, dac_write_index_ = 0, dac_component_ = 0;
+    u8 dac_mask_ = 0xFF, dac_index_ = 0, dac_component_ = 0;
     bool dac_reading_ = false;
 };
 

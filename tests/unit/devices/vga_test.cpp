@@ -258,6 +258,34 @@ TEST_F(VgaTest, ProgramsTheDacComponentByComponent) {
     EXPECT_EQ(vga.text_screen().palette[15], 0xFF000000u);
 }
 
+// One address for reading and writing: what was fetched for reading lies before it.
+TEST_F(VgaTest, HasOneDacAddress) {
+    const auto write = [this](u32 red) {
+        for (const u32 value : {red, red + 1, red + 2})
+            wiring.out(0x3C9, value);
+    };
+    const auto red = [this](u32 index) {
+        wiring.out(0x3C7, index);
+        return wiring.in(0x3C9);
+    };
+    wiring.out(0x3C8, 30);
+    write(10);
+    write(20);
+    wiring.out(0x3C8, 20);
+    EXPECT_EQ(wiring.in(0x3C8), 20u);
+    wiring.out(0x3C7, 30);
+    EXPECT_EQ(wiring.in(0x3C8), 31u);
+    write(40); // at 31, and reading has ended with it
+    EXPECT_EQ(wiring.in(0x3C8), 32u);
+    EXPECT_EQ(red(30), 10u);
+    EXPECT_EQ(red(31), 40u);
+    EXPECT_EQ(wiring.in(0x3C9), 41u);
+    EXPECT_EQ(wiring.in(0x3C9), 42u);
+    EXPECT_EQ(wiring.in(0x3C8), 33u);
+    wiring.out(0x3C7, 255);
+    EXPECT_EQ(wiring.in(0x3C8), 0u) << "it wraps";
+}
+
 TEST_F(VgaTest, MapsColoursThroughThePalette) {
     attribute(7, 0x01);
     EXPECT_EQ(vga.text_screen().palette[7], kBlue);
