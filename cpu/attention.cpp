@@ -6,7 +6,7 @@ namespace forkscope {
 
 void Attention::reset() {
     reasons_ = interrupt_line_ ? u32{kInterruptPin} : 0;
-    halted_ = shutdown_ = nmi_pending_ = nmi_blocked_ = false;
+    halted_ = float_error_awaited_ = shutdown_ = nmi_pending_ = nmi_blocked_ = false;
     trap_pending_ = hits_ = 0;
     shadow_until_ = 0;
 }
@@ -73,6 +73,7 @@ void Attention::serialize(Archive& ar) {
     ar.field("nmi_pending", nmi_pending_);
     ar.field("nmi_blocked", nmi_blocked_);
     ar.field("float_error_ignored", float_error_ignored_);
+    ar.field("float_error_awaited", float_error_awaited_);
     // Relative, so that equal states hash equally however long ago the last shadow was.
     u8 shadow = shadowed() ? static_cast<u8>(1 + static_cast<u8>(shadow_)) : u8{0};
     ar.field("shadowed", shadow);

@@ -64,8 +64,14 @@ class Attention {
         halted_ = true;
         want(kHalt);
     }
-    void wake() { halted_ = false; }
+    void wake() { halted_ = float_error_awaited_ = false; }
     bool halted() const { return halted_; }
+    // Halted by a waiting x87 instruction, for what comes of FERR#.
+    void await_float_error() {
+        halt();
+        float_error_awaited_ = true;
+    }
+    bool float_error_awaited() const { return float_error_awaited_; }
     void shut_down() {
         shutdown_ = true;
         want(kShutdown);
@@ -112,6 +118,7 @@ class Attention {
     bool nmi_pending_ = false;
     bool nmi_blocked_ = false; // between NMI delivery and IRET
     bool float_error_ignored_ = false;
+    bool float_error_awaited_ = false;
     bool step_trap_ = false; // the running instruction began with TF and has not delivered an interrupt
     Shadow shadow_ = Shadow::Interrupts;
     u32 trap_pending_ = 0;

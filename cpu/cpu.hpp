@@ -20,7 +20,7 @@ namespace forkscope {
 enum class CpuStop : u8 {
     Deadline,     // the cycle asked for is reached
     Instructions, // the instruction count asked for is reached
-    Halted,       // HLT with interrupts disabled and nothing that could wake it but the clock moved to the deadline
+    Halted,       // HLT, or a wait for FERR#'s interrupt, with interrupts disabled: only the clock can go on
     Shutdown,     // triple fault: the state is kept for looking
     Requested,    // request_stop() was called
     Breakpoint,   // the next instruction has one of set_breakpoints()
@@ -66,6 +66,8 @@ class Cpu final : public MomentSource, public InterruptInput, private AccessList
     Cycles now() const { return context_.progress().now(); }
     u64 instructions() const { return context_.progress().retired(); }
     bool halted() const { return context_.attention().halted(); }
+    // Halted, but not by HLT: an x87 instruction waits for an error to be handled that FERR# has told (CR0.NE = 0).
+    bool awaits_float_error() const { return context_.attention().float_error_awaited(); }
     bool shut_down() const { return context_.attention().is_shut_down(); }
     const CpuState& state() const { return context_.state(); }
     u32 linear_eip() const { return context_.state().linear_eip(); }

@@ -13,7 +13,7 @@ Step x87_not_available(Context& cpu) { return cpu.fault(kDeviceNotAvailable); }
 Step freeze(Context& cpu) {
     cpu.attention().lift_shadow();
     cpu.attention().cancel_step();
-    cpu.attention().halt();
+    cpu.attention().await_float_error();
     return Step::Repeat;
 }
 

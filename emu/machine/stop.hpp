@@ -12,7 +12,7 @@ enum class StopKind : u8 {
     Requested,  // request_stop(): `id` is what it was given
     Exit,       // the guest ended the machine: exit_status()
     Shutdown,   // triple fault
-    Halted,     // HLT and nothing can ever wake the CPU
+    Halted,     // HLT, or a wait for an x87 error's interrupt, and nothing can ever wake the CPU
 };
 
 struct StopReason {

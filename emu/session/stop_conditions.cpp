@@ -248,6 +248,10 @@ std::optional<Outcome> StopConditions::end_of_guest(StopKind kind) const {
     if (panicked_)
         return said(ExitCode::GuestPanic,
                     "the guest's kernel panicked; what it said is on the serial port and the screen");
+    if (machine_.cpu().awaits_float_error())
+        return said(ExitCode::GuestPanic,
+                    "the guest's x87 waits for an error to be handled (FERR#, interrupt line 13) with interrupts off: "
+                    "nothing can wake it");
     return said(ExitCode::Ok, "the guest halted with interrupts off: nothing can wake it");
 }
 

@@ -65,5 +65,39 @@ TEST(FloatError, BecomesOneInterrupt13) {
     }
 }
 
+// With interrupts off it waits for ever, which is no HLT.
+TEST(FloatError, IsAwaitedForEverWithInterruptsOff) {
+    auto created = Machine::create({});
+    ASSERT_TRUE(created.ok());
+    Machine& machine = *created.value();
+    // fninit; fldcw [2000h]; fld1; fldz; fdivp; fld1, which waits
+    const u8 code[] = {0xDB, 0xE3, 0xD9, 0x2E, 0x00, 0x20, 0xD9, 0xE8, 0xD9, 0xEE, 0xDE, 0xF9, 0xD9, 0xE8};
+    const u8 control[] = {0x7B, 0x03};
+    put(machine, kProgram, code);
+    put(machine, kData, control);
+    const auto start = [&machine](u32 eip) {
+        CpuState state = machine.registers();
+        for (SegmentCache& segment : state.segments)
+            segment = SegmentCache::at_reset(0, 0);
+        state.eip = eip;
+        machine.cpu().set_state(state);
+        return machine.run({kNever, machine.instructions() + 100}).kind;
+    };
+    EXPECT_EQ(start(kProgram), StopKind::Halted);
+    EXPECT_TRUE(machine.cpu().awaits_float_error());
+    EXPECT_EQ(machine.cpu().linear_eip(), kProgram + 12);
+    // A HLT is none, though the error still stands.
+    auto again = Machine::create({});
+    ASSERT_TRUE(again.ok());
+    const u8 halt[] = {0xF4};
+    put(*again.value(), kProgram, halt);
+    CpuState state = again.value()->registers();
+    state.segments[kCs] = SegmentCache::at_reset(0, 0);
+    state.eip = kProgram;
+    again.value()->cpu().set_state(state);
+    EXPECT_EQ(again.value()->run({kNever, 100}).kind, StopKind::Halted);
+    EXPECT_FALSE(again.value()->cpu().awaits_float_error());
+}
+
 } // namespace
 } // namespace forkscope::test
