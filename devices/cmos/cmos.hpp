@@ -12,7 +12,7 @@ namespace forkscope {
 struct CmosConfiguration {
     i64 start_unix_time = 0; // seconds since 1970, UTC, at power-on
     u64 ram_bytes = 0;
-    u8 equipment = 0x0C; // display and keyboard; no diskette, no coprocessor
+    u8 equipment = 0x0E; // display, keyboard, coprocessor; no diskette
 };
 
 class Cmos : public Device {

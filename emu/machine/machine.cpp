@@ -159,6 +159,7 @@ void Machine::add_devices() {
     firmware_config_->set_item(ABI_FIRMWARE_ENTRY, item);
     item.clear();
     append_word(item, boot_plan_.info_address, 4);
+    append_word(item, boot_plan_.stack_top, 4);
     firmware_config_->set_item(ABI_FIRMWARE_BOOT_INFO, item);
     item.clear();
     append_word(item, boot_plan_.segments.size(), 4);
@@ -201,6 +202,8 @@ void Machine::enter_kernel_directly() {
     state.gpr.fill(0);
     state.set_reg<u32>(kEax, kMultibootLoaderMagic);
     state.set_reg<u32>(kEbx, boot_plan_.info_address);
+    state.set_reg<u32>(kEsp, boot_plan_.stack_top);
+    state.x87.initialise();
     mmu_->set_a20(true);
     cpu_->set_state(state);
 }
@@ -315,11 +318,13 @@ Result<void> Machine::type(const std::string& text) {
     return {};
 }
 
-// One key at a time, when the guest listens: interrupt 1 unmasked and the controller's buffer empty. A person types
-// slower; a kernel's line discipline is given 2 ms a key.
+// One key at a time, when the guest listens: interrupt 1 unmasked and the controller's buffer empty. The first one
+// waits for interrupts, too: the firmware hands over with line 1 unmasked. A person types slower; a kernel's line
+// discipline is given 2 ms a key.
 void Machine::feed_keys() {
     next_key_ = now() + config_.cycles_per_second / 500;
-    if (!pic_->unmasked(1) || !keyboard_->ready_for_key())
+    const bool began = !inputs_.events().empty();
+    if (!pic_->unmasked(1) || !keyboard_->ready_for_key() || (!began && !cpu_->state().flag(kFlagI)))
         return;
     InputEvent event = pending_keys_.front();
     pending_keys_.erase(pending_keys_.begin());

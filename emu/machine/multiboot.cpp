@@ -12,6 +12,10 @@ namespace {
 
 u32 page_up(u64 value) { return static_cast<u32>((value + kPageMask) & ~u64{kPageMask}); }
 
+// Where QEMU's firmware has them, too.
+constexpr u32 kStack = 0x6000;
+constexpr u32 kInfo = 0x9000;
+
 class Planner {
   public:
     Planner(const KernelImage& kernel, const std::string& name, u64 ram_bytes) : kernel_(kernel), name_(name) {
@@ -52,12 +56,14 @@ class Planner {
 
     Result<BootPlan> finish(const std::string& command_line) {
         facts_.command_line = name_ + (command_line.empty() ? "" : " " + command_line);
-        const u32 base = next_free();
-        std::vector<u8> info = boot_information(facts_, base);
-        const u32 size = static_cast<u32>(info.size());
-        if (auto added = add(base, std::move(info), size, "the boot information"); !added.ok())
+        const u32 size = static_cast<u32>(boot_information(facts_, 0).size());
+        const u32 base = low_gap(size, kInfo);
+        plan_.info_address = base != 0 ? base : next_free();
+        if (auto added =
+                add(plan_.info_address, boot_information(facts_, plan_.info_address), size, "the boot information");
+            !added.ok())
             return added.error();
-        plan_.info_address = base;
+        place_stack();
         return std::move(plan_);
     }
 
@@ -69,6 +75,29 @@ class Planner {
         for (const BootSegment& segment : plan_.segments)
             end = std::max<u64>(end, u64{segment.address} + segment.memory_bytes);
         return page_up(end);
+    }
+
+    // The first free place from `from` on for so many bytes below the firmware's data at the end of low memory, where
+    // kernels do not look for free memory before they have read them; 0: there is none.
+    u32 low_gap(u32 bytes, u32 from) const {
+        u64 at = from;
+        for (bool moved = true; moved && at + bytes <= kExtendedDataArea;) {
+            moved = false;
+            for (const BootSegment& segment : plan_.segments)
+                if (at < u64{segment.address} + segment.memory_bytes && segment.address < at + bytes) {
+                    at = page_up(u64{segment.address} + segment.memory_bytes);
+                    moved = true;
+                }
+        }
+        return at + bytes <= kExtendedDataArea ? static_cast<u32>(at) : 0;
+    }
+
+    // A page below the information, or wherever no segment lies. An image over all of low memory has one above all.
+    void place_stack() {
+        const u32 base = low_gap(kPageSize, kStack);
+        plan_.stack_top = (base != 0 ? base : next_free()) + static_cast<u32>(kPageSize);
+        if (plan_.stack_top > facts_.ram_bytes)
+            plan_.stack_top = kStack + static_cast<u32>(kPageSize); // its own to overwrite
     }
 
     Result<void> add(u32 address, std::vector<u8> bytes, u32 memory_bytes, const std::string& what) {

@@ -28,6 +28,7 @@ struct BootSegment {
 struct BootPlan {
     u32 entry = 0;
     u32 info_address = 0; // of the multiboot information structure, for EBX
+    u32 stack_top = 0;    // for ESP: the specification promises none, kernels rely on one all the same
     std::vector<BootSegment> segments;
     std::vector<std::string> warnings; // what the kernel asked for and does not get, what other loaders refuse
 };

@@ -1,6 +1,5 @@
 #include "emu/machine/multiboot_info.hpp"
 
-#include <algorithm>
 #include <cstring>
 
 namespace forkscope {
@@ -21,8 +20,8 @@ class Writer {
 
     std::vector<u8> write() {
         u32 flags = kInfoMemory | kInfoCommandLine | kInfoMemoryMap | kInfoLoaderName;
-        put_word(4, static_cast<u32>(std::min(facts_.ram_bytes, kLowMemory) / 1024));
-        put_word(8, facts_.ram_bytes > kHighStart ? static_cast<u32>((facts_.ram_bytes - kHighStart) / 1024) : 0);
+        put_word(4, static_cast<u32>(kExtendedDataArea / 1024));
+        put_word(8, static_cast<u32>((facts_.ram_bytes - kHighStart) / 1024));
         put_word(16, base_ + append_text(facts_.command_line));
         flags |= write_modules();
         if (facts_.section_count != 0) {
@@ -77,10 +76,10 @@ class Writer {
             append_words({20, static_cast<u32>(start), static_cast<u32>(start >> 32), static_cast<u32>(length),
                           static_cast<u32>(length >> 32), type});
         };
-        entry(0, std::min(facts_.ram_bytes, kLowMemory), kUsable);
+        entry(0, kExtendedDataArea, kUsable);
+        entry(kExtendedDataArea, kLowMemory - kExtendedDataArea, kReserved);
         entry(0xF0000, 0x10000, kReserved);
-        if (facts_.ram_bytes > kHighStart)
-            entry(kHighStart, facts_.ram_bytes - kHighStart, kUsable);
+        entry(kHighStart, facts_.ram_bytes - kHighStart, kUsable);
         entry(0xFFFF0000, 0x10000, kReserved);
         return at;
     }

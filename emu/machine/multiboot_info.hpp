@@ -16,7 +16,7 @@ struct PlacedModule {
 };
 
 struct BootFacts {
-    u64 ram_bytes = 0;
+    u64 ram_bytes = 0;        // more than 1 MB
     std::string command_line; // the kernel's name, too
     std::vector<PlacedModule> modules;
     // ELF section headers, with the addresses of what was loaded.
@@ -26,6 +26,7 @@ struct BootFacts {
 };
 
 inline constexpr u64 kLowMemory = 640 * 1024;
+inline constexpr u64 kExtendedDataArea = kLowMemory - 1024; // the firmware's
 inline constexpr u64 kHighStart = 0x100000;
 
 std::vector<u8> boot_information(const BootFacts& facts, u32 base);

@@ -23,13 +23,14 @@
 #define ABI_PORT_TRACE_ARG2 0x5FC
 #define ABI_TRACE_MAGIC     0x6B726F66u /* "fork", little-endian */
 
-/* Firmware configuration: write a 16-bit item selector, then read its bytes one by one from the data port. */
-#define ABI_PORT_FIRMWARE_SELECT 0x510
-#define ABI_PORT_FIRMWARE_DATA   0x511
+/* Firmware configuration: write a 16-bit item selector, then read its bytes one by one from the data port. QEMU's own
+ * such port is at 510h, with other items: it stays free. */
+#define ABI_PORT_FIRMWARE_SELECT 0x5E0
+#define ABI_PORT_FIRMWARE_DATA   0x5E1
 #define ABI_FIRMWARE_SIGNATURE   0x0000 /* 4 bytes "FSCP" */
 #define ABI_FIRMWARE_RAM_SIZE    0x0001 /* u64: bytes of RAM */
 #define ABI_FIRMWARE_ENTRY       0x0002 /* u32: physical entry address of the multiboot image; 0 = none, boot a disk */
-#define ABI_FIRMWARE_BOOT_INFO   0x0003 /* u32: physical address of the multiboot information structure */
+#define ABI_FIRMWARE_BOOT_INFO   0x0003 /* u32, u32: physical addresses of the multiboot information and of the stack's top */
 #define ABI_FIRMWARE_SEGMENTS    0x0004 /* u32 count, then count x {u32 physical address, u32 file bytes, u32 memory bytes} */
 #define ABI_FIRMWARE_SEGMENT_DATA 0x0005 /* the segments' file bytes one after another */
 

@@ -25,6 +25,7 @@ nothing_to_boot:
     movw $nothing_message, %si
     call print
     call admit_interrupts
+    sti
 1:  hlt
     jmp 1b
 

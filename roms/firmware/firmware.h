@@ -12,6 +12,7 @@
 
 #define DATA_SEGMENT        0x40
 #define DATA_COM1           0x00
+#define DATA_EXTENDED       0x0E /* segment of the extended data area */
 #define DATA_EQUIPMENT      0x10
 #define DATA_MEMORY_KB      0x13 /* below 640 KB */
 #define DATA_SHIFT          0x17 /* keys held, and the three locks */
@@ -29,15 +30,25 @@
 #define DATA_PAGE           0x62
 #define DATA_CRTC           0x63
 #define DATA_MODE_CONTROL   0x65
+#define DATA_RESUME         0x67 /* offset and segment to go on at after a reset */
 #define DATA_TICKS          0x6C
 #define DATA_MIDNIGHT       0x70
 #define DATA_DISK_STATUS    0x74
+#define DATA_COM1_TIMEOUT   0x7C
 #define DATA_KEY_START_AT   0x80
 #define DATA_KEY_END_AT     0x82
 #define DATA_LAST_ROW       0x84
 #define DATA_CHARACTER_ROWS 0x85
-#define DATA_PREFIX         0x96 /* 1: an E1 code is under way, 2: the last byte was E0 */
+#define DATA_VIDEO_CONTROL  0x87 /* four bytes of the EGA and VGA */
+#define DATA_PREFIX         0x96 /* 1: an E1 code is under way, 2: the last byte was E0, 10h: there are 101 keys */
 #define DATA_EXTENDED_KB    0xB0 /* a doubleword in reserved space: KB of memory above 1 MB */
+
+#define EQUIPMENT_COPROCESSOR 0x0002
+
+/* The last KB below 640 KB, as on all PCs since the PS/2. It begins with its size. */
+#define EXTENDED_SEGMENT 0x9FC0
+#define EXTENDED_KB      1
+#define LOW_END          (EXTENDED_SEGMENT << 4)
 
 #define VIDEO_SEGMENT 0xB800
 #define VIDEO_COLUMNS 80

@@ -6,7 +6,8 @@
 #define SLAVE_VECTOR      0x70
 #define CASCADE_LINE      2
 #define MODE_8086         0x01
-#define TIMER_AND_KEYS    0xFC
+#define MASTER_MASK       0xF8 /* timer, keyboard and cascade may interrupt */
+#define SLAVE_MASK        0xDE /* clock and coprocessor */
 
     .code16
     .text
@@ -56,10 +57,11 @@ vectors:
     .word 0x19, boot
     .word 0x1A, time_service
     .word 0x70, clock_interrupt
+    .word 0x75, coprocessor_interrupt
 vectors_end:
 
 /* Programs both controllers as a PC has them: lines 0 to 7 at vectors 08h, 8 to 15 at 70h, and all lines masked. They
- * stay so while the firmware works and when it hands over to a kernel, which must not lose a key to it. */
+ * stay so while the firmware works. */
     .global initialise_interrupt_controllers
 initialise_interrupt_controllers:
     movb $INITIALISE, %al
@@ -81,12 +83,15 @@ initialise_interrupt_controllers:
     outb %al, $(SLAVE + 1)
     ret
 
-/* Lets timer and keyboard interrupt, as programs that live with the firmware expect. */
+/* Forgets requests of the firmware's own work, and unmasks the lines of devices that there are, as programs expect it
+ * that keep the firmware's masks. Interrupts stay off. Changes al. */
     .global admit_interrupts
 admit_interrupts:
-    movb $TIMER_AND_KEYS, %al
+    call initialise_interrupt_controllers
+    movb $MASTER_MASK, %al
     outb %al, $(MASTER + 1)
-    sti
+    movb $SLAVE_MASK, %al
+    outb %al, $(SLAVE + 1)
     ret
 
 /* Calls the routine that the table at cs:si lists for function AH, with all registers but si as they are. The table

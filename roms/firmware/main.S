@@ -10,6 +10,9 @@
 power_on:
     cli
     cld
+    jmp resume                          /* resume.S; comes back if there is nothing to resume */
+    .global power_on_for_good
+power_on_for_good:
     xorw %ax, %ax
     movw %ax, %ss
     movw $STACK_TOP, %sp
@@ -17,6 +20,7 @@ power_on:
     call build_data_area                /* data_area.S */
     call build_vector_table             /* interrupts.S */
     call initialise_interrupt_controllers
+    call initialise_coprocessor         /* coprocessor.S */
     call initialise_timer               /* timer.S */
     call initialise_clock               /* clock.S */
     call set_text_mode                  /* video_mode.S */

@@ -4,7 +4,7 @@
 #define CMOS_ABOVE_1M   0x30 /* two bytes: KB */
 #define CMOS_ABOVE_16M  0x34 /* two bytes: units of 64 KB */
 #define HIGH_START      0x100000
-#define LOW_END         0xA0000
+#define LOW_TOP         0xA0000
 #define PATTERN         0x5A0FA5F0
 #define SYSTEM_MAP      0x534D4150 /* "SMAP" */
 #define USABLE          1
@@ -30,7 +30,7 @@ size_memory:
     movl $SCRATCH, %ebx
     call try_address
     jne 3f
-    movl $(LOW_END - 4), %ebx
+    movl $(LOW_TOP - 4), %ebx
     call try_address
     jne 3f
     movl $HIGH_START, %ebx
@@ -205,6 +205,7 @@ next_range:
 /* Base, length (0 = what there is above 1 MB), kind. */
 ranges:
     .long 0, LOW_END, USABLE
+    .long LOW_END, LOW_TOP - LOW_END, RESERVED
     .long ROM_BASE, 0x10000, RESERVED
     .long HIGH_START, 0, USABLE
     .long 0xFFFF0000, 0x10000, RESERVED

@@ -30,6 +30,7 @@ boot_multiboot:
     movw $too_many_message, %si
     ja stop
     movl %eax, %ebp
+    call admit_interrupts               /* interrupts.S; they are off in the processor */
     call enter_flat
     .code32
 
@@ -75,6 +76,8 @@ enter_image:
     select ABI_FIRMWARE_BOOT_INFO
     inl %dx, %eax
     movl %eax, %ebx
+    inl %dx, %eax
+    movl %eax, %esp
     select ABI_FIRMWARE_ENTRY
     inl %dx, %eax
     movl %eax, %edx
@@ -83,7 +86,6 @@ enter_image:
     xorl %esi, %esi
     xorl %edi, %edi
     xorl %ebp, %ebp
-    xorl %esp, %esp
     jmp *%edx
 
     .code16

@@ -50,6 +50,10 @@ void expect_multiboot_state(const Machine& machine, const CpuState& direct) {
     EXPECT_EQ(state.eip, machine.boot_plan().entry);
     EXPECT_EQ(state.reg<u32>(kEax), kMultibootLoaderMagic);
     EXPECT_EQ(state.reg<u32>(kEbx), machine.boot_plan().info_address);
+    EXPECT_EQ(state.esp(), machine.boot_plan().stack_top);
+    EXPECT_EQ(state.x87.control, X87State::kInitialControl);
+    EXPECT_EQ(state.x87.occupied, 0);
+    EXPECT_EQ(state.x87.status, 0);
     EXPECT_EQ(state.cr0 & 0x80000001u, 1u) << "protection on, paging off";
     EXPECT_EQ(state.eflags() & 0x20200u, 0u) << "no virtual mode, no interrupts";
     EXPECT_TRUE(machine.mmu().paging().a20());
@@ -174,6 +178,50 @@ TEST(FirmwareBoot, StartsTheSameAgainAfterAReset) {
     machine.poke(next, {0xFA, 0xB0, 0xFE, 0xE6, 0x64, 0xEB, 0xFE}); // cli; mov al, 0FEh; out 64h, al
     machine.run_firmware();
     EXPECT_EQ(machine.console(), first);
+}
+
+// How programs of the 286 came back from protected mode: a code in the CMOS, an address at 40:67.
+TEST(FirmwareBoot, ResumesAfterAResetThatWasAskedForInTheCmos) {
+    constexpr u32 kMark = 0x500, kResumed = 0x9000;
+    for (const u8 code : {0x05, 0x0A, 0x00, 0x03}) {
+        FirmwareMachine machine;
+        machine.run_firmware();
+        machine.run({0x90}, {});
+        const u32 next = machine->cpu().linear_eip();
+        machine.poke(0x467, {0x00, 0x90, 0x00, 0x00});
+        // cs inc byte [500h]; jmp $
+        machine.poke(kResumed, {0x2E, 0xFE, 0x06, kMark & 0xFF, kMark >> 8, 0xEB, 0xFE});
+        machine.poke(kMark, {0});
+        // cli; mov al, 0Fh; out 70h, al; mov al, CODE; out 71h, al; mov al, 0FEh; out 64h, al; jmp $
+        machine.poke(next, {0xFA, 0xB0, 0x0F, 0xE6, 0x70, 0xB0, code, 0xE6, 0x71, 0xB0, 0xFE, 0xE6, 0x64, 0xEB, 0xFE});
+        const bool resumes = code == 0x05 || code == 0x0A;
+        if (!resumes) {
+            machine.run_firmware();
+            EXPECT_EQ(machine.number(kMark, 1), 0u) << int{code};
+            continue;
+        }
+        machine->run({machine->now() + kMillion});
+        EXPECT_EQ(machine.number(kMark, 1), 1u) << int{code};
+        EXPECT_EQ(machine->cpu().linear_eip(), kResumed + 5);
+        // The code is used up: the next reset starts the machine.
+        machine.poke(kResumed + 5, {0xB0, 0xFE, 0xE6, 0x64, 0xEB, 0xFE});
+        machine.run_firmware();
+    }
+}
+
+// Line 13: the firmware lets the coprocessor go on, and calls INT 02h.
+TEST(FirmwareBoot, HandsX87ErrorsToInterrupt2) {
+    FirmwareMachine machine;
+    machine.run_firmware();
+    machine.poke(2 * 4, {0x00, 0x85, 0x00, 0x00});
+    machine.poke(0x8500, {0xFE, 0x06, 0x10, 0x85, 0xDB, 0xE2, 0xCF}); // inc byte [8510h]; fnclex; iret
+    machine.poke(0x8510, {0});
+    machine.poke(0x8520, {0x7B, 0x03}); // division by zero unmasked
+    // fldcw [8520h]; fld1; fldz; fdivp; sti; fld1
+    const ServiceRegisters out =
+        machine.run({0xD9, 0x2E, 0x20, 0x85, 0xD9, 0xE8, 0xD9, 0xEE, 0xDE, 0xF9, 0xFB, 0xD9, 0xE8, 0x90}, {});
+    EXPECT_EQ(out.flags & kCarry, 0);
+    EXPECT_EQ(machine.number(0x8510, 1), 1u);
 }
 
 TEST(FirmwareImage, LooksLikeAPcsFromTheOutside) {

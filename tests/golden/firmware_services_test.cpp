@@ -37,10 +37,12 @@ u64 ticks_at(u64 seconds) { return seconds * 1193182 / 65536; }
 } // namespace
 
 TEST_F(FirmwareServices, TellEquipmentAndLowMemory) {
-    EXPECT_EQ(machine_->call(0x11, {}).ax(), 0x0220) << "colour display, one serial port";
-    EXPECT_EQ(machine_->call(0x12, {}).ax(), 640);
+    EXPECT_EQ(machine_->call(0x11, {}).ax(), 0x0222) << "coprocessor, colour display, one serial port";
+    EXPECT_EQ(machine_->call(0x12, {}).ax(), 639);
     EXPECT_EQ(machine_->number(0x400, 2), 0x3F8u) << "COM1";
-    EXPECT_EQ(machine_->number(0x413, 2), 640u);
+    EXPECT_EQ(machine_->number(0x413, 2), 639u);
+    EXPECT_EQ(machine_->number(0x40E, 2), 0x9FC0u) << "the extended data area";
+    EXPECT_EQ(machine_->number(0x9FC00, 1), 1u) << "its KB";
     EXPECT_EQ(machine_->number(0x449, 1), 3u) << "video mode";
     EXPECT_EQ(machine_->number(0x44A, 2), 80u);
     EXPECT_EQ(machine_->number(0x463, 2), 0x3D4u);
@@ -82,14 +84,17 @@ TEST_F(FirmwareServices, ListTheMemoryMap) {
                        static_cast<u32>(machine_->number(kBuffer + 16, 4))});
         in.ebx = out.ebx;
     } while (in.ebx != 0 && map.size() < 20);
-    const std::vector<Range> expected = {
-        {0, 0xA0000, 1}, {0xF0000, 0x10000, 2}, {0x100000, u64{63} << 20, 1}, {0xFFFF0000, 0x10000, 2}};
+    const std::vector<Range> expected = {{0, 0x9FC00, 1},
+                                         {0x9FC00, 0x400, 2},
+                                         {0xF0000, 0x10000, 2},
+                                         {0x100000, u64{63} << 20, 1},
+                                         {0xFFFF0000, 0x10000, 2}};
     EXPECT_TRUE(map == expected);
 }
 
 TEST_F(FirmwareServices, RefuseAMemoryMapThatWasNotAskedForProperly) {
     for (const ServiceRegisters& in :
-         {ServiceRegisters{0xE820, 0, 20, 0x534D4151}, ServiceRegisters{0xE820, 4, 20, 0x534D4150},
+         {ServiceRegisters{0xE820, 0, 20, 0x534D4151}, ServiceRegisters{0xE820, 5, 20, 0x534D4150},
           ServiceRegisters{0xE820, 0, 19, 0x534D4150}}) {
         const ServiceRegisters out = machine_->call(0x15, in);
         EXPECT_EQ(out.flags & kCarry, kCarry);

@@ -192,7 +192,7 @@ TEST(Cmos, TellsTheMemorySizeAndKeepsItsRam) {
     EXPECT_EQ(clock.read(0x30) | clock.read(0x31) << 8, 63u * 1024);
     EXPECT_EQ(clock.read(0x34) | clock.read(0x35) << 8, 48u * 16);
     EXPECT_EQ(Clock(0, u64{3} << 30).read(0x18), 0xFFu);
-    EXPECT_EQ(clock.read(0x14), 0x0Cu);
+    EXPECT_EQ(clock.read(0x14), 0x0Eu);
     u32 sum = 0;
     for (u8 i = 0x10; i <= 0x2D; ++i)
         sum += clock.read(i);

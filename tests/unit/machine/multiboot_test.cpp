@@ -229,5 +229,42 @@ TEST(Multiboot, WarnsOfAPhysicalEntryThatGrubRefuses) {
     EXPECT_TRUE(linear->warnings.empty());
 }
 
+// As GRUB and QEMU do: kernels take their first free memory behind themselves.
+TEST(Multiboot, PutsInformationAndStackBelow640K) {
+    const auto usual = plan(make({}));
+    ASSERT_TRUE(usual.ok());
+    EXPECT_EQ(usual->info_address, 0x9000u);
+    EXPECT_EQ(usual->stack_top, 0x7000u);
+    Kernel kernel;
+    const auto disjoint = [](const BootPlan& plan) {
+        const u32 stack = plan.stack_top - 0x1000;
+        for (const BootSegment& segment : plan.segments) {
+            EXPECT_TRUE(segment.address + segment.memory_bytes <= stack || plan.stack_top <= segment.address);
+            for (const BootSegment& other : plan.segments)
+                EXPECT_TRUE(&segment == &other || segment.address + segment.memory_bytes <= other.address ||
+                            other.address + other.memory_bytes <= segment.address);
+        }
+    };
+    kernel.segments = {{0x1000, 0x1000, 0x2000, 0x40000}}; // up to 41000h
+    kernel.entry = 0x1000;
+    const auto low = plan(make(kernel));
+    ASSERT_TRUE(low.ok());
+    EXPECT_EQ(low->info_address, 0x41000u);
+    EXPECT_EQ(low->stack_top, 0x43000u);
+    disjoint(*low);
+    kernel.segments = {{0x1000, 0x1000, 0x2000, 0x9E000}}; // only the page before 640 KB is left, and half of that
+    const auto full = plan(make(kernel));
+    ASSERT_TRUE(full.ok());
+    EXPECT_EQ(full->info_address, 0x9F000u);
+    EXPECT_GT(full->stack_top, 0x100000u);
+    disjoint(*full);
+    kernel.segments = {{0, 0, 0x2000, 0xA0000}};
+    const auto all = plan(make(kernel));
+    ASSERT_TRUE(all.ok());
+    EXPECT_GE(all->info_address, 0x100000u);
+    disjoint(*all);
+    EXPECT_EQ(Memory(*all).word(all->info_address + 4), 639u);
+}
+
 } // namespace
 } // namespace forkscope::test
