@@ -1,8 +1,11 @@
 #include "foreign_run.hpp"
 
+#include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include <gtest/gtest.h>
@@ -25,7 +28,37 @@ std::string joined(const std::vector<std::string>& lines) {
     return text;
 }
 
+std::vector<std::string> split(const std::string& text) {
+    std::vector<std::string> lines;
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);)
+        lines.push_back(line);
+    return lines;
+}
+
 } // namespace
+
+std::string line_difference(const std::string& told, const std::string& traced) {
+    const std::vector<std::string> a = split(told);
+    const std::vector<std::string> b = split(traced);
+    // Of what is left of both from a line on: the longest that they have in common.
+    std::vector<std::vector<std::size_t>> common(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+    for (std::size_t i = a.size(); i-- > 0;)
+        for (std::size_t j = b.size(); j-- > 0;)
+            common[i][j] = a[i] == b[j] ? common[i + 1][j + 1] + 1 : std::max(common[i + 1][j], common[i][j + 1]);
+    std::string text;
+    for (std::size_t i = 0, j = 0; i < a.size() || j < b.size();) {
+        if (i < a.size() && j < b.size() && a[i] == b[j]) {
+            text += "         " + a[i] + "\n";
+            ++i, ++j;
+        } else if (j == b.size() || (i < a.size() && common[i + 1][j] >= common[i][j + 1])) {
+            text += "missing: " + a[i++] + "\n";
+        } else {
+            text += "wrong:   " + b[j++] + "\n";
+        }
+    }
+    return text;
+}
 
 ForeignRun::ForeignRun(const std::string& image, const std::string& words, EngineKind engine, Traced traced) {
     MachineConfig config;
@@ -59,24 +92,26 @@ ForeignRun::ForeignRun(const std::string& image, const std::string& words, Engin
 }
 
 std::vector<std::string> ForeignRun::lines(const std::string& word) const {
-    std::vector<std::string> found;
-    std::istringstream text(console_);
-    for (std::string line; std::getline(text, line);)
-        if (line.rfind(word + " ", 0) == 0)
-            found.push_back(line);
+    std::vector<std::string> found = split(console_);
+    std::erase_if(found, [&](const std::string& line) { return line.rfind(word + " ", 0) != 0; });
     return found;
 }
 
 std::string ForeignRun::values() const {
     std::string text;
+    const char* separator = "";
     std::string last;
-    for (const std::string& line : lines("value")) {
-        const std::size_t end = line.find(" space=");
-        const std::string space = line.substr(end);
-        if (!text.empty())
-            text += space == last ? " " : ", ";
-        text += line.substr(6, end - 6);
-        last = space;
+    for (const std::string& line : split(console_)) {
+        const std::size_t space = line.find(" space=");
+        if (line.rfind("exit ", 0) == 0)
+            last.clear(); // the next process may have its directory in the same frame
+        if (line.rfind("value ", 0) != 0)
+            continue;
+        if (line.substr(space) != last && !text.empty())
+            separator = ", ";
+        text += separator + line.substr(6, space - 6);
+        last = line.substr(space);
+        separator = " ";
     }
     return text;
 }
@@ -103,6 +138,42 @@ std::string ForeignRun::traced() const {
     std::string text = joined(forks);
     for (const auto& [number, line] : faults)
         text += line + "\n";
+    return text;
+}
+
+std::string ForeignRun::tables_told() const { return joined(lines("tables")); }
+
+std::string ForeignRun::tables_traced() const {
+    std::string text;
+    for (const ForkRecord& fork : tracer_->forks()) {
+        std::set<u32> entries;
+        std::set<u32> protects;
+        for (const PteChange& change : fork.ptes) {
+            const bool present = (change.new_value & kPtePresent) != 0;
+            const bool lost = (change.old_value & ~change.new_value & kPteWritable) != 0;
+            if (change.level == 1 && present && change.directory == fork.child_directory)
+                entries.insert(change.linear);
+            if (change.level == 1 && present && lost && change.directory == fork.parent_directory)
+                protects.insert(change.linear);
+        }
+        text += fmt::format("tables child={:x} entries={} protects={}\n", fork.child_directory, entries.size(),
+                            protects.size());
+    }
+    return text;
+}
+
+std::string ForeignRun::console_of_qemu(const std::string& image, const std::string& words) {
+    const std::string command = fmt::format(
+        "timeout 60 qemu-system-i386 -cpu pentium3 -m 16 -display none -serial none -monitor none -no-reboot "
+        "-debugcon stdio -device isa-debug-exit,iobase=0xf4,iosize=1 -kernel '{}/{}.elf' -append '{}' "
+        "2>/dev/null",
+        FOREIGN_IMAGES, image, words);
+    std::FILE* pipe = popen(command.c_str(), "r");
+    EXPECT_NE(pipe, nullptr);
+    std::string text;
+    for (int byte = std::fgetc(pipe); byte != EOF; byte = std::fgetc(pipe))
+        text += static_cast<char>(byte);
+    pclose(pipe);
     return text;
 }
 

@@ -12,6 +12,9 @@
 
 namespace forkscope {
 
+// Both, line by line: as they agree, "missing" in what the tracer says, "wrong" in it.
+std::string line_difference(const std::string& told, const std::string& traced);
+
 class ForeignRun {
   public:
     enum class Traced : bool { No, Yes };
@@ -23,14 +26,20 @@ class ForeignRun {
     u64 hash() { return machine_->hash(); }
     const ForkTracer& tracer() const { return *tracer_; }
 
+    // What the same kernel prints on QEMU; empty where QEMU is not installed.
+    static std::string console_of_qemu(const std::string& image, const std::string& words);
+
     // The kernel's lines that begin with `word`, in order.
     std::vector<std::string> lines(const std::string& word) const;
-    // What the programs printed: "200 201, 100 101", a list for each stretch of one address space.
+    // What the programs printed: "200 201, 100 101", a list for each stretch of one process.
     std::string values() const;
 
     // Forks in their order, then copy-on-write faults in theirs.
     std::string told() const;
     std::string traced() const;
+    // A line a fork: entries written to the child's tables, entries of the parent that lost the right to write.
+    std::string tables_told() const;
+    std::string tables_traced() const;
     // Faults that a fork's record gives to a side which is not the one that faulted.
     std::vector<std::string> misplaced_faults() const;
     std::vector<std::string> findings() const;

@@ -32,6 +32,16 @@ constexpr Scenario kScenarios[] = {
     {"cow_user_map", "cow", "plain map=user", "200 201 202 103, 100 101 102 303 300"},
     {"cow_pae", "cow_pae", "plain", "200 201 202 103, 100 101 102 303 300"},
     {"cow_pae_chain", "cow_pae", "chain", "200 201 202 203, 200 201 202 103, 200 201 102 103, 200 101 102 103"},
+    {"cow_child_first", "cow", "plain first=child", "200 201 202 103, 100 101 102 303 300"},
+    {"fullcopy_plain", "fullcopy", "plain", "200 101 102 103, 100 301 102 103"},
+    {"fullcopy_child_first", "fullcopy", "plain first=child", "200 101 102 103, 100 301 102 103"},
+    {"fullcopy_exec", "fullcopy", "exec", "400 0 0 0, 100 101 102 103"},
+    {"fullcopy_create", "fullcopy", "create", "400 0 0 0, 100 101 102 103"},
+    {"fullcopy_create_early", "fullcopy", "early", "400 0 0 0, 0 0 0 0"},
+    {"fullcopy_tree", "fullcopy", "tree", "200 101 102 103, 100 201 302 103, 100 201 102 103, 100 101 102 303"},
+    {"manycalls_plain", "manycalls", "plain", "200 201 102 103, 100 101 102 303"},
+    {"manycalls_chain", "manycalls", "chain", "200 201 202 103, 200 201 102 103, 200 101 102 103"},
+    {"manycalls_two", "manycalls", "two", "200 101 102 103, 100 201 102 103, 300 101 102 103"},
     {"cow_bug_reuse", "cow", "plain bug=reuse", "200 201 202 303, 200 201 202 303 300"},
     {"cow_bug_mark", "cow", "untouched bug=mark", "100 201, 100 101"},
     {"cow_bug_flush", "cow", "plain bug=flush", "200 201 202 303, 100 101 102 303 300"},
@@ -49,7 +59,7 @@ void expect_finding(const ForeignRun& run, const std::string& words) {
 }
 
 void expect_agreement(const ForeignRun& run) {
-    EXPECT_EQ(run.traced(), run.told()) << run.console();
+    EXPECT_TRUE(run.traced() == run.told()) << line_difference(run.told(), run.traced());
     EXPECT_EQ(run.misplaced_faults(), Lines());
 }
 
@@ -57,6 +67,11 @@ void expect_sound(const std::string& image, const std::string& words) {
     const ForeignRun run(image, words);
     expect_agreement(run);
     EXPECT_EQ(run.findings(), Lines());
+}
+
+void expect_equal_tables(const std::string& image, const std::string& words) {
+    const ForeignRun run(image, words);
+    EXPECT_TRUE(run.tables_traced() == run.tables_told()) << line_difference(run.tables_told(), run.tables_traced());
 }
 
 } // namespace
@@ -77,6 +92,16 @@ TEST_P(ForeignKernels, RunTheSameOnBothEnginesAndWithoutATracer) {
     EXPECT_EQ(block.hash(), untraced.hash());
     EXPECT_EQ(block.traced(), interpreter.traced());
     EXPECT_EQ(untraced.traced(), "");
+}
+
+// But for the one whose result depends on how long a TLB keeps what nobody flushed.
+TEST_P(ForeignKernels, PrintTheSameOnQemu) {
+    if (std::string(GetParam().words).find("bug=flush") != std::string::npos)
+        GTEST_SKIP() << "a stale translation may live longer or shorter on another machine";
+    const std::string qemu = ForeignRun::console_of_qemu(GetParam().image, GetParam().words);
+    if (qemu.empty())
+        GTEST_SKIP() << "qemu-system-i386 is not installed (./run test installs it)";
+    EXPECT_EQ(ForeignRun(GetParam().image, GetParam().words).console(), qemu);
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, ForeignKernels, testing::ValuesIn(kScenarios), testing::PrintToStringParamName());
@@ -110,6 +135,70 @@ TEST(ForeignForks, AreNotFreshProcesses) {
     const ForeignRun run("cow", "create");
     ASSERT_EQ(run.lines("create").size(), 1u);
     expect_sound("cow", "create");
+}
+
+// Today the kernel's pages count as shared.
+TEST(ForeignForks, DISABLED_WhoseChildRunsFirstAreCounted) { expect_sound("cow", "plain first=child"); }
+
+// The parent writes before the child has run: what was copied is to be compared when it is copied.
+// Today no such fork is seen.
+TEST(ForeignForks, DISABLED_ThatCopyEveryPageAreCounted) { expect_sound("fullcopy", "plain"); }
+
+// As above.
+TEST(ForeignForks, DISABLED_ThatCopyEveryPageAreCountedWhereTheChildRunsFirst) {
+    expect_sound("fullcopy", "plain first=child");
+}
+
+// As above.
+TEST(ForeignForks, DISABLED_ThatCopyEveryPageAreCountedInATree) { expect_sound("fullcopy", "tree"); }
+
+// A new directory is filled, loaded and run in the same system call, and the old one is freed.
+// As above: the fork before the exec is not seen.
+TEST(ForeignForks, DISABLED_AreNotExec) {
+    const ForeignRun run("fullcopy", "exec");
+    ASSERT_EQ(run.lines("exec").size(), 1u);
+    expect_sound("fullcopy", "exec");
+}
+
+// The code of both is equal byte by byte, as they have the same image; or even all is, but for where the new one
+// begins.
+TEST(ForeignForks, AreNotSpawnedCopiesOfTheImage) {
+    for (const char* words : {"create", "early"}) {
+        ASSERT_EQ(ForeignRun("fullcopy", words).lines("create").size(), 1u);
+        expect_sound("fullcopy", words);
+    }
+}
+
+// An empty child, a page map for each page and for the parent's own, a start: one fork; its faults return without the
+// kernel. The parent copies its stack before its fork is over.
+// Today one of the calls is the fork, and a fault that its program resolves is no copy on write.
+TEST(ForeignForks, DISABLED_OfManyCallsAreCounted) {
+    const ForeignRun run("manycalls", "plain");
+    ASSERT_LT(run.console().find("fault "), run.console().find("fork ")) << run.console();
+    expect_sound("manycalls", "plain");
+}
+
+// As above.
+TEST(ForeignForks, DISABLED_OfManyCallsAreCountedInAChain) { expect_sound("manycalls", "chain"); }
+
+// As above.
+TEST(ForeignForks, DISABLED_OfManyCallsAreCountedTwice) { expect_sound("manycalls", "two"); }
+
+// Today entries of the kernel's table, which all spaces share, are among them.
+TEST(ForeignTables, DISABLED_OfACopyOnWriteForkHoldEveryEntry) {
+    expect_equal_tables("cow", "plain");
+    expect_equal_tables("cow", "untouched");
+    expect_equal_tables("cow", "chain");
+    expect_equal_tables("cow_pae", "plain");
+}
+
+// Today no such fork is seen.
+TEST(ForeignTables, DISABLED_OfAForkThatCopiesEveryPageHoldEveryEntry) { expect_equal_tables("fullcopy", "plain"); }
+
+// Today those of one call are counted.
+TEST(ForeignTables, DISABLED_OfAForkByManyCallsHoldEveryEntry) {
+    expect_equal_tables("manycalls", "plain");
+    expect_equal_tables("manycalls", "two");
 }
 
 // Who wrote the child's tables is the parent, not who write-protected pages last and still sits in that call.

@@ -1,6 +1,7 @@
 /* A kernel mapped low: supervisor pages show physical memory at 0-4 MB, programs run at 4 MB. Fork write-protects and
  * marks the pages of both sides; the fault copies, or grants the write to the last one that maps a frame. Words of the
- * command line: the program's name; bug=reuse, bug=mark, bug=flush, bug=wp; map=user. */
+ * command line: the program's name; bug=reuse, bug=mark, bug=flush, bug=wp; map=user;
+ * first=child (it runs before fork has returned to its parent). */
 #include "kernel.h"
 
 enum { DATA_PAGES = 8 };
@@ -21,23 +22,25 @@ void unmap_kernel(uint32_t space) { (void)space; }
 
 static uint32_t fork_space(uint32_t parent) {
     const uint32_t child = space_new();
-    uint32_t shared = 0;
+    struct fork_counts counts = {0};
     entry_t* entry;
     for (uint32_t address = USER_BASE; (entry = next_user_entry(parent, &address)) != 0; address += PAGE_BYTES) {
         entry_t copy = *entry;
         if ((copy & ENTRY_WRITE) != 0) {
             copy = (copy & ~(entry_t)ENTRY_WRITE) | ENTRY_COW;
             *entry = copy;
+            ++counts.protects;
         } else if (loses_mark) {
             copy &= ~(entry_t)ENTRY_COW;
         }
         *entry_made(child, address) = copy & ~(entry_t)(ENTRY_ACCESSED | ENTRY_DIRTY);
         frame_share(frame_of(copy));
-        ++shared;
+        ++counts.shared;
+        ++counts.entries;
     }
     if (!forgets_flush)
         write_cr3(parent);
-    print_fork(parent, child, 0, shared);
+    print_fork(parent, child, &counts);
     return child;
 }
 
@@ -46,6 +49,8 @@ static void fork(struct frame* frame) {
     child->frame = *frame;
     child->frame.eax = 0;
     frame->eax = child->number;
+    if (has_word("first=child"))
+        switch_to(child);
 }
 
 /* The programs' code is shared, as a cache of files would have it; the rest is fresh. */

@@ -70,12 +70,19 @@ enum {
 
 enum state { STATE_FREE, STATE_RUNNABLE, STATE_WAITING, STATE_SLEEPING, STATE_EXITED };
 
+/* What a fork did: pages of the child in frames of their own and in the parent's, entries written to the child's tables
+ * (of the kernel's half too), entries of the parent that lost the right to write. */
+struct fork_counts {
+    uint32_t copied, shared, entries, protects;
+};
+
 struct process {
     enum state state;
     uint32_t number;
     uint32_t space; /* for CR3 */
     uint32_t upcall;
     struct process* parent;
+    struct fork_counts counts; /* of a fork that takes many calls */
     struct frame frame;
 };
 
@@ -118,7 +125,7 @@ void process_exit(void);
 void run_next(void);
 void switch_to(struct process* process);
 bool basic_call(struct frame* frame); /* false: it is none of the calls that all kernels have */
-void print_fork(uint32_t parent, uint32_t child, uint32_t copied, uint32_t shared);
+void print_fork(uint32_t parent, uint32_t child, const struct fork_counts* counts);
 
 LOCAL uint32_t frame_of(entry_t entry) { return (uint32_t)entry & ~(uint32_t)ENTRY_FLAGS; }
 

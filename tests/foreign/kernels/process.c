@@ -112,6 +112,8 @@ bool basic_call(struct frame* frame) {
     return true;
 }
 
-void print_fork(uint32_t parent, uint32_t child, uint32_t copied, uint32_t shared) {
-    print("fork parent=%x child=%x pages=%u copied=%u shared=%u\n", parent, child, copied + shared, copied, shared);
+void print_fork(uint32_t parent, uint32_t child, const struct fork_counts* counts) {
+    print("fork parent=%x child=%x pages=%u copied=%u shared=%u\n", parent, child, counts->copied + counts->shared,
+          counts->copied, counts->shared);
+    print("tables child=%x entries=%u protects=%u\n", child, counts->entries, counts->protects);
 }

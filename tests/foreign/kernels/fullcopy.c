@@ -1,0 +1,175 @@
+/* A kernel at 80000000h whose spaces each have kernel tables of their own. Fork copies every page at once. Words of the
+ * command line: the program's name; first=child (the child runs before fork has returned to its parent). */
+#include "kernel.h"
+
+enum { DATA_PAGES = 4 };
+
+void map_kernel(uint32_t space) {
+    for (uint32_t address = 0; address < MEMORY_END; address += PAGE_BYTES)
+        *entry_made(space, KERNEL_BASE + address) = address | ENTRY_PRESENT | ENTRY_WRITE;
+}
+
+void unmap_kernel(uint32_t space) {
+    for (uint32_t address = 0; address < MEMORY_END; address += TABLE_BYTES)
+        frame_release(frame_of(*directory_entry(space, KERNEL_BASE + address)));
+}
+
+static void copy_page(uint32_t to, uint32_t from) {
+    const uint32_t* source = window(from);
+    uint32_t* copy = window(to);
+    for (uint32_t i = 0; i < PAGE_BYTES / sizeof(*copy); ++i)
+        copy[i] = source[i];
+}
+
+static void fork(struct frame* frame) {
+    const uint32_t space = space_new();
+    struct fork_counts counts = {.entries = MEMORY_END / PAGE_BYTES};
+    entry_t* entry;
+    for (uint32_t address = USER_BASE; (entry = next_user_entry(current->space, &address)) != 0;
+         address += PAGE_BYTES) {
+        const uint32_t copy = frame_new();
+        copy_page(copy, frame_of(*entry));
+        *entry_made(space, address) = copy | (*entry & (ENTRY_PRESENT | ENTRY_USER | ENTRY_WRITE));
+        ++counts.copied;
+        ++counts.entries;
+    }
+    print_fork(current->space, space, &counts);
+    struct process* child = process_new(current, space);
+    child->frame = *frame;
+    child->frame.eax = 0;
+    frame->eax = child->number;
+    if (has_word("first=child"))
+        switch_to(child);
+}
+
+static void exec(struct frame* frame) {
+    const uint32_t old = current->space;
+    void (*program)(void) = (void (*)(void))frame->ebx;
+    const uint32_t space = space_new();
+    load_image(space);
+    print("exec space=%x\n", space);
+    current->space = space;
+    process_enter(current, program);
+    switch_to(current);
+    space_free(old);
+}
+
+static void create(struct frame* frame) {
+    const uint32_t space = space_new();
+    load_image(space);
+    print("create space=%x\n", space);
+    struct process* created = process_new(current, space);
+    process_enter(created, (void (*)(void))frame->ebx);
+    frame->eax = created->number;
+}
+
+void system_call(struct frame* frame) {
+    if (frame->eax == SYS_FORK)
+        fork(frame);
+    else if (frame->eax == SYS_EXEC)
+        exec(frame);
+    else if (frame->eax == SYS_CREATE)
+        create(frame);
+    else
+        stop("panic: no such call");
+}
+
+void page_fault(struct frame* frame, uint32_t address) {
+    print("fault at %x error %x\n", address, frame->error);
+    stop("panic: every page is there from the start");
+}
+
+/* The programs. */
+
+static uint32_t data[DATA_PAGES][PAGE_BYTES / sizeof(uint32_t)] USER_DATA = {{0}};
+
+LOCAL void touch(uint32_t page, uint32_t value) { *(volatile uint32_t*)data[page] = value; }
+
+LOCAL void print_pages(void) {
+    for (uint32_t page = 0; page < DATA_PAGES; ++page)
+        call(SYS_PRINT, *(volatile uint32_t*)data[page], 0, 0);
+}
+
+LOCAL void touch_all(void) {
+    for (uint32_t page = 0; page < DATA_PAGES; ++page)
+        touch(page, 100 + page);
+}
+
+USER_CODE static void plain(void) {
+    touch_all();
+    if (call(SYS_FORK, 0, 0, 0) == 0) {
+        touch(0, 200);
+        print_pages();
+        exit_program();
+    }
+    touch(1, 301);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages();
+    exit_program();
+}
+
+USER_CODE static void fresh(void) {
+    touch(0, 400);
+    print_pages();
+    exit_program();
+}
+
+/* The child becomes a fresh image of the same program, in the same system call a new directory. */
+USER_CODE static void exec_one(void) {
+    touch_all();
+    if (call(SYS_FORK, 0, 0, 0) == 0)
+        call(SYS_EXEC, (uint32_t)fresh, 0, 0);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages();
+    exit_program();
+}
+
+/* A process from the fresh image: no fork. */
+USER_CODE static void create_one(void) {
+    touch_all();
+    call(SYS_CREATE, (uint32_t)fresh, 0, 0);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages();
+    exit_program();
+}
+
+/* As above, before anything was written: parent and child have the same bytes everywhere, and the child begins
+ * elsewhere. */
+USER_CODE static void create_early(void) {
+    call(SYS_CREATE, (uint32_t)fresh, 0, 0);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages();
+    exit_program();
+}
+
+/* Two children at once, the second of which forks itself. */
+USER_CODE static void tree(void) {
+    touch_all();
+    for (uint32_t child = 0; child < 2; ++child)
+        if (call(SYS_FORK, 0, 0, 0) == 0) {
+            touch(child, 200 + child);
+            if (child == 1 && call(SYS_FORK, 0, 0, 0) == 0)
+                touch(2, 302);
+            call(SYS_WAIT, 0, 0, 0);
+            print_pages();
+            exit_program();
+        }
+    while (call(SYS_WAIT, 0, 0, 0) != NOBODY)
+        touch(3, 303);
+    print_pages();
+    exit_program();
+}
+
+static const struct {
+    const char* name;
+    void (*program)(void);
+} programs[] = {{"plain", plain}, {"exec", exec_one}, {"create", create_one}, {"early", create_early}, {"tree", tree}};
+
+void kernel_start(void) {
+    for (uint32_t i = 0; i < sizeof(programs) / sizeof(programs[0]); ++i)
+        if (has_word(programs[i].name))
+            first_process(programs[i].program);
+    if (current == 0)
+        stop("panic: no such program");
+    write_cr3(current->space);
+}

@@ -1,0 +1,258 @@
+/* A kernel at F0000000h that has no fork: programs make one out of many calls, and copy pages in a handler of their
+ * own. A window at EF400000h shows a program its own page tables. Word of the command line: the program's name. */
+#include "kernel.h"
+
+#define TABLES_WINDOW 0xEF400000u
+#define EXCEPTION_STACK 0xEEBFF000u
+#define SPARE_PAGE 0x00B00000u
+
+enum { DATA_PAGES = 6, SELF = 0xFFF };
+
+/* On the exception stack, for the handler of page faults. */
+struct user_fault {
+    uint32_t address, error;
+    uint32_t registers[8]; /* as POPA takes them */
+    uint32_t eip, eflags, esp;
+};
+
+static entry_t kernel_tables[MEMORY_END / PAGE_BYTES] __attribute__((aligned(4096)));
+
+void map_kernel(uint32_t space) {
+    for (uint32_t address = 0; address < MEMORY_END; address += TABLE_BYTES)
+        *directory_entry(space, KERNEL_BASE + address) =
+            ((uint32_t)&kernel_tables[address / PAGE_BYTES] - KERNEL_BASE) | ENTRY_PRESENT | ENTRY_WRITE;
+    *directory_entry(space, TABLES_WINDOW) = space | ENTRY_PRESENT | ENTRY_USER;
+}
+
+void unmap_kernel(uint32_t space) { (void)space; }
+
+static struct process* process_of(uint32_t number) { return number == SELF ? current : process_numbered(number); }
+
+static void put_page(struct process* process, uint32_t address, uint32_t frame, uint32_t flags) {
+    entry_t* entry = entry_made(process->space, address);
+    const entry_t old = *entry;
+    *entry = frame | ENTRY_PRESENT | ENTRY_USER | flags;
+    if (process == current)
+        flush_page(address);
+    if ((old & ENTRY_PRESENT) == 0) {
+        ++process->counts.entries;
+        return;
+    }
+    frame_release(frame_of(old));
+    if ((old & ENTRY_WRITE) != 0 && (flags & ENTRY_WRITE) == 0)
+        ++process->counts.protects;
+    if (process == current && (old & ENTRY_COW) != 0 && (flags & ENTRY_WRITE) != 0)
+        print("fault space=%x page=%x copy\n", process->space, address);
+}
+
+static void exofork(struct frame* frame) {
+    struct process* child = process_new(current, space_new());
+    child->state = STATE_SLEEPING;
+    current->counts = (struct fork_counts){0};
+    child->frame = *frame;
+    child->frame.eax = 0;
+    frame->eax = child->number;
+}
+
+static void page_map(uint32_t source, uint32_t target, uint32_t flags) {
+    const entry_t* entry = entry_at(current->space, source);
+    if (entry == 0 || (*entry & ENTRY_PRESENT) == 0)
+        stop("panic: no such page");
+    frame_share(frame_of(*entry));
+    put_page(process_of(target & SELF), target & ~(uint32_t)SELF, frame_of(*entry), flags);
+}
+
+static void page_unmap(uint32_t address) {
+    entry_t* entry = entry_at(current->space, address);
+    frame_release(frame_of(*entry));
+    *entry = 0;
+    flush_page(address);
+}
+
+/* The fork is whole. The parent may have copied some of its pages meanwhile: its stack, above all. */
+static void start(struct process* child) {
+    struct fork_counts counts = {.entries = child->counts.entries, .protects = current->counts.protects};
+    const entry_t* entry;
+    for (uint32_t address = USER_BASE; (entry = next_user_entry(child->space, &address)) != 0; address += PAGE_BYTES) {
+        if (address == EXCEPTION_STACK)
+            continue;
+        const bool same = frame_of(*entry) == frame_of(*entry_at(current->space, address));
+        ++*(same ? &counts.shared : &counts.copied);
+    }
+    print_fork(current->space, child->space, &counts);
+    child->state = STATE_RUNNABLE;
+}
+
+void system_call(struct frame* frame) {
+    if (frame->eax == SYS_EXOFORK)
+        exofork(frame);
+    else if (frame->eax == SYS_PAGE_NEW)
+        put_page(process_of(frame->ebx), frame->ecx, frame_new(), ENTRY_WRITE);
+    else if (frame->eax == SYS_PAGE_MAP)
+        page_map(frame->ebx, frame->ecx, frame->edx);
+    else if (frame->eax == SYS_PAGE_UNMAP)
+        page_unmap(frame->ebx);
+    else if (frame->eax == SYS_SET_UPCALL)
+        process_of(frame->ebx)->upcall = frame->ecx;
+    else if (frame->eax == SYS_START)
+        start(process_of(frame->ebx));
+    else
+        stop("panic: no such call");
+}
+
+/* Sends the program to its handler. A fault of the handler itself comes below it, with a word between: the handler
+ * writes the address to go on at below the stack that it goes back to. */
+void page_fault(struct frame* frame, uint32_t address) {
+    if (current->upcall == 0) {
+        print("killed space=%x page=%x\n", current->space, address & ~(uint32_t)ENTRY_FLAGS);
+        return process_exit();
+    }
+    const bool nested = frame->esp - EXCEPTION_STACK < PAGE_BYTES;
+    struct user_fault* fault = (struct user_fault*)(nested ? frame->esp - 4 : EXCEPTION_STACK + PAGE_BYTES) - 1;
+    *fault = (struct user_fault){
+        .address = address,
+        .error = frame->error,
+        .registers = {frame->edi, frame->esi, frame->ebp, 0, frame->ebx, frame->edx, frame->ecx, frame->eax},
+        .eip = frame->eip,
+        .eflags = frame->eflags,
+        .esp = frame->esp};
+    frame->esp = (uint32_t)fault;
+    frame->eip = current->upcall;
+}
+
+/* The programs. */
+
+static uint32_t data[DATA_PAGES][PAGE_BYTES / sizeof(uint32_t)] USER_DATA = {{0}};
+
+void upcall(void);
+
+/* From the kernel with ESP at a struct user_fault; goes back without it. */
+__asm__(".section .user.text, \"ax\", @progbits\n"
+        ".global upcall\n"
+        "upcall:\n\t"
+        "pushl %esp\n\t"
+        "call handle_page_fault\n\t"
+        "addl $4, %esp\n\t"
+        "movl 40(%esp), %eax\n\t" /* eip */
+        "movl 48(%esp), %ebx\n\t" /* esp */
+        "movl %eax, -4(%ebx)\n\t"
+        "subl $4, 48(%esp)\n\t"
+        "addl $8, %esp\n\t"
+        "popal\n\t"
+        "addl $4, %esp\n\t"
+        "popfl\n\t"
+        "popl %esp\n\t"
+        "ret\n\t"
+        ".previous");
+
+LOCAL uint32_t own_entry(uint32_t address) {
+    const volatile uint32_t* entries = (const volatile uint32_t*)TABLES_WINDOW;
+    const uint32_t table = entries[(TABLES_WINDOW + address / PAGE_BYTES * sizeof(*entries)) / PAGE_BYTES];
+    return (table & ENTRY_PRESENT) != 0 ? entries[address / PAGE_BYTES] : 0;
+}
+
+__attribute__((section(".user.text"), used)) void handle_page_fault(const struct user_fault* fault) {
+    const uint32_t page = fault->address & ~(uint32_t)ENTRY_FLAGS;
+    if ((fault->error & FAULT_WRITE) == 0 || (own_entry(page) & ENTRY_COW) == 0)
+        exit_program();
+    call(SYS_PAGE_NEW, SELF, SPARE_PAGE, 0);
+    for (uint32_t i = 0; i < PAGE_BYTES; i += sizeof(uint32_t))
+        *(volatile uint32_t*)(SPARE_PAGE + i) = *(volatile uint32_t*)(page + i);
+    call(SYS_PAGE_MAP, SPARE_PAGE, page | SELF, ENTRY_WRITE);
+    call(SYS_PAGE_UNMAP, SPARE_PAGE, 0, 0);
+}
+
+/* Its frame, and those of what is called after it, lie on the stack, which becomes write-protected meanwhile. */
+USER_CODE static void give_page(uint32_t child, uint32_t address) {
+    const bool writable = (own_entry(address) & (ENTRY_WRITE | ENTRY_COW)) != 0;
+    call(SYS_PAGE_MAP, address, address | child, writable ? ENTRY_COW : 0);
+    if (writable)
+        call(SYS_PAGE_MAP, address, address | SELF, ENTRY_COW);
+}
+
+USER_CODE static void set_upcall(uint32_t process) {
+    call(SYS_PAGE_NEW, process, EXCEPTION_STACK, 0);
+    call(SYS_SET_UPCALL, process, (uint32_t)upcall, 0);
+}
+
+USER_CODE static uint32_t fork_by_calls(void) {
+    const uint32_t child = call(SYS_EXOFORK, 0, 0, 0);
+    if (child == 0)
+        return 0;
+    for (uint32_t address = USER_BASE; address < (uint32_t)data + sizeof(data); address += PAGE_BYTES)
+        give_page(child, address);
+    give_page(child, USER_STACK);
+    set_upcall(child);
+    call(SYS_START, child, 0, 0);
+    return child;
+}
+
+LOCAL void touch(uint32_t page, uint32_t value) { *(volatile uint32_t*)data[page] = value; }
+
+LOCAL void print_pages(void) {
+    for (uint32_t page = 0; page < 4; ++page)
+        call(SYS_PRINT, *(volatile uint32_t*)data[page], 0, 0);
+}
+
+LOCAL void begin(void) {
+    set_upcall(SELF);
+    for (uint32_t page = 0; page < DATA_PAGES; ++page)
+        touch(page, 100 + page);
+}
+
+USER_CODE static void plain(void) {
+    begin();
+    if (fork_by_calls() == 0) {
+        touch(0, 200);
+        touch(1, 201);
+        print_pages();
+        exit_program();
+    }
+    touch(3, 303);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages();
+    exit_program();
+}
+
+USER_CODE static void chain(void) {
+    begin();
+    for (uint32_t depth = 0; depth < 3; ++depth) {
+        touch(depth, 200 + depth);
+        if (depth == 2 || fork_by_calls() != 0)
+            break;
+    }
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages();
+    exit_program();
+}
+
+USER_CODE static void two(void) {
+    begin();
+    for (uint32_t child = 0; child < 2; ++child)
+        if (fork_by_calls() == 0) {
+            touch(child, 200 + child);
+            print_pages();
+            exit_program();
+        }
+    call(SYS_WAIT, 0, 0, 0);
+    call(SYS_WAIT, 0, 0, 0);
+    touch(0, 300);
+    print_pages();
+    exit_program();
+}
+
+static const struct {
+    const char* name;
+    void (*program)(void);
+} programs[] = {{"plain", plain}, {"chain", chain}, {"two", two}};
+
+void kernel_start(void) {
+    for (uint32_t address = 0; address < MEMORY_END; address += PAGE_BYTES)
+        kernel_tables[address / PAGE_BYTES] = address | ENTRY_PRESENT | ENTRY_WRITE;
+    for (uint32_t i = 0; i < sizeof(programs) / sizeof(programs[0]); ++i)
+        if (has_word(programs[i].name))
+            first_process(programs[i].program);
+    if (current == 0)
+        stop("panic: no such program");
+    write_cr3(current->space);
+}
