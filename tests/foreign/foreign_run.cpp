@@ -127,13 +127,11 @@ std::string ForeignRun::traced() const {
         forks.push_back(fmt::format("fork parent={:x} child={:x} pages={} copied={} shared={}", fork.parent_directory,
                                     fork.child_directory, copied + shared, copied, shared));
         for (const ForkFault& fault : fork.faults)
-            if (fault.belongs)
+            if (fault.belongs && fault.record->is_cow())
                 faults.emplace(fault.record->number,
                                fmt::format("fault space={:x} page={:x} {}", fault.record->address_space,
                                            fault.record->page_address(),
-                                           fault.record->page == FaultClass::CowCopy    ? "copy"
-                                           : fault.record->page == FaultClass::CowReuse ? "reuse"
-                                                                                        : "neither"));
+                                           fault.record->page == FaultClass::CowCopy ? "copy" : "reuse"));
     }
     std::string text = joined(forks);
     for (const auto& [number, line] : faults)

@@ -248,6 +248,31 @@ USER_CODE static void blocked(void) {
     exit_program();
 }
 
+/* As above, but the first process write-protects its pages after its child has forked and before the grandchild runs.
+ * The grandchild has the number that an earlier child gave back, and so its turn after the first process. */
+USER_CODE static void late(void) {
+    touch_all();
+    if (call(SYS_FORK, 0, 0, 0) == 0)
+        exit_program();
+    if (call(SYS_FORK, 0, 0, 0) == 0) {
+        touch(1, 201);
+        if (call(SYS_FORK, 0, 0, 0) == 0)
+            touch(0, 400);
+        else
+            call(SYS_WAIT, 0, 0, 0);
+        call(SYS_WAKE, 0, 0, 0);
+        print_pages(0, 2);
+        exit_program();
+    }
+    call(SYS_WAIT, 0, 0, 0);
+    touch(0, 300);
+    call(SYS_SNAPSHOT, 0, 0, 0);
+    touch(0, 301);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages(0, 2);
+    exit_program();
+}
+
 /* Many forks of ten pages; the child writes two. */
 USER_CODE static void storm(void) {
     touch_all();
@@ -267,7 +292,7 @@ static const struct {
     const char* name;
     void (*program)(void);
 } programs[] = {{"plain", plain},       {"untouched", untouched}, {"chain", chain}, {"two", two},
-                {"create", create_one}, {"blocked", blocked},     {"storm", storm}};
+                {"create", create_one}, {"blocked", blocked},     {"late", late},   {"storm", storm}};
 
 void kernel_start(void) {
     reuses_always = has_word("bug=reuse");
