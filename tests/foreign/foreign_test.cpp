@@ -43,6 +43,7 @@ constexpr Scenario kScenarios[] = {
     {"manycalls_plain", "manycalls", "plain", "200 201 102 103, 100 101 102 303"},
     {"manycalls_chain", "manycalls", "chain", "200 201 202 103, 200 201 102 103, 200 101 102 103"},
     {"manycalls_two", "manycalls", "two", "200 101 102 103, 100 201 102 103, 300 101 102 103"},
+    {"manycalls_spawn", "manycalls", "spawn", "400 0 0 0, 100 101 102 103"},
     {"cow_bug_reuse", "cow", "plain bug=reuse", "200 201 202 303, 200 201 202 303 300"},
     {"cow_bug_mark", "cow", "untouched bug=mark", "100 201, 100 101"},
     {"cow_bug_flush", "cow", "plain bug=flush", "200 201 202 303, 100 101 102 303 300"},
@@ -168,6 +169,12 @@ TEST(ForeignForks, AreNotSpawnedCopiesOfTheImage) {
         ASSERT_EQ(ForeignRun("fullcopy", words).lines("create").size(), 1u);
         expect_sound("fullcopy", words);
     }
+}
+
+// The calls that others make a fork of: here nothing that the new process has is its maker's.
+TEST(ForeignForks, AreNotSpawnedByManyCalls) {
+    ASSERT_EQ(ForeignRun("manycalls", "spawn").lines("create").size(), 1u);
+    expect_sound("manycalls", "spawn");
 }
 
 // An empty child, a page map for each page and for the parent's own, a start: one fork; its faults return without the

@@ -64,7 +64,8 @@ enum {
     SYS_PAGE_MAP, /* the caller's page at EBX in process (ECX & 0xFFF) at (ECX & ~0xFFF) with flags EDX */
     SYS_PAGE_UNMAP,
     SYS_SET_UPCALL, /* of process EBX: page faults go to ECX */
-    SYS_START,      /* process EBX may run */
+    SYS_START,      /* process EBX may run: it is the caller's copy */
+    SYS_START_AT,   /* process EBX may run, from ECX on and with an empty stack: it is no copy */
 };
 #define NOBODY 0xFFFFFFFFu
 

@@ -83,6 +83,12 @@ static void start(struct process* child) {
     child->state = STATE_RUNNABLE;
 }
 
+static void start_at(struct process* process, void (*program)(void)) {
+    print("create space=%x\n", process->space);
+    process_enter(process, program);
+    process->state = STATE_RUNNABLE;
+}
+
 void system_call(struct frame* frame) {
     if (frame->eax == SYS_EXOFORK)
         exofork(frame);
@@ -96,6 +102,8 @@ void system_call(struct frame* frame) {
         process_of(frame->ebx)->upcall = frame->ecx;
     else if (frame->eax == SYS_START)
         start(process_of(frame->ebx));
+    else if (frame->eax == SYS_START_AT)
+        start_at(process_of(frame->ebx), (void (*)(void))frame->ecx);
     else
         stop("panic: no such call");
 }
@@ -241,10 +249,37 @@ USER_CODE static void two(void) {
     exit_program();
 }
 
+USER_CODE static void spawned(void) {
+    touch(0, 400);
+    print_pages();
+    exit_program();
+}
+
+/* A fresh process by the same calls: no fork. Its code is filled in on a page of ours that is then given away. */
+USER_CODE static void spawn(void) {
+    begin();
+    const uint32_t child = call(SYS_EXOFORK, 0, 0, 0);
+    for (uint32_t page = USER_BASE; page < (uint32_t)data; page += PAGE_BYTES) {
+        call(SYS_PAGE_NEW, SELF, SPARE_PAGE, 0);
+        for (uint32_t i = 0; i < PAGE_BYTES; i += sizeof(uint32_t))
+            *(volatile uint32_t*)(SPARE_PAGE + i) = *(volatile uint32_t*)(page + i);
+        call(SYS_PAGE_MAP, SPARE_PAGE, page | child, 0);
+        call(SYS_PAGE_UNMAP, SPARE_PAGE, 0, 0);
+    }
+    for (uint32_t page = 0; page < DATA_PAGES; ++page)
+        call(SYS_PAGE_NEW, child, (uint32_t)data[page], 0);
+    call(SYS_PAGE_NEW, child, USER_STACK, 0);
+    set_upcall(child);
+    call(SYS_START_AT, child, (uint32_t)spawned, 0);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages();
+    exit_program();
+}
+
 static const struct {
     const char* name;
     void (*program)(void);
-} programs[] = {{"plain", plain}, {"chain", chain}, {"two", two}};
+} programs[] = {{"plain", plain}, {"chain", chain}, {"two", two}, {"spawn", spawn}};
 
 void kernel_start(void) {
     for (uint32_t address = 0; address < MEMORY_END; address += PAGE_BYTES)
