@@ -22,13 +22,17 @@ void MmuCounters::serialize(Archive& ar) {
 // The policy of the guest's own walks: marks the frames that they use, sets A and D.
 struct PagingUnit::GuestWalk {
     PagingUnit& unit;
+    PhysicalAddress last_entry{}; // that led to the next table
 
     PhysicalAddress locate(u64 table, u32 offset, u32 level) const {
         const PhysicalAddress frame = unit.state_.on_bus(table);
-        unit.marks_.mark(frame.page(), static_cast<u8>(level));
+        unit.marks_.mark(frame.page(), static_cast<u8>(level), last_entry);
         return frame + offset;
     }
-    template <class Entry> void read(PhysicalAddress at, Entry& entry) const { unit.state_.read_entry(at, entry); }
+    template <class Entry> void read(PhysicalAddress at, Entry& entry) {
+        unit.state_.read_entry(at, entry);
+        last_entry = at;
+    }
     // The locked read-modify-write of A and D, which lie in the low word of every mode's entries. ROM ignores it as it
     // ignores every store.
     void set_bits(PhysicalAddress at, u64 old_entry, u64 new_entry, u32 level) const {
@@ -314,11 +318,11 @@ void PagingUnit::drop_outgrown(const TlbPlace& old) {
     tlb_.set_entry(old, {});
 }
 
-// A page that a user may write is no table, whatever its frame was before it was freed and given out again.
+// A page that a user may write is no table where none leads to its frame: it was freed and given out again.
 void PagingUnit::unmark_user_page(const Walk& walk) {
     constexpr u32 kUserWritable = kPteUser | kPteWritable;
     const u64 frame = state_.on_bus(walk.physical.value).page();
-    if ((walk.rights & kUserWritable) == kUserWritable && marks_.levels(frame) != 0)
+    if ((walk.rights & kUserWritable) == kUserWritable && marks_.levels(frame) != 0 && !marks_.in_use(frame))
         marks_.forget(frame);
 }
 

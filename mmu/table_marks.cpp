@@ -9,11 +9,13 @@ namespace forkscope {
 TableMarks::TableMarks(PhysicalMemory& memory, const PagingState& paging, FastTlb& data_front, Tracer& tracer)
     : memory_(memory), paging_(paging), data_front_(data_front), tracer_(tracer), marks_(memory.frame_count()) {}
 
-void TableMarks::mark(u64 frame, u8 level) {
+void TableMarks::mark(u64 frame, u8 level, PhysicalAddress by) {
     if (frame >= marks_.size() || !memory_.is_memory(PhysicalAddress(frame << kPageShift)))
         return;
     Mark& mark = marks_[frame];
     mark.stores = 0;
+    if (level == 1)
+        mark.entry = static_cast<u32>(by.value);
     if ((mark.levels & level) != 0)
         return;
     mark.levels = static_cast<u8>(mark.levels | level);
@@ -27,14 +29,53 @@ void TableMarks::mark(u64 frame, u8 level) {
     for (u32 offset = 0; offset < kPageSize; offset += width) {
         u64 entry = 0;
         std::memcpy(&entry, table + offset, width);
-        mark_target(entry);
+        mark_target(PhysicalAddress((frame << kPageShift) + offset), entry);
     }
 }
 
 // What a present entry of a directory leads to.
-void TableMarks::mark_target(u64 directory_entry) {
+void TableMarks::mark_target(PhysicalAddress at, u64 directory_entry) {
     if ((directory_entry & kPtePresent) != 0 && !is_large(directory_entry, 2, paging_.control()))
-        mark(paging_.on_bus(directory_entry & kPteFrame).page(), 1);
+        mark(paging_.on_bus(directory_entry & kPteFrame).page(), 1, at);
+}
+
+bool TableMarks::leads_to(u64 entry_address, u64 frame) const {
+    if (entry_address == 0 || !memory_.is_memory(PhysicalAddress(entry_address)))
+        return false;
+    u64 entry = 0;
+    std::memcpy(&entry, memory_.host(PhysicalAddress(entry_address)), paging_.control().entry_bytes());
+    return (entry & kPtePresent) != 0 && !is_large(entry, 2, paging_.control()) &&
+           paging_.on_bus(entry & kPteFrame).page() == frame;
+}
+
+bool TableMarks::is_root(u64 frame) const {
+    const PagingControl& control = paging_.control();
+    if (!control.pae())
+        return control.space_of(control.cr3).root >> kPageShift == frame;
+    for (const u64 entry : control.pdpte)
+        if ((entry & kPtePresent) != 0 && paging_.on_bus(entry & kPteFrame).page() == frame)
+            return true;
+    return false;
+}
+
+bool TableMarks::in_use(u64 frame) const {
+    const Mark& mark = marks_[frame];
+    if ((mark.levels & 1) != 0 && leads_to(mark.entry, frame))
+        return true;
+    if ((mark.levels & 2) == 0)
+        return false;
+    if (is_root(frame))
+        return true;
+    const u32 width = paging_.control().entry_bytes();
+    for (u64 at = frame << kPageShift; at < (frame + 1) << kPageShift; at += width) {
+        u64 entry = 0;
+        std::memcpy(&entry, memory_.host(PhysicalAddress(at)), width);
+        const u64 target = paging_.on_bus(entry & kPteFrame).page();
+        if ((entry & kPtePresent) != 0 && target < marks_.size() && (marks_[target].levels & 1) != 0 &&
+            marks_[target].entry == at)
+            return true;
+    }
+    return false;
 }
 
 void TableMarks::mark_space(AddressSpace space) {
@@ -47,7 +88,7 @@ void TableMarks::mark_space(AddressSpace space) {
 
 void TableMarks::assume(u64 frame) {
     if (marks_[frame].levels == 0)
-        marks_[frame] = {1, 0};
+        marks_[frame].levels = 1;
 }
 
 void TableMarks::forget(u64 frame) {
@@ -77,7 +118,7 @@ void TableMarks::store(PhysicalAddress at, u32 size, const u8* bytes) {
         std::memcpy(&entry, memory_.host(PhysicalAddress(entry_at)), width);
         tracer_.emit(TraceKind::PteWrite, entry_at, old_entries[(entry_at - first) / width], entry, level);
         if (level == 2)
-            mark_target(entry);
+            mark_target(PhysicalAddress(entry_at), entry);
     }
     count_store(at.page());
 }
@@ -90,19 +131,29 @@ void TableMarks::count_store(u64 frame) {
 
 void TableMarks::serialize(Archive& ar) {
     std::vector<u64> saved; // frame | levels << 32 | stores << 40
+    std::vector<u32> entries;
     for (u64 frame = 0; frame < marks_.size(); ++frame) {
-        if (marks_[frame].levels != 0)
-            saved.push_back(frame | u64{marks_[frame].levels} << 32 | u64{marks_[frame].stores} << 40);
+        if (marks_[frame].levels == 0)
+            continue;
+        saved.push_back(frame | u64{marks_[frame].levels} << 32 | u64{marks_[frame].stores} << 40);
+        entries.push_back(marks_[frame].entry);
     }
     ar.sequence("page_table_frames", saved, marks_.size());
+    ar.sequence("led_by", entries, marks_.size());
     if (!ar.loading() || !ar.good())
         return;
+    if (entries.size() != saved.size())
+        return ar.fail("page-table frames and what leads to them differ in number");
     forget_all();
+    auto entry = entries.begin();
     for (const u64 mark : saved) {
         const u64 frame = mark & 0xFFFFFFFF;
         if (frame >= marks_.size() || !memory_.is_memory(PhysicalAddress(frame << kPageShift)))
             return ar.fail("a page-table frame lies outside this machine's memory");
-        marks_[frame] = {static_cast<u8>(mark >> 32 & 3), static_cast<u16>(mark >> 40)};
+        const auto levels = static_cast<u8>(mark >> 32 & 3);
+        if (levels == 0)
+            return ar.fail("a page-table frame of no level");
+        marks_[frame] = {levels, static_cast<u16>(mark >> 40), *entry++};
         memory_.set_flags(frame, kFramePageTable);
     }
 }

@@ -16,12 +16,14 @@ class TableMarks {
     TableMarks(PhysicalMemory& memory, const PagingState& paging, FastTlb& data_front, Tracer& tracer);
 
     // 0 = none, else bit 0: used as page table, bit 1: used as page directory. A frame is marked when the walker uses
-    // it, when a directory in use points to it, or by assume(); it loses the mark when a user may write it, or after
-    // kMostStores stores without a walk: then it is data again.
+    // it, when a directory in use points to it, or by assume(). It loses the mark when a user may write it and no table
+    // leads to it any more, or after kMostStores stores without a walk: then it is data again.
     u8 levels(u64 frame) const { return frame < marks_.size() ? marks_[frame].levels : u8{0}; }
-    // The walker, or a directory in use, refers to the frame as a table of `level`, 1 or 2. Of a directory its tables
-    // are marked, too.
-    void mark(u64 frame, u8 level);
+    // The walker, or a directory in use, refers to the frame as a table of `level`, 1 or 2, by the entry at `entry`
+    // (0: by CR3). Of a directory its tables are marked, too.
+    void mark(u64 frame, u8 level, PhysicalAddress entry = {});
+    // Whether the frame is a table still: the directory in force, one whose tables are, or one that an entry leads to.
+    bool in_use(u64 frame) const;
     // All directories of an address space.
     void mark_space(AddressSpace space);
     // An observer says that it is a page table; the frame is flagged already.
@@ -40,9 +42,12 @@ class TableMarks {
     struct Mark {
         u8 levels = 0;
         u16 stores = 0; // since the last walk through the frame
+        u32 entry = 0;  // the physical address of the one that led to it last; 0: CR3, or an observer says so
     };
 
-    void mark_target(u64 directory_entry);
+    void mark_target(PhysicalAddress at, u64 directory_entry);
+    bool leads_to(u64 entry_address, u64 frame) const;
+    bool is_root(u64 frame) const;
     void count_store(u64 frame);
 
     PhysicalMemory& memory_;

@@ -113,13 +113,46 @@ TEST_F(MmuTest, ForgetsATableFrameThatBecameData) {
     EXPECT_EQ(recorder.of(TraceKind::PteWrite).size(), TableMarks::kMostStores);
 }
 
-TEST_F(MmuTest, TakesNoFrameForATableThatAUserMayWrite) {
+// An identity map with all rights, as small kernels have it: their stores into tables must not vanish.
+TEST_F(MmuTest, SeesStoresIntoTablesInUseThoughAUserMayWriteThem) {
+    map(0x400000, 0x6000 | kRwUser);
+    map(0x401000, 0x9000 | kRwUser);     // a table
+    map(0x402000, kDirectory | kRwUser); // the directory in force
+    put(kDirectory + 8, 0x9000 | kRwUser);
+    start_paging();
+    ASSERT_TRUE(mmu.load<u8>(LinearAddress(0x400000), kUser).ok);
+    ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x401000), 0x7000 | kRwUser, kUser).ok);
+    ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x402FFC), 0xA000 | kRwUser, kKernel).ok);
+    EXPECT_EQ(mmu.table_marks().levels(9), 1);
+    EXPECT_EQ(mmu.table_marks().levels(kDirectory >> 12), 2);
+    ASSERT_EQ(recorder.of(TraceKind::PteWrite).size(), 2u);
+    EXPECT_EQ(recorder.of(TraceKind::PteWrite)[0].a, 0x9000u);
+}
+
+// Also those of a directory that is not in force: it has tables.
+TEST_F(MmuTest, SeesStoresIntoTheDirectoryOfAnotherSpaceThoughAUserMayWriteIt) {
+    constexpr u32 kOther = 0xC000, kOtherTable = 0xD000;
+    put(kOther + 4, kOtherTable | kRwUser);
+    map(0x400000, 0x6000 | kRwUser);
+    map(0x401000, kOther | kRwUser);
+    start_paging();
+    mmu.write_cr3(kOther, TlbFlushReason::Cr3);
+    static_cast<void>(mmu.load<u8>(LinearAddress(0x400000), kKernel)); // walks, and faults
+    mmu.write_cr3(kDirectory, TlbFlushReason::Cr3);
+    recorder.events.clear();
+    ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x401008), 0xE000 | kRwUser, kKernel).ok);
+    EXPECT_EQ(recorder.of(TraceKind::PteWrite).size(), 1u);
+    EXPECT_EQ(mmu.table_marks().levels(0xE), 1) << "what it leads to is watched as well";
+}
+
+TEST_F(MmuTest, TakesNoFrameForATableThatAUserMayWriteAndNothingLeadsTo) {
     map(0x400000, 0x6000 | kRwUser);
     map(0x401000, 0x9000 | kRwUser);
     put(kDirectory + 8, 0x9000 | kRwUser);
     start_paging();
     ASSERT_TRUE(mmu.load<u8>(LinearAddress(0x400000), kUser).ok);
     EXPECT_EQ(mmu.table_marks().levels(9), 1);
+    put(kDirectory + 8, 0); // freed
     ASSERT_TRUE(mmu.store<u32>(LinearAddress(0x401000), 7, kUser).ok);
     EXPECT_EQ(mmu.table_marks().levels(9), 0);
     EXPECT_TRUE(recorder.of(TraceKind::PteWrite).empty());
