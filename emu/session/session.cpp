@@ -202,6 +202,7 @@ void Session::trace_forks() {
     options.keep.whole = options_.forks_kept_whole;
     options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
     options.paging = [this] { return machine_->mmu().control(); };
+    options.begin_epoch = [this] { return machine_->mmu().memory().begin_epoch(); };
     options.account = [this] { return machine_->cpu().cycles_by_cause(); };
     options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };
     tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
@@ -244,6 +245,10 @@ bool Session::ended(const StopReason& reason, StopConditions::After after) {
     if (!outcome)
         return false;
     outcome_ = *std::move(outcome);
+    const bool by_guest =
+        reason.kind == StopKind::Exit || reason.kind == StopKind::Halted || reason.kind == StopKind::Shutdown;
+    if (by_guest && tracer_ != nullptr)
+        tracer_->guest_ended();
     if (reason.kind == StopKind::Shutdown)
         outcome_.message += shutdown_report();
     return true;

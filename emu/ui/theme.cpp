@@ -29,8 +29,8 @@ ImVec4 vector(Colour colour) { return ImGui::ColorConvertU32ToFloat4(colour); }
 } // namespace
 
 Colour colour_of(PageState state) {
-    constexpr std::array<Colour, 6> kColours = {kAbsent,         kPrivate, kSharedReadOnly,
-                                                kSharedWritable, kKernel,  kWindowEntry};
+    constexpr std::array<Colour, kPageStates> kColours = {kAbsent, kPrivate,     kSharedReadOnly, kSharedWritable,
+                                                          kKernel, kWindowEntry, kKernel};
     return kColours[static_cast<std::size_t>(state)];
 }
 

@@ -66,7 +66,7 @@ struct SpaceView {
     bool present = false;
     std::string title; // "pid 2 forkdemo", or why there is nothing
     PageTableView table;
-    std::array<u64, 6> pages{}; // of the user half, by PageState
+    std::array<u64, kPageStates> pages{}; // that its program may touch, by PageState
 };
 
 struct TablesView {

@@ -124,7 +124,6 @@ class TablesObserver {
     void read(std::size_t number, u32 directory, u32 pid) {
         SpaceView& side = view_.sides[number];
         PageTableViewOptions options;
-        options.layout = layout_;
         options.control = machine_.mmu().control();
         if (tracer_ != nullptr)
             options.directories = tracer_->tables().directories();
@@ -139,7 +138,7 @@ class TablesObserver {
     void count(SpaceView& side) const {
         side.pages = {};
         for (const PageEntry& entry : side.table.entries())
-            if (layout_.is_user(entry.linear))
+            if (entry.user())
                 side.pages[static_cast<std::size_t>(entry.state)] += entry.bytes() / kPageSize;
     }
 
@@ -180,7 +179,7 @@ class TablesObserver {
         for (std::size_t number = 0; number < 2; ++number) {
             const SpaceView& side = view_.sides[number];
             for (const PageEntry& entry : side.table.entries()) {
-                if (layout_.is_kernel(entry.linear)) {
+                if (!entry.user()) {
                     mark(kernel[entry.linear / kKernelRowBytes], number, entry.linear >> 22, entry.state,
                          was_written(side, entry.linear >> slot_shift << slot_shift, 2));
                     continue;
@@ -209,7 +208,7 @@ class TablesObserver {
     static void mark(MapRow& row, std::size_t side, u32 number, PageState state, bool written) {
         PageCell& cell = row.cells[side][number % kRowPages];
         // A directory entry that leads to a table counts as kernel even where another of its pages is a window.
-        if (cell.state == PageState::Absent || state == PageState::Kernel)
+        if (cell.state == PageState::Absent || state == PageState::Kernel || state == PageState::Supervisor)
             cell.state = state;
         cell.written = cell.written || written;
     }
@@ -242,7 +241,7 @@ class TablesObserver {
         std::set<u32> pages;
         for (const SpaceView& side : view_.sides)
             for (const PageEntry& entry : side.table.entries())
-                if (layout_.is_user(entry.linear))
+                if (entry.user())
                     pages.insert(entry.linear);
         for (const u32 page : pages) {
             RangeRow row{page, 0, region_name(page), {}, {}, false};

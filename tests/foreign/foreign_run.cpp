@@ -81,6 +81,7 @@ ForeignRun::ForeignRun(const std::string& image, const std::string& words, Engin
     options.layout = symbols_.layout();
     options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
     options.paging = [this] { return machine_->mmu().control(); };
+    options.begin_epoch = [this] { return machine_->mmu().memory().begin_epoch(); };
     options.account = [this] { return machine_->cpu().cycles_by_cause(); };
     options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };
     tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
@@ -89,6 +90,7 @@ ForeignRun::ForeignRun(const std::string& image, const std::string& words, Engin
     EXPECT_EQ(machine_->run({.cycle = kMostCycles}).kind, StopKind::Exit) << console_;
     EXPECT_EQ(machine_->exit_status(), 0u) << console_;
     machine_->set_trace_sink(nullptr);
+    tracer_->guest_ended();
 }
 
 std::vector<std::string> ForeignRun::lines(const std::string& word) const {
@@ -123,7 +125,8 @@ std::string ForeignRun::traced() const {
     std::multimap<u64, std::string> faults;
     for (const ForkRecord& fork : tracer_->forks()) {
         const u64 copied = fork.counts.frames_copied;
-        const u64 shared = fork.shared.size();
+        const auto shared = static_cast<u64>(std::count_if(fork.shared.begin(), fork.shared.end(),
+                                                           [](const auto& page) { return !page.second.left_inside; }));
         forks.push_back(fmt::format("fork parent={:x} child={:x} pages={} copied={} shared={}", fork.parent_directory,
                                     fork.child_directory, copied + shared, copied, shared));
         for (const ForkFault& fault : fork.faults)

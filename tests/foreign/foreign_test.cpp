@@ -109,28 +109,22 @@ TEST_P(ForeignKernels, PrintTheSameOnQemu) {
 INSTANTIATE_TEST_SUITE_P(Of, ForeignKernels, testing::ValuesIn(kScenarios), testing::PrintToStringParamName());
 
 // The pages of a kernel mapped low are not the program's.
-// Today the kernel's 1,024 pages count as shared.
-TEST(ForeignForks, DISABLED_OfAKernelMappedLowAreCounted) { expect_sound("cow", "plain"); }
+TEST(ForeignForks, OfAKernelMappedLowAreCounted) { expect_sound("cow", "plain"); }
 
-// As above.
-TEST(ForeignForks, DISABLED_AreCountedWithPae) { expect_sound("cow_pae", "plain"); }
+TEST(ForeignForks, AreCountedWithPae) { expect_sound("cow_pae", "plain"); }
 
 // Nothing was written between the two forks: the second takes no right to write from anybody.
-// Today it is missed.
-TEST(ForeignForks, DISABLED_OfAnUntouchedChildAreCounted) {
+TEST(ForeignForks, OfAnUntouchedChildAreCounted) {
     const ForeignRun run("cow", "untouched");
     ASSERT_LT(run.console().rfind("fork "), run.console().find("fault ")) << run.console();
     expect_sound("cow", "untouched");
 }
 
-// Today the kernel's pages count as shared.
-TEST(ForeignForks, DISABLED_OfAChainAreCounted) { expect_sound("cow", "chain"); }
+TEST(ForeignForks, OfAChainAreCounted) { expect_sound("cow", "chain"); }
 
-// Today the second fork is missed.
-TEST(ForeignForks, DISABLED_OfOneParentTwiceAreCounted) { expect_sound("cow", "two"); }
+TEST(ForeignForks, OfOneParentTwiceAreCounted) { expect_sound("cow", "two"); }
 
-// Today all but the first fork are missed.
-TEST(ForeignForks, DISABLED_InAStormAreCounted) { expect_sound("cow", "storm rounds=20"); }
+TEST(ForeignForks, InAStormAreCounted) { expect_sound("cow", "storm rounds=20"); }
 
 // A process from the fresh image shares no more than its code with who made it.
 TEST(ForeignForks, AreNotFreshProcesses) {
@@ -139,24 +133,17 @@ TEST(ForeignForks, AreNotFreshProcesses) {
     expect_sound("cow", "create");
 }
 
-// Today the kernel's pages count as shared.
-TEST(ForeignForks, DISABLED_WhoseChildRunsFirstAreCounted) { expect_sound("cow", "plain first=child"); }
+TEST(ForeignForks, WhoseChildRunsFirstAreCounted) { expect_sound("cow", "plain first=child"); }
 
 // The parent writes before the child has run: what was copied is to be compared when it is copied.
-// Today no such fork is seen.
-TEST(ForeignForks, DISABLED_ThatCopyEveryPageAreCounted) { expect_sound("fullcopy", "plain"); }
+TEST(ForeignForks, ThatCopyEveryPageAreCounted) { expect_sound("fullcopy", "plain"); }
 
-// As above.
-TEST(ForeignForks, DISABLED_ThatCopyEveryPageAreCountedWhereTheChildRunsFirst) {
-    expect_sound("fullcopy", "plain first=child");
-}
+TEST(ForeignForks, ThatCopyEveryPageAreCountedWhereTheChildRunsFirst) { expect_sound("fullcopy", "plain first=child"); }
 
-// As above.
-TEST(ForeignForks, DISABLED_ThatCopyEveryPageAreCountedInATree) { expect_sound("fullcopy", "tree"); }
+TEST(ForeignForks, ThatCopyEveryPageAreCountedInATree) { expect_sound("fullcopy", "tree"); }
 
 // A new directory is filled, loaded and run in the same system call, and the old one is freed.
-// As above: the fork before the exec is not seen.
-TEST(ForeignForks, DISABLED_AreNotExec) {
+TEST(ForeignForks, AreNotExec) {
     const ForeignRun run("fullcopy", "exec");
     ASSERT_EQ(run.lines("exec").size(), 1u);
     expect_sound("fullcopy", "exec");
@@ -179,39 +166,32 @@ TEST(ForeignForks, AreNotSpawnedByManyCalls) {
 
 // An empty child, a page map for each page and for the parent's own, a start: one fork; its faults return without the
 // kernel. The parent copies its stack before its fork is over.
-// Today one of the calls is the fork, and a fault that its program resolves is no copy on write.
-TEST(ForeignForks, DISABLED_OfManyCallsAreCounted) {
+TEST(ForeignForks, OfManyCallsAreCounted) {
     const ForeignRun run("manycalls", "plain");
     ASSERT_LT(run.console().find("fault "), run.console().find("fork ")) << run.console();
     expect_sound("manycalls", "plain");
 }
 
-// As above.
-TEST(ForeignForks, DISABLED_OfManyCallsAreCountedInAChain) { expect_sound("manycalls", "chain"); }
+TEST(ForeignForks, OfManyCallsAreCountedInAChain) { expect_sound("manycalls", "chain"); }
 
-// As above.
-TEST(ForeignForks, DISABLED_OfManyCallsAreCountedTwice) { expect_sound("manycalls", "two"); }
+TEST(ForeignForks, OfManyCallsAreCountedTwice) { expect_sound("manycalls", "two"); }
 
-// Today entries of the kernel's table, which all spaces share, are among them.
-TEST(ForeignTables, DISABLED_OfACopyOnWriteForkHoldEveryEntry) {
+TEST(ForeignTables, OfACopyOnWriteForkHoldEveryEntry) {
     expect_equal_tables("cow", "plain");
     expect_equal_tables("cow", "untouched");
     expect_equal_tables("cow", "chain");
     expect_equal_tables("cow_pae", "plain");
 }
 
-// Today no such fork is seen.
-TEST(ForeignTables, DISABLED_OfAForkThatCopiesEveryPageHoldEveryEntry) { expect_equal_tables("fullcopy", "plain"); }
+TEST(ForeignTables, OfAForkThatCopiesEveryPageHoldEveryEntry) { expect_equal_tables("fullcopy", "plain"); }
 
-// Today those of one call are counted.
-TEST(ForeignTables, DISABLED_OfAForkByManyCallsHoldEveryEntry) {
+TEST(ForeignTables, OfAForkByManyCallsHoldEveryEntry) {
     expect_equal_tables("manycalls", "plain");
     expect_equal_tables("manycalls", "two");
 }
 
 // Who wrote the child's tables is the parent: not who write-protected pages last, or still sits in such a call.
-// Today the call that write-protected pages is taken for the fork.
-TEST(ForeignForks, DISABLED_HaveTheParentThatWroteTheChildsTables) {
+TEST(ForeignForks, HaveTheParentThatWroteTheChildsTables) {
     for (const char* words : {"blocked", "late"}) {
         SCOPED_TRACE(words);
         ASSERT_EQ(ForeignRun("cow", words).lines("noticed").size(), 1u);
@@ -220,36 +200,31 @@ TEST(ForeignForks, DISABLED_HaveTheParentThatWroteTheChildsTables) {
 }
 
 // The page tables themselves can be written by programs, and every store to them is still seen.
-// Today no such store is seen.
-TEST(ForeignForks, DISABLED_AreCountedWhereProgramsCanReachThePageTables) {
+TEST(ForeignForks, AreCountedWhereProgramsCanReachThePageTables) {
     const ForeignRun run("cow", "plain map=user");
     expect_agreement(run);
 }
 
-// Today nothing is said.
-TEST(ForeignBugs, DISABLED_AWriteGrantedWhileTheOtherSideStillMapsTheFrameIsFound) {
+TEST(ForeignBugs, AWriteGrantedWhileTheOtherSideStillMapsTheFrameIsFound) {
     const ForeignRun run("cow", "plain bug=reuse");
     expect_agreement(run);
     expect_finding(run, "still maps");
 }
 
-// Today nothing is said.
-TEST(ForeignBugs, DISABLED_AMarkLostByASecondForkIsFound) {
+TEST(ForeignBugs, AMarkLostByASecondForkIsFound) {
     const ForeignRun run("cow", "untouched bug=mark");
     expect_agreement(run);
     expect_finding(run, "mark");
     expect_finding(run, "killed");
 }
 
-// Today the load of the child's directory hides that there was no flush before it.
-TEST(ForeignBugs, DISABLED_AMissingFlushIsFound) {
+TEST(ForeignBugs, AMissingFlushIsFound) {
     const ForeignRun run("cow", "plain bug=flush");
     expect_agreement(run);
     expect_finding(run, "without a flush");
 }
 
-// Today nothing is said.
-TEST(ForeignBugs, DISABLED_AKernelWriteThroughAReadOnlyEntryIsFound) {
+TEST(ForeignBugs, AKernelWriteThroughAReadOnlyEntryIsFound) {
     const ForeignRun run("cow", "plain bug=wp");
     expect_agreement(run);
     expect_finding(run, "CR0.WP");

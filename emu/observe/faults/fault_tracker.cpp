@@ -44,12 +44,12 @@ bool permits(const WalkView& walk, u32 error_code) {
 }
 
 // Whose code lies there. A program not known yet is looked for in memory.
-std::string program_at(u32 address_space, u32 eip, const FaultTracker::Scene& scene) {
-    if (scene.symbols == nullptr || !scene.layout.is_user(eip))
+std::string program_of(const FaultRecord& fault, const FaultTracker::Scene& scene) {
+    if (scene.symbols == nullptr || fault.cpl != 3)
         return {};
-    if (scene.symbols->program_of(address_space).empty())
-        scene.symbols->identify(scene.reader.memory_reader(), address_space, eip);
-    return scene.symbols->program_of(address_space);
+    if (scene.symbols->program_of(fault.address_space).empty())
+        scene.symbols->identify(scene.reader.memory_reader(), fault.address_space, fault.eip);
+    return scene.symbols->program_of(fault.address_space);
 }
 
 } // namespace
@@ -82,6 +82,56 @@ void FaultTracker::process_ended(u32 pid) {
     for (; last != stacks_.end() && ProcessContext::is_of(last->first, pid); ++last)
         drop(last->second);
     stacks_.erase(first, last);
+    for (auto place = delivered_.lower_bound(ProcessContext::first_key(pid));
+         place != delivered_.end() && ProcessContext::is_of(place->first, pid);) {
+        open_.erase(place->second);
+        place = delivered_.erase(place);
+    }
+}
+
+std::vector<const FaultRecord*> FaultTracker::all_open() const {
+    std::vector<const FaultRecord*> faults;
+    for (const auto& [number, open] : open_)
+        faults.push_back(&open.record);
+    return faults;
+}
+
+std::vector<const FaultRecord*> FaultTracker::open_in(u32 address_space) const {
+    std::vector<const FaultRecord*> faults;
+    for (const auto& [number, open] : open_)
+        if (open.record.address_space == address_space)
+            faults.push_back(&open.record);
+    return faults;
+}
+
+// The kernel returns to the program elsewhere: to a handler of its own, which may resolve the fault by system calls.
+void FaultTracker::deliver(u64 number, const TraceEvent& event, const Scene& scene, std::vector<FaultRef>& closed) {
+    const ProcessContext::Key key = scene.context.current();
+    if (const auto before = delivered_.find(key); before != delivered_.end()) {
+        const u64 unresolved = before->second;
+        delivered_.erase(before);
+        closed.push_back(close(unresolved, event, scene, false));
+    }
+    if (delivered_.size() >= kMostContexts) {
+        open_.erase(delivered_.begin()->second);
+        delivered_.erase(delivered_.begin());
+    }
+    delivered_[key] = number;
+}
+
+// Once the program's handler has had the page mapped as the access needs it, the fault is resolved: the way back to the
+// access may be the program's alone.
+void FaultTracker::on_program_work(const TraceEvent& event, const Scene& scene, std::vector<FaultRef>& closed) {
+    const auto delivered = delivered_.find(scene.context.current());
+    if (delivered == delivered_.end())
+        return;
+    const u64 number = delivered->second;
+    const FaultRecord& fault = open_.at(number).record;
+    const WalkView now = scene.reader.walk(AddressSpace(fault.address_space), LinearAddress(fault.address));
+    if (!permits(now, fault.error_code))
+        return;
+    delivered_.erase(delivered);
+    closed.push_back(close(number, event, scene, true));
 }
 
 std::vector<FaultRef> FaultTracker::on_event(const TraceEvent& event, const Scene& scene) {
@@ -100,8 +150,11 @@ std::vector<FaultRef> FaultTracker::on_event(const TraceEvent& event, const Scen
                  {static_cast<u32>(event.d), 0, interrupt_cause(event) == InterruptCause::Sysenter,
                   static_cast<u8>(kInterruptFromCpl(event))});
         break;
-    case TraceKind::Tracepoint:
     case TraceKind::PteWrite:
+        on_work(event, scene);
+        on_program_work(event, scene, closed);
+        break;
+    case TraceKind::Tracepoint:
     case TraceKind::TlbFlush:
         on_work(event, scene);
         break;
@@ -171,6 +224,8 @@ void FaultTracker::add_time(const ProcessContext& context, const RunTime& spent)
         for (const Frame& frame : found->second)
             if (frame.fault != 0)
                 open_.at(frame.fault).record.spent += spent;
+    if (const auto found = delivered_.find(context.current()); found != delivered_.end())
+        open_.at(found->second).record.spent += spent;
     for (const u32 client : context.clients())
         if (OpenFault* fault = fault_of(client); fault != nullptr)
             fault->record.spent += spent;
@@ -280,8 +335,16 @@ void FaultTracker::on_return(const TraceEvent& event, const Scene& scene, std::v
     while (frames.size() > keep) {
         const u64 fault = frames.back().fault;
         frames.pop_back();
-        if (fault != 0)
-            closed.push_back(close(fault, event, scene, retried && frames.size() == keep));
+        if (fault == 0)
+            continue;
+        const bool innermost = frames.size() == keep;
+        const bool to_program = event.c == 3 && open_.at(fault).record.cpl == 3;
+        const WalkView now = scene.reader.walk(AddressSpace(open_.at(fault).record.address_space),
+                                               LinearAddress(open_.at(fault).record.address));
+        if (!retried && innermost && to_program && !scene.stated && !permits(now, open_.at(fault).record.error_code))
+            deliver(fault, event, scene, closed);
+        else
+            closed.push_back(close(fault, event, scene, retried && innermost));
     }
     if (frames.empty())
         stacks_.erase(found);
@@ -294,7 +357,7 @@ FaultRef FaultTracker::close(u64 number, const TraceEvent& event, const Scene& s
     fault.end_instructions = event.instructions;
     fault.end_cycle = event.cycle;
     fault.after = scene.reader.walk(AddressSpace(fault.address_space), LinearAddress(fault.address));
-    fault.program = program_at(fault.address_space, fault.eip, scene);
+    fault.program = program_of(fault, scene);
     classify(open, scene, retried);
     compare_with_guest(fault);
     if (fault.resolved)
@@ -338,7 +401,7 @@ void FaultTracker::classify(OpenFault& open, const Scene& scene, bool retried) c
     const auto taken = static_cast<u32>(fault.after.frame);
     if (new_frame && fault.frames_taken.empty())
         fault.frames_taken.push_back(taken);
-    const bool kernel_access = fault.cpl < 3 && scene.layout.is_user(fault.address);
+    const bool kernel_access = fault.cpl < 3 && fault.after.user();
     fault.fault_class = kernel_access && fault.resolved ? FaultClass::KernelCopy : fault.page;
 }
 
@@ -375,6 +438,7 @@ void FaultTracker::serialize(Archive& ar) {
     ar.field("count", count_);
     archive_map(ar, "stacks", stacks_, kMostContexts + 1,
                 [&](Stack& frames) { archive_sequence(ar, "frames", frames, kMostOpen); });
+    archive_map(ar, "delivered", delivered_, kMostContexts);
     std::vector<FaultRecord> faults;
     std::vector<u8> compared;
     std::vector<u32> copies;
@@ -405,6 +469,8 @@ void FaultTracker::check_stacks(Archive& ar) {
     for (const auto& [key, frames] : stacks_)
         for (const Frame& frame : frames)
             sound = sound && (frame.fault == 0 || (open_.count(frame.fault) != 0 && placed.insert(frame.fault).second));
+    for (const auto& [key, fault] : delivered_)
+        sound = sound && open_.count(fault) != 0 && placed.insert(fault).second;
     if (!sound || placed.size() != open_.size())
         ar.fail("open faults and those who stand in them disagree");
 }

@@ -19,6 +19,7 @@ class FaultTracker {
         const ProcessContext& context; // has had the event already
         const AddressSpaceReader& reader;
         Symbolizer* symbols = nullptr; // may be null
+        bool stated = true;            // the guest says when its handler is done
         const GuestLayout& layout;     // which fresh zero pages are stack growth where the guest does not say
     };
 
@@ -34,6 +35,9 @@ class FaultTracker {
 
     u64 count() const { return count_; }
     std::size_t open_count() const { return open_.size(); }
+    // By number; good until the next event.
+    std::vector<const FaultRecord*> all_open() const;
+    std::vector<const FaultRecord*> open_in(u32 address_space) const;
     void serialize(Archive& ar);
 
   private:
@@ -62,6 +66,8 @@ class FaultTracker {
     // The fault that a process stands in; nullptr: none.
     OpenFault* fault_of(u32 pid);
     OpenFault* served_fault(const ProcessContext& context);
+    void deliver(u64 number, const TraceEvent& event, const Scene& scene, std::vector<FaultRef>& closed);
+    void on_program_work(const TraceEvent& event, const Scene& scene, std::vector<FaultRef>& closed);
     FaultRef close(u64 number, const TraceEvent& event, const Scene& scene, bool retried);
     void classify(OpenFault& fault, const Scene& scene, bool retried) const;
     void compare_with_guest(FaultRecord& fault) const;
@@ -73,6 +79,8 @@ class FaultTracker {
     u64 count_ = 0;
     Stacks stacks_;
     std::map<u64, OpenFault> open_; // by number
+    // Faults that the kernel has left to the program's own handler, by who stands in them: they are in no stack.
+    std::map<ProcessContext::Key, u64> delivered_;
 };
 
 } // namespace forkscope

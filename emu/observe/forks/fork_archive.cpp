@@ -150,14 +150,13 @@ void archive_shared(Archive& ar, ForkRecord& fork) {
         rows.push_back({page, shared});
     ArchiveTable(ar, "shared", rows, kMostRows)
         .column("page", part(&Row::page))
-        .column(
-            "frame", [](Row & row) -> auto& { return row.shared.frame; })
-        .column(
-            "copy_on_write", [](Row & row) -> auto& { return row.shared.copy_on_write; })
-        .column(
-            "parent_settled", [](Row & row) -> auto& { return row.shared.parent_settled; })
-        .column(
-            "child_settled", [](Row & row) -> auto& { return row.shared.child_settled; });
+        .column("frame", [](Row& row) -> u32& { return row.shared.frame; })
+        .column("copy_on_write", [](Row& row) -> bool& { return row.shared.copy_on_write; })
+        .column("parent_settled", [](Row& row) -> bool& { return row.shared.parent_settled; })
+        .column("child_settled", [](Row& row) -> bool& { return row.shared.child_settled; })
+        .column("left_inside", [](Row& row) -> bool& { return row.shared.left_inside; })
+        .column("writable", [](Row& row) -> bool& { return row.shared.writable; })
+        .column("doubt", [](Row& row) -> u8& { return row.shared.doubt; });
     if (!ar.loading())
         return;
     fork.shared.clear();
@@ -176,20 +175,15 @@ void archive_profile(Archive& ar, ForkRecord& fork) {
     ArchiveTable(ar, "by_instruction", rows, kMostRows)
         .column("space", part(&Row::space))
         .column("eip", part(&Row::eip))
-        .column(
-            "instructions", [](Row & row) -> auto& { return row.spent.instructions; })
-        .column(
-            "cycles", [](Row & row) -> auto& { return row.spent.cycles; })
-        .column(
-            "by_cause", [](Row & row) -> auto& { return row.spent.by_cause; });
+        .column("instructions", [](Row& row) -> u64& { return row.spent.instructions; })
+        .column("cycles", [](Row& row) -> Cycles& { return row.spent.cycles; })
+        .column("by_cause", [](Row& row) -> CycleCounters& { return row.spent.by_cause; });
     if (!ar.loading())
         return;
     fork.by_instruction.clear();
     for (const Row& row : rows)
         fork.by_instruction[{row.space, row.eip}] = row.spent;
 }
-
-void archive_view(Archive& ar, PageTableView& view) { view.serialize(ar); }
 
 } // namespace
 
@@ -232,6 +226,8 @@ void archive_fork(Archive& ar, ForkRecord& fork, const FaultPool& faults) {
     ar.field("trimmed", fork.trimmed);
     archive_shared(ar, fork);
     ar.field("still_shared", fork.still_shared);
+    ar.field("leaked_pages", fork.leaked_pages);
+    ar.field("copied_pages", fork.copied_pages);
     ArchiveTable(ar, "differences", fork.differences, kMostRows)
         .column("start", part(&DifferenceRange::start))
         .column("end", part(&DifferenceRange::end))
@@ -258,7 +254,8 @@ void archive_open_fork(Archive& ar, OpenFork& fork, const FaultPool& faults) {
     archive_set(ar, "protects", fork.protects, kMostRows);
     ar.sequence("new_directories", fork.new_directories, kMostRows);
     archive_set(ar, "foreign", fork.foreign, kMostRows);
-    archive_view(ar, fork.parent_view);
+    ar.field("many_calls", fork.many_calls);
+    ar.field("pending_child", fork.pending_child);
     ar.end();
 }
 

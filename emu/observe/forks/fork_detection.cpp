@@ -1,11 +1,27 @@
-// Forks of a guest that states nothing: a system call that took the right to write from its caller's pages, or wrote
-// another space's tables, turns out to have been a fork when a directory with the same frames is loaded for the first
-// time.
+// Forks of a guest that states nothing. Whoever built the tables of a space that is loaded for the first time made it:
+// by entries that were seen written, or by the frames that hold the tables, which somebody stored into last. It was a
+// fork if the space holds its maker's pages, shared for copying or copied.
+#include "emu/base/trace_vocabulary.hpp"
 #include "emu/observe/forks/fork_tracer.hpp"
 
 #include <algorithm>
 
 namespace forkscope {
+
+// What a new space has of its maker's.
+struct ForkTracer::Likeness {
+    u64 shared = 0; // pages in the same frames
+    u64 cow = 0;    // of those: that are shared for copying
+    u64 copied = 0; // in frames of its own, where the maker has a page too: with its contents, or written by the call
+    // The same without pages of zeros, which are alike by chance.
+    u64 alike = 0, counted = 0;
+    u64 writable_alike = 0, writable = 0;
+
+    bool fork() const {
+        const bool copies = writable_alike != 0 && writable_alike * 2 >= writable;
+        return (cow != 0 || copies) && (shared + alike) * 2 >= shared + counted;
+    }
+};
 
 void ForkTracer::system_call_begins(const TraceEvent& event) {
     const ProcessContext& context = state_.context;
@@ -26,6 +42,51 @@ void ForkTracer::system_call_begins(const TraceEvent& event) {
         state_.open.remove(oldest);
 }
 
+// Moments between which all stores are one's: the kernel is entered or left, or another space is loaded.
+bool ForkTracer::moves_stores(const TraceEvent& event) {
+    return (event.kind == TraceKind::Interrupt && kInterruptFromCpl(event) == 3) ||
+           (event.kind == TraceKind::InterruptReturn && event.c == 3) || event.kind == TraceKind::Cr3Load;
+}
+
+// A kernel that states its forks need not be watched so closely, unless its own stores ignore what entries forbid.
+bool ForkTracer::asks_for_stores() const {
+    const PagingControl& control = tables_.reader().control();
+    return options_.begin_epoch && control.paging() && (!state_.guest_states_forks || (control.cr0 & kCr0Wp) == 0);
+}
+
+void ForkTracer::settle_stores(const TraceEvent& event) {
+    if (!asks_for_stores())
+        return;
+    const bool by_program = event.kind == TraceKind::Interrupt;
+    const std::vector<u32> frames = writers_.settle(by_program ? 0 : static_cast<FrameWriters::Writer>(working()));
+    if (!by_program) {
+        for (const u32 frame : frames)
+            check_store_into_shared(frame << kPageShift);
+        if (!state_.guest_states_forks)
+            discover_spaces(frames, event);
+    }
+    state_.since = event.instructions;
+}
+
+// A directory is known by this: it maps the kernel's code that runs now where it runs, and no program may touch it.
+void ForkTracer::discover_spaces(const std::vector<u32>& frames, const TraceEvent& event) {
+    const AddressSpaceReader& reader = tables_.reader();
+    if (reader.control().pae())
+        return; // what leads to its directories is no frame of its own
+    const LinearAddress code(event.eip);
+    const WalkView now = reader.walk(AddressSpace(event.address_space), code);
+    if (!now.present || now.user())
+        return;
+    for (const u32 frame : frames) {
+        const AddressSpace space(frame << kPageShift);
+        if (tables_.is_directory(space.root) || space.root == event.address_space)
+            continue;
+        const WalkView there = reader.walk(space, code);
+        if (there.present && !there.user() && there.frame == now.frame)
+            tables_.add_space(space, event);
+    }
+}
+
 void ForkTracer::on_return(const TraceEvent& event) {
     if (event.c != 3)
         return;
@@ -38,10 +99,45 @@ void ForkTracer::on_return(const TraceEvent& event) {
     OpenFork& ended = state_.open.edit(id);
     ended.record.left_instructions = event.instructions;
     ended.record.left_cycle = event.cycle;
-    ended.parent_view = user_half(ended.directory);
     state_.open.end_call(id);
+    merge_into_builder(id);
     if (const u64 oldest = state_.open.surplus(OpenKind::EndedCall); oldest != kNone)
         state_.open.remove(oldest);
+}
+
+// A fork may be made of many system calls: each that adds to the same space belongs to it, and each that only takes
+// rights from the caller's own pages if the space's maker has left that to others.
+void ForkTracer::merge_into_builder(u64 id) {
+    const OpenFork& call = state_.open.at(id);
+    std::set<u32> directories = call.foreign;
+    directories.insert(call.new_directories.begin(), call.new_directories.end());
+    u64 into = kNone;
+    const std::set<u64>& ended = state_.open.of_kind(OpenKind::EndedCall);
+    for (auto other = ended.rbegin(); into == kNone && other != ended.rend(); ++other) {
+        const OpenFork& earlier = state_.open.at(*other);
+        if (*other == id || earlier.key != call.key || earlier.directory != call.directory)
+            continue;
+        const auto builds = [&](u32 directory) {
+            return earlier.foreign.count(directory) != 0 ||
+                   std::find(earlier.new_directories.begin(), earlier.new_directories.end(), directory) !=
+                       earlier.new_directories.end();
+        };
+        const bool many = earlier.many_calls || earlier.protects.empty();
+        if (directories.empty() ? many : std::any_of(directories.begin(), directories.end(), builds))
+            into = *other;
+    }
+    if (into == kNone)
+        return;
+    const OpenFork merged = call;
+    state_.open.remove(id);
+    for (const u32 directory : directories)
+        state_.open.built(into, directory);
+    OpenFork& whole = state_.open.edit(into);
+    whole.many_calls = true;
+    whole.protects.insert(merged.protects.begin(), merged.protects.end());
+    for (const u32 page : merged.unflushed)
+        state_.open.await_flush(into, page);
+    whole.record.append(merged.record, options_.most_entries);
 }
 
 void ForkTracer::first_load(u32 directory, const TraceEvent& event) {
@@ -52,59 +148,143 @@ void ForkTracer::first_load(u32 directory, const TraceEvent& event) {
         if (!fork.child_ended && fork.stated)
             return;
     }
+    if (const u64 builder = builder_of(directory); builder != kNone) {
+        adopt(builder, directory, event);
+        return;
+    }
+    // Nobody was seen to build it: whoever took the right to write from its own pages may have.
     for (const OpenKind kind : {OpenKind::Call, OpenKind::EndedCall}) {
-        const std::set<u64>& ids = state_.open.of_kind(kind);
+        const std::vector<u64> ids(state_.open.of_kind(kind).begin(), state_.open.of_kind(kind).end());
         for (auto id = ids.rbegin(); id != ids.rend(); ++id)
-            if (adopt(*id, directory, event))
+            if (!state_.open.at(*id).protects.empty() && adopt(*id, directory, event))
                 return;
     }
 }
 
-// Makes the system call a fork if at least half of the new space's pages lie in the caller's frames.
+// The system call that built a space, as far as anything shows it.
+u64 ForkTracer::builder_of(u32 directory) const {
+    if (const u64 builder = state_.open.builder_of(directory); builder != kNone)
+        return builder;
+    const PageTableView pages = user_pages(directory);
+    std::vector<u32> frames = pages.tables();
+    for (const u64 root : tables_.reader().directories(AddressSpace(directory)))
+        frames.push_back(static_cast<u32>(root));
+    std::map<u64, u64> frames_by_call;
+    for (const u32 frame : frames)
+        if (const u64 writer = writers_.last(frame >> kPageShift); writer != 0 && state_.open.is_open(writer))
+            if (state_.open.at(writer).kind != OpenKind::Fork)
+                ++frames_by_call[writer];
+    const auto most = std::max_element(frames_by_call.begin(), frames_by_call.end(),
+                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+    return most == frames_by_call.end() ? kNone : most->first;
+}
+
+// What the caller's program could touch when the call returned: since then it may have left pages by faults.
+PageTableView ForkTracer::parent_at_return(const OpenFork& call) const {
+    PageTableView pages = user_pages(call.directory);
+    if (call.kind == OpenKind::EndedCall)
+        for (auto fault = state_.loose_faults.rbegin(); fault != state_.loose_faults.rend(); ++fault)
+            if ((*fault)->address_space == call.directory &&
+                (*fault)->begin_instructions >= call.record.left_instructions)
+                pages.put_back((*fault)->page_address(), (*fault)->before);
+    return pages;
+}
+
+ForkTracer::Likeness ForkTracer::compare(const OpenFork& call, const PageTableView& parent,
+                                         const PageTableView& child) const {
+    const PhysicalMemory& memory = tables_.reader().memory();
+    Likeness likeness;
+    for (const PageEntry& page : child.entries()) {
+        const PageEntry* other = parent.find(page.linear);
+        if (other != nullptr && (other->bytes() != page.bytes() || is_common(page, *other)))
+            continue;
+        if (other != nullptr && other->physical == page.physical) {
+            ++likeness.shared;
+            const bool read_only = ((page.rights | other->rights) & kPteWritable) == 0;
+            likeness.cow += read_only && (call.protects.count(page.linear) != 0 ||
+                                          was_copy_on_write(call.record, page.linear, static_cast<u32>(page.physical)))
+                                ? 1
+                                : 0;
+            continue;
+        }
+        std::array<u8, kPageSize> bytes, others;
+        if (page.bytes() != kPageSize || !memory.read(PhysicalAddress(page.physical), bytes))
+            continue;
+        const bool zero = std::all_of(bytes.begin(), bytes.end(), [](u8 byte) { return byte == 0; });
+        const bool writable = (page.rights & kPteWritable) != 0;
+        const bool alike = other != nullptr && memory.read(PhysicalAddress(other->physical), others) && bytes == others;
+        const bool by_call = other != nullptr &&
+                             writers_.last(page.physical >> kPageShift) == static_cast<FrameWriters::Writer>(call.id);
+        likeness.copied += alike || by_call ? 1 : 0;
+        if (zero)
+            continue;
+        ++likeness.counted;
+        likeness.alike += alike ? 1 : 0;
+        likeness.writable += writable ? 1 : 0;
+        likeness.writable_alike += alike && writable ? 1 : 0;
+    }
+    return likeness;
+}
+
+// Makes the system call a fork if the new space holds its caller's pages.
 bool ForkTracer::adopt(u64 id, u32 child, const TraceEvent& event) {
     const OpenFork& call = state_.open.at(id);
-    const bool built_here =
-        call.foreign.count(child) != 0 ||
-        std::find(call.new_directories.begin(), call.new_directories.end(), child) != call.new_directories.end();
-    if (call.directory == child || (call.protects.empty() && !built_here))
+    if (call.directory == child)
         return false;
-    const bool returned = call.kind == OpenKind::EndedCall;
-    const PageTableView parent_view = returned ? call.parent_view : user_half(call.directory);
-    const PageTableView child_view = user_half(child);
-    u64 same = 0;
-    for (const PageEntry& page : child_view.entries()) {
-        const PageEntry* other = parent_view.find(page.linear);
-        same += other != nullptr && other->physical == page.physical ? 1 : 0;
+    const PageTableView parent_pages = parent_at_return(call);
+    const PageTableView child_pages = user_pages(child);
+    const Likeness likeness = compare(call, parent_pages, child_pages);
+    if (!likeness.fork())
+        return false;
+    state_.open.set_child(id, state_.context.pid_of(child), child);
+    edit_record(id).copied_pages = likeness.copied;
+    // A copy that runs before its maker has returned may be what exec has made: then the old space never runs again.
+    if (likeness.cow == 0 && call.kind == OpenKind::Call) {
+        edit_record(id).child_first_run = event.cycle;
+        state_.open.set_pending(id, child);
+        return false;
     }
-    if (same == 0 || same * 2 < child_view.entries().size())
-        return false;
+    make_fork_of(id, parent_pages, child_pages, event);
+    return true;
+}
+
+// The space of a system call's caller is loaded again: what waited for that was a fork.
+void ForkTracer::parent_runs(u32 directory, const TraceEvent& event) {
+    const std::set<u64> pending = state_.open.pending();
+    for (const u64 id : pending)
+        if (const OpenFork& call = state_.open.at(id); call.directory == directory)
+            make_fork_of(id, user_pages(directory), user_pages(call.pending_child), event);
+}
+
+void ForkTracer::make_fork_of(u64 id, const PageTableView& parent, const PageTableView& child,
+                              const TraceEvent& event) {
     // The frame was a directory before: that process has died.
-    space_ended(child);
-    const u32 child_pid = state_.context.pid_of(child);
-    state_.open.set_child(id, child_pid, child);
+    const OpenFork call = state_.open.at(id);
+    space_ended(child.space().root);
     ForkRecord& record = edit_record(id);
-    record.child_directory = child;
-    record.child_pid = child_pid;
+    record.child_directory = child.space().root;
+    record.child_pid = call.child_pid;
     record.result = record.child_pid;
     record.left = true;
-    record.child_first_run = event.cycle;
-    if (!returned) {
+    if (record.child_first_run == 0)
+        record.child_first_run = event.cycle;
+    if (call.kind == OpenKind::Call) {
         record.left_instructions = event.instructions;
         record.left_cycle = event.cycle;
     }
+    record.counts.frames_copied += record.copied_pages;
     if (state_.guest_states_forks)
-        record.findings.push_back("the hardware shows a fork that the guest did not state");
+        add_finding(record, "the hardware shows a fork that the guest did not state");
     if (!call.unflushed.empty())
-        record.findings.push_back(fmt::format("{} pages of the parent were write-protected without a flush after it "
-                                              "(first: {:#010x})",
-                                              call.unflushed.size(), *call.unflushed.begin()));
-    add_unseen_entries(id, child_view, event);
-    const std::set<u32> protects = state_.open.at(id).protects;
+        add_finding(record, fmt::format("{} pages of the parent were write-protected without a flush after it (first: "
+                                        "{:#010x})",
+                                        call.unflushed.size(), *call.unflushed.begin()));
+    add_unseen_entries(id, child, event);
     ForkRecord& fork = publish(id);
     state_.open.remove(id);
-    settle(fork, protects, parent_view);
+    share_left_pages(fork, child);
+    settle(fork, call.protects, parent);
     catch_up(fork);
-    return true;
 }
 
 // The child's entries whose writing nobody saw: its tables were not known to be tables then.
@@ -129,15 +309,37 @@ void ForkTracer::add_unseen_entries(u64 call, const PageTableView& child, const 
     }
 }
 
+// Pages that the parent left by its own faults while it still forked by one call after another: the child has the
+// frame.
+void ForkTracer::share_left_pages(ForkRecord& fork, const PageTableView& child) {
+    for (const FaultRef& fault : state_.loose_faults) {
+        const u32 page = fault->page_address();
+        const PageEntry* entry = child.find(page);
+        if (fault->address_space != fork.parent_directory || fault->begin_instructions < fork.begin_instructions ||
+            fault->begin_instructions >= fork.left_instructions || entry == nullptr ||
+            entry->physical != fault->before.frame || entry->bytes() != kPageSize)
+            continue;
+        SharedPage left;
+        left.frame = static_cast<u32>(entry->physical);
+        left.copy_on_write = left.parent_settled = left.left_inside = true;
+        fork.shared.emplace(page, left);
+        ++fork.copied_pages;
+        ++fork.counts.frames_copied;
+    }
+}
+
 // The parent may have written before the child ran, and so before anybody knew that there was a fork.
 void ForkTracer::catch_up(ForkRecord& fork) {
     std::erase_if(state_.loose_faults, [&](const FaultRef& fault) {
         const u32 page = fault->page_address();
-        const bool ours = fault->address_space == fork.parent_directory &&
-                          fault->begin_instructions >= fork.left_instructions && fork.shared.count(page) != 0;
+        const auto shared = fork.shared.find(page);
+        const bool ours = fault->address_space == fork.parent_directory && shared != fork.shared.end() &&
+                          fault->before.frame == shared->second.frame &&
+                          fault->begin_instructions >=
+                              (shared->second.left_inside ? fork.begin_instructions : fork.left_instructions);
         if (ours) {
             attach_fault(fork, fault, ForkSide::Parent, true);
-            settle_page(fork, ForkSide::Parent, page);
+            reconsider(fork.number, page);
         }
         return ours;
     });

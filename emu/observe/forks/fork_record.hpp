@@ -91,6 +91,8 @@ struct ForkCounts {
     u64 heap_objects = 0; // kernel objects (and a memory server's own) taken
     u64 heap_bytes = 0;
     u64 heap_bytes_freed = 0;
+
+    ForkCounts& operator+=(const ForkCounts& more);
 };
 
 // What became of shadow objects, where the guest has them.
@@ -116,8 +118,17 @@ struct ForkStop {
 struct SharedPage {
     u32 frame = 0;
     bool copy_on_write = false;  // read-only on both sides because of a fork, not by nature
-    bool parent_settled = false; // no longer this frame read-only: copied, reused, unmapped
+    bool parent_settled = false; // that side does not map this frame there any more
     bool child_settled = false;
+    bool left_inside = false; // the parent left it before fork was done
+    bool writable = false;    // by one side at least
+    u8 doubt = 0;             // Doubt bits
+    // One side was given the right to write, or the kernel stored, while the entries of both still lead to the frame.
+    // It is a finding once both are seen to live: a process that has ended may leave its entries behind.
+    enum Doubt : u8 { Granted = 1, Stored = 2, ParentLives = 4, ChildLives = 8, Found = 16 };
+
+    bool shared() const { return !parent_settled && !child_settled; }
+    bool waits() const { return copy_on_write && shared() && !writable; }
 };
 
 // A page fault on either side while the fork was alive.
@@ -167,13 +178,17 @@ struct ForkRecord {
     bool trimmed = false; // some list entries were dropped; counts are complete
 
     std::map<u32, SharedPage> shared;         // by linear page
-    u64 still_shared = 0;                     // copy-on-write pages that neither side has left yet
+    u64 still_shared = 0;                     // copy-on-write pages that both sides still map and neither may write
+    u64 leaked_pages = 0;                     // that one side writes and the other sees
+    u64 copied_pages = 0;                     // that fork copied at once, as the contents of both sides show
     std::vector<DifferenceRange> differences; // parent (a) and child (b) when fork left
     std::vector<std::string> findings;
 
     u64 cow_faults() const {
         return fault_counts[static_cast<u8>(FaultClass::CowCopy)] + fault_counts[static_cast<u8>(FaultClass::CowReuse)];
     }
+    // What a later system call did for the same fork, which nobody has stated.
+    void append(const ForkRecord& later, std::size_t most_entries);
     // About what the lists take, in memory or in a snapshot.
     u64 list_bytes() const {
         return ptes.size() * sizeof(PteChange) + frames.size() * sizeof(FrameChange) +

@@ -10,18 +10,24 @@ namespace forkscope {
 namespace {
 
 constexpr std::size_t kMostLooseFaults = 1024;
+constexpr std::size_t kMostFindings = 64;
+constexpr u64 kPteSoftware = 7u << 9; // bits that the processor leaves to software (SDM 3A 4.3)
 
 } // namespace
 
-PageTableView ForkTracer::user_half(u32 directory) const {
+PageTableView ForkTracer::user_pages(u32 directory) const {
     PageTableViewOptions options;
-    options.layout = options_.layout;
     options.control = tables_.reader().control();
-    options.kernel_half = false;
+    options.user_only = true;
     return PageTableView::read(tables_.reader().memory(), AddressSpace(directory), options);
 }
 
-// `parent` is the parent's user half as fork left it.
+void ForkTracer::add_finding(ForkRecord& fork, std::string finding) {
+    if (fork.findings.size() < kMostFindings)
+        fork.findings.push_back(std::move(finding));
+}
+
+// `parent` is what the parent's program could touch when fork left.
 void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent) {
     fork.settled = true;
     fork.followed = false;
@@ -30,18 +36,23 @@ void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects, const P
             state_.forks.rest(fork.number, options_.keep);
         return;
     }
-    const PageTableView child = user_half(fork.child_directory);
-    fork.differences = AddressSpaceDiff(parent, child, options_.layout).ranges();
+    const PageTableView child = user_pages(fork.child_directory);
+    fork.differences = AddressSpaceDiff(parent, child).ranges();
     for (const PageEntry& page : parent.entries()) {
         const PageEntry* other = page.bytes() == kPageSize ? child.find(page.linear) : nullptr;
-        if (other == nullptr || other->physical != page.physical || other->bytes() != kPageSize)
+        if (other == nullptr || other->physical != page.physical || other->bytes() != kPageSize ||
+            is_common(page, *other))
             continue;
         const bool read_only = ((page.rights | other->rights) & kPteWritable) == 0;
-        const auto frame = static_cast<u32>(page.physical);
         SharedPage shared;
-        shared.frame = frame;
-        shared.copy_on_write =
-            read_only && (protects.count(page.linear) != 0 || was_copy_on_write(fork, page.linear, frame));
+        shared.frame = static_cast<u32>(page.physical);
+        const bool again = was_copy_on_write(fork, page.linear, shared.frame);
+        shared.copy_on_write = read_only && (protects.count(page.linear) != 0 || again);
+        if (shared.copy_on_write && again && ((page.entry ^ other->entry) & kPteSoftware) != 0)
+            add_finding(fork,
+                        fmt::format("page {:#010x} was shared for copying already, and the software's bits of its "
+                                    "entry are {:x} in the parent but {:x} in the child: a mark was lost",
+                                    page.linear, (page.entry & kPteSoftware) >> 9, (other->entry & kPteSoftware) >> 9));
         fork.still_shared += shared.copy_on_write ? 1 : 0;
         fork.shared.emplace(page.linear, shared);
     }
@@ -56,9 +67,10 @@ void ForkTracer::check_rights(ForkRecord& fork) {
         if (range.difference != PageDifference::RightsDiffer || ((range.flags_a ^ range.flags_b) & kPteWritable) == 0)
             continue;
         const char* writer = (range.flags_a & kPteWritable) != 0 ? "the parent" : "the child";
-        fork.findings.push_back(fmt::format("{} pages from {:#010x} lie in the same frames on both sides but only {} "
-                                            "may write them: the other side will see its writes",
-                                            range.pages(), range.start, writer));
+        add_finding(fork,
+                    fmt::format("{} pages from {:#010x} lie in the same frames on both sides but only {} may write "
+                                "them: the other side will see its writes",
+                                range.pages(), range.start, writer));
     }
 }
 
@@ -91,7 +103,8 @@ void ForkTracer::unfollow(ForkRecord& fork) {
 }
 
 void ForkTracer::check_private(ForkRecord& fork) {
-    if (fork.private_cycle == 0 && (fork.still_shared == 0 || fork.child_ended || fork.parent_ended))
+    const bool apart = fork.still_shared == 0 && fork.leaked_pages == 0;
+    if (fork.private_cycle == 0 && (apart || fork.child_ended || fork.parent_ended))
         fork.private_cycle = now_->cycle;
 }
 
@@ -105,8 +118,7 @@ void ForkTracer::attach_fault(ForkRecord& fork, const FaultRef& fault, ForkSide 
     else
         fork.trimmed = true;
     for (const std::string& finding : fault->findings)
-        if (fork.findings.size() < options_.most_entries)
-            fork.findings.push_back(finding);
+        add_finding(fork, finding);
 }
 
 // The child may run, and even end, before its parent has come back from fork: both sides are looked at now.
@@ -118,7 +130,7 @@ void ForkTracer::child_runs_early(u64 open, const TraceEvent& event) {
         return;
     const std::set<u32> protects = state_.open.at(open).protects;
     ForkRecord& fork = publish(open);
-    settle(fork, protects, user_half(fork.parent_directory));
+    settle(fork, protects, user_pages(fork.parent_directory));
     fork.child_first_run = event.cycle;
 }
 
@@ -144,6 +156,7 @@ void ForkTracer::on_fault(const FaultRef& fault) {
         break;
     }
     share_fault(fault, attached);
+    check_refused_write(*fault, "the kernel refused it");
     if (fault_listener_)
         fault_listener_(fault);
 }
@@ -171,7 +184,7 @@ void ForkTracer::share_fault(const FaultRef& fault, bool attached) {
             if (!attached)
                 attach_fault(fork, fault, side, true);
             attached = true;
-            settle_page(fork, side, page);
+            reconsider(use->fork, page);
         }
         if (attached)
             return;
@@ -193,12 +206,142 @@ void ForkTracer::share_fault(const FaultRef& fault, bool attached) {
     attach_fault(state_.forks.edit(newest), fault, of_child ? ForkSide::Child : ForkSide::Parent, false);
 }
 
-void ForkTracer::settle_page(ForkRecord& fork, ForkSide side, u32 page) {
-    SharedPage& shared = fork.shared.at(page);
-    if (shared.copy_on_write && !shared.parent_settled && !shared.child_settled)
-        --fork.still_shared;
-    (side == ForkSide::Child ? shared.child_settled : shared.parent_settled) = true;
+// What an entry maps has changed: pages that forks left shared may be shared no more, or more than they should.
+void ForkTracer::on_entry_changed(const TraceEvent& event, const EntryOwner& owner) {
+    if (event.b == event.c || followed_.size() == 0)
+        return;
+    const auto page = static_cast<u32>(owner.linear.value);
+    if (owner.level == 1 || owner.space == AddressSpace()) {
+        std::set<std::pair<u64, u32>> concerned;
+        for (const u64 entry : {event.b, event.c})
+            if ((entry & kPtePresent) != 0)
+                for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(entry & kPteFrame)))
+                    concerned.insert({use.fork, use.page});
+        for (const auto& [fork, shared_page] : concerned)
+            if (owner.space == AddressSpace() || shared_page == page)
+                reconsider(fork, shared_page);
+        return;
+    }
+    // A whole table comes, goes or changes its rights.
+    for (const u64 number : followed_.of_directory(owner.space.root)) {
+        const auto& shared = state_.forks.find(number)->shared;
+        std::vector<u32> pages;
+        for (auto place = shared.lower_bound(page); place != shared.end() && place->first - page < bytes_at(2); ++place)
+            pages.push_back(place->first);
+        for (const u32 one : pages)
+            reconsider(number, one);
+    }
+}
+
+// Whether both sides still map the frame, from their entries as they stand.
+void ForkTracer::reconsider(u64 number, u32 page) {
+    ForkRecord& fork = state_.forks.edit(number);
+    const auto place = fork.shared.find(page);
+    if (place == fork.shared.end())
+        return;
+    SharedPage& shared = place->second;
+    const auto walk = [&](bool ended, u32 directory) {
+        return ended ? WalkView{} : tables_.reader().walk(AddressSpace(directory), LinearAddress(page));
+    };
+    const WalkView parent = walk(fork.parent_ended, fork.parent_directory);
+    const WalkView child = walk(fork.child_ended, fork.child_directory);
+    const bool waited = shared.waits();
+    shared.parent_settled = !parent.present || parent.frame != shared.frame;
+    shared.child_settled = !child.present || child.frame != shared.frame;
+    shared.writable = shared.shared() && (parent.writable() || child.writable());
+    if (!shared.copy_on_write)
+        return;
+    if (waited != shared.waits()) {
+        fork.still_shared += shared.waits() ? 1 : ~u64{0};
+        if (shared.waits())
+            fork.private_cycle = 0; // shared once more
+    }
+    if (shared.writable)
+        doubt(number, page, SharedPage::Granted);
     check_private(fork);
+}
+
+// Something was done to a page that should not be done while both sides live.
+void ForkTracer::doubt(u64 number, u32 page, SharedPage::Doubt what) {
+    ForkRecord& fork = state_.forks.edit(number);
+    SharedPage& shared = fork.shared.at(page);
+    if ((shared.doubt & SharedPage::Found) != 0)
+        return;
+    shared.doubt |= what;
+    state_.doubtful.insert(number);
+    see_alive(now_->address_space);
+}
+
+// A space runs: it lives. Doubts about what it shares with another that lives are findings.
+void ForkTracer::see_alive(u32 directory) {
+    const std::set<u64> doubtful = state_.doubtful;
+    for (const u64 number : doubtful) {
+        const ForkRecord* known = state_.forks.find(number);
+        if (known == nullptr || !known->followed) {
+            state_.doubtful.erase(number);
+            continue;
+        }
+        if (known->parent_directory != directory && known->child_directory != directory)
+            continue;
+        ForkRecord& fork = state_.forks.edit(number);
+        const u8 side = fork.child_directory == directory ? SharedPage::ChildLives : SharedPage::ParentLives;
+        for (auto& [page, shared] : fork.shared) {
+            constexpr u8 kWhat = SharedPage::Granted | SharedPage::Stored;
+            constexpr u8 kBoth = SharedPage::ParentLives | SharedPage::ChildLives;
+            if ((shared.doubt & kWhat) == 0 || (shared.doubt & SharedPage::Found) != 0)
+                continue;
+            shared.doubt |= side;
+            if ((shared.doubt & kBoth) == kBoth && shared.shared())
+                confirm(fork, page, shared);
+        }
+    }
+}
+
+void ForkTracer::confirm(ForkRecord& fork, u32 page, SharedPage& shared) {
+    shared.doubt |= SharedPage::Found;
+    ++fork.leaked_pages;
+    fork.private_cycle = 0;
+    if ((shared.doubt & SharedPage::Stored) != 0)
+        return add_finding(
+            fork, fmt::format("the kernel stored into frame {:#010x}, which parent and child share at page "
+                              "{:#010x}: both sides see it (CR0.WP is {})",
+                              shared.frame, page, (tables_.reader().control().cr0 & kCr0Wp) != 0 ? "set" : "clear"));
+    const WalkView child = tables_.reader().walk(AddressSpace(fork.child_directory), LinearAddress(page));
+    add_finding(fork, fmt::format("the {} was given the right to write page {:#010x} while the {} still maps its frame "
+                                  "{:#010x}: what one writes, the other sees",
+                                  child.writable() ? "child" : "parent", page, child.writable() ? "parent" : "child",
+                                  shared.frame));
+}
+
+// A write to a page that is shared for copying, which the kernel did not allow.
+void ForkTracer::check_refused_write(const FaultRecord& fault, const char* outcome) {
+    if (!fault.is_write() || fault.resolved || !fault.before.present || fault.before.writable())
+        return;
+    for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(fault.before.frame))) {
+        const ForkRecord& fork = *state_.forks.find(use.fork);
+        const bool of_child = fork.child_directory == fault.address_space;
+        if (use.page != fault.page_address() || (!of_child && fork.parent_directory != fault.address_space) ||
+            !fork.shared.at(use.page).copy_on_write)
+            continue;
+        add_finding(
+            state_.forks.edit(use.fork),
+            fmt::format("the {}'s write to page {:#010x}, which is shared for copying, neither got a copy of the "
+                        "page nor the right to write it: {} (fault {})",
+                        of_child ? "child" : "parent", use.page, outcome, fault.number));
+        return;
+    }
+}
+
+// The kernel stored into a frame that no program may write, for it is shared for copying.
+void ForkTracer::check_store_into_shared(u32 frame) {
+    const auto known = followed_.uses(frame);
+    const std::vector<FollowedForks::Use> uses(known.begin(), known.end());
+    for (auto use = uses.rbegin(); use != uses.rend(); ++use) {
+        const ForkRecord& fork = *state_.forks.find(use->fork);
+        const SharedPage& shared = fork.shared.at(use->page);
+        if (shared.waits() && fork.left_instructions <= state_.since)
+            return doubt(use->fork, use->page, SharedPage::Stored);
+    }
 }
 
 // One side, or both at once, is no more.
@@ -229,6 +372,8 @@ void ForkTracer::process_ended(u32 pid) {
 void ForkTracer::space_ended(u32 directory) {
     if (directory == 0)
         return;
+    for (const FaultRecord* fault : state_.faults.open_in(directory))
+        check_refused_write(*fault, "the process was killed");
     for (const u64 number : followed_.of_directory(directory)) {
         ForkRecord& fork = state_.forks.edit(number);
         end_sides(fork, fork.parent_directory == directory, fork.child_directory == directory);

@@ -24,7 +24,8 @@ void ForkTracer::add_pte(u64 open, PteChange change) {
         counts.pte_protects += protects ? 1 : 0;
     });
     const u32 own = state_.open.at(open).directory;
-    if (protects && change.level == 1 && options_.layout.is_user(change.linear) && change.directory == own) {
+    const bool page = change.level == 1 || (change.level == 2 && tables_.reader().is_large(change.old_value));
+    if (protects && page && (change.old_value & kPteUser) != 0 && change.directory == own) {
         state_.open.edit(open).protects.insert(change.linear);
         // Where another space is loaded, the parent's translations went when it was.
         if (now_->address_space == own)
@@ -42,18 +43,22 @@ void ForkTracer::add_pte(u64 open, PteChange change) {
         fork.trimmed = true;
 }
 
-// Follows the chain of saved frame pointers: {saved EBP, return address} at each. The kernel's stay in the kernel, and
-// a program's in the program.
+// Follows the chain of saved frame pointers: {saved EBP, return address} at each. The kernel's stay in pages that no
+// program may touch, and a program's in its own.
 std::array<u32, 3> ForkTracer::callers(const TraceEvent& event) const {
     std::array<u32, 3> found{};
-    const bool kernel = options_.layout.is_kernel(event.eip);
+    const AddressSpace space(event.address_space);
+    const AddressSpaceReader& reader = tables_.reader();
+    const auto of_the_same = [&](u32 address) {
+        const WalkView walk = reader.walk(space, LinearAddress(address));
+        return walk.present && walk.user() == (event.cpl == 3);
+    };
     u32 frame = options_.frame_pointer ? options_.frame_pointer() : 0;
     for (u32& caller : found) {
         std::array<u32, 2> words;
-        if (options_.layout.is_kernel(frame) != kernel || frame % 4 != 0 ||
-            !tables_.reader().read(AddressSpace(event.address_space), LinearAddress(frame),
-                                   {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
-            options_.layout.is_kernel(words[1]) != kernel || words[0] <= frame)
+        if (frame % 4 != 0 || !of_the_same(frame) ||
+            !reader.read(space, LinearAddress(frame), {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
+            !of_the_same(words[1]) || words[0] <= frame)
             break;
         caller = words[1];
         frame = words[0];
@@ -61,7 +66,7 @@ std::array<u32, 3> ForkTracer::callers(const TraceEvent& event) const {
     return found;
 }
 
-void ForkTracer::on_pte_write(const TraceEvent& event) {
+void ForkTracer::on_pte_write(const TraceEvent& event, const EntryOwner& owner) {
     const u64 open = working();
     if (open == kNone)
         return;
@@ -73,13 +78,12 @@ void ForkTracer::on_pte_write(const TraceEvent& event) {
     change.new_value = event.c;
     change.eip = event.eip;
     change.callers = callers(event);
-    const EntryOwner owner = tables_.locate(change.entry_address);
     change.directory = owner.space.root;
     change.linear = static_cast<u32>(owner.linear.value);
     change.level = owner.space != AddressSpace() ? owner.level : static_cast<u8>(event.d);
     change.bytes = bytes_at(change.level);
     if (change.directory != 0 && change.directory != state_.open.at(open).directory) {
-        state_.open.edit(open).foreign.insert(change.directory);
+        state_.open.built(open, change.directory);
         // Somebody builds a space there: its next load counts as its first.
         state_.loaded.erase(change.directory);
     }
@@ -92,7 +96,7 @@ void ForkTracer::on_table_found(u32 frame, const EntryOwner& owner, const TraceE
     if (open == kNone || owner.space.root == state_.open.at(open).directory)
         return;
     if (owner.level == 2)
-        state_.open.edit(open).new_directories.push_back(owner.space.root);
+        state_.open.found(open, owner.space.root);
     const AddressSpaceReader& reader = tables_.reader();
     const u32 width = reader.geometry().entry_bytes;
     for (u32 i = 0; i < reader.geometry().entries(); ++i) {
@@ -139,6 +143,8 @@ void ForkTracer::on_cr3(const TraceEvent& event) {
     const u32 directory = space_of(event.b);
     // Whoever is in the middle of a fork loses its cached translations when another space is loaded.
     state_.open.flushed_elsewhere(directory);
+    see_alive(directory);
+    parent_runs(directory, event);
     if (const u64 open = working(); open != kNone) {
         count_in(open, [&](ForkCounts& counts) {
             ++counts.cr3_loads;

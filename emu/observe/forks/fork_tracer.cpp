@@ -32,6 +32,7 @@ void ForkTracer::State::serialize(Archive& ar) {
     ar.nested("context", context);
     ar.nested("faults", faults);
     ar.nested("tables", tables);
+    ar.nested("writers", writers);
     ar.begin("open");
     open.serialize(ar, pool);
     ar.end();
@@ -45,7 +46,9 @@ void ForkTracer::State::serialize(Archive& ar) {
     archive_map(ar, "workload", workload, kMostWorkload);
     ar.nested("settled", settled);
     ar.field("guest_states_forks", guest_states_forks);
+    archive_set(ar, "doubtful", doubtful, kMostLoaded);
     ar.field("numbers", numbers);
+    ar.field("since", since);
     if (ar.loading() && ar.good())
         check(ar);
 }
@@ -68,7 +71,8 @@ void ForkTracer::State::check(Archive& ar) {
 }
 
 ForkTracer::ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTracerOptions options)
-    : symbols_(symbols), options_(std::move(options)), tables_(memory, options_.watch, control_now(options_)) {
+    : symbols_(symbols), options_(std::move(options)), tables_(memory, options_.watch, control_now(options_)),
+      writers_(memory, options_.begin_epoch) {
     tables_.set_found(
         [this](u32 frame, const EntryOwner& owner, const TraceEvent& event) { on_table_found(frame, owner, event); });
 }
@@ -76,6 +80,7 @@ ForkTracer::ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTr
 ForkTracer::State ForkTracer::state() const {
     State state = state_;
     state.tables = tables_.state();
+    state.writers = writers_.state();
     state.followed = followed_.in_order();
     return state;
 }
@@ -85,7 +90,13 @@ void ForkTracer::restore(const State* state) {
     if (state == nullptr)
         state_.tables.control = control_now(options_);
     tables_.restore(state_.tables);
+    writers_.restore(state_.writers);
     followed_.restore(state_.followed, state_.forks);
+}
+
+void ForkTracer::guest_ended() {
+    for (const FaultRecord* fault : state_.faults.all_open())
+        check_refused_write(*fault, "the process was killed, or still waited when the machine ended");
 }
 
 const ForkRecord* ForkTracer::current() const {
@@ -115,6 +126,8 @@ void ForkTracer::on_event(const TraceEvent& event) {
     if (event.kind == TraceKind::PteWrite && !tables_.is_entry(event))
         return tables_.on_event(event);
     now_ = &event;
+    if (moves_stores(event))
+        settle_stores(event);
     if (moves_work(event)) {
         settle_time(event);
         if (event.kind == TraceKind::Tracepoint && (event.a == TP_MESSAGE || event.a == TP_NOTIFY))
@@ -122,11 +135,16 @@ void ForkTracer::on_event(const TraceEvent& event) {
     }
     state_.context.on_event(event);
     // The owner of an entry is asked before the map learns what the entry now says.
-    if (event.kind == TraceKind::PteWrite)
-        on_pte_write(event);
+    EntryOwner owner;
+    if (event.kind == TraceKind::PteWrite) {
+        owner = tables_.locate(static_cast<u32>(event.a));
+        on_pte_write(event, owner);
+    }
     tables_.on_event(event);
-    for (const FaultRef& fault :
-         state_.faults.on_event(event, {state_.context, tables_.reader(), symbols_, options_.layout}))
+    if (event.kind == TraceKind::PteWrite)
+        on_entry_changed(event, owner);
+    for (const FaultRef& fault : state_.faults.on_event(
+             event, {state_.context, tables_.reader(), symbols_, state_.guest_states_forks, options_.layout}))
         on_fault(fault);
     switch (event.kind) {
     case TraceKind::Tracepoint:
@@ -139,7 +157,7 @@ void ForkTracer::on_event(const TraceEvent& event) {
         on_cr3(event);
         break;
     case TraceKind::Interrupt:
-        if (is_system_call(event) && options_.layout.is_user(static_cast<u32>(event.d)))
+        if (is_system_call(event) && kInterruptFromCpl(event) == 3)
             system_call_begins(event);
         count_switch(event);
         break;
@@ -280,7 +298,7 @@ void ForkTracer::begin_stop(u64 open, const TraceEvent& event) {
     stop.begin_cycle = stop.end_cycle = event.cycle;
     stop.eip = event.eip;
     stop.callers = callers(event);
-    if (symbols_ != nullptr && options_.layout.is_user(event.eip)) {
+    if (symbols_ != nullptr && event.cpl == 3) {
         if (symbols_->program_of(event.address_space).empty())
             symbols_->identify(tables_.reader().memory_reader(), event.address_space, event.eip);
         stop.program = symbols_->program_of(event.address_space);
@@ -387,7 +405,7 @@ void ForkTracer::leave(u64 open, const TraceEvent& event) {
     ForkRecord& fork = publish(open);
     state_.open.remove(open);
     if (!fork.failed)
-        return settle(fork, left.protects, user_half(fork.parent_directory));
+        return settle(fork, left.protects, user_pages(fork.parent_directory));
     fork.followed = false;
     state_.forks.rest(fork.number, options_.keep);
 }

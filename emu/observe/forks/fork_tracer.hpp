@@ -16,6 +16,7 @@
 #include "emu/observe/forks/followed_forks.hpp"
 #include "emu/observe/forks/fork_store.hpp"
 #include "emu/observe/forks/open_forks.hpp"
+#include "emu/observe/tables/frame_writers.hpp"
 #include "emu/observe/tables/table_map.hpp"
 
 namespace forkscope {
@@ -31,6 +32,8 @@ struct ForkTracerOptions {
     std::function<PagingControl()> paging = {};
     // The running CPU's EBP at the moment of the event: tells who called what wrote an entry. May be empty.
     std::function<u32()> frame_pointer = {};
+    // PhysicalMemory::begin_epoch: who stored into which frame, for kernels that do not say what they do. May be empty.
+    std::function<u32()> begin_epoch = {};
     // The CPU's cycles by cause so far, at the moment of an event. May be empty.
     std::function<CycleCounters()> account = {};
 };
@@ -44,6 +47,7 @@ class ForkTracer : public TraceSink {
         ProcessContext context;
         FaultTracker faults;
         TableMap::State tables;
+        FrameWriters::State writers;
         OpenForks open;
         ForkStore forks;
         std::vector<u64> followed;         // in the order in which they came to be followed
@@ -52,7 +56,9 @@ class ForkTracer : public TraceSink {
         std::map<u32, u32> workload;       // parameter by pid; children inherit the membership
         RunTime settled;                   // all time up to here is somebody's
         bool guest_states_forks = false;
+        std::set<u64> doubtful; // forks with a page that is in doubt
         u64 numbers = 0;
+        u64 since = 0; // instructions at the last moment that stores were settled at
 
         void serialize(Archive& ar);
 
@@ -88,6 +94,8 @@ class ForkTracer : public TraceSink {
     // The state now; and back to one, or to nothing known, as if attached now. The memory is restored already.
     State state() const;
     void restore(const State* state);
+    // The guest has ended the machine: what was under way stays so, and is looked at.
+    void guest_ended();
     CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 1, *this); }
 
   private:
@@ -108,7 +116,7 @@ class ForkTracer : public TraceSink {
     void give_up(u64 open);
     u64 find_open(u32 parent_pid, u32 child_pid) const;
     // fork_tables.cpp: what is done to page tables and translations inside a fork
-    void on_pte_write(const TraceEvent& event);
+    void on_pte_write(const TraceEvent& event, const EntryOwner& owner);
     void on_table_found(u32 frame, const EntryOwner& owner, const TraceEvent& event);
     void on_flush(const TraceEvent& event);
     void on_cr3(const TraceEvent& event);
@@ -147,7 +155,14 @@ class ForkTracer : public TraceSink {
     void on_fault(const FaultRef& fault);
     void share_fault(const FaultRef& fault, bool attached);
     void attach_fault(ForkRecord& fork, const FaultRef& fault, ForkSide side, bool belongs);
-    void settle_page(ForkRecord& fork, ForkSide side, u32 page);
+    void on_entry_changed(const TraceEvent& event, const EntryOwner& owner);
+    void reconsider(u64 number, u32 page);
+    void check_refused_write(const FaultRecord& fault, const char* outcome);
+    void check_store_into_shared(u32 frame);
+    static void add_finding(ForkRecord& fork, std::string finding);
+    void doubt(u64 number, u32 page, SharedPage::Doubt what);
+    void see_alive(u32 directory);
+    void confirm(ForkRecord& fork, u32 page, SharedPage& shared);
     void process_ended(u32 pid);
     void space_ended(u32 directory);
     void end_sides(ForkRecord& fork, bool parent, bool child);
@@ -159,16 +174,29 @@ class ForkTracer : public TraceSink {
     void system_call_begins(const TraceEvent& event);
     void on_return(const TraceEvent& event);
     void first_load(u32 directory, const TraceEvent& event);
+    static bool moves_stores(const TraceEvent& event);
+    bool asks_for_stores() const;
+    void settle_stores(const TraceEvent& event);
+    void discover_spaces(const std::vector<u32>& frames, const TraceEvent& event);
+    u64 builder_of(u32 directory) const;
+    void merge_into_builder(u64 call);
+    struct Likeness;
+    Likeness compare(const OpenFork& call, const PageTableView& parent, const PageTableView& child) const;
+    PageTableView parent_at_return(const OpenFork& call) const;
     bool adopt(u64 call, u32 child, const TraceEvent& event);
+    void make_fork_of(u64 call, const PageTableView& parent, const PageTableView& child, const TraceEvent& event);
+    void parent_runs(u32 directory, const TraceEvent& event);
     void add_unseen_entries(u64 call, const PageTableView& child, const TraceEvent& event);
+    void share_left_pages(ForkRecord& fork, const PageTableView& child);
     void catch_up(ForkRecord& fork);
-    PageTableView user_half(u32 directory) const;
+    PageTableView user_pages(u32 directory) const;
 
     Symbolizer* symbols_;
     ForkTracerOptions options_;
     TableMap tables_;
     FaultListener fault_listener_;
-    State state_; // `tables` and `followed` stand in tables_ and followed_
+    FrameWriters writers_;
+    State state_; // `tables`, `writers` and `followed` stand in the members of those names
     FollowedForks followed_;
     const TraceEvent* now_ = nullptr;
 };

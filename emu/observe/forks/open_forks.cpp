@@ -27,6 +27,14 @@ void OpenForks::index(const OpenFork& fork) {
     by_kind_[static_cast<std::size_t>(fork.kind)].insert(fork.id);
     if (!fork.unflushed.empty())
         unflushed_.insert(fork.id);
+    if (fork.pending_child != 0)
+        pending_.insert(fork.id);
+    if (fork.kind != OpenKind::Fork) {
+        for (const u32 directory : fork.foreign)
+            builders_.insert({directory, fork.id});
+        for (const u32 directory : fork.new_directories)
+            builders_.insert({directory, fork.id});
+    }
     if (fork.kind == OpenKind::Call) {
         calls_[fork.key] = fork.id;
         calls_by_pid_.insert({fork.pid, fork.id});
@@ -43,6 +51,11 @@ void OpenForks::index(const OpenFork& fork) {
 void OpenForks::unindex(const OpenFork& fork) {
     by_kind_[static_cast<std::size_t>(fork.kind)].erase(fork.id);
     unflushed_.erase(fork.id);
+    pending_.erase(fork.id);
+    for (const u32 directory : fork.foreign)
+        builders_.erase({directory, fork.id});
+    for (const u32 directory : fork.new_directories)
+        builders_.erase({directory, fork.id});
     if (const auto call = calls_.find(fork.key); call != calls_.end() && call->second == fork.id)
         calls_.erase(call);
     calls_by_pid_.erase({fork.pid, fork.id});
@@ -99,6 +112,33 @@ void OpenForks::set_child(u64 id, u32 pid, u32 directory) {
     index(fork);
 }
 
+void OpenForks::built(u64 id, u32 directory) {
+    if (at(id).foreign.count(directory) != 0)
+        return;
+    edit(id).foreign.insert(directory);
+    if (at(id).kind != OpenKind::Fork)
+        builders_.insert({directory, id});
+}
+
+void OpenForks::found(u64 id, u32 directory) {
+    edit(id).new_directories.push_back(directory);
+    if (at(id).kind != OpenKind::Fork)
+        builders_.insert({directory, id});
+}
+
+void OpenForks::set_pending(u64 id, u32 child) {
+    edit(id).pending_child = child;
+    if (child != 0)
+        pending_.insert(id);
+    else
+        pending_.erase(id);
+}
+
+u64 OpenForks::builder_of(u32 directory) const {
+    const auto after = builders_.upper_bound({directory, ~u64{0}});
+    return after != builders_.begin() && std::prev(after)->first == directory ? std::prev(after)->second : kNone;
+}
+
 void OpenForks::await_flush(u64 id, u32 page) {
     edit(id).unflushed.insert(page);
     unflushed_.insert(id);
@@ -119,7 +159,7 @@ void OpenForks::flushed_all(u64 id) {
 
 void OpenForks::flushed_elsewhere(u32 loaded_directory) {
     for (const u64 id : std::vector<u64>(unflushed_.begin(), unflushed_.end()))
-        if (at(id).directory != loaded_directory)
+        if (at(id).directory != loaded_directory && at(id).kind != OpenKind::EndedCall)
             flushed_all(id);
 }
 

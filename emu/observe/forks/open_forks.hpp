@@ -36,7 +36,8 @@ struct OpenFork {
     std::set<u32> protects;                 // user pages whose right to write was taken, on the parent's side
     std::vector<u32> new_directories;       // that became known meanwhile
     std::set<u32> foreign;                  // other spaces' directories whose entries were written
-    PageTableView parent_view;              // the caller's user half when the system call returned
+    bool many_calls = false;                // several system calls have built the space
+    u32 pending_child = 0;                  // a copy of the caller that ran before the call returned: it may be exec
 };
 
 class OpenForks {
@@ -54,6 +55,11 @@ class OpenForks {
     void end_call(u64 call);
     void set_helper(u64 id, Key helper);
     void set_child(u64 id, u32 pid, u32 directory);
+    // Another space's entries were written; a directory became known meanwhile.
+    void built(u64 id, u32 directory);
+    void found(u64 id, u32 directory);
+    // A space that looks like a copy ran before the call returned; 0: it was none.
+    void set_pending(u64 id, u32 child);
     // Pages that await their flush. A load of another space's directory flushes what others await.
     void await_flush(u64 id, u32 page);
     void flushed(u64 id, u32 page);
@@ -75,6 +81,9 @@ class OpenForks {
     std::vector<u64> forks_of_directory(u32 directory) const { return range(by_directory_, directory); }
     std::vector<u64> forks_with_child(u32 directory) const { return range(by_child_, directory); }
     std::vector<u64> calls_of_pid(u32 pid) const { return range(calls_by_pid_, pid); }
+    // The newest call that built the space: by its entries, or because its directory became known meanwhile.
+    u64 builder_of(u32 directory) const;
+    const std::set<u64>& pending() const { return pending_; }
     const std::set<u64>& of_kind(OpenKind kind) const { return by_kind_[static_cast<std::size_t>(kind)]; }
 
     void serialize(Archive& ar, const FaultPool& faults);
@@ -95,8 +104,8 @@ class OpenForks {
     Index<Key> by_key_;                           // forks, by key and by helper
     Index<u32> by_pid_, by_directory_, by_child_; // forks
     std::map<Key, u64> calls_;
-    Index<u32> calls_by_pid_;
-    std::set<u64> unflushed_;
+    Index<u32> calls_by_pid_, builders_;
+    std::set<u64> unflushed_, pending_;
 };
 
 } // namespace forkscope

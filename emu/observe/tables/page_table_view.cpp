@@ -5,7 +5,6 @@
 #include <cstring>
 #include <unordered_map>
 
-#include "emu/base/archive/table.hpp"
 #include "emu/base/trace_vocabulary.hpp"
 
 namespace forkscope {
@@ -138,8 +137,8 @@ void AddressSpaceReader::on_event(const TraceEvent& event) {
 }
 
 const char* page_state_name(PageState state) {
-    constexpr std::array<const char*, 6> kNames = {"absent",          "private", "shared read-only",
-                                                   "shared writable", "kernel",  "window"};
+    constexpr std::array<const char*, kPageStates> kNames = {"absent", "private", "shared read-only", "shared writable",
+                                                             "kernel", "window",  "supervisor"};
     return kNames[static_cast<std::size_t>(state)];
 }
 
@@ -164,7 +163,6 @@ PageTableView PageTableView::read(const PhysicalMemory& memory, AddressSpace spa
                                   const PageTableViewOptions& options) {
     PageTableView view;
     view.space_ = options.control.space_of(space.root);
-    view.layout_ = options.layout;
     const AddressSpaceReader reader(memory, options.control);
     u32 first = 0;
     for (const u64 directory : reader.directories(view.space_)) {
@@ -183,7 +181,7 @@ void PageTableView::add_directory(const AddressSpaceReader& reader, const PageTa
     for (u32 slot = 0; slot < entries.size(); ++slot) {
         const u64 entry = entries[slot];
         const u32 linear = first + (slot << geometry.large_shift);
-        if ((entry & kPtePresent) == 0 || (!options.kernel_half && options.layout.is_kernel(linear)))
+        if ((entry & kPtePresent) == 0 || (options.user_only && (entry & kPteUser) == 0))
             continue;
         const u64 target = entry & kPteFrame;
         const u64 entry_address = directory + u64{slot} * geometry.entry_bytes;
@@ -201,12 +199,12 @@ void PageTableView::add_directory(const AddressSpaceReader& reader, const PageTa
             window.state = PageState::Window;
             window.size = geometry.large_bytes();
         } else {
-            add_table(reader, linear, entry);
+            add_table(reader, linear, entry, options.user_only);
         }
     }
 }
 
-void PageTableView::add_table(const AddressSpaceReader& reader, u32 linear, u64 directory_entry) {
+void PageTableView::add_table(const AddressSpaceReader& reader, u32 linear, u64 directory_entry, bool user_only) {
     const u64 frame = directory_entry & kPteFrame;
     const std::vector<u64> entries = reader.table(frame);
     if (entries.empty() || frame > kMostFrame)
@@ -214,7 +212,7 @@ void PageTableView::add_table(const AddressSpaceReader& reader, u32 linear, u64 
     tables_.push_back(static_cast<u32>(frame));
     const u32 width = reader.geometry().entry_bytes;
     for (u32 i = 0; i < entries.size(); ++i)
-        if ((entries[i] & kPtePresent) != 0)
+        if ((entries[i] & kPtePresent) != 0 && (!user_only || (entries[i] & kPteUser) != 0))
             add_entry(reader, linear | i << kPageShift, entries[i], frame + u64{i} * width, directory_entry, 1);
 }
 
@@ -230,7 +228,7 @@ PageEntry& PageTableView::add_entry(const AddressSpaceReader& reader, u32 linear
     page.no_execute = ((entry | directory_entry) & kPteNoExecute) != 0;
     page.physical = frame_of(entry, large, reader.control());
     page.large = large;
-    page.state = layout_.is_kernel(linear) || (page.rights & kPteUser) == 0 ? PageState::Kernel : PageState::Private;
+    page.state = page.user() ? PageState::Private : PageState::Supervisor;
     entries_.push_back(page);
     return entries_.back();
 }
@@ -242,6 +240,16 @@ const PageEntry* PageTableView::find(u32 address) const {
         return nullptr;
     const PageEntry& entry = *std::prev(after);
     return address - entry.linear < entry.bytes() ? &entry : nullptr;
+}
+
+void PageTableView::put_back(u32 page, const WalkView& before) {
+    const auto place = std::lower_bound(entries_.begin(), entries_.end(), page,
+                                        [](const PageEntry& entry, u32 address) { return entry.linear < address; });
+    if (place == entries_.end() || place->linear != page || !before.present || before.large)
+        return;
+    place->entry = before.table_entry;
+    place->rights = before.rights;
+    place->physical = before.frame;
 }
 
 std::vector<PageRange> PageTableView::ranges(bool by_frame) const {
@@ -267,43 +275,57 @@ std::vector<PageRange> PageTableView::ranges(bool by_frame) const {
 
 void PageTableView::classify(std::span<PageTableView* const> views) {
     std::unordered_map<u64, u32> references;
-    const auto each = [&](auto&& act) {
-        for (PageTableView* view : views)
-            for (PageEntry& entry : view->entries_)
-                if (entry.state != PageState::Kernel && entry.state != PageState::Window)
-                    act(entry);
-    };
-    each([&](PageEntry& entry) { ++references[entry.physical]; });
-    each([&](PageEntry& entry) {
-        entry.state = references[entry.physical] < 2       ? PageState::Private
-                      : (entry.rights & kPteWritable) != 0 ? PageState::SharedWritable
-                                                           : PageState::SharedReadOnly;
-    });
+    std::unordered_map<u64, u32> supervisors; // by linear address and frame
+    const auto place = [](const PageEntry& entry) { return u64{entry.linear} << 32 | entry.physical >> kPageShift; };
+    for (PageTableView* view : views)
+        for (const PageEntry& entry : view->entries_)
+            if (entry.state != PageState::Window)
+                ++(entry.user() ? references[entry.physical] : supervisors[place(entry)]);
+    for (PageTableView* view : views) {
+        for (PageEntry& entry : view->entries_) {
+            if (entry.state == PageState::Window)
+                continue;
+            if (!entry.user())
+                entry.state = views.size() > 1 && supervisors[place(entry)] == views.size() ? PageState::Kernel
+                                                                                            : PageState::Supervisor;
+            else
+                entry.state = references[entry.physical] < 2       ? PageState::Private
+                              : (entry.rights & kPteWritable) != 0 ? PageState::SharedWritable
+                                                                   : PageState::SharedReadOnly;
+        }
+    }
 }
 
-AddressSpaceDiff::AddressSpaceDiff(const PageTableView& a, const PageTableView& b, const GuestLayout& layout) {
-    const u64 kernel_base = layout.kernel_base;
-    const auto& left = a.entries();
-    const auto& right = b.entries();
+AddressSpaceDiff::AddressSpaceDiff(const PageTableView& a, const PageTableView& b) {
+    const auto user_pages = [](const PageTableView& view) {
+        std::vector<const PageEntry*> pages;
+        for (const PageEntry& entry : view.entries())
+            if (entry.user() && entry.state != PageState::Window)
+                pages.push_back(&entry);
+        return pages;
+    };
+    const std::vector<const PageEntry*> left = user_pages(a), right = user_pages(b);
     std::size_t i = 0;
     std::size_t j = 0;
-    while (true) {
-        const u64 at_a = i < left.size() ? left[i].linear : kernel_base;
-        const u64 at_b = j < right.size() ? right[j].linear : kernel_base;
-        if (std::min(at_a, at_b) >= kernel_base)
-            break;
+    while (i < left.size() || j < right.size()) {
+        constexpr u64 kEnd = u64{1} << 32;
+        const u64 at_a = i < left.size() ? left[i]->linear : kEnd;
+        const u64 at_b = j < right.size() ? right[j]->linear : kEnd;
         if (at_a < at_b) {
-            add(at_a, left[i].bytes(), PageDifference::OnlyInA, flags_of(left[i]), 0);
+            add(at_a, left[i]->bytes(), PageDifference::OnlyInA, flags_of(*left[i]), 0);
             ++i;
         } else if (at_b < at_a) {
-            add(at_b, right[j].bytes(), PageDifference::OnlyInB, 0, flags_of(right[j]));
+            add(at_b, right[j]->bytes(), PageDifference::OnlyInB, 0, flags_of(*right[j]));
+            ++j;
+        } else if (is_common(*left[i], *right[j])) {
+            ++i;
             ++j;
         } else {
-            const bool same_frame = left[i].physical == right[j].physical && left[i].large == right[j].large;
-            const PageDifference difference = !same_frame                         ? PageDifference::DifferentFrame
-                                              : left[i].rights != right[j].rights ? PageDifference::RightsDiffer
-                                                                                  : PageDifference::Same;
-            add(at_a, left[i].bytes(), difference, flags_of(left[i]), flags_of(right[j]));
+            const bool same_frame = left[i]->physical == right[j]->physical && left[i]->large == right[j]->large;
+            const PageDifference difference = !same_frame                           ? PageDifference::DifferentFrame
+                                              : left[i]->rights != right[j]->rights ? PageDifference::RightsDiffer
+                                                                                    : PageDifference::Same;
+            add(at_a, left[i]->bytes(), difference, flags_of(*left[i]), flags_of(*right[j]));
             ++i;
             ++j;
         }
@@ -326,32 +348,6 @@ u64 AddressSpaceDiff::pages(PageDifference difference) const {
     for (const DifferenceRange& range : ranges_)
         pages += range.difference == difference ? range.pages() : 0;
     return pages;
-}
-
-void PageTableView::serialize(Archive& ar) {
-    const auto part = [](auto member) {
-        return [member](PageEntry & entry) -> auto& { return entry.*member; };
-    };
-    ar.begin("view");
-    ar.field("space", space_.root);
-    ar.field("kernel_base", layout_.kernel_base);
-    ar.field("stack_low", layout_.stack_low);
-    ar.field("stack_high", layout_.stack_high);
-    ArchiveTable(ar, "entries", entries_, u64{1} << 20)
-        .column("linear", part(&PageEntry::linear))
-        .column("entry_address", part(&PageEntry::entry_address))
-        .column("entry", part(&PageEntry::entry))
-        .column("rights", part(&PageEntry::rights))
-        .column("no_execute", part(&PageEntry::no_execute))
-        .column("large", part(&PageEntry::large))
-        .column("state", part(&PageEntry::state), PageState::Window)
-        .column("physical", part(&PageEntry::physical))
-        .column("size", part(&PageEntry::size));
-    ar.sequence("tables", tables_, u64{1} << 20);
-    ar.end();
-    const auto unsorted = [](const PageEntry& a, const PageEntry& b) { return a.linear + a.size - 1 >= b.linear; };
-    if (ar.loading() && std::adjacent_find(entries_.begin(), entries_.end(), unsorted) != entries_.end())
-        ar.fail("entries out of order");
 }
 
 } // namespace forkscope

@@ -9,7 +9,6 @@
 
 #include "emu/base/trace.hpp"
 #include "emu/base/types.hpp"
-#include "emu/symbols/guest_layout.hpp"
 #include "mmu/page_walk.hpp"
 #include "mmu/paging_state.hpp"
 #include "mmu/physical_memory.hpp"
@@ -79,7 +78,9 @@ class AddressSpaceReader {
     PagingState paging_;
 };
 
-enum class PageState : u8 { Absent, Private, SharedReadOnly, SharedWritable, Kernel, Window };
+// Supervisor: no program may touch it. Kernel: so, and the same in both spaces that are looked at.
+enum class PageState : u8 { Absent, Private, SharedReadOnly, SharedWritable, Kernel, Window, Supervisor };
+inline constexpr std::size_t kPageStates = 7;
 const char* page_state_name(PageState state);
 
 // One present leaf, or one window.
@@ -95,7 +96,13 @@ struct PageEntry {
     u64 size = kPageSize;
 
     u64 bytes() const { return size; }
+    bool user() const { return (rights & kPteUser) != 0; }
 };
+
+// Two spaces have the page by one and the same entry, and may write it: their kernel gives it to all.
+inline bool is_common(const PageEntry& a, const PageEntry& b) {
+    return a.entry_address == b.entry_address && (a.rights & b.rights & kPteWritable) != 0;
+}
 
 // Neighbouring entries with the same flags and state. Physical addresses run on, unless `scattered`.
 struct PageRange {
@@ -112,9 +119,8 @@ struct PageRange {
 };
 
 struct PageTableViewOptions {
-    GuestLayout layout = {};
     PagingControl control = AddressSpaceReader::assumed();
-    bool kernel_half = true;
+    bool user_only = false; // only what a program may touch
     // Other directories: an entry of one directory that points to another is a window on it, not a table.
     std::vector<u64> directories = {};
 };
@@ -128,23 +134,24 @@ class PageTableView {
     AddressSpace space() const { return space_; }
     const std::vector<PageEntry>& entries() const { return entries_; } // sorted by linear address
     const PageEntry* find(u32 address) const;
+    // One page, as a walk found it before.
+    void put_back(u32 page, const WalkView& before);
     // With `by_frame`, entries join only where their frames run on; else `scattered` says that they do not.
     std::vector<PageRange> ranges(bool by_frame = false) const;
     // Tables (level 1) that the space uses, windows not counted.
     const std::vector<u32>& tables() const { return tables_; }
 
-    // Sets the state of user pages: shared means that the frame is mapped more than once within `views`.
+    // Sets the states as they follow from several views: a program's page is shared if its frame is mapped more than
+    // once among them; what all of them hold alike and no program may touch is the kernel's.
     static void classify(std::span<PageTableView* const> views);
-    void serialize(Archive& ar);
 
   private:
     void add_directory(const AddressSpaceReader& reader, const PageTableViewOptions& options, u64 directory, u32 first);
-    void add_table(const AddressSpaceReader& reader, u32 linear, u64 directory_entry);
+    void add_table(const AddressSpaceReader& reader, u32 linear, u64 directory_entry, bool user_only);
     PageEntry& add_entry(const AddressSpaceReader& reader, u32 linear, u64 entry, u64 entry_address,
                          u64 directory_entry, u8 level);
 
     AddressSpace space_;
-    GuestLayout layout_;
     std::vector<PageEntry> entries_;
     std::vector<u32> tables_;
 };
@@ -162,10 +169,10 @@ struct DifferenceRange {
     u64 pages() const { return (end - start) / kPageSize; }
 };
 
-// The user halves of two spaces compared page by page.
+// What the programs of two spaces may touch, compared page by page.
 class AddressSpaceDiff {
   public:
-    AddressSpaceDiff(const PageTableView& a, const PageTableView& b, const GuestLayout& layout = {});
+    AddressSpaceDiff(const PageTableView& a, const PageTableView& b);
 
     const std::vector<DifferenceRange>& ranges() const { return ranges_; }
     u64 pages(PageDifference difference) const;

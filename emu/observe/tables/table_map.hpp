@@ -42,6 +42,7 @@ class TableMap : public TraceSink {
     bool is_entry(const TraceEvent& event);
     void add_space(AddressSpace space, const TraceEvent& event);
     std::vector<u64> directories() const; // frame addresses
+    bool is_directory(u32 frame_address) const { return directories_.count(frame_address) != 0; }
     EntryOwner locate(u32 entry_address) const;
     const AddressSpaceReader& reader() const { return reader_; }
     // Who maps a frame, in all these spaces.

@@ -20,7 +20,7 @@ constexpr std::array<LegendEntry, 6> kLegend = {{{kAbsent, "absent"},
                                                  {kPrivate, "private"},
                                                  {kSharedReadOnly, "shared read-only"},
                                                  {kSharedWritable, "shared writable"},
-                                                 {kKernel, "kernel"},
+                                                 {kKernel, "supervisor"},
                                                  {kWindowEntry, "window on tables"}}};
 constexpr std::array<const char*, 2> kSideNames = {"parent", "child"};
 

@@ -70,6 +70,9 @@ TEST(FaultRecord, ClassifiesFromTheHardwareAlone) {
     // It is not mapped: the program is sent to its signal handler.
     scene.fault(0x00000004, kFaultUser, kWriteInstruction);
     scene.return_to(0x00010900, 3);
+    // And once more before its handler has mapped anything.
+    scene.fault(0x00000008, kFaultUser, kWriteInstruction + 4);
+    scene.return_to(0x00010900, 3);
     const FaultClass expected[] = {FaultClass::DemandZero, FaultClass::File,     FaultClass::Stack,
                                    FaultClass::CowCopy,    FaultClass::CowReuse, FaultClass::Spurious,
                                    FaultClass::Protection};
@@ -82,6 +85,28 @@ TEST(FaultRecord, ClassifiesFromTheHardwareAlone) {
 }
 
 // A kernel may return from SYSENTER anywhere, so that nothing but the privilege tells that the call is over.
+// The kernel only tells the program of its fault; the program's handler copies the page by system calls and goes back
+// to the access without the kernel.
+TEST(FaultRecord, IsResolvedWhereTheProgramsOwnHandlerHasThePageMapped) {
+    FaultScene scene;
+    scene.tracepoints = false;
+    scene.write_entry(scene.entry_address(scene.parent, kPages), scene.fresh(1) | kUser);
+    scene.fault(kPages, kFaultProtection | kFaultWrite | kFaultUser, kWriteInstruction);
+    scene.return_to(0x00010900, 3);
+    EXPECT_TRUE(scene.closed.empty());
+    scene.enter_system_call(0x00010950);
+    scene.write_entry(scene.entry_address(scene.parent, kPages + kPageSize), scene.fresh(9) | kUserWrite);
+    EXPECT_TRUE(scene.closed.empty());
+    scene.write_entry(scene.entry_address(scene.parent, kPages), scene.fresh(1) | kUserWrite);
+    ASSERT_EQ(scene.closed.size(), 1u);
+    EXPECT_EQ(scene.closed[0].page, FaultClass::CowCopy);
+    EXPECT_TRUE(scene.closed[0].resolved);
+    EXPECT_TRUE(scene.closed[0].findings.empty());
+    scene.return_to(0x00010950, 3);
+    EXPECT_EQ(scene.closed.size(), 1u);
+    EXPECT_EQ(scene.tracer->faults().open_count(), 0u);
+}
+
 TEST(FaultRecord, OutlivesAReturnFromSysenterElsewhere) {
     FaultScene scene;
     scene.sysenter = true;

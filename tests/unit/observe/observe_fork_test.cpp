@@ -115,6 +115,7 @@ TEST(ForkTracer, SaysWhoCalledTheFunctionThatWrote) {
     ForkScene scene(2, options);
     const u32 stack = scene.frame();
     scene.map(scene.parent, 0xFF003000u, stack, kKernelWrite);
+    scene.map(scene.parent, 0xC0101000u, scene.frame(), kKernelWrite);
     scene.put(stack + 0xF00, 0xFF003F40u);
     scene.put(stack + 0xF04, 0xC0101111u);
     scene.put(stack + 0xF40, 0xFF003F20u); // back down: no chain

@@ -160,6 +160,9 @@ TEST(PageTableView, TellsPrivateFromSharedWithinTheGivenSpaces) {
     machine.map(parent, 0x12000, both, kUserWrite);
     machine.map(child, 0x12000, both, kUserWrite);
     machine.map(parent, 0xC0000000, machine.frame(), kKernelWrite);
+    const u32 kernel = machine.frame();
+    machine.map(parent, 0xC0001000, kernel, kKernelWrite);
+    machine.map(child, 0xC0001000, kernel, kKernelWrite);
     PageTableView a = PageTableView::read(machine.memory, AddressSpace(parent));
     PageTableView b = PageTableView::read(machine.memory, AddressSpace(child));
     PageTableView* views[] = {&a, &b};
@@ -167,7 +170,9 @@ TEST(PageTableView, TellsPrivateFromSharedWithinTheGivenSpaces) {
     EXPECT_EQ(a.find(0x10000)->state, PageState::Private);
     EXPECT_EQ(a.find(0x11000)->state, PageState::SharedReadOnly);
     EXPECT_EQ(b.find(0x12000)->state, PageState::SharedWritable);
-    EXPECT_EQ(a.find(0xC0000000)->state, PageState::Kernel);
+    EXPECT_EQ(a.find(0xC0000000)->state, PageState::Supervisor) << "of one space alone";
+    EXPECT_EQ(a.find(0xC0001000)->state, PageState::Kernel);
+    EXPECT_EQ(b.find(0xC0001000)->state, PageState::Kernel);
     PageTableView* alone[] = {&a};
     PageTableView::classify(alone);
     EXPECT_EQ(a.find(0x11000)->state, PageState::Private);

@@ -1,0 +1,44 @@
+// Owns: who stored last into each frame, as far as the moments allow at which somebody asks: between two of them all
+// stores are one's. Callers: fork tracer, for kernels that do not say what they do. Promises: from memory's epochs
+// alone; stores are found whatever they go through; a value can be kept and put back.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "emu/base/copy_on_write.hpp"
+#include "mmu/physical_memory.hpp"
+
+namespace forkscope {
+
+class FrameWriters {
+  public:
+    using Writer = u32; // 0 = nobody that was named
+    struct State {
+        CopyOnWrite<std::vector<Writer>> writers; // by frame; empty: nobody looked yet
+        std::vector<u32> pending;                 // frames stored to since the last moment
+        void serialize(Archive& ar);
+    };
+
+    // `begin_epoch` is PhysicalMemory's; empty: nothing is ever found.
+    FrameWriters(const PhysicalMemory& memory, std::function<u32()> begin_epoch)
+        : memory_(memory), begin_epoch_(std::move(begin_epoch)) {}
+
+    // A moment: all stores since the last one were `writer`'s. The frames, in order.
+    std::vector<u32> settle(Writer writer);
+    Writer last(u64 frame) const { return frame < state_.writers->size() ? (*state_.writers)[frame] : 0; }
+
+    State state() const;
+    // Memory has been put back already.
+    void restore(const State& state);
+
+  private:
+    std::vector<u32> written() const;
+
+    const PhysicalMemory& memory_;
+    std::function<u32()> begin_epoch_;
+    State state_;
+    u32 epoch_ = 0; // 0: the first moment has not been
+};
+
+} // namespace forkscope
