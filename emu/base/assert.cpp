@@ -5,6 +5,8 @@
 #include <map>
 #include <mutex>
 
+#include "emu/base/text/printable.hpp"
+
 namespace forkscope {
 
 namespace {
@@ -26,7 +28,7 @@ void remove_assert_hook(int token) {
 
 void assert_failed(const char* condition, const char* file, int line, const std::string& message) {
     std::fprintf(stderr, "forkscope: this is our bug, please report it: %s:%d: assertion '%s' failed: %s\n", file, line,
-                 condition, message.c_str());
+                 condition, printable(message).c_str());
     // A hook that asserts itself must not come back here and find the lock taken.
     static thread_local bool failing = false;
     if (!failing) {

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "emu/base/assert.hpp"
+#include "emu/base/text/printable.hpp"
 #include "emu/report/report_text.hpp"
 
 namespace forkscope {
@@ -41,7 +42,7 @@ std::string cell_text(const Cell& cell) {
     case Cell::Kind::Absent:
         return kAbsent;
     case Cell::Kind::Text:
-        return cell.string();
+        return printable_line(cell.string());
     case Cell::Kind::Flag:
         return cell.value() != 0 ? "yes" : "no";
     case Cell::Kind::Number:

@@ -69,7 +69,7 @@ class Cell {
     Value value_ = u64{0};
 };
 
-// As people read a single value.
+// As people read a single value: one line that steers no terminal.
 std::string cell_text(const Cell& cell);
 
 // Values by key, in the order in which they were added.

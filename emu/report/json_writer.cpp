@@ -4,28 +4,11 @@
 
 #include <fmt/format.h>
 
+#include "emu/base/text/printable.hpp"
+
 namespace forkscope {
 
 namespace {
-
-// Length of the well-formed UTF-8 sequence at `at`, or 0.
-std::size_t sequence_length(std::string_view text, std::size_t at) {
-    const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<u8>(text[i]) : u8{0}; };
-    const u8 first = byte(at);
-    const std::size_t length = first < 0x80                    ? 1
-                               : first >= 0xC2 && first < 0xE0 ? 2
-                               : first >= 0xE0 && first < 0xF0 ? 3
-                               : first >= 0xF0 && first < 0xF5 ? 4
-                                                               : 0;
-    for (std::size_t i = 1; i < length; ++i)
-        if ((byte(at + i) & 0xC0) != 0x80)
-            return 0;
-    const u8 second = byte(at + 1);
-    if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) || (first == 0xF0 && second < 0x90) ||
-        (first == 0xF4 && second > 0x8F))
-        return 0;
-    return length;
-}
 
 class JsonWriter {
   public:
@@ -81,15 +64,15 @@ void JsonWriter::quote(std::string_view text) {
     out_ += '"';
     for (std::size_t at = 0; at < text.size();) {
         const char letter = text[at];
-        const std::size_t length = sequence_length(text, at);
+        const std::size_t length = utf8_length(text, at);
         if (letter == '"' || letter == '\\')
             out_ += {'\\', letter};
         else if (letter == '\n')
             out_ += "\\n";
         else if (letter == '\t')
             out_ += "\\t";
-        else if (length == 1 && static_cast<u8>(letter) < 0x20)
-            out_ += fmt::format("\\u{:04x}", static_cast<u8>(letter));
+        else if (length != 0 && steers_terminal(text.substr(at, length)))
+            out_ += fmt::format("\\u{:04x}", static_cast<u8>(text[at + length - 1])); // of C1, too, the second byte
         else if (length == 0)
             out_ += "\\ufffd";
         else

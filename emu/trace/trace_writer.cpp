@@ -38,7 +38,7 @@ TraceFileWriter::~TraceFileWriter() {
     if (finished_ || !begun)
         return;
     if (const Result<void> end = finish(); !end.ok())
-        spdlog::error("{}", end.error().message);
+        tell(end.error().message);
 }
 
 void TraceFileWriter::on_event(const TraceEvent& event) {
