@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "emu/observe/forks/fork_workload.hpp"
+
 namespace forkscope {
 
 namespace {
@@ -124,15 +126,16 @@ void add_private_pages(ForkTally& tally, const ForkRecord& fork, const ForkRepor
 } // namespace
 
 std::vector<const ForkRecord*> workload_forks(const ForkStore& forks) {
-    std::vector<const ForkRecord*> marked;
-    std::vector<const ForkRecord*> others;
+    std::vector<const ForkRecord*> marked, of_command, others;
     for (const ForkRecord& fork : forks) {
         if (fork.in_workload)
             marked.push_back(&fork);
-        else if (fork.parent_pid != kFirstProcess)
+        if (in_command(forks, fork))
+            of_command.push_back(&fork);
+        if (fork.parent_pid != kFirstProcess)
             others.push_back(&fork);
     }
-    return marked.empty() ? others : marked;
+    return !marked.empty() ? marked : !of_command.empty() ? of_command : others;
 }
 
 void add_findings(ForkTally& tally, const ForkRecord& fork) {

@@ -84,7 +84,8 @@ struct ForkComparison {
     std::vector<ForkTally> systems;
 };
 
-// The forks that belong to the workload: those that its program marked, else all but those of the first process.
+// The forks that belong to the workload: those that its program marked, else those of the command's processes, else
+// the shell's, which makes them.
 std::vector<const ForkRecord*> workload_forks(const ForkStore& forks);
 ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkReportOptions& options);
 // Also of forks that do not belong to the workload: a finding is never beside the point.

@@ -450,6 +450,8 @@ ForkRecord& ForkTracer::publish(u64 open) {
         record.made_parent = maker;
     record.followed = true;
     state_.open.edit(open).published = record.number;
+    if (fork_listener_)
+        fork_listener_(record);
     return state_.forks.add(std::move(record));
 }
 

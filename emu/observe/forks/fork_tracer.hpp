@@ -86,6 +86,9 @@ class ForkTracer : public TraceSink {
 
     // Every closed fault, also those outside of forks.
     void set_fault_listener(FaultListener listener) { fault_listener_ = std::move(listener); }
+    // Each fork that becomes known: one that the guest states when it leaves or the child runs, another when the child
+    // runs.
+    void set_fork_listener(std::function<void(const ForkRecord&)> listener) { fork_listener_ = std::move(listener); }
     const TableMap& tables() const { return tables_; }
     const ProcessContext& context() const { return state_.context; }
     const FaultTracker& faults() const { return state_.faults; }
@@ -195,6 +198,7 @@ class ForkTracer : public TraceSink {
     ForkTracerOptions options_;
     TableMap tables_;
     FaultListener fault_listener_;
+    std::function<void(const ForkRecord&)> fork_listener_;
     FrameWriters writers_;
     State state_; // `tables`, `writers` and `followed` stand in the members of those names
     FollowedForks followed_;
