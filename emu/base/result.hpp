@@ -18,6 +18,7 @@ enum class ExitCode : int {
     GuestPanic = 3,
     LimitReached = 4,
     Findings = 5,
+    ReaderGone = 141, // as of a program that SIGPIPE ended
 };
 
 struct Error {

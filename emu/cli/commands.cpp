@@ -1,12 +1,14 @@
 #include "emu/cli/commands.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "emu/base/log.hpp"
+#include "emu/base/text/printable.hpp"
 #include "emu/report/counter_report.hpp"
-#include "emu/report/fork_report.hpp"
 #include "emu/report/json_writer.hpp"
 #include "emu/report/text_writer.hpp"
 #include "emu/report/tlb_report.hpp"
@@ -26,28 +28,28 @@ Display automatic_display() {
         return Display::None;
     const auto display = probe_display();
     if (!display.ok())
-        std::fprintf(stderr, "forkscope: %s; going on without a window\n", display.error().message.c_str());
+        tell(display.error().message + "; going on without a window");
     return display.ok() ? Display::Window : Display::None;
 }
 
 Result<void> print(std::string_view text) {
-    const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-    if (!written)
-        return Error{fmt::format("cannot write to standard output: {}; free some space or choose another place",
-                                 std::strerror(errno))};
-    return {};
+    const std::string shown = printable(text);
+    if (std::fwrite(shown.data(), 1, shown.size(), stdout) == shown.size() && std::fflush(stdout) == 0)
+        return {};
+    if (errno == EPIPE) // `| head` has seen enough
+        return Error{"", ExitCode::ReaderGone};
+    return Error{fmt::format("cannot write to standard output: {}; free some space or choose another place",
+                             std::strerror(errno))};
 }
 
 Result<void> print_document(const Document& document, const Options& options) {
     return print(options.json ? document_json(document) : document_text(document));
 }
 
-namespace {
-
-// The kernel's command line for a fork workload that runs and then powers off. `run=` takes the rest of the line.
+// `run=` takes the rest of the line.
 std::string workload_command_line(const Options& options) {
     const std::string& line = options.machine.command_line;
-    if (names_workload(line))
+    if (names_workload(line) || !options.kernel_path.empty())
         return line;
     if (!options.load_path.empty() && !options.given("--pages") && !options.given("--parent-pages") &&
         !options.given("--workload"))
@@ -58,14 +60,39 @@ std::string workload_command_line(const Options& options) {
     return (line.empty() ? "" : line + " ") + "run=" + workload;
 }
 
-// What the guest says at its end, then the host's files, decide the code: the first trouble wins.
-Result<ExitCode> conclude(Session& session, const Outcome& outcome) {
+Result<ExitCode> conclude(Session& session, const Outcome& outcome, const Result<void>& shown, Found found) {
     if (!outcome.message.empty())
-        std::fprintf(stderr, "forkscope: %s\n", outcome.message.c_str());
-    if (auto finished = session.finish(); !finished.ok())
+        tell(outcome.message);
+    const auto finished = session.finish();
+    if (!shown.ok())
+        return shown.error();
+    if (!finished.ok())
         return finished.error();
-    return outcome.code;
+    return with_findings(outcome.code, found == Found::Findings);
 }
+
+Result<void> write_screenshot(Session& session, const Options& options) {
+    if (options.screenshot_path.empty())
+        return {};
+    return save_screenshot(session.machine(), session.tracer(), session.symbols(), options.screenshot_path);
+}
+
+std::string with_words(const std::string& message, const Session& session) {
+    const std::string words = session.last_words();
+    return message + (message.empty() || words.empty() ? "" : "\n") + words;
+}
+
+Found found_in(const ForkStore& forks) {
+    const bool any =
+        std::any_of(forks.begin(), forks.end(), [](const ForkRecord& fork) { return !fork.findings.empty(); });
+    return any ? Found::Findings : Found::Nothing;
+}
+
+ExitCode with_findings(ExitCode code, bool findings) {
+    return findings && (code == ExitCode::Ok || code == ExitCode::LimitReached) ? ExitCode::Findings : code;
+}
+
+namespace {
 
 CpuCounts counts_of(const Cpu& cpu) {
     CpuCounts counts;
@@ -100,12 +127,6 @@ Result<void> print_info(Session& session, const Options& options) {
     return print_document(tlb_document(tlb, name), options);
 }
 
-Result<void> write_screenshot(Session& session, const Options& options) {
-    if (options.screenshot_path.empty())
-        return {};
-    return save_screenshot(session.machine(), session.tracer(), session.symbols(), options.screenshot_path);
-}
-
 } // namespace
 
 Result<ExitCode> run_command(Options options) {
@@ -127,71 +148,24 @@ Result<ExitCode> run_command(Options options) {
         return created.error();
     Session& session = **created;
     Outcome outcome;
+    Result<void> shown;
     if (window) {
-        if (auto shown = show_window(session); !shown.ok())
-            return shown.error();
+        shown = show_window(session);
         outcome = session.outcome();
+        outcome.message.clear(); // the window has said it
     } else {
         outcome = session.run_to_end();
         if (stepping)
-            std::fprintf(stderr, "forkscope: stopped at %s after %llu instructions: %s\n", session.place().c_str(),
-                         static_cast<unsigned long long>(session.machine().instructions()), outcome.why.c_str());
+            tell(fmt::format("stopped at {} after {} instructions: {}", session.place(),
+                             session.machine().instructions(), outcome.why));
+        else if (session.silent() && outcome.code != ExitCode::ReaderGone)
+            outcome.message = with_words(outcome.message, session);
     }
-    if (auto written = write_screenshot(session, options); !written.ok())
-        return written.error();
-    if (auto printed = print_info(session, options); !printed.ok())
-        return printed.error();
-    return conclude(session, outcome);
-}
-
-// The first fork after the workload says that it begins; without tracepoints the first of all.
-static const ForkRecord* chosen_fork(const ForkTracer& tracer) {
-    for (const ForkRecord& fork : tracer.forks())
-        if (fork.in_workload)
-            return &fork;
-    return tracer.last();
-}
-
-Result<ExitCode> fork_command(Options options) {
-    options.machine.command_line = workload_command_line(options);
-    if (options.serial.empty())
-        options.serial = "none";
-    options.trace_forks = true;
-    auto created = Session::create(options);
-    if (!created.ok())
-        return created.error();
-    Session& session = **created;
-    const ForkTracer& tracer = *session.tracer();
-    const Outcome outcome = session.run_to_end();
-    if (auto written = write_screenshot(session, options); !written.ok())
-        return written.error();
-    const ForkRecord* fork = chosen_fork(tracer);
-    if (fork == nullptr) {
-        if (outcome.code != ExitCode::Ok)
-            return conclude(session, outcome);
-        return Error{
-            session.machine().restored_without("forks")
-                ? "no fork began after the snapshot's place, and it was saved without the forks before; save one "
-                  "with `step` or the window"
-                : "the guest ended without a fork; check --workload and the kernel's command line"};
-    }
-    if (session.machine().restored_without("forks"))
-        std::fprintf(stderr,
-                     "forkscope: the snapshot was saved without the forks before its place: only those that began "
-                     "after it are reported\n");
-    ForkReportOptions report;
-    report.symbols = &session.symbols();
-    report.layout = session.symbols().layout();
-    report.profile = options.kernel_path.empty() ? find_fork_profile(options.os) : nullptr;
-    for (u32 cause = 0; cause < static_cast<u32>(CycleCause::Count); ++cause)
-        report.estimated_causes |=
-            session.machine().cpu().cost_model().estimated(static_cast<CycleCause>(cause)) ? 1u << cause : 0;
-    if (!options.json)
-        if (auto printed = print(document_text(fork_tree_document(tracer.forks(), fork->number)) + "\n"); !printed.ok())
-            return printed.error();
-    if (auto printed = print_document(fork_document(*fork, report), options); !printed.ok())
-        return printed.error();
-    return conclude(session, outcome);
+    if (shown.ok())
+        shown = write_screenshot(session, options);
+    if (shown.ok())
+        shown = print_info(session, options);
+    return conclude(session, outcome, shown, stepping ? found_in(session.tracer()->forks()) : Found::Nothing);
 }
 
 Result<ExitCode> record_command(Options options) {
@@ -206,10 +180,9 @@ Result<ExitCode> record_command(Options options) {
         return created.error();
     Session& session = **created;
     const Outcome outcome = session.run_to_end();
-    auto code = conclude(session, outcome);
+    auto code = conclude(session, outcome, {}, Found::Nothing);
     if (code.ok())
-        std::fprintf(stderr, "forkscope: %llu instructions recorded in %s\n",
-                     static_cast<unsigned long long>(session.machine().instructions()), options.trace_path.c_str());
+        tell(fmt::format("{} instructions recorded in {}", session.machine().instructions(), options.trace_path));
     return code;
 }
 
@@ -234,15 +207,17 @@ Result<ExitCode> trace_command(const Options& options) {
     };
     Result<void> read;
     if (options.command == Command::TraceInfo)
-        out(trace_info(*trace));
+        read = trace_info(*trace, out);
     else if (options.command == Command::TraceDump)
         read = trace_dump(*trace, {kinds, 0, ~u64{0}, options.most_lines}, out);
     else
         read = trace_stat(*trace, out);
     if (!printed.ok())
         return printed.error();
+    if (!trace->complete() || !trace->damage().empty())
+        tell(fmt::format("the trace '{}' did not end in order: {}", options.trace_file, trace->damage()));
     if (!read.ok())
-        return read.error();
+        return Error{fmt::format("the trace '{}': {}", options.trace_file, read.error().message)};
     return ExitCode::Ok;
 }
 

@@ -4,6 +4,7 @@
 
 #include "emu/cli/options.hpp"
 #include "emu/report/document.hpp"
+#include "emu/session/session.hpp"
 
 namespace forkscope {
 
@@ -16,9 +17,23 @@ Result<ExitCode> trace_command(const Options& options);
 // Where the guest's screen is shown if nobody says: in a window, if one can be opened here. Says on stderr why not
 // where a display is named.
 Display automatic_display();
-// Writes to stdout and checks that it arrived.
+// Writes to stdout what steers no terminal, and checks that it arrived. A reader that has seen enough is an Error
+// without words.
 Result<void> print(std::string_view text);
 // A report as the person asked for it: text, or JSON.
 Result<void> print_document(const Document& document, const Options& options);
+
+// The kernel's command line for a fork workload that runs and then powers off. A kernel of the person's own gets what
+// --append says.
+std::string workload_command_line(const Options& options);
+Result<void> write_screenshot(Session& session, const Options& options);
+// A message, and the last that the guest has said.
+std::string with_words(const std::string& message, const Session& session);
+// What the guest says at its end, then the report, then the host's files decide the code: the first trouble wins.
+enum class Found : u8 { Nothing, Findings };
+Result<ExitCode> conclude(Session& session, const Outcome& outcome, const Result<void>& shown, Found found);
+Found found_in(const ForkStore& forks);
+// A guest's panic weighs more than findings, and they more than a limit.
+ExitCode with_findings(ExitCode code, bool findings);
 
 } // namespace forkscope

@@ -1,7 +1,7 @@
 // forkscope compare: the same workload on several systems, side by side.
 #include <array>
-#include <cstdio>
 
+#include "emu/base/log.hpp"
 #include "emu/cli/commands.hpp"
 #include "emu/machine/images.hpp"
 #include "emu/report/fork_comparison.hpp"
@@ -106,21 +106,23 @@ Result<ExitCode> compare_command(const Options& options) {
     comparison.machine = machine_text(options);
     comparison.tracepoint_cycles = options.machine.clock == CostModelKind::Flat ? kFlatTracepointCycles : 0;
     ExitCode code = ExitCode::Ok;
+    bool findings = false;
     for (const std::string& os : options.systems.empty() ? embedded_kernel_names() : options.systems) {
         auto run = run_one(options, os, comparison.command);
         if (!run.ok())
             return run.error();
         if (!run->tally.trouble.empty())
-            std::fprintf(stderr, "forkscope: --os %s: %s\n", os.c_str(), run->tally.trouble.c_str());
+            tell(fmt::format("--os {}: {}", os, run->tally.trouble));
         // The first trouble wins, but all systems are shown.
         code = code == ExitCode::Ok ? run->code : code;
+        findings = findings || !run->tally.findings.empty();
         comparison.systems.push_back(std::move(run->tally));
         if (Interruption::requested())
             break;
     }
     if (auto printed = print_document(comparison_document(comparison), options); !printed.ok())
         return printed.error();
-    return code;
+    return with_findings(code, findings);
 }
 
 } // namespace forkscope

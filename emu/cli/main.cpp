@@ -1,5 +1,4 @@
 // forkscope: parse, choose, do, report.
-#include <cstdio>
 #include <new>
 
 #include "emu/base/log.hpp"
@@ -38,7 +37,8 @@ Result<ExitCode> dispatch(Options options) {
 }
 
 int report(const Error& error) {
-    std::fprintf(stderr, "forkscope: %s\n", error.message.c_str());
+    if (!error.message.empty())
+        tell(error.message);
     return static_cast<int>(error.code);
 }
 

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <memory>
 
+#include <fcntl.h>
+
 #include "emu/base/archive.hpp"
 #include "emu/files/chunk_layout.hpp"
 
@@ -67,7 +69,9 @@ Result<void> check_preamble(const FilePreamble& preamble, const FileKind& kind, 
 } // namespace
 
 Result<ChunkFileReader> ChunkFileReader::open(const std::string& path, const FileKind& kind) {
-    std::shared_ptr<std::FILE> file(std::fopen(path.c_str(), "rb"), [](std::FILE* f) {
+    // Without O_NONBLOCK a FIFO that nobody writes to would block for ever.
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    std::shared_ptr<std::FILE> file(descriptor < 0 ? nullptr : ::fdopen(descriptor, "rb"), [](std::FILE* f) {
         if (f != nullptr)
             std::fclose(f);
     });

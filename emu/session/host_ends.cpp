@@ -1,7 +1,5 @@
 #include "emu/session/host_ends.hpp"
 
-#include <cstdio>
-
 #include <unistd.h>
 
 #include "emu/files/file_place.hpp"
@@ -50,18 +48,21 @@ Result<std::unique_ptr<HostEnds>> HostEnds::open(const Options& options, Machine
     // A trace takes its name late; the others empty their files at once, so they come last.
     if (auto opened = ends->open_recording(options); !opened.ok())
         return opened.error();
-    auto serial = SerialPort::open(serial_place(options), "--serial");
+    auto serial = SerialPort::open(serial_place(options), "--serial", ends->standard_);
     if (!serial.ok())
         return serial.error();
     ends->serial_ = std::move(serial).value();
-    auto debug_console = SerialPort::open(options.debug_console, "--debugcon");
+    auto debug_console = SerialPort::open(options.debug_console, "--debugcon", ends->standard_);
     if (!debug_console.ok())
         return debug_console.error();
     ends->debug_console_ = std::move(debug_console).value();
-    ends->on_stdout_ = options.serial == "stdio";
+    ends->on_stdout_ = SerialPort::on_stdio(options.serial);
     machine.set_output([self = ends.get()](std::string_view channel, u8 byte) { self->on_output(channel, byte); });
     return ends;
 }
+
+HostEnds::HostEnds(Machine& machine)
+    : machine_(machine), standard_(STDOUT_FILENO, "standard output", "choose another place") {}
 
 HostEnds::~HostEnds() { machine_.set_output({}); }
 
@@ -127,19 +128,21 @@ void HostEnds::wait_for_key(int milliseconds) const {
         keys_->wait_for_key(milliseconds);
 }
 
-void HostEnds::begin_line() {
-    if (on_stdout_ && !said_.empty() && said_.back() != '\n')
-        std::printf("\n");
+void HostEnds::print(const std::string& line) {
+    const bool unfinished = on_stdout_ && !said_.empty() && said_.back() != '\n';
+    standard_.write((unfinished ? "\n" : "") + line + "\n");
 }
 
 Result<void> HostEnds::finish() {
     Result<void> result;
     if (recording_ != nullptr)
         result = recording_->finish();
-    flush();
-    for (const SerialPort* port : {serial_.get(), debug_console_.get()})
-        if (result.ok() && !port->error().empty())
-            result = Error{port->error()};
+    drain();
+    for (SerialPort* port : {serial_.get(), debug_console_.get()})
+        if (auto finished = port->finish(); result.ok())
+            result = finished;
+    if (result.ok() && !standard_.error().empty())
+        result = Error{standard_.error()};
     return result;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "emu/machine/machine.hpp"
+#include "emu/session/host_output.hpp"
 #include "emu/session/host_terminal.hpp"
 #include "emu/session/options/options.hpp"
 #include "emu/session/serial_port.hpp"
@@ -32,23 +33,32 @@ class HostEnds {
     // Injects what has come from outside.
     void poll();
     void flush();
+    // Something may still come.
+    bool may_speak() const { return serial_->may_speak(); }
+    // The end of COM1's output, without carriage returns; empty: the guest has been silent there.
+    const std::string& said() const { return said_; }
+    // A line of ours on standard output, after what the guest has put there.
+    void print(const std::string& line);
+    // Hands all over to whoever reads standard output, if anybody does.
+    void drain() { standard_.drain(); }
+    // Whoever read standard output has closed it.
+    bool reader_gone() const { return standard_.reader_gone(); }
     // Where the guest has the terminal: keys go to it at once, and it alone echoes them.
     void take_terminal();
     void leave_terminal() { keys_.reset(); }
     // Returns at once without a terminal.
     void wait_for_key(int milliseconds) const;
-    // Ends a line that the guest has left unfinished on standard output.
-    void begin_line();
     // Closes the trace; the first error of any of the ends.
     Result<void> finish();
 
   private:
-    explicit HostEnds(Machine& machine) : machine_(machine) {}
+    explicit HostEnds(Machine& machine);
     Result<void> open_recording(const Options& options);
     void on_output(std::string_view channel, u8 byte);
 
     Machine& machine_;
     std::unique_ptr<TraceFileWriter> recording_;
+    HostOutput standard_;
     std::unique_ptr<SerialPort> serial_;
     std::unique_ptr<SerialPort> debug_console_; // port E9h
     std::optional<KeysUnechoed> keys_;

@@ -19,10 +19,11 @@ Error SerialPort::unwritable(const std::string& path, const std::string& option,
 }
 
 Result<void> SerialPort::check(const std::string& where, const std::string& option) {
-    if (where == "none" || where == "stdio" || where == "pty")
+    if (where == "none" || on_stdio(where) || where == "pty")
         return {};
     if (where.rfind("file:", 0) != 0)
-        return Error{fmt::format("{} '{}': choose stdio, file:PATH, pty or none", option, where), ExitCode::Usage};
+        return Error{fmt::format("{} '{}': choose stdio, stdio,clean, file:PATH, pty or none", option, where),
+                     ExitCode::Usage};
     const std::string path = where.substr(5);
     const std::size_t slash = path.rfind('/');
     const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
@@ -37,80 +38,105 @@ Result<void> SerialPort::check(const std::string& where, const std::string& opti
     return may ? Result<void>{} : unwritable(path, option, errno);
 }
 
-Result<std::unique_ptr<SerialPort>> SerialPort::open(const std::string& where, const std::string& option) {
+Result<std::unique_ptr<SerialPort>> SerialPort::open(const std::string& where, const std::string& option,
+                                                     HostOutput& standard) {
     if (auto checked = check(where, option); !checked.ok())
         return checked.error();
     std::unique_ptr<SerialPort> port(new SerialPort);
-    port->option_ = option;
-    port->name_ = where;
-    if (where == "none")
-        return port;
-    if (where == "stdio") {
+    Result<void> opened;
+    if (on_stdio(where)) {
         port->in_ = STDIN_FILENO;
-        port->out_ = STDOUT_FILENO;
-        port->name_ = "standard output";
-        return port;
+        port->out_ = &standard;
+        port->clean_ = where != "stdio";
+    } else if (where != "none") {
+        opened = where == "pty" ? port->open_terminal(option) : port->open_file(where.substr(5), option);
+        port->out_ = port->own_out_.get();
     }
-    port->own_ = true;
-    if (where.rfind("file:", 0) == 0) {
-        port->name_ = where.substr(5);
-        port->out_ = ::open(port->name_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-        if (port->out_ < 0)
-            return unwritable(port->name_, option, errno);
-        return port;
-    }
-    const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (master < 0 || ::grantpt(master) != 0 || ::unlockpt(master) != 0)
-        return Error{fmt::format("cannot make a pseudo-terminal: {}; use {} stdio", std::strerror(errno), option)};
-    const char* slave = ::ptsname(master);
-    port->slave_ = ::open(slave, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    termios raw{};
-    ::tcgetattr(port->slave_, &raw);
-    ::cfmakeraw(&raw);
-    ::tcsetattr(port->slave_, TCSANOW, &raw);
-    port->in_ = port->out_ = master;
-    std::fprintf(stderr, "forkscope: %s is on %s\n", option.c_str(), slave);
+    if (!opened.ok())
+        return opened.error();
     return port;
+}
+
+// A FIFO without a reader would block for ever, so it is opened without blocking and asked again for a while: whoever
+// starts reader and writer together has no order between them.
+Result<void> SerialPort::open_file(const std::string& path, const std::string& option) {
+    constexpr int kTries = 200;
+    constexpr useconds_t kWait = 10'000;
+    for (int i = 0; i < kTries && own_ < 0; ++i) {
+        own_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+        if (own_ < 0 && errno != ENXIO)
+            break;
+        if (own_ < 0)
+            ::usleep(kWait);
+    }
+    if (own_ < 0 && errno == ENXIO)
+        return Error{
+            fmt::format("nobody reads the FIFO '{}'; start its reader, or choose another {} file:F", path, option)};
+    if (own_ < 0)
+        return unwritable(path, option, errno);
+    own_out_ = std::make_unique<HostOutput>(own_, fmt::format("the file '{}'", path),
+                                            fmt::format("choose another {} file:F", option));
+    return {};
+}
+
+Result<void> SerialPort::open_terminal(const std::string& option) {
+    own_ = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (own_ < 0 || ::grantpt(own_) != 0 || ::unlockpt(own_) != 0 || ::fcntl(own_, F_SETFL, O_NONBLOCK) != 0)
+        return Error{fmt::format("cannot make a pseudo-terminal: {}; use {} stdio", std::strerror(errno), option)};
+    const char* slave = ::ptsname(own_);
+    slave_ = ::open(slave, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    termios raw{};
+    ::tcgetattr(slave_, &raw);
+    ::cfmakeraw(&raw);
+    ::tcsetattr(slave_, TCSANOW, &raw);
+    in_ = own_;
+    own_out_ =
+        std::make_unique<HostOutput>(own_, slave, fmt::format("use {} stdio", option), HostOutput::Unread::Dropped);
+    std::fprintf(stderr, "forkscope: %s is on %s\n", option.c_str(), slave);
+    return {};
 }
 
 SerialPort::~SerialPort() {
     flush();
-    if (own_) {
-        ::close(out_);
-        if (slave_ >= 0)
-            ::close(slave_);
-    }
+    own_out_.reset();
+    for (const int descriptor : {own_, slave_})
+        if (descriptor >= 0)
+            ::close(descriptor);
 }
 
 void SerialPort::write(u8 byte) {
-    if (out_ < 0)
+    if (out_ == nullptr)
         return;
-    buffer_ += static_cast<char>(byte);
-    if (byte == '\n' || buffer_.size() >= 4096)
-        flush();
+    const char letter = static_cast<char>(byte);
+    const bool plain =
+        (byte >= 0x20 && byte < 0x7F) || letter == '\n' || letter == '\r' || letter == '\t' || letter == '\b';
+    if (clean_ && !plain)
+        out_->write(fmt::format("\\x{:02x}", byte));
+    else
+        out_->write({&letter, 1});
 }
 
 void SerialPort::flush() {
-    std::size_t done = 0;
-    while (done < buffer_.size() && error_.empty()) {
-        const ssize_t n = ::write(out_, buffer_.data() + done, buffer_.size() - done);
-        if (n > 0)
-            done += static_cast<std::size_t>(n);
-        else if (n < 0 && errno != EINTR)
-            error_ = fmt::format("cannot write the guest's output to {}: {}; free some space or choose another {}",
-                                 name_, std::strerror(errno), option_);
-    }
-    buffer_.clear();
+    if (out_ != nullptr)
+        out_->flush();
+}
+
+Result<void> SerialPort::finish() {
+    if (own_out_ == nullptr)
+        return {};
+    own_out_->drain();
+    if (!own_out_->error().empty())
+        return Error{own_out_->error()};
+    return {};
 }
 
 std::vector<u8> SerialPort::read() {
-    flush();
     std::vector<u8> bytes;
     pollfd waiting{in_, POLLIN, 0};
-    if (in_ < 0 || ::poll(&waiting, 1, 0) != 1 || (waiting.revents & POLLIN) == 0)
+    if (in_ < 0 || ::poll(&waiting, 1, 0) != 1)
         return bytes;
     bytes.resize(256);
-    const ssize_t n = ::read(in_, bytes.data(), bytes.size());
+    const ssize_t n = (waiting.revents & POLLIN) != 0 ? ::read(in_, bytes.data(), bytes.size()) : 0;
     if (n == 0) // end of input: ask no more
         in_ = -1;
     bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);

@@ -4,16 +4,20 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "emu/base/assert.hpp"
 #include "emu/base/log.hpp"
 #include "emu/files/source_folders.hpp"
 #include "emu/machine/images.hpp"
+#include "emu/observe/forks/fork_workload.hpp"
 #include "emu/session/boot_modules.hpp"
+#include "emu/session/guest_words.hpp"
 #include "emu/session/host_ends.hpp"
 #include "emu/session/host_terminal.hpp"
 #include "emu/session/slice_length.hpp"
@@ -37,23 +41,36 @@ std::optional<std::string> embedded_source(const std::string& path) {
 
 } // namespace
 
+// A FIFO is read once it has a writer: opened without blocking, for one without would block for ever.
 Result<std::vector<u8>> read_file(const std::string& path, const std::string& what, u64 most) {
+    constexpr int kPatience = 2000; // milliseconds
+    const auto trouble = [&](const char* advice) {
+        return Error{fmt::format("cannot open {} '{}': {}; check {}", what, path, std::strerror(errno), advice)};
+    };
     struct stat info {};
     if (::stat(path.c_str(), &info) != 0)
-        return Error{fmt::format("cannot open {} '{}': {}; check the path", what, path, std::strerror(errno))};
+        return trouble("the path");
     if (S_ISDIR(info.st_mode))
         return Error{fmt::format("{} '{}' is a directory; give a file", what, path)};
-    std::ifstream file(path, std::ios::binary);
-    if (!file)
-        return Error{fmt::format("cannot open {} '{}': {}; check its permissions", what, path, std::strerror(errno))};
+    const int opened = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (opened < 0)
+        return trouble("its permissions");
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(::fdopen(opened, "rb"), std::fclose);
+    pollfd writer{opened, POLLIN, 0};
+    if (S_ISFIFO(info.st_mode) && ::poll(&writer, 1, kPatience) == 0)
+        return Error{
+            fmt::format("{} '{}' is a FIFO that nobody writes to; start its writer, or give a file", what, path)};
+    static_cast<void>(::fcntl(opened, F_SETFL, 0));
     std::vector<u8> bytes;
-    std::array<char, 65536> piece;
-    while (file.read(piece.data(), piece.size()), file.gcount() > 0) {
-        bytes.insert(bytes.end(), piece.begin(), piece.begin() + file.gcount());
+    std::array<u8, 65536> piece;
+    for (std::size_t count = 0; (count = std::fread(piece.data(), 1, piece.size(), file.get())) != 0;) {
+        bytes.insert(bytes.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(count));
         if (bytes.size() > most)
             return Error{
                 fmt::format("{} '{}' is larger than {} MB; check that it is the right file", what, path, most >> 20)};
     }
+    if (std::ferror(file.get()) != 0)
+        return Error{fmt::format("cannot read {} '{}': {}; check the file", what, path, std::strerror(errno))};
     return bytes;
 }
 
@@ -81,8 +98,11 @@ Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     if (auto loaded = session->load_images(config); !loaded.ok())
         return loaded.error();
     auto machine = Machine::create(std::move(config));
-    if (!machine.ok())
-        return machine.error();
+    if (!machine.ok()) {
+        // Of the built-in guest only the memory's size can be wrong.
+        const bool built_in = options.kernel_path.empty() && options.initrds.empty();
+        return Error{machine.error().message, built_in ? ExitCode::Usage : machine.error().code};
+    }
     session->machine_ = std::move(machine).value();
     session->machine_->mmu().set_count_hits(options.count_hits);
     session->load_symbols();
@@ -161,10 +181,10 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
         auto until = parse_stop_condition(options_.until, symbols_);
         if (!until.ok())
             return until.error();
-        // forkdemo says where its own fork begins; those of init and the shell before it are not meant.
+        // The forks of init and the shell before the workload are not meant.
         const bool workload = options_.command == Command::Step || options_.command == Command::Fork;
-        const bool stated = options_.machine.command_line.find("run=forkdemo") != std::string::npos;
-        until->in_workload = workload && stated && options_.kernel_path.empty();
+        until->in_workload = workload && options_.kernel_path.empty();
+        options_.trace_forks = options_.trace_forks || until->kind == StopCondition::Kind::ForkBegins;
         stops_->add(std::move(until).value());
     }
     attach(*stops_);
@@ -206,15 +226,14 @@ void Session::trace_forks() {
     options.account = [this] { return machine_->cpu().cycles_by_cause(); };
     options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };
     tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
+    tracer_->set_fork_listener([this](const ForkRecord& fork) { stops_->on_fork(fork); });
+    stops_->set_workload(
+        [this](u32 pid) { return machine_->restored_without("forks") || in_command(tracer_->forks(), pid); });
     machine_->add_checkpoint_part(tracer_->checkpoint_part());
     attach(*tracer_);
 }
 
-void Session::print_hash() {
-    ends_->begin_line();
-    std::printf("hash %llu %016llx\n", static_cast<unsigned long long>(machine_->instructions()),
-                static_cast<unsigned long long>(machine_->hash()));
-}
+void Session::print_hash() { ends_->print(fmt::format("hash {} {:016x}", machine_->instructions(), machine_->hash())); }
 
 std::string Session::place() const {
     const u32 eip = machine_->cpu().linear_eip();
@@ -267,6 +286,8 @@ bool Session::run_slice(Cycles cycles) {
     }
     if (ends_->recording() != nullptr && ends_->recording()->failed())
         stops_->end_run({ExitCode::RuntimeError, "the trace cannot be written", ""}); // finish() says why
+    if (ends_->reader_gone())
+        stops_->end_run({ExitCode::ReaderGone, "nobody reads standard output any more", ""});
     return !ended(reason, StopConditions::After::Slice);
 }
 
@@ -297,11 +318,24 @@ StopReason Session::run_counting(const RunLimit& limit) {
     return {StopKind::Limit};
 }
 
+// HLT with interrupts on, and no device has woken the CPU for so long: without somebody who types, nobody will.
+void Session::end_if_asleep(Cycles awake) {
+    constexpr u64 kSeconds = 60; // the real-time clock's interrupts come each second
+    const bool someone = ends_->may_speak() || machine_->typing() || options_.limit.cycle != kNever;
+    if (someone || machine_->now() - awake < kSeconds * machine_->cycles_per_second())
+        return;
+    const std::string why =
+        fmt::format("the guest is halted and nothing can wake it: nothing has for {} seconds", kSeconds);
+    const bool limited = options_.limit.instructions != RunLimit{}.instructions;
+    stops_->end_run({limited ? ExitCode::LimitReached : ExitCode::Ok, why, why});
+}
+
 Outcome Session::run_to_end() {
     constexpr int kSlicesPerSecond = 20; // at least
     SliceLength slice(machine_->cycles_per_second() / kSlicesPerSecond);
     const Interruption interruption;
     ends_->take_terminal();
+    Cycles awake = machine_->now();
     for (;;) {
         const u64 instructions = machine_->instructions();
         const Cycles start = machine_->now();
@@ -314,23 +348,29 @@ Outcome Session::run_to_end() {
             static_cast<void>(ended({}, StopConditions::After::Slice));
             break;
         }
+        awake = machine_->instructions() == instructions ? awake : machine_->now();
+        end_if_asleep(awake);
         // A guest that waits for somebody at the terminal does so at the pace of the room, and costs the host nothing.
         const Cycles spent = machine_->now() - start;
         if (machine_->instructions() - instructions < spent / 50)
             ends_->wait_for_key(static_cast<int>(spent * 1000 / machine_->cycles_per_second()));
     }
     ends_->leave_terminal();
+    ends_->drain();
     return outcome_;
 }
 
+std::string Session::last_words() const { return forkscope::last_words(ends_->said(), *machine_); }
+bool Session::silent() const { return ends_->said().empty(); }
+
 Result<void> Session::finish() {
-    Result<void> result = ends_->finish();
+    Result<void> saved;
     if (!options_.save_path.empty())
-        if (auto saved = save_snapshot(*machine_, options_.save_path); !saved.ok() && result.ok())
-            result = saved;
+        saved = save_snapshot(*machine_, options_.save_path);
     if (options_.hash)
         print_hash();
-    return result;
+    Result<void> result = ends_->finish();
+    return result.ok() ? saved : result;
 }
 
 } // namespace forkscope

@@ -45,6 +45,9 @@ class Session {
     const Outcome& outcome() const { return outcome_; }
     // Where the machine is: "dup_proc+0x1c (fork.c:88)", or the address.
     std::string place() const;
+    // The end of what the guest has said on its serial port; where that is silent, of its screen. "": nothing.
+    std::string last_words() const;
+    bool silent() const; // on the serial port
     // Closes what is being written: trace, snapshot, serial. The first trouble wins.
     Result<void> finish();
 
@@ -56,6 +59,7 @@ class Session {
     Result<void> begin(const SnapshotFile* snapshot);
     void trace_forks();
     void print_hash();
+    void end_if_asleep(Cycles awake);
     bool ended(const StopReason& reason, StopConditions::After after);
     StopReason run_counting(const RunLimit& limit);
     std::string shutdown_report() const;

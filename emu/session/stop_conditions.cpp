@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "emu/observe/tables/page_table_view.hpp"
+#include "emu/session/guest_words.hpp"
 #include "emu/session/options/options.hpp"
 #include "emu/trace/tracepoints.hpp"
 #include "guest/abi/tracepoints.h"
@@ -27,17 +28,10 @@ Error usage(const std::string& text, const std::string& why) {
 
 // Whoever looks cannot tell whether a line ends with blanks or before them: text may be given either way.
 bool screen_shows(const Machine& machine, const std::string& wanted) {
-    const TextScreen screen = machine.vga().text_screen();
     std::string full, trimmed;
-    for (int row = 0; row < screen.rows; ++row) {
-        for (int column = 0; column < screen.columns; ++column) {
-            const u8 c = static_cast<u8>(screen.cells[static_cast<std::size_t>(row * screen.columns + column)]);
-            full += c >= 32 && c < 127 ? static_cast<char>(c) : ' ';
-        }
-        trimmed.append(full, full.size() - static_cast<std::size_t>(screen.columns));
-        trimmed.erase(trimmed.find_last_not_of(' ') + 1);
-        full += '\n';
-        trimmed += '\n';
+    for (const std::string& line : screen_lines(machine)) {
+        full += line + '\n';
+        trimmed += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
     }
     return full.find(wanted) != std::string::npos || trimmed.find(wanted) != std::string::npos;
 }
@@ -52,8 +46,7 @@ Result<StopCondition> parse_stop_condition(const std::string& text, const Symbol
     condition.typed = text;
     condition.text = unescape(value);
     if (word == "fork" && colon == std::string::npos) {
-        condition.kind = Kind::Tracepoint;
-        condition.tracepoint = TP_FORK_ENTER;
+        condition.kind = Kind::ForkBegins;
         return condition;
     }
     if (value.empty())
@@ -159,22 +152,22 @@ void StopConditions::on_event(const TraceEvent& event) {
                                                event.a, event.b, event.eip));
         break;
     case TraceKind::Tracepoint:
-        return on_tracepoint(static_cast<u32>(event.a));
+        return on_tracepoint(static_cast<u32>(event.a), static_cast<u32>(event.b));
     default:
         break;
     }
 }
 
-void StopConditions::on_tracepoint(u32 id) {
+void StopConditions::on_tracepoint(u32 id, u32 pid) {
     guest_speaks_ = true;
     panicked_ = panicked_ || id == TP_PANIC;
-    workload_begun_ = workload_begun_ || id == TP_WORKLOAD_BEGIN;
     const bool fork_stop = is_fork_stop(id) || id == TP_FORK_LEAVE;
     for (const Waiting& waiting : waiting_) {
         const StopCondition& condition = waiting.condition;
-        if (condition.in_workload && !workload_begun_ && fork_stop)
+        if (condition.in_workload && fork_stop && of_workload_ && !of_workload_(pid))
             continue;
-        if (condition.kind == Kind::Tracepoint && condition.tracepoint == id)
+        const bool begins = condition.kind == Kind::ForkBegins && id == TP_FORK_ENTER;
+        if (begins || (condition.kind == Kind::Tracepoint && condition.tracepoint == id))
             meet_while_running(waiting, fmt::format("the guest states {}", tracepoint_name(id)));
         else if (condition.kind == Kind::NextForkStop && fork_stop)
             meet_while_running(
@@ -195,6 +188,12 @@ void StopConditions::on_table_write(const TraceEvent& event) {
         if (waiting.condition.kind == Kind::NextForkStop)
             meet_while_running(waiting, fmt::format("page-table writes begin: entry at {:08x}, {:08x} → {:08x}",
                                                     event.a, event.b, event.c));
+}
+
+void StopConditions::on_fork(const ForkRecord& fork) {
+    for (const Waiting& waiting : waiting_)
+        if (waiting.condition.kind == Kind::ForkBegins && !fork.stated)
+            meet_while_running(waiting, "the hardware shows a fork");
 }
 
 void StopConditions::on_console(const std::string& text) {
@@ -255,11 +254,23 @@ std::optional<Outcome> StopConditions::end_of_guest(StopKind kind) const {
     return said(ExitCode::Ok, "the guest halted with interrupts off: nothing can wake it");
 }
 
+// What somebody waits for did not come: no success, whatever else the end is.
+Outcome StopConditions::unmet(Outcome outcome) const {
+    const auto asked = std::find_if(waiting_.begin(), waiting_.end(),
+                                    [](const Waiting& waiting) { return !waiting.condition.typed.empty(); });
+    if (asked == waiting_.end() || (outcome.code != ExitCode::Ok && outcome.code != ExitCode::LimitReached))
+        return outcome;
+    outcome.code = ExitCode::LimitReached;
+    outcome.message = fmt::format("--until {} was not met: {}", asked->condition.typed,
+                                  outcome.message.empty() ? outcome.why : outcome.message);
+    return outcome;
+}
+
 std::optional<Outcome> StopConditions::ended(const StopReason& reason, After after) {
     if (auto end = end_of_guest(reason.kind))
-        return end;
+        return unmet(*std::move(end));
     if (asked_)
-        return std::exchange(asked_, std::nullopt);
+        return unmet(*std::exchange(asked_, std::nullopt));
     look(reason);
     if (met_ != 0) {
         remove(met_);
@@ -269,7 +280,8 @@ std::optional<Outcome> StopConditions::ended(const StopReason& reason, After aft
         return Outcome{ExitCode::Ok, fmt::format("breakpoint {} at {:08x}", id, machine_.cpu().linear_eip()), {}};
     const bool at_limit = machine_.instructions() >= limit_.instructions || machine_.now() >= limit_.cycle;
     if (after == After::Slice && at_limit)
-        return Outcome{ExitCode::LimitReached, "the limit is reached", {}};
+        return unmet({ExitCode::LimitReached, "the limit is reached",
+                      fmt::format("the limit is reached after {} instructions", machine_.instructions())});
     return std::nullopt;
 }
 

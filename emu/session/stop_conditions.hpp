@@ -3,11 +3,13 @@
 // never by the guest; the first one that is met is named, and removed; other owners' breakpoints stay.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "emu/machine/machine.hpp"
+#include "emu/observe/forks/fork_record.hpp"
 #include "emu/symbols/symbolizer.hpp"
 
 namespace forkscope {
@@ -25,6 +27,7 @@ struct StopCondition {
         ScreenText,   // it is on the screen, looked at every millisecond
         Address,      // the next instruction is at one of them
         Tracepoint,   // the guest states it
+        ForkBegins,   // as the guest states it, or found in what the hardware does once the child runs
         NextForkStop, // any stop of fork, or its end; from a guest without tracepoints the next burst of table writes
         NextFault,    // any page fault, before its handler runs
     };
@@ -34,7 +37,7 @@ struct StopCondition {
     std::vector<u32> addresses;
     std::string program; // that must run there; empty: any
     u32 tracepoint = 0;
-    // Fork's stops count only after the guest has said that its workload begins.
+    // Of forks only those count that the workload's processes make.
     bool in_workload = false;
 };
 
@@ -52,6 +55,8 @@ class StopConditions : public TraceSink {
     void set_limit(RunLimit limit) { limit_ = limit; }
     // How far a slice of at most so many cycles may run.
     RunLimit limit_of_slice(Cycles cycles) const;
+    // Whether a process is of the workload; until it is told, each is.
+    void set_workload(std::function<bool(u32 pid)> holds) { of_workload_ = std::move(holds); }
     // Returns the condition's number, from 1.
     u32 add(StopCondition condition);
     // Nothing happens if it was met, and so removed, before.
@@ -66,6 +71,9 @@ class StopConditions : public TraceSink {
     // COM1 has put out one more character; `text` is the end of all its output.
     void on_console(const std::string& text);
 
+    // A fork became known.
+    void on_fork(const ForkRecord& fork);
+
     // After Machine::run or step returned: whether the run has ended, and why. After a step the limit does not count.
     enum class After : u8 { Slice, Step };
     std::optional<Outcome> ended(const StopReason& reason, After after);
@@ -79,9 +87,10 @@ class StopConditions : public TraceSink {
 
     void meet(const Waiting& waiting, std::string why);
     void meet_while_running(const Waiting& waiting, std::string why);
-    void on_tracepoint(u32 id);
+    void on_tracepoint(u32 id, u32 pid);
     void on_table_write(const TraceEvent& event);
     std::optional<Outcome> end_of_guest(StopKind kind) const;
+    Outcome unmet(Outcome outcome) const;
     bool runs(const std::string& program);
     void look(const StopReason& reason);
     // Another owner's breakpoint before the next instruction; 0: there is none.
@@ -96,10 +105,10 @@ class StopConditions : public TraceSink {
     u32 met_ = 0; // the number of the first that was met
     std::string why_;
     std::optional<Outcome> asked_; // by end_run()
+    std::function<bool(u32)> of_workload_;
     // What the events have told so far.
     bool guest_speaks_ = false; // by tracepoints
     bool users_run_ = false;
-    bool workload_begun_ = false;
     bool panicked_ = false;
     u64 last_table_write_ = 0;
 };

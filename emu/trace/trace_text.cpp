@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "emu/base/text/printable.hpp"
 #include "emu/base/trace_vocabulary.hpp"
 #include "emu/trace/fault_class.hpp"
 #include "emu/trace/tracepoints.hpp"
@@ -167,7 +168,7 @@ std::string trace_event_line(const TraceEvent& event) {
     return line;
 }
 
-std::string trace_info(const TraceFileReader& trace) {
+Result<void> trace_info(const TraceFileReader& trace, const TextOutput& print) {
     std::string text = fmt::format("format     {}\nfile       {} bytes, {} chunks\nevents     {}\n", trace.version(),
                                    trace.file_bytes(), trace.chunks().size(), trace.event_count());
     if (!trace.chunks().empty()) {
@@ -179,8 +180,12 @@ std::string trace_info(const TraceFileReader& trace) {
     text += fmt::format("ended      {}\n", trace.complete() ? "in order" : "not in order: " + trace.damage());
     for (const auto& [key, value] : trace.header().fields)
         if (key != "schema")
-            text += fmt::format("{:<10} {}\n", key, value);
-    return text;
+            text += fmt::format("{:<10} {}\n", printable_line(key), printable_line(value));
+    print(text);
+    // What the head of a chunk says is true only if its events are there.
+    const Result<void> read = trace.for_each([](const TraceEvent&) { return true; });
+    print(fmt::format("chunks     {}\n", read.ok() ? "all sound" : "not all sound: " + read.error().message));
+    return read;
 }
 
 Result<void> trace_dump(const TraceFileReader& trace, const TraceDumpOptions& options, const TextOutput& print) {
@@ -213,7 +218,7 @@ Result<void> trace_stat(const TraceFileReader& trace, const TextOutput& print, c
     });
     print(fmt::format("{} events\n\nby kind\n", trace.event_count()));
     for (const auto& [kind, count] : most_frequent(kinds))
-        print(fmt::format("{:>12}  {}\n", count, trace.kind_name(kind)));
+        print(fmt::format("{:>12}  {}\n", count, printable_line(trace.kind_name(kind))));
     print("\nTLB flushes by reason\n");
     for (const auto& [reason, count] : most_frequent(flushes))
         print(fmt::format("{:>12}  {}\n", count, reason));

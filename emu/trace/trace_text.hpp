@@ -33,7 +33,7 @@ struct TraceDumpOptions {
 // What is at an address, as text; empty: unknown.
 using AddressName = std::function<std::string(u32)>;
 using TextOutput = std::function<void(std::string_view)>;
-std::string trace_info(const TraceFileReader& trace);
+Result<void> trace_info(const TraceFileReader& trace, const TextOutput& print);
 Result<void> trace_dump(const TraceFileReader& trace, const TraceDumpOptions& options, const TextOutput& print);
 // Counts by kind, faults by class as far as the trace tells, the addresses with most events.
 Result<void> trace_stat(const TraceFileReader& trace, const TextOutput& print, const AddressName& name_of = {});

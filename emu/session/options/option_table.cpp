@@ -47,13 +47,21 @@ std::string check_bus(const Options& options) {
                : "--bus needs --cpu i386 and --clock model or cache: only they count bus cycles";
 }
 
-std::string check_pages(const Options& options) {
+std::string check_workload(const Options& options) {
     const bool pages = options.given("--pages") || options.given("--parent-pages");
+    if ((pages || !options.workload.empty()) && !options.kernel_path.empty())
+        return "--workload, --pages and --parent-pages are for the built-in guest: with --kernel, tell the kernel what "
+               "to "
+               "run by --append or --type";
     if (pages && !options.workload.empty())
         return "--pages and --parent-pages are for forkdemo: leave them out, or --workload";
     if ((pages || !options.workload.empty()) && names_workload(options.machine.command_line))
         return "--append names a workload with run=: leave that out, or --workload, --pages and --parent-pages";
     return {};
+}
+
+std::string check_fork(const Options& options) {
+    return options.given("--fork") && options.fork_number == 0 ? "--fork '0': forks are numbered from 1" : "";
 }
 
 template <class T> constexpr OptionRow::Kind kind_of() {

@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""How a run ends, and what it says then: readers that do not read, codes, which fork is reported, bytes for terminals.
+
+Usage: run_ends.py FORKSCOPE [unittest arguments]
+"""
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+import unittest
+
+import bad_input
+import images
+from bad_input import GUEST_PANIC, LIMIT_REACHED, OK, RUNTIME_ERROR, USAGE
+
+FINDINGS, READER_GONE = 5, 141
+SECONDS = 20
+HEADLESS = ("run", "--display", "none")
+COM1 = 0x3F8
+ANY_ESCAPE = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
+
+
+def speaker(text, then=b"\xeb\xfe"):
+    """A kernel that writes `text` to COM1, and goes on with `then`."""
+    code = b"\x66\xba" + struct.pack("<H", COM1)
+    return images.elf(code + b"".join(b"\xb0" + bytes([letter]) + b"\xee" for letter in text) + then)
+
+
+class Case(bad_input.Case):
+    def kernel(self, *arguments, name="kernel.elf"):
+        return self.file(name, speaker(*arguments))
+
+    def endless(self):
+        # mov dx, 3f8h; mov al, 'x'; again: out dx, al; jmp again
+        return self.file("endless.elf", images.elf(b"\x66\xba\xf8\x03\xb0x\xee\xeb\xfd"))
+
+
+class Readers(Case):
+    def full_pipe(self):
+        """The end of a pipe that takes nothing, and the one that nobody reads."""
+        read_end, write_end = os.pipe()
+        self.addCleanup(os.close, read_end)
+        os.set_blocking(write_end, False)
+        try:
+            while True:
+                os.write(write_end, bytes(4096))
+        except BlockingIOError:
+            os.set_blocking(write_end, True)
+        self.addCleanup(os.close, write_end)
+        return write_end
+
+    def test_that_do_not_read_keep_no_limit_waiting(self):
+        pipe = self.full_pipe()
+        result = self.start(*HEADLESS, "--kernel", self.endless(), "--limit", "3000000i", stdout=pipe)
+        self.assertEqual(result.returncode, RUNTIME_ERROR, result.text)
+        self.assertRegex(result.text, "nobody reads standard output: \\d+ bytes are lost")
+        self.assertEqual(fcntl.fcntl(pipe, fcntl.F_GETFL) & os.O_NONBLOCK, 0, "the pipe's other holders find it changed")
+
+    def test_that_do_not_read_keep_control_c_waiting_as_little(self):
+        running = subprocess.Popen([bad_input.PROGRAM, *HEADLESS, "--kernel", self.endless()], stdin=subprocess.DEVNULL,
+                                   stdout=self.full_pipe(), stderr=subprocess.PIPE)
+        try:
+            time.sleep(1)
+            running.send_signal(signal.SIGINT)
+            self.assertIn(b"Ctrl-C", running.communicate(timeout=5)[1])
+            self.assertEqual(running.returncode, LIMIT_REACHED)
+        finally:
+            running.kill()
+
+    def test_that_are_slow_get_everything(self):
+        script = '"$0" run --display none --kernel "$1" --limit 400000i 2>/dev/null | (sleep 1; cat)'
+        result = subprocess.run(["bash", "-c", script, bad_input.PROGRAM, self.endless()], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, timeout=SECONDS, check=False)
+        straight = self.start(*HEADLESS, "--kernel", self.endless(), "--limit", "400000i")
+        self.assertGreater(len(straight.stdout), 100000)
+        self.assertEqual(result.stdout, straight.stdout)
+
+    def test_that_have_seen_enough_end_the_run_quietly(self):
+        for arguments in (("run", "--display", "none", "--kernel", self.endless()), ("fork", "--json"), ("--help",)):
+            read_end, write_end = os.pipe()
+            os.close(read_end)
+            result = self.start(*arguments, stdout=write_end)
+            os.close(write_end)
+            self.assertEqual((result.returncode, result.text), (READER_GONE, ""))
+
+    def test_of_a_terminal_that_nobody_reads(self):
+        main, other = pty.openpty()
+        try:
+            result = self.start(*HEADLESS, "--kernel", self.endless(), "--limit", "3000000i", stdout=other)
+            self.assertEqual(result.returncode, RUNTIME_ERROR)
+        finally:
+            os.close(main)
+            os.close(other)
+        self.assertEqual(self.start(*HEADLESS, "--kernel", self.endless(), "--limit", "3000000i", "--serial", "pty").returncode,
+                         LIMIT_REACHED)
+
+    def test_fifos_are_read_or_refused(self):
+        fifo = os.path.join(self.directory.name, "fifo")
+        os.mkfifo(fifo)
+        limit = ("--limit", "1000i")
+        for arguments in ((*HEADLESS, *limit, "--serial", f"file:{fifo}"), (*HEADLESS, *limit, "--debugcon", f"file:{fifo}"),
+                          (*HEADLESS, *limit, "--kernel", fifo), (*HEADLESS, *limit, "--initrd", fifo),
+                          (*HEADLESS, *limit, "--load", fifo), ("trace", "info", fifo)):
+            self.refuses(RUNTIME_ERROR, re.escape(fifo), *arguments)
+        kernel = self.kernel(b"hello")
+        with subprocess.Popen(["bash", "-c", 'sleep 0.3; cat "$1" > "$2"', "-", kernel, fifo]):
+            self.assertEqual(self.start(*HEADLESS, "--limit", "10000000i", "--kernel", fifo).stdout, b"hello")
+
+
+class Codes(Case):
+    def test_of_a_limit_have_a_message(self):
+        kernel, halts = self.kernel(b"hello"), self.kernel(b"hello", b"\xfa\xf4", name="halts.elf")
+        for arguments, message in ((("--limit", "2000000i"), "the limit is reached after 2000000 instructions"),
+                                   (("--limit", "2000000i", "--until", "serial:bye"),
+                                    "--until serial:bye was not met: the limit is reached"),
+                                   (("--until", "screen:bye"),
+                                    "--until screen:bye was not met: the guest halted with interrupts off")):
+            result = self.start(*HEADLESS, "--kernel", kernel if "--limit" in arguments else halts, *arguments)
+            self.assertEqual(result.returncode, LIMIT_REACHED, result.text)
+            self.assertIn(message, result.text)
+
+    def test_of_a_machine_that_nothing_wakes(self):
+        # lidt of nothing is not needed: no interrupt comes. out 21h, 0ffh; out a1h, 0ffh; sti; hlt
+        asleep = self.file("asleep.elf", images.elf(bytes.fromhex("b0ff e621 e6a1 fb f4 ebfd")))
+        for arguments, code in ((("--limit", "100000000i"), LIMIT_REACHED), ((), OK)):
+            result = self.start(*HEADLESS, "--serial", "none", "--kernel", asleep, *arguments)
+            self.assertEqual(result.returncode, code, result.text)
+            self.assertIn("nothing can wake it", result.text)
+        result = self.start(*HEADLESS, "--serial", "none", "--kernel", asleep, "--limit", "100s", "--hash")
+        self.assertIn("the limit is reached", result.text)
+
+    def test_a_silent_guests_screen_is_shown(self):
+        # mov dword [0b8000h], 'H'<<..: "Hi" in the first cells of a cleared row
+        code = bytes.fromhex("c705 40810b00") + b"H\x07i\x07" + b"\xeb\xfe"  # row 2
+        result = self.start(*HEADLESS, "--limit", "1000000i", "--kernel", self.file("screen.elf", images.elf(code)))
+        self.assertRegex(result.text, r"the guest's screen ends with:\n(?s:.*)Hi")
+        result = self.start(*HEADLESS, "--limit", "2000000i", "--kernel", self.kernel(b"hello"))
+        self.assertNotIn("screen", result.text)
+
+    def test_fork_shows_what_the_guest_said(self):
+        for arguments, words in ((("--workload", "nosuch"), "sh: nosuch: command not found"),
+                                 (("--cpu", "i386"), "KERNEL PANIC: this kernel needs an i486")):
+            result = self.start("fork", *arguments)
+            self.assertEqual(result.returncode, GUEST_PANIC, result.text)
+            self.assertIn(words, result.text)
+        result = self.start("fork", "-m", "4M", "--pages", "600")
+        self.assertEqual(result.returncode, GUEST_PANIC, result.text)
+        self.assertRegex(result.text, "(?i)memory")
+
+    def test_lost_hashes_are_errors(self):
+        with open("/dev/full", "wb") as full:
+            for arguments in (("--hash",), ("--hash-every", "500")):
+                self.refuses(RUNTIME_ERROR, "standard output", *HEADLESS, "--serial", "none", "--limit", "1000i", *arguments,
+                             stdout=full)
+
+    def test_of_memory_that_no_machine_has(self):
+        for size in ("1M", "2M", "9G"):
+            self.refuses(USAGE, "-m", *HEADLESS, "-m", size)
+
+    def test_a_cut_or_damaged_trace_is_told_by_each_command(self):
+        path = os.path.join(self.directory.name, "a.trace")
+        self.assertEqual(self.start("record", "-o", path, "--append", "run=forktree").returncode, OK)
+        with open(path, "rb") as file:
+            whole = file.read()
+        cut = self.file("cut.trace", whole[:-100])
+        damaged = self.file("damaged.trace", whole[:len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1:])
+        for verb in ("info", "stat", "dump"):
+            sound = self.start("trace", verb, path)
+            self.assertEqual((sound.returncode, sound.text), (OK, ""))
+            result = self.start("trace", verb, cut)
+            self.assertEqual(result.returncode, OK, result.text)
+            self.assertIn("did not end in order", result.text)
+            result = self.start("trace", verb, damaged)
+            self.assertEqual(result.returncode, RUNTIME_ERROR, result.text)
+            self.assertRegex(result.text, "damaged.trace.* is damaged")
+
+
+class Forks(Case):
+    def reported(self, *arguments):
+        """Number and program of the fork that is reported."""
+        result = self.start("fork", *arguments)
+        found = re.search(rb"^Fork (\d+): pid \d+ \(bin/(\w+)\)", result.stdout, re.MULTILINE)
+        self.assertIsNotNone(found, result.text)
+        return int(found[1]), found[2].decode(), result
+
+    def test_are_the_workloads(self):
+        for system in ("lunaix", "minix", "freebsd"):
+            for until in ((), ("--until", "fork"), ("--until", "stop:2")):
+                number, program, result = self.reported("--os", system, "--workload", "forktree", *until)
+                self.assertEqual((program, result.returncode), ("forktree", OK), (system, until))
+                self.assertEqual(b"and has not returned yet" in result.stdout, bool(until))
+                self.assertEqual(number, 3)
+
+    def test_of_a_step_are_the_workloads(self):
+        result = self.start("step", "--serial", "none", "--workload", "forktree", "--until", "stop:2b", "--json")
+        self.assertEqual(result.returncode, OK)
+        path = os.path.join(self.directory.name, "inside")
+        self.start("step", "--serial", "none", "--workload", "forktree", "--until", "stop:2b", "--save", path)
+        for until, fork in (("stop:5", 3), ("stop:1", 4)):
+            number, program, result = self.reported("--load", path, "--until", until)
+            self.assertEqual((number, program, result.returncode), (fork, "forktree", OK))
+        self.assertEqual(self.reported("--load", path)[:2], (3, "forktree"))
+
+    def test_of_a_workload_that_makes_none_are_its_shells(self):
+        self.assertEqual(self.reported("--workload", "ls")[:2], (2, "sh"))
+        result = self.start("fork", "--workload", "ls", "--until", "stop:1")
+        self.assertEqual(result.returncode, LIMIT_REACHED)
+        self.assertIn("--until stop:1 was not met", result.text)
+
+    def test_are_chosen_by_number(self):
+        self.assertEqual(self.reported("--workload", "forktree", "--fork", "1")[:2], (1, "init"))
+        self.assertEqual(self.reported("--workload", "forktree", "--fork", "7")[:2], (7, "forktree"))
+        self.refuses(RUNTIME_ERROR, "--fork 99: there were only the forks 1 to \\d+; choose", "fork", "--workload", "forktree", "--fork", "99")
+        self.refuses(USAGE, "--fork '0'", "fork", "--fork", "0")
+        number, _, result = self.reported("--workload", "forkstorm 100", "--fork", "9")
+        self.assertEqual(number, 9)
+        self.assertIn("list dropped to bound memory", result.text)
+
+    def test_of_a_foreign_kernel_take_no_workload(self):
+        kernel = self.kernel(b"hello")
+        for option in (("--workload", "ls"), ("--pages", "3"), ("--parent-pages", "3")):
+            for command in (("fork",), ("step",), ("record", "-o", "trace")):
+                self.refuses(USAGE, "--append or --type", *command, "--kernel", kernel, *option)
+        result = self.start("fork", "--kernel", kernel, "--limit", "2000000i", "--type", "ls\\n")
+        self.assertEqual(result.returncode, LIMIT_REACHED, result.text)
+        self.assertIn("hello", result.text)
+
+
+class Terminals(Case):
+    HOSTILE = "\x1b]0;owned\x07\x1b[31m\u009b1mred\x7f"
+
+    def quiet(self, *arguments):
+        result = self.start(*arguments)
+        for text in (result.stdout, result.stderr):
+            self.assertIsNone(ANY_ESCAPE.search(text), (arguments, text[:400]))
+        return result
+
+    def test_get_no_escapes_from_names_and_command_lines(self):
+        folder, hostile = self.directory.name, self.HOSTILE
+        kernel, trace, saved = (os.path.join(folder, hostile + name) for name in ("kernel", "trace", "saved"))
+        with open(kernel, "wb") as file:
+            file.write(speaker(b"hello"))
+        for absent in (("run", "--kernel", kernel + "x"), ("trace", "info", trace), ("run", "--load", saved),
+                       ("run", "--until", hostile), ("run", "--os", hostile), (hostile,), ("run", hostile),
+                       ("run", "--save", f"/absent/{hostile}"), ("run", "--serial", f"file:/absent/{hostile}")):
+            self.assertIn("\\x1b", self.quiet(*absent, *(() if absent[0] != "run" else ("--limit", "1000i"))).text)
+        self.quiet("record", "--kernel", kernel, "--append", hostile, "-o", trace, "--limit", "2000000i", "--save", saved)
+        info = self.quiet("trace", "info", trace)
+        self.assertGreater(info.stdout.count(b"\\x1b"), 2)
+        for arguments in (("trace", "stat", trace), ("trace", "dump", trace), (*HEADLESS, "--load", saved),
+                          (*HEADLESS, "--kernel", kernel, "--load", saved, "--append", "x"),
+                          ("fork", "--workload", hostile), ("fork", "--workload", hostile, "--json"),
+                          ("compare", "--os", "lunaix", "--workload", hostile, "--limit", "2s"),
+                          ("compare", "--os", "lunaix", "--workload", hostile, "--limit", "2s", "--json")):
+            self.quiet(*arguments)
+
+    def test_get_the_guests_bytes_as_they_are_or_clean(self):
+        kernel = self.kernel(b"a\x1b[31mb\x9bc\rd\te\x00\n")
+        raw = self.start(*HEADLESS, "--limit", "2000000i", "--kernel", kernel)
+        self.assertEqual(raw.stdout, b"a\x1b[31mb\x9bc\rd\te\x00\n")
+        clean = self.start(*HEADLESS, "--limit", "2000000i", "--kernel", kernel, "--serial", "stdio,clean")
+        self.assertEqual(clean.stdout, b"a\\x1b[31mb\\x9bc\rd\te\\x00\n")
+        silent = self.start("fork", "--limit", "2000000i", "--kernel", kernel)
+        self.assertIn("a\\x1b[31mb", silent.text)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or not os.access(sys.argv[1], os.X_OK):
+        print("skipped: there is no forkscope program to test")
+        sys.exit(77)
+    bad_input.PROGRAM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
