@@ -69,6 +69,7 @@ Result<Run> run_one(const Options& options, const std::string& os, const std::st
     report.symbols = &session.symbols();
     report.layout = session.symbols().layout();
     report.profile = find_fork_profile(os);
+    report.parent_pages = parent_pages_of(line);
     Run run;
     run.tally = tally_forks(workload_forks(tracer.forks()), report);
     for (const ForkRecord& fork : tracer.forks())

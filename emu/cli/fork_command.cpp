@@ -62,6 +62,7 @@ Result<void> print_fork(Session& session, const Options& options, ForkRecord for
     ForkReportOptions report;
     report.symbols = &session.symbols();
     report.layout = session.symbols().layout();
+    report.parent_pages = parent_pages_of(session.machine().config().command_line);
     report.profile = options.kernel_path.empty() ? find_fork_profile(options.os) : nullptr;
     for (u32 cause = 0; cause < static_cast<u32>(CycleCause::Count); ++cause)
         report.estimated_causes |=

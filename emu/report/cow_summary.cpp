@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <charconv>
 #include <map>
+#include <optional>
 #include <tuple>
 
 #include "emu/report/fork_report.hpp"
@@ -24,46 +26,76 @@ u64 run_of_shared_pages(const ForkRecord& fork, u32 page) {
     return count;
 }
 
+// One instruction of one side.
+struct Writer {
+    bool of_parent = false;
+    u32 eip = 0;
+
+    auto operator<=>(const Writer&) const = default;
+};
+
+Writer writer_of(const ForkFault& fault) { return {fault.side == ForkSide::Parent, fault.record->eip}; }
+
+// Pages of one kind are written by one instruction, of the child or else of the parent; of several such instructions,
+// by the one with the right number of pages, then by the one in the largest shared region.
+std::optional<Writer> writer_of_pages(const ForkRecord& fork,
+                                      const std::map<Writer, std::vector<const ForkFault*>>& by_writer, u64 pages) {
+    std::tuple<bool, u64, u64> best{false, 0, 0};
+    std::optional<Writer> chosen;
+    for (const auto& [writer, faults] : by_writer) {
+        const std::tuple<bool, u64, u64> score{
+            faults.size() == pages, run_of_shared_pages(fork, faults.front()->record->page_address()), faults.size()};
+        if (pages != 0 && score > best) {
+            best = score;
+            chosen = writer;
+        }
+    }
+    return chosen;
+}
+
 u32 rights_of(u64 entry) {
     return (entry & kPtePresent) != 0 ? static_cast<u32>(entry) & (kPtePresent | kPteWritable | kPteUser) : 0;
 }
 
 } // namespace
 
-CowSummary cow_summary(const ForkRecord& fork) {
+CowSummary cow_summary(const ForkRecord& fork, u64 parent_pages) {
     CowSummary summary;
     summary.pages_named = fork.pages_named;
+    summary.parent_pages = fork.in_workload ? parent_pages : 0;
     summary.cow_faults = fork.cow_faults();
-    summary.constant = static_cast<i64>(summary.cow_faults) - static_cast<i64>(summary.pages_named);
-    // The named pages are those that one instruction writes, of the child or else of the parent; of several such
-    // instructions, the one with the right number of pages, then the one in the largest shared region.
-    using Writer = std::pair<bool, u32>; // of the parent; eip
-    const auto writer_of = [](const ForkFault& fault) {
-        return Writer{fault.side == ForkSide::Parent, fault.record->eip};
-    };
+    summary.constant = static_cast<i64>(summary.cow_faults - summary.pages_named - summary.parent_pages);
     std::map<Writer, std::vector<const ForkFault*>> by_writer;
     for (const ForkFault& fault : fork.faults)
         if (fault.belongs && fault.record->cpl == 3)
             by_writer[writer_of(fault)].push_back(&fault);
-    std::tuple<bool, u64, u64> best{false, 0, 0};
-    Writer chosen{false, 0};
-    for (const auto& [writer, faults] : by_writer) {
-        const std::tuple<bool, u64, u64> score{faults.size() == summary.pages_named,
-                                               run_of_shared_pages(fork, faults.front()->record->page_address()),
-                                               faults.size()};
-        if (summary.pages_named != 0 && score > best) {
-            best = score;
-            chosen = writer;
-        }
-    }
+    std::map<Writer, u64> named; // how many pages each may write by name
+    if (const auto writer = writer_of_pages(fork, by_writer, summary.pages_named))
+        named[*writer] = summary.pages_named;
+    std::erase_if(by_writer, [&](const auto& one) { return !one.first.of_parent || named.count(one.first) != 0; });
+    if (const auto writer = writer_of_pages(fork, by_writer, summary.parent_pages))
+        named[*writer] = summary.parent_pages;
     for (const ForkFault& fault : fork.faults) {
         if (!fault.belongs)
             continue;
-        const bool named = chosen.second != 0 && fault.record->cpl == 3 && writer_of(fault) == chosen &&
-                           summary.named.size() < summary.pages_named;
-        (named ? summary.named : summary.rest).push_back(&fault);
+        const auto left = fault.record->cpl == 3 ? named.find(writer_of(fault)) : named.end();
+        const bool is_named = left != named.end() && left->second != 0;
+        if (is_named)
+            --left->second;
+        (is_named ? summary.named : summary.rest).push_back(&fault);
     }
     return summary;
+}
+
+u64 parent_pages_of(std::string_view command_line) {
+    constexpr std::string_view kProgram = "forkdemo ", kOption = " --parent ";
+    const std::size_t program = command_line.find(kProgram);
+    const std::size_t option = program == command_line.npos ? program : command_line.find(kOption, program);
+    u64 pages = 0;
+    if (option != command_line.npos)
+        std::from_chars(command_line.data() + option + kOption.size(), command_line.data() + command_line.size(),
+                        pages);
+    return pages;
 }
 
 std::vector<PteRange> pte_ranges(const ForkRecord& fork) {

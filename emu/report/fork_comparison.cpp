@@ -14,17 +14,6 @@ constexpr std::size_t kMostPrivatePages = 1024;
 // Frames of one block are copied by one loop: nothing else lies between their tracepoints.
 constexpr u64 kInstructionsWithinBlock = 256;
 
-void add(ForkCounts& sum, const ForkCounts& more) {
-    for (u64 ForkCounts::*count :
-         {&ForkCounts::pte_writes, &ForkCounts::pte_protects, &ForkCounts::pte_found, &ForkCounts::frames_allocated,
-          &ForkCounts::frames_freed, &ForkCounts::frames_shared, &ForkCounts::frames_released,
-          &ForkCounts::frames_copied, &ForkCounts::flushes, &ForkCounts::entries_dropped, &ForkCounts::cr3_loads,
-          &ForkCounts::space_switches, &ForkCounts::privilege_switches, &ForkCounts::system_calls,
-          &ForkCounts::messages, &ForkCounts::tracepoints, &ForkCounts::heap_objects, &ForkCounts::heap_bytes,
-          &ForkCounts::heap_bytes_freed})
-        sum.*count += more.*count;
-}
-
 void add(ShadowCounts& sum, const ShadowCounts& more) {
     sum.created += more.created;
     sum.collapsed += more.collapsed;
@@ -52,7 +41,7 @@ void add_stop(ForkTally& tally, const ForkStop& stop, const ForkReportOptions& o
     }
     ++place->times;
     place->spent += stop.spent;
-    add(place->counts, stop.counts);
+    place->counts += stop.counts;
 }
 
 u64 blocks_copied(const ForkRecord& fork) {
@@ -101,7 +90,7 @@ void add_faults(ForkTally& tally, const ForkRecord& fork, const ForkReportOption
             tally.cow_messages += fault.record->messages;
         }
     }
-    for (const ForkFault* fault : cow_summary(fork).rest)
+    for (const ForkFault* fault : cow_summary(fork, options.parent_pages).rest)
         add_constant(tally, fork, *fault, options);
 }
 
@@ -157,12 +146,12 @@ ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkRep
         tally.failed += fork->failed ? 1 : 0;
         tally.trimmed = tally.trimmed || fork->trimmed;
         tally.spent += fork->spent;
-        add(tally.counts, fork->counts);
+        tally.counts += fork->counts;
         for (const ForkStop& stop : fork->stops)
             add_stop(tally, stop, options);
         add(tally.shadows_inside, fork->shadows_inside);
         add(tally.shadows_after, fork->shadows_after);
-        tally.pages_named += fork->pages_named;
+        tally.pages_named += fork->pages_named + (fork->in_workload ? options.parent_pages : 0);
         tally.cow_faults += fork->cow_faults();
         tally.leaflets_duplicated += blocks_copied(*fork);
         add_faults(tally, *fork, options);

@@ -60,7 +60,7 @@ struct ForkTally {
     // Afterwards, by either side.
     using ByClass = std::array<u64, 10>; // by FaultClass
     std::array<ByClass, 2> faults{};     // all page faults; [0] parent, [1] child
-    u64 pages_named = 0;                 // by the workload
+    u64 pages_named = 0;                 // by the workload, for either side
     u64 cow_faults = 0;                  // of these forks
     Cycles cow_cycles = 0;               // spent in them
     std::string fault_path;              // F: the original's functions

@@ -224,9 +224,10 @@ Object ForkData::fault(const ForkFault& fault, bool named) const {
 }
 
 void ForkData::faults(Object& data) const {
-    const CowSummary summary = cow_summary(fork_);
+    const CowSummary summary = cow_summary(fork_, options_.parent_pages);
     Object figures;
-    figures.count("pages_named", summary.pages_named).count("cow_faults", summary.cow_faults);
+    figures.count("pages_named", summary.pages_named).count("parent_pages_named", summary.parent_pages);
+    figures.count("cow_faults", summary.cow_faults);
     figures.add("constant", Cell::signed_number(summary.constant));
     const auto of = [this](FaultClass fault_class) { return fork_.fault_counts[static_cast<u8>(fault_class)]; };
     figures.count("copied", of(FaultClass::CowCopy)).count("made_writable", of(FaultClass::CowReuse));

@@ -1,6 +1,7 @@
 #include "emu/report/fork_report.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 
 #include "emu/report/fork_data.hpp"
@@ -65,6 +66,7 @@ class ForkDocument {
     void faults();
     void add_fault_runs(Rows& rows, const std::vector<const ForkFault*>& faults) const;
     Object fault_run(const ForkFault& first, const ForkFault& last, u64 pages, Cycles cycles) const;
+    void fault_total(const CowSummary& summary);
     void other_faults();
     void findings();
 
@@ -291,7 +293,7 @@ void ForkDocument::add_fault_runs(Rows& rows, const std::vector<const ForkFault*
 }
 
 void ForkDocument::faults() {
-    const CowSummary summary = cow_summary(fork_);
+    const CowSummary summary = cow_summary(fork_, options_.parent_pages);
     const std::string_view handler = options_.profile == nullptr ? "" : options_.profile->functions_at("F");
     document_.section("Copy-on-write faults of this fork, page by page" +
                       (handler.empty() ? "" : fmt::format("; F: {}", handler)));
@@ -312,15 +314,19 @@ void ForkDocument::faults() {
                              {.key = "memory", .title = "memory", .lead = "  ", .most = 33},
                              {.key = "by", .align = Below, .lead = "       by ", .most = 86}});
     }
-    if (summary.constant < 0) {
-        shown().number("shortfall", static_cast<u64>(-summary.constant));
-        line("total: {cow_summary.cow_faults} faults = {cow_summary.pages_named} pages named by the workload - "
-             "{shortfall}");
-    } else if (summary.pages_named != 0 || summary.cow_faults != 0) {
-        line("total: {cow_summary.cow_faults} faults = {cow_summary.pages_named} pages named by the workload + "
-             "{cow_summary.constant}");
-    }
+    fault_total(summary);
     other_faults();
+}
+
+// "27 faults = 20 pages named by the workload + 5 that its parent writes + 2".
+void ForkDocument::fault_total(const CowSummary& summary) {
+    if (summary.pages_named + summary.parent_pages + summary.cow_faults == 0)
+        return;
+    shown().text("parent_part",
+                 summary.parent_pages == 0 ? "" : fmt::format(" + {} that its parent writes", summary.parent_pages));
+    shown().text("constant_part", fmt::format("{} {}", summary.constant < 0 ? "-" : "+", std::abs(summary.constant)));
+    line("total: {cow_summary.cow_faults} faults = {cow_summary.pages_named} pages named by the "
+         "workload{parent_part} {constant_part}");
 }
 
 void ForkDocument::other_faults() {

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "emu/observe/forks/fork_profile.hpp"
@@ -19,18 +20,25 @@ struct ForkReportOptions {
     const ForkProfile* profile = nullptr; // names of the original's functions
     GuestLayout layout = {};
     u32 estimated_causes = 0;   // bits by CycleCause: their cycles rest on figures that nothing confirms
+    u64 parent_pages = 0;       // that the workload's parent writes (parent_pages_of)
     std::size_t most_rows = 40; // of a table; faults are always complete
 };
 
-// Copy-on-write faults = pages that the workload named + a constant, which is explained page by page.
+// Copy-on-write faults = pages that the workload named + those that its parent writes + a constant, which is explained
+// page by page.
 struct CowSummary {
     u64 pages_named = 0;
+    u64 parent_pages = 0;
     u64 cow_faults = 0;
     i64 constant = 0;
-    std::vector<const ForkFault*> named; // the faults on the workload's pages
+    std::vector<const ForkFault*> named; // the faults on the workload's pages, by either side
     std::vector<const ForkFault*> rest;  // the others: the constant
 };
-CowSummary cow_summary(const ForkRecord& fork);
+// `parent_pages` is said of the workload's own fork, and of no other.
+CowSummary cow_summary(const ForkRecord& fork, u64 parent_pages = 0);
+// How many pages the parent writes in the workload of a guest's command line: what it tells forkdemo by --parent.
+// The guest states only what it tells it by --pages.
+u64 parent_pages_of(std::string_view command_line);
 
 // Entries that changed in the same way on neighbouring pages.
 struct PteRange {

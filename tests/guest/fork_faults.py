@@ -40,8 +40,9 @@ def check_faults(fork, pages):
     assert all(by_page[("child", page)][0]["class"] == "cow-copy" for page in region)
     rest = [key for key in by_page if key not in {("child", page) for page in region}]
     copied = sum(fault["page_class"] == "cow-copy" for fault in faults)
-    assert fork["cow_summary"] == {"pages_named": pages, "cow_faults": len(faults), "constant": len(rest), "copied": copied,
-                           "made_writable": len(faults) - copied}, fork["cow_summary"]
+    assert fork["cow_summary"] == {"pages_named": pages, "parent_pages_named": 0, "cow_faults": len(faults),
+                                   "constant": len(rest), "copied": copied,
+                                   "made_writable": len(faults) - copied}, fork["cow_summary"]
     return sorted((side, by_page[(side, page)][0]["class"]) for side, page in rest)
 
 

@@ -1,0 +1,72 @@
+// What the report of one fork says, of forks played by hand.
+#include <gtest/gtest.h>
+
+#include "emu/report/fork_report.hpp"
+#include "emu/report/json_writer.hpp"
+#include "emu/report/text_writer.hpp"
+#include "json_judge.hpp"
+#include "tests/unit/observe/observe_fork_scene.hpp"
+
+using namespace forkscope;
+using namespace forkscope::testing;
+
+namespace {
+
+constexpr u32 kParentPid = 3, kChildPid = 4;
+
+// A workload that names its pages: the child writes two, then the parent three, and each its stack.
+class ForkdemoScene : public ForkScene {
+  public:
+    explicit ForkdemoScene(u32 parent_pages) : ForkScene(8) {
+        start();
+        tracepoint(TP_WORKLOAD_BEGIN, kParentPid, 1, 2);
+        const u32 child = fork(parent, kParentPid, kChildPid);
+        switch_to(kChildPid, child);
+        return_to(kForkInstruction, 3);
+        for (u32 i = 0; i < 2; ++i)
+            cow_fault(child, kChildPid, kPages + i * kPageSize);
+        switch_to(kParentPid, parent);
+        for (u32 i = 0; i < parent_pages; ++i)
+            cow_fault(parent, kParentPid, kPages + i * kPageSize);
+        cow_fault(parent, kParentPid, kStack, false, 0, 0);
+    }
+    const ForkRecord& record() const { return *tracer->last(); }
+    std::string text(const ForkReportOptions& options = {}) const {
+        return document_text(fork_document(record(), options));
+    }
+};
+
+void expect_says(const std::string& text, const std::string& part) {
+    EXPECT_NE(text.find(part), std::string::npos) << "\"" << part << "\" is not in:\n" << text;
+}
+
+} // namespace
+
+TEST(ForkReport, ExpectsWhatTheWorkloadsParentWrites) {
+    const ForkdemoScene scene(3);
+    ASSERT_EQ(scene.record().cow_faults(), 6u);
+    ForkReportOptions options;
+    options.parent_pages = parent_pages_of("quiet run=forkdemo --pages 2 --parent 3");
+    const CowSummary summary = cow_summary(scene.record(), options.parent_pages);
+    EXPECT_EQ(summary.pages_named, 2u);
+    EXPECT_EQ(summary.parent_pages, 3u);
+    EXPECT_EQ(summary.constant, 1);
+    EXPECT_EQ(summary.named.size(), 5u);
+    ASSERT_EQ(summary.rest.size(), 1u);
+    EXPECT_EQ(summary.rest[0]->record->page_address(), kStack);
+    expect_says(scene.text(options), "total: 6 faults = 2 pages named by the workload + 3 that its parent writes + 1");
+    expect_says(scene.text(), "total: 6 faults = 2 pages named by the workload + 4\n");
+    // A page that the parent should have written and did not is missed.
+    const ForkdemoScene less(2);
+    EXPECT_EQ(cow_summary(less.record(), 4).constant, 5 - 2 - 4);
+    options.parent_pages = 4;
+    expect_says(less.text(options), "+ 4 that its parent writes - 1");
+}
+
+TEST(ForkReport, KnowsWhatForkdemosParentIsToldToWrite) {
+    EXPECT_EQ(parent_pages_of("run=forkdemo --pages 20 --parent 5"), 5u);
+    EXPECT_EQ(parent_pages_of("run=forkdemo --parent 12 --pages 20"), 12u);
+    for (const char* other : {"", "run=forkdemo --pages 20", "run=forkdemo", "run=forkdemo --parent",
+                              "run=sh --parent 5", "run=forkdemo --parent x", "run=forkdemo --parents 3"})
+        EXPECT_EQ(parent_pages_of(other), 0u) << other;
+}
