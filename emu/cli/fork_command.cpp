@@ -27,10 +27,7 @@ Result<const ForkRecord*> fork_numbered(const ForkTracer& tracer, u64 number) {
 // The workload's first that has its lists.
 const ForkRecord* first_of_workload(const ForkTracer& tracer) {
     const std::vector<const ForkRecord*> forks = workload_forks(tracer.forks());
-    for (const ForkRecord* fork : forks)
-        if (!fork->trimmed)
-            return fork;
-    return forks.empty() ? tracer.last() : forks.front();
+    return forks.empty() ? tracer.last() : first_whole(forks);
 }
 
 // nullptr: there was none.

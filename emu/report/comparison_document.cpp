@@ -281,6 +281,18 @@ void add_findings(Document& document, const ForkComparison& comparison) {
         .blocks.push_back(Sentences{"all_findings", "none: what the guests state and what the hardware shows agree"});
 }
 
+// Faults by class and the constant's pages are known from lists.
+void add_cut_lists(Document& document, const ForkComparison& comparison) {
+    Rows rows;
+    for (const ForkTally& tally : comparison.systems)
+        if (tally.trimmed)
+            rows.emplace_back().text(
+                "line", tally.system + ": lists of some forks were dropped to bound memory; faults by class or page "
+                                       "lack theirs.");
+    document.shown.rows("cut_lists", std::move(rows));
+    document.sections.back().blocks.push_back(Table{.rows = "cut_lists", .columns = {{.key = "line"}}, .indent = ""});
+}
+
 } // namespace
 
 Document comparison_document(const ForkComparison& comparison) {
@@ -294,6 +306,7 @@ Document comparison_document(const ForkComparison& comparison) {
                                    "Several forks: each figure is the sum over all, then / the average of one fork "
                                    "(k: thousand).",
                                    Line::Place::Margin});
+    add_cut_lists(document, comparison);
     add_table(document, comparison);
     add_constant(document, comparison);
     add_stops(document, comparison);

@@ -231,7 +231,7 @@ void ForkData::faults(Object& data) const {
     figures.add("constant", Cell::signed_number(summary.constant));
     const auto of = [this](FaultClass fault_class) { return fork_.fault_counts[static_cast<u8>(fault_class)]; };
     figures.count("copied", of(FaultClass::CowCopy)).count("made_writable", of(FaultClass::CowReuse));
-    data.object("cow_summary", std::move(figures));
+    data.object("cow_summary", std::move(figures)).count("other_faults", fork_.other_faults);
     Rows rows;
     rows.reserve(fork_.faults.size());
     std::size_t named = 0;

@@ -16,6 +16,7 @@ using enum Column::Align;
 
 constexpr std::size_t kWidth = 100;
 constexpr u64 kShortestRun = 4; // pages that are shown as one row
+constexpr std::string_view kDropped = "list dropped to bound memory; the counts above are complete";
 
 std::string range_text(u64 start, u64 end) { return fmt::format("{:08x}-{:08x}", start, end - 1); }
 
@@ -52,7 +53,15 @@ class ForkDocument {
     void table(const char* rows, std::vector<Column> columns, std::size_t most_rows = ~std::size_t{0}) {
         document_.sections.back().blocks.push_back(Table{rows, std::move(columns), most_rows});
     }
+    // Of a list that may have been cut.
+    void list(const char* rows, std::vector<Column> columns, std::size_t most_rows = ~std::size_t{0}) {
+        table(rows, std::move(columns), most_rows);
+        if (fork_.trimmed)
+            line("lists of this fork were cut to bound memory: rows may be missing");
+    }
     Object& shown() { return document_.shown; }
+    // Whether a list that is empty held so many things.
+    bool dropped(u64 count) const { return fork_.trimmed && count != 0; }
     Rows copied(std::string_view rows) const { return document_.at(rows).rows(); }
 
     void summary();
@@ -126,6 +135,8 @@ void ForkDocument::summary_afterwards() {
 }
 
 void ForkDocument::stops() {
+    if (fork_.trimmed)
+        line("lists", "dropped to bound memory, in whole or in part; all counts are complete");
     document_.section("Stops");
     if (fork_.stops.empty())
         return line("none stated: this fork was inferred from what the hardware did");
@@ -178,7 +189,7 @@ void ForkDocument::entries() {
     document_.section("Page-table entries changed inside fork");
     const std::vector<PteRange> ranges = pte_ranges(fork_);
     if (ranges.empty())
-        return line("none");
+        return line(dropped(fork_.counts.pte_writes + fork_.counts.pte_found) ? kDropped : "none");
     Rows rows;
     bool moved = false;
     for (const PteRange& range : ranges) {
@@ -192,15 +203,15 @@ void ForkDocument::entries() {
         row.text("writer", writer(range));
     }
     shown().rows("entry_runs", std::move(rows));
-    table("entry_runs",
-          {{.key = "stop", .title = "stop", .width = 5},
-           {.key = "side", .title = "side", .width = 8},
-           {.key = "pages", .title = "pages mapped", .width = 18},
-           {.key = "entries", .title = "entries", .width = 8, .align = Right},
-           {.key = "level", .title = "level", .width = 6, .lead = "  "},
-           {.key = "rights", .title = "rights", .width = 13},
-           {.key = "writer", .title = "written by", .most = 37}},
-          options_.most_rows);
+    list("entry_runs",
+         {{.key = "stop", .title = "stop", .width = 5},
+          {.key = "side", .title = "side", .width = 8},
+          {.key = "pages", .title = "pages mapped", .width = 18},
+          {.key = "entries", .title = "entries", .width = 8, .align = Right},
+          {.key = "level", .title = "level", .width = 6, .lead = "  "},
+          {.key = "rights", .title = "rights", .width = 13},
+          {.key = "writer", .title = "written by", .most = 37}},
+         options_.most_rows);
     if (moved)
         line("* the entry leads to another frame than before");
 }
@@ -210,24 +221,26 @@ void ForkDocument::differences() {
         return;
     document_.section("Parent and child when fork returned");
     if (fork_.differences.empty())
-        return line("nothing is mapped on either side");
+        return line(fork_.trimmed ? kDropped : "nothing that a program may touch is mapped on either side");
     Rows rows = copied("differences");
     for (std::size_t i = 0; i < rows.size(); ++i)
         rows[i].text("range", range_text(fork_.differences[i].start, fork_.differences[i].end));
     shown().rows("difference_rows", std::move(rows));
-    table("difference_rows",
-          {{.key = "range", .width = 18},
-           {.key = "pages", .width = 8, .align = Right},
-           {.key = "parent", .lead = " pages  parent "},
-           {.key = "child", .lead = "  child "},
-           {.key = "difference", .lead = "  "}},
-          options_.most_rows);
+    list("difference_rows",
+         {{.key = "range", .width = 18},
+          {.key = "pages", .width = 8, .align = Right},
+          {.key = "parent", .lead = " pages  parent "},
+          {.key = "child", .lead = "  child "},
+          {.key = "difference", .lead = "  "}},
+         options_.most_rows);
 }
 
 void ForkDocument::flushes() {
-    if (fork_.flushes.empty())
+    if (fork_.flushes.empty() && !dropped(fork_.counts.flushes))
         return;
     document_.section("Translations dropped inside fork");
+    if (fork_.flushes.empty())
+        return line(kDropped);
     // Runs of flushes by the same instruction are one row.
     Rows rows;
     for (std::size_t i = 0; i < fork_.flushes.size();) {
@@ -245,13 +258,13 @@ void ForkDocument::flushes() {
         i = end;
     }
     shown().rows("flush_runs", std::move(rows));
-    table("flush_runs",
-          {{.key = "stop", .width = 5},
-           {.key = "reason", .width = 12},
-           {.key = "times", .width = 6, .align = Right},
-           {.key = "dropped", .width = 5, .align = Right, .lead = " times, "},
-           {.key = "by", .lead = " translations  ", .most = 55}},
-          options_.most_rows);
+    list("flush_runs",
+         {{.key = "stop", .width = 5},
+          {.key = "reason", .width = 12},
+          {.key = "times", .width = 6, .align = Right},
+          {.key = "dropped", .width = 5, .align = Right, .lead = " times, "},
+          {.key = "by", .lead = " translations  ", .most = 55}},
+         options_.most_rows);
 }
 
 Object ForkDocument::fault_run(const ForkFault& first, const ForkFault& last, u64 pages, Cycles cycles) const {
@@ -298,7 +311,7 @@ void ForkDocument::faults() {
     document_.section("Copy-on-write faults of this fork, page by page" +
                       (handler.empty() ? "" : fmt::format("; F: {}", handler)));
     if (summary.named.empty() && summary.rest.empty()) {
-        line(fork_.cow_faults() == 0 ? "none" : "dropped to bound memory; the counts above are complete");
+        line(dropped(fork_.cow_faults()) ? kDropped : "none");
     } else {
         Rows rows;
         add_fault_runs(rows, summary.named);
@@ -306,13 +319,13 @@ void ForkDocument::faults() {
             rows.emplace_back();
         add_fault_runs(rows, summary.rest);
         shown().rows("fault_runs", std::move(rows));
-        table("fault_runs", {{.key = "side", .title = "side", .width = 7},
-                             {.key = "page", .title = "page", .width = 18},
-                             {.key = "pages", .title = "pages", .width = 6, .align = Right},
-                             {.key = "class", .title = "class", .width = 23, .lead = " "},
-                             {.key = "cycles", .title = "cycles", .width = 9, .align = Right},
-                             {.key = "memory", .title = "memory", .lead = "  ", .most = 33},
-                             {.key = "by", .align = Below, .lead = "       by ", .most = 86}});
+        list("fault_runs", {{.key = "side", .title = "side", .width = 7},
+                            {.key = "page", .title = "page", .width = 18},
+                            {.key = "pages", .title = "pages", .width = 6, .align = Right},
+                            {.key = "class", .title = "class", .width = 23, .lead = " "},
+                            {.key = "cycles", .title = "cycles", .width = 9, .align = Right},
+                            {.key = "memory", .title = "memory", .lead = "  ", .most = 33},
+                            {.key = "by", .align = Below, .lead = "       by ", .most = 86}});
     }
     fault_total(summary);
     other_faults();
@@ -334,22 +347,24 @@ void ForkDocument::other_faults() {
     for (const ForkFault& fault : fork_.faults)
         if (!fault.belongs)
             ++others[fmt::format("{} {}", fork_side_name(fault.side), fault_class_name(fault.record->fault_class))];
+    if (others.empty() && dropped(fork_.other_faults)) {
+        document_.section("Other page faults on both sides");
+        return line("{other_faults} of them; the list was dropped to bound memory");
+    }
     if (others.empty())
         return;
     Rows rows;
     for (const auto& [name, count] : others)
         rows.emplace_back().number("faults", count).text("what", name);
     document_.section("Other page faults on both sides");
-    shown().rows("other_faults", std::move(rows));
-    table("other_faults", {{.key = "faults", .width = 6, .align = Right}, {.key = "what", .lead = "  "}});
+    shown().rows("other_fault_rows", std::move(rows));
+    list("other_fault_rows", {{.key = "faults", .width = 6, .align = Right}, {.key = "what", .lead = "  "}});
 }
 
 void ForkDocument::findings() {
     document_.section("Findings")
         .blocks.push_back(
             Sentences{"findings", "none: what the guest states and what the hardware shows agree", kWidth});
-    if (fork_.trimmed)
-        line("(some list entries were dropped to bound memory; counts are complete)");
 }
 
 } // namespace

@@ -77,6 +77,9 @@ Cycles cycles_until_private(const ForkRecord& fork);
 // "pid 3 (bin/sh), directory 0x003e1000".
 std::string process_text(u32 pid, u32 directory, const std::string& program);
 
+// The one of several forks to report: the first that has its lists, else the first. Null: there is none.
+const ForkRecord* first_whole(const std::vector<const ForkRecord*>& forks);
+
 Document fork_document(const ForkRecord& fork, const ForkReportOptions& options = {});
 // Who forked whom; `highlight` marks one fork's line.
 Document fork_tree_document(const ForkStore& forks, u64 highlight = 0);

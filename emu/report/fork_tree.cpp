@@ -1,4 +1,5 @@
 // Who forked whom.
+#include <algorithm>
 #include <map>
 
 #include "emu/report/fork_report.hpp"
@@ -15,9 +16,10 @@ void add_branch(const Children& children, const ForkRecord& fork, const std::str
     const std::string child = fork.failed           ? std::string("(failed)")
                               : fork.child_pid != 0 ? fmt::format("pid {}", fork.child_pid)
                                                     : fmt::format("directory {:#010x}", fork.child_directory);
-    rows.emplace_back().text("line", fmt::format("{}{} {}  fork {}, {} cycles, {} copy-on-write faults{}", indent,
+    rows.emplace_back().text("line", fmt::format("{}{} {}  fork {}, {} own cycles, {} copy-on-write faults{}{}", indent,
                                                  last ? "`-" : "|-", child, fork.number, grouped(fork.spent.cycles),
-                                                 fork.cow_faults(), fork.number == highlight ? "   <- this one" : ""));
+                                                 fork.cow_faults(), fork.trimmed ? ", lists dropped" : "",
+                                                 fork.number == highlight ? "   <- this one" : ""));
     const auto below = children.find(fork.number);
     if (below == children.end() || indent.size() > 60)
         return;
@@ -32,6 +34,11 @@ std::string process_text(u32 pid, u32 directory, const std::string& program) {
     if (!program.empty())
         text += " (" + program + ")";
     return text + fmt::format(", directory {:#010x}", directory);
+}
+
+const ForkRecord* first_whole(const std::vector<const ForkRecord*>& forks) {
+    const auto whole = std::find_if(forks.begin(), forks.end(), [](const ForkRecord* fork) { return !fork->trimmed; });
+    return whole != forks.end() ? *whole : forks.empty() ? nullptr : forks.front();
 }
 
 Document fork_tree_document(const ForkStore& forks, u64 highlight) {

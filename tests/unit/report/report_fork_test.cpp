@@ -1,6 +1,7 @@
 // What the report of one fork says, of forks played by hand.
 #include <gtest/gtest.h>
 
+#include "emu/report/fork_comparison.hpp"
 #include "emu/report/fork_report.hpp"
 #include "emu/report/json_writer.hpp"
 #include "emu/report/text_writer.hpp"
@@ -40,6 +41,10 @@ void expect_says(const std::string& text, const std::string& part) {
     EXPECT_NE(text.find(part), std::string::npos) << "\"" << part << "\" is not in:\n" << text;
 }
 
+void expect_silent(const std::string& text, const std::string& part) {
+    EXPECT_EQ(text.find(part), std::string::npos) << "\"" << part << "\" is in:\n" << text;
+}
+
 } // namespace
 
 TEST(ForkReport, ExpectsWhatTheWorkloadsParentWrites) {
@@ -69,4 +74,50 @@ TEST(ForkReport, KnowsWhatForkdemosParentIsToldToWrite) {
     for (const char* other : {"", "run=forkdemo --pages 20", "run=forkdemo", "run=forkdemo --parent",
                               "run=sh --parent 5", "run=forkdemo --parent x", "run=forkdemo --parents 3"})
         EXPECT_EQ(parent_pages_of(other), 0u) << other;
+}
+
+// Of a fork that lost its lists nothing is said that only a list could tell.
+TEST(ForkReport, SaysOfDroppedListsThatTheyAre) {
+    ForkTracerOptions few;
+    few.keep = {.whole = 1, .forks = 100};
+    ForkScene scene(8, few);
+    scene.start();
+    for (const u32 pid : {4u, 5u}) {
+        const u32 child = scene.fork(scene.parent, kParentPid, pid);
+        scene.switch_to(pid, child);
+        scene.cow_fault(child, pid, kPages);
+        scene.fault(kPages + 0x100000, kFaultUser, kWriteInstruction, 3);
+        scene.return_to(kWriteInstruction, 3);
+        scene.tracepoint(TP_PROCESS_EXIT, pid, kParentPid, 0);
+        scene.switch_to(kParentPid, scene.parent);
+        scene.tracepoint(TP_PROCESS_EXIT, pid, kParentPid, 0);
+    }
+    scene.tracepoint(TP_PROCESS_EXIT, kParentPid, 1, 0);
+    const ForkRecord& first = scene.tracer->forks().front();
+    ASSERT_TRUE(first.trimmed && first.ptes.empty() && first.faults.empty());
+    ASSERT_TRUE(first.cow_faults() != 0 && first.other_faults != 0 && first.counts.flushes != 0);
+    const std::string text = document_text(fork_document(first));
+    expect_says(text, "Page-table entries changed inside fork\n  list dropped to bound memory");
+    expect_says(text, "Parent and child when fork returned\n  list dropped to bound memory");
+    expect_says(text, "Translations dropped inside fork\n  list dropped to bound memory");
+    expect_says(text, "page by page\n  list dropped to bound memory");
+    expect_says(text, "Other page faults on both sides\n  1 of them; the list was dropped");
+    expect_silent(text, "\n  none\n");
+    expect_silent(text, "nothing that a program may touch");
+
+    const ForkRecord& last = scene.tracer->forks().back();
+    ASSERT_FALSE(last.trimmed);
+    expect_silent(document_text(fork_document(last)), "bound memory");
+    EXPECT_EQ(first_whole({&first, &last}), &last);
+    EXPECT_EQ(first_whole({&first}), &first);
+    EXPECT_EQ(first_whole({}), nullptr);
+    expect_says(document_text(fork_tree_document(scene.tracer->forks())), "1 copy-on-write faults, lists dropped");
+
+    ForkComparison comparison;
+    comparison.systems = {tally_forks({&first, &last}, {}), tally_forks({&last}, {})};
+    comparison.systems[0].system = "One";
+    comparison.systems[1].system = "Other";
+    const std::string compared = document_text(comparison_document(comparison));
+    expect_says(compared, "One: lists of some forks were dropped to bound memory");
+    expect_silent(compared, "Other: lists");
 }
