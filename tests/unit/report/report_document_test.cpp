@@ -42,7 +42,7 @@ Document inventory() {
 }
 
 TEST(Document, IsLaidOutAsTextLineByLine) {
-    EXPECT_EQ(document_text(inventory()), "Of {counts.cycles} \"sh\"\n\x01\n"
+    EXPECT_EQ(document_text(inventory()), "Of {counts.cycles} \"sh\"\\x0a\\x01\n"
                                           "  inside         1,234,567 cycles, 0 flushes; -\n"
                                           "\nRuns\n"
                                           "  what     cycles  at\n"
