@@ -139,8 +139,15 @@ std::vector<PteRange> pte_ranges(const ForkRecord& fork) {
     return ranges;
 }
 
+bool private_at_once(const ForkRecord& fork) {
+    return fork.copied_pages != 0 && fork.private_cycle != 0 && fork.leaked_pages == 0 && fork.cow_faults() == 0 &&
+           !fork.trimmed && std::none_of(fork.shared.begin(), fork.shared.end(), [](const auto& page) {
+               return page.second.copy_on_write;
+           });
+}
+
 Cycles cycles_until_private(const ForkRecord& fork) {
-    return fork.private_cycle - std::min(fork.private_cycle, fork.left_cycle);
+    return private_at_once(fork) ? 0 : fork.private_cycle - std::min(fork.private_cycle, fork.left_cycle);
 }
 
 std::string place_text(const FaultRecord& fault, const ForkReportOptions& options) {

@@ -87,7 +87,8 @@ void ForkData::head(Object& data) const {
     data.count("end_cycle", fork_.left_cycle).count("end_instruction", fork_.left_instructions);
     data.count("child_first_run_cycle", fork_.child_first_run).count("private_cycle", fork_.private_cycle);
     data.add("cycles_until_private", fork_.private_cycle == 0 ? Cell{} : Cell::count(cycles_until_private(fork_)));
-    data.count("pages_still_shared", fork_.still_shared).flag("trimmed", fork_.trimmed);
+    data.count("copied_pages", fork_.copied_pages).count("pages_still_shared", fork_.still_shared);
+    data.count("leaked_pages", fork_.leaked_pages).flag("trimmed", fork_.trimmed);
 }
 
 Object ForkData::side(u32 pid, u32 directory, bool ended) {

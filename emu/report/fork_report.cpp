@@ -66,6 +66,7 @@ class ForkDocument {
 
     void summary();
     void summary_afterwards();
+    void separation();
     void stops();
     std::string said_of(const ForkStop& stop) const;
     void entries();
@@ -92,7 +93,9 @@ void ForkDocument::summary() {
         line("failed with error {error}");
     } else {
         shown().text("child_text", process_text(fork_.child_pid, fork_.child_directory, ""));
-        line("made {child_text}");
+        line(fork_.stated || fork_.counts.system_calls < 2
+                 ? "made {child_text}"
+                 : "made {child_text}, by {counts.system_calls} system calls");
     }
     if (!fork_.left)
         line("and has not returned yet");
@@ -102,6 +105,8 @@ void ForkDocument::summary() {
     if (fork_.stated)
         line("frames", "{counts.frames_allocated} allocated, {counts.frames_copied} copied, {counts.frames_shared} "
                        "shared, {counts.frames_released} released, {counts.frames_freed} freed");
+    else if (fork_.copied_pages != 0)
+        line("frames", "{copied_pages} pages copied by fork itself");
     line("TLB", "{counts.flushes} flushes dropped {counts.translations_dropped} translations; {counts.cr3_loads} loads "
                 "of CR3");
     line("transitions", "{counts.system_calls} system calls, {counts.messages} messages, {counts.privilege_switches} "
@@ -125,13 +130,28 @@ void ForkDocument::summary_afterwards() {
     if (any(fork_.shadows_after))
         line("shadow objects afterwards: {shadows_after.created} made, {shadows_after.collapsed} collapsed, "
              "{shadows_after.bypassed} bypassed; longest chain {shadows_after.longest_chain}");
-    constexpr std::string_view kPrivate = "both private";
-    if (fork_.private_cycle != 0)
-        line(kPrivate, fork_.child_ended    ? "{cycles_until_private} cycles after fork returned; the child has ended"
-                       : fork_.parent_ended ? "{cycles_until_private} cycles after fork returned; the parent has ended"
-                                            : "{cycles_until_private} cycles after fork returned");
-    else if (fork_.left && !fork_.failed)
-        line(kPrivate, "not yet: {pages_still_shared} pages are still shared");
+    separation();
+}
+
+// Whether, and since when, neither side sees what the other writes.
+void ForkDocument::separation() {
+    if (!fork_.left || fork_.failed)
+        return;
+    std::string text;
+    if (private_at_once(fork_))
+        text = fmt::format("at once: fork copied all {} pages and left none to be copied later", fork_.copied_pages);
+    else if (fork_.leaked_pages != 0)
+        text = fmt::format("no: {} pages that one side writes and the other sees", fork_.leaked_pages);
+    else if (fork_.private_cycle == 0)
+        text = fmt::format("not yet: {} pages are still shared", fork_.still_shared);
+    else
+        text = fmt::format("{} cycles after fork returned", grouped(cycles_until_private(fork_)));
+    if (fork_.leaked_pages != 0 && fork_.still_shared != 0)
+        text += fmt::format("; {} are still to be copied", fork_.still_shared);
+    if (fork_.private_cycle != 0 && (fork_.child_ended || fork_.parent_ended) && !private_at_once(fork_))
+        text += fork_.child_ended ? "; the child has ended" : "; the parent has ended";
+    shown().text("separation", std::move(text));
+    line("both private", "{separation}");
 }
 
 void ForkDocument::stops() {

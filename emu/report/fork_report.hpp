@@ -72,7 +72,9 @@ struct FunctionCost {
 std::vector<FunctionCost> fork_functions(const ForkRecord& fork, const Symbolizer& symbols);
 // Cycles by stop and cause, and by function; nothing unless cycles were counted by cause.
 void add_cycle_sections(Document& document, const ForkRecord& fork, const ForkReportOptions& options);
-// From fork's return until no page was shared for copying any more; 0: not yet.
+// Fork copied all pages that either side may write itself, and shared none for copying.
+bool private_at_once(const ForkRecord& fork);
+// From fork's return until no page was shared for copying any more; 0: not yet, or at once.
 Cycles cycles_until_private(const ForkRecord& fork);
 // "pid 3 (bin/sh), directory 0x003e1000".
 std::string process_text(u32 pid, u32 directory, const std::string& program);

@@ -121,3 +121,49 @@ TEST(ForkReport, SaysOfDroppedListsThatTheyAre) {
     expect_says(compared, "One: lists of some forks were dropped to bound memory");
     expect_silent(compared, "Other: lists");
 }
+
+// What a report says of both sides, in each state that they can be in.
+TEST(ForkReport, SaysWhetherBothSidesAreApart) {
+    ForkRecord fork = ForkdemoScene(1).record();
+    const auto text = [&] { return document_text(fork_document(fork)); };
+    fork.parent_ended = fork.child_ended = false;
+    fork.private_cycle = 0;
+    fork.still_shared = 5;
+    expect_says(text(), "both private   not yet: 5 pages are still shared\n");
+    fork.still_shared = 0;
+    fork.leaked_pages = 2;
+    expect_says(text(), "both private   no: 2 pages that one side writes and the other sees\n");
+    expect_silent(text(), "still shared");
+    fork.still_shared = 3;
+    expect_says(text(), "the other sees; 3 are still to be copied\n");
+    fork.still_shared = 0;
+    fork.child_ended = true;
+    fork.private_cycle = fork.left_cycle + 7;
+    expect_says(text(), "the other sees; the child has ended\n");
+    fork.leaked_pages = 0;
+    expect_says(text(), "both private   7 cycles after fork returned; the child has ended\n");
+    const std::string json = document_json(fork_document(fork));
+    EXPECT_EQ(json_fault(json), "");
+    expect_says(json, "\"leaked_pages\": 0");
+    expect_says(json, "\"copied_pages\": 0");
+}
+
+TEST(ForkReport, SaysThatForkItselfCopiedAllPages) {
+    ForkRecord fork;
+    fork.left = fork.settled = true;
+    fork.copied_pages = 6;
+    fork.counts.system_calls = 1;
+    fork.left_cycle = 100;
+    fork.private_cycle = 180; // when the child was first seen
+    std::string text = document_text(fork_document(fork));
+    expect_says(text, "frames         6 pages copied by fork itself\n");
+    expect_says(text, "both private   at once: fork copied all 6 pages and left none to be copied later\n");
+    EXPECT_EQ(cycles_until_private(fork), 0u);
+    expect_silent(text, "system calls\n  inside");
+    // Pages that it left for later.
+    fork.shared[kPages].copy_on_write = true;
+    text = document_text(fork_document(fork));
+    expect_says(text, "both private   80 cycles after fork returned\n");
+    fork.counts.system_calls = 12;
+    expect_says(document_text(fork_document(fork)), ", by 12 system calls\n");
+}
