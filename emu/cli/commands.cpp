@@ -15,21 +15,21 @@
 #include "emu/session/session.hpp"
 #include "emu/trace/trace_text.hpp"
 #include "emu/ui/picture.hpp"
-#include "emu/ui/window.hpp"
 
 namespace forkscope {
 
-Display automatic_display() {
+std::unique_ptr<Window> automatic_window() {
     const auto named = [](const char* variable) {
         const char* value = std::getenv(variable);
         return value != nullptr && *value != 0;
     };
     if (!named("DISPLAY") && !named("WAYLAND_DISPLAY"))
-        return Display::None;
-    const auto display = probe_display();
-    if (!display.ok())
-        tell(display.error().message + "; going on without a window");
-    return display.ok() ? Display::Window : Display::None;
+        return nullptr;
+    auto window = Window::open();
+    if (window.ok())
+        return std::move(window).value();
+    tell(window.error().message + "; going on without a window");
+    return nullptr;
 }
 
 Result<void> print(std::string_view text) {
@@ -129,28 +129,35 @@ Result<void> print_info(Session& session, const Options& options) {
 
 } // namespace
 
-Result<ExitCode> run_command(Options options) {
+Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
     const bool stepping = options.command == Command::Step;
-    if (options.display == Display::Automatic)
-        options.display = automatic_display();
-    const bool window = options.display == Display::Window;
+    if (options.display == Display::Automatic && window == nullptr)
+        window = automatic_window();
+    if (options.display == Display::Window) {
+        auto opened = Window::open();
+        if (!opened.ok())
+            return opened.error();
+        window = std::move(opened).value();
+    }
     if (stepping) {
         options.machine.command_line = workload_command_line(options);
         if (options.until.empty())
             options.until = "stop:1";
     }
-    if (!window && options.serial.empty())
+    if (window == nullptr && options.serial.empty())
         options.serial = "stdio";
     // What is saved inside a fork shall come back inside that fork.
-    options.trace_forks = window || !options.screenshot_path.empty() || stepping || !options.save_path.empty();
+    options.trace_forks =
+        window != nullptr || !options.screenshot_path.empty() || stepping || !options.save_path.empty();
     auto created = Session::create(options);
     if (!created.ok())
         return created.error();
     Session& session = **created;
     Outcome outcome;
     Result<void> shown;
-    if (window) {
-        shown = show_window(session);
+    if (window != nullptr) {
+        window->show(session);
+        window.reset();
         outcome = session.outcome();
         outcome.message.clear(); // the window has said it
     } else {

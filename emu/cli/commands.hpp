@@ -5,18 +5,20 @@
 #include "emu/cli/options.hpp"
 #include "emu/report/document.hpp"
 #include "emu/session/session.hpp"
+#include "emu/ui/window.hpp"
 
 namespace forkscope {
 
-Result<ExitCode> run_command(Options options);
+// `window` is given where one has been opened already.
+Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window = {});
 Result<ExitCode> fork_command(Options options);
 Result<ExitCode> compare_command(const Options& options);
 Result<ExitCode> record_command(Options options);
 Result<ExitCode> trace_command(const Options& options);
 
-// Where the guest's screen is shown if nobody says: in a window, if one can be opened here. Says on stderr why not
-// where a display is named.
-Display automatic_display();
+// The window in which the guest's screen is shown if nobody says where; nullptr: none can be opened here. Says on
+// stderr why not where a display is named.
+std::unique_ptr<Window> automatic_window();
 // Writes to stdout what steers no terminal, and checks that it arrived. A reader that has seen enough is an Error
 // without words.
 Result<void> print(std::string_view text);

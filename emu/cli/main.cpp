@@ -17,8 +17,9 @@ Result<ExitCode> dispatch(Options options) {
         return printed.ok() ? Result<ExitCode>(ExitCode::Ok) : printed.error();
     }
     case Command::Default:
-        options.display = automatic_display();
-        return options.display == Display::Window ? run_command(std::move(options)) : fork_command(std::move(options));
+        if (auto window = automatic_window(); window != nullptr)
+            return run_command(std::move(options), std::move(window));
+        return fork_command(std::move(options));
     case Command::Run:
     case Command::Step:
         return run_command(std::move(options));

@@ -36,8 +36,10 @@ struct WindowCloser {
     void operator()(SDL_Texture* texture) const { SDL_DestroyTexture(texture); }
 };
 
+} // namespace
+
 // SDL, the window and ImGui, opened and closed in order.
-class Host {
+class Window::Host {
   public:
     Host() = default;
     ~Host() {
@@ -55,33 +57,11 @@ class Host {
     Host(const Host&) = delete;
     Host& operator=(const Host&) = delete;
 
-    static Result<void> open_display() {
-        SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
-        if (SDL_InitSubSystem(SDL_INIT_VIDEO) != 0)
-            return no_window("no display");
-        // SDL falls back to drivers that show nothing; use those only on request.
-        const std::string_view driver = SDL_GetCurrentVideoDriver();
-        if ((driver == "dummy" || driver == "offscreen") && SDL_getenv("SDL_VIDEODRIVER") == nullptr) {
-            SDL_SetError("SDL found only its driver '%s', which shows nothing", driver.data());
-            return no_window("no display");
-        }
-        return {};
-    }
-
     Result<void> open() {
         if (auto opened = open_display(); !opened.ok())
             return opened;
-        window_.reset(SDL_CreateWindow("Forkscope", SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED,
-                                       static_cast<int>(kDefaultWidth), static_cast<int>(kDefaultHeight),
-                                       SDL_WINDOW_RESIZABLE));
-        if (window_ == nullptr)
-            return no_window("no window");
-        SDL_SetWindowMinimumSize(window_.get(), 800, 480);
-        renderer_.reset(SDL_CreateRenderer(window_.get(), -1, SDL_RENDERER_PRESENTVSYNC));
-        if (renderer_ == nullptr)
-            renderer_.reset(SDL_CreateRenderer(window_.get(), -1, SDL_RENDERER_SOFTWARE));
-        if (renderer_ == nullptr)
-            return no_window("no renderer");
+        if (auto opened = open_window(); !opened.ok())
+            return opened;
         context_ = ImGui::CreateContext();
         ImGui::SetCurrentContext(context_);
         ImGui::GetIO().IniFilename = nullptr;
@@ -94,6 +74,8 @@ class Host {
             return no_window("no texture for the letters");
         return {};
     }
+
+    void unhide() { SDL_ShowWindow(window_.get()); }
 
     void begin_frame() {
         ImGui_ImplSDL2_NewFrame();
@@ -136,6 +118,34 @@ class Host {
     const Fonts& fonts() const { return fonts_; }
 
   private:
+    static Result<void> open_display() {
+        SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
+        if (SDL_InitSubSystem(SDL_INIT_VIDEO) != 0)
+            return no_window("no display");
+        // SDL falls back to drivers that show nothing; use those only on request.
+        const std::string_view driver = SDL_GetCurrentVideoDriver();
+        if ((driver == "dummy" || driver == "offscreen") && SDL_getenv("SDL_VIDEODRIVER") == nullptr) {
+            SDL_SetError("SDL found only its driver '%s', which shows nothing", driver.data());
+            return no_window("no display");
+        }
+        return {};
+    }
+
+    Result<void> open_window() {
+        window_.reset(SDL_CreateWindow("Forkscope", SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED,
+                                       static_cast<int>(kDefaultWidth), static_cast<int>(kDefaultHeight),
+                                       SDL_WINDOW_RESIZABLE | SDL_WINDOW_HIDDEN));
+        if (window_ == nullptr)
+            return no_window("no window");
+        SDL_SetWindowMinimumSize(window_.get(), 800, 480);
+        renderer_.reset(SDL_CreateRenderer(window_.get(), -1, SDL_RENDERER_PRESENTVSYNC));
+        if (renderer_ == nullptr)
+            renderer_.reset(SDL_CreateRenderer(window_.get(), -1, SDL_RENDERER_SOFTWARE));
+        if (renderer_ == nullptr)
+            return no_window("no renderer");
+        return {};
+    }
+
     // Small windows show the frame reduced, those of twice the size (fine displays) enlarged by a whole number.
     static float frame_scale(ImVec2 size) {
         const float fits = std::min(size.x / kLeastWidth, size.y / kLeastHeight);
@@ -150,6 +160,8 @@ class Host {
     float scale_ = 1;
     Fonts fonts_;
 };
+
+namespace {
 
 // Keys for the guest, and those that it must not see because they steer the machine.
 class Keys {
@@ -250,16 +262,19 @@ class FrameClock {
 
 } // namespace
 
-Result<void> probe_display() {
-    auto opened = Host::open_display();
-    SDL_QuitSubSystem(SDL_INIT_VIDEO);
-    return opened;
+Window::Window(std::unique_ptr<Host> host) : host_(std::move(host)) {}
+Window::~Window() = default;
+
+Result<std::unique_ptr<Window>> Window::open() {
+    auto host = std::make_unique<Host>();
+    if (auto opened = host->open(); !opened.ok())
+        return opened.error();
+    return std::unique_ptr<Window>(new Window(std::move(host)));
 }
 
-Result<void> show_window(Session& session) {
-    Host host;
-    if (auto opened = host.open(); !opened.ok())
-        return opened;
+void Window::show(Session& session) {
+    Host& host = *host_;
+    host.unhide();
     Machine& machine = session.machine();
     const ForkTracer& tracer = *session.tracer();
     RunControl control(session);
@@ -282,7 +297,6 @@ Result<void> show_window(Session& session) {
         host.end_frame();
         control.obey(command);
     }
-    return {};
 }
 
 } // namespace forkscope

@@ -80,16 +80,30 @@ def no_display(program):
           f"stale DISPLAY: exit code {ran.returncode}, message: {ran.stderr.decode()}")
     ran = run([program], env=environment)
     check(ran.returncode == 0 and b"Stops" in ran.stdout, f"stale DISPLAY: exit code {ran.returncode}, {ran.stderr.decode()}")
+    if shutil.which("Xvfb") is None:
+        return
+    # A display of 256 colours opens, and then SDL has no renderer for it.
+    with tempfile.TemporaryDirectory() as folder:
+        display = Display(folder, depth=8)
+        environment["DISPLAY"] = display.name
+        try:
+            ran = run([program, "run", "--until", "serial:$ "], env=environment)
+            check(ran.returncode == 0 and b"$ " in ran.stdout and b"going on without a window" in ran.stderr,
+                  f"no renderer: exit code {ran.returncode}, message: {ran.stderr.decode()}")
+            ran = run([program], env=environment)
+            check(ran.returncode == 0 and b"Stops" in ran.stdout, f"no renderer: exit code {ran.returncode}, {ran.stderr.decode()}")
+        finally:
+            display.close()
 
 
 class Display:
     """A virtual X server that keeps its screen in a file (X window dump format)."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, depth=24):
         self.folder = folder
         read, write = os.pipe()
         self.server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{WIDTH}x{HEIGHT}x24", "-fbdir", folder, "-nolisten", "tcp"],
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{WIDTH}x{HEIGHT}x{depth}", "-fbdir", folder, "-nolisten", "tcp"],
             pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(write)
         with os.fdopen(read) as number:
