@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How a run ends, and what it says then: readers that do not read, codes, which fork is reported, bytes for terminals.
 
-Usage: run_ends.py FORKSCOPE [unittest arguments]
+Usage: run_ends.py FORKSCOPE [unittest arguments]; FOREIGN_COW in the environment: tests/foreign's kernel
 """
 
 import fcntl
@@ -23,6 +23,7 @@ FINDINGS, READER_GONE = 5, 141
 SECONDS = 20
 HEADLESS = ("run", "--display", "none")
 COM1 = 0x3F8
+COW = os.environ.get("FOREIGN_COW", "")
 ANY_ESCAPE = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
 
 
@@ -230,6 +231,78 @@ class Forks(Case):
         result = self.start("fork", "--kernel", kernel, "--limit", "2000000i", "--type", "ls\\n")
         self.assertEqual(result.returncode, LIMIT_REACHED, result.text)
         self.assertIn("hello", result.text)
+
+
+@unittest.skipUnless(os.path.exists(COW), "the foreign kernels are not built")
+class Findings(Case):
+    """A kernel whose copy-on-write handler grants a write to a page that the other side still maps."""
+    BROKEN = ("--kernel", COW, "--append", "plain bug=reuse")
+
+    def code(self, *arguments):
+        return self.start(*arguments).returncode
+
+    def test_are_an_exit_code_of_fork_and_step(self):
+        step = ("step", "--display", "none", "--serial", "none")
+        self.assertEqual(self.code("fork", *self.BROKEN), FINDINGS)
+        self.assertEqual(self.code("fork", "--kernel", COW, "--append", "plain"), OK)
+        self.assertEqual(self.code(*step, *self.BROKEN, "--until", "serial:never"), FINDINGS, "they weigh more than a limit")
+        self.assertEqual(self.code(*step, "--kernel", COW, "--append", "plain", "--until", "serial:never"), LIMIT_REACHED)
+        self.assertEqual(self.code(*HEADLESS, *self.BROKEN), OK)
+
+    def test_weigh_less_than_a_panic(self):
+        # One of the tests has a process killed by its write to a shared page.
+        result = self.start("fork", "--workload", "usertests; nosuch")
+        self.assertEqual(result.returncode, GUEST_PANIC)
+        self.assertIn("there are findings in fork", result.text)
+
+    def test_are_an_exit_code_of_compare(self):
+        self.assertEqual(self.code("compare", "--os", "lunaix", "--workload", "usertests"), FINDINGS)
+        self.assertEqual(self.code("compare", "--os", "lunaix", "--workload", "forktree"), OK)
+
+    def test_forks_that_nothing_states_end_a_run(self):
+        result = self.start("fork", "--kernel", COW, "--append", "plain", "--until", "fork")
+        self.assertEqual(result.returncode, OK, result.text)
+        self.assertIn(b"Fork 1: ", result.stdout)
+        self.assertNotIn(b"powered", result.stderr)
+        result = self.start(*HEADLESS, "--kernel", COW, "--append", "create", "--until", "fork")
+        self.assertEqual(result.returncode, LIMIT_REACHED, result.text)
+
+
+class Snapshots(Case):
+    """Saved before the guest has read what was typed; every face goes on with it."""
+
+    def saved(self, *more):
+        path = os.path.join(self.directory.name, "typing")
+        result = self.start(*HEADLESS, "--serial", "none", "--type", "forktree 1 2\\n", "--limit", "300000i", "--save", path, *more)
+        self.assertEqual(result.returncode, LIMIT_REACHED, result.text)
+        return path
+
+    def test_keep_keys_for_run(self):
+        loaded = self.start(*HEADLESS, "--load", self.saved(), "--until", "serial:forktree 1 2\\n", "--limit", "5s")
+        self.assertEqual(loaded.returncode, OK, loaded.text)
+
+    def test_keep_keys_for_fork(self):
+        loaded = self.start("fork", "--load", self.saved(), "--limit", "3s")
+        self.assertEqual(loaded.returncode, LIMIT_REACHED, loaded.text)
+        self.assertRegex(loaded.stdout, rb"Fork 3: pid \d+ \(bin/forktree\)")
+
+    def test_keep_keys_for_step(self):
+        loaded = self.start("step", "--display", "none", "--serial", "none", "--load", self.saved(), "--until", "stop:2b")
+        self.assertEqual(loaded.returncode, OK, loaded.text)
+        self.assertIn("--until stop:2b is met", loaded.text)
+
+    def test_take_more_keys_behind_those(self):
+        loaded = self.start(*HEADLESS, "--load", self.saved(), "--type", "echo be''hind\\n", "--until", "serial:\nbehind", "--limit", "5s")
+        self.assertEqual(loaded.returncode, OK, loaded.text)
+
+    def test_refuse_what_disagrees_in_each_command(self):
+        path = self.saved()
+        for command in (("run", "--display", "none"), ("fork",), ("step", "--display", "none"), ("record", "-o", "trace")):
+            for option, value in (("-m", "32M"), ("--cpu", "i486"), ("--tlb", "tiny"), ("--clock", "cache"), ("--os", "minix"),
+                                  ("--append", "quiet")):
+                self.refuses(RUNTIME_ERROR, f"the saved machine has {option}", *command, "--load", path, option, value)
+            self.refuses(RUNTIME_ERROR, "the saved machine has --append", *command[:1 + 2 * (len(command) > 1)],
+                         "--load", path, *(("--workload", "ls") if command[0] != "run" else ("--append", "run=ls")))
 
 
 class Terminals(Case):
