@@ -77,14 +77,21 @@ def make_disc(kernel, line, folder):
 
 
 def bochs(kernel, line, folder, seconds):
-    """Bochs boots from a CD and prints the log on its standard output, between its own messages."""
-    need("bochs", "grub-mkrescue", "xorriso", "mformat")
-    lines = [
-        "megs: 16",
+    """Bochs boots the kernel from a CD."""
+    need("grub-mkrescue", "xorriso", "mformat")
+    return run_bochs([
         "romimage: file=" + find_image("/usr/share/bochs/BIOS-bochs-latest", "/usr/share/bochs/BIOS-bochs-*"),
-        "vgaromimage: file=" + find_image("/usr/share/bochs/VGABIOS-lgpl-latest", "/usr/share/vgabios/vgabios*.bin"),
         "boot: cdrom",
         f"ata0-master: type=cdrom, path={make_disc(kernel, line, folder)}, status=inserted",
+    ], folder, seconds)
+
+
+def run_bochs(start, folder, seconds):
+    """Bochs prints the log on its standard output, between its own messages; `start` says what it runs."""
+    need("bochs")
+    lines = start + [
+        "megs: 16",
+        "vgaromimage: file=" + find_image("/usr/share/bochs/VGABIOS-lgpl-latest", "/usr/share/vgabios/vgabios*.bin"),
         'display_library: rfb, options="timeout=0"',
         "cpu: ips=50000000, model=p3_katmai, ignore_bad_msrs=0",
         "clock: sync=none",
