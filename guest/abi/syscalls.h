@@ -45,6 +45,10 @@
 #define SYS_rfork        39  /* (unsigned flags) -> pid, 0 in the child; ENOSYS where the personality has only fork */
 #define SYS_failalloc    40  /* (unsigned k): the k-th allocation of kernel memory from now on fails, once; 0 = none.
                               * -> how many of the last order's k were still to come, 0 if it has fired */
+#define SYS_mkdir        41  /* (const char *path) */
+#define SYS_rmdir        42  /* (const char *path): the directory must be empty */
+#define SYS_unlink       43  /* (const char *path): removes a file's name; who has it open keeps it */
+#define SYS_rename       44  /* (const char *from, const char *to) */
 
 /* Numbers from here on belong to the personality: how its servers reach the kernel, where it has servers. */
 #define SYS_PERSONALITY  0x100
@@ -64,11 +68,13 @@
 #define EFAULT 14
 #define EBUSY 16
 #define EEXIST 17
+#define ENODEV 19
 #define ENOTDIR 20
 #define EISDIR 21
 #define EINVAL 22
 #define ENFILE 23
 #define EMFILE 24
+#define EFBIG 27
 #define ENOSPC 28
 #define ESPIPE 29
 #define EROFS 30
@@ -76,10 +82,14 @@
 #define EDEADLK 35
 #define ENAMETOOLONG 36
 #define ENOSYS 38
+#define ENOTEMPTY 39
 
 #define O_RDONLY 0
 #define O_WRONLY 1
 #define O_RDWR   2
+#define O_CREAT  0x040 /* makes the file where there is none; only /tmp can be changed */
+#define O_TRUNC  0x200 /* empties it */
+#define O_APPEND 0x400 /* each write goes to its end */
 #define SEEK_SET 0
 #define SEEK_CUR 1
 #define SEEK_END 2

@@ -1,5 +1,6 @@
 #include "guest/kernel/files/file.h"
 #include "guest/kernel/files/pipe.h"
+#include "guest/kernel/files/ram.h"
 #include "guest/kernel/files/terminal.h"
 #include "guest/kernel/memory/heap.h"
 #include "guest/kernel/memory/user_memory.h"
@@ -20,24 +21,45 @@ struct file* file_create(unsigned type, int flags) {
     return file;
 }
 
-int file_open(const char* path, int flags, struct file** opened) {
-    struct node* node;
-    int error = node_find(path, &node);
-    if (error < 0) {
-        return error;
-    }
-    if ((flags & ACCESS_MODE) > O_RDWR) {
+/* Says whether the flags make sense. */
+static bool flags_are_known(int flags) {
+    return (flags & ACCESS_MODE) <= O_RDWR && (flags & ~(ACCESS_MODE | O_CREAT | O_TRUNC | O_APPEND)) == 0;
+}
+
+/* Says why a node cannot be opened so, or 0. */
+static int check_access(const struct node* node, int flags) {
+    if (!flags_are_known(flags)) {
         return -EINVAL;
     }
-    if ((flags & ACCESS_MODE) != O_RDONLY && node->type != FILE_DEVICE) {
-        return node->type == FILE_DIRECTORY ? -EISDIR : -EROFS;
+    if ((flags & ACCESS_MODE) == O_RDONLY || node->type == FILE_DEVICE) {
+        return 0;
     }
-    struct file* file = file_create(node->type, flags);
+    return node->type == FILE_DIRECTORY ? -EISDIR : node->in_ram ? 0 : -EROFS;
+}
+
+int file_open(const char* path, int flags, struct file** opened) {
+    bool writes = (flags & ACCESS_MODE) != O_RDONLY;
+    struct file* file = file_create(FILE_REGULAR, flags);
     if (file == NULL) {
         return -ENOMEM;
     }
-    file->node = node;
-    node->open_files++;
+    int error = node_find(path, &file->node);
+    if (error == -ENOENT && (flags & O_CREAT) != 0 && flags_are_known(flags)) {
+        error = node_create(path, FILE_REGULAR, &file->node);
+    }
+    if (error == 0) {
+        error = check_access(file->node, flags);
+    }
+    if (error < 0) {
+        kfree(file);
+        return error;
+    }
+    file->type = file->node->type;
+    file->append = (flags & O_APPEND) != 0;
+    file->node->open_files++;
+    if (writes && (flags & O_TRUNC) != 0 && file->node->in_ram) {
+        ram_truncate(file->node);
+    }
     *opened = file;
     return 0;
 }
@@ -53,6 +75,7 @@ void file_release(struct file* file) {
         pipe_close(file->pipe, file->flags);
     } else {
         file->node->open_files--;
+        node_drop(file->node);
     }
     kfree(file);
 }
@@ -82,17 +105,28 @@ static int device_read(enum device device, ptr_t buffer, size_t bytes) {
     }
 }
 
+/* Reads a file of the initrd at an offset. Bytes done, 0 at the end, or -EFAULT. */
+static int initrd_read(const struct node* node, unsigned offset, ptr_t buffer, size_t bytes) {
+    size_t left = offset < node->size ? node->size - offset : 0;
+    bytes = bytes < left ? bytes : left;
+    return copy_to_user(buffer, node->data + offset, bytes) < 0 ? -EFAULT : (int)bytes;
+}
+
 /* Reads a regular file at its offset, which moves by what was read. Bytes done, 0 at the end, or -EFAULT. */
 static int regular_read(struct file* file, ptr_t buffer, size_t bytes) {
     mutex_lock(&file->lock);
-    unsigned size = file->node->size;
-    size_t left = file->offset < size ? size - file->offset : 0;
-    bytes = bytes < left ? bytes : left;
-    int result = copy_to_user(buffer, file->node->data + file->offset, bytes);
-    if (result == 0) {
-        file->offset += bytes;
-        result = (int)bytes;
-    }
+    int result = file->node->in_ram ? ram_read(file->node, file->offset, buffer, bytes)
+                                    : initrd_read(file->node, file->offset, buffer, bytes);
+    file->offset += result > 0 ? (unsigned)result : 0;
+    mutex_unlock(&file->lock);
+    return result;
+}
+
+/* Writes a file in RAM at its offset or end; the offset is behind what was written then. Bytes done, or a negative
+ * error. */
+static int regular_write(struct file* file, ptr_t buffer, size_t bytes) {
+    mutex_lock(&file->lock);
+    int result = ram_write(file->node, &file->offset, file->append, buffer, bytes);
     mutex_unlock(&file->lock);
     return result;
 }
@@ -119,6 +153,9 @@ int file_write(struct file* file, ptr_t buffer, size_t bytes) {
     }
     if (file->type == FILE_PIPE) {
         return pipe_write(file->pipe, buffer, bytes);
+    }
+    if (file->type == FILE_REGULAR) {
+        return regular_write(file, buffer, bytes);
     }
     if (file->node->device == DEVICE_CONSOLE) {
         return terminal_write(buffer, bytes);
@@ -221,6 +258,15 @@ void descriptors_release(struct descriptor_table* table) {
 struct file* descriptor_file(int descriptor) {
     bool in_table = descriptor >= 0 && descriptor < FILE_DESCRIPTORS;
     return in_table ? current_process->descriptors->files[descriptor] : NULL;
+}
+
+bool descriptor_left(void) {
+    for (int i = 0; i < FILE_DESCRIPTORS; i++) {
+        if (current_process->descriptors->files[i] == NULL) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int descriptor_add(struct file* file) {

@@ -1,6 +1,6 @@
-/* Owns: names, open files and descriptors. Names come from the initrd (tar) and never change; /dev has three devices.
- * System calls and personalities call. Promises: an open file lives as long as it has references; descriptors that
- * fork or dup copied share one offset. */
+/* Owns: names, open files and descriptors. Names come from the initrd (tar) and never change, but for those below /tmp,
+ * whose files are in RAM; /dev has three devices. System calls and personalities call. Promises: an open file lives as
+ * long as it has references; descriptors that fork or dup copied share one offset. */
 #ifndef KERNEL_FILE_H
 #define KERNEL_FILE_H
 
@@ -15,25 +15,31 @@ struct process;
 
 enum device { DEVICE_NONE, DEVICE_NULL, DEVICE_ZERO, DEVICE_CONSOLE };
 
-/* One name in the tree. Nodes are made at boot and stay for ever. */
+/* One name in the tree. Nodes that are made at boot stay for ever. Those below /tmp stay as long as they have a name,
+ * are open or are somebody's working directory; so that nothing else refers to them, they can be neither mapped nor
+ * run. */
 struct node {
+    char* name;
     unsigned type; /* FILE_* */
     unsigned size;
     unsigned inode;
     const uint8_t* data; /* in the initrd, where the loader put it */
+    bool in_ram;         /* /tmp, and what lies below: can be written, removed and renamed */
+    uint8_t** pages;     /* the contents of a file in RAM; NULL where nothing was written */
+    unsigned page_slots;
     enum device device;
-    struct node *parent, *children, *sibling;
-    unsigned references; /* working directories */
+    struct node *parent, *children, *sibling; /* no parent: the name was removed */
+    unsigned references;                      /* working directories */
     unsigned open_files;
     struct node* link; /* a second name of a file: the node that has its bytes */
-    char name[];
 };
 
 /* One open file; descriptors point to it. */
 struct file {
     unsigned references;
     unsigned type; /* FILE_* */
-    int flags;     /* O_* */
+    int flags;     /* O_RDONLY, O_WRONLY or O_RDWR */
+    bool append;   /* each write goes to the end */
     unsigned offset;
     struct mutex lock; /* held while copying at the offset, because the copy may sleep */
     struct node* node; /* not for pipes */
@@ -47,6 +53,17 @@ void files_init(void);
 int node_find(const char* path, struct node** found);
 /* Writes a node's path from the root. Returns its length without the final zero, or -ENAMETOOLONG. */
 int node_path(const struct node* node, char* path, size_t capacity);
+/* Makes a file or directory below /tmp. 0 and *made, or -EEXIST, -EROFS, -ENOENT, -ENOTDIR, -EINVAL, -ENAMETOOLONG,
+ * -ENOMEM. */
+int node_create(const char* path, unsigned type, struct node** made);
+/* Removes the name of a file, or of an empty directory, below /tmp. 0, or -EROFS, -ENOTEMPTY, -EISDIR, -ENOTDIR,
+ * -ENOENT, -EINVAL. */
+int node_remove(const char* path, unsigned type);
+/* Gives a file or directory below /tmp another name there; a file or empty directory that had it loses it. 0, or an
+ * error as above, -EINVAL for a directory that would come to lie in itself. */
+int node_rename(const char* from, const char* to);
+/* Frees a node whose name was removed, unless it is still in use. */
+void node_drop(struct node* node);
 /* Returns the root of the tree. */
 struct node* node_root(void);
 /* Takes a reference for a working directory. */
@@ -56,7 +73,8 @@ void node_release(struct node* node);
 /* Reads a regular file into kernel memory; exec and the fault path call it. Returns how many bytes there were. */
 size_t node_read(const struct node* node, unsigned offset, void* buffer, size_t bytes);
 
-/* Opens a path. 0 and *opened, or -ENOENT, -ENOTDIR, -EISDIR, -EROFS, -EINVAL, -ENOMEM. */
+/* Opens a path, or makes the file (O_CREAT). May sleep with O_TRUNC. 0 and *opened, or -ENOENT, -ENOTDIR, -EISDIR,
+ * -EROFS, -EINVAL, -ENAMETOOLONG, -ENOMEM. */
 int file_open(const char* path, int flags, struct file** opened);
 /* Makes an open file with one reference and no name yet; open and pipe call it. NULL if out of memory. */
 struct file* file_create(unsigned type, int flags);
@@ -66,7 +84,7 @@ void file_share(struct file* file);
 void file_release(struct file* file);
 /* Reads into user memory at the file's offset. Returns the bytes read, 0 at the end, or a negative error. */
 int file_read(struct file* file, ptr_t buffer, size_t bytes);
-/* Writes from user memory to a pipe or device; regular files are read-only. Returns the bytes written or an error. */
+/* Writes from user memory to a pipe, a device or a file in RAM. Returns the bytes written or an error. */
 int file_write(struct file* file, ptr_t buffer, size_t bytes);
 /* Moves the offset of a regular file or directory. Returns the new offset, -ESPIPE or -EINVAL. */
 int file_seek(struct file* file, int offset, int whence);
@@ -96,6 +114,8 @@ void descriptors_release(struct descriptor_table* table);
 
 /* Finds the file of a descriptor of the running process; NULL if it is not open. */
 struct file* descriptor_file(int descriptor);
+/* Returns whether the running process has a free descriptor. */
+bool descriptor_left(void);
 /* Puts a file at the lowest free descriptor and takes over the caller's reference. Returns the number, or -EMFILE with
  * the reference left to the caller. */
 int descriptor_add(struct file* file);

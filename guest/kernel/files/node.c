@@ -1,6 +1,7 @@
-/* The tree of names: built from the initrd at boot, read-only afterwards. */
+/* The tree of names: built from the initrd at boot, read-only afterwards but for what lies below /tmp. */
 #include "guest/kernel/boot_info.h"
 #include "guest/kernel/files/file.h"
+#include "guest/kernel/files/ram.h"
 #include "guest/kernel/files/tar.h"
 #include "guest/kernel/memory/heap.h"
 #include "guest/kernel/memory/pmap.h"
@@ -23,19 +24,28 @@ static void insert(struct node* directory, struct node* node) {
     *place = node;
 }
 
-/* Makes a node below a directory, or the root without one; boot only. Panics if out of memory, for nothing can start
- * then. */
-static struct node* make_node(struct node* directory, const char* name, size_t length, unsigned type) {
+/* Makes a node below a directory, or the root without one; NULL if out of memory. Its name is at its end. */
+static struct node* new_node(struct node* directory, const char* name, size_t length, unsigned type) {
     struct node* node = kzalloc(sizeof(*node) + length + 1);
     if (node == NULL) {
-        panic("too little memory for the files of the initrd");
+        return NULL;
     }
+    node->name = (char*)(node + 1);
     memcpy(node->name, name, length);
     node->type = type;
     node->inode = ++last_inode;
     node->parent = node;
     if (directory != NULL) {
         insert(directory, node);
+    }
+    return node;
+}
+
+/* The same at boot. Panics if out of memory, for nothing can start then. */
+static struct node* make_node(struct node* directory, const char* name, size_t length, unsigned type) {
+    struct node* node = new_node(directory, name, length, type);
+    if (node == NULL) {
+        panic("too little memory for the files of the initrd");
     }
     return node;
 }
@@ -171,6 +181,7 @@ static void make_device(const char* path, enum device device) {
 }
 
 void files_init(void) {
+    ram_init();
     root = make_node(NULL, "", 0, FILE_DIRECTORY);
     if (boot_info.initrd_end > boot_info.initrd_start) {
         read_archive(phys_to_pointer(boot_info.initrd_start), phys_to_pointer(boot_info.initrd_end));
@@ -178,6 +189,8 @@ void files_init(void) {
     make_device("dev/null", DEVICE_NULL);
     make_device("dev/zero", DEVICE_ZERO);
     make_device("dev/console", DEVICE_CONSOLE);
+    struct node* tmp = make_path(root, (struct tar_text){"tmp", 3}, FILE_DIRECTORY);
+    tmp->in_ram = tmp->type == FILE_DIRECTORY;
 }
 
 struct node* node_root(void) {
@@ -189,15 +202,183 @@ void node_share(struct node* node) { node->references++; }
 void node_release(struct node* node) {
     KERNEL_ASSERT(node->references > 0);
     node->references--;
+    node_drop(node);
+}
+
+void node_drop(struct node* node) {
+    if (node->parent != NULL || node->open_files > 0 || node->references > 0) {
+        return;
+    }
+    ram_free(node);
+    if (node->name != (char*)(node + 1)) {
+        kfree(node->name);
+    }
+    kfree(node);
+}
+
+/* Returns where a path begins. */
+static struct node* start_of(const char* path) {
+    return path[0] == '/' || current_process->working_directory == NULL ? root : current_process->working_directory;
 }
 
 int node_find(const char* path, struct node** found) {
-    struct node* at =
-        path[0] == '/' || current_process->working_directory == NULL ? root : current_process->working_directory;
     if (path[0] == '\0') {
         return -ENOENT;
     }
-    return walk(at, path, path + strlen(path), found);
+    return walk(start_of(path), path, path + strlen(path), found);
+}
+
+/* A place for a name: its directory, which can be changed, and what the name is now, if anything. */
+struct place {
+    struct node* directory;
+    const char* name;
+    size_t length;
+    struct node* node;
+};
+
+/* Finds the place that a path names. 0, or -ENOENT, -ENOTDIR, -EINVAL, -ENAMETOOLONG. */
+static int find_place(const char* path, struct place* place) {
+    const char* end = path + strlen(path);
+    while (end > path && end[-1] == '/') {
+        end--;
+    }
+    place->name = end;
+    while (place->name > path && place->name[-1] != '/') {
+        place->name--;
+    }
+    place->length = (size_t)(end - place->name);
+    if (path[0] == '\0') {
+        return -ENOENT;
+    }
+    if (place->length == 0 || is_dot(place->name, place->length) || is_dot_dot(place->name, place->length)) {
+        return -EINVAL;
+    }
+    int error = walk(start_of(path), path, place->name, &place->directory);
+    if (error < 0) {
+        return error;
+    }
+    if (place->directory->type != FILE_DIRECTORY) {
+        return -ENOTDIR;
+    }
+    if (place->directory->parent == NULL) {
+        return -ENOENT;
+    }
+    place->node = find_child(place->directory, place->name, place->length);
+    return place->length > NAME_LENGTH ? -ENAMETOOLONG : 0;
+}
+
+/* Takes a node out of its directory. */
+static void detach(struct node* node) {
+    struct node** link = &node->parent->children;
+    while (*link != node) {
+        link = &(*link)->sibling;
+    }
+    *link = node->sibling;
+    node->parent = node->sibling = NULL;
+}
+
+/* Says why what is at a place cannot be removed by a call for files or for directories, or 0. */
+static int check_removal(const struct place* place, unsigned type) {
+    if (place->node == NULL) {
+        return -ENOENT;
+    }
+    if (!place->directory->in_ram || !place->node->in_ram) {
+        return -EROFS;
+    }
+    if (place->node->type != type) {
+        return type == FILE_DIRECTORY ? -ENOTDIR : -EISDIR;
+    }
+    return place->node->children != NULL ? -ENOTEMPTY : 0;
+}
+
+int node_create(const char* path, unsigned type, struct node** made) {
+    struct place place;
+    int error = find_place(path, &place);
+    if (error < 0) {
+        return error;
+    }
+    if (place.node != NULL) {
+        return -EEXIST;
+    }
+    if (!place.directory->in_ram) {
+        return -EROFS;
+    }
+    *made = new_node(place.directory, place.name, place.length, type);
+    if (*made == NULL) {
+        return -ENOMEM;
+    }
+    (*made)->in_ram = true;
+    return 0;
+}
+
+int node_remove(const char* path, unsigned type) {
+    struct place place;
+    int error = find_place(path, &place);
+    if (error == 0) {
+        error = check_removal(&place, type);
+    }
+    if (error < 0) {
+        return error;
+    }
+    detach(place.node);
+    node_drop(place.node);
+    return 0;
+}
+
+/* Says whether a directory lies in another, or is it. */
+static bool lies_in(const struct node* directory, const struct node* other) {
+    while (directory != other && directory != root) {
+        directory = directory->parent;
+    }
+    return directory == other;
+}
+
+/* Says why a node cannot take over a place, or 0. */
+static int check_target(const struct place* from, const struct place* to) {
+    if (!to->directory->in_ram) {
+        return -EROFS;
+    }
+    if (lies_in(to->directory, from->node)) {
+        return -EINVAL;
+    }
+    return to->node != NULL ? check_removal(to, from->node->type) : 0;
+}
+
+int node_rename(const char* from, const char* to) {
+    struct place source, target;
+    int error = find_place(from, &source);
+    if (error == 0) {
+        error = find_place(to, &target);
+    }
+    if (error == 0 && source.node == NULL) {
+        error = -ENOENT;
+    }
+    if (error < 0 || target.node == source.node) {
+        return error;
+    }
+    if (!source.directory->in_ram || !source.node->in_ram) {
+        return -EROFS;
+    }
+    error = check_target(&source, &target);
+    if (error < 0) {
+        return error;
+    }
+    char* name = kzalloc(target.length + 1);
+    if (name == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(name, target.name, target.length);
+    if (target.node != NULL) {
+        detach(target.node);
+        node_drop(target.node);
+    }
+    detach(source.node);
+    if (source.node->name != (char*)(source.node + 1)) {
+        kfree(source.node->name);
+    }
+    source.node->name = name;
+    insert(target.directory, source.node);
+    return 0;
 }
 
 int node_path(const struct node* node, char* path, size_t capacity) {
@@ -205,6 +386,9 @@ int node_path(const struct node* node, char* path, size_t capacity) {
     size_t start = sizeof(reversed);
     reversed[--start] = '\0';
     for (const struct node* at = node; at != root; at = at->parent) {
+        if (at->parent == NULL) {
+            return -ENOENT;
+        }
         size_t length = strlen(at->name);
         if (length + 1 > start) {
             return -ENAMETOOLONG;
@@ -224,7 +408,7 @@ int node_path(const struct node* node, char* path, size_t capacity) {
 }
 
 size_t node_read(const struct node* node, unsigned offset, void* buffer, size_t bytes) {
-    if (node->type != FILE_REGULAR || offset >= node->size) {
+    if (node->type != FILE_REGULAR || node->in_ram || offset >= node->size) {
         return 0;
     }
     bytes = bytes < node->size - offset ? bytes : node->size - offset;

@@ -122,7 +122,7 @@ int exec_program(const char* path, const char* strings, size_t bytes, unsigned c
     if (error < 0) {
         return error;
     }
-    if (image.node->type != FILE_REGULAR) {
+    if (image.node->type != FILE_REGULAR || image.node->in_ram) {
         return -EACCES;
     }
     error = exec_read_image(&image);

@@ -84,6 +84,9 @@ static int sys_mmap(struct trap_frame* frame) {
     if (file->type != FILE_REGULAR) {
         return -EACCES;
     }
+    if (file->node->in_ram) {
+        return -ENODEV; /* its pages come and go */
+    }
     if (arguments.offset != 0 && arguments.offset > 0u - page_up(arguments.length)) {
         return -EINVAL; /* no file is that long, and its pages would be counted from zero again */
     }
@@ -107,6 +110,9 @@ static int sys_open(struct trap_frame* frame) {
     int error = copy_string_from_user(path, frame->ebx, sizeof(path));
     if (error < 0) {
         return error;
+    }
+    if (!descriptor_left()) {
+        return -EMFILE; /* before a file is made or emptied */
     }
     error = file_open(path, (int)frame->ecx, &file);
     if (error < 0) {
@@ -383,6 +389,38 @@ static int sys_sigprocmask(struct trap_frame* frame) { return signal_mask((int)f
 /* failalloc(k) */
 static int sys_failalloc(struct trap_frame* frame) { return (int)fail_order(frame->ebx); }
 
+/* mkdir(path) */
+static int sys_mkdir(struct trap_frame* frame) {
+    char path[PATH_BYTES];
+    struct node* made;
+    int error = copy_string_from_user(path, frame->ebx, sizeof(path));
+    return error < 0 ? error : node_create(path, FILE_DIRECTORY, &made);
+}
+
+/* rmdir(path) */
+static int sys_rmdir(struct trap_frame* frame) {
+    char path[PATH_BYTES];
+    int error = copy_string_from_user(path, frame->ebx, sizeof(path));
+    return error < 0 ? error : node_remove(path, FILE_DIRECTORY);
+}
+
+/* unlink(path) */
+static int sys_unlink(struct trap_frame* frame) {
+    char path[PATH_BYTES];
+    int error = copy_string_from_user(path, frame->ebx, sizeof(path));
+    return error < 0 ? error : node_remove(path, FILE_REGULAR);
+}
+
+/* rename(from, to) */
+static int sys_rename(struct trap_frame* frame) {
+    char from[PATH_BYTES], to[PATH_BYTES];
+    int error = copy_string_from_user(from, frame->ebx, sizeof(from));
+    if (error >= 0) {
+        error = copy_string_from_user(to, frame->ecx, sizeof(to));
+    }
+    return error < 0 ? error : node_rename(from, to);
+}
+
 static const system_call system_calls[] = {
     [SYS_exit] = sys_exit,
     [SYS_fork] = sys_fork,
@@ -424,6 +462,10 @@ static const system_call system_calls[] = {
     [SYS_sigprocmask] = sys_sigprocmask,
     [SYS_rfork] = sys_rfork,
     [SYS_failalloc] = sys_failalloc,
+    [SYS_mkdir] = sys_mkdir,
+    [SYS_rmdir] = sys_rmdir,
+    [SYS_unlink] = sys_unlink,
+    [SYS_rename] = sys_rename,
 };
 
 void syscall_dispatch(struct trap_frame* frame) {

@@ -211,6 +211,44 @@ static int call_pipe(void) {
 
 static int call_open(void) { return result_of(open("/etc/motd", O_RDONLY)); }
 
+#define SWEPT_PATH "/tmp/failsweep"
+#define SWEPT_NAME "/tmp/failsweep with a name of more than thirty-two bytes"
+
+/* Makes a file in RAM. */
+static int call_create(void) { return result_of(open(SWEPT_PATH, O_RDWR | O_CREAT)); }
+static void undo_create(int result) {
+    if (result >= 0 && (close(result) < 0 || unlink(SWEPT_PATH) < 0))
+        wrong("unlink", errno);
+}
+
+/* Makes a file in RAM that is to be written or renamed. */
+static void prepare_file(void) {
+    prepare_pages();
+    file = open(SWEPT_PATH, O_RDWR | O_CREAT);
+    if (file < 0)
+        wrong("open", errno);
+}
+
+/* Writes pages that the file does not have yet. What a write that runs out of memory has done stays done. */
+static int call_write_file(void) {
+    lseek(file, 9 * PAGE_BYTES, SEEK_SET);
+    int result = system_call(SYS_write, (unsigned)file, (unsigned)memory, 6 * PAGE_BYTES, 0, 0);
+    return result == 6 * (int)PAGE_BYTES ? 0 : result >= 0 ? -ENOMEM : result;
+}
+static void undo_write_file(int result) { undo_create(result < 0 ? result : file); }
+
+static int call_rename(void) { return result_of(rename(SWEPT_PATH, SWEPT_NAME)); }
+static void undo_rename(int result) {
+    if (result == 0 && unlink(SWEPT_NAME) < 0)
+        wrong("unlink", errno);
+}
+
+static int call_mkdir(void) { return result_of(mkdir(SWEPT_PATH)); }
+static void undo_mkdir(int result) {
+    if (result == 0 && rmdir(SWEPT_PATH) < 0)
+        wrong("rmdir", errno);
+}
+
 /* Touches pages for the first time, in the range of a table that does not exist yet. */
 static int call_touch(void) {
     for (unsigned i = 0; i < 6; i++)
@@ -256,6 +294,10 @@ static const struct sweep sweeps[] = {
     {"thread_create", NULL, call_thread_create, NULL},
     {"pipe", NULL, call_pipe, NULL},
     {"open", NULL, call_open, NULL},
+    {"create", NULL, call_create, undo_create},
+    {"write_file", prepare_file, call_write_file, undo_write_file},
+    {"rename", prepare_file, call_rename, undo_rename},
+    {"mkdir", NULL, call_mkdir, undo_mkdir},
     {"first_touch", prepare_untouched, call_touch, NULL},
     {"copy_on_write", prepare_shared, call_write, undo_shared},
     {"read_into_untouched", prepare_untouched, call_read, NULL},

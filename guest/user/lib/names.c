@@ -20,11 +20,13 @@ const char* error_text(int error) {
         [EFAULT] = "bad address",
         [EBUSY] = "busy",
         [EEXIST] = "exists already",
+        [ENODEV] = "not possible with this file",
         [ENOTDIR] = "not a directory",
         [EISDIR] = "is a directory",
         [EINVAL] = "invalid argument",
         [ENFILE] = "too many open files in the system",
         [EMFILE] = "too many open files",
+        [EFBIG] = "file too large",
         [ENOSPC] = "no space left",
         [ESPIPE] = "a pipe has no position",
         [EROFS] = "read-only file system",
@@ -32,6 +34,7 @@ const char* error_text(int error) {
         [EDEADLK] = "would wait for itself",
         [ENAMETOOLONG] = "name too long",
         [ENOSYS] = "this kernel does not have it",
+        [ENOTEMPTY] = "directory not empty",
     };
 
     if (error < 0 || error >= (int)(sizeof texts / sizeof texts[0]) || texts[error] == NULL)

@@ -119,6 +119,11 @@ int chdir(const char* path) { return call1(SYS_chdir, (unsigned)path); }
 /* Reads the next entry of an open directory; returns 1, or 0 at the end. */
 int readdir(int fd, struct dirent* entry) { return call2(SYS_readdir, (unsigned)fd, (unsigned)entry); }
 
+int mkdir(const char* path) { return call1(SYS_mkdir, (unsigned)path); }
+int rmdir(const char* path) { return call1(SYS_rmdir, (unsigned)path); }
+int unlink(const char* path) { return call1(SYS_unlink, (unsigned)path); }
+int rename(const char* from, const char* to) { return call2(SYS_rename, (unsigned)from, (unsigned)to); }
+
 int kill(int pid, int signal) { return call2(SYS_kill, (unsigned)pid, (unsigned)signal); }
 
 /* Sets and gets the action of a signal; either pointer may be NULL. The caller fills in the restorer. */

@@ -245,13 +245,11 @@ static bool redirect(void) {
         move_descriptor(fd, STDIN);
     }
     if (command.output != NULL) {
-        int fd = open(command.output, O_WRONLY);
+        int fd = open(command.output, O_WRONLY | O_CREAT | (command.append ? O_APPEND : O_TRUNC));
         if (fd < 0) {
             dprintf(STDERR, "sh: %s: cannot be written: %s\n", command.output, error_text(errno));
             return false;
         }
-        if (command.append)
-            lseek(fd, 0, SEEK_END); /* a device has no end to go to, and needs none */
         move_descriptor(fd, STDOUT);
     }
     return true;

@@ -12,7 +12,7 @@
 static const struct test* const groups[] = {
     fork_tests,        cow_tests,     order_tests, map_tests,   file_map_tests, limit_tests,     fault_tests,
     pointer_tests,     process_tests, exec_tests,  pipe_tests,  file_tests,     directory_tests, signal_tests,
-    signal_fork_tests, thread_tests,  race_tests,  model_tests, rfork_tests,
+    signal_fork_tests, thread_tests,  race_tests,  model_tests, rfork_tests,    ram_file_tests,
 };
 
 /* What the run has come to. */

@@ -81,6 +81,11 @@ static int call_stat_path(void* address) {
     return stat(address, &status);
 }
 static int call_chdir(void* address) { return chdir(address); }
+static int call_mkdir(void* address) { return mkdir(address); }
+static int call_rmdir(void* address) { return rmdir(address); }
+static int call_unlink(void* address) { return unlink(address); }
+static int call_rename_from(void* address) { return rename(address, "/tmp/x"); }
+static int call_rename_to(void* address) { return rename("/tmp/x", address); }
 static int call_exec_path(void* address) {
     char* arguments[] = {"x", NULL};
     return exec(address, arguments);
@@ -113,6 +118,11 @@ static const struct probe kernel_reads[] = {
     {"sigaction, new", call_new_action, true},
     {"sigprocmask, new", call_new_mask, true},
     {"mmap", call_mmap, false},
+    {"mkdir", call_mkdir, false},
+    {"rmdir", call_rmdir, false},
+    {"unlink", call_unlink, false},
+    {"rename, from", call_rename_from, false},
+    {"rename, to", call_rename_to, false},
 };
 
 /* Makes the files and the bad addresses that the probes use. */
@@ -198,6 +208,8 @@ static void pointer_over_the_edge(void) {
     probe_address(&kernel_reads[4], page_end - 8);
     probe_address(&kernel_reads[5], page_end - 8);
     probe_address(&kernel_reads[7], page_end - 8);
+    for (unsigned i = 11; i < ARRAY_LENGTH(kernel_reads); i++)
+        probe_address(&kernel_reads[i], page_end - 8);
     char** list = (char**)(page_end - 8);
     list[0] = list[1] = "true";
     probe_address(&kernel_reads[6], page_end - 8);

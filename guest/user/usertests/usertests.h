@@ -21,7 +21,7 @@ struct test {
 };
 extern const struct test fork_tests[], cow_tests[], order_tests[], map_tests[], file_map_tests[], limit_tests[],
     fault_tests[], pointer_tests[], pipe_tests[], file_tests[], directory_tests[], process_tests[], exec_tests[],
-    signal_tests[], signal_fork_tests[], thread_tests[], race_tests[], model_tests[], rfork_tests[];
+    signal_tests[], signal_fork_tests[], thread_tests[], race_tests[], model_tests[], rfork_tests[], ram_file_tests[];
 
 void fail(const char* file, int line, const char* format, ...) __attribute__((noreturn, format(printf, 3, 4)));
 void skip(const char* why) __attribute__((noreturn));
