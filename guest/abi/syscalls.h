@@ -49,6 +49,7 @@
 #define SYS_rmdir        42  /* (const char *path): the directory must be empty */
 #define SYS_unlink       43  /* (const char *path): removes a file's name; who has it open keeps it */
 #define SYS_rename       44  /* (const char *from, const char *to) */
+#define SYS_terminal     45  /* (int fd, int mode) -> the mode before; of all readers of the console */
 
 /* Numbers from here on belong to the personality: how its servers reach the kernel, where it has servers. */
 #define SYS_PERSONALITY  0x100
@@ -74,6 +75,7 @@
 #define EINVAL 22
 #define ENFILE 23
 #define EMFILE 24
+#define ENOTTY 25
 #define EFBIG 27
 #define ENOSPC 28
 #define ESPIPE 29
@@ -94,6 +96,8 @@
 #define SEEK_CUR 1
 #define SEEK_END 2
 #define WNOHANG  1
+#define TERMINAL_LINES 0 /* echo, backspace, ^U, ^C and ^D are the kernel's; reads give lines */
+#define TERMINAL_KEYS  1 /* reads give each key as it is typed, without echo */
 
 /* Status from waitpid: exited with code c = c << 8; killed by signal s = s. */
 

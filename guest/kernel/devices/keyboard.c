@@ -69,6 +69,25 @@ static char translate(uint8_t scan) {
     return shift_down != (caps_lock && letter) ? shifted[scan] : character;
 }
 
+/* Sends what a terminal sends for a cursor key; false if it is none. */
+static bool send_cursor_key(uint8_t scan) {
+    static const struct {
+        uint8_t scan;
+        char sequence[4];
+    } keys[] = {{0x47, "[H"}, {0x48, "[A"}, {0x4B, "[D"}, {0x4D, "[C"}, {0x4F, "[F"}, {0x50, "[B"}, {0x53, "[3~"}};
+
+    for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (keys[i].scan == scan) {
+            terminal_input('\033');
+            for (const char* at = keys[i].sequence; *at != '\0'; at++) {
+                terminal_input(*at);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Takes one scan code; keys that follow an 0xE0 prefix read like their twins on the main block. */
 static void take(uint8_t scan) {
     bool down = (scan & SCAN_RELEASE) == 0;
@@ -85,6 +104,9 @@ static void take(uint8_t scan) {
         return;
     default:
         break;
+    }
+    if (down && send_cursor_key(scan)) {
+        return;
     }
     char character = down ? translate(scan) : '\0';
     if (character != '\0') {

@@ -8,6 +8,7 @@
 #define INPUT_CAPACITY 1024u
 #define CONTROL(letter) ((letter) - '@')
 #define DELETE 0x7F
+#define ESCAPE '\033'
 #define END_MARK '\0' /* marks ^D in the queue */
 
 /* A queue with three marks: [read, commit) may be read, [commit, write) is the line being edited. */
@@ -15,6 +16,9 @@ static char input[INPUT_CAPACITY];
 static unsigned read_mark, commit_mark, write_mark;
 static struct wait_queue readers;
 static struct mutex reading; /* held while a line is copied, for the copy may sleep */
+
+static int mode;
+static enum { PLAIN, AFTER_ESCAPE, IN_SEQUENCE } sequence; /* a key that sends several characters is not text */
 
 void terminal_init(void) {
     wait_queue_init(&readers);
@@ -46,7 +50,23 @@ static void commit_line(void) {
     wake_all(&readers);
 }
 
-void terminal_input(char character) {
+/* Says whether a character belongs to the sequence of a cursor or function key: ESC [ ... letter, or ESC O letter. */
+static bool in_key_sequence(char character) {
+    switch (sequence) {
+    case AFTER_ESCAPE:
+        sequence = character == '[' || character == 'O' ? IN_SEQUENCE : PLAIN;
+        return sequence == IN_SEQUENCE;
+    case IN_SEQUENCE:
+        sequence = character >= '@' ? PLAIN : IN_SEQUENCE;
+        return true;
+    default:
+        sequence = character == ESCAPE ? AFTER_ESCAPE : PLAIN;
+        return character == ESCAPE;
+    }
+}
+
+/* Takes a character in the mode for lines. */
+static void edit_line(char character) {
     switch (character) {
     case CONTROL('C'):
         console_write("^C\n", 3);
@@ -80,6 +100,24 @@ void terminal_input(char character) {
         }
         break;
     }
+}
+
+void terminal_input(char character) {
+    if (mode == TERMINAL_LINES) {
+        if (!in_key_sequence(character)) {
+            edit_line(character);
+        }
+    } else if (character != END_MARK && append(character == '\r' ? '\n' : character)) {
+        commit_line();
+    }
+}
+
+int terminal_set_mode(int new_mode) {
+    int before = mode;
+    mode = new_mode;
+    sequence = PLAIN;
+    commit_line();
+    return before;
 }
 
 /* Moves at most one line into user memory; `reading` is held. 0 = end of file, or -EFAULT. */

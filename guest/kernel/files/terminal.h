@@ -1,5 +1,6 @@
 /* Owns: the line discipline between keyboard or serial line and the processes that read the console.
- * Interrupts put characters in, /dev/console takes lines out. Promises: echo, backspace, ^U, ^D, ^C -> SIGINT. */
+ * Interrupts put characters in, /dev/console takes lines out. Promises: echo, backspace, ^U, ^D, ^C -> SIGINT; in the
+ * mode for keys nothing of that, and every character at once. */
 #ifndef KERNEL_TERMINAL_H
 #define KERNEL_TERMINAL_H
 
@@ -9,6 +10,8 @@
 void terminal_init(void);
 /* Takes one typed character; the interrupts of keyboard and serial line call it. */
 void terminal_input(char character);
+/* Chooses TERMINAL_LINES or TERMINAL_KEYS; what was typed before can be read. Returns the mode before. */
+int terminal_set_mode(int mode);
 /* Reads at most one line into user memory; blocks until there is one. Returns the bytes read, 0 at end of file, -EINTR
  * or -EFAULT. */
 int terminal_read(ptr_t buffer, size_t bytes);

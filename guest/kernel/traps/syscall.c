@@ -5,6 +5,7 @@
 #include "guest/kernel/devices/power.h"
 #include "guest/kernel/files/file.h"
 #include "guest/kernel/files/pipe.h"
+#include "guest/kernel/files/terminal.h"
 #include "guest/kernel/layout.h"
 #include "guest/kernel/memory/fail.h"
 #include "guest/kernel/memory/frames.h"
@@ -421,6 +422,18 @@ static int sys_rename(struct trap_frame* frame) {
     return error < 0 ? error : node_rename(from, to);
 }
 
+/* terminal(fd, mode) */
+static int sys_terminal(struct trap_frame* frame) {
+    struct file* file = descriptor_file((int)frame->ebx);
+    if (file == NULL) {
+        return -EBADF;
+    }
+    if (file->type != FILE_DEVICE || file->node->device != DEVICE_CONSOLE) {
+        return -ENOTTY;
+    }
+    return frame->ecx <= TERMINAL_KEYS ? terminal_set_mode((int)frame->ecx) : -EINVAL;
+}
+
 static const system_call system_calls[] = {
     [SYS_exit] = sys_exit,
     [SYS_fork] = sys_fork,
@@ -466,6 +479,7 @@ static const system_call system_calls[] = {
     [SYS_rmdir] = sys_rmdir,
     [SYS_unlink] = sys_unlink,
     [SYS_rename] = sys_rename,
+    [SYS_terminal] = sys_terminal,
 };
 
 void syscall_dispatch(struct trap_frame* frame) {

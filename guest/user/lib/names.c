@@ -26,6 +26,7 @@ const char* error_text(int error) {
         [EINVAL] = "invalid argument",
         [ENFILE] = "too many open files in the system",
         [EMFILE] = "too many open files",
+        [ENOTTY] = "not a terminal",
         [EFBIG] = "file too large",
         [ENOSPC] = "no space left",
         [ESPIPE] = "a pipe has no position",

@@ -124,6 +124,9 @@ int rmdir(const char* path) { return call1(SYS_rmdir, (unsigned)path); }
 int unlink(const char* path) { return call1(SYS_unlink, (unsigned)path); }
 int rename(const char* from, const char* to) { return call2(SYS_rename, (unsigned)from, (unsigned)to); }
 
+/* Chooses whether the console gives lines or keys; returns what it was. */
+int terminal(int fd, int mode) { return call2(SYS_terminal, (unsigned)fd, (unsigned)mode); }
+
 int kill(int pid, int signal) { return call2(SYS_kill, (unsigned)pid, (unsigned)signal); }
 
 /* Sets and gets the action of a signal; either pointer may be NULL. The caller fills in the restorer. */

@@ -51,6 +51,7 @@ int mkdir(const char* path);
 int rmdir(const char* path);
 int unlink(const char* path);
 int rename(const char* from, const char* to);
+int terminal(int fd, int mode);
 int kill(int pid, int signal);
 int sigaction(int signal, const struct sigaction* new_action, struct sigaction* old_action);
 int sigprocmask(int how, const unsigned* set, unsigned* old);

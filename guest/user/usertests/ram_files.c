@@ -1,4 +1,4 @@
-/* Tests of /tmp, whose files are in RAM. */
+/* Tests of /tmp, whose files are in RAM, and of the console's mode. */
 #include "guest/user/usertests/usertests.h"
 
 #define DIRECTORY "/tmp/usertests"
@@ -292,6 +292,23 @@ static void ram_no_descriptor(void) {
     leave();
 }
 
+/* Only the console has a mode, and there are two. */
+static void terminal_mode(void) {
+    int fds[2];
+    int console = open("/dev/console", O_RDWR);
+
+    CHECK_EQUAL(pipe(fds), 0);
+    CHECK_EQUAL(terminal(console, TERMINAL_LINES), TERMINAL_LINES);
+    CHECK_EQUAL(terminal(console, TERMINAL_KEYS), TERMINAL_LINES);
+    CHECK_EQUAL(terminal(console, TERMINAL_LINES), TERMINAL_KEYS);
+    CHECK_ERROR(terminal(console, 2), EINVAL);
+    CHECK_ERROR(terminal(console, -1), EINVAL);
+    CHECK_ERROR(terminal(fds[0], TERMINAL_LINES), ENOTTY);
+    CHECK_ERROR(terminal(open_file("/dev/null"), TERMINAL_LINES), ENOTTY);
+    CHECK_ERROR(terminal(open_file("/etc/motd"), TERMINAL_LINES), ENOTTY);
+    CHECK_ERROR(terminal(63, TERMINAL_LINES), EBADF);
+}
+
 const struct test ram_file_tests[] = {
     {"ram_write_and_read", ram_write_and_read},
     {"ram_large_file", ram_large_file},
@@ -302,5 +319,6 @@ const struct test ram_file_tests[] = {
     {"ram_refusals", ram_refusals},
     {"ram_append_together", ram_append_together},
     {"ram_no_descriptor", ram_no_descriptor},
+    {"terminal_mode", terminal_mode},
     {NULL, NULL},
 };

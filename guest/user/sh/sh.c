@@ -1,4 +1,4 @@
-/* sh: the shell. Understands  a | b  a && b  a || b  a ; b  a &  < > >>  '...' "..." \x  $? $! $$  and # comments.
+/* sh: the shell. Understands  a | b  a && b  a || b  a ; b  a &  < > >>  * ?  '...' "..." \x  $? $! $$  and # comments.
  * The grammar has no nesting, so a line stays a row of tokens: run_list cuts it at ; and &, run_conditions at && and
  * ||, run_pipeline at |, and build_command takes what is left. */
 #include <stdbool.h>
@@ -7,10 +7,12 @@
 #include "guest/user/lib/stdlib.h"
 #include "guest/user/lib/string.h"
 #include "guest/user/lib/system.h"
+#include "guest/user/sh/edit.h"
+#include "guest/user/sh/glob.h"
 
-#define LINE_BYTES 1024
 #define MAX_TOKENS 256
-#define MAX_WORDS 64
+#define MAX_WORDS 256
+#define TEXT_BYTES 8192
 #define MAX_STAGES 16
 
 enum kind {
@@ -40,8 +42,8 @@ struct command {
     char* input; /* file names, or NULL */
     char* output;
     bool append;
-    char text[LINE_BYTES * 2];
     size_t used; /* bytes of text */
+    char text[TEXT_BYTES];
 };
 
 static struct token tokens[MAX_TOKENS];
@@ -173,8 +175,13 @@ static bool add_variable(char name) {
     return true;
 }
 
-/* Expands a word: removes its quotes and inserts the variables. Returns the text, kept in the command, or NULL if there
- * is no more room. */
+/* Returns what a character outside quotes stands for in a pattern. */
+static char pattern_character(char character) {
+    return character == '*' ? GLOB_MANY : character == '?' ? GLOB_ONE : character;
+}
+
+/* Expands a word: removes its quotes, inserts the variables and marks the * and ? of a pattern. Returns the text, kept
+ * in the command, or NULL if there is no more room. */
 static char* expand(const struct token* token) {
     size_t start = command.used;
     char quote = '\0';
@@ -190,7 +197,7 @@ static char* expand(const struct token* token) {
         } else if (character == '$' && quote != '\'' && i + 1 < token->length && add_variable(token->text[i + 1])) {
             i++;
         } else {
-            add_character(character);
+            add_character(quote == '\0' ? pattern_character(character) : character);
         }
     }
     add_character('\0');
@@ -204,23 +211,62 @@ static const struct token* find(const struct token* from, const struct token* en
     return from;
 }
 
+/* Turns a pattern back into the text that was typed. */
+static void make_plain(char* word) {
+    for (; *word != '\0'; word++)
+        *word = *word == GLOB_MANY ? '*' : *word == GLOB_ONE ? '?' : *word;
+}
+
+/* Adds a path that matches a pattern to the command's words; false where there is no more room. */
+static bool add_match(const char* path) {
+    char* word = command.text + command.used;
+
+    if (command.count == MAX_WORDS || command.used + strlen(path) + 1 > sizeof command.text) {
+        command.used = sizeof command.text + 1;
+        return false;
+    }
+    strlcpy(word, path, sizeof command.text - command.used);
+    command.used += strlen(path) + 1;
+    command.words[command.count++] = word;
+    return true;
+}
+
+/* Adds a word, or what matches it if it is a pattern; a pattern without a match stands for itself. Returns false if
+ * there is no more room. */
+static bool add_word(const struct token* token) {
+    char* word = expand(token);
+    int before = command.count;
+
+    if (word == NULL || command.count == MAX_WORDS)
+        return false;
+    if (is_pattern(word))
+        for_each_match(word, add_match);
+    if (command.count == before) {
+        make_plain(word);
+        command.words[command.count++] = word;
+    }
+    return command.used <= sizeof command.text;
+}
+
 /* Fills in the one `command` from its tokens; returns false after a complaint. */
 static bool build_command(const struct token* from, const struct token* end) {
     bool good = true;
 
-    memset(&command, 0, sizeof command);
+    command.count = 0;
+    command.used = 0;
+    command.input = command.output = NULL;
     for (; from < end && good; from++) {
-        char** place = &command.words[command.count];
         if (from->kind == WORD) {
-            good = command.count++ < MAX_WORDS;
-        } else {
-            place = from->kind == INPUT ? &command.input : &command.output;
-            command.append = from->kind == APPEND;
-            from++;
+            good = add_word(from);
+            continue;
         }
+        char** place = from->kind == INPUT ? &command.input : &command.output;
+        command.append = from->kind == APPEND;
+        good = (*place = expand(++from)) != NULL;
         if (good)
-            good = (*place = expand(from)) != NULL;
+            make_plain(*place);
     }
+    command.words[command.count] = NULL;
     if (!good)
         dprintf(STDERR, "sh: the command is too long\n");
     return good;
@@ -299,11 +345,16 @@ static int run_wait(void) {
     return 0;
 }
 
-/* help: says what the shell itself can do. */
+/* help: says what the shell and the programs can do. */
 static int run_help(void) {
-    puts("built in: cd [DIR], pwd, exit [STATUS], wait, help; everything else is a program in /bin");
-    puts("a | b   a && b   a || b   a ; b   a &   < FILE   > FILE   >> FILE   'text' \"text\" \\x   $? $! $$   # "
+    puts("in the shell:  cd [DIR]  pwd  exit [STATUS]  wait  help");
+    puts("files:         ls [-l]  cat  wc  echo; below /tmp also rm [-rf]  mkdir [-p]  mv, > and >>");
+    puts("processes:     ps  kill  sleep  free  uptime  true  false");
+    puts("fork:          forkdemo  forkwork  forktree  cowtest  forkstorm  generations  forkfacts");
+    puts("tests:         usertests [-l] [NAME...]  failsweep  seededbugs");
+    puts("a | b   a && b   a || b   a ; b   a &   < FILE   > FILE   >> FILE   * ?   'text' \"text\" \\x   $? $! $$   # "
          "comment");
+    puts("keys:          arrows, Home, End, ^A ^E ^U ^K ^W; Up and Down: earlier lines; ^C: a new line; ^D: the end");
     return 0;
 }
 
@@ -490,8 +541,7 @@ static void reap_background(bool interactive) {
 /* Runs `sh -c TEXT`, or lines from standard input until it ends. */
 int main(int argc, char* argv[]) {
     static char line[LINE_BYTES];
-    struct stat status;
-    bool interactive = fstat(STDIN, &status) == 0 && status.type == FILE_DEVICE;
+    bool interactive = terminal(STDIN, TERMINAL_LINES) >= 0;
 
     if (argc == 3 && strcmp(argv[1], "-c") == 0) {
         run_list(argv[2]);
@@ -504,11 +554,13 @@ int main(int argc, char* argv[]) {
     on_signal(SIGINT, (signal_handler)SIG_IGN);
     for (;;) {
         reap_background(interactive);
-        if (interactive)
-            write_all(STDOUT, "$ ", 2);
-        if (read_line(STDIN, line, sizeof line) < 0)
+        int length = interactive ? edit_line("$ ", line) : read_line(STDIN, line, sizeof line);
+        if (length == LINE_ENDS)
             break;
-        run_list(line);
+        if (length == LINE_DROPPED)
+            last_status = 128 + SIGINT;
+        else
+            run_list(line);
     }
     return last_status;
 }
