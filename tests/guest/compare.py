@@ -93,10 +93,12 @@ def main(program, systems):
     assert code == 0 and "pages written + constant" in out and all(len(line) <= 100 for line in out.splitlines()), out
     code, out, _ = run(program, "--os", systems, "--workload", "forkstorm")
     assert code == 0 and "sum over all" in out and all(len(line) <= 100 for line in out.splitlines()), out
-    # What else the guest does with fork brings no finding either.
+    # What else the guest does with fork brings no finding either, but for processes that end for want of memory, as tests
+    # of limits want it.
     _, comparison = report(program, systems, "usertests")
     for system in comparison["systems"]:
-        assert system["findings"] == [], (system["os"], system["findings"])
+        others = [finding for finding in system["findings"] if "the process was killed" not in finding]
+        assert others == [], (system["os"], others)
     first = systems.split(",")[0]
     code, out, _ = run(program, "--os", f"{first},{first}", "--json", "--cpu", "pentium", "--clock", "cache")
     one, two = json.loads(out)["systems"]
