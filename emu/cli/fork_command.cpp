@@ -55,7 +55,7 @@ Result<ExitCode> no_fork(Session& session, Outcome outcome) {
     return conclude(session, outcome, Error{with_words(why, session)}, Found::Nothing);
 }
 
-Result<void> print_fork(Session& session, const Options& options, ForkRecord fork) {
+Result<void> print_fork(Session& session, const Options& options, const ForkRecord& fork) {
     ForkReportOptions report;
     report.symbols = &session.symbols();
     report.layout = session.symbols().layout();
@@ -64,8 +64,6 @@ Result<void> print_fork(Session& session, const Options& options, ForkRecord for
     for (u32 cause = 0; cause < static_cast<u32>(CycleCause::Count); ++cause)
         report.estimated_causes |=
             session.machine().cpu().cost_model().estimated(static_cast<CycleCause>(cause)) ? 1u << cause : 0;
-    if (fork.parent_program.empty()) // in progress
-        fork.parent_program = session.symbols().program_of(fork.parent_directory);
     const ForkStore& forks = session.tracer()->forks();
     if (!options.json && !forks.empty())
         if (auto printed = print(document_text(fork_tree_document(forks, fork.number)) + "\n"); !printed.ok())
@@ -101,8 +99,9 @@ Result<ExitCode> fork_command(Options options) {
         tell("the snapshot was saved without the forks before its place: only those that began after it are reported");
     if ((*fork)->trimmed && (*fork)->ptes.empty())
         tell(fmt::format("fork {}: list dropped to bound memory; its counts are whole", (*fork)->number));
+    const bool in_progress = *fork == session.tracer()->current();
     if (shown.ok())
-        shown = print_fork(session, options, **fork);
+        shown = print_fork(session, options, in_progress ? *session.tracer()->so_far() : **fork);
     const ForkStore& forks = session.tracer()->forks();
     tell_of_other_findings(forks, (*fork)->number);
     const Found found = (*fork)->findings.empty() ? found_in(forks) : Found::Findings;

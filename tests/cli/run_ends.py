@@ -198,6 +198,15 @@ class Forks(Case):
                 self.assertEqual(b"and has not returned yet" in result.stdout, bool(until))
                 self.assertEqual(number, 3)
 
+    def test_in_progress_know_whose_entries_they_have_written(self):
+        result = self.reported("--until", "stop:3")[2]
+        self.assertRegex(result.stdout, rb"  2    child  .* ptcpy")
+        self.assertRegex(result.stdout, rb"made pid 4, directory (?!0x00000000)")
+        self.assertRegex(result.stdout, rb"inside fork +\d\d,\d\d\d ")
+        self.assertNotIn(b"unknown", result.stdout)
+        result = self.reported("--os", "freebsd", "--until", "tracepoint:fork_leave")[2]
+        self.assertNotIn(b"unknown", result.stdout)
+
     def test_of_a_step_are_the_workloads(self):
         result = self.start("step", "--serial", "none", "--workload", "forktree", "--until", "stop:2b", "--json")
         self.assertEqual(result.returncode, OK)

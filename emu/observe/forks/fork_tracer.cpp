@@ -105,6 +105,23 @@ const ForkRecord* ForkTracer::current() const {
     return open != kNone && state_.open.at(open).kind == OpenKind::Fork ? &record(open) : nullptr;
 }
 
+std::optional<ForkRecord> ForkTracer::so_far() const {
+    const ForkRecord* fork = current();
+    if (fork == nullptr)
+        return std::nullopt;
+    ForkRecord record = *fork;
+    const std::vector<u32>& made = state_.open.at(working()).new_directories;
+    if (record.child_directory == 0 && !made.empty())
+        record.child_directory = made.back();
+    if (record.parent_program.empty() && symbols_ != nullptr)
+        record.parent_program = symbols_->program_of(record.parent_directory);
+    record.spent = record.stops.empty() ? record.spent : RunTime{};
+    for (const ForkStop& stop : record.stops)
+        record.spent += stop.spent;
+    name_sides(record);
+    return record;
+}
+
 RunTime ForkTracer::time_of(const TraceEvent& event) const {
     return {event.instructions, event.cycle, options_.account ? options_.account() : CycleCounters{}};
 }

@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -78,6 +79,9 @@ class ForkTracer : public TraceSink {
     // The fork that the thread now running is inside of, or works for as a server, if any; and the one that began last.
     const ForkRecord* current() const;
     const ForkRecord* last() const { return state_.forks.empty() ? nullptr : &state_.forks.back(); }
+    // What current() would read if it ended here: the child as far as it shows, whose page each entry maps, the time so
+    // far.
+    std::optional<ForkRecord> so_far() const;
     u64 forgotten() const { return state_.forks.forgotten(); }
 
     // For a profile by function: the instruction at `eip` ran from one time to the other (both since power-on); it
