@@ -123,6 +123,15 @@ void HostEnds::take_terminal() {
         keys_.emplace(STDIN_FILENO);
 }
 
+// What we say next on a terminal begins a line of its own.
+void HostEnds::leave_terminal() {
+    keys_.reset();
+    if (!on_stdout_ || said_.empty() || said_.back() == '\n' || ::isatty(STDOUT_FILENO) == 0)
+        return;
+    said_ += '\n';
+    standard_.write("\n");
+}
+
 void HostEnds::wait_for_key(int milliseconds) const {
     if (keys_ && keys_->interactive())
         keys_->wait_for_key(milliseconds);

@@ -45,7 +45,7 @@ class HostEnds {
     bool reader_gone() const { return standard_.reader_gone(); }
     // Where the guest has the terminal: keys go to it at once, and it alone echoes them.
     void take_terminal();
-    void leave_terminal() { keys_.reset(); }
+    void leave_terminal();
     // Returns at once without a terminal.
     void wait_for_key(int milliseconds) const;
     // Closes the trace; the first error of any of the ends.

@@ -101,6 +101,13 @@ class Readers(Case):
         self.assertEqual(self.start(*HEADLESS, "--kernel", self.endless(), "--limit", "3000000i", "--serial", "pty").returncode,
                          LIMIT_REACHED)
 
+    def test_of_a_terminal_find_messages_on_their_own_line(self):
+        main, other = pty.openpty()
+        self.start(*HEADLESS, "--kernel", self.kernel(b"prompt$ "), "--limit", "2000000i", stdout=other)
+        os.close(other)
+        with os.fdopen(main, "rb", buffering=0) as terminal:
+            self.assertEqual(terminal.read(100), b"prompt$ \r\n")
+
     def test_fifos_are_read_or_refused(self):
         fifo = os.path.join(self.directory.name, "fifo")
         os.mkfifo(fifo)
