@@ -55,19 +55,19 @@ void Duel::compare_sets_of(u32 linear) {
 
 void Duel::compare_everything() {
     for (const TlbArray array : kArrays) {
-        reference::Array& array = array_of(reference_, array);
+        reference::Array& other = array_of(reference_, array);
         u32 valid = 0, expected = 0;
         mmu_.tlb().for_each_valid(array, [&](const TlbPlace&) { ++valid; });
-        array.for_each([&](reference::Set& set) {
+        other.for_each([&](reference::Set& set) {
             for (const reference::Entry& entry : set.way)
                 expected += entry.valid;
         });
         if (valid != expected)
             disagree(
                 fmt::format("TLB array {} holds {} entries, expected {}", static_cast<u32>(array), valid, expected));
-        for (u32 set = 0; set < array.sets.size(); ++set)
+        for (u32 set = 0; set < other.sets.size(); ++set)
             compare_set(array, set);
-        for (const auto& [page, set] : array.unlimited)
+        for (const auto& [page, set] : other.unlimited)
             compare_set(array, page & (mmu_.tlb().geometry(array).sets - 1));
     }
 }
