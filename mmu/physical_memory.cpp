@@ -84,8 +84,9 @@ bool PhysicalMemory::read(PhysicalAddress address, std::span<u8> bytes) const {
 u32 PhysicalMemory::begin_epoch() {
     ++epoch_;
     EMU_ASSERT(epoch_ != 0, "more epochs than 32 bits count");
-    for (u8& flags : flags_)
-        flags = static_cast<u8>((flags & kFrameDevice) != 0 ? flags : flags | kFrameClean);
+    for (const u32 frame : written_now_)
+        set_flags(frame, kFrameClean);
+    written_now_.clear();
     if (epoch_begun_)
         epoch_begun_();
     return epoch_;

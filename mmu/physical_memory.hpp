@@ -57,9 +57,15 @@ class PhysicalMemory {
     u32 begin_epoch();
     void set_epoch_listener(std::function<void()> listener) { epoch_begun_ = std::move(listener); }
     void mark_written(u64 frame) {
-        written_[frame] = epoch_;
+        if (written_[frame] != epoch_) {
+            written_[frame] = epoch_;
+            written_now_.push_back(static_cast<u32>(frame));
+        }
         clear_flags(frame, kFrameClean);
     }
+    u32 epoch() const { return epoch_; }
+    // In this epoch, each once, in the order of the first noticed store.
+    const std::vector<u32>& written_now() const { return written_now_; }
     bool written_since(u64 frame, u32 epoch) const { return written_[frame] >= epoch; }
 
     bool frame_is_zero(u64 frame) const;
@@ -77,6 +83,7 @@ class PhysicalMemory {
     std::vector<u8> flags_;
     std::vector<u32> written_; // by frame: the epoch of the last noticed store; 0 = never, so the frame is zero
     u32 epoch_ = 1;
+    std::vector<u32> written_now_; // frames whose `written_` is this epoch
     std::function<void()> epoch_begun_;
     std::vector<u64> frame_hash_; // 0 for a frame of zeros
     u32 hash_epoch_ = 1;          // frame_hash_ lacks the stores made from this epoch on

@@ -6,7 +6,9 @@ namespace forkscope {
 
 std::vector<u32> FrameWriters::written() const {
     std::vector<u32> frames = state_.pending;
-    if (epoch_ != 0)
+    if (epoch_ == memory_.epoch())
+        frames.insert(frames.end(), memory_.written_now().begin(), memory_.written_now().end());
+    else if (epoch_ != 0) // somebody else began epochs meanwhile
         for (u32 frame = 0; frame < memory_.frame_count(); ++frame)
             if (memory_.written_since(frame, epoch_))
                 frames.push_back(frame);
