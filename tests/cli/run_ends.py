@@ -235,7 +235,7 @@ class Forks(Case):
         self.assertEqual(self.reported("--workload", "forktree", "--fork", "7")[:2], (7, "forktree"))
         self.refuses(RUNTIME_ERROR, "--fork 99: there were only the forks 1 to \\d+; choose", "fork", "--workload", "forktree", "--fork", "99")
         self.refuses(USAGE, "--fork '0'", "fork", "--fork", "0")
-        number, _, result = self.reported("--workload", "forkstorm 100", "--fork", "9")
+        number, _, result = self.reported("--workload", "forkstorm 400", "--fork", "9")
         self.assertEqual(number, 9)
         self.assertIn("list dropped to bound memory", result.text)
 

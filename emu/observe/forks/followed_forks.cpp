@@ -4,6 +4,12 @@
 
 namespace forkscope {
 
+namespace {
+
+bool child_left(const ForkRecord& fork, u32 page) { return fork.child_ended || fork.shared.at(page).child_settled; }
+
+} // namespace
+
 const std::set<u64>& FollowedForks::found(const Index& index, u32 key) {
     static const std::set<u64> none;
     const auto place = index.find(key);
@@ -26,14 +32,13 @@ void FollowedForks::add(u64 number, const ForkStore& forks) {
     if (fork.parent_pid != 0)
         by_pid_[fork.parent_pid].insert(number);
     add_child(fork);
-    const auto is_replaced = [&](const Use& use) {
-        const ForkRecord& earlier = *forks.find(use.fork);
-        return earlier.child_ended && earlier.parent_directory == fork.parent_directory;
-    };
-    for (const auto& [page, shared] : fork.shared) {
+    for (const auto& [linear, shared] : fork.shared) {
         std::vector<Use>& uses = by_frame_[shared.frame];
-        std::erase_if(uses, is_replaced);
-        uses.push_back({number, page});
+        std::erase_if(uses, [&, page = linear](const Use& use) {
+            const ForkRecord& earlier = *forks.find(use.fork);
+            return use.page == page && earlier.parent_directory == fork.parent_directory && child_left(earlier, page);
+        });
+        uses.push_back({number, linear});
     }
 }
 
@@ -76,9 +81,19 @@ std::vector<u64> FollowedForks::of_pid(u32 pid) const {
     return {numbers.begin(), numbers.end()};
 }
 
-std::span<const FollowedForks::Use> FollowedForks::uses(u32 frame) const {
+std::vector<FollowedForks::Use> FollowedForks::uses(u32 frame, const ForkStore& forks) const {
+    std::vector<Use> named;
     const auto place = by_frame_.find(frame);
-    return place == by_frame_.end() ? std::span<const Use>() : std::span<const Use>(place->second);
+    if (place == by_frame_.end())
+        return named;
+    std::set<std::pair<u32, u32>> parents; // directory and page
+    for (auto use = place->second.rbegin(); use != place->second.rend(); ++use) {
+        const ForkRecord& fork = *forks.find(use->fork);
+        const bool newest = parents.insert({fork.parent_directory, use->page}).second;
+        if (newest || !child_left(fork, use->page))
+            named.push_back(*use);
+    }
+    return named;
 }
 
 std::vector<u64> FollowedForks::in_order() const {

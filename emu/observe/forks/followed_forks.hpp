@@ -4,7 +4,6 @@
 
 #include <map>
 #include <set>
-#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -34,8 +33,9 @@ class FollowedForks {
     const std::set<u64>& of_child(u32 directory) const { return found(by_child_, directory); }
     std::vector<u64> of_directory(u32 directory) const;
     std::vector<u64> of_pid(u32 pid) const;
-    // Who left a frame shared, oldest first. Forks that are over are listed until their parent forks again.
-    std::span<const Use> uses(u32 frame) const;
+    // Who left a frame shared, newest first. A page that a fork's child has left is its parent's alone: of those only
+    // what the parent's newest fork left is named.
+    std::vector<Use> uses(u32 frame, const ForkStore& forks) const;
 
     // By number, in the order in which they came to be followed.
     std::vector<u64> in_order() const;

@@ -76,7 +76,7 @@ void ForkTracer::check_rights(ForkRecord& fork) {
 
 // Read-only already before this fork because an earlier one left it so.
 bool ForkTracer::was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const {
-    for (const FollowedForks::Use& use : followed_.uses(frame)) {
+    for (const FollowedForks::Use& use : followed_.uses(frame, state_.forks)) {
         if (use.page != page || use.fork == fork.number)
             continue;
         const ForkRecord& earlier = *state_.forks.find(use.fork);
@@ -88,7 +88,13 @@ bool ForkTracer::was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) 
     return false;
 }
 
+// A process that forks again leaves shared what it left shared before: of its forks that are over the new one knows
+// all.
 void ForkTracer::follow(ForkRecord& fork) {
+    const std::set<u64> earlier = followed_.of_parent(fork.parent_directory);
+    for (const u64 number : earlier)
+        if (state_.forks.find(number)->child_ended)
+            unfollow(state_.forks.edit(number));
     fork.followed = true;
     followed_.add(fork.number, state_.forks);
     if (followed_.size() > options_.most_active)
@@ -166,25 +172,19 @@ void ForkTracer::share_fault(const FaultRef& fault, bool attached) {
     const u32 space = fault->address_space;
     const u32 page = fault->page_address();
     if (fault->is_cow()) {
-        const auto known = followed_.uses(static_cast<u32>(fault->before.frame));
-        const std::vector<FollowedForks::Use> uses(known.begin(), known.end());
-        bool parent_known = false;
-        for (auto use = uses.rbegin(); use != uses.rend(); ++use) {
-            const ForkRecord& known_fork = *state_.forks.find(use->fork);
-            const bool is_child = known_fork.child_directory == space && !known_fork.child_ended;
-            const bool is_parent = known_fork.parent_directory == space && !known_fork.parent_ended;
-            // Of a parent's forks that are over only the last has something to say.
-            const bool replaced = is_parent && known_fork.child_ended && parent_known;
-            if (use->page != page || (!is_child && !is_parent) || replaced)
+        for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(fault->before.frame), state_.forks)) {
+            const ForkRecord& known = *state_.forks.find(use.fork);
+            const bool is_child = known.child_directory == space && !known.child_ended;
+            const bool is_parent = known.parent_directory == space && !known.parent_ended;
+            if (use.page != page || (!is_child && !is_parent))
                 continue;
-            parent_known = parent_known || is_parent;
-            ForkRecord& fork = state_.forks.edit(use->fork);
+            ForkRecord& fork = state_.forks.edit(use.fork);
             const ForkSide side = is_child ? ForkSide::Child : ForkSide::Parent;
             // The newest fork that shared the page made it read-only; older ones only lose one more sharer.
             if (!attached)
                 attach_fault(fork, fault, side, true);
             attached = true;
-            reconsider(use->fork, page);
+            reconsider(use.fork, page);
         }
         if (attached)
             return;
@@ -215,14 +215,16 @@ void ForkTracer::on_entry_changed(const TraceEvent& event, const EntryOwner& own
         std::set<std::pair<u64, u32>> concerned;
         for (const u64 entry : {event.b, event.c})
             if ((entry & kPtePresent) != 0)
-                for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(entry & kPteFrame)))
+                for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(entry & kPteFrame), state_.forks))
                     concerned.insert({use.fork, use.page});
         for (const auto& [fork, shared_page] : concerned)
             if (owner.space == AddressSpace() || shared_page == page)
                 reconsider(fork, shared_page);
         return;
     }
-    // A whole table comes, goes or changes its rights.
+    // A whole table goes or changes its rights. One that only comes leaves nothing that was there.
+    if ((event.b & kPtePresent) == 0)
+        return;
     for (const u64 number : followed_.of_directory(owner.space.root)) {
         const auto& shared = state_.forks.find(number)->shared;
         std::vector<u32> pages;
@@ -237,14 +239,11 @@ void ForkTracer::on_entry_changed(const TraceEvent& event, const EntryOwner& own
 void ForkTracer::reconsider(u64 number, u32 page) {
     ForkRecord& fork = state_.forks.edit(number);
     const auto place = fork.shared.find(page);
-    if (place == fork.shared.end())
+    if (place == fork.shared.end() || fork.parent_ended || fork.child_ended)
         return;
     SharedPage& shared = place->second;
-    const auto walk = [&](bool ended, u32 directory) {
-        return ended ? WalkView{} : tables_.reader().walk(AddressSpace(directory), LinearAddress(page));
-    };
-    const WalkView parent = walk(fork.parent_ended, fork.parent_directory);
-    const WalkView child = walk(fork.child_ended, fork.child_directory);
+    const WalkView parent = tables_.reader().walk(AddressSpace(fork.parent_directory), LinearAddress(page));
+    const WalkView child = tables_.reader().walk(AddressSpace(fork.child_directory), LinearAddress(page));
     const bool waited = shared.waits();
     shared.parent_settled = !parent.present || parent.frame != shared.frame;
     shared.child_settled = !child.present || child.frame != shared.frame;
@@ -317,7 +316,7 @@ void ForkTracer::confirm(ForkRecord& fork, u32 page, SharedPage& shared) {
 void ForkTracer::check_refused_write(const FaultRecord& fault, const char* outcome) {
     if (!fault.is_write() || fault.resolved || !fault.before.present || fault.before.writable())
         return;
-    for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(fault.before.frame))) {
+    for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(fault.before.frame), state_.forks)) {
         const ForkRecord& fork = *state_.forks.find(use.fork);
         const bool of_child = fork.child_directory == fault.address_space;
         if (use.page != fault.page_address() || (!of_child && fork.parent_directory != fault.address_space) ||
@@ -334,13 +333,10 @@ void ForkTracer::check_refused_write(const FaultRecord& fault, const char* outco
 
 // The kernel stored into a frame that no program may write, for it is shared for copying.
 void ForkTracer::check_store_into_shared(u32 frame) {
-    const auto known = followed_.uses(frame);
-    const std::vector<FollowedForks::Use> uses(known.begin(), known.end());
-    for (auto use = uses.rbegin(); use != uses.rend(); ++use) {
-        const ForkRecord& fork = *state_.forks.find(use->fork);
-        const SharedPage& shared = fork.shared.at(use->page);
-        if (shared.waits() && fork.left_instructions <= state_.since)
-            return doubt(use->fork, use->page, SharedPage::Stored);
+    for (const FollowedForks::Use& use : followed_.uses(frame, state_.forks)) {
+        const ForkRecord& fork = *state_.forks.find(use.fork);
+        if (fork.shared.at(use.page).waits() && fork.left_instructions <= state_.since)
+            return doubt(use.fork, use.page, SharedPage::Stored);
     }
 }
 
@@ -349,7 +345,9 @@ void ForkTracer::end_sides(ForkRecord& fork, bool parent, bool child) {
     fork.parent_ended = fork.parent_ended || parent;
     fork.child_ended = fork.child_ended || child;
     check_private(fork);
-    if (fork.child_ended && fork.parent_ended)
+    const std::set<u64>& of_parent = followed_.of_parent(fork.parent_directory);
+    const bool newer = !of_parent.empty() && *of_parent.rbegin() > fork.number;
+    if (fork.child_ended && (fork.parent_ended || newer))
         unfollow(fork);
 }
 

@@ -11,6 +11,9 @@ namespace {
 
 constexpr u64 kMostRecords = u64{1} << 17; // that a section may hold
 
+// With the memory: assigning {} would keep what a vector has taken.
+template <class List> void drop(List& list) { list = List(); }
+
 } // namespace
 
 const ForkRecord* ForkStore::find(u64 number) const {
@@ -64,12 +67,13 @@ void ForkStore::trim(u64 number) {
     if (fork.ptes.empty() && fork.faults.empty())
         return;
     fork.trimmed = true;
-    fork.ptes = {};
-    fork.frames = {};
-    fork.flushes = {};
-    fork.faults = {};
-    fork.shared.clear();
-    fork.differences = {};
+    drop(fork.ptes);
+    drop(fork.frames);
+    drop(fork.flushes);
+    drop(fork.cr3_loads);
+    drop(fork.faults);
+    drop(fork.shared);
+    drop(fork.differences);
 }
 
 void ForkStore::trim_to(u64 bytes) {

@@ -20,7 +20,7 @@ class ForkStore {
 
   public:
     struct Limits {
-        std::size_t whole = 64;   // forks that keep their lists once nothing more comes to them
+        std::size_t whole = 256;  // forks that keep their lists once nothing more comes to them
         std::size_t forks = 4096; // that are remembered at all
     };
 

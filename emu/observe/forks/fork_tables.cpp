@@ -13,6 +13,12 @@ bool takes_write_right(u64 old_value, u64 new_value) {
            (new_value & kPteWritable) == 0 && ((old_value ^ new_value) & kPteFrame) == 0;
 }
 
+// A fresh table is cleared entry by entry: counted, not listed.
+bool is_listed(const PteChange& change) {
+    const bool clears = change.new_value == 0 && (change.old_value & kPtePresent) == 0;
+    return change.old_value != change.new_value && !clears;
+}
+
 } // namespace
 
 void ForkTracer::add_pte(u64 open, PteChange change) {
@@ -31,10 +37,7 @@ void ForkTracer::add_pte(u64 open, PteChange change) {
         if (now_->address_space == own)
             state_.open.await_flush(open, change.linear);
     }
-    // A fresh table is cleared entry by entry: counted, not listed.
-    const bool changes = change.old_value != change.new_value;
-    const bool clears = change.new_value == 0 && (change.old_value & kPtePresent) == 0;
-    if (!changes || clears)
+    if (!is_listed(change))
         return;
     ForkRecord& fork = edit_record(open);
     if (fork.ptes.size() < options_.most_entries)
@@ -43,22 +46,22 @@ void ForkTracer::add_pte(u64 open, PteChange change) {
         fork.trimmed = true;
 }
 
-// Follows the chain of saved frame pointers: {saved EBP, return address} at each. The kernel's stay in pages that no
+// Follows the chain of saved frame pointers: {saved EBP, return address} at each. The kernel's lie in pages that no
 // program may touch, and a program's in its own.
 std::array<u32, 3> ForkTracer::callers(const TraceEvent& event) const {
     std::array<u32, 3> found{};
-    const AddressSpace space(event.address_space);
     const AddressSpaceReader& reader = tables_.reader();
-    const auto of_the_same = [&](u32 address) {
-        const WalkView walk = reader.walk(space, LinearAddress(address));
-        return walk.present && walk.user() == (event.cpl == 3);
-    };
     u32 frame = options_.frame_pointer ? options_.frame_pointer() : 0;
     for (u32& caller : found) {
+        const u32 offset = frame & kPageMask;
         std::array<u32, 2> words;
-        if (frame % 4 != 0 || !of_the_same(frame) ||
-            !reader.read(space, LinearAddress(frame), {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
-            !of_the_same(words[1]) || words[0] <= frame)
+        if (frame % 4 != 0 || offset > kPageSize - sizeof words)
+            break;
+        const WalkView walk = reader.walk(AddressSpace(event.address_space), LinearAddress(frame));
+        if (!walk.present || walk.user() != (event.cpl == 3) ||
+            !reader.memory().read(PhysicalAddress(walk.frame + offset),
+                                  {reinterpret_cast<u8*>(words.data()), sizeof words}) ||
+            words[0] <= frame)
             break;
         caller = words[1];
         frame = words[0];
@@ -77,7 +80,8 @@ void ForkTracer::on_pte_write(const TraceEvent& event, const EntryOwner& owner) 
     change.old_value = event.b;
     change.new_value = event.c;
     change.eip = event.eip;
-    change.callers = callers(event);
+    if (is_listed(change))
+        change.callers = callers(event);
     change.directory = owner.space.root;
     change.linear = static_cast<u32>(owner.linear.value);
     change.level = owner.space != AddressSpace() ? owner.level : static_cast<u8>(event.d);

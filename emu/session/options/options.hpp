@@ -29,8 +29,8 @@ struct Options {
 #include "emu/session/options/options.def"
     std::vector<std::string_view> given_names; // as options.def has them
     // What the command needs.
-    bool trace_forks = false;          // the face shows forks
-    std::size_t forks_kept_whole = 64; // of those that are over: so many keep their lists
+    bool trace_forks = false;           // the face shows forks
+    std::size_t forks_kept_whole = 256; // of those that are over: so many keep their lists
 
     bool given(std::string_view name) const;
 };
