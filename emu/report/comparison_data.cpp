@@ -12,7 +12,7 @@ Rows stops_of(const ForkTally& tally) {
         Object& row = rows.emplace_back();
         row.text("stop", stop.stop).text("name", stop.name).text("original", stop.original);
         row.text("function", stop.function).text("source", stop.source).count("times", stop.times);
-        row.count("cycles", stop.spent.cycles).count("instructions", stop.spent.instructions);
+        row.count("own_cycles", stop.spent.cycles).count("instructions", stop.spent.instructions);
         row.object("cycles_by_cause", causes_data(stop.spent)).object("counts", counts_data(stop.counts));
     }
     return rows;
@@ -20,7 +20,8 @@ Rows stops_of(const ForkTally& tally) {
 
 Object inside_of(const ForkTally& tally) {
     Object data;
-    data.count("cycles", tally.spent.cycles).count("instructions", tally.spent.instructions);
+    data.count("own_cycles", tally.spent.cycles).count("elapsed_cycles", tally.elapsed);
+    data.count("instructions", tally.spent.instructions);
     data.object("cycles_by_cause", causes_data(tally.spent)).object("counts", counts_data(tally.counts));
     data.count("page_faults", tally.faults_inside).object("shadows", shadows_data(tally.shadows_inside));
     return data;
@@ -67,7 +68,7 @@ Object cow_summary_of(const ForkTally& tally) {
 } // namespace
 
 Object comparison_data(const ForkComparison& comparison) {
-    constexpr u64 kSchema = 2;
+    constexpr u64 kSchema = 3;
     Rows systems;
     for (const ForkTally& tally : comparison.systems) {
         Object& system = systems.emplace_back();

@@ -74,7 +74,10 @@ Rows inside(const ForkComparison& comparison) {
     figures.cells("forks", [](const ForkTally& tally) { return Cell::count(tally.forks); });
     figures.sums(
         "  of them failed", [](const ForkTally& tally) { return tally.failed; }, LeftOut);
-    figures.sums("cycles", [](const ForkTally& tally) { return tally.spent.cycles; });
+    figures.sums("own cycles", [](const ForkTally& tally) { return tally.spent.cycles; });
+    if (std::any_of(comparison.systems.begin(), comparison.systems.end(),
+                    [](const ForkTally& tally) { return tally.elapsed != tally.spent.cycles; }))
+        figures.sums("elapsed cycles", [](const ForkTally& tally) { return tally.elapsed; });
     figures.sums(
         "  for tracepoints, about",
         [&](const ForkTally& tally) { return tally.counts.tracepoints * comparison.tracepoint_cycles; }, LeftOut);
@@ -138,7 +141,7 @@ Rows afterwards(const ForkComparison& comparison) {
         return tally.os == "lunaix" ? Cell::count(tally.leaflets_duplicated) : Cell();
     });
     figures.shadows("afterwards", &ForkTally::shadows_after);
-    figures.cells("cycles of a copy-on-write fault", [](const ForkTally& tally) {
+    figures.cells("own cycles of a copy-on-write fault", [](const ForkTally& tally) {
         return tally.cow_faults == 0 ? Cell() : Cell::mean(tally.cow_cycles, tally.cow_faults);
     });
     figures.cells("messages of a copy-on-write fault", [](const ForkTally& tally) {
@@ -171,7 +174,7 @@ struct Part {
 };
 constexpr std::array<Part, 4> kParts = {
     {{"inside", "Inside fork", inside},
-     {"by_stop", "Cycles by stop", stops},
+     {"by_stop", "Own cycles by stop", stops},
      {"afterwards", "Afterwards", afterwards},
      {"cow_summary", "Copy-on-write faults = pages written + constant", copy_on_write}}};
 

@@ -139,6 +139,10 @@ std::vector<PteRange> pte_ranges(const ForkRecord& fork) {
     return ranges;
 }
 
+Cycles elapsed_cycles(const ForkStop& stop) { return stop.end_cycle - std::min(stop.begin_cycle, stop.end_cycle); }
+
+Cycles elapsed_cycles(const ForkRecord& fork) { return fork.left ? fork.left_cycle - fork.begin_cycle : 0; }
+
 bool private_at_once(const ForkRecord& fork) {
     return fork.copied_pages != 0 && fork.private_cycle != 0 && fork.leaked_pages == 0 && fork.cow_faults() == 0 &&
            !fork.trimmed && std::none_of(fork.shared.begin(), fork.shared.end(), [](const auto& page) {

@@ -146,6 +146,7 @@ ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkRep
         tally.failed += fork->failed ? 1 : 0;
         tally.trimmed = tally.trimmed || fork->trimmed;
         tally.spent += fork->spent;
+        tally.elapsed += elapsed_cycles(*fork);
         tally.counts += fork->counts;
         for (const ForkStop& stop : fork->stops)
             add_stop(tally, stop, options);

@@ -50,6 +50,7 @@ struct ForkTally {
 
     // Inside fork.
     RunTime spent;
+    Cycles elapsed = 0;           // of those that returned
     std::vector<StopTally> stops; // in the order in which the system first came to them
     ForkCounts counts;
     u64 faults_inside = 0;

@@ -73,7 +73,7 @@ Cell ForkData::stop_of(int stop) const {
 }
 
 void ForkData::head(Object& data) const {
-    constexpr u64 kSchema = 2;
+    constexpr u64 kSchema = 3;
     data.number("schema", kSchema).number("fork", fork_.number);
     if (fork_.made_parent != 0)
         data.number("made_parent", fork_.made_parent);
@@ -81,7 +81,8 @@ void ForkData::head(Object& data) const {
     data.object("parent", side(fork_.parent_pid, fork_.parent_directory, fork_.parent_ended));
     data.object("child", side(fork_.child_pid, fork_.child_directory, fork_.child_ended));
     data.add("result", Cell::signed_number(fork_.result)).flag("returned", fork_.left).flag("failed", fork_.failed);
-    data.count("cycles", fork_.spent.cycles).count("instructions", fork_.spent.instructions);
+    data.count("own_cycles", fork_.spent.cycles).count("instructions", fork_.spent.instructions);
+    data.add("elapsed_cycles", fork_.left ? Cell::count(elapsed_cycles(fork_)) : Cell{});
     data.object("cycles_by_cause", causes_data(fork_.spent));
     data.count("begin_cycle", fork_.begin_cycle).count("begin_instruction", fork_.begin_instructions);
     data.count("end_cycle", fork_.left_cycle).count("end_instruction", fork_.left_instructions);
@@ -99,7 +100,7 @@ Rows ForkData::functions() const {
     Rows rows;
     for (const FunctionCost& function : fork_functions(fork_, *options_.symbols)) {
         Object& row = rows.emplace_back();
-        row.text("name", function.name).count("cycles", function.spent.cycles);
+        row.text("name", function.name).count("own_cycles", function.spent.cycles);
         row.count("instructions", function.spent.instructions).object("cycles_by_cause", causes_data(function.spent));
     }
     return rows;
@@ -123,7 +124,8 @@ Rows ForkData::stops() const {
             row.text("source", fmt::format("{}:{}", stated.file, stated.line));
         row.count("begin_cycle", stop.begin_cycle).count("end_cycle", stop.end_cycle);
         row.count("begin_instruction", stop.begin_instructions).count("end_instruction", stop.end_instructions);
-        row.count("cycles", stop.spent.cycles).count("instructions", stop.spent.instructions);
+        row.count("own_cycles", stop.spent.cycles).count("elapsed_cycles", elapsed_cycles(stop));
+        row.count("instructions", stop.spent.instructions);
         row.object("cycles_by_cause", causes_data(stop.spent)).object("counts", counts_data(stop.counts));
     }
     return rows;
@@ -211,7 +213,8 @@ Object ForkData::fault(const ForkFault& fault, bool named) const {
     row.word("address", record.address).text("memory", memory_name(fork_, record.address, options_));
     row.number("error_code", record.error_code).number("cpl", record.cpl).flag("resolved", record.resolved);
     row.count("begin_cycle", record.begin_cycle).count("begin_instruction", record.begin_instructions);
-    row.count("cycles", record.spent.cycles).count("instructions", record.spent.instructions);
+    row.count("own_cycles", record.spent.cycles).count("elapsed_cycles", record.end_cycle - record.begin_cycle);
+    row.count("instructions", record.spent.instructions);
     row.count("ptes_written", record.pte_writes).count("flushes", record.flushes).count("messages", record.messages);
     row.count("frames_copied", record.frames_copied);
     place(row, record.eip,

@@ -99,7 +99,9 @@ void ForkDocument::summary() {
     }
     if (!fork_.left)
         line("and has not returned yet");
-    line("inside fork", "{cycles} cycles, {instructions} instructions, from cycle {begin_cycle}");
+    line("inside fork", "{own_cycles} own cycles, {instructions} instructions, from cycle {begin_cycle}");
+    if (fork_.left && elapsed_cycles(fork_) != fork_.spent.cycles)
+        line("elapsed", "{elapsed_cycles} cycles: other processes ran, too");
     line("page tables", "{counts.ptes_written} entries written, {counts.ptes_write_protected} of them only "
                         "write-protected; {counts.ptes_found} already present");
     if (fork_.stated)
@@ -166,7 +168,7 @@ void ForkDocument::stops() {
     shown().rows("stop_rows", std::move(rows));
     table("stop_rows", {{.key = "stop", .title = "stop", .width = 5},
                         {.key = "name", .title = "what", .width = 26},
-                        {.key = "cycles", .title = "cycles", .width = 11, .align = Right},
+                        {.key = "own_cycles", .title = "own", .width = 11, .align = Right},
                         {.key = "instructions", .title = "instr.", .width = 9, .align = Right},
                         {.key = "counts.ptes_written", .title = "PTEs", .width = 8, .align = Right},
                         {.key = "counts.frames_allocated", .title = "alloc.", .width = 8, .align = Right},
@@ -296,7 +298,7 @@ Object ForkDocument::fault_run(const ForkFault& first, const ForkFault& last, u6
     row.text("side", fork_side_name(first.side));
     row.text("page", pages == 1 ? fmt::format("{:08x}", fault.page_address())
                                 : range_text(fault.page_address(), u64{last.record->page_address()} + kPageSize));
-    row.number("pages", pages).text("class", std::move(name)).count("cycles", cycles / pages);
+    row.number("pages", pages).text("class", std::move(name)).count("own_cycles", cycles / pages);
     row.text("memory", memory_name(fork_, fault.address, options_));
     row.text("by", place_text(fault, options_));
     return row;
@@ -343,7 +345,7 @@ void ForkDocument::faults() {
                             {.key = "page", .title = "page", .width = 18},
                             {.key = "pages", .title = "pages", .width = 6, .align = Right},
                             {.key = "class", .title = "class", .width = 23, .lead = " "},
-                            {.key = "cycles", .title = "cycles", .width = 9, .align = Right},
+                            {.key = "own_cycles", .title = "own", .width = 9, .align = Right},
                             {.key = "memory", .title = "memory", .lead = "  ", .most = 33},
                             {.key = "by", .align = Below, .lead = "       by ", .most = 86}});
     }

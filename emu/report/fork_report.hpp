@@ -70,8 +70,13 @@ struct FunctionCost {
 };
 // Most expensive first; empty unless instructions were counted (ForkTracer::on_instruction).
 std::vector<FunctionCost> fork_functions(const ForkRecord& fork, const Symbolizer& symbols);
-// Cycles by stop and cause, and by function; nothing unless cycles were counted by cause.
+// Cycles by stop, own and elapsed; by stop and cause; by function: each where it says more than the table of stops.
 void add_cycle_sections(Document& document, const ForkRecord& fork, const ForkReportOptions& options);
+// Own cycles are those of the forking thread and of servers that work for it; elapsed ones, all from the beginning to
+// the end, whoever ran.
+Cycles elapsed_cycles(const ForkStop& stop);
+Cycles elapsed_cycles(const ForkRecord& fork); // 0: it has not returned
+
 // Fork copied all pages that either side may write itself, and shared none for copying.
 bool private_at_once(const ForkRecord& fork);
 // From fork's return until no page was shared for copying any more; 0: not yet, or at once.

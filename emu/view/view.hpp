@@ -93,7 +93,7 @@ struct StopsView {
     u64 fork = 0;              // its number; 0: there is none
     Cycles begin = 0, end = 0; // end: so far
     bool left = false;
-    std::vector<ForkStop> stops;
+    std::vector<ForkStop> stops; // the running one ends, and its thread's time is spent, now
 };
 
 struct ForksView {

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "emu/view/view.hpp"
 
 namespace forkscope {
@@ -27,9 +29,16 @@ ForksView observe_forks(const Observed& from) {
     const ForkRecord* shown = shown_fork(tracer);
     if (shown == nullptr && !tracer.forks().empty())
         shown = &tracer.forks().back();
-    if (shown != nullptr)
+    if (shown != nullptr) {
         view.shown = {shown->number, shown->begin_cycle, shown->left ? shown->left_cycle : from.machine.now(),
                       shown->left, shown->stops};
+        if (!shown->left && !view.shown.stops.empty()) {
+            ForkStop& running = view.shown.stops.back();
+            running.end_cycle = from.machine.now();
+            if (shown == current)
+                running.spent.cycles += running.end_cycle - std::min(running.end_cycle, tracer.accounted());
+        }
+    }
     return view;
 }
 

@@ -33,11 +33,11 @@ def check_system(system, workload):
                                                                                            system["findings"])
     assert system["failed"] == 0, where
     inside = system["inside"]
-    for key in ("cycles", "instructions"):
+    for key in ("own_cycles", "instructions"):
         assert sum(stop[key] for stop in system["stops"]) == inside[key] > 0, (where, key)
     for key, count in inside["counts"].items():
         assert sum(stop["counts"][key] for stop in system["stops"]) == count, (where, key)
-    assert sum(inside["cycles_by_cause"].values()) == inside["cycles"], where
+    assert sum(inside["cycles_by_cause"].values()) == inside["own_cycles"], where
     assert {"1", "2", "2b", "3", "4", "5"} <= {stop["stop"] for stop in system["stops"]}, where
     for stop in system["stops"]:
         assert stop["original"] and stop["function"] and ".c:" in stop["source"], (where, stop)
@@ -64,7 +64,7 @@ def check_tracepoint_cost(program, system):
     result = subprocess.run([program, "fork", "--os", system, "--functions", "--json"], stdin=subprocess.DEVNULL,
                             capture_output=True, timeout=100, check=True)
     fork = json.loads(result.stdout)
-    spent = next(function["cycles"] for function in fork["functions"] if function["name"] == "trace_block")
+    spent = next(function["own_cycles"] for function in fork["functions"] if function["name"] == "trace_block")
     stated = sum(frame["act"] != "copied" for frame in fork["frames"])
     _, comparison = report(program, system, "fork-exit")
     assert abs(spent / stated - comparison["tracepoint_cycles"]) < 8, (spent / stated, comparison["tracepoint_cycles"])
@@ -76,12 +76,12 @@ def main(program, systems):
     for workload in [*PAGES, "forkstorm", "forktree 2 2"]:
         out, comparison = report(program, systems, workload)
         assert [system["os"] for system in comparison["systems"]] == systems.split(","), comparison
-        assert comparison["schema"] == 2 and comparison["workload"] == workload
+        assert comparison["schema"] == 3 and comparison["workload"] == workload
         for system in comparison["systems"]:
             check_system(system, workload)
             if workload.startswith("child-writes"):
                 constants.setdefault(system["os"], set()).add(system["cow_summary"]["constant"])
-            print(workload, system["os"], "forks", system["forks"], "cycles", system["inside"]["cycles"], "faults",
+            print(workload, system["os"], "forks", system["forks"], "cycles", system["inside"]["own_cycles"], "faults",
                   system["cow_summary"]["cow_faults"], "=", system["cow_summary"]["pages_named"], "+", system["cow_summary"]["constant"])
         if workload in ("fork-exit", "chain"):
             again, _ = report(program, systems, workload)

@@ -20,11 +20,11 @@ def report(program, *options):
 
 def check_sums(fork, where):
     causes = fork["cycles_by_cause"]
-    assert sum(causes.values()) == fork["cycles"], where
+    assert sum(causes.values()) == fork["own_cycles"], where
     for part in ("stops", "functions"):
         rows = fork[part]
         for row in rows:
-            assert sum(row["cycles_by_cause"].values()) == row["cycles"], (where, row)
+            assert sum(row["cycles_by_cause"].values()) == row["own_cycles"], (where, row)
         for cause, cycles in causes.items():
             total = sum(row["cycles_by_cause"][cause] for row in rows)
             assert total == cycles, (where, part, cause, total, cycles)
@@ -41,8 +41,8 @@ def main(program):
         assert (causes["cache"] > 0) == (clock == "cache"), (where, causes)
         assert (causes["tlb_walk"] > 0) == (clock != "flat"), (where, causes)
         assert (causes["pipeline"] > 0) == (clock != "flat" and cpu != "p6"), (where, causes)
-        assert [function["cycles"] for function in fork["functions"]] == \
-            sorted((function["cycles"] for function in fork["functions"]), reverse=True)
+        assert [function["own_cycles"] for function in fork["functions"]] == \
+            sorted((function["own_cycles"] for function in fork["functions"]), reverse=True)
         assert {"fork_process", "memcpy"} <= {function["name"] for function in fork["functions"]}
         for engine in ("interp", "block"):
             again = report(program, "--cpu", cpu, "--clock", clock, "--engine", engine)
@@ -50,7 +50,7 @@ def main(program):
         # How many blocks frame_alloc() must split depends on earlier preemptions, and they on the clock.
         instructions.add(fork["instructions"] -
                          sum(row["instructions"] for row in fork["functions"] if row["name"] == "frame_alloc"))
-        print(f"{where}: {fork['cycles']} cycles, {fork['instructions']} instructions")
+        print(f"{where}: {fork['own_cycles']} cycles, {fork['instructions']} instructions")
     assert len(instructions) == 1, instructions
     # What servers do for the fork is in the same sums, by the names of their programs.
     if "minix" in subprocess.run([program, "fork", "--os", "?"], capture_output=True, check=False).stderr.decode():

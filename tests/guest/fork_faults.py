@@ -52,8 +52,8 @@ def main(forkscope, system="lunaix"):
     for pages in COUNTS:
         fork = report(program, pages)
         assert [stop["stop"] for stop in fork["stops"]] == STOPS[system], fork["stops"]
-        assert all(stop["cycles"] > 0 and stop["instructions"] > 0 for stop in fork["stops"])
-        assert sum(stop["cycles"] for stop in fork["stops"]) == fork["cycles"], "the stops do not add up"
+        assert all(stop["own_cycles"] > 0 and stop["instructions"] > 0 for stop in fork["stops"])
+        assert sum(stop["own_cycles"] for stop in fork["stops"]) == fork["own_cycles"], "the stops do not add up"
         assert sum(stop["instructions"] for stop in fork["stops"]) == fork["instructions"]
         assert fork["findings"] == [], fork["findings"]
         assert fork["ptes"] and fork["frames"] and fork["flushes"]

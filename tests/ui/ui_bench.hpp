@@ -12,8 +12,9 @@ class UiBench : private TraceSink {
   public:
     using Predicate = std::function<bool(const TraceEvent&)>;
 
-    explicit UiBench(const std::string& command_line) {
+    explicit UiBench(const std::string& command_line, const std::string& os = "lunaix") {
         Options options;
+        options.os = os;
         options.machine.command_line = command_line;
         options.trace_forks = true;
         auto session = Session::create(options);

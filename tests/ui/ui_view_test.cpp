@@ -1,3 +1,4 @@
+#include "emu/report/fork_report.hpp"
 #include "emu/view/view.hpp"
 #include "guest/abi/tracepoints.h"
 #include "tests/ui/ui_bench.hpp"
@@ -97,6 +98,38 @@ TEST(View, CallsATlbEntryStaleWhenThePageTableChangesBehindIt) {
     EXPECT_FALSE(view.rows[0].agrees);
     EXPECT_EQ(view.rows[0].verdict, "no: read-only now");
     EXPECT_EQ(view.rows[0].entry.tag, chosen->tag);
+}
+
+// The window has the figures that the report has, also while servers and others run.
+TEST(View, ShowsTheSameCyclesOfAStopAsTheReport) {
+    UiBench bench("run=forkdemo --pages 8", "minix");
+    ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_LEAVE));
+    const StopsView shown = observe(bench.machine(), &bench.tracer(), bench.symbols()).forks.shown;
+    const ForkRecord& record = *bench.tracer().fork(shown.fork);
+    const Document report = fork_document(record);
+    const Rows& rows = report.data.find("stops")->rows();
+    ASSERT_EQ(rows.size(), shown.stops.size());
+    u64 other = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const ForkStop& stop = shown.stops[i];
+        EXPECT_EQ(rows[i].find("own_cycles")->value(), stop.spent.cycles);
+        EXPECT_EQ(rows[i].find("elapsed_cycles")->value(), stop.end_cycle - stop.begin_cycle);
+        other += stop.end_cycle - stop.begin_cycle - stop.spent.cycles;
+    }
+    EXPECT_EQ(report.data.find("elapsed_cycles")->value() - report.data.find("own_cycles")->value(), other);
+    EXPECT_GT(other, 0u) << "the kernel's own work between servers is nobody's";
+}
+
+TEST(View, CountsTheTimeOfTheStopThatRuns) {
+    UiBench bench("run=forkdemo --pages 8");
+    ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_ADDRESS_SPACE));
+    bench.run_cycles(500);
+    const StopsView shown = observe(bench.machine(), &bench.tracer(), bench.symbols()).forks.shown;
+    ASSERT_FALSE(shown.left);
+    const ForkStop& running = shown.stops.back();
+    EXPECT_EQ(running.end_cycle, bench.machine().now());
+    EXPECT_EQ(running.spent.cycles, running.end_cycle - running.begin_cycle);
+    EXPECT_GE(running.spent.cycles, 500u);
 }
 
 TEST(View, ListsFaultsNewestFirstAndEachOnce) {

@@ -78,6 +78,8 @@ class ForkTracer : public TraceSink {
     const ForkRecord* fork(u64 number) const { return state_.forks.find(number); }
     // The fork that the thread now running is inside of, or works for as a server, if any; and the one that began last.
     const ForkRecord* current() const;
+    // Up to when all time is in the records; what has passed since is that of current().
+    Cycles accounted() const { return state_.settled.cycles; }
     const ForkRecord* last() const { return state_.forks.empty() ? nullptr : &state_.forks.back(); }
     // What current() would read if it ended here: the child as far as it shows, whose page each entry maps, the time so
     // far.

@@ -26,8 +26,9 @@ void show_details(const FaultRow& shown) {
     std::string text = fmt::format("fault {}: {:08x}, error {} ({})\nby {}\nbefore: {}\nafter:  {}\n", fault.number,
                                    fault.address, fault.error_code, access_text(fault), shown.place.text(),
                                    walk_details(fault.before), walk_details(fault.after));
-    text += fmt::format("{} frames taken, {} entries written, {} flushes, {} cycles", fault.frames_taken.size(),
-                        fault.pte_writes, fault.flushes, grouped(fault.spent.cycles));
+    text += fmt::format("{} frames taken, {} entries written, {} flushes; {} own cycles, {} elapsed",
+                        fault.frames_taken.size(), fault.pte_writes, fault.flushes, grouped(fault.spent.cycles),
+                        grouped(fault.end_cycle - fault.begin_cycle));
     for (const std::string& finding : fault.findings)
         text += "\n" + finding;
     ImGui::SetTooltip("%s", text.c_str());
@@ -56,7 +57,7 @@ void draw_faults(const FaultsView& faults, const Rect& rect, const Fonts& fonts)
                 fmt::format("{} on either side of a fork, newest first", grouped(faults.count)));
     const int columns = columns_left();
     TextLine head;
-    head.put(0, kDim, "address  class       pid by").right(columns - 11, kDim, "cycles");
+    head.put(0, kDim, "address  class       pid by").right(columns - 11, kDim, "own");
     head.put(columns - 10, kDim, "was   now");
     head.end();
     begin_rows();

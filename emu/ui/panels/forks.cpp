@@ -9,6 +9,7 @@ namespace forkscope::ui {
 namespace {
 
 constexpr int kForkColumns = 27;
+constexpr int kWhenColumn = 78; // of the stops
 
 void draw_fork_row(const ForkRow& fork, bool shown) {
     TextLine line;
@@ -27,19 +28,19 @@ void draw_fork_row(const ForkRow& fork, bool shown) {
 void draw_stop(const StopsView& shown, std::size_t number, int columns) {
     const ForkStop& stop = shown.stops[number];
     const bool running = number + 1 == shown.stops.size() && !shown.left;
-    const Cycles end = running ? shown.end : std::max(stop.end_cycle, stop.begin_cycle);
+    const Cycles end = std::max(stop.end_cycle, stop.begin_cycle);
     const Cycles whole = std::max<Cycles>(1, shown.end - shown.begin);
     TextLine line;
     const ImVec2 start = ImGui::GetCursorScreenPos();
     const ForkStopName name = fork_stop_name(stop.id);
     line.right(2, running ? kChanged : kText, name.number);
     line.put(3, running ? kChanged : kText, name.name, 24);
-    line.right(37, kText, grouped(end - stop.begin_cycle));
-    line.right(44, kText, grouped(stop.counts.pte_writes));
-    line.right(52, kText, grouped(stop.counts.frames_allocated));
-    line.right(60, kText, grouped(stop.counts.frames_shared));
-    line.right(69, kText, grouped(stop.counts.flushes));
-    const float left = start.x + 71 * kLetter;
+    line.right(37, kText, grouped(stop.spent.cycles)).right(47, kText, grouped(end - stop.begin_cycle));
+    line.right(54, kText, grouped(stop.counts.pte_writes));
+    line.right(61, kText, grouped(stop.counts.frames_allocated));
+    line.right(68, kText, grouped(stop.counts.frames_shared));
+    line.right(76, kText, grouped(stop.counts.flushes));
+    const float left = start.x + kWhenColumn * kLetter;
     const float width = start.x + static_cast<float>(columns) * kLetter - left;
     if (width > 20) {
         const auto place = [&](Cycles cycle) {
@@ -81,9 +82,9 @@ void draw_forks(const ForksView& forks, const Rect& rect, const Fonts& fonts) {
     ImGui::BeginChild("stops");
     const int columns = columns_left();
     TextLine head;
-    head.put(0, kDim, " stop").right(37, kDim, "cycles").right(44, kDim, "ptes").right(52, kDim, "frames");
-    head.right(60, kDim, "shared").right(69, kDim, "flushes");
-    head.put(71, kDim, "when", static_cast<std::size_t>(std::max(1, columns - 71)));
+    head.put(0, kDim, " stop").right(37, kDim, "own").right(47, kDim, "elapsed").right(54, kDim, "ptes");
+    head.right(61, kDim, "frames").right(68, kDim, "shared").right(76, kDim, "flushes");
+    head.put(kWhenColumn, kDim, "when", static_cast<std::size_t>(std::max(1, columns - kWhenColumn)));
     head.end();
     for (std::size_t i = 0; i < shown.stops.size(); ++i)
         draw_stop(shown, i, columns);

@@ -122,5 +122,5 @@ TEST(ForkComparison, TakesAllButTheFirstProcessesForksWhereNobodyMarksAny) {
     ForkComparison nothing;
     nothing.systems = {empty, empty};
     EXPECT_NE(document_text(comparison_document(nothing)).find("forks"), std::string::npos);
-    EXPECT_NE(document_json(comparison_document(nothing)).find("\"schema\": 2"), std::string::npos);
+    EXPECT_NE(document_json(comparison_document(nothing)).find("\"schema\": 3"), std::string::npos);
 }

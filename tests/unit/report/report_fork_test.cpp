@@ -167,3 +167,54 @@ TEST(ForkReport, SaysThatForkItselfCopiedAllPages) {
     fork.counts.system_calls = 12;
     expect_says(document_text(fork_document(fork)), ", by 12 system calls\n");
 }
+
+// What a fork's thread spent, and what passed meanwhile, have one name each.
+TEST(ForkReport, TellsOwnCyclesFromElapsedOnes) {
+    ForkRecord fork = ForkdemoScene(1).record();
+    fork.left_cycle = fork.begin_cycle;
+    fork.spent.cycles = 0;
+    for (ForkStop& stop : fork.stops) {
+        stop.spent.cycles = 10;
+        stop.begin_cycle = fork.left_cycle;
+        stop.end_cycle = fork.left_cycle += 10;
+        fork.spent.cycles += 10;
+    }
+    const auto total = static_cast<unsigned long long>(fork.spent.cycles);
+    std::string text = document_text(fork_document(fork));
+    expect_says(text, fmt::format("inside fork    {} own cycles, ", total));
+    expect_silent(text, "elapsed");
+    // Another process runs for a while.
+    fork.stops[1].end_cycle += 500;
+    fork.left_cycle += 500;
+    text = document_text(fork_document(fork));
+    expect_says(text, fmt::format("inside fork    {} own cycles, ", total));
+    expect_says(text, fmt::format("elapsed        {} cycles: other processes ran, too\n", total + 500));
+    expect_says(text, "  1    child slot                         10        510\n");
+    const std::string json = document_json(fork_document(fork));
+    EXPECT_EQ(json_fault(json), "");
+    expect_says(json, "\"schema\": 3");
+    expect_says(json, fmt::format("\"own_cycles\": {},\n", total));
+    expect_says(json, fmt::format("\"elapsed_cycles\": {},\n", total + 500));
+    expect_says(json, "\"own_cycles\": 10, \"elapsed_cycles\": 510, ");
+    fork.left = false;
+    expect_says(document_json(fork_document(fork)), "\"elapsed_cycles\": null,\n");
+}
+
+// One cause alone would say the own cycles twice; with all causes the lines still fit.
+TEST(ForkReport, PrintsNoColumnTwiceAndNoLineTooLong) {
+    ForkRecord fork = ForkdemoScene(1).record();
+    fork.spent.by_cause = {};
+    fork.spent.by_cause[0] = fork.spent.cycles = 12345678;
+    expect_silent(document_text(fork_document(fork)), "Where the cycles went");
+    for (Cycles& cycles : fork.spent.by_cause)
+        cycles = 1234567;
+    for (ForkStop& stop : fork.stops)
+        stop.spent.by_cause = fork.spent.by_cause;
+    ForkReportOptions options;
+    options.estimated_causes = ~0u;
+    const std::string text = document_text(fork_document(fork, options));
+    expect_says(text, "Where the cycles went\n  stop what");
+    std::size_t start = 0;
+    for (std::size_t end = text.find('\n'); end != std::string::npos; start = end + 1, end = text.find('\n', start))
+        EXPECT_LE(end - start, 100u) << text.substr(start, end - start);
+}
