@@ -3,6 +3,7 @@
 
 #include "emu/base/log.hpp"
 #include "emu/cli/commands.hpp"
+#include "emu/cli/tracepoint_cost.hpp"
 #include "emu/machine/images.hpp"
 #include "emu/report/fork_comparison.hpp"
 #include "emu/session/host_terminal.hpp"
@@ -15,10 +16,6 @@ namespace {
 
 constexpr std::size_t kForksKeptWhole = 2048; // the constant is named page by page for each
 constexpr u64 kMostSeconds = 600;             // of simulated time, where no --limit is given: a guest may hang
-
-// Four OUTs and what brings the arguments there; the modelled clocks tell the OUTs' cost by themselves, as that of
-// ports.
-constexpr u64 kFlatTracepointCycles = 132;
 
 struct NamedWorkload {
     const char* name;
@@ -105,7 +102,7 @@ Result<ExitCode> compare_command(const Options& options) {
     comparison.workload = options.workload.empty() ? kWorkloads[0].name : options.workload;
     comparison.command = command_of(comparison.workload);
     comparison.machine = machine_text(options);
-    comparison.tracepoint_cycles = options.machine.clock == CostModelKind::Flat ? kFlatTracepointCycles : 0;
+    comparison.tracepoint = tracepoint_cost(options.machine);
     ExitCode code = ExitCode::Ok;
     bool findings = false;
     for (const std::string& os : options.systems.empty() ? embedded_kernel_names() : options.systems) {

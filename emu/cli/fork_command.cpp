@@ -1,6 +1,7 @@
 // forkscope fork: run a workload, and report one of its forks.
 #include "emu/base/log.hpp"
 #include "emu/cli/commands.hpp"
+#include "emu/cli/tracepoint_cost.hpp"
 #include "emu/report/fork_comparison.hpp"
 #include "emu/report/fork_report.hpp"
 #include "emu/report/text_writer.hpp"
@@ -59,6 +60,8 @@ Result<void> print_fork(Session& session, const Options& options, const ForkReco
     ForkReportOptions report;
     report.symbols = &session.symbols();
     report.layout = session.symbols().layout();
+    if (options.kernel_path.empty())
+        report.tracepoint = tracepoint_cost(options.machine);
     report.parent_pages = parent_pages_of(session.machine().config().command_line);
     report.profile = options.kernel_path.empty() ? find_fork_profile(options.os) : nullptr;
     for (u32 cause = 0; cause < static_cast<u32>(CycleCause::Count); ++cause)

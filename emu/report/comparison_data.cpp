@@ -6,21 +6,29 @@ namespace forkscope {
 
 namespace {
 
-Rows stops_of(const ForkTally& tally) {
+Cell untraced(const TracepointCost& cost, const RunTime& spent, const ForkCounts& counts) {
+    return cost.cycles() == 0 ? Cell{} : Cell::count(cost.untraced(spent, counts));
+}
+
+Rows stops_of(const ForkTally& tally, const TracepointCost& tracepoint) {
     Rows rows;
     for (const StopTally& stop : tally.stops) {
         Object& row = rows.emplace_back();
         row.text("stop", stop.stop).text("name", stop.name).text("original", stop.original);
         row.text("function", stop.function).text("source", stop.source).count("times", stop.times);
-        row.count("own_cycles", stop.spent.cycles).count("instructions", stop.spent.instructions);
+        row.count("own_cycles", stop.spent.cycles)
+            .add("untraced_cycles", untraced(tracepoint, stop.spent, stop.counts));
+        row.count("instructions", stop.spent.instructions);
         row.object("cycles_by_cause", causes_data(stop.spent)).object("counts", counts_data(stop.counts));
     }
     return rows;
 }
 
-Object inside_of(const ForkTally& tally) {
+Object inside_of(const ForkTally& tally, const TracepointCost& tracepoint) {
     Object data;
-    data.count("own_cycles", tally.spent.cycles).count("elapsed_cycles", tally.elapsed);
+    data.count("own_cycles", tally.spent.cycles)
+        .add("untraced_cycles", untraced(tracepoint, tally.spent, tally.counts));
+    data.count("elapsed_cycles", tally.elapsed);
     data.count("instructions", tally.spent.instructions);
     data.object("cycles_by_cause", causes_data(tally.spent)).object("counts", counts_data(tally.counts));
     data.count("page_faults", tally.faults_inside).object("shadows", shadows_data(tally.shadows_inside));
@@ -74,7 +82,8 @@ Object comparison_data(const ForkComparison& comparison) {
         Object& system = systems.emplace_back();
         system.text("os", tally.os).text("system", tally.system).text("trouble", tally.trouble);
         system.count("forks", tally.forks).count("failed", tally.failed).flag("trimmed", tally.trimmed);
-        system.object("inside", inside_of(tally)).rows("stops", stops_of(tally));
+        system.object("inside", inside_of(tally, comparison.tracepoint))
+            .rows("stops", stops_of(tally, comparison.tracepoint));
         system.object("after", after_of(tally)).object("cow_summary", cow_summary_of(tally));
         std::vector<Cell> findings;
         for (const std::string& finding : tally.findings)
@@ -83,7 +92,7 @@ Object comparison_data(const ForkComparison& comparison) {
     }
     Object data;
     data.number("schema", kSchema).text("workload", comparison.workload).text("command", comparison.command);
-    data.text("machine", comparison.machine).count("tracepoint_cycles", comparison.tracepoint_cycles);
+    data.text("machine", comparison.machine).count("tracepoint_cycles", comparison.tracepoint.cycles());
     data.rows("systems", std::move(systems));
     return data;
 }

@@ -75,15 +75,12 @@ Rows inside(const ForkComparison& comparison) {
     figures.sums(
         "  of them failed", [](const ForkTally& tally) { return tally.failed; }, LeftOut);
     figures.sums("own cycles", [](const ForkTally& tally) { return tally.spent.cycles; });
+    if (comparison.tracepoint.cycles() != 0)
+        figures.sums("  untraced, about",
+                     [&](const ForkTally& tally) { return comparison.tracepoint.untraced(tally.spent, tally.counts); });
     if (std::any_of(comparison.systems.begin(), comparison.systems.end(),
                     [](const ForkTally& tally) { return tally.elapsed != tally.spent.cycles; }))
         figures.sums("elapsed cycles", [](const ForkTally& tally) { return tally.elapsed; });
-    figures.sums(
-        "  for tracepoints, about",
-        [&](const ForkTally& tally) { return tally.counts.tracepoints * comparison.tracepoint_cycles; }, LeftOut);
-    figures.sums(
-        "  for ports: tracepoints",
-        [](const ForkTally& tally) { return tally.spent.by_cause[static_cast<std::size_t>(CycleCause::Io)]; }, LeftOut);
     figures.sums("instructions", [](const ForkTally& tally) { return tally.spent.instructions; });
     figures.counter("page-table entries written", &ForkCounts::pte_writes);
     figures.counter("  only write-protected", &ForkCounts::pte_protects);

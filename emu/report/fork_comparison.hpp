@@ -78,10 +78,10 @@ struct ForkTally {
 };
 
 struct ForkComparison {
-    std::string workload;      // as it was asked for
-    std::string command;       // what the guest's shell ran
-    std::string machine;       // in words
-    u64 tracepoint_cycles = 0; // what one costs the guest, about; 0: not known
+    std::string workload; // as it was asked for
+    std::string command;  // what the guest's shell ran
+    std::string machine;  // in words
+    TracepointCost tracepoint = {};
     std::vector<ForkTally> systems;
 };
 

@@ -61,33 +61,6 @@ void add_functions(Document& document, const ForkRecord& fork, const ForkReportO
     document.section("By function").blocks.push_back(Table{"function_rows", std::move(columns), options.most_rows});
 }
 
-// Own and elapsed cycles of each stop, where they differ.
-void add_elapsed(Document& document, const ForkRecord& fork) {
-    Rows rows;
-    bool differ = false;
-    const auto add = [&](std::string_view number, std::string_view name, Cycles own, Cycles elapsed) {
-        differ = differ || own != elapsed;
-        Object& row = rows.emplace_back();
-        row.text("stop", std::string(number)).text("name", std::string(name));
-        row.count("own_cycles", own).count("elapsed_cycles", elapsed);
-    };
-    for (const ForkStop& stop : fork.stops) {
-        const ForkStopName name = fork_stop_name(stop.id);
-        add(name.number, name.name, stop.spent.cycles, elapsed_cycles(stop));
-    }
-    if (!differ)
-        return;
-    add("", "all of fork", fork.spent.cycles, elapsed_cycles(fork));
-    document.shown.rows("elapsed_rows", std::move(rows));
-    document.section("Own cycles, and all that elapsed")
-        .blocks.push_back(
-            Table{"elapsed_rows",
-                  {{.key = "stop", .title = "stop", .width = 5},
-                   {.key = "name", .title = "what", .width = 26},
-                   {.key = "own_cycles", .title = "own", .width = 11, .align = Column::Align::Right},
-                   {.key = "elapsed_cycles", .title = "elapsed", .width = 11, .align = Column::Align::Right}}});
-}
-
 void add_stop_causes(Document& document, const ForkRecord& fork, const ForkReportOptions& options) {
     const std::vector<std::size_t> causes = columns_of(fork);
     if (causes.empty())
@@ -139,7 +112,6 @@ std::vector<FunctionCost> fork_functions(const ForkRecord& fork, const Symbolize
 }
 
 void add_cycle_sections(Document& document, const ForkRecord& fork, const ForkReportOptions& options) {
-    add_elapsed(document, fork);
     add_stop_causes(document, fork, options);
     if (!fork.by_instruction.empty() && options.symbols != nullptr)
         add_functions(document, fork, options);

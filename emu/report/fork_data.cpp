@@ -49,6 +49,9 @@ class ForkData {
     Location location_of(u32 eip) const {
         return options_.symbols != nullptr && eip != 0 ? options_.symbols->lookup(0, eip) : Location{};
     }
+    Cell untraced(const RunTime& spent, const ForkCounts& counts) const {
+        return options_.tracepoint.cycles() == 0 ? Cell{} : Cell::count(options_.tracepoint.untraced(spent, counts));
+    }
     static void place(Object& row, u32 eip, const Location& location);
     Cell stop_of(int stop) const;
 
@@ -82,6 +85,9 @@ void ForkData::head(Object& data) const {
     data.object("child", side(fork_.child_pid, fork_.child_directory, fork_.child_ended));
     data.add("result", Cell::signed_number(fork_.result)).flag("returned", fork_.left).flag("failed", fork_.failed);
     data.count("own_cycles", fork_.spent.cycles).count("instructions", fork_.spent.instructions);
+    data.add("untraced_cycles", untraced(fork_.spent, fork_.counts));
+    data.add("tracepoint_cycles",
+             options_.tracepoint.cycles() == 0 ? Cell{} : Cell::count(options_.tracepoint.cycles()));
     data.add("elapsed_cycles", fork_.left ? Cell::count(elapsed_cycles(fork_)) : Cell{});
     data.object("cycles_by_cause", causes_data(fork_.spent));
     data.count("begin_cycle", fork_.begin_cycle).count("begin_instruction", fork_.begin_instructions);
@@ -124,7 +130,8 @@ Rows ForkData::stops() const {
             row.text("source", fmt::format("{}:{}", stated.file, stated.line));
         row.count("begin_cycle", stop.begin_cycle).count("end_cycle", stop.end_cycle);
         row.count("begin_instruction", stop.begin_instructions).count("end_instruction", stop.end_instructions);
-        row.count("own_cycles", stop.spent.cycles).count("elapsed_cycles", elapsed_cycles(stop));
+        row.count("own_cycles", stop.spent.cycles).add("untraced_cycles", untraced(stop.spent, stop.counts));
+        row.count("elapsed_cycles", elapsed_cycles(stop));
         row.count("instructions", stop.spent.instructions);
         row.object("cycles_by_cause", causes_data(stop.spent)).object("counts", counts_data(stop.counts));
     }

@@ -60,6 +60,7 @@ class ForkDocument {
             line("lists of this fork were cut to bound memory: rows may be missing");
     }
     Object& shown() { return document_.shown; }
+    bool traced() const { return options_.tracepoint.cycles() != 0 && fork_.counts.tracepoints != 0; }
     // Whether a list that is empty held so many things.
     bool dropped(u64 count) const { return fork_.trimmed && count != 0; }
     Rows copied(std::string_view rows) const { return document_.at(rows).rows(); }
@@ -68,6 +69,7 @@ class ForkDocument {
     void summary_afterwards();
     void separation();
     void stops();
+    std::vector<Column> stop_columns() const;
     std::string said_of(const ForkStop& stop) const;
     void entries();
     std::string writer(const PteRange& range) const;
@@ -100,6 +102,8 @@ void ForkDocument::summary() {
     if (!fork_.left)
         line("and has not returned yet");
     line("inside fork", "{own_cycles} own cycles, {instructions} instructions, from cycle {begin_cycle}");
+    if (traced())
+        line("untraced", "{untraced_cycles} own cycles without the {counts.tracepoints} tracepoints");
     if (fork_.left && elapsed_cycles(fork_) != fork_.spent.cycles)
         line("elapsed", "{elapsed_cycles} cycles: other processes ran, too");
     line("page tables", "{counts.ptes_written} entries written, {counts.ptes_write_protected} of them only "
@@ -166,16 +170,34 @@ void ForkDocument::stops() {
     for (std::size_t i = 0; i < rows.size(); ++i)
         rows[i].text("said", said_of(fork_.stops[i]));
     shown().rows("stop_rows", std::move(rows));
-    table("stop_rows", {{.key = "stop", .title = "stop", .width = 5},
-                        {.key = "name", .title = "what", .width = 26},
-                        {.key = "own_cycles", .title = "own", .width = 11, .align = Right},
-                        {.key = "instructions", .title = "instr.", .width = 9, .align = Right},
-                        {.key = "counts.ptes_written", .title = "PTEs", .width = 8, .align = Right},
-                        {.key = "counts.frames_allocated", .title = "alloc.", .width = 8, .align = Right},
-                        {.key = "counts.frames_copied", .title = "copied", .width = 8, .align = Right},
-                        {.key = "counts.frames_shared", .title = "shared", .width = 8, .align = Right},
-                        {.key = "counts.flushes", .title = "flushes", .width = 9, .align = Right},
-                        {.key = "said", .align = Below, .lead = "     ", .most = 93}});
+    shown().number("out", options_.tracepoint.out).number("set_up", options_.tracepoint.set_up);
+    table("stop_rows", stop_columns());
+    if (traced())
+        line("untraced: own cycles without the tracepoints, about {tracepoint_cycles} each, 4 OUTs of {out} and "
+             "{set_up} "
+             "before them");
+}
+
+// Beside the own cycles, those without tracepoints and those that elapsed, where they are others.
+std::vector<Column> ForkDocument::stop_columns() const {
+    const bool elapsed = std::any_of(fork_.stops.begin(), fork_.stops.end(),
+                                     [](const ForkStop& stop) { return elapsed_cycles(stop) != stop.spent.cycles; });
+    const std::size_t width = 11 - (traced() ? 1 : 0) - (elapsed ? 1 : 0);
+    std::vector<Column> columns = {{.key = "stop", .title = "stop", .width = 4},
+                                   {.key = "name", .title = "what", .width = 24, .lead = " "},
+                                   {.key = "own_cycles", .title = "own", .width = width, .align = Right}};
+    if (traced())
+        columns.push_back({.key = "untraced_cycles", .title = "untraced", .width = width, .align = Right});
+    if (elapsed)
+        columns.push_back({.key = "elapsed_cycles", .title = "elapsed", .width = width, .align = Right});
+    columns.push_back({.key = "instructions", .title = "instr.", .width = 8, .align = Right});
+    columns.push_back({.key = "counts.ptes_written", .title = "PTEs", .width = 6, .align = Right});
+    columns.push_back({.key = "counts.frames_allocated", .title = "alloc.", .width = 7, .align = Right});
+    columns.push_back({.key = "counts.frames_copied", .title = "copied", .width = 7, .align = Right});
+    columns.push_back({.key = "counts.frames_shared", .title = "shared", .width = 7, .align = Right});
+    columns.push_back({.key = "counts.flushes", .title = "flushes", .width = 8, .align = Right});
+    columns.push_back({.key = "said", .align = Below, .lead = "     ", .most = 93});
+    return columns;
 }
 
 // The original's functions at the stop, and where our guest states it.

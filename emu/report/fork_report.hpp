@@ -3,6 +3,7 @@
 // alone or in a run of pages; where a list is shortened, the text says by how much.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,11 +16,24 @@
 
 namespace forkscope {
 
+// What one tracepoint of the built-in guest costs it, about: four OUTs, and the instructions that bring their operands
+// there. Zero: not known.
+struct TracepointCost {
+    u32 out = 0, set_up = 0;
+
+    Cycles cycles() const { return Cycles{4} * out + set_up; }
+    // What remains of a time in which so many tracepoints were stated.
+    Cycles untraced(const RunTime& spent, const ForkCounts& counts) const {
+        return spent.cycles - std::min(spent.cycles, counts.tracepoints * cycles());
+    }
+};
+
 struct ForkReportOptions {
     const Symbolizer* symbols = nullptr;
     const ForkProfile* profile = nullptr; // names of the original's functions
     GuestLayout layout = {};
-    u32 estimated_causes = 0;   // bits by CycleCause: their cycles rest on figures that nothing confirms
+    u32 estimated_causes = 0; // bits by CycleCause: their cycles rest on figures that nothing confirms
+    TracepointCost tracepoint = {};
     u64 parent_pages = 0;       // that the workload's parent writes (parent_pages_of)
     std::size_t most_rows = 40; // of a table; faults are always complete
 };
@@ -70,7 +84,7 @@ struct FunctionCost {
 };
 // Most expensive first; empty unless instructions were counted (ForkTracer::on_instruction).
 std::vector<FunctionCost> fork_functions(const ForkRecord& fork, const Symbolizer& symbols);
-// Cycles by stop, own and elapsed; by stop and cause; by function: each where it says more than the table of stops.
+// Cycles by stop and cause, unless there is one cause alone; by function, if those were counted.
 void add_cycle_sections(Document& document, const ForkRecord& fork, const ForkReportOptions& options);
 // Own cycles are those of the forking thread and of servers that work for it; elapsed ones, all from the beginning to
 // the end, whoever ran.

@@ -59,19 +59,25 @@ def check_system(system, workload):
         assert inside["counts"]["messages"] >= 4 * system["forks"], (where, inside["counts"])
 
 
-def check_tracepoint_cost(program, system):
+def check_tracepoint_cost(program, system, *clock):
     """The figure for one tracepoint is that of the guest's own function that states a block of frames."""
-    result = subprocess.run([program, "fork", "--os", system, "--functions", "--json"], stdin=subprocess.DEVNULL,
-                            capture_output=True, timeout=100, check=True)
+    result = subprocess.run([program, "fork", "--os", system, "--functions", "--json", *clock],
+                            stdin=subprocess.DEVNULL, capture_output=True, timeout=100, check=True)
     fork = json.loads(result.stdout)
     spent = next(function["own_cycles"] for function in fork["functions"] if function["name"] == "trace_block")
     stated = sum(frame["act"] != "copied" for frame in fork["frames"])
-    _, comparison = report(program, system, "fork-exit")
-    assert abs(spent / stated - comparison["tracepoint_cycles"]) < 8, (spent / stated, comparison["tracepoint_cycles"])
+    assert abs(spent / stated - fork["tracepoint_cycles"]) < 3, (clock, spent / stated, fork["tracepoint_cycles"])
+    _, comparison = report(program, system, "fork-exit", *clock)
+    assert comparison["tracepoint_cycles"] == fork["tracepoint_cycles"], (clock, comparison["tracepoint_cycles"])
+    for part in [fork, *fork["stops"], comparison["systems"][0]["inside"], *comparison["systems"][0]["stops"]]:
+        cost = part["counts"]["tracepoints"] * fork["tracepoint_cycles"]
+        assert part["untraced_cycles"] == max(0, part["own_cycles"] - cost), (clock, part)
 
 
 def main(program, systems):
-    check_tracepoint_cost(program, systems.split(",")[0])
+    for clock in [[], ["--clock", "model"], ["--cpu", "i486", "--clock", "model"],
+                  ["--cpu", "pentium", "--clock", "cache"]]:
+        check_tracepoint_cost(program, systems.split(",")[0], *clock)
     constants = {}
     for workload in [*PAGES, "forkstorm", "forktree 2 2"]:
         out, comparison = report(program, systems, workload)

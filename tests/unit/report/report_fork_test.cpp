@@ -189,13 +189,26 @@ TEST(ForkReport, TellsOwnCyclesFromElapsedOnes) {
     text = document_text(fork_document(fork));
     expect_says(text, fmt::format("inside fork    {} own cycles, ", total));
     expect_says(text, fmt::format("elapsed        {} cycles: other processes ran, too\n", total + 500));
-    expect_says(text, "  1    child slot                         10        510\n");
+    expect_says(text, fmt::format("  1    {:<24}{:>10}{:>10} ", "child slot", 10, 510));
     const std::string json = document_json(fork_document(fork));
     EXPECT_EQ(json_fault(json), "");
     expect_says(json, "\"schema\": 3");
     expect_says(json, fmt::format("\"own_cycles\": {},\n", total));
     expect_says(json, fmt::format("\"elapsed_cycles\": {},\n", total + 500));
-    expect_says(json, "\"own_cycles\": 10, \"elapsed_cycles\": 510, ");
+    expect_says(json, "\"own_cycles\": 10, \"untraced_cycles\": null, \"elapsed_cycles\": 510, ");
+    // Two tracepoints of 4 x 2 + 1 cycles in one stop, more than there were in another.
+    fork.counts.tracepoints = 4;
+    fork.stops[0].counts.tracepoints = 1;
+    fork.stops[1].counts.tracepoints = 3;
+    ForkReportOptions options;
+    expect_silent(document_text(fork_document(fork, options)), "untraced");
+    options.tracepoint = {.out = 2, .set_up = 1};
+    text = document_text(fork_document(fork, options));
+    expect_says(text, fmt::format("untraced       {} own cycles without the 4 tracepoints\n", total - 4 * 9));
+    expect_says(text, "about 9 each, 4 OUTs of 2 and 1 before them\n");
+    expect_says(document_json(fork_document(fork, options)), "\"own_cycles\": 10, \"untraced_cycles\": 1, ");
+    expect_says(document_json(fork_document(fork, options)), "\"own_cycles\": 10, \"untraced_cycles\": 0, ");
+    expect_says(document_json(fork_document(fork)), "\"untraced_cycles\": null,\n");
     fork.left = false;
     expect_says(document_json(fork_document(fork)), "\"elapsed_cycles\": null,\n");
 }
