@@ -165,14 +165,21 @@ CpuStop Cpu::run_until(Cycles deadline, u64 instruction_limit) {
         if (served == Served::Delivery) [[unlikely]]
             continue;
         if (halted()) [[unlikely]] {
-            // With interrupts off only an NMI could wake it, and nothing on this board makes one.
-            if (p.deadline == kNever || (!state().flag(kFlagI) && !context_.attention().nmi_pending()))
+            if (p.deadline == kNever || nothing_can_wake())
                 return CpuStop::Halted;
             context_.meter().pass_halted(p.deadline);
             continue;
         }
         engine_->run(instruction_limit);
     }
+}
+
+// Without interrupts only an NMI could wake it, and nothing on this board makes one.
+bool Cpu::nothing_can_wake() const {
+    const Attention& attention = context_.attention();
+    const bool masked = interrupt_source_ != nullptr && interrupt_source_->masks_everything();
+    const bool interruptible = state().flag(kFlagI) && (!masked || attention.interrupt_line());
+    return !interruptible && !attention.nmi_pending();
 }
 
 // In the order of SDM 3A table 6-2, highest first.

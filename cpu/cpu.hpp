@@ -20,7 +20,7 @@ namespace forkscope {
 enum class CpuStop : u8 {
     Deadline,     // the cycle asked for is reached
     Instructions, // the instruction count asked for is reached
-    Halted,       // HLT, or a wait for FERR#'s interrupt, with interrupts disabled: only the clock can go on
+    Halted,       // HLT, or a wait for FERR#'s interrupt, and none can come: disabled, or masked outside
     Shutdown,     // triple fault: the state is kept for looking
     Requested,    // request_stop() was called
     Breakpoint,   // the next instruction has one of set_breakpoints()
@@ -91,6 +91,7 @@ class Cpu final : public MomentSource, public InterruptInput, private AccessList
     }
 
     enum class Served : u8 { Nothing, Delivery };
+    bool nothing_can_wake() const; // halted
     std::optional<CpuStop> serve_attention(Served& served);
     bool deliver_event();
     bool deliver_breakpoint();

@@ -271,6 +271,14 @@ u8 Pic::acknowledge() {
     return vector;
 }
 
+bool Pic::masks_everything() const {
+    constexpr u8 kLines = 16, kCascade = 2;
+    for (u8 line = 0; line < kLines; ++line)
+        if (line != kCascade && unmasked(line))
+            return false;
+    return true;
+}
+
 void Pic::update() {
     master_.set_input(kCascadeLine, slave_.requests());
     const bool level = master_.requests();

@@ -87,6 +87,7 @@ class Pic : public Device, public InterruptInput, public InterruptSource {
 
     void set_line(u8 line, bool level) override;
     u8 acknowledge() override;
+    bool masks_everything() const override;
 
   private:
     void update();

@@ -29,6 +29,8 @@ class InterruptSource {
   public:
     virtual ~InterruptSource() = default;
     virtual u8 acknowledge() = 0; // the vector
+    // No request comes through before the guest programs the controllers anew.
+    virtual bool masks_everything() const { return false; }
 };
 
 } // namespace forkscope

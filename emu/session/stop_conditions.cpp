@@ -247,11 +247,13 @@ std::optional<Outcome> StopConditions::end_of_guest(StopKind kind) const {
     if (panicked_)
         return said(ExitCode::GuestPanic,
                     "the guest's kernel panicked; what it said is on the serial port and the screen");
+    const char* closed = machine_.registers().flag(kFlagI) ? "every line masked at the 8259s" : "interrupts off";
     if (machine_.cpu().awaits_float_error())
         return said(ExitCode::GuestPanic,
-                    "the guest's x87 waits for an error to be handled (FERR#, interrupt line 13) with interrupts off: "
-                    "nothing can wake it");
-    return said(ExitCode::Ok, "the guest halted with interrupts off: nothing can wake it");
+                    fmt::format("the guest's x87 waits for an error to be handled (FERR#, interrupt line 13) with "
+                                "{}: nothing can wake it",
+                                closed));
+    return said(ExitCode::Ok, fmt::format("the guest halted with {}: nothing can wake it", closed));
 }
 
 // What somebody waits for did not come: no success, whatever else the end is.

@@ -134,14 +134,22 @@ class Codes(Case):
             self.assertIn(message, result.text)
 
     def test_of_a_machine_that_nothing_wakes(self):
-        # lidt of nothing is not needed: no interrupt comes. out 21h, 0ffh; out a1h, 0ffh; sti; hlt
-        asleep = self.file("asleep.elf", images.elf(bytes.fromhex("b0ff e621 e6a1 fb f4 ebfd")))
+        # A line is open, and nothing is there. out 21h, 0dfh; out a1h, 0ffh; sti; hlt
+        asleep = self.file("asleep.elf", images.elf(bytes.fromhex("b0df e621 b0ff e6a1 fb f4 ebfd")))
         for arguments, code in ((("--limit", "100000000i"), LIMIT_REACHED), ((), OK)):
             result = self.start(*HEADLESS, "--serial", "none", "--kernel", asleep, *arguments)
             self.assertEqual(result.returncode, code, result.text)
             self.assertIn("nothing can wake it", result.text)
         result = self.start(*HEADLESS, "--serial", "none", "--kernel", asleep, "--limit", "100s", "--hash")
         self.assertIn("the limit is reached", result.text)
+
+    def test_of_a_machine_that_masks_everything_and_halts(self):
+        # out 21h, 0ffh; out a1h, 0ffh; sti; hlt
+        masked = self.file("masked.elf", images.elf(bytes.fromhex("b0ff e621 e6a1 fb f4 ebfd")))
+        for arguments in ((), ("--limit", "100000000i"), ("--limit", "100s")):
+            result = self.start(*HEADLESS, "--serial", "none", "--kernel", masked, *arguments)
+            self.assertEqual(result.returncode, OK, result.text)
+            self.assertIn("the guest halted with every line masked at the 8259s: nothing can wake it", result.text)
 
     def test_a_silent_guests_screen_is_shown(self):
         # mov dword [0b8000h], 'H'<<..: "Hi" in the first cells of a cleared row

@@ -13,7 +13,8 @@ constexpr u32 kCounts = 0x6000;
 
 class Interrupts : public testing::TestWithParam<EngineKind> {
   protected:
-    Interrupts() {
+    Interrupts() { power_on(); }
+    void power_on() {
         MachineConfig config;
         config.engine = GetParam();
         machine_ = std::move(Machine::create(config).value());
@@ -30,7 +31,7 @@ class Interrupts : public testing::TestWithParam<EngineKind> {
         ASSERT_TRUE(machine_->mmu().poke_physical(PhysicalAddress(address), bytes));
     }
     // Programs both 8259s for vectors 20h to 2Fh, then runs the code with interrupts off: 1000 instructions.
-    void run(const std::vector<u32>& code) {
+    StopKind run(const std::vector<u32>& code) {
         std::vector<u32> program = {
             0xB0, 0x11, 0xE6, 0x20, 0xE6, 0xA0, 0xB0, 0x20, 0xE6, 0x21, 0xB0, 0x28, 0xE6, 0xA1, //
             0xB0, 0x04, 0xE6, 0x21, 0xB0, 0x02, 0xE6, 0xA1, 0xB0, 0x01, 0xE6, 0x21, 0xE6, 0xA1};
@@ -44,7 +45,7 @@ class Interrupts : public testing::TestWithParam<EngineKind> {
         state.eip = kProgram;
         state.set_reg<u32>(kEsp, 0x8000);
         machine_->cpu().set_state(state);
-        machine_->run({kNever, machine_->instructions() + 1000});
+        return machine_->run({machine_->now() + 1'000'000, machine_->instructions() + 1000}).kind;
     }
     std::vector<u8> counts() const {
         std::vector<u8> bytes(16);
@@ -77,6 +78,27 @@ TEST_P(Interrupts, DoNotComeWhenTheRequestIsWithdrawnOrMasked) {
     code.insert(code.end(), {0xB0, 0xFF, 0xE6, 0x21}); // mask all of the master's
     run(code);
     EXPECT_EQ(counts(), std::vector<u8>(16, 0));
+}
+
+// HLT with interrupts on: the machine says that nothing can wake it as soon as the 8259s let nothing through.
+TEST_P(Interrupts, AreSaidNeverToWakeAMachineThatMasksAllLines) {
+    const auto halted = [this](u32 master, u32 slave) {
+        power_on();
+        return run({0xB0, master, 0xE6, 0x21, 0xB0, slave, 0xE6, 0xA1, 0xFB, 0xF4}); // out 21h; out A1h; sti; hlt
+    };
+    EXPECT_EQ(halted(0xFF, 0xFF), StopKind::Halted);
+    EXPECT_EQ(halted(0xFB, 0xFF), StopKind::Halted) << "the cascade alone brings nothing";
+    EXPECT_EQ(halted(0xFF, 0x00), StopKind::Halted) << "the slave is masked by the master";
+    EXPECT_EQ(halted(0xDF, 0xFF), StopKind::Limit) << "a card may be on line 5";
+    EXPECT_EQ(halted(0xFB, 0xDF), StopKind::Limit);
+}
+
+TEST_P(Interrupts, WakeAMachineWhoseTimerIsUnmasked) {
+    std::vector<u32> code = {0xFB, 0xB0, 0xFE, 0xE6, 0x21}; // sti; unmask line 0 alone
+    code.insert(code.end(), std::begin(kRaise), std::begin(kRaise) + 8);
+    code.push_back(0xF4);
+    EXPECT_NE(run(code), StopKind::Halted);
+    EXPECT_EQ(counts()[0], 1);
 }
 
 } // namespace
