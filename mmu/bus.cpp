@@ -1,6 +1,7 @@
 #include "mmu/bus.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "emu/base/assert.hpp"
 
@@ -57,10 +58,13 @@ const Bus::Range* Bus::find_memory(u64 address) const {
 
 u32 Bus::read_port(u16 port, u32 size) {
     u32 value = 0;
+    bool answered = true;
     for (u32 done = 0; done < size;) {
         const u32 at = (u32{port} + done) & 0xFFFF;
         const Range& range = ports_[port_owner_[at]];
         const u32 piece = piece_size(at, size - done, range.widest);
+        if (range.handler == nullptr && std::exchange(answered, false))
+            tell(BusAccess::ReadPort, at);
         const u32 part = range.handler != nullptr ? range.handler->io_read(at, piece) : ~0u;
         value |= (part & all_ones(piece)) << (8 * done);
         done += piece;
@@ -69,22 +73,28 @@ u32 Bus::read_port(u16 port, u32 size) {
 }
 
 void Bus::write_port(u16 port, u32 size, u32 value) {
+    bool answered = true;
     for (u32 done = 0; done < size;) {
         const u32 at = (u32{port} + done) & 0xFFFF;
         const Range& range = ports_[port_owner_[at]];
         const u32 piece = piece_size(at, size - done, range.widest);
         if (range.handler != nullptr)
             range.handler->io_write(at, piece, (value >> (8 * done)) & all_ones(piece));
+        else if (std::exchange(answered, false))
+            tell(BusAccess::WritePort, at);
         done += piece;
     }
 }
 
 u32 Bus::read_memory(PhysicalAddress address, u32 size) {
     u32 value = 0;
+    bool answered = true;
     for (u32 done = 0; done < size;) {
         const u64 at = address.value + done;
         const Range* range = find_memory(at);
         const u32 piece = piece_size(at, size - done, range != nullptr ? range->widest : 1);
+        if (range == nullptr && std::exchange(answered, false))
+            tell(BusAccess::ReadMemory, at);
         const u32 part = range != nullptr ? range->handler->io_read(static_cast<u32>(at - range->start), piece) : ~0u;
         value |= (part & all_ones(piece)) << (8 * done);
         done += piece;
@@ -93,6 +103,7 @@ u32 Bus::read_memory(PhysicalAddress address, u32 size) {
 }
 
 void Bus::write_memory(PhysicalAddress address, u32 size, u32 value) {
+    bool answered = true;
     for (u32 done = 0; done < size;) {
         const u64 at = address.value + done;
         const Range* range = find_memory(at);
@@ -100,6 +111,8 @@ void Bus::write_memory(PhysicalAddress address, u32 size, u32 value) {
         if (range != nullptr)
             range->handler->io_write(static_cast<u32>(at - range->start), piece,
                                      (value >> (8 * done)) & all_ones(piece));
+        else if (std::exchange(answered, false))
+            tell(BusAccess::WriteMemory, at);
         done += piece;
     }
 }

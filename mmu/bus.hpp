@@ -18,8 +18,18 @@ class IoHandler {
     virtual void io_write(u32 address, u32 size, u32 value) = 0;
 };
 
+enum class BusAccess : u8 { ReadPort, WritePort, ReadMemory, WriteMemory };
+
+// Hears of accesses that nothing answers, each once, with its first port or physical address that is nobody's.
+class BusListener {
+  public:
+    virtual ~BusListener() = default;
+    virtual void unanswered(BusAccess access, u64 address) = 0;
+};
+
 class Bus {
   public:
+    void set_listener(BusListener* listener) { listener_ = listener; }
     // Ports [first, first + count) go to the handler in accesses of at most `widest` bytes.
     void map_ports(u16 first, u16 count, IoHandler& handler, u8 widest = 1);
     // Physical [start, start + size) goes to the handler; `start` and `size` are multiples of 4096.
@@ -38,10 +48,15 @@ class Bus {
         u8 widest = 1;
     };
     const Range* find_memory(u64 address) const;
+    void tell(BusAccess access, u64 address) const {
+        if (listener_ != nullptr)
+            listener_->unanswered(access, address);
+    }
 
     std::vector<u8> port_owner_ = std::vector<u8>(65536, 0); // index into ports_, 0 = none
     std::vector<Range> ports_ = {Range{}};
     std::vector<Range> memory_;
+    BusListener* listener_ = nullptr;
 };
 
 } // namespace forkscope

@@ -117,14 +117,16 @@ Result<void> print_info(Session& session, const Options& options) {
         const Mmu& mmu = session.machine().mmu();
         return print_document(counter_document(counts, mmu), options);
     }
-    const TlbView tlb = tlb_view(session.machine().mmu());
-    const auto name = [&](u32 address) {
-        const Machine& machine = session.machine();
-        const u32 space = machine.mmu().control().space_of(machine.registers().cr3).root;
+    const auto name_in = [&](u32 space, u32 address) {
         const Location location = session.symbols().lookup(space, address);
         return location.known() ? location.text() : fmt::format("{:08x}", address);
     };
-    return print_document(tlb_document(tlb, name), options);
+    if (options.info == Info::Unmapped)
+        return print_document(unmapped_document(session.unmapped()->state(), name_in), options);
+    const Machine& machine = session.machine();
+    const u32 space = machine.mmu().control().space_of(machine.registers().cr3).root;
+    const auto name = [&](u32 address) { return name_in(space, address); };
+    return print_document(tlb_document(tlb_view(machine.mmu()), name), options);
 }
 
 } // namespace

@@ -80,6 +80,7 @@ class Machine final : private Wiring {
     std::vector<std::string> differences(const Snapshot& saved);
     // An observer whose state goes into snapshots and comes back with them. Before restore().
     void add_checkpoint_part(CheckpointPart part) { parts_.push_back(std::move(part)); }
+    void set_bus_listener(BusListener* listener) { bus_.set_listener(listener); }
     // The last restore() found nothing of this observer: what it shows began then.
     bool restored_without(std::string_view part) const;
     // Drops everything that can be recomputed. No hash may change.

@@ -65,4 +65,42 @@ Document counter_document(const CpuCounts& cpu, const Mmu& mmu) {
     return document;
 }
 
+Document unmapped_document(const UnmappedTouches::State& touches,
+                           const std::function<std::string(u32 space, u32 address)>& name) {
+    using enum Column::Align;
+    Document document;
+    Rows data;
+    Rows shown;
+    for (const UnmappedTouch& touch : touches.places) {
+        Object row;
+        row.text("kind", touch.is_port ? "port" : "memory").word("address", touch.address);
+        row.count("reads", touch.reads).count("writes", touch.writes);
+        row.word("first_by", touch.eip).text("first_in", name(touch.address_space, touch.eip));
+        row.count("first_at", touch.instructions);
+        data.push_back(row);
+        row.text("place", touch.is_port ? fmt::format("{:04x}", touch.address) : fmt::format("{:08x}", touch.address));
+        shown.push_back(std::move(row));
+    }
+    document.data.rows("unmapped", std::move(data)).count("further", touches.further);
+    document.shown.rows("rows", std::move(shown));
+    Section& section = document.section("");
+    if (touches.places.empty()) {
+        section.blocks.push_back(Line{{}, "Something answered each access.", Line::Place::Margin});
+        return document;
+    }
+    section.blocks.push_back(
+        Line{{}, "Ports and pages that were touched and that nothing answers at", Line::Place::Margin});
+    if (touches.further != 0)
+        section.blocks.push_back(Line{{}, "{further} accesses to further ones", Line::Place::Margin});
+    section.blocks.push_back(Table{.rows = "rows",
+                                   .columns = {{.key = "kind", .title = "what", .width = 6},
+                                               {.key = "place", .title = "address", .width = 10, .align = Right},
+                                               {.key = "reads", .title = "reads", .width = 12, .align = Right},
+                                               {.key = "writes", .title = "writes", .width = 12, .align = Right},
+                                               {.key = "first_at", .title = "first at", .width = 14, .align = Right},
+                                               {.key = "first_in", .title = "by", .lead = "  "}},
+                                   .indent = ""});
+    return document;
+}
+
 } // namespace forkscope

@@ -1,8 +1,12 @@
-// Owns: the machine's counters as people read them: cycles by cause, the TLB's and the walker's work, flushes by cause.
-// Callers: the program's `--info counters`. Promises: looks only.
+// Owns: the machine's counters as people read them: cycles by cause, the TLB's and the walker's work, flushes by cause;
+// accesses that nothing answered. Callers: the program's `--info counters` and `unmapped`. Promises: looks only.
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "emu/base/trace_vocabulary.hpp"
+#include "emu/observe/faults/unmapped_touches.hpp"
 #include "emu/report/document.hpp"
 #include "mmu/mmu.hpp"
 
@@ -20,5 +24,8 @@ struct CpuCounts {
 };
 
 Document counter_document(const CpuCounts& cpu, const Mmu& mmu);
+// A row a port or page, in the order of the first touches. `name` says what lies at a linear address of a space.
+Document unmapped_document(const UnmappedTouches::State& touches,
+                           const std::function<std::string(u32 space, u32 address)>& name);
 
 } // namespace forkscope

@@ -193,6 +193,8 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
     machine_->add_checkpoint_part(symbols_.checkpoint_part());
     if (options_.trace_forks)
         trace_forks();
+    if (options_.info == Info::Unmapped)
+        watch_unmapped();
     if (snapshot != nullptr)
         if (auto loaded = snapshot->load(*machine_); !loaded.ok())
             return loaded;
@@ -231,6 +233,13 @@ void Session::trace_forks() {
         [this](u32 pid) { return machine_->restored_without("forks") || in_command(tracer_->forks(), pid); });
     machine_->add_checkpoint_part(tracer_->checkpoint_part());
     attach(*tracer_);
+}
+
+// Before a snapshot is loaded, as above.
+void Session::watch_unmapped() {
+    unmapped_ = std::make_unique<UnmappedTouches>([this] { return machine_->cpu().moment(); });
+    machine_->add_checkpoint_part(unmapped_->checkpoint_part());
+    machine_->set_bus_listener(unmapped_.get());
 }
 
 void Session::print_hash() { ends_->print(fmt::format("hash {} {:016x}", machine_->instructions(), machine_->hash())); }

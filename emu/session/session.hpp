@@ -9,6 +9,7 @@
 
 #include "emu/base/sinks.hpp"
 #include "emu/machine/machine.hpp"
+#include "emu/observe/faults/unmapped_touches.hpp"
 #include "emu/observe/forks/fork_tracer.hpp"
 #include "emu/session/options/options.hpp"
 #include "emu/session/stop_conditions.hpp"
@@ -31,6 +32,8 @@ class Session {
     void attach(TraceSink& sink);
     // There if Options::trace_forks asks for it.
     const ForkTracer* tracer() const { return tracer_.get(); }
+    // There if Options::info asks for it.
+    const UnmappedTouches* unmapped() const { return unmapped_.get(); }
     // What ends a run; --until and the limit are among them.
     StopConditions& stops() { return *stops_; }
 
@@ -58,6 +61,7 @@ class Session {
     Result<void> find_sources();
     Result<void> begin(const SnapshotFile* snapshot);
     void trace_forks();
+    void watch_unmapped();
     void print_hash();
     void end_if_asleep(Cycles awake);
     bool ended(const StopReason& reason, StopConditions::After after);
@@ -70,6 +74,7 @@ class Session {
     SinkList sinks_;
     LastEvents last_events_;
     std::unique_ptr<ForkTracer> tracer_;
+    std::unique_ptr<UnmappedTouches> unmapped_;
     std::unique_ptr<HostEnds> ends_;
     std::unique_ptr<StopConditions> stops_;
     Outcome outcome_;

@@ -5,6 +5,7 @@ Usage: run_ends.py FORKSCOPE [unittest arguments]; FOREIGN_COW in the environmen
 """
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -150,6 +151,23 @@ class Codes(Case):
             result = self.start(*HEADLESS, "--serial", "none", "--kernel", masked, *arguments)
             self.assertEqual(result.returncode, OK, result.text)
             self.assertIn("the guest halted with every line masked at the 8259s: nothing can wake it", result.text)
+
+    def test_what_nothing_answers_at_is_listed(self):
+        # three times: in al, 1f0h; then out 20ch, eax; mov al, [0e0000000h]; mov [0e0000ffch], eax; cli; hlt
+        code = bytes.fromhex("66baf001 ec ec ec 66ba0c02 ef a0000000e0 a3fc0f00e0 fa f4")
+        kernel = self.file("probes.elf", images.elf(code))
+        lists = []
+        for engine in ("interp", "block"):
+            result = self.start(*HEADLESS, "--direct", "--serial", "none", "--engine", engine, "--kernel", kernel, "--json",
+                                "--info", "unmapped")
+            self.assertEqual(result.returncode, OK, result.text)
+            document = json.loads(result.stdout)
+            lists.append([(row["kind"], row["address"], row["reads"], row["writes"]) for row in document["unmapped"]])
+            first = int(document["unmapped"][0]["first_by"], 0)
+            self.assertEqual([int(row["first_by"], 0) - first for row in document["unmapped"]], [0, 7, 8])
+        self.assertEqual(lists[0], [("port", "0x000001f0", 3, 0), ("port", "0x0000020c", 0, 1),
+                                    ("memory", "0xe0000000", 1, 1)])
+        self.assertEqual(lists[0], lists[1])
 
     def test_a_silent_guests_screen_is_shown(self):
         # mov dword [0b8000h], 'H'<<..: "Hi" in the first cells of a cleared row

@@ -28,7 +28,8 @@ template <> struct Words<Display> {
                                         std::pair{"auto", Display::Automatic}};
 };
 template <> struct Words<Info> {
-    static constexpr std::array kAll = {std::pair{"tlb", Info::Tlb}, std::pair{"counters", Info::Counters}};
+    static constexpr std::array kAll = {std::pair{"tlb", Info::Tlb}, std::pair{"counters", Info::Counters},
+                                        std::pair{"unmapped", Info::Unmapped}};
 };
 template <class T>
 concept Chosen = requires {

@@ -18,7 +18,7 @@ enum class Command : u8 {
 #include "emu/session/options/options.def"
 };
 enum class Display : u8 { Automatic, Window, None };
-enum class Info : u8 { None, Tlb, Counters };
+enum class Info : u8 { None, Tlb, Counters, Unmapped };
 
 struct Options {
     Command command = Command::Default;
