@@ -159,23 +159,34 @@ std::string place_text(const FaultRecord& fault, const ForkReportOptions& option
                                       : fmt::format("{:#010x}", fault.eip);
 }
 
+// What a symbol or a program's segments say.
+static std::string linked_name(const ForkRecord& fork, u32 address, const ForkReportOptions& options) {
+    if (options.symbols == nullptr)
+        return {};
+    const Location location = options.symbols->lookup(fork.parent_directory, address);
+    if (location.known())
+        return location.name();
+    // The parent may have ended since: its program's name is kept in the record.
+    const ElfImage* image = options.symbols->program(fork.parent_program);
+    const Symbol* symbol = image == nullptr ? nullptr : image->symbol_at(address);
+    if (symbol != nullptr)
+        return address == symbol->start ? std::string(symbol->name)
+                                        : fmt::format("{}+0x{:x}", symbol->name, address - symbol->start);
+    return image != nullptr && image->covers(address) ? "program data" : "";
+}
+
 std::string memory_name(const ForkRecord& fork, u32 address, const ForkReportOptions& options) {
-    if (options.symbols != nullptr) {
-        const Location location = options.symbols->lookup(fork.parent_directory, address);
-        if (location.known())
-            return location.name();
-        // The parent may have ended since: its program's name is kept in the record.
-        const ElfImage* image = options.symbols->program(fork.parent_program);
-        const Symbol* symbol = image == nullptr ? nullptr : image->symbol_at(address);
-        if (symbol != nullptr)
-            return address == symbol->start ? std::string(symbol->name)
-                                            : fmt::format("{}+0x{:x}", symbol->name, address - symbol->start);
-        if (image != nullptr && image->covers(address))
-            return "program data";
-    }
-    if (options.layout.is_kernel(address))
-        return "kernel";
+    const std::string linked = linked_name(fork, address, options);
+    if (!linked.empty())
+        return linked;
     return options.layout.in_stack(address) ? "stack" : "mapped memory";
+}
+
+std::string memory_name(const ForkRecord& fork, const FaultRecord& fault, const ForkReportOptions& options) {
+    const WalkView& walk = fault.after.present ? fault.after : fault.before;
+    const std::string linked = linked_name(fork, fault.address, options);
+    return walk.present && !walk.user() && linked.empty() ? "supervisor memory"
+                                                          : memory_name(fork, fault.address, options);
 }
 
 } // namespace forkscope

@@ -63,7 +63,7 @@ void add_constant(ForkTally& tally, const ForkRecord& fork, const ForkFault& fau
     ConstantPage page;
     page.side = fault.side;
     page.page = fault.record->page_address();
-    page.memory = memory_name(fork, fault.record->address, options);
+    page.memory = memory_name(fork, *fault.record, options);
     page.by = place_text(*fault.record, options);
     page.fault_class = fault.record->page;
     for (ConstantPage& known : tally.constant) {

@@ -217,7 +217,7 @@ Object ForkData::fault(const ForkFault& fault, bool named) const {
     row.text("page_class", fault_class_name(record.page)).text("stated_class", fault_class_name(record.stated));
     row.text("side", fork_side_name(fault.side)).flag("belongs", fault.belongs).flag("in_fork", fault.in_fork);
     row.flag("named", named).number("pid", record.pid).word("page", record.page_address());
-    row.word("address", record.address).text("memory", memory_name(fork_, record.address, options_));
+    row.word("address", record.address).text("memory", memory_name(fork_, record, options_));
     row.number("error_code", record.error_code).number("cpl", record.cpl).flag("resolved", record.resolved);
     row.count("begin_cycle", record.begin_cycle).count("begin_instruction", record.begin_instructions);
     row.count("own_cycles", record.spent.cycles).count("elapsed_cycles", record.end_cycle - record.begin_cycle);

@@ -321,7 +321,7 @@ Object ForkDocument::fault_run(const ForkFault& first, const ForkFault& last, u6
     row.text("page", pages == 1 ? fmt::format("{:08x}", fault.page_address())
                                 : range_text(fault.page_address(), u64{last.record->page_address()} + kPageSize));
     row.number("pages", pages).text("class", std::move(name)).count("own_cycles", cycles / pages);
-    row.text("memory", memory_name(fork_, fault.address, options_));
+    row.text("memory", memory_name(fork_, fault, options_));
     row.text("by", place_text(fault, options_));
     return row;
 }

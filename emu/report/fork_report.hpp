@@ -72,8 +72,10 @@ struct PteRange {
 };
 std::vector<PteRange> pte_ranges(const ForkRecord& fork);
 
-// What lies at an address, as far as it can be told: "stack", "main_buffer+0x40", "mapped memory".
+// What lies at a program's address, as far as it can be told: "stack", "main_buffer+0x40", "mapped memory".
 std::string memory_name(const ForkRecord& fork, u32 address, const ForkReportOptions& options);
+// The same where a fault was; if no program may touch the page, it is "supervisor memory" unless a symbol has it.
+std::string memory_name(const ForkRecord& fork, const FaultRecord& fault, const ForkReportOptions& options);
 // Which code faulted: "write_pages+0x1c (forkdemo.c:40)", or the address.
 std::string place_text(const FaultRecord& fault, const ForkReportOptions& options);
 

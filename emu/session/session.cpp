@@ -162,9 +162,9 @@ Result<void> Session::find_sources() {
 void Session::load_symbols() {
     const MachineConfig& config = machine_->config();
     auto kernel = ElfImage::from_bytes(config.kernel_name, config.kernel);
+    if (!options_.kernel_path.empty())
+        symbols_.set_layout(kernel.ok() ? GuestLayout::of_kernel(**kernel) : GuestLayout::foreign());
     if (kernel.ok()) {
-        if (!options_.kernel_path.empty())
-            symbols_.set_layout(GuestLayout::of_kernel(**kernel));
         symbols_.add_kernel(std::move(kernel).value());
     }
     if (!config.modules.empty())

@@ -12,7 +12,7 @@ class ElfImage;
 
 struct GuestLayout {
     u32 kernel_base = KERNEL_BASE;
-    // A program's stack, where the guest does not say which pages are one.
+    // The built-in guest's programs have their stacks here, where it does not say which pages are one.
     u32 stack_low = USER_STACK_TOP - USER_STACK_BYTES;
     u32 stack_high = USER_STACK_TOP;
 
@@ -20,7 +20,9 @@ struct GuestLayout {
     bool is_kernel(u32 address) const { return address >= kernel_base; }
     bool in_stack(u32 address) const { return address >= stack_low && address < stack_high; }
 
-    // Of a kernel that is not ours: by where it is linked. One linked low says nothing, and is given the default.
+    // Of a kernel that is not ours, and of which nothing is known: its programs' stacks may lie anywhere.
+    static GuestLayout foreign();
+    // Of one with an image: by where it is linked. One linked low says nothing of its base, and is given the default.
     static GuestLayout of_kernel(const ElfImage& image);
 };
 

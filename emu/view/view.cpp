@@ -25,7 +25,7 @@ View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbo
     }
     const Observed observed{machine, tracer, symbols};
     // Naming a program for the first time takes a look at its bytes in memory.
-    if (machine.mmu().control().paging() && symbols.layout().is_user(view.linear_eip) &&
+    if (machine.mmu().control().paging() && machine.registers().cpl == 3 &&
         symbols.program_of(observed.space()).empty())
         static_cast<void>(symbols.identify(AddressSpaceReader(machine.mmu().paging()).memory_reader(), observed.space(),
                                            view.linear_eip));

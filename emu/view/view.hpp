@@ -38,15 +38,15 @@ struct PageCell {
     bool written = false; // its entry was written in the stop that wrote last
 };
 
-// A row of the map: 64 pages, or in the kernel half 64 directory entries of 4 MB.
+// A row of the map: 64 pages that a program may touch, or 64 directory entries of 4 MB that none may.
 struct MapRow {
     u32 linear = 0;
-    bool kernel = false;
+    bool supervisor = false;
     std::string name;
     std::array<std::array<PageCell, kRowPages>, 2> cells; // parent, child
 };
 
-// Neighbouring pages of the user half that both sides map in the same way.
+// Neighbouring pages of programs that both sides map in the same way.
 struct RangeRow {
     u64 start = 0, end = 0;
     std::string name;
@@ -76,13 +76,13 @@ struct TablesView {
     std::vector<MapRow> rows;
     std::vector<RangeRow> ranges;
     std::vector<WriteRow> writes; // the last ones, newest first
+    bool trimmed = false;         // the fork's lists were dropped to bound memory
     u64 written_now = 0;          // in the stop that wrote last
 };
 
 struct ForkRow {
     u64 number = 0;
-    u32 parent_pid = 0, child_pid = 0; // 0: not known
-    bool failed = false;
+    std::string parent, child; // pids; where they are not known, directories; "failed"; "…": there is none yet
     bool in_progress = false;
     u64 cow_faults = 0;
     std::string finding; // the first one
@@ -111,6 +111,7 @@ struct FaultRow {
 struct FaultsView {
     std::vector<FaultRow> rows; // the newest ones first
     u64 count = 0;
+    bool trimmed = false; // some forks have lost theirs to bound memory
 };
 
 struct StackWord {
@@ -178,8 +179,9 @@ FORKSCOPE_PANELS(PANEL)
 
 inline constexpr std::size_t kMostRows = 300; // of a list; the window says how many there are
 
-// The fork whose two sides are shown: the running one, else the last one whose sides still live; or null.
+// The fork whose two sides are shown: the running one, else the newest, whatever became of its sides; or null.
 const ForkRecord* shown_fork(const ForkTracer& tracer);
+ForkRow fork_row(const ForkRecord& fork, bool in_progress);
 // The program that runs in a space, or "" if unknown.
 std::string program_name(const ForkTracer* tracer, const Symbolizer& symbols, u32 directory);
 

@@ -17,8 +17,10 @@ FaultsView observe_faults(const Observed& from) {
             if (seen.insert(fault.record->number).second)
                 faults.push_back(&fault);
     };
-    for (const ForkRecord& fork : tracer.forks())
+    for (const ForkRecord& fork : tracer.forks()) {
         add(fork);
+        view.trimmed = view.trimmed || fork.trimmed;
+    }
     if (tracer.current() != nullptr)
         add(*tracer.current());
     view.count = faults.size();

@@ -1,14 +1,18 @@
 #include <algorithm>
 
+#include "emu/base/log.hpp"
 #include "emu/view/view.hpp"
 
 namespace forkscope {
 
-static ForkRow fork_row(const ForkRecord& fork, bool in_progress) {
+static std::string side_name(u32 pid, u32 directory) {
+    return pid != 0 ? fmt::format("{}", pid) : directory != 0 ? fmt::format("{:08x}", directory) : "…";
+}
+
+ForkRow fork_row(const ForkRecord& fork, bool in_progress) {
     return {fork.number,
-            fork.parent_pid,
-            fork.child_pid,
-            fork.failed,
+            side_name(fork.parent_pid, fork.parent_directory),
+            fork.failed ? "failed" : side_name(fork.child_pid, fork.child_directory),
             in_progress,
             fork.cow_faults(),
             fork.findings.empty() ? std::string() : fork.findings.front()};
@@ -27,8 +31,6 @@ ForksView observe_forks(const Observed& from) {
         view.rows.push_back(fork_row(*fork, false));
     view.count = tracer.forks().size() + (current != nullptr ? 1 : 0);
     const ForkRecord* shown = shown_fork(tracer);
-    if (shown == nullptr && !tracer.forks().empty())
-        shown = &tracer.forks().back();
     if (shown != nullptr) {
         view.shown = {shown->number, shown->begin_cycle, shown->left ? shown->left_cycle : from.machine.now(),
                       shown->left, shown->stops};

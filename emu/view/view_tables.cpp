@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "emu/base/log.hpp"
@@ -11,7 +12,7 @@ namespace {
 
 constexpr u32 kHeapReach = 64u << 20; // above a program's last byte
 constexpr u64 kRowBytes = u64{kRowPages} * kPageSize;
-constexpr u64 kKernelRowBytes = u64{kRowPages} << 22;
+constexpr u64 kSupervisorRowBytes = u64{kRowPages} << 22;
 constexpr std::size_t kMostWrites = 200;
 
 // The child's directory of a fork that has not named it yet: the foreign one that it wrote to.
@@ -53,19 +54,15 @@ u32 present_child(const ForkTracer& tracer, const ForkRecord& fork) {
 const ForkRecord* shown_fork(const ForkTracer& tracer) {
     if (const ForkRecord* current = tracer.current())
         return current;
-    const auto& forks = tracer.forks();
-    for (auto fork = forks.rbegin(); fork != forks.rend(); ++fork)
-        if (!fork->failed && present_parent(tracer, *fork) != 0 && present_child(tracer, *fork) != 0)
-            return &*fork;
-    return nullptr;
+    return tracer.last();
 }
 
 namespace {
 
-std::string fork_note(const ForkRecord& fork, bool running, bool same_child) {
+std::string fork_note(const ForkRecord& fork, bool running, u32 child) {
     if (!running)
-        return fmt::format("both sides of fork {}, which has returned{}", fork.number,
-                           same_child ? "" : "; the child runs another program now");
+        return fmt::format("both sides of fork {}, which has {}{}", fork.number, fork.failed ? "failed" : "returned",
+                           child == 0 || child == fork.child_directory ? "" : "; the child runs another program now");
     if (fork.stops.empty())
         return fmt::format("inside fork {}", fork.number);
     const u32 id = fork.stops.back().id;
@@ -73,11 +70,31 @@ std::string fork_note(const ForkRecord& fork, bool running, bool same_child) {
                        fork_stop_name(id).name);
 }
 
+// Where the running program's stack is: in ESP, or where the processor has saved it when the program was left by a gate
+// (SDM 3A 6.12.1).
+std::optional<u32> program_stack_pointer(const Machine& machine) {
+    constexpr u32 kTssEsp0 = 4, kFrameBytes = 20, kSavedCs = 4, kSavedEsp = 12;
+    constexpr u32 kRpl = 3;
+    const CpuState& state = machine.registers();
+    if (state.cpl == kRpl)
+        return state.segments[kSs].base + state.esp();
+    const auto word = [&](u32 address) {
+        std::array<u8, 4> bytes{};
+        if (!machine.mmu().peek(LinearAddress(address), bytes))
+            bytes = {};
+        return u32{bytes[0]} | u32{bytes[1]} << 8 | u32{bytes[2]} << 16 | u32{bytes[3]} << 24;
+    };
+    const u32 frame = word(state.tr.base + kTssEsp0) - kFrameBytes;
+    if ((word(frame + kSavedCs) & kRpl) != kRpl)
+        return std::nullopt;
+    return word(frame + kSavedEsp);
+}
+
 class TablesObserver {
   public:
     explicit TablesObserver(const Observed& from)
-        : machine_(from.machine), tracer_(from.tracer), symbols_(from.symbols), layout_(from.symbols.layout()),
-          since_snapshot_(from.since_snapshot()) {}
+        : machine_(from.machine), tracer_(from.tracer), symbols_(from.symbols), since_snapshot_(from.since_snapshot()) {
+    }
 
     TablesView view() {
         if (!machine_.mmu().control().paging()) {
@@ -98,8 +115,7 @@ class TablesObserver {
         const u32 present = machine_.mmu().control().space_of(machine_.registers().cr3).root;
         const ForkRecord* fork = tracer_ != nullptr ? shown_fork(*tracer_) : nullptr;
         if (fork == nullptr) {
-            const u32 pid = tracer_ != nullptr ? tracer_->context().pid_of(present) : 0;
-            read(0, present, pid);
+            read(0, present, tracer_ != nullptr ? tracer_->context().pid_of(present) : 0);
             view_.note = "the present address space";
             view_.sides[1].title =
                 since_snapshot_ ? "no fork since the snapshot, which was saved without those before" : "no child yet";
@@ -109,16 +125,22 @@ class TablesObserver {
         view_.fork = fork->number;
         const bool running = fork == tracer_->current();
         const u32 child = running ? child_directory(*fork) : present_child(*tracer_, *fork);
-        read(0, running ? fork->parent_directory : present_parent(*tracer_, *fork), fork->parent_pid);
-        if (child != 0)
-            read(1, child, fork->child_pid);
-        else
-            view_.sides[1].title = "no page directory yet";
-        view_.note = fork_note(*fork, running, child == fork->child_directory);
+        const u32 parent = running ? fork->parent_directory : present_parent(*tracer_, *fork);
+        read_side(0, parent, fork->parent_pid, "has ended");
+        read_side(1, child, fork->child_pid, running ? "no page directory yet" : fork->failed ? "none" : "has ended");
+        view_.trimmed = fork->trimmed;
+        view_.note = fork_note(*fork, running, child);
         const std::array<PageTableView*, 2> both = {&view_.sides[0].table, &view_.sides[1].table};
         PageTableView::classify(both);
         for (SpaceView& side : view_.sides)
             count(side);
+    }
+
+    // `absent`: what is said of a side that has no space.
+    void read_side(std::size_t number, u32 directory, u32 pid, const char* absent) {
+        if (directory != 0)
+            return read(number, directory, pid);
+        view_.sides[number].title = pid != 0 ? fmt::format("pid {} {}", pid, absent) : absent;
     }
 
     void read(std::size_t number, u32 directory, u32 pid) {
@@ -129,10 +151,14 @@ class TablesObserver {
             options.directories = tracer_->tables().directories();
         side.present = true;
         side.table = PageTableView::read(machine_.mmu().memory(), AddressSpace(directory), options);
-        side.title = pid != 0 ? fmt::format("pid {}", pid) : std::string(number == 1 ? "no pid yet," : "the kernel");
+        count(side);
+        const bool process = std::any_of(side.pages.begin(), side.pages.end(), [](u64 pages) { return pages != 0; });
+        side.title = pid != 0                       ? fmt::format("pid {}", pid)
+                     : !process                     ? "supervisor's pages only"
+                     : number == 1 && fork_->stated ? "no pid yet,"
+                                                    : "a process";
         if (const std::string name = program_name(tracer_, symbols_, directory); !name.empty())
             side.title += " " + name;
-        count(side);
     }
 
     void count(SpaceView& side) const {
@@ -174,13 +200,13 @@ class TablesObserver {
     }
 
     void collect_rows() {
-        std::map<u64, MapRow> user, kernel;
+        std::map<u64, MapRow> user, supervisor;
         const u32 slot_shift = machine_.mmu().control().large_shift();
         for (std::size_t number = 0; number < 2; ++number) {
             const SpaceView& side = view_.sides[number];
             for (const PageEntry& entry : side.table.entries()) {
                 if (!entry.user()) {
-                    mark(kernel[entry.linear / kKernelRowBytes], number, entry.linear >> 22, entry.state,
+                    mark(supervisor[entry.linear / kSupervisorRowBytes], number, entry.linear >> 22, entry.state,
                          was_written(side, entry.linear >> slot_shift << slot_shift, 2));
                     continue;
                 }
@@ -197,9 +223,9 @@ class TablesObserver {
             row.name = row_name(row);
             view_.rows.push_back(std::move(row));
         }
-        for (auto& [place, row] : kernel) {
-            row.linear = static_cast<u32>(place * kKernelRowBytes);
-            row.kernel = true;
+        for (auto& [place, row] : supervisor) {
+            row.linear = static_cast<u32>(place * kSupervisorRowBytes);
+            row.supervisor = true;
             row.name = "4 MB each";
             view_.rows.push_back(std::move(row));
         }
@@ -207,20 +233,20 @@ class TablesObserver {
 
     static void mark(MapRow& row, std::size_t side, u32 number, PageState state, bool written) {
         PageCell& cell = row.cells[side][number % kRowPages];
-        // A directory entry that leads to a table counts as kernel even where another of its pages is a window.
+        // A directory entry that leads to a table counts as supervisor even where another of its pages is a window.
         if (cell.state == PageState::Absent || state == PageState::Kernel || state == PageState::Supervisor)
             cell.state = state;
         cell.written = cell.written || written;
     }
 
-    std::string row_name(const MapRow& row) const {
+    std::string row_name(const MapRow& row) {
         for (u32 i = 0; i < kRowPages; ++i)
             if (row.cells[0][i].state != PageState::Absent || row.cells[1][i].state != PageState::Absent)
                 return region_name(row.linear + i * kPageSize);
         return {};
     }
 
-    std::string region_name(u32 address) const {
+    std::string region_name(u32 address) {
         const u32 space = view_.sides[0].table.space().root;
         const ElfImage* image = symbols_.program(symbols_.program_of(space));
         u32 end = 0;
@@ -232,9 +258,39 @@ class TablesObserver {
                 end = std::max(end, last);
             }
         }
-        if (layout_.in_stack(address))
+        if (in_stack(address))
             return "stack";
         return end != 0 && address > end && address - end < kHeapReach ? "heap" : "mapped";
+    }
+
+    // Neighbours of the page that the running program's stack pointer lies in; where another process runs, only the
+    // built-in guest's stacks are known.
+    bool in_stack(u32 address) {
+        if (!stack_)
+            stack_ = running_stack();
+        return (address >= stack_->first && address < stack_->second) || symbols_.layout().in_stack(address);
+    }
+
+    std::pair<u64, u64> running_stack() const {
+        const u32 running = machine_.mmu().control().space_of(machine_.registers().cr3).root;
+        const std::optional<u32> pointer = program_stack_pointer(machine_);
+        for (const SpaceView& side : view_.sides) {
+            if (!side.present || side.table.space().root != running || !pointer)
+                continue;
+            // Of an empty stack the pointer is just above its last page.
+            const u32 top = *pointer - 1;
+            const auto mapped = [&](u64 page) {
+                const PageEntry* entry = side.table.find(static_cast<u32>(page));
+                return entry != nullptr && entry->user() && (entry->large ? page == (top & ~kPageMask) : true);
+            };
+            u64 first = top & ~kPageMask, end = first;
+            while (mapped(end) && end >> 32 == 0)
+                end += kPageSize;
+            while (first != 0 && end != (top & ~kPageMask) && mapped(first - kPageSize))
+                first -= kPageSize;
+            return {first, end};
+        }
+        return {0, 0};
     }
 
     void collect_ranges() {
@@ -276,7 +332,7 @@ class TablesObserver {
     const Machine& machine_;
     const ForkTracer* tracer_;
     const Symbolizer& symbols_;
-    const GuestLayout& layout_;
+    std::optional<std::pair<u64, u64>> stack_; // of the running program, when somebody has asked for it
     bool since_snapshot_;
     const ForkRecord* fork_ = nullptr;
     TablesView view_;

@@ -10,7 +10,7 @@ u64 cells(const TablesView& tables, std::size_t side, PageState state) {
     u64 found = 0;
     for (const MapRow& row : tables.rows)
         for (const PageCell& cell : row.cells[side])
-            found += !row.kernel && cell.state == state ? 1 : 0;
+            found += !row.supervisor && cell.state == state ? 1 : 0;
     return found;
 }
 
@@ -32,7 +32,7 @@ TEST(View, ShowsEveryUserPageOfBothSidesOnceInMapAndRanges) {
             in_map += cells(view.tables, side, state);
         u64 in_table = 0;
         for (const PageEntry& entry : space.table.entries())
-            in_table += GuestLayout{}.is_user(entry.linear) ? 1 : 0;
+            in_table += entry.user() ? 1 : 0;
         EXPECT_EQ(in_map, in_table);
         EXPECT_EQ(in_ranges, in_table);
         EXPECT_GT(in_table, 8u);
@@ -52,6 +52,57 @@ TEST(View, FindsTheProgramAndItsRegions) {
         names.insert(range.name);
     EXPECT_TRUE(names.count("text") == 1 && names.count("stack") == 1);
     EXPECT_NE(view.code.place.find("fork"), std::string::npos) << view.code.place;
+}
+
+// Wherever a kernel puts the stacks: the stack pointer tells, also while the kernel runs.
+TEST(View, FindsTheStackByItsPointer) {
+    UiBench bench("run=forkdemo --pages 8");
+    ASSERT_TRUE(bench.run_until_in_workload(TP_FORK_RUNNABLE));
+    GuestLayout anywhere;
+    anywhere.stack_low = anywhere.stack_high = 0;
+    bench.symbols().set_layout(anywhere);
+    const TablesView tables = observe_tables({bench.machine(), &bench.tracer(), bench.symbols()});
+    u64 pages = 0;
+    for (const RangeRow& range : tables.ranges) {
+        EXPECT_TRUE(range.name != "stack" || GuestLayout{}.in_stack(static_cast<u32>(range.start))) << range.start;
+        pages += range.name == "stack" ? (range.end - range.start) / kPageSize : 0;
+    }
+    EXPECT_GE(pages, 2u);
+    for (const MapRow& row : tables.rows)
+        EXPECT_EQ(row.name == "stack", !row.supervisor && GuestLayout{}.in_stack(row.linear + 62 * kPageSize))
+            << row.linear << ": " << row.name;
+}
+
+// The child has ended, and older forks have sides that live: the newest is still the one to look at.
+TEST(View, ShowsTheNewestForkWhateverBecameOfIt) {
+    UiBench bench("run=forkdemo --pages 8");
+    ASSERT_TRUE(bench.run_until_in_workload(TP_WORKLOAD_END));
+    const ForkRecord& newest = *bench.tracer().last();
+    ASSERT_TRUE(newest.in_workload && newest.child_ended && !newest.parent_ended);
+    const View view = observe(bench.machine(), &bench.tracer(), bench.symbols());
+    EXPECT_EQ(view.tables.fork, newest.number);
+    EXPECT_EQ(view.forks.shown.fork, newest.number);
+    EXPECT_TRUE(view.tables.sides[0].present);
+    EXPECT_FALSE(view.tables.sides[1].present);
+    EXPECT_EQ(view.tables.sides[1].title, fmt::format("pid {} has ended", newest.child_pid));
+    EXPECT_FALSE(view.tables.writes.empty());
+}
+
+TEST(View, NamesForksByDirectoriesWherePidsAreUnknown) {
+    ForkRecord fork;
+    fork.number = 7;
+    fork.parent_directory = 0x3df000;
+    fork.child_directory = 0x3ed000;
+    EXPECT_EQ(fork_row(fork, false).parent, "003df000");
+    EXPECT_EQ(fork_row(fork, false).child, "003ed000");
+    fork.parent_pid = 2;
+    fork.child_directory = 0;
+    EXPECT_EQ(fork_row(fork, true).parent, "2");
+    EXPECT_EQ(fork_row(fork, true).child, "…");
+    fork.child_pid = 3;
+    EXPECT_EQ(fork_row(fork, false).child, "3");
+    fork.failed = true;
+    EXPECT_EQ(fork_row(fork, false).child, "failed");
 }
 
 TEST(View, ListsTheRunningInstructionWithItsSymbolAndSource) {
@@ -84,7 +135,7 @@ TEST(View, CallsATlbEntryStaleWhenThePageTableChangesBehindIt) {
     for (u32 set = 0; set < tlb.geometry(TlbArray::Data4K).sets; ++set)
         for (u32 way = 0; way < tlb.geometry(TlbArray::Data4K).ways; ++way)
             if (const TlbEntry& entry = tlb.entry(TlbArray::Data4K, set, way);
-                entry.valid() && (entry.entry & kPteWritable) != 0 && GuestLayout{}.is_user(entry.tag))
+                entry.valid() && (entry.entry & kPteWritable) != 0 && (entry.entry & kPteUser) != 0)
                 chosen = &entry;
     ASSERT_NE(chosen, nullptr);
     const Walk walk = machine.mmu().paging().look(LinearAddress(chosen->tag), Privilege::Supervisor, AccessKind::Read);

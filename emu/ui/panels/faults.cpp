@@ -16,7 +16,7 @@ std::string walk_details(const WalkView& walk) {
 }
 
 std::string access_text(const FaultRecord& fault) {
-    return fmt::format("{} {} of {} page", (fault.error_code & kFaultUser) != 0 ? "user" : "kernel",
+    return fmt::format("{} {} of {} page", (fault.error_code & kFaultUser) != 0 ? "user" : "supervisor",
                        fault.is_write() ? "write" : "read",
                        (fault.error_code & kFaultProtection) != 0 ? "a protected" : "an absent");
 }
@@ -54,7 +54,8 @@ void draw_row(const FaultRow& shown, int columns) {
 
 void draw_faults(const FaultsView& faults, const Rect& rect, const Fonts& fonts) {
     Panel panel("Page faults", rect, fonts,
-                fmt::format("{} on either side of a fork, newest first", grouped(faults.count)));
+                fmt::format("{} on either side of a fork, newest first{}", grouped(faults.count),
+                            faults.trimmed ? "; older lists dropped to bound memory" : ""));
     const int columns = columns_left();
     TextLine head;
     head.put(0, kDim, "address  class       pid by").right(columns - 11, kDim, "own");

@@ -8,21 +8,17 @@ namespace forkscope::ui {
 
 namespace {
 
-constexpr int kForkColumns = 27;
-constexpr int kWhenColumn = 78; // of the stops
+constexpr int kForkColumns = 31;
+constexpr int kWhenColumn = 75; // of the stops
 
 void draw_fork_row(const ForkRow& fork, bool shown) {
     TextLine line;
-    line.put(0, shown ? kTitle : kText,
-             fmt::format("{:>3}  {} → {}", fork.number, fork.parent_pid != 0 ? fmt::format("{}", fork.parent_pid) : "?",
-                         fork.failed           ? "failed"
-                         : fork.child_pid != 0 ? fmt::format("{}", fork.child_pid)
-                                               : "…"));
-    line.put(14, fork.in_progress ? kChanged : kDim,
-             fork.in_progress ? "in progress" : fmt::format("{} cow faults", grouped(fork.cow_faults)),
-             kForkColumns - 14);
-    if (line.end() && !fork.finding.empty())
-        ImGui::SetTooltip("%s", fork.finding.c_str());
+    line.put(0, shown ? kTitle : kText, fmt::format("{:>3}  {} → {}", fork.number, fork.parent, fork.child));
+    line.right(kForkColumns - 1, fork.in_progress ? kChanged : kDim,
+               fork.in_progress ? "runs" : grouped(fork.cow_faults));
+    if (line.end())
+        ImGui::SetTooltip("%s copy-on-write faults%s%s", grouped(fork.cow_faults).c_str(),
+                          fork.finding.empty() ? "" : "\n", fork.finding.c_str());
 }
 
 void draw_stop(const StopsView& shown, std::size_t number, int columns) {
@@ -35,11 +31,11 @@ void draw_stop(const StopsView& shown, std::size_t number, int columns) {
     const ForkStopName name = fork_stop_name(stop.id);
     line.right(2, running ? kChanged : kText, name.number);
     line.put(3, running ? kChanged : kText, name.name, 24);
-    line.right(37, kText, grouped(stop.spent.cycles)).right(47, kText, grouped(end - stop.begin_cycle));
-    line.right(54, kText, grouped(stop.counts.pte_writes));
-    line.right(61, kText, grouped(stop.counts.frames_allocated));
-    line.right(68, kText, grouped(stop.counts.frames_shared));
-    line.right(76, kText, grouped(stop.counts.flushes));
+    line.right(36, kText, grouped(stop.spent.cycles)).right(45, kText, grouped(end - stop.begin_cycle));
+    line.right(51, kText, grouped(stop.counts.pte_writes));
+    line.right(58, kText, grouped(stop.counts.frames_allocated));
+    line.right(65, kText, grouped(stop.counts.frames_shared));
+    line.right(73, kText, grouped(stop.counts.flushes));
     const float left = start.x + kWhenColumn * kLetter;
     const float width = start.x + static_cast<float>(columns) * kLetter - left;
     if (width > 20) {
@@ -72,7 +68,7 @@ void draw_forks(const ForksView& forks, const Rect& rect, const Fonts& fonts) {
                             forks.since_snapshot ? ", since the snapshot: it was saved without those before" : ""));
     const ImVec2 start = ImGui::GetCursorScreenPos();
     ImGui::BeginChild("list", {kForkColumns * kLetter, 0});
-    dim_line("  #  parent → child");
+    dim_line("  #  parent → child       cow");
     begin_rows();
     for (const ForkRow& fork : forks.rows)
         draw_fork_row(fork, fork.number == shown.fork);
@@ -82,8 +78,8 @@ void draw_forks(const ForksView& forks, const Rect& rect, const Fonts& fonts) {
     ImGui::BeginChild("stops");
     const int columns = columns_left();
     TextLine head;
-    head.put(0, kDim, " stop").right(37, kDim, "own").right(47, kDim, "elapsed").right(54, kDim, "ptes");
-    head.right(61, kDim, "frames").right(68, kDim, "shared").right(76, kDim, "flushes");
+    head.put(0, kDim, " stop").right(36, kDim, "own").right(45, kDim, "elapsed").right(51, kDim, "ptes");
+    head.right(58, kDim, "frames").right(65, kDim, "shared").right(73, kDim, "flushes");
     head.put(kWhenColumn, kDim, "when", static_cast<std::size_t>(std::max(1, columns - kWhenColumn)));
     head.end();
     for (std::size_t i = 0; i < shown.stops.size(); ++i)

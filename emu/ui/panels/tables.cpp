@@ -87,7 +87,7 @@ void draw_sides(const TablesView& tables, const MapLayout& layout, const Fonts& 
 
 void show_page(const MapRow& row, u32 index, const SpaceView& side, std::size_t number) {
     const char* name = kSideNames[number];
-    const u32 linear = row.linear + (index << (row.kernel ? 22 : kPageShift));
+    const u32 linear = row.linear + (index << (row.supervisor ? 22 : kPageShift));
     const PageEntry* entry = side.table.find(linear);
     if (entry == nullptr) {
         ImGui::SetTooltip("%s %08x: absent", name, linear);
@@ -194,7 +194,7 @@ void draw_writes(const TablesView& tables) {
                               change.eip);
     }
     if (tables.writes.empty())
-        dim_line("none");
+        dim_line(tables.trimmed ? "list dropped to bound memory" : "none");
     ImGui::EndChild();
 }
 

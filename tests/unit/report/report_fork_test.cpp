@@ -231,3 +231,21 @@ TEST(ForkReport, PrintsNoColumnTwiceAndNoLineTooLong) {
     for (std::size_t end = text.find('\n'); end != std::string::npos; start = end + 1, end = text.find('\n', start))
         EXPECT_LE(end - start, 100u) << text.substr(start, end - start);
 }
+
+// User and supervisor by what the entries say: kernels lie low, and programs high.
+TEST(ForkReport, NamesMemoryByRightsAndNotByAddress) {
+    const ForkRecord fork;
+    FaultRecord fault;
+    fault.address = 0xEEBFC000;
+    fault.after.present = true;
+    fault.after.rights = kPteUser | kPteWritable;
+    EXPECT_EQ(memory_name(fork, fault, {}), "mapped memory");
+    fault.address = 0x00100000;
+    EXPECT_EQ(memory_name(fork, fault, {}), "mapped memory");
+    fault.after.rights = kPteWritable;
+    EXPECT_EQ(memory_name(fork, fault, {}), "supervisor memory");
+    fault.after.present = false;
+    EXPECT_EQ(memory_name(fork, fault, {}), "mapped memory") << "nobody knows";
+    fault.before.present = true;
+    EXPECT_EQ(memory_name(fork, fault, {}), "supervisor memory");
+}
