@@ -123,9 +123,10 @@ struct SharedPage {
     bool left_inside = false; // the parent left it before fork was done
     bool writable = false;    // by one side at least
     u8 doubt = 0;             // Doubt bits
-    // One side was given the right to write, or the kernel stored, while the entries of both still lead to the frame.
-    // It is a finding once both are seen to live: a process that has ended may leave its entries behind.
-    enum Doubt : u8 { Granted = 1, Stored = 2, ParentLives = 4, ChildLives = 8, Found = 16 };
+    // One side was given the right to write, or the kernel stored on its behalf, while the other side's entry still led
+    // to the frame. It is a finding once the other side runs and still has the frame there: a process that has ended
+    // may leave its entries behind.
+    enum Doubt : u8 { Granted = 1, Stored = 2, ByParent = 4, ByChild = 8, Found = 16 };
 
     bool shared() const { return !parent_settled && !child_settled; }
     bool waits() const { return copy_on_write && shared() && !writable; }

@@ -260,18 +260,20 @@ void ForkTracer::reconsider(u64 number, u32 page) {
     check_private(fork);
 }
 
-// Something was done to a page that should not be done while both sides live.
-void ForkTracer::doubt(u64 number, u32 page, SharedPage::Doubt what) {
+// Something was done to a page that should not be done while both sides live, by the space that runs.
+void ForkTracer::doubt(u64 number, u32 page, u8 what) {
     ForkRecord& fork = state_.forks.edit(number);
     SharedPage& shared = fork.shared.at(page);
     if ((shared.doubt & SharedPage::Found) != 0)
         return;
     shared.doubt |= what;
+    shared.doubt |= now_->address_space == fork.parent_directory  ? SharedPage::ByParent
+                    : now_->address_space == fork.child_directory ? SharedPage::ByChild
+                                                                  : 0;
     state_.doubtful.insert(number);
-    see_alive(now_->address_space);
 }
 
-// A space runs: it lives. Doubts about what it shares with another that lives are findings.
+// A space runs: it lives. What was done behind its back to a frame that it still has is a finding.
 void ForkTracer::see_alive(u32 directory) {
     const std::set<u64> doubtful = state_.doubtful;
     for (const u64 number : doubtful) {
@@ -283,14 +285,13 @@ void ForkTracer::see_alive(u32 directory) {
         if (known->parent_directory != directory && known->child_directory != directory)
             continue;
         ForkRecord& fork = state_.forks.edit(number);
-        const u8 side = fork.child_directory == directory ? SharedPage::ChildLives : SharedPage::ParentLives;
+        const u8 own = fork.child_directory == directory ? SharedPage::ByChild : SharedPage::ByParent;
         for (auto& [page, shared] : fork.shared) {
             constexpr u8 kWhat = SharedPage::Granted | SharedPage::Stored;
-            constexpr u8 kBoth = SharedPage::ParentLives | SharedPage::ChildLives;
-            if ((shared.doubt & kWhat) == 0 || (shared.doubt & SharedPage::Found) != 0)
+            if ((shared.doubt & kWhat) == 0 || (shared.doubt & (SharedPage::Found | own)) != 0)
                 continue;
-            shared.doubt |= side;
-            if ((shared.doubt & kBoth) == kBoth && shared.shared())
+            const WalkView walk = tables_.reader().walk(AddressSpace(directory), LinearAddress(page));
+            if (walk.present && walk.frame == shared.frame)
                 confirm(fork, page, shared);
         }
     }
@@ -305,11 +306,10 @@ void ForkTracer::confirm(ForkRecord& fork, u32 page, SharedPage& shared) {
             fork, fmt::format("the kernel stored into frame {:#010x}, which parent and child share at page "
                               "{:#010x}: both sides see it (CR0.WP is {})",
                               shared.frame, page, (tables_.reader().control().cr0 & kCr0Wp) != 0 ? "set" : "clear"));
-    const WalkView child = tables_.reader().walk(AddressSpace(fork.child_directory), LinearAddress(page));
+    const bool by_child = (shared.doubt & SharedPage::ByParent) == 0;
     add_finding(fork, fmt::format("the {} was given the right to write page {:#010x} while the {} still maps its frame "
                                   "{:#010x}: what one writes, the other sees",
-                                  child.writable() ? "child" : "parent", page, child.writable() ? "parent" : "child",
-                                  shared.frame));
+                                  by_child ? "child" : "parent", page, by_child ? "parent" : "child", shared.frame));
 }
 
 // A write to a page that is shared for copying, which the kernel did not allow.

@@ -169,7 +169,7 @@ class ForkTracer : public TraceSink {
     void check_refused_write(const FaultRecord& fault, const char* outcome);
     void check_store_into_shared(u32 frame);
     static void add_finding(ForkRecord& fork, std::string finding);
-    void doubt(u64 number, u32 page, SharedPage::Doubt what);
+    void doubt(u64 number, u32 page, u8 what);
     void see_alive(u32 directory);
     void confirm(ForkRecord& fork, u32 page, SharedPage& shared);
     void process_ended(u32 pid);
