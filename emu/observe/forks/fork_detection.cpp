@@ -94,8 +94,13 @@ void ForkTracer::on_return(const TraceEvent& event) {
     if (id == kNone)
         return;
     const OpenFork& call = state_.open.at(id);
-    if (call.protects.empty() && call.foreign.empty() && call.new_directories.empty())
+    const bool nothing = call.protects.empty() && call.foreign.empty() && call.new_directories.empty();
+    // Back in another space than it began in: that was exec, whatever the new space looks like.
+    const bool exec = call.pending_child != 0 && event.address_space != call.directory;
+    if (nothing || exec)
         return state_.open.remove(id);
+    if (call.pending_child != 0)
+        return parent_runs(call.directory, event);
     OpenFork& ended = state_.open.edit(id);
     ended.record.left_instructions = event.instructions;
     ended.record.left_cycle = event.cycle;
@@ -251,9 +256,17 @@ bool ForkTracer::adopt(u64 id, u32 child, const TraceEvent& event) {
 // The space of a system call's caller is loaded again: what waited for that was a fork.
 void ForkTracer::parent_runs(u32 directory, const TraceEvent& event) {
     const std::set<u64> pending = state_.open.pending();
-    for (const u64 id : pending)
-        if (const OpenFork& call = state_.open.at(id); call.directory == directory)
-            make_fork_of(id, user_pages(directory), user_pages(call.pending_child), event);
+    for (const u64 id : pending) {
+        const OpenFork& call = state_.open.at(id);
+        if (call.directory != directory)
+            continue;
+        const PageTableView parent = user_pages(directory), child = user_pages(call.pending_child);
+        // The directory may hold another process by now.
+        if (compare(call, parent, child).fork())
+            make_fork_of(id, parent, child, event);
+        else
+            state_.open.remove(id);
+    }
 }
 
 void ForkTracer::make_fork_of(u64 id, const PageTableView& parent, const PageTableView& child,

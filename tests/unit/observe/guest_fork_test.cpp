@@ -37,6 +37,7 @@ struct Guest {
         machine = std::move(Machine::create(std::move(config))).value();
         ForkTracerOptions options;
         options.watch = [this](u32 frame) { machine->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
+        options.begin_epoch = [this] { return machine->mmu().memory().begin_epoch(); };
         options.frame_pointer = [this] { return machine->registers().reg<u32>(kEbp); };
         tracer = std::make_unique<ForkTracer>(machine->mmu().memory(), &symbols, options);
         filter = std::make_unique<FilterSink>(*tracer, [with_tracepoints](const TraceEvent& event) {
@@ -115,7 +116,8 @@ TEST(GuestFork, FaultsAreThePagesThatTheChildWritesPlusAConstant) {
         EXPECT_EQ(summary.named.size() + summary.rest.size(), summary.cow_faults);
         constants.push_back(summary.constant);
         for (const ForkFault* fault : summary.named)
-            EXPECT_EQ(guest.symbols.lookup_in(fault->record->program, fault->record->eip).text().substr(0, 11), "write_pages");
+            EXPECT_EQ(guest.symbols.lookup_in(fault->record->program, fault->record->eip).text().substr(0, 11),
+                      "write_pages");
         EXPECT_EQ(fork->findings, std::vector<std::string>{});
         EXPECT_FALSE(fork->trimmed);
         const std::string text = document_text(fork_document(*fork, {.symbols = &guest.symbols}));
