@@ -126,9 +126,16 @@ class TablesObserver {
         const bool running = fork == tracer_->current();
         const u32 child = running ? child_directory(*fork) : present_child(*tracer_, *fork);
         const u32 parent = running ? fork->parent_directory : present_parent(*tracer_, *fork);
+        view_.trimmed = fork->trimmed;
+        if (parent == 0 && child == 0) {
+            view_.fork = 0;
+            read(0, present, tracer_->context().pid_of(present));
+            view_.sides[1].title = "both have ended";
+            view_.note = fmt::format("the present address space; both sides of fork {} have ended", fork->number);
+            return;
+        }
         read_side(0, parent, fork->parent_pid, "has ended");
         read_side(1, child, fork->child_pid, running ? "no page directory yet" : fork->failed ? "none" : "has ended");
-        view_.trimmed = fork->trimmed;
         view_.note = fork_note(*fork, running, child);
         const std::array<PageTableView*, 2> both = {&view_.sides[0].table, &view_.sides[1].table};
         PageTableView::classify(both);

@@ -77,7 +77,7 @@ TEST(View, FindsTheStackByItsPointer) {
 TEST(View, ShowsTheNewestForkWhateverBecameOfIt) {
     UiBench bench("run=forkdemo --pages 8");
     ASSERT_TRUE(bench.run_until_in_workload(TP_WORKLOAD_END));
-    const ForkRecord& newest = *bench.tracer().last();
+    const ForkRecord newest = *bench.tracer().last();
     ASSERT_TRUE(newest.in_workload && newest.child_ended && !newest.parent_ended);
     const View view = observe(bench.machine(), &bench.tracer(), bench.symbols());
     EXPECT_EQ(view.tables.fork, newest.number);
@@ -86,6 +86,13 @@ TEST(View, ShowsTheNewestForkWhateverBecameOfIt) {
     EXPECT_FALSE(view.tables.sides[1].present);
     EXPECT_EQ(view.tables.sides[1].title, fmt::format("pid {} has ended", newest.child_pid));
     EXPECT_FALSE(view.tables.writes.empty());
+
+    // The parent ends, too: what is loaded now is shown.
+    bench.run_cycles(100'000'000);
+    const TablesView after = observe_tables({bench.machine(), &bench.tracer(), bench.symbols()});
+    EXPECT_EQ(after.fork, 0u);
+    EXPECT_TRUE(after.sides[0].present && !after.sides[1].present);
+    EXPECT_EQ(after.note, fmt::format("the present address space; both sides of fork {} have ended", newest.number));
 }
 
 TEST(View, NamesForksByDirectoriesWherePidsAreUnknown) {
