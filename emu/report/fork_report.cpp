@@ -105,7 +105,7 @@ void ForkDocument::summary() {
     if (traced())
         line("untraced", "{untraced_cycles} own cycles without the {counts.tracepoints} tracepoints");
     if (fork_.left && elapsed_cycles(fork_) != fork_.spent.cycles)
-        line("elapsed", "{elapsed_cycles} cycles: other processes ran, too");
+        line("elapsed", "{elapsed_cycles} cycles from its beginning to its return");
     line("page tables", "{counts.ptes_written} entries written, {counts.ptes_write_protected} of them only "
                         "write-protected; {counts.ptes_found} already present");
     if (fork_.stated)

@@ -188,7 +188,7 @@ TEST(ForkReport, TellsOwnCyclesFromElapsedOnes) {
     fork.left_cycle += 500;
     text = document_text(fork_document(fork));
     expect_says(text, fmt::format("inside fork    {} own cycles, ", total));
-    expect_says(text, fmt::format("elapsed        {} cycles: other processes ran, too\n", total + 500));
+    expect_says(text, fmt::format("elapsed        {} cycles from its beginning to its return\n", total + 500));
     expect_says(text, fmt::format("  1    {:<24}{:>10}{:>10} ", "child slot", 10, 510));
     const std::string json = document_json(fork_document(fork));
     EXPECT_EQ(json_fault(json), "");
