@@ -15,6 +15,9 @@ struct Way {
     EngineKind engine;
     bool fast_table;
 };
+inline void PrintTo(const Way& way, std::ostream* out) {
+    *out << (way.engine == EngineKind::Interpreter ? "interpreter" : "block") << (way.fast_table ? "" : "_full_model");
+}
 inline std::vector<Way> every_way() {
     return {{EngineKind::Interpreter, true},
             {EngineKind::Interpreter, false},

@@ -14,11 +14,11 @@ constexpr u16 kNarrow = CodeRunner::kFree, kWide = CodeRunner::kData; // B = 0, 
 constexpr u16 kUserNarrow = (CodeRunner::kFree + 8) | 3, kUserWide = CodeRunner::kUserData;
 constexpr u32 kLow = 0x9000; // where the tests' stacks end; the upper half of ESP tells what moved
 
-class StackSegment : public testing::TestWithParam<int> {
+class StackSegment : public testing::TestWithParam<Way> {
   protected:
     StackSegment() { restart(); }
     void restart() {
-        runner_.emplace(every_way()[static_cast<std::size_t>(GetParam())]);
+        runner_.emplace(GetParam());
         runner_->enter_protected_mode();
         runner_->descriptor(kNarrow, 0, 0xFFFFF, 0x93, false, true);
         runner_->descriptor(kUserNarrow & ~3, 0, 0xFFFFF, 0xF3, false, true);
@@ -40,7 +40,7 @@ class StackSegment : public testing::TestWithParam<int> {
 
     std::optional<CodeRunner> runner_;
 };
-INSTANTIATE_TEST_SUITE_P(EveryWay, StackSegment, testing::Range(0, 4));
+INSTANTIATE_TEST_SUITE_P(EveryWay, StackSegment, testing::ValuesIn(every_way()), testing::PrintToStringParamName());
 
 // test386 has this from real 386s and 486s.
 TEST_P(StackSegment, PopSsMovesThePointerByTheWidthOfTheOldStack) {
