@@ -108,7 +108,7 @@ std::string Symbolizer::program_of(u32 address_space) const {
 bool Symbolizer::identify(const MemoryReader& read, u32 address_space, u32 address) {
     const u32 page = address & ~kPageMask;
     std::array<u8, kPageSize> bytes;
-    if (layout_.is_kernel(page) || programs_.empty() || !read(address_space, page, bytes))
+    if (programs_.empty() || !read(address_space, page, bytes))
         return false;
     const ElfImage* match = nullptr;
     for (const auto& [name, image] : programs_) {
@@ -126,8 +126,8 @@ bool Symbolizer::identify(const MemoryReader& read, u32 address_space, u32 addre
 
 const ElfImage* Symbolizer::image_for(u32 address_space, u32 address) const {
     const auto bound = bound_.find(address_space);
-    if (layout_.is_user(address) && bound != bound_.end())
-        return bound->second->covers(address) ? bound->second : nullptr;
+    if (bound != bound_.end() && bound->second->covers(address))
+        return bound->second;
     return kernel_ && kernel_->covers(address) ? kernel_.get() : nullptr;
 }
 

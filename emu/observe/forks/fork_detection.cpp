@@ -351,7 +351,7 @@ void ForkTracer::catch_up(ForkRecord& fork) {
                           fault->begin_instructions >=
                               (shared->second.left_inside ? fork.begin_instructions : fork.left_instructions);
         if (ours) {
-            attach_fault(fork, fault, ForkSide::Parent, true);
+            attach_fault(fork, fault, ForkSide::Parent, Cause::Sharing);
             reconsider(fork.number, page);
         }
         return ours;

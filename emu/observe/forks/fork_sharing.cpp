@@ -114,7 +114,8 @@ void ForkTracer::check_private(ForkRecord& fork) {
         fork.private_cycle = now_->cycle;
 }
 
-void ForkTracer::attach_fault(ForkRecord& fork, const FaultRef& fault, ForkSide side, bool belongs) {
+void ForkTracer::attach_fault(ForkRecord& fork, const FaultRef& fault, ForkSide side, Cause cause) {
+    const bool belongs = cause == Cause::Sharing;
     if (belongs)
         ++fork.fault_counts[static_cast<u8>(fault->page)];
     else
@@ -157,7 +158,7 @@ void ForkTracer::on_fault(const FaultRef& fault) {
         // On a page that this fork has protected already; else it is for an earlier fork to know.
         const bool belongs =
             fault->is_cow() && (of_child || (of_parent && open.protects.count(fault->page_address()) != 0));
-        attach_fault(edit_record(id), fault, side, belongs);
+        attach_fault(edit_record(id), fault, side, belongs ? Cause::Sharing : Cause::Other);
         attached = attached || belongs;
         break;
     }
@@ -182,7 +183,7 @@ void ForkTracer::share_fault(const FaultRef& fault, bool attached) {
             const ForkSide side = is_child ? ForkSide::Child : ForkSide::Parent;
             // The newest fork that shared the page made it read-only; older ones only lose one more sharer.
             if (!attached)
-                attach_fault(fork, fault, side, true);
+                attach_fault(fork, fault, side, Cause::Sharing);
             attached = true;
             reconsider(use.fork, page);
         }
@@ -203,7 +204,7 @@ void ForkTracer::share_fault(const FaultRef& fault, bool attached) {
     if (newest == 0 || state_.forks.find(newest)->child_ended)
         return;
     const bool of_child = state_.forks.find(newest)->child_directory == space;
-    attach_fault(state_.forks.edit(newest), fault, of_child ? ForkSide::Child : ForkSide::Parent, false);
+    attach_fault(state_.forks.edit(newest), fault, of_child ? ForkSide::Child : ForkSide::Parent, Cause::Other);
 }
 
 // What an entry maps has changed: pages that forks left shared may be shared no more, or more than they should.

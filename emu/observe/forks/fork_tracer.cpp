@@ -132,7 +132,7 @@ void ForkTracer::on_instruction(u32 address_space, u32 eip, const RunTime& befor
         return;
     // INT n has been delivered when the system call begins: that part of it lies before.
     const RunTime& begun = state_.open.at(open).begun;
-    const bool user = options_.layout.is_user(eip);
+    const bool user = tables_.reader().walk(AddressSpace(address_space), LinearAddress(eip)).user();
     const auto [place, fresh] = edit_record(open).by_instruction.try_emplace({user ? address_space : 0, eip});
     place->second += after - (begun.cycles > before.cycles ? begun : before);
     if (fresh && user && symbols_ != nullptr && symbols_->program_of(address_space).empty())

@@ -163,7 +163,9 @@ class ForkTracer : public TraceSink {
     bool was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const;
     void on_fault(const FaultRef& fault);
     void share_fault(const FaultRef& fault, bool attached);
-    void attach_fault(ForkRecord& fork, const FaultRef& fault, ForkSide side, bool belongs);
+    // What a fault on either side comes from: that this fork shared the page, or anything else.
+    enum class Cause : u8 { Sharing, Other };
+    void attach_fault(ForkRecord& fork, const FaultRef& fault, ForkSide side, Cause cause);
     void on_entry_changed(const TraceEvent& event, const EntryOwner& owner);
     void reconsider(u64 number, u32 page);
     void check_refused_write(const FaultRecord& fault, const char* outcome);
