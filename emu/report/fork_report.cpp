@@ -407,8 +407,10 @@ void ForkDocument::other_faults() {
 
 void ForkDocument::findings() {
     document_.section("Findings")
-        .blocks.push_back(
-            Sentences{"findings", "none: what the guest states and what the hardware shows agree", kWidth});
+        .blocks.push_back(Sentences{"findings",
+                                    fork_.stated ? "none: what the guest states and what the hardware shows agree"
+                                                 : "none: nothing that the hardware showed of it is wrong",
+                                    kWidth});
 }
 
 } // namespace
