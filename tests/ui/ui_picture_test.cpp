@@ -116,7 +116,8 @@ TEST(Picture, ShowsTheShellAfterACommand) {
     ASSERT_TRUE(save_screenshot(bench.machine(), &bench.tracer(), bench.symbols(), path).ok());
     const Image image(path);
     EXPECT_GT(image.count(ui::kPrivate, kParentLeft, kParentRight), 4 * 10);
-    EXPECT_GT(image.count(ui::kKernel, kChildLeft, kChildRight), 4 * 10);
+    EXPECT_GT(image.count(ui::kKernel, kParentLeft, kParentRight), 4 * 10);
+    EXPECT_EQ(image.count(ui::kPrivate, kChildLeft, kChildRight), 0) << "the child has ended";
 }
 
 TEST(Picture, HasTheSameBytesOnASecondMachine) {
