@@ -71,16 +71,6 @@ std::string pax_value(std::span<const u8> data, std::string_view key, std::strin
     return otherwise;
 }
 
-std::string plain_name(std::string name) {
-    while (name.compare(0, 2, "./") == 0)
-        name.erase(0, 2);
-    while (!name.empty() && name.front() == '/')
-        name.erase(0, 1);
-    while (!name.empty() && name.back() == '/')
-        name.pop_back();
-    return name;
-}
-
 std::string head_name(std::span<const u8> head) {
     std::string name = text(head.subspan(0, 100));
     const bool ustar = text(head.subspan(257, 6)).compare(0, 5, "ustar") == 0;
@@ -101,11 +91,11 @@ class Entries {
     void add(u8 type, const std::string& name, const std::string& link, std::span<const u8> data) {
         const bool directory = is_directory(type, name);
         if (directory || type == 0 || type == '0' || type == '7') {
-            put({plain_name(name), directory, data});
+            put({plain_tar_name(name), directory, data});
         } else if (type == '1') {
-            const auto target = files_.find(plain_name(link));
+            const auto target = files_.find(plain_tar_name(link));
             if (target != files_.end())
-                put({plain_name(name), false, target->second});
+                put({plain_tar_name(name), false, target->second});
         }
     }
 
@@ -123,6 +113,16 @@ class Entries {
 };
 
 } // namespace
+
+std::string plain_tar_name(std::string name) {
+    while (name.compare(0, 2, "./") == 0)
+        name.erase(0, 2);
+    while (!name.empty() && name.front() == '/')
+        name.erase(0, 1);
+    while (!name.empty() && name.back() == '/')
+        name.pop_back();
+    return name;
+}
 
 Result<std::vector<TarEntry>> read_tar(std::span<const u8> bytes) {
     Entries entries;

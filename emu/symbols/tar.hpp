@@ -19,6 +19,9 @@ struct TarEntry {
     std::span<const u8> data;
 };
 
+// A path as TarEntry::name has it.
+std::string plain_tar_name(std::string name);
+
 Result<std::vector<TarEntry>> read_tar(std::span<const u8> bytes);
 
 } // namespace forkscope

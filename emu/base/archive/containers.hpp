@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "emu/base/archive.hpp"
@@ -31,7 +32,8 @@ template <class Enum> void archive_enum(Archive& ar, std::string_view name, Enum
     }
 }
 
-// Any container that emplaces at its end; `archive` writes or reads one element.
+// Any container that inserts at its end and that Archive::sequence() does not take; `archive` writes or reads one
+// element.
 template <class Container, class Element>
 void archive_elements(Archive& ar, std::string_view name, Container& values, u64 most, Element archive) {
     ar.begin(name);
@@ -54,10 +56,6 @@ void archive_elements(Archive& ar, std::string_view name, Container& values, u64
     ar.end();
 }
 
-template <class T> void archive_sequence(Archive& ar, std::string_view name, T& values, u64 most) {
-    archive_elements(ar, name, values, most, [&](auto& value) { archive_value(ar, "element", value); });
-}
-
 template <class T> void archive_set(Archive& ar, std::string_view name, std::set<T>& values, u64 most) {
     std::vector<T> list(values.begin(), values.end());
     ar.sequence(name, list, most);
@@ -71,33 +69,19 @@ template <class T> void archive_set(Archive& ar, std::string_view name, std::set
 // `archive` writes or reads one value.
 template <class Key, class Value, class Element>
 void archive_map(Archive& ar, std::string_view name, std::map<Key, Value>& values, u64 most, Element archive) {
-    ar.begin(name);
-    u64 count = values.size();
-    ar.field("count", count);
-    if (ar.loading()) {
-        values.clear();
-        if (count > most)
-            ar.fail("more elements than there can be");
-        for (u64 i = 0; i < count && ar.good(); ++i) {
-            Key key{};
-            Value value{};
-            archive_value(ar, "key", key);
-            archive(value);
-            if (!ar.good())
-                break;
-            if (!values.empty() && !(values.rbegin()->first < key))
-                ar.fail("keys out of order");
-            else
-                values.emplace_hint(values.end(), std::move(key), std::move(value));
-        }
-    } else {
-        for (auto& [kept, value] : values) {
-            Key key = kept;
-            archive_value(ar, "key", key);
-            archive(value);
-        }
+    std::vector<std::pair<Key, Value>> list(values.begin(), values.end());
+    archive_elements(ar, name, list, most, [&](std::pair<Key, Value>& entry) {
+        archive_value(ar, "key", entry.first);
+        archive(entry.second);
+    });
+    if (!ar.loading())
+        return;
+    values.clear();
+    for (auto& [key, value] : list) {
+        if (!values.empty() && !(values.rbegin()->first < key))
+            return ar.fail("keys out of order");
+        values.emplace_hint(values.end(), std::move(key), std::move(value));
     }
-    ar.end();
 }
 template <class Key, class Value>
 void archive_map(Archive& ar, std::string_view name, std::map<Key, Value>& values, u64 most) {

@@ -80,7 +80,7 @@ void archive_faults(Archive& ar, std::string_view name, std::vector<FaultRecord>
     for (FaultRecord& fault : faults) {
         ar.text("program", fault.program);
         ar.sequence("frames_taken", fault.frames_taken, kMostTexts);
-        archive_sequence(ar, "findings", fault.findings, kMostTexts);
+        ar.sequence("findings", fault.findings, kMostTexts);
         if (!ar.good())
             break;
     }

@@ -437,7 +437,7 @@ void FaultTracker::Frame::serialize(Archive& ar) {
 void FaultTracker::serialize(Archive& ar) {
     ar.field("count", count_);
     archive_map(ar, "stacks", stacks_, kMostContexts + 1,
-                [&](Stack& frames) { archive_sequence(ar, "frames", frames, kMostOpen); });
+                [&](Stack& frames) { ar.sequence("frames", frames, kMostOpen); });
     archive_map(ar, "delivered", delivered_, kMostContexts);
     std::vector<FaultRecord> faults;
     std::vector<u8> compared;

@@ -234,7 +234,7 @@ void archive_fork(Archive& ar, ForkRecord& fork, const FaultPool& faults) {
         .column("difference", part(&DifferenceRange::difference), PageDifference::OnlyInB)
         .column("flags_a", part(&DifferenceRange::flags_a))
         .column("flags_b", part(&DifferenceRange::flags_b));
-    archive_sequence(ar, "findings", fork.findings, kMostTexts);
+    ar.sequence("findings", fork.findings, kMostTexts);
     ar.end();
 }
 

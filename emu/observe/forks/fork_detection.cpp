@@ -1,10 +1,10 @@
 // Forks of a guest that states nothing. Whoever built the tables of a space that is loaded for the first time made it:
 // by entries that were seen written, or by the frames that hold the tables, which somebody stored into last. It was a
 // fork if the space holds its maker's pages, shared for copying or copied.
+#include <algorithm>
+
 #include "emu/base/trace_vocabulary.hpp"
 #include "emu/observe/forks/fork_tracer.hpp"
-
-#include <algorithm>
 
 namespace forkscope {
 
@@ -122,11 +122,7 @@ void ForkTracer::merge_into_builder(u64 id) {
         const OpenFork& earlier = state_.open.at(*other);
         if (*other == id || earlier.key != call.key || earlier.directory != call.directory)
             continue;
-        const auto builds = [&](u32 directory) {
-            return earlier.foreign.count(directory) != 0 ||
-                   std::find(earlier.new_directories.begin(), earlier.new_directories.end(), directory) !=
-                       earlier.new_directories.end();
-        };
+        const auto builds = [&](u32 directory) { return earlier.built(directory); };
         const bool many = earlier.many_calls || earlier.protects.empty();
         if (directories.empty() ? many : std::any_of(directories.begin(), directories.end(), builds))
             into = *other;

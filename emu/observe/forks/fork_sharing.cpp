@@ -9,7 +9,6 @@ namespace forkscope {
 
 namespace {
 
-constexpr std::size_t kMostLooseFaults = 1024;
 constexpr std::size_t kMostFindings = 64;
 constexpr u64 kPteSoftware = 7u << 9; // bits that the processor leaves to software (SDM 3A 4.3)
 
@@ -190,10 +189,10 @@ void ForkTracer::share_fault(const FaultRef& fault, bool attached) {
         if (attached)
             return;
         state_.loose_faults.push_back(fault);
-        if (state_.loose_faults.size() > kMostLooseFaults)
+        if (state_.loose_faults.size() > kMostLoose)
             state_.loose_faults.pop_front();
     }
-    // None of any fork's making: the newest that the space belongs to tells of it.
+    // No fork caused it: it is listed with the newest fork that its space belongs to.
     u64 newest = 0;
     for (const std::set<u64>* sides : {&followed_.of_parent(space), &followed_.of_child(space)})
         for (auto number = sides->rbegin(); number != sides->rend() && *number > newest; ++number) {

@@ -11,7 +11,6 @@ namespace forkscope {
 namespace {
 
 constexpr u64 kMostWorkload = 65536;
-constexpr u64 kMostLoose = 1024;
 constexpr u64 kMostSaved = u64{20} << 20; // bytes of lists: a section of a snapshot holds no more than 32 MB
 
 PagingControl control_now(const ForkTracerOptions& options) {

@@ -1,7 +1,7 @@
 // Owns: the fold of trace events into one ForkRecord per fork, from what the guest states and what the hardware shows.
-// Callers: attach as a TraceSink; read forks() at any time between events. Promises: changes nothing of the machine
-// (it peeks, and asks through TableMap's watch to see writes); works without tracepoints; its state is a value that can
-// be kept and come back; memory is bounded, and time is linear in the events.
+// Callers: attach as a TraceSink; read forks() at any time between events. Promises: nothing that the guest or a hash
+// can see changes (it peeks, asks to see stores into tables, and begins epochs of memory); works without tracepoints;
+// its state is a value that can be kept and put back; memory is bounded, and time is linear in the events.
 #pragma once
 
 #include <deque>
@@ -110,6 +110,7 @@ class ForkTracer : public TraceSink {
   private:
     static constexpr u64 kNone = OpenForks::kNone;
     static constexpr std::size_t kMostLoaded = 65536; // directories remembered as loaded: more than a guest has alive
+    static constexpr std::size_t kMostLoose = 1024;   // faults that may still turn out to belong to a fork
 
     // fork_tracer.cpp
     RunTime time_of(const TraceEvent& event) const;

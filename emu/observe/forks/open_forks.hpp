@@ -3,6 +3,7 @@
 // bounded.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <set>
@@ -38,6 +39,12 @@ struct OpenFork {
     std::set<u32> foreign;                  // other spaces' directories whose entries were written
     bool many_calls = false;                // several system calls have built the space
     u32 pending_child = 0;                  // a copy of the caller that ran before the call returned: it may be exec
+
+    // By its entries, or because its directory became known meanwhile.
+    bool built(u32 space) const {
+        return foreign.count(space) != 0 ||
+               std::find(new_directories.begin(), new_directories.end(), space) != new_directories.end();
+    }
 };
 
 class OpenForks {

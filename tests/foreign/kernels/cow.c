@@ -128,19 +128,7 @@ void page_fault(struct frame* frame, uint32_t address) {
 
 /* The programs. What they print is right only if fork is. */
 
-static uint32_t data[DATA_PAGES][PAGE_BYTES / sizeof(uint32_t)] USER_DATA = {{0}};
-
-LOCAL void touch(uint32_t page, uint32_t value) { *(volatile uint32_t*)data[page] = value; }
-
-LOCAL void print_pages(uint32_t first, uint32_t end) {
-    for (uint32_t page = first; page < end; ++page)
-        call(SYS_PRINT, *(volatile uint32_t*)data[page], 0, 0);
-}
-
-LOCAL void touch_all(void) {
-    for (uint32_t page = 0; page < DATA_PAGES; ++page)
-        touch(page, 100 + page);
-}
+#include "data_pages.h"
 
 /* Both sides write, the kernel writes for the child, and the last one that maps a frame keeps it. */
 USER_CODE static void plain(void) {

@@ -81,36 +81,24 @@ void page_fault(struct frame* frame, uint32_t address) {
 
 /* The programs. */
 
-static uint32_t data[DATA_PAGES][PAGE_BYTES / sizeof(uint32_t)] USER_DATA = {{0}};
-
-LOCAL void touch(uint32_t page, uint32_t value) { *(volatile uint32_t*)data[page] = value; }
-
-LOCAL void print_pages(void) {
-    for (uint32_t page = 0; page < DATA_PAGES; ++page)
-        call(SYS_PRINT, *(volatile uint32_t*)data[page], 0, 0);
-}
-
-LOCAL void touch_all(void) {
-    for (uint32_t page = 0; page < DATA_PAGES; ++page)
-        touch(page, 100 + page);
-}
+#include "data_pages.h"
 
 USER_CODE static void plain(void) {
     touch_all();
     if (call(SYS_FORK, 0, 0, 0) == 0) {
         touch(0, 200);
-        print_pages();
+        print_pages(0, DATA_PAGES);
         exit_program();
     }
     touch(1, 301);
     call(SYS_WAIT, 0, 0, 0);
-    print_pages();
+    print_pages(0, DATA_PAGES);
     exit_program();
 }
 
 USER_CODE static void fresh(void) {
     touch(0, 400);
-    print_pages();
+    print_pages(0, DATA_PAGES);
     exit_program();
 }
 
@@ -120,7 +108,7 @@ USER_CODE static void exec_one(void) {
     if (call(SYS_FORK, 0, 0, 0) == 0)
         call(SYS_EXEC, (uint32_t)fresh, 0, 0);
     call(SYS_WAIT, 0, 0, 0);
-    print_pages();
+    print_pages(0, DATA_PAGES);
     exit_program();
 }
 
@@ -129,7 +117,7 @@ USER_CODE static void create_one(void) {
     touch_all();
     call(SYS_CREATE, (uint32_t)fresh, 0, 0);
     call(SYS_WAIT, 0, 0, 0);
-    print_pages();
+    print_pages(0, DATA_PAGES);
     exit_program();
 }
 
@@ -138,7 +126,7 @@ USER_CODE static void create_one(void) {
 USER_CODE static void create_early(void) {
     call(SYS_CREATE, (uint32_t)fresh, 0, 0);
     call(SYS_WAIT, 0, 0, 0);
-    print_pages();
+    print_pages(0, DATA_PAGES);
     exit_program();
 }
 
@@ -151,12 +139,12 @@ USER_CODE static void tree(void) {
             if (child == 1 && call(SYS_FORK, 0, 0, 0) == 0)
                 touch(2, 302);
             call(SYS_WAIT, 0, 0, 0);
-            print_pages();
+            print_pages(0, DATA_PAGES);
             exit_program();
         }
     while (call(SYS_WAIT, 0, 0, 0) != NOBODY)
         touch(3, 303);
-    print_pages();
+    print_pages(0, DATA_PAGES);
     exit_program();
 }
 

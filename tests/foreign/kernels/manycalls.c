@@ -130,7 +130,7 @@ void page_fault(struct frame* frame, uint32_t address) {
 
 /* The programs. */
 
-static uint32_t data[DATA_PAGES][PAGE_BYTES / sizeof(uint32_t)] USER_DATA = {{0}};
+#include "data_pages.h"
 
 void upcall(void);
 
@@ -195,17 +195,9 @@ USER_CODE static uint32_t fork_by_calls(void) {
     return child;
 }
 
-LOCAL void touch(uint32_t page, uint32_t value) { *(volatile uint32_t*)data[page] = value; }
-
-LOCAL void print_pages(void) {
-    for (uint32_t page = 0; page < 4; ++page)
-        call(SYS_PRINT, *(volatile uint32_t*)data[page], 0, 0);
-}
-
 LOCAL void begin(void) {
     set_upcall(SELF);
-    for (uint32_t page = 0; page < DATA_PAGES; ++page)
-        touch(page, 100 + page);
+    touch_all();
 }
 
 USER_CODE static void plain(void) {
@@ -213,12 +205,12 @@ USER_CODE static void plain(void) {
     if (fork_by_calls() == 0) {
         touch(0, 200);
         touch(1, 201);
-        print_pages();
+        print_pages(0, 4);
         exit_program();
     }
     touch(3, 303);
     call(SYS_WAIT, 0, 0, 0);
-    print_pages();
+    print_pages(0, 4);
     exit_program();
 }
 
@@ -230,7 +222,7 @@ USER_CODE static void chain(void) {
             break;
     }
     call(SYS_WAIT, 0, 0, 0);
-    print_pages();
+    print_pages(0, 4);
     exit_program();
 }
 
@@ -239,19 +231,19 @@ USER_CODE static void two(void) {
     for (uint32_t child = 0; child < 2; ++child)
         if (fork_by_calls() == 0) {
             touch(child, 200 + child);
-            print_pages();
+            print_pages(0, 4);
             exit_program();
         }
     call(SYS_WAIT, 0, 0, 0);
     call(SYS_WAIT, 0, 0, 0);
     touch(0, 300);
-    print_pages();
+    print_pages(0, 4);
     exit_program();
 }
 
 USER_CODE static void spawned(void) {
     touch(0, 400);
-    print_pages();
+    print_pages(0, 4);
     exit_program();
 }
 
@@ -272,7 +264,7 @@ USER_CODE static void spawn(void) {
     set_upcall(child);
     call(SYS_START_AT, child, (uint32_t)spawned, 0);
     call(SYS_WAIT, 0, 0, 0);
-    print_pages();
+    print_pages(0, 4);
     exit_program();
 }
 

@@ -50,17 +50,6 @@ Reading read_as_host(const std::vector<u8>& archive) {
     return reading;
 }
 
-// The guest puts paths into a tree, where leading and final separators mean nothing.
-std::string plain(std::string name) {
-    while (name.compare(0, 2, "./") == 0)
-        name.erase(0, 2);
-    while (!name.empty() && name.front() == '/')
-        name.erase(0, 1);
-    while (!name.empty() && name.back() == '/')
-        name.pop_back();
-    return name;
-}
-
 std::string text(const tar_text& text) { return {text.at, text.length}; }
 
 Reading read_as_guest(const std::vector<u8>& archive) {
@@ -72,15 +61,15 @@ Reading read_as_guest(const std::vector<u8>& archive) {
     while ((result = tar_next(&reader, &entry)) == TAR_ENTRY) {
         const std::string path =
             entry.prefix.length != 0 ? text(entry.prefix) + "/" + text(entry.name) : text(entry.name);
-        const auto target = files.find(plain(text(entry.link)));
+        const auto target = files.find(plain_tar_name(text(entry.link)));
         std::string data(entry.data, entry.data + entry.size);
         if (entry.type == TAR_OTHER || (entry.type == TAR_HARD_LINK && target == files.end()))
             continue;
         if (entry.type == TAR_HARD_LINK)
             data = target->second;
         if (entry.type != TAR_DIRECTORY)
-            files[plain(path)] = data;
-        reading.entries.push_back({plain(path), entry.type == TAR_DIRECTORY, data});
+            files[plain_tar_name(path)] = data;
+        reading.entries.push_back({plain_tar_name(path), entry.type == TAR_DIRECTORY, data});
     }
     reading.good = result == TAR_END;
     if (!reading.good)
