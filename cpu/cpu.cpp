@@ -123,7 +123,7 @@ void Cpu::set_state(const CpuState& state) {
     const u32 old_cr3 = r.cr3;
     const u32 old_cr4 = r.cr4;
     if (state.eip != r.eip)
-        context_.attention().lift_shadow(); // what stood in the shadow of STI or MOV SS comes no more
+        context_.attention().lift_shadow(); // the instruction that STI or MOV SS shielded is skipped
     const u32 old_place = linear_eip();
     r = state;
     if (linear_eip() != old_place)

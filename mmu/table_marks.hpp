@@ -28,7 +28,7 @@ class TableMarks {
     void mark_space(AddressSpace space);
     // An observer says that it is a page table; the frame is flagged already.
     void assume(u64 frame);
-    // It is none any more.
+    // The frame is no longer a page table.
     void forget(u64 frame);
     void forget_all();
     static constexpr u16 kMostStores = 2049;

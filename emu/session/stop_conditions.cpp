@@ -218,7 +218,7 @@ u32 StopConditions::foreign_breakpoint() const {
     return 0;
 }
 
-// Conditions that no event tells of.
+// Conditions that no trace event reports.
 void StopConditions::look(const StopReason& reason) {
     for (const Waiting& waiting : waiting_) {
         const StopCondition& condition = waiting.condition;

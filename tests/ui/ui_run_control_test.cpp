@@ -119,7 +119,7 @@ TEST(RunControl, ForgetsAnEarlierWishWhenItIsToldAnother) {
     control.obey(Command::RunOrPause);
     ASSERT_TRUE(run_frames(control, 2000));
     EXPECT_NE(status_of(control).find("the guest powered the machine off"), std::string::npos)
-        << "the wish for a fault was given up with the pause: " << status_of(control);
+        << "pausing cancels the request to stop at the next fault: " << status_of(control);
 }
 
 } // namespace

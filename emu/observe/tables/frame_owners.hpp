@@ -34,7 +34,7 @@ class FrameOwners {
     explicit FrameOwners(const PhysicalMemory& memory, std::size_t most_tables = std::size_t{1} << 14);
 
     // --- What happened.
-    // Tables of another mode are none any more; another meaning of the large-page bit has all of them read again.
+    // A change of paging mode drops all known tables. If only the large-page bit changes its meaning, they are reread.
     void set_control(const PagingControl& control);
     // A space exists, or CR3 was loaded with it again: under PAE that reads its four directories again.
     void add_space(AddressSpace space);

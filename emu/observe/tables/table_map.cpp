@@ -47,7 +47,7 @@ void TableMap::on_event(const TraceEvent& event) {
         break;
     case TraceKind::ControlRegister:
         if (reader_.control().pae() != pae)
-            forget_all(); // tables of another mode are none any more
+            forget_all(); // the tables of one paging mode mean nothing in the other
         owners_.set_control(reader_.control());
         break;
     case TraceKind::PteWrite:
