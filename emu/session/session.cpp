@@ -164,9 +164,8 @@ void Session::load_symbols() {
     auto kernel = ElfImage::from_bytes(config.kernel_name, config.kernel);
     if (!options_.kernel_path.empty())
         symbols_.set_layout(kernel.ok() ? GuestLayout::of_kernel(**kernel) : GuestLayout::foreign());
-    if (kernel.ok()) {
+    if (kernel.ok())
         symbols_.add_kernel(std::move(kernel).value());
-    }
     if (!config.modules.empty())
         static_cast<void>(symbols_.add_programs_of_initrd(config.modules.front().bytes));
 }
