@@ -1,6 +1,6 @@
 // Owns: the interfaces that the Mmu reports accesses to: AccessListener (the processor's), MmuRecorder (the tests');
-// and LinearWatch, a data breakpoint. Callers: the Mmu calls them; the Cpu and the tests implement them. Promises:
-// called synchronously, in the order of the accesses.
+// LinearWatch, the guest's data breakpoint, and WatchedRange, a debugger's. Callers: the Mmu calls them; the Cpu and
+// the tests implement them. Promises: called synchronously, in the order of the accesses.
 #pragma once
 
 #include "emu/base/types.hpp"
@@ -33,6 +33,18 @@ struct LinearWatch {
     u32 size = 0;
     bool reads = false; // stores always
     u8 number = 0;
+};
+
+// Linear addresses whose accesses a debugger wants to be told of; any size but 0, may wrap around the end.
+struct WatchedRange {
+    u32 address = 0;
+    u32 size = 0;
+
+    bool overlaps(u32 linear, u32 bytes) const { return linear - address < size || address - linear < bytes; }
+    bool touches_page_of(u32 linear) const {
+        const u32 first = address & ~kPageMask;
+        return (linear & ~kPageMask) - first <= ((address + size - 1) & ~kPageMask) - first;
+    }
 };
 
 // Gets every request to the Mmu, in order and before it is carried out, so that a run can be replayed on another one.

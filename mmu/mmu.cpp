@@ -68,6 +68,11 @@ void Mmu::set_watches(std::span<const LinearWatch> watches) {
         unit_.front().keep_out_watched(watches);
 }
 
+void Mmu::watch_ranges(std::span<const WatchedRange> ranges, RangeWatcher watcher) {
+    range_watcher_ = std::move(watcher);
+    unit_.front().keep_out_ranges(ranges);
+}
+
 void Mmu::set_alignment_check(bool enabled) {
     if (alignment_check_ == enabled)
         return;
@@ -122,7 +127,15 @@ bool Mmu::begin(Span& span, Privilege privilege, AccessKind kind) {
         if (overlaps && (kind == AccessKind::Write || watch.reads) && data_.listener() != nullptr)
             data_.listener()->breakpoint_hit(watch.number);
     }
+    tell_of_range(span, kind);
     return true;
+}
+
+void Mmu::tell_of_range(const Span& span, AccessKind kind) const {
+    const auto linear = static_cast<u32>(span.linear.value);
+    for (const WatchedRange& range : unit_.front().ranges())
+        if (range.overlaps(linear, span.size) && range_watcher_)
+            return range_watcher_(span.linear, span.size, kind);
 }
 
 Access<u64> Mmu::load_slow(LinearAddress address, u32 size, Privilege privilege) {
@@ -148,6 +161,7 @@ Access<u64> Mmu::load_for_update_slow(LinearAddress address, u32 size, Privilege
     update_span_ = {address, size, 0, {}, {}};
     if (!begin(update_span_, privilege, AccessKind::Write))
         return Access<u64>::fault();
+    tell_of_range(update_span_, AccessKind::Read);
     return {data_.read(update_span_), true};
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstring>
+#include <functional>
 #include <vector>
 
 #include "emu/base/access.hpp"
@@ -75,6 +76,10 @@ class Mmu {
     void set_listener(AccessListener* listener);
     // Data breakpoints, at most four: their pages stay out of the fast table, and the listener is told of each access.
     void set_watches(std::span<const LinearWatch> watches);
+    // A debugger's: the watcher is told of each access that is about to reach one of the ranges, in whatever space; of
+    // an update twice, as a read and as a write. Their pages stay out of the fast table, and no hash changes.
+    using RangeWatcher = std::function<void(LinearAddress, u32 size, AccessKind)>;
+    void watch_ranges(std::span<const WatchedRange> ranges, RangeWatcher watcher);
     // Accesses of 2, 4 and 8 bytes at user privilege must be aligned, or fail with fault().misaligned. While it is on,
     // user accesses stay out of the fast table.
     void set_alignment_check(bool enabled);
@@ -85,7 +90,7 @@ class Mmu {
     bool reports_misaligned() const { return data_.misaligned_mask() != 0; }
     // Every load and store leaves the fast path, for a listener that keeps a cache.
     void report_accesses(bool enabled);
-    // Gets the loads and stores of frames flagged kFrameWatched. Only tests watch frames today.
+    // Gets the loads and stores of frames flagged kFrameWatched, once they are done.
     void set_watcher(DataPath::Watcher watcher) { data_.set_watcher(std::move(watcher)); }
     // Gets every request. All accesses leave the fast path for it. nullptr: none.
     void set_recorder(MmuRecorder* recorder);
@@ -140,6 +145,7 @@ class Mmu {
 
     bool translate(Span& span, Privilege privilege, AccessKind kind);
     bool begin(Span& span, Privilege privilege, AccessKind kind);
+    void tell_of_range(const Span& span, AccessKind kind) const;
     void record(MmuRecorder::Act act, LinearAddress address, u32 size = 0, u64 value = 0,
                 Privilege privilege = Privilege::Supervisor) const {
         if (recorder_ != nullptr) [[unlikely]]
@@ -151,6 +157,7 @@ class Mmu {
     DataPath data_;
     u8* update_host_ = nullptr; // where finish_update stores; null: update_span_ says where
     Span update_span_;
+    RangeWatcher range_watcher_;
     bool alignment_check_ = false;
     MmuRecorder* recorder_ = nullptr;
 };

@@ -94,6 +94,7 @@ Result<void> Machine::prepare_boot() {
     }
     memory_ = std::make_unique<PhysicalMemory>(config_.ram_bytes);
     mmu_ = std::make_unique<Mmu>(*memory_, bus_, tracer_);
+    watchpoints_ = std::make_unique<OwnedWatchpoints>(*mmu_);
     cpu_ = std::make_unique<Cpu>(*mmu_, bus_, tracer_);
     cpu_->set_model(config_.cpu, config_.clock, config_.bus);
     mmu_->set_tlb_model(studied(model_of(config_.cpu).tlb, config_.tlb, config_.tlb_seed));

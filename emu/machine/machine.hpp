@@ -19,6 +19,7 @@
 #include "emu/machine/multiboot.hpp"
 #include "emu/machine/snapshot.hpp"
 #include "emu/machine/stop.hpp"
+#include "emu/machine/watchpoints.hpp"
 #include "mmu/mmu.hpp"
 
 namespace forkscope {
@@ -43,6 +44,7 @@ class Machine final : private Wiring {
     // Ends run() at the next instruction boundary. `id` comes back in the reason; the first to ask is named.
     void request_stop(u32 id = 0);
     OwnedBreakpoints& breakpoints() { return breakpoints_; }
+    OwnedWatchpoints& watchpoints() { return *watchpoints_; }
     // Executes exactly one instruction (or delivers one interrupt or fault).
     StopReason step();
 
@@ -149,6 +151,7 @@ class Machine final : private Wiring {
     std::unique_ptr<IoHandler> rom_alias_;
     std::unique_ptr<PhysicalMemory> memory_;
     std::unique_ptr<Mmu> mmu_;
+    std::unique_ptr<OwnedWatchpoints> watchpoints_;
     std::unique_ptr<Cpu> cpu_;
     std::vector<std::unique_ptr<Device>> devices_;
     Pic* pic_ = nullptr;

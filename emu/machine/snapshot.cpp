@@ -336,6 +336,7 @@ Result<void> Machine::restore(const SnapshotSource& source) {
         return loaded;
     }
     load_memory(*memory_, source, *contents);
+    watchpoints_->restored();
     forget_derived_state();
     absent_parts_.clear();
     for (std::size_t i = 0; i < parts_.size(); ++i) {

@@ -1,5 +1,7 @@
 #include "mmu/tlb/front.hpp"
 
+#include <algorithm>
+
 #include "mmu/mutant.hpp"
 
 namespace forkscope {
@@ -23,6 +25,11 @@ void TlbFront::keep_out_watched(std::span<const LinearWatch> watches) {
     data_.drop_all();
 }
 
+void TlbFront::keep_out_ranges(std::span<const WatchedRange> ranges) {
+    ranges_.assign(ranges.begin(), ranges.end());
+    data_.drop_all();
+}
+
 bool TlbFront::keeps_out(LinearAddress address, Privilege privilege, AccessKind kind) const {
     if ((reasons_ & (kSwitchedOff | kHitsCounted | kRecorded)) != 0)
         return true;
@@ -34,7 +41,9 @@ bool TlbFront::keeps_out(LinearAddress address, Privilege privilege, AccessKind 
         if (((watch.address ^ address.value) & ~u64{kPageMask}) == 0)
             return true;
     }
-    return false;
+    const auto linear = static_cast<u32>(address.value);
+    return std::any_of(ranges_.begin(), ranges_.end(),
+                       [linear](const WatchedRange& range) { return range.touches_page_of(linear); });
 }
 
 void TlbFront::publish(LinearAddress address, Privilege privilege, AccessKind kind, const TlbPlace& place,

@@ -35,6 +35,8 @@ class TlbFront {
     // Pages with data breakpoints.
     void keep_out_watched(std::span<const LinearWatch> watches);
     std::span<const LinearWatch> watches() const { return watches_; }
+    void keep_out_ranges(std::span<const WatchedRange> ranges);
+    std::span<const WatchedRange> ranges() const { return ranges_; }
     bool keeps_out(LinearAddress address, Privilege privilege, AccessKind kind) const;
 
     // Lets later accesses like this one use the front: `place` was just touched. `place.found` is false if paging is
@@ -58,6 +60,7 @@ class TlbFront {
     FastTlb fetches_;
     u8 reasons_ = 0;
     std::vector<LinearWatch> watches_;
+    std::vector<WatchedRange> ranges_;
 };
 
 } // namespace forkscope
