@@ -3,10 +3,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include <spdlog/spdlog.h>
 
 namespace forkscope {
+
+// Who hands whole lines to the person; without one they go to stderr as stdio writes it.
+using MessageWriter = void (*)(std::string_view lines);
+void set_message_writer(MessageWriter writer);
 
 // "forkscope: MESSAGE" on stderr, and nothing that could steer a terminal.
 void tell(const std::string& message);

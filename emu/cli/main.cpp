@@ -44,7 +44,6 @@ int report(const Error& error) {
 }
 
 int run_program(int argc, char** argv) {
-    spdlog::set_pattern("forkscope: %v");
     auto options = parse_options(argc, argv);
     if (!options.ok())
         return report(options.error());

@@ -123,6 +123,13 @@ class Readers(Case):
 
 
 class Codes(Case):
+    def test_of_results_stand_alone_on_standard_output(self):
+        # mov ecx, 1234h; rdmsr
+        kernel = self.file("rdmsr.elf", images.elf(bytes.fromhex("b934120000 0f32")))
+        result = self.start(*HEADLESS, "--serial", "none", "--cpu", "pentium", "--kernel", kernel)
+        self.assertEqual((result.returncode, result.stdout), (GUEST_PANIC, b""))
+        self.assertIn("forkscope: the guest read model-specific register 0x1234", result.text)
+
     def test_of_a_limit_have_a_message(self):
         kernel, halts = self.kernel(b"hello"), self.kernel(b"hello", b"\xfa\xf4", name="halts.elf")
         for arguments, message in ((("--limit", "2000000i"), "the limit is reached after 2000000 instructions"),

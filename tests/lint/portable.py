@@ -11,7 +11,7 @@ PORTABLE = frozenset("""
     algorithm array bit cerrno charconv climits cmath compare concepts cstddef cstdint cstdio cstdlib cstring deque exception
     functional initializer_list iomanip iterator limits list map memory mutex new numeric optional ostream queue set span
     sstream stdexcept string string_view tuple type_traits typeinfo unordered_map unordered_set utility variant vector
-    elf.h fmt/format.h spdlog/spdlog.h xxhash.h
+    elf.h fmt/format.h spdlog/spdlog.h spdlog/sinks/base_sink.h xxhash.h
 """.split())
 
 # Files of the core that need more, each left out or empty on targets that lack it.
