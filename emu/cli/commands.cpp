@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include <unistd.h>
+
 #include "emu/base/log.hpp"
 #include "emu/base/text/printable.hpp"
+#include "emu/files/interruption.hpp"
 #include "emu/report/counter_report.hpp"
 #include "emu/report/json_writer.hpp"
 #include "emu/report/text_writer.hpp"
@@ -32,18 +34,38 @@ std::unique_ptr<Window> automatic_window() {
     return nullptr;
 }
 
-Result<void> print(std::string_view text) {
+Result<void> print(std::string_view text, int patience) {
+    static const Outlet outlet(STDOUT_FILENO);
     const std::string shown = printable(text);
-    if (std::fwrite(shown.data(), 1, shown.size(), stdout) == shown.size() && std::fflush(stdout) == 0)
+    const Outlet::Delivery delivery = outlet.write_all(bytes_of_text(shown), patience);
+    if (delivery.trouble == 0)
         return {};
-    if (errno == EPIPE) // `| head` has seen enough
+    if (delivery.trouble == EPIPE) // `| head` has seen enough
         return Error{"", ExitCode::ReaderGone};
+    const std::size_t lost = shown.size() - delivery.bytes;
+    if (delivery.trouble == EINTR)
+        return Error{
+            fmt::format("Ctrl-C ended the wait for whoever reads standard output: {} bytes are lost; run again, "
+                        "and read to the end",
+                        lost)};
+    if (delivery.trouble == ETIMEDOUT)
+        return Error{fmt::format("nobody reads standard output: {} bytes are lost; read it, or run without --limit, "
+                                 "which waits for a slow reader",
+                                 lost)};
     return Error{fmt::format("cannot write to standard output: {}; free some space or choose another place",
-                             std::strerror(errno))};
+                             std::strerror(delivery.trouble))};
+}
+
+// A pager may rest for as long as its user likes. Whoever sets a limit wants the program to end alone.
+int patience_of(const Options& options) {
+    constexpr int kPatience = 5000; // milliseconds without a byte read
+    const bool limited =
+        options.limit.cycle != RunLimit{}.cycle || options.limit.instructions != RunLimit{}.instructions;
+    return limited ? kPatience : Outlet::kForEver;
 }
 
 Result<void> print_document(const Document& document, const Options& options) {
-    return print(options.json ? document_json(document) : document_text(document));
+    return print(options.json ? document_json(document) : document_text(document), patience_of(options));
 }
 
 // `run=` takes the rest of the line.
@@ -155,6 +177,9 @@ Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
     if (!created.ok())
         return created.error();
     Session& session = **created;
+    std::optional<Interruption> interruption;
+    if (window == nullptr)
+        interruption.emplace();
     Outcome outcome;
     Result<void> shown;
     if (window != nullptr) {
@@ -188,6 +213,7 @@ Result<ExitCode> record_command(Options options) {
     if (!created.ok())
         return created.error();
     Session& session = **created;
+    const Interruption interruption;
     const Outcome outcome = session.run_to_end();
     auto code = conclude(session, outcome, {}, Found::Nothing);
     if (code.ok())

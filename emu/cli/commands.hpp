@@ -3,6 +3,7 @@
 #pragma once
 
 #include "emu/cli/options.hpp"
+#include "emu/files/outlet.hpp"
 #include "emu/report/document.hpp"
 #include "emu/session/session.hpp"
 #include "emu/ui/window.hpp"
@@ -20,8 +21,9 @@ Result<ExitCode> trace_command(const Options& options);
 // stderr why not where a display is named.
 std::unique_ptr<Window> automatic_window();
 // Writes to stdout what steers no terminal, and checks that it arrived. A reader that has seen enough is an Error
-// without words.
-Result<void> print(std::string_view text);
+// without words; one that takes nothing for `patience` milliseconds is one with words.
+Result<void> print(std::string_view text, int patience = Outlet::kForEver);
+int patience_of(const Options& options);
 // A report as the person asked for it: text, or JSON.
 Result<void> print_document(const Document& document, const Options& options);
 

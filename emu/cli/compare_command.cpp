@@ -4,9 +4,9 @@
 #include "emu/base/log.hpp"
 #include "emu/cli/commands.hpp"
 #include "emu/cli/tracepoint_cost.hpp"
+#include "emu/files/interruption.hpp"
 #include "emu/machine/images.hpp"
 #include "emu/report/fork_comparison.hpp"
-#include "emu/session/host_terminal.hpp"
 #include "emu/session/options/option_values.hpp"
 #include "emu/session/session.hpp"
 
@@ -98,6 +98,7 @@ std::string machine_text(const Options& options) {
 } // namespace
 
 Result<ExitCode> compare_command(const Options& options) {
+    const Interruption interruption;
     ForkComparison comparison;
     comparison.workload = options.workload.empty() ? kWorkloads[0].name : options.workload;
     comparison.command = command_of(comparison.workload);

@@ -2,6 +2,7 @@
 #include "emu/base/log.hpp"
 #include "emu/cli/commands.hpp"
 #include "emu/cli/tracepoint_cost.hpp"
+#include "emu/files/interruption.hpp"
 #include "emu/report/fork_comparison.hpp"
 #include "emu/report/fork_report.hpp"
 #include "emu/report/text_writer.hpp"
@@ -69,7 +70,8 @@ Result<void> print_fork(Session& session, const Options& options, const ForkReco
             session.machine().cpu().cost_model().estimated(static_cast<CycleCause>(cause)) ? 1u << cause : 0;
     const ForkStore& forks = session.tracer()->forks();
     if (!options.json && !forks.empty())
-        if (auto printed = print(document_text(fork_tree_document(forks, fork.number)) + "\n"); !printed.ok())
+        if (auto printed = print(document_text(fork_tree_document(forks, fork.number)) + "\n", patience_of(options));
+            !printed.ok())
             return printed;
     return print_document(fork_document(fork, report), options);
 }
@@ -91,6 +93,7 @@ Result<ExitCode> fork_command(Options options) {
     if (!created.ok())
         return created.error();
     Session& session = **created;
+    const Interruption interruption;
     Outcome outcome = session.run_to_end();
     Result<void> shown = write_screenshot(session, options);
     const auto fork = chosen_fork(session, options, outcome);

@@ -1,5 +1,6 @@
 #include "emu/cli/process.hpp"
 
+#include <cerrno>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
@@ -8,14 +9,19 @@
 #include <string_view>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "emu/base/log.hpp"
 #include "emu/base/result.hpp"
+#include "emu/files/outlet.hpp"
 
 namespace forkscope {
 
 namespace {
+
+constexpr int kPatience = 2000; // milliseconds
 
 std::terminate_handler default_terminate = nullptr;
 bool in_main = false;
@@ -74,11 +80,19 @@ bool reserve_stack() {
     return true;
 }
 
+// Once nobody reads them, messages no longer wait.
+void write_message(std::string_view lines) {
+    static const Outlet outlet(STDERR_FILENO);
+    static bool stalled = false;
+    stalled = outlet.write_all(bytes_of_text(lines), stalled ? 0 : kPatience).trouble == ETIMEDOUT;
+}
+
 } // namespace
 
 void set_up_process() {
     in_main = true;
     open_standard_descriptors();
+    set_message_writer(write_message);
     // Full disks and readers that go away are errors to be reported, not signals to die of.
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);
@@ -90,7 +104,9 @@ int report_no_memory() {
     constexpr std::string_view kMessage =
         "forkscope: the host has no more memory for this program; close other programs, raise its limit (ulimit -v), "
         "or give the machine less with -m\n";
-    static_cast<void>(!::write(STDERR_FILENO, kMessage.data(), kMessage.size()));
+    pollfd room{STDERR_FILENO, POLLOUT, 0};
+    if (::poll(&room, 1, kPatience) == 1)
+        static_cast<void>(!::write(STDERR_FILENO, kMessage.data(), kMessage.size()));
     return static_cast<int>(ExitCode::RuntimeError);
 }
 

@@ -13,10 +13,16 @@
 
 namespace forkscope {
 
+namespace {
+
+constexpr int kPatience = 5000; // milliseconds without a byte read, after which nobody reads
+
+} // namespace
+
 WholeFile::WholeFile(WholeFile&& other) noexcept
     : path_(std::move(other.path_)), what_(std::move(other.what_)), target_(std::move(other.target_)),
       temporary_(std::exchange(other.temporary_, {})), descriptor_(std::exchange(other.descriptor_, -1)),
-      written_(other.written_) {}
+      outlet_(std::move(other.outlet_)), written_(other.written_) {}
 
 WholeFile& WholeFile::operator=(WholeFile&& other) noexcept {
     if (this != &other) {
@@ -26,6 +32,7 @@ WholeFile& WholeFile::operator=(WholeFile&& other) noexcept {
         target_ = std::move(other.target_);
         temporary_ = std::exchange(other.temporary_, {});
         descriptor_ = std::exchange(other.descriptor_, -1);
+        outlet_ = std::move(other.outlet_);
         written_ = other.written_;
     }
     return *this;
@@ -34,6 +41,7 @@ WholeFile& WholeFile::operator=(WholeFile&& other) noexcept {
 WholeFile::~WholeFile() { drop(); }
 
 void WholeFile::drop() {
+    outlet_.reset();
     if (descriptor_ >= 0)
         ::close(std::exchange(descriptor_, -1));
     if (!temporary_.empty())
@@ -41,14 +49,39 @@ void WholeFile::drop() {
 }
 
 Error WholeFile::failure(int reason) const {
-    const char* way_out = reason == EISDIR                        ? "give the name of a file"
-                          : reason == ENOENT || reason == ENOTDIR ? "make its folder or choose another place"
-                          : reason == EACCES || reason == EPERM || reason == EROFS
-                              ? "choose a place in a folder that you may write to"
-                          : reason == ENXIO ? "start its reader first"
-                          : reason == EPIPE ? "its reader is gone: run again with one that reads to the end"
-                                            : "free some space or choose another place";
-    const std::string why = reason == ENXIO ? "nobody reads from this FIFO" : std::strerror(reason);
+    std::string why = std::strerror(reason);
+    const char* way_out = "free some space or choose another place";
+    switch (reason) {
+    case EISDIR:
+        way_out = "give the name of a file";
+        break;
+    case ENOENT:
+    case ENOTDIR:
+        way_out = "make its folder or choose another place";
+        break;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        way_out = "choose a place in a folder that you may write to";
+        break;
+    case ENXIO:
+        why = "nobody reads from this FIFO";
+        way_out = "start its reader first";
+        break;
+    case EPIPE:
+        way_out = "its reader is gone: run again with one that reads to the end";
+        break;
+    case ETIMEDOUT:
+        why = fmt::format("its reader has taken nothing for {} seconds", kPatience / 1000);
+        way_out = "run again with one that reads to the end, or choose a file";
+        break;
+    case EINTR:
+        why = "Ctrl-C ended the wait for its reader";
+        way_out = "run again with one that reads to the end, or choose a file";
+        break;
+    default:
+        break;
+    }
     return Error{fmt::format("cannot write {} '{}': {}; {}", what_, path_, why, way_out)};
 }
 
@@ -62,10 +95,10 @@ Result<WholeFile> WholeFile::create(std::string path, std::string what) {
         file.descriptor_ = ::fcntl(*place.descriptor, F_DUPFD_CLOEXEC, 3);
         if (file.descriptor_ < 0)
             return file.failure(errno);
-        return file;
-    }
-    if (auto opened = file.target_.empty() ? file.open_directly() : file.open_temporary(); !opened.ok())
+    } else if (auto opened = file.target_.empty() ? file.open_directly() : file.open_temporary(); !opened.ok()) {
         return opened.error();
+    }
+    file.outlet_ = std::make_unique<Outlet>(file.descriptor_);
     if (place.permission && !file.target_.empty())
         static_cast<void>(::fchmod(file.descriptor_, *place.permission));
     return file;
@@ -92,34 +125,14 @@ Result<void> WholeFile::open_temporary() {
     return failure(errno);
 }
 
-// A FIFO without a reader would block for ever, so it is opened without blocking and asked again for a while: whoever
-// starts reader and writer together has no order between them.
 Result<void> WholeFile::open_directly() {
-    constexpr int kTries = 200;
-    constexpr useconds_t kWait = 10'000;
-    for (int i = 0; i < kTries; ++i) {
-        descriptor_ = ::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-        if (descriptor_ >= 0) {
-            const int flags = ::fcntl(descriptor_, F_GETFL);
-            static_cast<void>(::fcntl(descriptor_, F_SETFL, flags & ~O_NONBLOCK));
-            return {};
-        }
-        if (errno != ENXIO)
-            break;
-        ::usleep(kWait);
-    }
-    return failure(errno);
+    descriptor_ = open_for_writing(path_, 0);
+    return descriptor_ >= 0 ? Result<void>{} : failure(errno);
 }
 
 Result<void> WholeFile::write(std::span<const u8> bytes) {
-    std::size_t done = 0;
-    while (done < bytes.size()) {
-        const ssize_t count = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
-        if (count > 0)
-            done += static_cast<std::size_t>(count);
-        else if (count == 0 || errno != EINTR)
-            return failure(count == 0 ? ENOSPC : errno);
-    }
+    if (const Outlet::Delivery delivery = outlet_->write_all(bytes, kPatience); delivery.trouble != 0)
+        return failure(delivery.trouble);
     written_ += bytes.size();
     return {};
 }
@@ -145,6 +158,7 @@ Result<void> WholeFile::commit() {
     // Some file systems know no fsync; they say so by EINVAL.
     if (!temporary_.empty() && ::fsync(descriptor_) != 0 && errno != EINVAL && errno != ENOTSUP)
         return failure(errno);
+    outlet_.reset();
     // Errors of writing may come as late as here (NFS, quotas): before the older file is replaced.
     if (::close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR)
         return failure(errno);

@@ -3,18 +3,21 @@
 // stays as it was; a writer that fails or is dropped leaves nothing behind; an error names path, reason and way out.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 
 #include "emu/base/result.hpp"
 #include "emu/base/types.hpp"
+#include "emu/files/outlet.hpp"
 
 namespace forkscope {
 
 // Bytes go to a temporary file in the same folder, ".forkscope-PID-N.part", which then takes the name by rename(2).
 // Kept of the older file: its permissions, and a symbolic link that names it. Not kept: its owner and its other hard
 // links. Written directly, since nothing can be renamed over them: devices, FIFOs, and standard streams by their names
-// (/dev/stdout, /dev/fd/N, /proc/self/fd/N). A FIFO must find its reader within two seconds.
+// (/dev/stdout, /dev/fd/N, /proc/self/fd/N). A reader there must come within two seconds and may pause for five; Ctrl-C
+// ends the wait for it.
 // The process must ignore SIGPIPE and SIGXFSZ, so that they are errors here and not its end.
 class WholeFile {
   public:
@@ -51,6 +54,7 @@ class WholeFile {
     std::string target_;    // what path_ names in the end; empty: written directly
     std::string temporary_; // empty once it has taken its name
     int descriptor_ = -1;
+    std::unique_ptr<Outlet> outlet_;
     u64 written_ = 0;
 };
 

@@ -1,6 +1,6 @@
 #include "emu/session/boot_modules.hpp"
 
-#include "emu/session/session.hpp"
+#include "emu/files/read_file.hpp"
 
 namespace forkscope {
 

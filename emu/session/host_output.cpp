@@ -2,16 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <cstring>
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "emu/session/host_terminal.hpp"
+#include "emu/base/log.hpp"
+#include "emu/files/interruption.hpp"
 
 namespace forkscope {
 
@@ -22,31 +16,7 @@ constexpr int kPatience = 2000; // milliseconds without a byte read, after which
 } // namespace
 
 HostOutput::HostOutput(int descriptor, std::string name, std::string advice, Unread unread)
-    : descriptor_(descriptor), name_(std::move(name)), advice_(std::move(advice)), unread_(unread) {
-    make_unblocking();
-}
-
-HostOutput::~HostOutput() {
-    if (way_ == Way::Own)
-        ::close(descriptor_);
-}
-
-// O_NONBLOCK belongs to the opening, which the shell and other programs share: it is set on one of our own.
-void HostOutput::make_unblocking() {
-    struct stat info {};
-    if (::fstat(descriptor_, &info) != 0 || (::fcntl(descriptor_, F_GETFL) & O_NONBLOCK) != 0)
-        return;
-    if (S_ISSOCK(info.st_mode)) {
-        way_ = Way::Socket;
-    } else if (S_ISFIFO(info.st_mode) || ::isatty(descriptor_) != 0) {
-        const std::string path = fmt::format("/proc/self/fd/{}", descriptor_);
-        const int own = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        way_ = own >= 0 ? Way::Own : Way::Polled;
-        descriptor_ = own >= 0 ? own : descriptor_;
-    } else if (!S_ISREG(info.st_mode)) {
-        way_ = Way::Polled;
-    }
-}
+    : outlet_(descriptor), name_(std::move(name)), advice_(std::move(advice)), unread_(unread) {}
 
 void HostOutput::write(std::string_view text) {
     constexpr std::size_t kPiece = 4096;
@@ -59,34 +29,17 @@ void HostOutput::write(std::string_view text) {
         flush();
 }
 
-long HostOutput::write_some() {
-    std::size_t size = waiting_bytes();
-    const char* bytes = buffer_.data() + done_;
-    if (way_ == Way::Socket)
-        return ::send(descriptor_, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (way_ == Way::Polled) {
-        pollfd room{descriptor_, POLLOUT, 0};
-        if (::poll(&room, 1, 0) == 0) {
-            errno = EAGAIN;
-            return -1;
-        }
-        size = std::min<std::size_t>(size, PIPE_BUF); // as much as a pipe that is not full takes
-    }
-    return ::write(descriptor_, bytes, size);
-}
-
 bool HostOutput::wait_for_reader() {
-    if (stalled_ || Interruption::requested())
+    if (stalled_)
         return false;
-    pollfd room{descriptor_, POLLOUT, 0};
-    const int ready = ::poll(&room, 1, kPatience);
-    stalled_ = ready == 0;
-    return ready == 1 || (ready < 0 && errno == EINTR);
+    const Outlet::Wait waited = outlet_.wait(kPatience);
+    stalled_ = waited != Outlet::Wait::Ready;
+    return !stalled_;
 }
 
 void HostOutput::push(bool wait) {
     while (waiting_bytes() != 0 && !over()) {
-        const long count = write_some();
+        const ssize_t count = outlet_.write_some(bytes_of_text(std::string_view(buffer_).substr(done_)));
         if (count > 0) {
             done_ += static_cast<std::size_t>(count);
             stalled_ = false;
@@ -110,8 +63,15 @@ void HostOutput::drain() {
     lost_ += waiting_bytes();
     buffer_.clear();
     done_ = 0;
-    if (lost_ != 0 && error_.empty() && unread_ == Unread::Lost && !Interruption::requested())
-        error_ = fmt::format("nobody reads {}: {} bytes are lost; read it, or {}", name_, lost_, advice_);
+    if (lost_ != 0 && error_.empty() && unread_ == Unread::Lost) {
+        const std::string lost =
+            fmt::format("nobody reads {}: {} bytes are lost; read it, or {}", name_, lost_, advice_);
+        // Whoever presses Ctrl-C is told; that the run ended so stays the exit code.
+        if (Interruption::requested())
+            tell(lost);
+        else
+            error_ = lost;
+    }
     lost_ = 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "emu/base/result.hpp"
 #include "emu/base/types.hpp"
+#include "emu/files/outlet.hpp"
 
 namespace forkscope {
 
@@ -18,14 +19,13 @@ class HostOutput {
 
     // The descriptor stays the caller's. `name` and `advice` are for messages.
     HostOutput(int descriptor, std::string name, std::string advice, Unread unread = Unread::Lost);
-    ~HostOutput();
     HostOutput(const HostOutput&) = delete;
     HostOutput& operator=(const HostOutput&) = delete;
 
     void write(std::string_view text);
     // Hands over what the reader takes. Waits only where much has piled up and the reader went on reading so far.
     void flush() { push(waiting_bytes() > kMuch); }
-    // At the end: waits for all, as long as the reader goes on reading and nobody has pressed Ctrl-C.
+    // At the end: waits for all, as long as the reader goes on reading and nobody presses Ctrl-C.
     void drain();
     // Whoever read a pipe has closed it.
     bool reader_gone() const { return reader_gone_; }
@@ -38,19 +38,10 @@ class HostOutput {
 
     std::size_t waiting_bytes() const { return buffer_.size() - done_; }
     bool over() const { return reader_gone_ || !error_.empty(); }
-    void make_unblocking();
     void push(bool wait);
-    long write_some();
     bool wait_for_reader();
 
-    enum class Way : u8 {
-        Plain,  // files, and what does not block already: a write never waits
-        Own,    // a second opening of pipe or terminal, which does not block
-        Polled, // it could not be opened again: asked first, and written in small pieces
-        Socket,
-    };
-    int descriptor_;
-    Way way_ = Way::Plain;
+    Outlet outlet_;
     std::string name_, advice_;
     Unread unread_;
     std::string buffer_;

@@ -1,53 +1,21 @@
 #include "emu/session/host_terminal.hpp"
 
-#include <array>
-#include <csignal>
-
 #include <poll.h>
 #include <unistd.h>
+
+#include "emu/files/interruption.hpp"
 
 namespace forkscope {
 
 namespace {
 
-constexpr std::array<int, 3> kSignals = {SIGINT, SIGTERM, SIGHUP};
-std::array<struct sigaction, kSignals.size()> earlier_actions;
-volatile std::sig_atomic_t asked = 0;
-
-// What a second signal must still put right before it ends the program.
-volatile std::sig_atomic_t terminal = -1;
+// What a second Ctrl-C must still put right before it ends the program.
+int terminal = -1;
 termios terminal_before;
 
-void on_signal(int number) {
-    if (asked != 0) {
-        if (terminal >= 0)
-            ::tcsetattr(terminal, TCSANOW, &terminal_before);
-        std::signal(number, SIG_DFL);
-        std::raise(number);
-    }
-    asked = 1;
-}
+void restore_terminal() { ::tcsetattr(terminal, TCSANOW, &terminal_before); }
 
 } // namespace
-
-Interruption::Interruption() {
-    asked = 0;
-    struct sigaction action {};
-    action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART;
-    for (std::size_t i = 0; i < kSignals.size(); ++i) {
-        ::sigaction(kSignals[i], nullptr, &earlier_actions[i]);
-        if (earlier_actions[i].sa_handler != SIG_IGN) // nohup
-            ::sigaction(kSignals[i], &action, nullptr);
-    }
-}
-
-Interruption::~Interruption() {
-    for (std::size_t i = 0; i < kSignals.size(); ++i)
-        ::sigaction(kSignals[i], &earlier_actions[i], nullptr);
-}
-
-bool Interruption::requested() { return asked != 0; }
 
 KeysUnechoed::KeysUnechoed(int descriptor) {
     if (::isatty(descriptor) == 0 || ::tcgetpgrp(descriptor) != ::getpgrp() || ::tcgetattr(descriptor, &before_) != 0)
@@ -61,6 +29,7 @@ KeysUnechoed::KeysUnechoed(int descriptor) {
     descriptor_ = descriptor;
     terminal_before = before_;
     terminal = descriptor;
+    Interruption::set_last_act(restore_terminal);
 }
 
 void KeysUnechoed::wait_for_key(int milliseconds) const {
@@ -71,7 +40,7 @@ void KeysUnechoed::wait_for_key(int milliseconds) const {
 KeysUnechoed::~KeysUnechoed() {
     if (descriptor_ < 0)
         return;
-    terminal = -1;
+    Interruption::set_last_act(nullptr);
     ::tcsetattr(descriptor_, TCSANOW, &before_);
 }
 

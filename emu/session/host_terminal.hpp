@@ -1,22 +1,10 @@
-// Owns: Ctrl-C and the mode of the terminal that the program was started from, while a machine runs without a window.
-// Callers: Session (interruption), SerialPort (unechoed keys). Promises: the terminal is left as it was found, also by
-// a signal; one Ctrl-C ends the run in order, a second one ends the program.
+// Owns: the mode of the terminal that the program was started from, while a machine runs without a window.
+// Callers: HostEnds. Promises: the terminal is left as it was found, also by a second Ctrl-C.
 #pragma once
 
 #include <termios.h>
 
 namespace forkscope {
-
-// While it lives, SIGINT, SIGTERM and SIGHUP only ask the run to end.
-class Interruption {
-  public:
-    Interruption();
-    ~Interruption();
-    Interruption(const Interruption&) = delete;
-    Interruption& operator=(const Interruption&) = delete;
-
-    static bool requested();
-};
 
 // While it lives, the terminal hands over each key at once and echoes nothing: the guest does. Without a terminal, or
 // in the background, it does nothing.

@@ -1,7 +1,6 @@
 #include "emu/session/serial_port.hpp"
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -10,6 +9,8 @@
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
+
+#include "emu/base/log.hpp"
 
 namespace forkscope {
 
@@ -57,18 +58,8 @@ Result<std::unique_ptr<SerialPort>> SerialPort::open(const std::string& where, c
     return port;
 }
 
-// A FIFO without a reader would block for ever, so it is opened without blocking and asked again for a while: whoever
-// starts reader and writer together has no order between them.
 Result<void> SerialPort::open_file(const std::string& path, const std::string& option) {
-    constexpr int kTries = 200;
-    constexpr useconds_t kWait = 10'000;
-    for (int i = 0; i < kTries && own_ < 0; ++i) {
-        own_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
-        if (own_ < 0 && errno != ENXIO)
-            break;
-        if (own_ < 0)
-            ::usleep(kWait);
-    }
+    own_ = open_for_writing(path, O_CREAT | O_TRUNC);
     if (own_ < 0 && errno == ENXIO)
         return Error{
             fmt::format("nobody reads the FIFO '{}'; start its reader, or choose another {} file:F", path, option)};
@@ -92,7 +83,7 @@ Result<void> SerialPort::open_terminal(const std::string& option) {
     in_ = own_;
     own_out_ =
         std::make_unique<HostOutput>(own_, slave, fmt::format("use {} stdio", option), HostOutput::Unread::Dropped);
-    std::fprintf(stderr, "forkscope: %s is on %s\n", option.c_str(), slave);
+    tell(fmt::format("{} is on {}", option, slave));
     return {};
 }
 

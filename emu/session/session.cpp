@@ -2,24 +2,19 @@
 
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "emu/base/assert.hpp"
 #include "emu/base/log.hpp"
+#include "emu/files/interruption.hpp"
+#include "emu/files/read_file.hpp"
 #include "emu/files/source_folders.hpp"
 #include "emu/machine/images.hpp"
 #include "emu/observe/forks/fork_workload.hpp"
 #include "emu/session/boot_modules.hpp"
 #include "emu/session/guest_words.hpp"
 #include "emu/session/host_ends.hpp"
-#include "emu/session/host_terminal.hpp"
 #include "emu/session/slice_length.hpp"
 #include "emu/session/snapshot_file.hpp"
 #include "emu/symbols/tar.hpp"
@@ -40,39 +35,6 @@ std::optional<std::string> embedded_source(const std::string& path) {
 }
 
 } // namespace
-
-// A FIFO is read once it has a writer: opened without blocking, for one without would block for ever.
-Result<std::vector<u8>> read_file(const std::string& path, const std::string& what, u64 most) {
-    constexpr int kPatience = 2000; // milliseconds
-    const auto trouble = [&](const char* advice) {
-        return Error{fmt::format("cannot open {} '{}': {}; check {}", what, path, std::strerror(errno), advice)};
-    };
-    struct stat info {};
-    if (::stat(path.c_str(), &info) != 0)
-        return trouble("the path");
-    if (S_ISDIR(info.st_mode))
-        return Error{fmt::format("{} '{}' is a directory; give a file", what, path)};
-    const int opened = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (opened < 0)
-        return trouble("its permissions");
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(::fdopen(opened, "rb"), std::fclose);
-    pollfd writer{opened, POLLIN, 0};
-    if (S_ISFIFO(info.st_mode) && ::poll(&writer, 1, kPatience) == 0)
-        return Error{
-            fmt::format("{} '{}' is a FIFO that nobody writes to; start its writer, or give a file", what, path)};
-    static_cast<void>(::fcntl(opened, F_SETFL, 0));
-    std::vector<u8> bytes;
-    std::array<u8, 65536> piece;
-    for (std::size_t count = 0; (count = std::fread(piece.data(), 1, piece.size(), file.get())) != 0;) {
-        bytes.insert(bytes.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(count));
-        if (bytes.size() > most)
-            return Error{
-                fmt::format("{} '{}' is larger than {} MB; check that it is the right file", what, path, most >> 20)};
-    }
-    if (std::ferror(file.get()) != 0)
-        return Error{fmt::format("cannot read {} '{}': {}; check the file", what, path, std::strerror(errno))};
-    return bytes;
-}
 
 Session::Session(Options options) : options_(std::move(options)) {}
 

@@ -82,7 +82,4 @@ class Session {
     int assert_hook_ = -1;
 };
 
-// Reads a whole file; `most` bytes at the most, so that /dev/zero ends too.
-Result<std::vector<u8>> read_file(const std::string& path, const std::string& what, u64 most = u64{1} << 30);
-
 } // namespace forkscope

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "emu/session/session.hpp"
+#include "emu/files/read_file.hpp"
 
 namespace forkscope {
 

@@ -122,6 +122,92 @@ class Readers(Case):
             self.assertEqual(self.start(*HEADLESS, "--limit", "10000000i", "--kernel", fifo).stdout, b"hello")
 
 
+class Stalled(Case):
+    """Somebody holds the other end, and takes or gives nothing."""
+    TRACED = ("--os", "lunaix", "--append", "run=forktree")
+
+    def fifo(self, name="fifo"):
+        """A FIFO of one page with a reader that does not read."""
+        path = os.path.join(self.directory.name, name)
+        os.mkfifo(path)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+        return path
+
+    def pipe(self):
+        read_end, write_end = os.pipe()
+        self.addCleanup(os.close, write_end)
+        fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
+        return read_end, write_end
+
+    def interrupted(self, *arguments, stdout=subprocess.DEVNULL):
+        """Code and messages of a run that is still there after three seconds, and then gets one Ctrl-C."""
+        running = subprocess.Popen([bad_input.PROGRAM, *arguments], stdin=subprocess.DEVNULL, stdout=stdout,
+                                   stderr=subprocess.PIPE, cwd=self.directory.name)
+        try:
+            time.sleep(3)
+            self.assertIsNone(running.poll(), "it has not waited")
+            running.send_signal(signal.SIGINT)
+            return running.communicate(timeout=3)[1].decode(), running.returncode
+        finally:
+            running.kill()
+
+    def test_readers_of_files_keep_no_limit_waiting(self):
+        for option in ("--trace", "--save", "--screenshot"):
+            result = self.start(*HEADLESS, *self.TRACED, "--serial", "none", "--limit", "60000000i", option, self.fifo(option))
+            self.assertEqual(result.returncode, RUNTIME_ERROR, result.text)
+            self.assertIn("its reader has taken nothing for 5 seconds", result.text)
+        result = self.start(*HEADLESS, "--kernel", self.endless(), "--limit", "3000000i", "--serial", f"file:{self.fifo()}")
+        self.assertEqual(result.returncode, RUNTIME_ERROR, result.text)
+        self.assertIn("nobody reads the file", result.text)
+
+    def test_readers_of_files_keep_control_c_waiting_as_little(self):
+        text, code = self.interrupted("record", "-o", self.fifo(), *self.TRACED)
+        self.assertEqual(code, RUNTIME_ERROR, text)
+        self.assertRegex(text, r"Ctrl-C ended the wait for its reader; .* \d+ events are in the file .*, \d+ are lost")
+
+    def test_readers_of_a_report_keep_no_limit_waiting(self):
+        result = self.start("fork", "--json", "--limit", "60s", stdout=self.pipe()[1])
+        self.assertEqual(result.returncode, RUNTIME_ERROR, result.text)
+        self.assertRegex(result.text, r"nobody reads standard output: \d+ bytes are lost")
+
+    def test_readers_of_a_report_keep_control_c_waiting_as_little(self):
+        for command in (("fork", "--json"), ("compare", "--json", "--os", "lunaix")):
+            text, code = self.interrupted(*command, stdout=self.pipe()[1])
+            self.assertEqual(code, RUNTIME_ERROR, text)
+            self.assertRegex(text, r"Ctrl-C ended the wait for whoever reads standard output: \d+ bytes are lost")
+
+    def test_pagers_that_rest_get_everything(self):
+        read_end, write_end = self.pipe()
+        with subprocess.Popen([bad_input.PROGRAM, "fork", "--json"], stdin=subprocess.DEVNULL, stdout=write_end,
+                              stderr=subprocess.DEVNULL) as running, os.fdopen(read_end, "rb") as reader:
+            os.dup2(2, write_end)  # the program alone holds it
+            time.sleep(7)
+            self.assertIsNone(running.poll(), "it has not waited")
+            self.assertEqual(reader.read(), self.start("fork", "--json").stdout)
+            self.assertEqual(running.wait(timeout=SECONDS), OK)
+
+    def test_readers_of_messages_keep_nobody_waiting(self):
+        write_end = self.pipe()[1]
+        os.write(write_end, bytes(4096))
+        running = subprocess.Popen([bad_input.PROGRAM, "run", "--kernel", "absent"], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=write_end)
+        try:
+            self.assertEqual(running.wait(timeout=5), RUNTIME_ERROR)
+        finally:
+            running.kill()
+
+    def test_writers_keep_nobody_waiting(self):
+        path = os.path.join(self.directory.name, "kernel")
+        os.mkfifo(path)
+        writer = os.open(path, os.O_RDWR)
+        self.addCleanup(os.close, writer)
+        for option in ("--kernel", "--initrd", "--load"):
+            os.write(writer, images.elf()[:1000])
+            self.refuses(RUNTIME_ERROR, f"{re.escape(path)}' has not ended", *HEADLESS, "--limit", "1000i", option, path)
+
+
 class Codes(Case):
     def test_of_results_stand_alone_on_standard_output(self):
         # mov ecx, 1234h; rdmsr
