@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <new>
 #include <optional>
 
 #include "emu/base/assert.hpp"
@@ -37,29 +36,6 @@ std::optional<std::string> embedded_source(const std::string& path) {
 
 } // namespace
 
-namespace {
-
-// Its RAM is what a machine takes most of: where the host does not give it, the person learns how much it was.
-Result<std::unique_ptr<Machine>> create_machine(MachineConfig config, const Options& options) {
-    const u64 megabytes = config.ram_bytes >> 20;
-    try {
-        auto machine = Machine::create(std::move(config));
-        // Of the built-in guest only the memory's size can be wrong.
-        const bool built_in = options.kernel_path.empty() && options.initrds.empty();
-        if (!machine.ok() && built_in)
-            return Error{machine.error().message, ExitCode::Usage};
-        return machine;
-    } catch (const std::bad_alloc&) {
-        const bool loads = !options.load_path.empty();
-        return Error{fmt::format("the machine{} wants {} MB of memory as its RAM, more than the host gives this "
-                                 "program; close other programs, raise its limit (ulimit -v){}",
-                                 loads ? fmt::format(" of the snapshot '{}'", options.load_path) : "", megabytes,
-                                 loads ? "" : ", or give the machine less with -m")};
-    }
-}
-
-} // namespace
-
 Session::Session(Options options) : options_(std::move(options)) {}
 
 Session::~Session() {
@@ -83,9 +59,12 @@ Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     }
     if (auto loaded = session->load_images(config); !loaded.ok())
         return loaded.error();
-    auto machine = create_machine(std::move(config), options);
-    if (!machine.ok())
-        return machine.error();
+    auto machine = Machine::create(std::move(config));
+    if (!machine.ok()) {
+        // Of the built-in guest only the memory's size can be wrong.
+        const bool built_in = options.kernel_path.empty() && options.initrds.empty();
+        return Error{machine.error().message, built_in ? ExitCode::Usage : machine.error().code};
+    }
     session->machine_ = std::move(machine).value();
     session->machine_->mmu().set_count_hits(options.count_hits);
     session->load_symbols();
@@ -251,7 +230,10 @@ std::string Session::shutdown_report() const {
 }
 
 bool Session::ended(const StopReason& reason, StopConditions::After after) {
+    const bool asked = stops_->end_asked();
     auto outcome = stops_->ended(reason, after);
+    if (!asked && debugger_ != nullptr && debugger_->stopped(reason, outcome))
+        return false;
     if (!outcome)
         return false;
     outcome_ = *std::move(outcome);
@@ -264,12 +246,21 @@ bool Session::ended(const StopReason& reason, StopConditions::After after) {
     return true;
 }
 
+StopReason Session::move(Debugger::Wants wants, const RunLimit& limit) {
+    if (wants == Debugger::Wants::Step && !machine_->cpu().halted())
+        return machine_->step();
+    return options_.functions && tracer_ != nullptr ? run_counting(limit) : machine_->run(limit);
+}
+
 bool Session::run_slice(Cycles cycles) {
+    const Debugger::Wants wants = debugger_ != nullptr ? debugger_->poll() : Debugger::Wants::Run;
+    if (wants == Debugger::Wants::Hold || wants == Debugger::Wants::End)
+        return !stops_->end_asked() || !ended({StopKind::Limit}, StopConditions::After::Step);
     RunLimit limit = stops_->limit_of_slice(cycles);
     if (next_hash_ != 0)
         limit.instructions = std::min(limit.instructions, next_hash_);
     ends_->poll();
-    const StopReason reason = options_.functions && tracer_ != nullptr ? run_counting(limit) : machine_->run(limit);
+    const StopReason reason = move(wants, limit);
     ends_->flush();
     if (next_hash_ != 0 && machine_->instructions() >= next_hash_) {
         print_hash();
@@ -312,7 +303,8 @@ StopReason Session::run_counting(const RunLimit& limit) {
 // HLT with interrupts on, and no device has woken the CPU for so long: without somebody who types, nobody will.
 void Session::end_if_asleep(Cycles awake) {
     constexpr u64 kSeconds = 60; // the real-time clock's interrupts come each second
-    const bool someone = ends_->may_speak() || machine_->typing() || options_.limit.cycle != kNever;
+    const bool someone = ends_->may_speak() || (debugger_ != nullptr && debugger_->attached()) || machine_->typing() ||
+                         options_.limit.cycle != kNever;
     if (someone || machine_->now() - awake < kSeconds * machine_->cycles_per_second())
         return;
     const std::string why =
@@ -338,6 +330,11 @@ Outcome Session::run_to_end() {
             stops_->end_run({ExitCode::LimitReached, "stopped by Ctrl-C or a signal", "stopped by Ctrl-C or a signal"});
             static_cast<void>(ended({}, StopConditions::After::Slice));
             break;
+        }
+        if (debugger_ != nullptr && debugger_->wants() == Debugger::Wants::Hold) {
+            constexpr int kPatience = 100; // milliseconds; Ctrl-C comes at once
+            debugger_->wait(kPatience);
+            continue;
         }
         awake = machine_->instructions() == instructions ? awake : machine_->now();
         end_if_asleep(awake);

@@ -11,6 +11,7 @@
 #include "emu/machine/machine.hpp"
 #include "emu/observe/faults/unmapped_touches.hpp"
 #include "emu/observe/forks/fork_tracer.hpp"
+#include "emu/session/debugger.hpp"
 #include "emu/session/options/options.hpp"
 #include "emu/session/stop_conditions.hpp"
 #include "emu/symbols/symbolizer.hpp"
@@ -37,10 +38,14 @@ class Session {
     // What ends a run; --until and the limit are among them.
     StopConditions& stops() { return *stops_; }
 
+    // One who moves the machine beside the face; nullptr: nobody. The session does not own it.
+    void set_debugger(Debugger* debugger) { debugger_ = debugger; }
+    Debugger* debugger() { return debugger_; }
+
     // Runs headless until the run ends. Serial input is polled in between.
     Outcome run_to_end();
-    // Runs `cycles` of simulated time at most, for faces. False once the run has ended; one that ended at a condition
-    // may be continued.
+    // Runs `cycles` of simulated time at most, for faces; none while a debugger holds the machine. False once the run
+    // has ended; one that ended at a condition may be continued.
     bool run_slice(Cycles cycles);
     // One instruction, or the delivery of one interrupt or fault. False: the run has ended.
     bool step();
@@ -66,6 +71,7 @@ class Session {
     void end_if_asleep(Cycles awake);
     bool ended(const StopReason& reason, StopConditions::After after);
     StopReason run_counting(const RunLimit& limit);
+    StopReason move(Debugger::Wants wants, const RunLimit& limit);
     std::string shutdown_report() const;
 
     Options options_;
@@ -77,6 +83,7 @@ class Session {
     std::unique_ptr<UnmappedTouches> unmapped_;
     std::unique_ptr<HostEnds> ends_;
     std::unique_ptr<StopConditions> stops_;
+    Debugger* debugger_ = nullptr;
     Outcome outcome_;
     u64 next_hash_ = 0;
     int assert_hook_ = -1;

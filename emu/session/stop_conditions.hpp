@@ -63,6 +63,7 @@ class StopConditions : public TraceSink {
     void remove(u32 number);
     // Ends the run at the next question: Ctrl-C, trouble of the host.
     void end_run(Outcome outcome);
+    bool end_asked() const { return asked_.has_value(); }
     // The guest's kernel has said that it cannot go on.
     bool panicked() const { return panicked_; }
 

@@ -49,7 +49,40 @@ void RunControl::stop(std::string status) {
     ++stops_;
 }
 
+// What a debugger holds, it alone lets run, and it hears of a pause. True: that was all.
+bool RunControl::obey_with_debugger(Command command) {
+    Debugger* const debugger = session_.debugger();
+    if (debugger == nullptr)
+        return false;
+    if (!debugger->attached()) {
+        if (held_)
+            debugger->release();
+        return held_ && command == Command::RunOrPause;
+    }
+    if (held_) {
+        status_ = "gdb holds the machine: continue there";
+        return true;
+    }
+    if (!running_ || command != Command::RunOrPause)
+        return false;
+    debugger->pause();
+    return true;
+}
+
+void RunControl::follow(Debugger& debugger) {
+    const bool holds = (running_ ? debugger.wants() : debugger.poll()) == Debugger::Wants::Hold;
+    if (running_ && holds) {
+        stop(debugger.attached() ? "gdb holds the machine" : "waits for gdb");
+        held_ = true;
+    } else if (held_ && !holds) {
+        held_ = false;
+        start("the guest runs");
+    }
+}
+
 void RunControl::obey(Command command) {
+    if (command != Command::None && obey_with_debugger(command))
+        return;
     switch (command) {
     case Command::None:
         break;
@@ -75,6 +108,8 @@ void RunControl::obey(Command command) {
 }
 
 void RunControl::advance(double seconds) {
+    if (session_.debugger() != nullptr)
+        follow(*session_.debugger());
     if (!running_)
         return;
     owed_ = std::min(owed_ + seconds, kMostOwed);
@@ -89,6 +124,8 @@ void RunControl::advance(double seconds) {
         owed_ -= static_cast<double>(machine.now() - before) / static_cast<double>(rate);
         if (!goes_on)
             return stop(session_.outcome().why);
+        if (session_.debugger() != nullptr && session_.debugger()->wants() == Debugger::Wants::Hold)
+            return follow(*session_.debugger());
     }
     measure(seconds);
 }

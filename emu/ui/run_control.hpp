@@ -29,10 +29,13 @@ class RunControl {
     void start_to(StopCondition::Kind kind, std::string status);
     void stop(std::string status);
     void measure(double seconds);
+    void follow(Debugger& debugger);
+    bool obey_with_debugger(Command command);
 
     Session& session_;
     u32 wanted_ = 0; // the stop condition that a button asked for; 0: none
     bool running_ = true;
+    bool held_ = false; // by a debugger
     std::string status_ = "the guest runs";
     CpuState at_stop_, at_stop_before_;
     u32 stops_ = 0;

@@ -23,6 +23,7 @@ using ui::Command; // not the one of options
 
 constexpr int kFramesPerSecond = 60;
 constexpr int kIdleMilliseconds = 100;
+constexpr int kDebuggedMilliseconds = 5; // a debugger's questions do not wake the window
 constexpr int kFramesPerLook = 4; // while the guest runs, the panels beside the screen follow at this part of the rate
 
 Error no_window(const char* what) {
@@ -262,6 +263,12 @@ class FrameClock {
 
 } // namespace
 
+namespace {
+
+bool debugged(Session& session) { return session.debugger() != nullptr && session.debugger()->attached(); }
+
+} // namespace
+
 Window::Window(std::unique_ptr<Host> host) : host_(std::move(host)) {}
 Window::~Window() = default;
 
@@ -283,8 +290,8 @@ void Window::show(Session& session) {
     View view;
     u64 seen = ~u64{0};
     for (u64 frame = 0; handle_events(keys, control); ++frame) {
-        if (!control.running())
-            SDL_WaitEventTimeout(nullptr, kIdleMilliseconds); // nothing moves without input
+        if (!control.running()) // nothing moves without input
+            SDL_WaitEventTimeout(nullptr, debugged(session) ? kDebuggedMilliseconds : kIdleMilliseconds);
         control.advance(clock.next());
         const bool due = !control.running() || frame % kFramesPerLook == 0;
         if (due && control.moves() != seen) {

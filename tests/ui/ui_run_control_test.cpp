@@ -122,5 +122,50 @@ TEST(RunControl, ForgetsAnEarlierWishWhenItIsToldAnother) {
         << "pausing cancels the request to stop at the next fault: " << status_of(control);
 }
 
+// Somebody with a debugger, and what the window may do then.
+struct SomeDebugger final : Debugger {
+    Wants poll() override { return says; }
+    Wants wants() const override { return says; }
+    bool stopped(const StopReason&, const std::optional<Outcome>&) override { return false; }
+    void wait(int) override {}
+    bool attached() const override { return there; }
+    void pause() override { says = Wants::Hold; }
+    void release() override { says = Wants::Run; }
+
+    Wants says = Wants::Run;
+    bool there = true;
+};
+
+TEST(RunControl, FollowsADebuggerAndLeavesItTheMachine) {
+    UiBench bench("");
+    SomeDebugger debugger;
+    bench.session().set_debugger(&debugger);
+    RunControl control(bench.session());
+    control.advance(1.0 / 60);
+    EXPECT_TRUE(control.running());
+    control.obey(Command::RunOrPause);
+    ASSERT_TRUE(run_frames(control, 2)) << "the pause is the debugger's";
+    EXPECT_NE(status_of(control).find("gdb holds the machine"), std::string::npos) << status_of(control);
+    const Cycles stands = bench.session().machine().now();
+    for (const Command command : {Command::RunOrPause, Command::StepInstruction, Command::NextStop}) {
+        control.obey(command);
+        control.advance(1.0 / 60);
+        EXPECT_FALSE(control.running());
+        EXPECT_NE(status_of(control).find("continue there"), std::string::npos) << status_of(control);
+    }
+    EXPECT_EQ(bench.session().machine().now(), stands);
+    debugger.says = Debugger::Wants::Run;
+    control.advance(1.0 / 60);
+    EXPECT_TRUE(control.running());
+    EXPECT_GT(bench.session().machine().now(), stands);
+    debugger.there = false; // gone, and the machine waits for the next one
+    debugger.says = Debugger::Wants::Hold;
+    ASSERT_TRUE(run_frames(control, 2));
+    control.obey(Command::RunOrPause);
+    control.advance(1.0 / 60);
+    EXPECT_TRUE(control.running());
+    bench.session().set_debugger(nullptr);
+}
+
 } // namespace
 } // namespace forkscope
