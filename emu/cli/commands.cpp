@@ -9,6 +9,7 @@
 
 #include "emu/base/log.hpp"
 #include "emu/base/text/printable.hpp"
+#include "emu/debug/gdb_server.hpp"
 #include "emu/files/interruption.hpp"
 #include "emu/report/counter_report.hpp"
 #include "emu/report/json_writer.hpp"
@@ -151,10 +152,35 @@ Result<void> print_info(Session& session, const Options& options) {
     return print_document(tlb_document(tlb_view(machine.mmu()), name), options);
 }
 
+// Where --gdb or `debug` ask for it; nullptr: nowhere.
+Result<std::unique_ptr<GdbServer>> listen_for_gdb(Options& options) {
+    if (options.command == Command::Debug) {
+        options.start_held = true;
+        options.gdb = options.gdb.empty() ? "127.0.0.1:1234" : options.gdb;
+    }
+    if (options.gdb.empty())
+        return options.start_held ? Result<std::unique_ptr<GdbServer>>(Error{
+                                        "-S waits for gdb: say where, with -s or --gdb HOST:PORT", ExitCode::Usage})
+                                  : Result<std::unique_ptr<GdbServer>>(nullptr);
+    const auto place = GdbPlace::parse(options.gdb);
+    if (!place.ok())
+        return place.error();
+    return GdbServer::listen(*place);
+}
+
+void serve_gdb(GdbServer& server, Session& session, const Options& options) {
+    server.serve(session, options.start_held ? AtStart::Hold : AtStart::Run);
+    tell(fmt::format("{} gdb: target remote {}", options.start_held ? "stopped, waiting for" : "listening for",
+                     server.where()));
+}
+
 } // namespace
 
 Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
     const bool stepping = options.command == Command::Step;
+    auto server = listen_for_gdb(options);
+    if (!server.ok())
+        return server.error();
     if (options.display == Display::Automatic && window == nullptr)
         window = automatic_window();
     if (options.display == Display::Window) {
@@ -172,7 +198,7 @@ Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
         options.serial = "stdio";
     // What is saved inside a fork shall come back inside that fork.
     options.trace_forks =
-        window != nullptr || !options.screenshot_path.empty() || stepping || !options.save_path.empty();
+        window != nullptr || !options.screenshot_path.empty() || stepping || !options.save_path.empty() || *server;
     auto created = Session::create(options);
     if (!created.ok())
         return created.error();
@@ -180,6 +206,8 @@ Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
     std::optional<Interruption> interruption;
     if (window == nullptr)
         interruption.emplace();
+    if (*server)
+        serve_gdb(**server, session, options);
     Outcome outcome;
     Result<void> shown;
     if (window != nullptr) {

@@ -22,6 +22,7 @@ Result<ExitCode> dispatch(Options options) {
         return fork_command(std::move(options));
     case Command::Run:
     case Command::Step:
+    case Command::Debug:
         return run_command(std::move(options));
     case Command::Fork:
         return fork_command(std::move(options));

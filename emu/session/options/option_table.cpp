@@ -12,9 +12,9 @@ using enum OptionGroup;
 
 // Which commands have an option.
 constexpr u32 kForks = of(Command::Fork) | of(Command::Step) | of(Command::Record);
-constexpr u32 kOneMachine = kForks | of(Command::Run);
+constexpr u32 kOneMachine = kForks | of(Command::Run) | of(Command::Debug);
 constexpr u32 kMachines = kOneMachine | of(Command::Compare);
-constexpr u32 kShown = of(Command::Run) | of(Command::Step);
+constexpr u32 kShown = of(Command::Run) | of(Command::Step) | of(Command::Debug);
 constexpr u32 kReports = kShown | of(Command::Fork) | of(Command::Compare);
 constexpr u32 kTraces = of(Command::TraceInfo) | of(Command::TraceDump) | of(Command::TraceStat);
 

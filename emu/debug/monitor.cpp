@@ -1,0 +1,197 @@
+#include "emu/debug/monitor.hpp"
+
+#include <cstdlib>
+
+#include "emu/base/log.hpp"
+#include "emu/observe/tables/page_table_view.hpp"
+#include "emu/report/fork_report.hpp"
+#include "emu/report/text_writer.hpp"
+#include "emu/report/tlb_report.hpp"
+
+namespace forkscope {
+
+namespace {
+
+struct Help {
+    std::string_view words, text;
+};
+constexpr Help kHelp[] = {
+    {"help", "this list"},
+    {"pt [ADDRESS]", "the page-table walk of a linear address, or all ranges of the selected thread's space"},
+    {"tlb", "the processor's TLB, each entry with who filled it and whether the tables still agree"},
+    {"fork [N]", "the report of a fork: the one under way, the last one, or number N"},
+    {"when", "where the run is: instructions, cycles, simulated time, place"},
+    {"stop [EXPR]", "stop the next `continue` there too; EXPR as for --until, or N for stop:N"},
+    {"step-stop", "stop the next `continue` at the next stop of a fork"},
+    {"info registers|tlb|pt", "all registers on one page; the others as above"},
+};
+
+// A number in C's notation, a symbol of the kernel or of the space's program.
+std::optional<u32> address_named(const std::string& word, const Symbolizer& symbols, u32 space) {
+    char* end = nullptr;
+    const u64 value = std::strtoull(word.c_str(), &end, 0);
+    if (*end == 0)
+        return value <= ~u32{0} ? std::optional(static_cast<u32>(value)) : std::nullopt;
+    if (const auto address = symbols.address_of(word, space))
+        return address;
+    const std::vector<u32> places = symbols.places_of(word); // an inlined function, a program's
+    return places.empty() ? std::nullopt : std::optional(places.front());
+}
+
+std::string flags_text(u64 entry) {
+    std::string text;
+    const std::pair<u32, char> kBits[] = {{kPtePresent, 'P'},  {kPteWritable, 'W'}, {kPteUser, 'U'},
+                                          {kPteAccessed, 'A'}, {kPteDirty, 'D'},    {kPteLarge, 'S'},
+                                          {kPteGlobal, 'G'}};
+    for (const auto& [bit, letter] : kBits)
+        text += (entry & bit) != 0 ? letter : '-';
+    return text;
+}
+
+std::string walk_text(const WalkView& walk, u32 address) {
+    std::string text = fmt::format("{:08x}\n  directory entry {:08x} at {:08x}  {}\n", address, walk.directory_entry,
+                                   walk.directory_entry_address.value, flags_text(walk.directory_entry));
+    if (walk.table_entry_address.value != 0)
+        text += fmt::format("  table entry     {:08x} at {:08x}  {}\n", walk.table_entry,
+                            walk.table_entry_address.value, flags_text(walk.table_entry));
+    if (!walk.present)
+        return text + "  not present\n";
+    return text + fmt::format("  frame {:08x}, {}{}{}\n", walk.frame, walk.writable() ? "writable" : "read-only",
+                              walk.user() ? ", user" : ", supervisor", walk.large ? ", large page" : "");
+}
+
+std::string ranges_text(const PageTableView& view) {
+    std::string text;
+    for (const PageRange& range : view.ranges()) {
+        text += fmt::format("{:08x}-{:08x} {:>7} pages  {}  ", range.start, range.end - 1, range.pages(),
+                            rights_text(range.flags));
+        text += range.scattered ? "scattered frames" : fmt::format("frames from {:08x}", range.physical);
+        text += range.large ? ", large\n" : "\n";
+    }
+    return text.empty() ? "nothing is mapped\n" : text;
+}
+
+} // namespace
+
+std::string Monitor::help() {
+    std::string text;
+    for (const Help& help : kHelp)
+        text += fmt::format("{:<22} {}\n", help.words, help.text);
+    return text;
+}
+
+std::string Monitor::answer(std::string_view line, const GuestThread& thread) {
+    const std::size_t blank = line.find(' ');
+    const std::string_view word = line.substr(0, blank);
+    const std::size_t begin = blank == std::string_view::npos ? line.size() : line.find_first_not_of(' ', blank);
+    const std::string words(begin == std::string_view::npos ? "" : line.substr(begin));
+    if (word == "pt")
+        return page_tables(words, thread);
+    if (word == "tlb")
+        return tlb();
+    if (word == "fork")
+        return fork(words);
+    if (word == "when")
+        return when();
+    if (word == "stop")
+        return stop_at(words);
+    if (word == "step-stop")
+        return next_stop();
+    if (word == "info")
+        return info(words, thread);
+    return word.empty() || word == "help" ? help() : fmt::format("no command '{}'; there are\n{}", word, help());
+}
+
+std::string Monitor::page_tables(const std::string& words, const GuestThread& thread) const {
+    const PagingState& paging = target_.machine().mmu().paging();
+    if (!paging.control().paging())
+        return "paging is off: linear addresses are physical ones\n";
+    const AddressSpace space = target_.space_of(thread);
+    if (words.empty())
+        return ranges_text(PageTableView::read(paging.memory(), space, {.control = paging.control()}));
+    const auto address = address_named(words, target_.session().symbols(), space.root);
+    if (!address)
+        return fmt::format("pt '{}': neither a 32-bit address nor a symbol\n", words);
+    return walk_text(AddressSpaceReader(paging).walk(space, LinearAddress(*address)), *address);
+}
+
+std::string Monitor::tlb() const {
+    const u32 space = target_.machine().mmu().control().space_of(target_.machine().registers().cr3).root;
+    const auto name = [&](u32 address) { return target_.session().symbols().lookup(space, address).text(); };
+    return document_text(tlb_document(tlb_view(target_.machine().mmu()), name));
+}
+
+std::string Monitor::fork(const std::string& words) const {
+    const ForkTracer* tracer = target_.session().tracer();
+    if (tracer == nullptr || (tracer->last() == nullptr && tracer->current() == nullptr))
+        return "there was no fork yet\n";
+    const ForkReportOptions options{.symbols = &target_.session().symbols(),
+                                    .layout = target_.session().symbols().layout()};
+    if (words.empty() && tracer->current() != nullptr)
+        return document_text(fork_document(*tracer->so_far(), options));
+    const ForkRecord* fork = words.empty() ? tracer->last() : tracer->fork(std::strtoull(words.c_str(), nullptr, 10));
+    return fork != nullptr ? document_text(fork_document(*fork, options))
+                           : fmt::format("there is no fork '{}'\n", words);
+}
+
+std::string Monitor::when() const {
+    const Machine& machine = target_.machine();
+    const double seconds = static_cast<double>(machine.now()) / static_cast<double>(machine.cycles_per_second());
+    return fmt::format("instruction {}, cycle {}, {:.6f} s of simulated time\nat {}\n{}\n", machine.instructions(),
+                       machine.now(), seconds, target_.session().place(),
+                       target_.describe(target_.threads().current()));
+}
+
+std::string Monitor::registers() const {
+    const CpuState& r = target_.machine().registers();
+    std::string text = fmt::format("EAX={:08x} EBX={:08x} ECX={:08x} EDX={:08x}\nESI={:08x} EDI={:08x} EBP={:08x} "
+                                   "ESP={:08x}\nEIP={:08x} EFL={:08x} CPL={} HLT={}\n",
+                                   r.reg<u32>(kEax), r.reg<u32>(kEbx), r.reg<u32>(kEcx), r.reg<u32>(kEdx),
+                                   r.reg<u32>(kEsi), r.reg<u32>(kEdi), r.reg<u32>(kEbp), r.reg<u32>(kEsp), r.eip,
+                                   r.eflags(), r.cpl, target_.machine().cpu().halted() ? 1 : 0);
+    constexpr std::string_view kNames[] = {"ES", "CS", "SS", "DS", "FS", "GS"};
+    const auto segment = [&text](std::string_view name, const SegmentCache& cache) {
+        text += fmt::format("{:<3}={:04x} {:08x} {:08x} {:02x} {}\n", name, cache.selector, cache.base, cache.limit,
+                            cache.access, cache.big ? "32-bit" : "16-bit");
+    };
+    for (u8 i = 0; i < kSegmentCount; ++i)
+        segment(kNames[i], r.segments[i]);
+    segment("LDT", r.ldtr);
+    segment("TR", r.tr);
+    text += fmt::format("GDT=     {:08x} {:08x}\nIDT=     {:08x} {:08x}\n", r.gdtr.base, r.gdtr.limit, r.idtr.base,
+                        r.idtr.limit);
+    text += fmt::format("CR0={:08x} CR2={:08x} CR3={:08x} CR4={:08x}\n", r.cr0, r.cr2, r.cr3, r.cr4);
+    text += fmt::format("DR0={:08x} DR1={:08x} DR2={:08x} DR3={:08x}\nDR6={:08x} DR7={:08x}\nEFER={:08x}\n", r.dr[0],
+                        r.dr[1], r.dr[2], r.dr[3], r.dr[6], r.dr[7], target_.machine().mmu().control().efer);
+    return text;
+}
+
+std::string Monitor::stop_at(const std::string& words) {
+    if (words.empty())
+        return "stop EXPR: serial:TEXT, symbol:NAME, address:HEX, tracepoint:NAME, fork or stop:N; N alone is stop:N\n";
+    const bool number = words.find_first_of(":") == std::string::npos && words != "fork";
+    auto condition = parse_stop_condition(number ? "stop:" + words : words, target_.session().symbols());
+    if (!condition.ok())
+        return condition.error().message + "\n";
+    target_.session().stops().add(std::move(condition).value());
+    return "armed: continue to run there\n";
+}
+
+std::string Monitor::next_stop() {
+    StopCondition condition;
+    condition.kind = StopCondition::Kind::NextForkStop;
+    target_.session().stops().add(std::move(condition));
+    return "armed: continue to run to the next stop of a fork\n";
+}
+
+std::string Monitor::info(const std::string& words, const GuestThread& thread) {
+    if (words == "registers")
+        return registers();
+    if (words == "tlb")
+        return tlb();
+    if (words == "pt" || words == "mem")
+        return page_tables("", thread);
+    return fmt::format("info '{}': choose registers, tlb or pt\n", words);
+}
+
+} // namespace forkscope

@@ -1,0 +1,34 @@
+// Owns: the monitor: commands that a person types to Forkscope from within a debugger, and their answers in text.
+// Callers: GdbStub (`monitor`). Promises: nothing moves the machine, so the debugger's picture stays true; `stop` and
+// `step-stop` arm what the next `continue` runs to.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "emu/debug/debug_target.hpp"
+
+namespace forkscope {
+
+class Monitor {
+  public:
+    explicit Monitor(DebugTarget& target) : target_(target) {}
+
+    // Whole lines. `thread`: the one that the person looks at.
+    std::string answer(std::string_view line, const GuestThread& thread);
+    static std::string help();
+
+  private:
+    std::string page_tables(const std::string& words, const GuestThread& thread) const;
+    std::string tlb() const;
+    std::string fork(const std::string& words) const;
+    std::string when() const;
+    std::string registers() const;
+    std::string stop_at(const std::string& words);
+    std::string next_stop();
+    std::string info(const std::string& words, const GuestThread& thread);
+
+    DebugTarget& target_;
+};
+
+} // namespace forkscope
