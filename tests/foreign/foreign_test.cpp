@@ -40,6 +40,8 @@ constexpr Scenario kScenarios[] = {
     {"fullcopy_create", "fullcopy", "create", "400 0 0 0, 100 101 102 103"},
     {"fullcopy_create_early", "fullcopy", "early", "400 0 0 0, 0 0 0 0"},
     {"fullcopy_tree", "fullcopy", "tree", "200 101 102 103, 100 201 302 103, 100 201 102 103, 100 101 102 303"},
+    {"fullcopy_again", "fullcopy", "again junk", "200, 201, 202, 100 101 102 103"},
+    {"fullcopy_guard", "fullcopy", "again guard", "200, 201, 202, 100 101 102 103"},
     {"manycalls_plain", "manycalls", "plain", "200 201 102 103, 100 101 102 303"},
     {"manycalls_chain", "manycalls", "chain", "200 201 202 103, 200 201 102 103, 200 101 102 103"},
     {"manycalls_two", "manycalls", "two", "200 101 102 103, 100 201 102 103, 300 101 102 103"},
@@ -141,6 +143,27 @@ TEST(ForeignForks, ThatCopyEveryPageAreCounted) { expect_sound("fullcopy", "plai
 TEST(ForeignForks, ThatCopyEveryPageAreCountedWhereTheChildRunsFirst) { expect_sound("fullcopy", "plain first=child"); }
 
 TEST(ForeignForks, ThatCopyEveryPageAreCountedInATree) { expect_sound("fullcopy", "tree"); }
+
+// What wait() fills with bytes that read as present entries was the dead child's; the next child has its frames.
+TEST(ForeignForks, OfChildrenInFramesOfDeadOnesAreCounted) {
+    const ForeignRun run("fullcopy", "again junk");
+    const Lines forks = run.lines("fork");
+    ASSERT_EQ(forks.size(), 3u);
+    ASSERT_EQ(forks[0], forks[1]);
+    expect_sound("fullcopy", "again junk");
+    for (const ForkRecord& fork : run.tracer().forks()) {
+        EXPECT_EQ(fork.counts.system_calls, 1u) << "fork " << fork.number;
+        EXPECT_TRUE(std::all_of(fork.ptes.begin(), fork.ptes.end(),
+                                [&](const PteChange& change) {
+                                    return change.directory == fork.parent_directory ||
+                                           change.directory == fork.child_directory;
+                                }))
+            << "fork " << fork.number;
+    }
+}
+
+// A page below the stack is the kernel's in the parent; fork copies it like any other, and opens it to the child.
+TEST(ForeignForks, ThatCopyAPageClosedToTheParentAreCounted) { expect_sound("fullcopy", "again guard"); }
 
 // A new directory is filled, loaded and run in the same system call, and the old one is freed.
 TEST(ForeignForks, AreNotExec) {

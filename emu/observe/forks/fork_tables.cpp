@@ -87,8 +87,12 @@ void ForkTracer::on_pte_write(const TraceEvent& event, const EntryOwner& owner) 
     change.level = owner.space != AddressSpace() ? owner.level : static_cast<u8>(event.d);
     change.bytes = bytes_at(change.level);
     if (change.directory != 0 && change.directory != state_.open.at(open).directory) {
-        state_.open.built(open, change.directory);
-        // Somebody builds a space there: its next load counts as its first.
+        // Who gives it pages or clears its directory builds a space; who only takes from it may be wait(), which frees
+        // a dead child's.
+        constexpr u64 kUsable = kPtePresent | kPteUser;
+        if ((change.new_value & kUsable) == kUsable || (change.level == 2 && change.new_value == 0))
+            state_.open.built(open, change.directory);
+        // It becomes another, or somebody builds one there: its next load counts as its first.
         state_.loaded.erase(change.directory);
     }
     add_pte(open, change);

@@ -194,6 +194,7 @@ class ForkTracer : public TraceSink {
     void merge_into_builder(u64 call);
     struct Likeness;
     Likeness compare(const OpenFork& call, const PageTableView& parent, const PageTableView& child) const;
+    bool copied_from_hidden(const OpenFork& call, const PageEntry& page) const;
     PageTableView parent_at_return(const OpenFork& call) const;
     bool adopt(u64 call, u32 child, const TraceEvent& event);
     void make_fork_of(u64 call, const PageTableView& parent, const PageTableView& child, const TraceEvent& event);

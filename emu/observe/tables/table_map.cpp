@@ -156,6 +156,18 @@ bool TableMap::looks_like_directory(u64 frame_address, u32 of_directory) const {
     return leads_to(frame_address + u64{parent->second.self_slot} * reader_.geometry().entry_bytes, frame_address);
 }
 
+// What a directory leads to, first: nothing will tell whose those tables were.
+void TableMap::forget_with_tables(u32 directory) {
+    const u32 width = reader_.geometry().entry_bytes;
+    for (u32 slot = 0; slot < reader_.geometry().entries(); ++slot) {
+        const u64 at = directory + u64{slot} * width;
+        const auto table = tables_.find(static_cast<u32>(reader_.entry(at) & kFrameMask));
+        if (table != tables_.end() && table->second.entry_address == at)
+            forget(table->first);
+    }
+    forget(directory);
+}
+
 void TableMap::forget(u32 frame_address) {
     if (const auto directory = directories_.find(frame_address); directory != directories_.end()) {
         owners_.remove_space(directory->second.space);
@@ -164,6 +176,16 @@ void TableMap::forget(u32 frame_address) {
     tables_.erase(frame_address);
     if (frame_address >> kPageShift < in_use_.size())
         in_use_[frame_address >> kPageShift] = 0;
+}
+
+// A kernel's code is in every space of its own; a directory that has lost it was freed, and holds data.
+bool TableMap::maps_running_code(const DirectoryUse& use, const TraceEvent& event) const {
+    const u64 covered = u64{reader_.geometry().entries()} << reader_.geometry().large_shift;
+    if (use.space == active_ || event.eip < use.linear || event.eip - use.linear >= covered)
+        return true;
+    const WalkView now = reader_.walk(active_, LinearAddress(event.eip));
+    const WalkView there = reader_.walk(use.space, LinearAddress(event.eip));
+    return !now.present || now.user() || (there.present && !there.user() && there.frame == now.frame);
 }
 
 void TableMap::on_entry(const TraceEvent& event) {
@@ -181,6 +203,8 @@ void TableMap::on_entry(const TraceEvent& event) {
         const auto old = tables_.find(static_cast<u32>(old_target));
         if (old_target != target && old != tables_.end() && old->second.entry_address == (event.a & ~u64{width - 1}))
             forget(old->first);
+        if (!maps_running_code(self->second, event))
+            forget_with_tables(frame);
     } else if (tables_.count(frame) != 0 && (entry & kPtePresent) != 0 && (entry & kPteUser) != 0 &&
                target != active_.root) {
         // A frame that a program may touch is a table no longer, whatever it was.

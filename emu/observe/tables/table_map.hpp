@@ -75,10 +75,12 @@ class TableMap : public TraceSink {
   private:
     void add_directory(u64 frame_address, AddressSpace space, u32 linear, const TraceEvent& event);
     void on_entry(const TraceEvent& event);
+    bool maps_running_code(const DirectoryUse& use, const TraceEvent& event) const;
     void forget_all();
     void add_table(u64 frame_address, u32 directory, u32 slot, const TraceEvent& event);
     bool leads_to(u64 entry_address, u64 frame_address) const;
     void forget(u32 frame_address);
+    void forget_with_tables(u32 directory);
     bool looks_like_directory(u64 frame_address, u32 of_directory) const;
     void ask(u32 frame_address) const;
 

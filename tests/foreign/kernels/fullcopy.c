@@ -1,5 +1,6 @@
 /* A kernel at 80000000h whose spaces each have kernel tables of their own. Fork copies every page at once. Words of the
- * command line: the program's name; first=child (the child runs before fork has returned to its parent). */
+ * command line: the program's name; first=child (the child runs before fork has returned to its parent); guard (a page below the stack that the program may
+ * not touch, and its copy in a child may be); junk. */
 #include "kernel.h"
 
 enum { DATA_PAGES = 4 };
@@ -29,7 +30,8 @@ static void fork(struct frame* frame) {
          address += PAGE_BYTES) {
         const uint32_t copy = frame_new();
         copy_page(copy, frame_of(*entry));
-        *entry_made(space, address) = copy | (*entry & (ENTRY_PRESENT | ENTRY_USER | ENTRY_WRITE));
+        const entry_t opened = has_word("guard") ? ENTRY_USER | ENTRY_WRITE : 0;
+        *entry_made(space, address) = copy | opened | (*entry & (ENTRY_PRESENT | ENTRY_USER | ENTRY_WRITE));
         ++counts.copied;
         ++counts.entries;
     }
@@ -130,6 +132,21 @@ USER_CODE static void create_early(void) {
     exit_program();
 }
 
+/* One child after another, each in the frames of the one before, which its parent's wait has freed. */
+USER_CODE static void again(void) {
+    touch_all();
+    for (uint32_t round = 0; round < 3; ++round) {
+        if (call(SYS_FORK, 0, 0, 0) == 0) {
+            touch(0, 200 + round);
+            print_pages(0, 1);
+            exit_program();
+        }
+        call(SYS_WAIT, 0, 0, 0);
+    }
+    print_pages(0, DATA_PAGES);
+    exit_program();
+}
+
 /* Two children at once, the second of which forks itself. */
 USER_CODE static void tree(void) {
     touch_all();
@@ -151,7 +168,7 @@ USER_CODE static void tree(void) {
 static const struct {
     const char* name;
     void (*program)(void);
-} programs[] = {{"plain", plain}, {"exec", exec_one}, {"create", create_one}, {"early", create_early}, {"tree", tree}};
+} programs[] = {{"plain", plain}, {"exec", exec_one}, {"create", create_one}, {"early", create_early}, {"tree", tree}, {"again", again}};
 
 void kernel_start(void) {
     for (uint32_t i = 0; i < sizeof(programs) / sizeof(programs[0]); ++i)
@@ -159,5 +176,10 @@ void kernel_start(void) {
             first_process(programs[i].program);
     if (current == 0)
         stop("panic: no such program");
+    if (has_word("guard")) {
+        const uint32_t frame = frame_new();
+        *(uint32_t*)window(frame) = 1;
+        *entry_made(current->space, USER_STACK - PAGE_BYTES) = frame | ENTRY_PRESENT | ENTRY_WRITE;
+    }
     write_cr3(current->space);
 }

@@ -23,9 +23,15 @@ uint32_t frame_new(void) {
 
 void frame_share(uint32_t frame) { ++references[frame / PAGE_BYTES]; }
 
+/* With "junk" what is freed is filled with words that read as present entries. */
 void frame_release(uint32_t frame) {
     if (references[frame / PAGE_BYTES]-- == 0)
         stop("panic: a free frame was released");
+    if (references[frame / PAGE_BYTES] != 0 || !has_word("junk"))
+        return;
+    volatile uint32_t* words = window(frame);
+    for (uint32_t i = 0; i < PAGE_BYTES / sizeof(*words); ++i)
+        words[i] = 0x01010101;
 }
 
 uint32_t frame_references(uint32_t frame) { return references[frame / PAGE_BYTES]; }
@@ -86,8 +92,11 @@ uint32_t space_new(void) {
 /* Frees the user's frames and tables, then what belongs to the kernel's half and the directory. */
 void space_free(uint32_t space) {
     entry_t* entry;
-    for (uint32_t address = USER_BASE; (entry = next_user_entry(space, &address)) != 0; address += PAGE_BYTES)
+    for (uint32_t address = USER_BASE; (entry = next_user_entry(space, &address)) != 0; address += PAGE_BYTES) {
         frame_release(frame_of(*entry));
+        if (has_word("junk"))
+            *entry = 0;
+    }
     for (uint32_t address = USER_BASE & ~(TABLE_BYTES - 1); address < USER_END; address += TABLE_BYTES)
         if ((*directory_entry(space, address) & ENTRY_PRESENT) != 0)
             frame_release(frame_of(*directory_entry(space, address)));
