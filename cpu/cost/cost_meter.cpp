@@ -334,8 +334,10 @@ void CostMeter::counters_set() {
 
 CycleCounters CostMeter::cycles_by_cause() const {
     CycleCounters counters = by_cause_;
+    if (progress_.current != nullptr) // what its block has cost so far is settled behind the block
+        counters[static_cast<std::size_t>(CycleCause::Pipeline)] += progress_.current->penalty_before;
     Cycles others = 0;
-    for (const Cycles cycles : by_cause_)
+    for (const Cycles cycles : counters)
         others += cycles;
     counters[static_cast<std::size_t>(CycleCause::Base)] += progress_.now() - others;
     return counters;
