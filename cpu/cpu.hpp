@@ -55,6 +55,8 @@ class Cpu final : public MomentSource, public InterruptInput, private AccessList
     void shorten_deadline(Cycles deadline);
     // Instructions whose linear address is in this list stop the run before they execute (breakpoints).
     void set_breakpoints(std::vector<u32> linear_addresses);
+    // One before the next instruction is taken as told of: the run goes on from here.
+    void pass_breakpoint() { static_cast<void>(context_.breakpoints().reports(linear_eip(), instructions())); }
 
     // Line 0 is INTR, line 1 is NMI, line 2 is IGNNE#.
     void set_line(u8 line, bool level) override;
@@ -65,6 +67,8 @@ class Cpu final : public MomentSource, public InterruptInput, private AccessList
     Moment moment() const override;
     Cycles now() const { return context_.progress().now(); }
     u64 instructions() const { return context_.progress().retired(); }
+    // Interrupts and faults delivered since the last instruction retired.
+    u32 deliveries_since() const { return context_.progress().deliveries_since(); }
     bool halted() const { return context_.attention().halted(); }
     // Halted, but not by HLT: an x87 instruction waits for an error to be handled that FERR# has told (CR0.NE = 0).
     bool awaits_float_error() const { return context_.attention().float_error_awaited(); }

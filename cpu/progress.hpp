@@ -25,6 +25,15 @@ struct Progress {
     // Of an instruction that is in no block: where its first byte in each of its pages was fetched.
     std::array<PhysicalAddress, 2> fetched{};
 
+    // Interrupts and faults that were delivered behind the same instruction: they retire nothing.
+    u64 delivered_at = 0; // the count of instructions at the last one
+    u32 deliveries = 0;   // how many there
+    void delivered() {
+        deliveries = delivered_at == retired() ? deliveries + 1 : 1;
+        delivered_at = retired();
+    }
+    u32 deliveries_since() const { return delivered_at == retired() ? deliveries : 0; }
+
     Cycles now() const { return cycle + (current != nullptr ? current->cost_before : 0); }
     u64 retired() const { return instructions + (current != nullptr ? current->number : 0); }
     u32 present_eip(const Instruction& in) const { return block_eip + in.offset; }
@@ -33,6 +42,10 @@ struct Progress {
     void serialize(Archive& ar) {
         ar.field("cycle", cycle);
         ar.field("instructions", instructions);
+        if (ar.hashing())
+            return;
+        ar.field("delivered_at", delivered_at);
+        ar.field("deliveries", deliveries);
     }
 };
 

@@ -287,10 +287,12 @@ void deliver_exception(Context& cpu) {
         const InterruptRequest request{exception.vector, InterruptCause::Fault, exception.has_error, exception.error};
         if (interrupt(cpu, request, r.eip)) {
             cpu.meter().end_delivery();
+            cpu.progress().delivered();
             return;
         }
         if (exception.vector == kDoubleFault) {
             cpu.attention().shut_down();
+            cpu.progress().delivered();
             cpu.tracer().emit(TraceKind::TripleFault);
             return;
         }
@@ -306,7 +308,9 @@ void deliver_hardware(Context& cpu, const InterruptRequest& request) {
     if (request.cause == InterruptCause::Hardware || request.cause == InterruptCause::Nmi)
         cpu.meter().count_interrupt();
     cpu.meter().begin_delivery();
-    if (!interrupt(cpu, request, cpu.regs().eip))
+    if (interrupt(cpu, request, cpu.regs().eip))
+        cpu.progress().delivered();
+    else
         deliver_exception(cpu);
     cpu.meter().end_delivery();
 }

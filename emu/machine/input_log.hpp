@@ -18,6 +18,8 @@ class InputLog {
     explicit InputLog(std::vector<InputEvent> events) : events_(std::move(events)) {}
     void append(const InputEvent& event) { events_.push_back(event); }
     const std::vector<InputEvent>& events() const { return events_; }
+    // Keeps the first `count`.
+    void truncate(std::size_t count) { events_.resize(count); }
     void serialize(Archive& ar) { serialize_inputs(ar, "events", events_); }
 
   private:

@@ -1,8 +1,10 @@
 #include "emu/machine/machine.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include "cpu/register_number.hpp"
 #include "devices/cmos/cmos.hpp"
 #include "devices/coprocessor_error.hpp"
 #include "devices/debug_console.hpp"
@@ -209,17 +211,36 @@ void Machine::enter_kernel_directly() {
     cpu_->set_state(state);
 }
 
-Cycles Machine::next_input() const {
-    const auto& events = replayed_.events();
-    const Cycles replayed = replay_at_ < events.size() ? events[replay_at_].cycle : kNever;
-    return std::min(replayed, pending_keys_.empty() ? kNever : next_key_);
+bool Machine::replayed_due() const {
+    if (!replaying())
+        return false;
+    const InputEvent& next = replayed_.events()[replay_at_];
+    return next.instructions < instructions() || (next.instructions == instructions() && next.cycle <= now());
+}
+
+// Where the next input comes that is known already. At one count of instructions time tells moments apart.
+RunLimit Machine::until_input(RunLimit limit) const {
+    if (!pending_keys_.empty())
+        limit.cycle = std::min(limit.cycle, next_key_);
+    if (!replaying())
+        return limit;
+    const InputEvent& next = replayed_.events()[replay_at_];
+    if (instructions() < next.instructions)
+        limit.instructions = std::min(limit.instructions, next.instructions);
+    else
+        limit.cycle = std::min(limit.cycle, next.cycle);
+    return limit;
 }
 
 StopReason Machine::run(RunLimit limit) {
+    const StopReason reason = run_on(limit);
+    paused_ = true;
+    return reason;
+}
+
+// An input of a replay comes where the live one did: behind what was due at its boundary, before what it makes due.
+StopReason Machine::run_on(RunLimit limit) {
     for (;;) {
-        const auto& replay_events = replayed_.events();
-        while (replay_at_ < replay_events.size() && replay_events[replay_at_].cycle <= now())
-            apply(replay_events[replay_at_++]);
         if (!pending_keys_.empty() && next_key_ <= now())
             feed_keys();
         Event event;
@@ -235,9 +256,14 @@ StopReason Machine::run(RunLimit limit) {
             if (stop_requested_)
                 return {StopKind::Requested, *std::exchange(stop_requested_, std::nullopt)};
         }
+        if (replayed_due()) {
+            apply_replayed();
+            continue;
+        }
         if (now() >= limit.cycle || instructions() >= limit.instructions)
             return {StopKind::Limit};
-        switch (cpu_->run_until(std::min({limit.cycle, events_.next(), next_input()}), limit.instructions)) {
+        const RunLimit next = until_input(limit);
+        switch (cpu_->run_until(std::min(next.cycle, events_.next()), next.instructions)) {
         case CpuStop::Deadline:
         case CpuStop::Instructions:
             break;
@@ -275,12 +301,14 @@ StopReason Machine::step() {
 }
 
 void Machine::inject(InputEvent event) {
-    if (replay_at_ < replayed_.events().size()) {
+    if (replaying()) {
         log_warning_once("inject-in-replay", "an input was ignored: a recorded run is being replayed");
         return;
     }
+    event.order = paused_ ? InputOrder::First : InputOrder::Next;
     event.cycle = now();
     event.instructions = instructions();
+    paused_ = false;
     apply(event);
 }
 
@@ -289,33 +317,59 @@ void Machine::replay(InputLog log) {
     replay_at_ = 0;
 }
 
+void Machine::apply_replayed() {
+    const auto& events = replayed_.events();
+    do
+        apply(events[replay_at_++]);
+    while (replayed_due() && events[replay_at_].order == InputOrder::Next);
+}
+
 // Logged before it is used, so that a crash in between still leaves a log that reproduces it.
 void Machine::apply(const InputEvent& event) {
     inputs_.append(event);
-    tracer_.emit(TraceKind::Input, static_cast<u64>(event.kind), event.data);
     switch (event.kind) {
     case InputKind::Key:
-        keyboard_->key(event.data, event.size);
-        break;
     case InputKind::SerialByte:
-        com1_->receive(static_cast<u8>(event.data));
-        break;
+        return hand_over(event);
+    case InputKind::OwedKey:
+        pending_keys_.push_back({.kind = InputKind::Key, .size = event.size, .data = event.data});
+        if (next_key_ == kNever)
+            next_key_ = now();
+        return;
+    case InputKind::Memory:
+    case InputKind::Register:
+        return poke(event);
     }
+}
+
+void Machine::hand_over(const InputEvent& event) {
+    touched_ = true;
+    tracer_.emit(TraceKind::Input, static_cast<u64>(event.kind), event.data);
+    if (event.kind == InputKind::Key)
+        keyboard_->key(event.data, event.size);
+    else
+        com1_->receive(static_cast<u8>(event.data));
+}
+
+// What lies outside of memory, or is no register, changes nothing: a log may be anybody's.
+void Machine::poke(const InputEvent& event) {
+    if (event.kind == InputKind::Memory) {
+        std::array<u8, sizeof event.data> bytes{};
+        std::memcpy(bytes.data(), &event.data, bytes.size());
+        mmu_->poke_physical(PhysicalAddress(event.address),
+                            std::span(bytes).first(std::min<std::size_t>(event.size, bytes.size())));
+        return;
+    }
+    static_cast<void>(write_register(*cpu_, mmu_->paging(), static_cast<RegisterNumber>(event.address),
+                                     static_cast<u32>(event.data)));
 }
 
 Result<void> Machine::type(const std::string& text) {
     auto keys = keys_for_text(text);
     if (!keys.ok())
         return keys.error();
-    for (const KeyTransition& key : *keys) {
-        InputEvent event;
-        event.kind = InputKind::Key;
-        event.data = key.bytes;
-        event.size = key.size;
-        pending_keys_.push_back(event);
-    }
-    if (next_key_ == kNever)
-        next_key_ = now();
+    for (const KeyTransition& key : *keys)
+        inject({.kind = InputKind::OwedKey, .size = key.size, .data = key.bytes});
     return {};
 }
 
@@ -324,12 +378,11 @@ Result<void> Machine::type(const std::string& text) {
 // discipline is given 2 ms a key.
 void Machine::feed_keys() {
     next_key_ = now() + config_.cycles_per_second / 500;
-    const bool began = !inputs_.events().empty();
-    if (!pic_->unmasked(1) || !keyboard_->ready_for_key() || (!began && !cpu_->state().flag(kFlagI)))
+    if (!pic_->unmasked(1) || !keyboard_->ready_for_key() || (!touched_ && !cpu_->state().flag(kFlagI)))
         return;
-    InputEvent event = pending_keys_.front();
+    const InputEvent event = pending_keys_.front();
     pending_keys_.erase(pending_keys_.begin());
-    inject(event);
+    hand_over(event);
     if (pending_keys_.empty())
         next_key_ = kNever;
 }
@@ -342,7 +395,7 @@ void Machine::schedule(Device& device, Cycles when, u32 what) {
 IrqLine Machine::irq(u8 line) { return {pic_, line}; }
 
 void Machine::output(std::string_view channel, u8 byte) {
-    if (output_)
+    if (output_ && !muted_)
         output_(channel, byte);
 }
 

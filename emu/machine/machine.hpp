@@ -19,6 +19,7 @@
 #include "emu/machine/multiboot.hpp"
 #include "emu/machine/snapshot.hpp"
 #include "emu/machine/stop.hpp"
+#include "emu/machine/timeline/position.hpp"
 #include "emu/machine/watchpoints.hpp"
 #include "mmu/mmu.hpp"
 
@@ -54,12 +55,16 @@ class Machine final : private Wiring {
     // Error: a character that no key types.
     Result<void> type(const std::string& text);
     bool typing() const { return !pending_keys_.empty(); }
-    // Inputs to be applied at their stamps from here on; inject() is refused while any is left.
+    // Inputs to be applied at their stamps from here on; inject() is refused while any is left. What is still to come
+    // is no part of a snapshot: it is whoever knows it that goes on.
     void replay(InputLog log);
+    bool replaying() const { return replay_at_ < replayed_.events().size(); }
+    // Everything that came from outside so far. Keys that type() owes are in it once, where they were asked for.
     const InputLog& inputs() const { return inputs_; }
 
     Cycles now() const override { return cpu_->now(); }
     u64 instructions() const { return cpu_->instructions(); }
+    Position position() const { return {instructions(), cpu_->deliveries_since(), now()}; }
     u64 cycles_per_second() const override { return config_.cycles_per_second; }
     u32 exit_status() const { return exit_status_; }
     const MachineConfig& config() const { return config_; }
@@ -75,6 +80,22 @@ class Machine final : private Wiring {
     Snapshot snapshot();
     // All but memory and observers: 300 KB or so.
     Snapshot state();
+
+    // --- Checkpoints (snapshot.cpp), which the timeline keeps: moments of this machine's own run, in memory.
+    // All but memory, observers and the inputs so far.
+    Snapshot checkpoint_state();
+    std::vector<std::shared_ptr<PartState>> part_states() const; // of observers, in the order of adding
+    struct Past {
+        const Snapshot& state;
+        const std::vector<std::shared_ptr<PartState>>& parts; // as long as part_states() was
+        // Brings back memory; the rest of the state is back already.
+        std::function<void()> put_back_memory;
+        std::size_t inputs; // so many of those in inputs() came before
+    };
+    void put_back(const Past& past);
+    // Nothing that the machine puts out is handed on: it was before.
+    void set_muted(bool muted) { muted_ = muted; }
+    bool muted() const { return muted_; }
     // Error: the snapshot is of another machine, and which options it needs; or it is damaged. Then nothing has
     // changed.
     Result<void> restore(const SnapshotSource& source);
@@ -104,7 +125,7 @@ class Machine final : private Wiring {
 
   private:
     // One part of what a snapshot holds. Hashed: it is also part of the hash, in this order. Memory goes by pieces.
-    enum class SectionKind : u8 { Hashed, Memory, Saved };
+    enum class SectionKind : u8 { Hashed, Memory, Saved, Inputs };
     struct Section {
         std::string name;
         u32 version;
@@ -120,14 +141,20 @@ class Machine final : private Wiring {
     void learn(u32 tracepoint, const TracePort::Arguments& arguments);
     template <class T, class... Args> T& add(Args&&... args);
     void apply(const InputEvent& event);
+    void hand_over(const InputEvent& event);
     void feed_keys();
     void reset_everything();
-    Cycles next_input() const;
+    RunLimit until_input(RunLimit limit) const;
+    bool replayed_due() const;
     std::vector<Section> sections();
+    Snapshot state_of(std::initializer_list<SectionKind> kinds);
     void serialize_configuration(Archive& ar);
     void serialize_events(Archive& ar);
     void serialize_requests(Archive& ar);
-    void save_inputs(Archive& ar);
+    void serialize_typing(Archive& ar);
+    StopReason run_on(RunLimit limit);
+    void apply_replayed();
+    void poke(const InputEvent& event);
     Result<void> load_state(const SnapshotSource& source);
     Result<std::vector<std::shared_ptr<PartState>>> read_parts(const SnapshotSource& source) const;
 
@@ -166,6 +193,9 @@ class Machine final : private Wiring {
     std::size_t replay_at_ = 0;
     std::vector<InputEvent> pending_keys_; // of --type, in order
     Cycles next_key_ = kNever;
+    bool touched_ = false; // a key or byte has reached a device
+    bool paused_ = true;   // run() has returned, and nothing was injected since
+    bool muted_ = false;
 
     std::vector<CheckpointPart> parts_;
     std::vector<std::string> absent_parts_; // of the last restore()

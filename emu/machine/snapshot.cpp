@@ -109,16 +109,10 @@ void Machine::serialize_requests(Archive& ar) {
     ar.field("exit_status", exit_status_);
 }
 
-// Of a replay what is still to come, so that a run and its replay end in the same bytes.
-void Machine::save_inputs(Archive& ar) {
-    const auto& replayed = replayed_.events();
-    std::vector<InputEvent> rest(replayed.begin() + static_cast<std::ptrdiff_t>(replay_at_), replayed.end());
-    ar.nested("log", inputs_);
-    serialize_inputs(ar, "replay", rest);
-    serialize_inputs(ar, "typing", pending_keys_);
+void Machine::serialize_typing(Archive& ar) {
+    serialize_inputs(ar, "keys", pending_keys_);
     ar.field("next_key", next_key_);
-    if (ar.loading())
-        replay(InputLog(std::move(rest)));
+    ar.field("touched", touched_);
 }
 
 void Machine::serialize_events(Archive& ar) {
@@ -135,39 +129,80 @@ void Machine::serialize_events(Archive& ar) {
 // In the order that hashes are made in. Loading the Mmu marks the frames that serve as page tables.
 std::vector<Machine::Section> Machine::sections() {
     std::vector<Section> list;
-    const auto add = [&list](std::string_view name, SectionKind kind, std::function<void(Archive&)> serialize) {
-        list.push_back({std::string(name), 1, kind, std::move(serialize)});
+    const auto add = [&list](std::string_view name, SectionKind kind, std::function<void(Archive&)> serialize,
+                             u32 version = 1) {
+        list.push_back({std::string(name), version, kind, std::move(serialize)});
     };
     add("configuration", SectionKind::Hashed, [this](Archive& ar) { serialize_configuration(ar); });
-    add("cpu", SectionKind::Hashed, [this](Archive& ar) { cpu_->serialize(ar); });
+    add(
+        "cpu", SectionKind::Hashed, [this](Archive& ar) { cpu_->serialize(ar); }, 2);
     add("memory", SectionKind::Memory, [this](Archive& ar) { memory_->serialize(ar); });
     add("mmu", SectionKind::Hashed, [this](Archive& ar) { mmu_->serialize(ar); });
     add("events", SectionKind::Hashed, [this](Archive& ar) { serialize_events(ar); });
     for (auto& device : devices_)
         add(device->name(), SectionKind::Hashed, [&device](Archive& ar) { device->serialize(ar); });
     add("requests", SectionKind::Hashed, [this](Archive& ar) { serialize_requests(ar); });
-    add("inputs", SectionKind::Saved, [this](Archive& ar) { save_inputs(ar); });
+    add("typing", SectionKind::Saved, [this](Archive& ar) { serialize_typing(ar); });
+    add(
+        "inputs", SectionKind::Inputs, [this](Archive& ar) { inputs_.serialize(ar); }, 2);
     return list;
 }
 
 u64 Machine::hash() {
     HashArchive ar;
     for (const Section& section : sections())
-        if (section.kind != SectionKind::Saved)
+        if (section.kind == SectionKind::Hashed || section.kind == SectionKind::Memory)
             section.serialize(ar);
     return ar.digest();
 }
 
-Snapshot Machine::state() {
+Snapshot Machine::state_of(std::initializer_list<SectionKind> kinds) {
     Snapshot snapshot;
     for (const Section& section : sections()) {
-        if (section.kind == SectionKind::Memory)
+        if (std::find(kinds.begin(), kinds.end(), section.kind) == kinds.end())
             continue;
         SaveArchive ar;
         section.serialize(ar);
         snapshot.add({section.name, section.version, ar.take()});
     }
     return snapshot;
+}
+
+Snapshot Machine::state() { return state_of({SectionKind::Hashed, SectionKind::Saved, SectionKind::Inputs}); }
+Snapshot Machine::checkpoint_state() { return state_of({SectionKind::Hashed, SectionKind::Saved}); }
+
+std::vector<std::shared_ptr<PartState>> Machine::part_states() const {
+    std::vector<std::shared_ptr<PartState>> states;
+    for (const CheckpointPart& part : parts_)
+        states.push_back(part.save());
+    return states;
+}
+
+// Nobody watches: what is put back happens to nobody.
+void Machine::put_back(const Past& past) {
+    EMU_ASSERT(past.parts.size() == parts_.size(), "a checkpoint of {} observers, where {} watch", past.parts.size(),
+               parts_.size());
+    TraceSink* const sink = tracer_.sink();
+    tracer_.set_sink(nullptr);
+    const auto& saved = past.state.sections();
+    auto at = saved.begin();
+    for (const Section& section : sections()) {
+        if (section.kind != SectionKind::Hashed && section.kind != SectionKind::Saved)
+            continue;
+        LoadArchive ar(at++->bytes);
+        section.serialize(ar);
+        const auto loaded = ar.finish();
+        EMU_ASSERT(loaded.ok(), "a checkpoint does not load: {}", loaded.ok() ? "" : loaded.error().message);
+    }
+    past.put_back_memory();
+    forget_derived_state();
+    inputs_.truncate(past.inputs);
+    replay({});
+    stop_requested_.reset();
+    paused_ = true;
+    for (std::size_t i = 0; i < parts_.size(); ++i)
+        parts_[i].restore(past.parts[i].get());
+    tracer_.set_sink(sink);
 }
 
 Result<void> Machine::save(const SectionWriter& write) {

@@ -105,7 +105,7 @@ class ForkTracer : public TraceSink {
     void restore(const State* state);
     // The guest has ended the machine: what was under way stays so, and is looked at.
     void guest_ended();
-    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 1, *this); }
+    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 2, *this); }
 
   private:
     static constexpr u64 kNone = OpenForks::kNone;

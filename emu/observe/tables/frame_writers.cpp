@@ -33,17 +33,18 @@ std::vector<u32> FrameWriters::settle(Writer writer) {
     return frames;
 }
 
-FrameWriters::State FrameWriters::state() const { return {state_.writers, written()}; }
+FrameWriters::State FrameWriters::state() const { return {state_.writers, written(), epoch_ != 0}; }
 
 void FrameWriters::restore(const State& state) {
     state_ = state;
-    epoch_ = begin_epoch_ ? begin_epoch_() : 0;
+    epoch_ = begin_epoch_ && state.began ? begin_epoch_() : 0;
 }
 
 void FrameWriters::State::serialize(Archive& ar) {
     std::vector<Writer> list = *writers;
     ar.sequence("writers", list, u64{1} << 20);
     ar.sequence("pending", pending, u64{1} << 20);
+    ar.field("began", began);
     if (ar.loading())
         writers = CopyOnWrite<std::vector<Writer>>(std::move(list));
 }

@@ -17,6 +17,7 @@ class FrameWriters {
     struct State {
         CopyOnWrite<std::vector<Writer>> writers; // by frame; empty: nobody looked yet
         std::vector<u32> pending;                 // frames stored to since the last moment
+        bool began = false;                       // the first moment has been
         void serialize(Archive& ar);
     };
 

@@ -1,0 +1,52 @@
+// Owns: Checkpoint, a machine and its observers at one moment, in memory; CheckpointKeeper, which makes them and puts
+// one back. Callers: the timeline. Promises: making one costs what was written since the last, putting one back what
+// differs; the state that comes back is that of the moment, bit for bit, TLB and observers included.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "emu/machine/machine.hpp"
+#include "emu/machine/timeline/frame_image.hpp"
+#include "emu/machine/timeline/page_pool.hpp"
+#include "emu/machine/timeline/position.hpp"
+
+namespace forkscope {
+
+struct Checkpoint {
+    // Bytes of a section, in pages that checkpoints share.
+    struct Section {
+        std::string name;
+        u32 version = 0;
+        u64 size = 0;
+        std::vector<Page> pages;
+    };
+
+    Position at;
+    std::size_t inputs = 0; // so many of the log's came before
+    std::vector<Section> state;
+    FrameImage memory;
+    std::vector<std::shared_ptr<PartState>> parts;
+};
+
+class CheckpointKeeper {
+  public:
+    explicit CheckpointKeeper(Machine& machine) : machine_(machine), memory_(machine.mmu().memory().frame_count()) {}
+
+    std::shared_ptr<const Checkpoint> make();
+    // One that this keeper made, of this machine.
+    void put_back(const Checkpoint& checkpoint);
+    // That all checkpoints take which still live, but for observers' parts.
+    u64 bytes() const { return pool_.bytes(); }
+
+  private:
+    void put_back_memory(const FrameImage& image);
+
+    Machine& machine_;
+    PagePool pool_;
+    FrameImage memory_; // as it was when epoch_ began
+    u32 epoch_ = 1;     // the first epoch: all frames ever written
+};
+
+} // namespace forkscope

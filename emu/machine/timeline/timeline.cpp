@@ -1,0 +1,301 @@
+#include "emu/machine/timeline/timeline.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace forkscope {
+
+Timeline::Timeline(Machine& machine, const TimelineLimits& limits)
+    : machine_(machine), limits_(limits), keeper_(machine) {
+    Branch& first = branches_[present_];
+    first.id = present_;
+    first.from = first.end = machine.position();
+    lay();
+}
+
+Timeline::~Timeline() { machine_.set_muted(false); }
+
+// --- Forwards
+
+// As far as the target. At one count of instructions time tells moments apart.
+RunLimit Timeline::toward(Position target, RunLimit limit) const {
+    if (machine_.instructions() < target.instructions)
+        limit.instructions = std::min(limit.instructions, target.instructions);
+    else
+        limit.cycle = std::min(limit.cycle, target.cycle);
+    return limit;
+}
+
+StopReason Timeline::run(RunLimit limit) {
+    for (;;) {
+        RunLimit piece = limit;
+        piece.instructions = std::min(piece.instructions, next_checkpoint());
+        const StopReason reason = machine_.run(replaying_ ? toward(here().end, limit) : piece);
+        note_end();
+        lay_if_due();
+        if (reason.kind != StopKind::Limit || machine_.now() >= limit.cycle ||
+            machine_.instructions() >= limit.instructions)
+            return reason;
+    }
+}
+
+StopReason Timeline::step() {
+    // What is left of the past lies within one instruction: waiting, or a string's repetition.
+    if (replaying_ && machine_.instructions() == here().end.instructions)
+        machine_.run(toward(here().end));
+    note_end();
+    const StopReason reason = machine_.step();
+    note_end();
+    lay_if_due();
+    return reason;
+}
+
+void Timeline::note_end() {
+    if (replaying_ && machine_.position() < here().end)
+        return;
+    set_replaying(false);
+    here().end = machine_.position();
+}
+
+void Timeline::set_replaying(bool replaying) {
+    replaying_ = replaying;
+    machine_.set_muted(replaying || seeking_);
+}
+
+// --- Backwards
+
+Result<void> Timeline::go_to(Position target) {
+    if (target < beginning() || end() < target)
+        return not_in_history(target.instructions);
+    const Checkpoint& nearest = *std::prev(here().checkpoints.upper_bound(target))->second;
+    if (target < position() || position() < nearest.at)
+        return_to(nearest);
+    if (auto sought = seek(target); !sought.ok())
+        return sought;
+    if (position() != target)
+        return strayed(target);
+    machine_.cpu().pass_breakpoint();
+    return {};
+}
+
+Result<void> Timeline::go_to(u64 instructions, u32 deliveries) {
+    if (instructions < beginning().instructions || end().instructions < instructions)
+        return not_in_history(instructions);
+    const Position target = std::max(Position{instructions, 0, 0}, beginning());
+    const Checkpoint& nearest = *std::prev(here().checkpoints.upper_bound(target))->second;
+    if (target < position() || position() < nearest.at)
+        return_to(nearest);
+    if (auto sought = seek(target); !sought.ok())
+        return sought;
+    while (position().deliveries < deliveries) {
+        const Position before = position();
+        step();
+        if (machine_.instructions() == instructions && position() != before)
+            continue;
+        if (auto back = go_to(before); !back.ok())
+            return back;
+        return Error{fmt::format("behind instruction {} there are {} deliveries, not {}", instructions,
+                                 before.deliveries, deliveries),
+                     ExitCode::Usage};
+    }
+    machine_.cpu().pass_breakpoint();
+    return {};
+}
+
+Error Timeline::not_in_history(u64 instructions) const {
+    return Error{fmt::format("instruction {} is not in the history of this branch, which goes from {} to {}",
+                             instructions, beginning().instructions, end().instructions),
+                 ExitCode::Usage};
+}
+
+Error Timeline::strayed(Position target) const {
+    return Error{
+        fmt::format("the run strayed from what was recorded: at instruction {} and cycle {} instead of {} and {}",
+                    machine_.instructions(), machine_.now(), target.instructions, target.cycle)};
+}
+
+std::optional<Position> Timeline::checkpoint_before(Position position) const {
+    const auto& all = present().checkpoints;
+    const auto at = all.lower_bound(position);
+    return at == all.begin() ? std::nullopt : std::optional(std::prev(at)->first);
+}
+
+void Timeline::return_to(const Checkpoint& checkpoint) {
+    Branch& branch = here();
+    if (!replaying_)
+        branch.inputs = machine_.inputs().events();
+    keeper_.put_back(checkpoint);
+    hand_future_over();
+}
+
+void Timeline::hand_future_over() {
+    const auto& inputs = here().inputs;
+    const auto done = static_cast<std::ptrdiff_t>(machine_.inputs().events().size());
+    machine_.replay(InputLog({inputs.begin() + done, inputs.end()}));
+    set_replaying(position() < here().end);
+}
+
+// Stops of every kind are passed over, for they were met before. The last part of a long way is laid out with
+// checkpoints: whoever goes back once goes back again.
+Result<void> Timeline::seek(Position target) {
+    struct Deaf {
+        explicit Deaf(Timeline& of) : timeline(of) { set(true); }
+        ~Deaf() { set(false); }
+        void set(bool on) {
+            timeline.machine_.breakpoints().suspend(on);
+            timeline.seeking_ = on;
+            timeline.set_replaying(timeline.replaying_);
+        }
+        Timeline& timeline;
+    } const deaf(*this);
+    const u64 length = u64{limits_.ladder} * limits_.ladder_spacing;
+    const u64 first_rung = target.instructions > length ? target.instructions - length : 0;
+    while (position() < target) {
+        const Position before = position();
+        RunLimit limit = toward(target);
+        const u64 rung = std::max(first_rung, before.instructions + limits_.ladder_spacing);
+        limit.instructions = std::min(limit.instructions, rung);
+        const StopReason reason = machine_.run(limit);
+        note_end();
+        if (position() == before && reason.kind != StopKind::Exit && reason.kind != StopKind::Requested)
+            return strayed(target);
+        if (machine_.instructions() == rung && rung < target.instructions)
+            lay_rung();
+    }
+    return {};
+}
+
+// --- Checkpoints
+
+u64 Timeline::next_checkpoint() const {
+    return std::prev(present().checkpoints.upper_bound(position()))->first.instructions + limits_.spacing;
+}
+
+void Timeline::lay_if_due() {
+    if (replaying_ || machine_.instructions() < next_checkpoint())
+        return;
+    lay();
+    thin();
+    keep_below_limit();
+}
+
+void Timeline::lay() {
+    auto checkpoint = keeper_.make();
+    here().checkpoints.emplace(checkpoint->at, std::move(checkpoint));
+}
+
+void Timeline::lay_rung() {
+    auto& all = here().checkpoints;
+    const u64 last = std::prev(all.upper_bound(position()))->first.instructions;
+    if (machine_.instructions() - last < limits_.ladder_spacing)
+        return;
+    lay();
+    rungs_.emplace_back(present_, position());
+    for (; rungs_.size() > kMostRungs; rungs_.pop_front())
+        if (const auto branch = branches_.find(rungs_.front().first); branch != branches_.end())
+            branch->second.checkpoints.erase(rungs_.front().second);
+}
+
+// The farther back, the wider apart.
+u64 Timeline::spacing_at(u64 age) const {
+    return age < limits_.near ? limits_.spacing
+                              : std::min(limits_.far_spacing, 2 * limits_.spacing * (age / limits_.near));
+}
+
+void Timeline::thin() {
+    auto& all = here().checkpoints;
+    const u64 end = here().end.instructions;
+    for (auto at = std::next(all.begin()); at != all.end() && std::next(at) != all.end();) {
+        const u64 gap = std::next(at)->first.instructions - std::prev(at)->first.instructions;
+        at = gap <= spacing_at(end - at->first.instructions) ? all.erase(at) : std::next(at);
+    }
+}
+
+// Goes whose absence costs least: where the gap is small for the age.
+void Timeline::keep_below_limit() {
+    while (bytes() > limits_.bytes) {
+        Branch* poorest = nullptr;
+        Position victim;
+        double least = 0;
+        for (auto& [id, branch] : branches_) {
+            auto& all = branch.checkpoints;
+            for (auto at = std::next(all.begin()); at != all.end() && std::next(at) != all.end(); ++at) {
+                const auto gap = std::next(at)->first.instructions - std::prev(at)->first.instructions;
+                const auto age = branch.end.instructions - at->first.instructions + limits_.near;
+                const double cost = static_cast<double>(gap) / static_cast<double>(age);
+                if (poorest != nullptr && cost >= least)
+                    continue;
+                poorest = &branch;
+                victim = at->first;
+                least = cost;
+            }
+        }
+        if (poorest == nullptr)
+            return;
+        poorest->checkpoints.erase(victim);
+    }
+}
+
+std::size_t Timeline::checkpoint_count() const {
+    std::size_t count = 0;
+    for (const auto& [id, branch] : branches_)
+        count += branch.checkpoints.size();
+    return count;
+}
+
+// --- Branches
+
+void Timeline::inject(const InputEvent& event) {
+    if (replaying_) {
+        Branch next;
+        next.id = ++last_branch_;
+        next.parent = present_;
+        next.from = next.end = position();
+        const auto& all = here().checkpoints;
+        next.checkpoints.insert(all.begin(), all.upper_bound(position()));
+        present_ = next.id;
+        branches_.emplace(next.id, std::move(next));
+        machine_.replay({});
+        set_replaying(false);
+    }
+    machine_.inject(event);
+}
+
+Result<void> Timeline::switch_to(u32 branch, Position target) {
+    const auto found = branches_.find(branch);
+    if (found == branches_.end())
+        return Error{fmt::format("there is no branch {}; list them with 'branches'", branch), ExitCode::Usage};
+    const Branch& other = found->second;
+    if (branch == present_)
+        return go_to(target);
+    if (target < other.checkpoints.begin()->first || other.end < target)
+        return Error{fmt::format("instruction {} is not in branch {}, which goes from {} to {}", target.instructions,
+                                 branch, other.checkpoints.begin()->first.instructions, other.end.instructions),
+                     ExitCode::Usage};
+    if (!replaying_)
+        here().inputs = machine_.inputs().events();
+    present_ = branch;
+    set_replaying(true); // its inputs are known already
+    return_to(*std::prev(other.checkpoints.upper_bound(target))->second);
+    return go_to(target);
+}
+
+Result<void> Timeline::drop(u32 branch) {
+    if (branch == present_)
+        return Error{fmt::format("branch {} is the present one; jump to another first", branch), ExitCode::Usage};
+    if (branches_.erase(branch) == 0)
+        return Error{fmt::format("there is no branch {}; list them with 'branches'", branch), ExitCode::Usage};
+    return {};
+}
+
+void Timeline::expect(InputLog future, Position end) {
+    std::vector<InputEvent>& inputs = here().inputs;
+    inputs = machine_.inputs().events();
+    inputs.insert(inputs.end(), future.events().begin(), future.events().end());
+    here().end = std::max(end, position());
+    hand_future_over();
+}
+
+} // namespace forkscope

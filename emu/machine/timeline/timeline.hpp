@@ -1,0 +1,112 @@
+// Owns: Timeline, a machine's past: checkpoints, the way back to any position, and branches where the past was changed.
+// Callers: the session runs its machine through it; faces ask for positions. Promises: a position that is gone to is
+// the state that was, bit for bit, observers included; what left the machine there before is not put out again;
+// memory stays below its limit, and then the past becomes coarser, not shorter.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "emu/machine/machine.hpp"
+#include "emu/machine/timeline/checkpoint.hpp"
+#include "emu/machine/timeline/position.hpp"
+
+namespace forkscope {
+
+struct TimelineLimits {
+    u64 bytes = u64{512} << 20;
+    u64 spacing = 1'000'000;      // instructions between two checkpoints of the last `near`
+    u64 near = 100'000'000;       // instructions
+    u64 far_spacing = 16'000'000; // before those, as far as memory reaches
+    u64 ladder_spacing = 100'000; // between those that are laid on the way to a position
+    u32 ladder = 10;              // of which so many lead there
+};
+
+class Timeline {
+  public:
+    // A run from power-on. What was done up to a change of the past, and what was done instead, are two branches.
+    struct Branch {
+        u32 id = 0; // from 1
+        u32 parent = 0;
+        Position from; // where it leaves its parent
+        Position end;  // the furthest that it has been run to
+        std::vector<InputEvent> inputs;
+        std::map<Position, std::shared_ptr<const Checkpoint>> checkpoints;
+    };
+
+    // The past begins here.
+    explicit Timeline(Machine& machine, const TimelineLimits& limits = {});
+    ~Timeline();
+    Timeline(const Timeline&) = delete;
+    Timeline& operator=(const Timeline&) = delete;
+
+    // As Machine::run and step. In the past they do again what was done; breakpoints stop them there, too.
+    StopReason run(RunLimit limit);
+    StopReason step();
+
+    Position position() const { return machine_.position(); }
+    Position beginning() const { return present().checkpoints.begin()->first; }
+    Position end() const { return in_past() ? present().end : position(); }
+    // What leaves the machine did so before, and is muted.
+    bool in_past() const { return replaying_; }
+    // On the way to a position: what is met there was met before.
+    bool seeking() const { return seeking_; }
+
+    // Exactly there, in the present branch; a breakpoint there counts as met. Error: it is no position of the branch,
+    // or re-execution strays, which is a bug of ours unless the run was recorded by another program.
+    Result<void> go_to(Position target);
+    // The same, where the cycle is not known.
+    Result<void> go_to(u64 instructions, u32 deliveries = 0);
+    // The last one strictly before a position; none: it is the beginning. To search backwards, interval by interval.
+    std::optional<Position> checkpoint_before(Position position) const;
+
+    // In the past this starts a branch, which is the present one from then on; the future that was is kept.
+    void inject(const InputEvent& event);
+    const Branch& present() const { return branches_.at(present_); }
+    const std::map<u32, Branch>& branches() const { return branches_; }
+    // To a position of another branch. Error: there is no such branch or position.
+    Result<void> switch_to(u32 branch, Position target);
+    // Error: there is no such branch, or it is the present one.
+    Result<void> drop(u32 branch);
+
+    // Inputs of a run that was recorded from this machine's present position on, and where it ended: known future.
+    void expect(InputLog future, Position end);
+
+    u64 bytes() const { return keeper_.bytes(); }
+    std::size_t checkpoint_count() const;
+
+  private:
+    static constexpr std::size_t kMostRungs = 64;
+
+    Branch& here() { return branches_.at(present_); }
+    void note_end();
+    void set_replaying(bool replaying);
+    void return_to(const Checkpoint& checkpoint);
+    void hand_future_over();
+    Result<void> seek(Position target);
+    RunLimit toward(Position target, RunLimit limit = {}) const;
+    Error not_in_history(u64 instructions) const;
+    Error strayed(Position target) const;
+    u64 next_checkpoint() const;
+    void lay_if_due();
+    void lay();
+    void lay_rung();
+    u64 spacing_at(u64 age) const;
+    void thin();
+    void keep_below_limit();
+
+    Machine& machine_;
+    TimelineLimits limits_;
+    CheckpointKeeper keeper_;
+    std::map<u32, Branch> branches_;
+    u32 present_ = 1;
+    u32 last_branch_ = 1;
+    std::deque<std::pair<u32, Position>> rungs_; // branch and place, the oldest first
+    bool replaying_ = false;
+    bool seeking_ = false;
+};
+
+} // namespace forkscope
