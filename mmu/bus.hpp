@@ -35,6 +35,11 @@ class Bus {
     // Physical [start, start + size) goes to the handler; `start` and `size` are multiples of 4096.
     void map_memory(PhysicalAddress start, u64 size, IoHandler& handler, u8 widest = 1);
 
+    // True where no device answers in the frame of `address` and nobody listens for that: an access does nothing.
+    bool nobody_at(PhysicalAddress address) const {
+        return listener_ == nullptr && find_memory(address.value) == nullptr;
+    }
+
     u32 read_port(u16 port, u32 size);
     void write_port(u16 port, u32 size, u32 value);
     u32 read_memory(PhysicalAddress address, u32 size);

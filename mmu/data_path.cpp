@@ -4,6 +4,10 @@
 
 namespace forkscope {
 
+DataPath::DataPath(PhysicalMemory& memory, Bus& bus, TableMarks& marks) : memory_(memory), bus_(bus), marks_(marks) {
+    nobodys_loads_.fill(0xFF);
+}
+
 u64 DataPath::read(const Span& span) {
     report_transfer(span, AccessKind::Read);
     u64 value = read_piece(span.linear, span.low, span.low_size);
@@ -61,6 +65,12 @@ bool DataPath::poke(PhysicalAddress address, std::span<const u8> bytes) {
         done += piece;
     }
     return true;
+}
+
+u8* DataPath::nobodys(PhysicalAddress address, AccessKind kind) {
+    if (memory_.flags(address.page()) != kFrameDevice || !bus_.nobody_at(address))
+        return nullptr;
+    return (kind == AccessKind::Write ? nobodys_stores_ : nobodys_loads_).data() + address.offset();
 }
 
 // --- Who is told of it

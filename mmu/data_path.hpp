@@ -3,6 +3,7 @@
 // bytes move, stores into code afterwards; ROM ignores stores.
 #pragma once
 
+#include <array>
 #include <functional>
 
 #include "mmu/bus.hpp"
@@ -27,7 +28,7 @@ class DataPath {
   public:
     using Watcher = std::function<void(LinearAddress, PhysicalAddress, u32 size, AccessKind)>;
 
-    DataPath(PhysicalMemory& memory, Bus& bus, TableMarks& marks) : memory_(memory), bus_(bus), marks_(marks) {}
+    DataPath(PhysicalMemory& memory, Bus& bus, TableMarks& marks);
 
     u64 read(const Span& span);
     void write(const Span& span, u64 value);
@@ -35,6 +36,10 @@ class DataPath {
     void fetched(LinearAddress linear, PhysicalAddress physical) const;
     // As Mmu::poke_physical.
     bool poke(PhysicalAddress address, std::span<const u8> bytes);
+
+    // As many bytes as the page has left: of a frame that nobody answers at, what a load gets and where stores vanish;
+    // nullptr where somebody does. The next call gives the same place.
+    u8* nobodys(PhysicalAddress address, AccessKind kind);
 
     void set_listener(AccessListener* listener) { listener_ = listener; }
     AccessListener* listener() const { return listener_; }
@@ -60,6 +65,8 @@ class DataPath {
     TableMarks& marks_;
     AccessListener* listener_ = nullptr;
     Watcher watcher_;
+    std::array<u8, kPageSize> nobodys_loads_; // all ones
+    std::array<u8, kPageSize> nobodys_stores_{};
     bool reports_accesses_ = false;
     bool narrow_bus_ = false;
     u32 misaligned_mask_ = 0;

@@ -185,13 +185,17 @@ Access<PhysicalAddress> Mmu::fetch_slow(LinearAddress address, Privilege privile
     return at;
 }
 
-// A plain hit on plain memory, or nothing at all.
+// A plain hit on plain memory or on none, or nothing at all.
 u8* Mmu::bulk_slow(LinearAddress address, Privilege privilege, AccessKind kind) {
     const Access<PhysicalAddress> hit = unit_.find_plain_hit(address, privilege, kind);
     const u8 slow = kind == AccessKind::Write ? static_cast<u8>(~kFrameClean) : u8{kFrameDevice | kFrameWatched};
-    if (!hit.ok || (memory_.flags(hit.value.page()) & slow) != 0)
+    if (!hit.ok)
         return nullptr;
-    return memory_.host(unit_.translate(address, privilege, kind).value);
+    const bool plain = (memory_.flags(hit.value.page()) & slow) == 0;
+    u8* const place = plain ? memory_.host(hit.value) : data_.nobodys(hit.value, kind);
+    if (place != nullptr)
+        static_cast<void>(unit_.translate(address, privilege, kind)); // touches, and publishes for the next
+    return place;
 }
 
 // --- Looking

@@ -38,12 +38,13 @@ class Mmu {
     // Instruction fetch: the physical address of the byte at `address`. It uses the instruction arrays of the TLB.
     Access<PhysicalAddress> fetch(LinearAddress address, Privilege privilege);
 
-    // For string instructions: a host pointer to plain memory for [address, end of its page), counting as ONE access of
-    // the kind, or nullptr, having changed nothing, where it would not be a plain hit (TLB miss, missing right, device,
-    // flags): then do one element by load or store and ask again. Read: flags may hold kFrameCode, kFramePageTable,
-    // kFrameClean, kFrameReadOnly. Write: flags must be 0 after marking clean frames. Use the pointer at once.
-    // Exactness: repeated accesses to one page with none between them to another page of the same set leave the
-    // TLB as one access does; with two alternating pages the caller must first run one element of each (mmu/README.md).
+    // For string instructions: a host pointer to plain memory, or to a stand-in where nothing answers and nobody
+    // listens, for [address, end of its page), counting as ONE access of the kind, or nullptr, having changed nothing,
+    // where it would not be a plain hit (TLB miss, missing right, device, flags): then do one element by load or store
+    // and ask again. Read: flags may hold kFrameCode, kFramePageTable, kFrameClean, kFrameReadOnly. Write: flags must
+    // be 0 after marking clean frames. Use the pointer at once. Exactness: repeated accesses to one page with none
+    // between them to another page of the same set leave the TLB as one access does; with two alternating pages the
+    // caller must first run one element of each (mmu/README.md).
     const u8* bulk_read(LinearAddress address, Privilege privilege);
     u8* bulk_write(LinearAddress address, Privilege privilege);
     // The same for the instruction that repeats, whose bytes were last fetched from `expected`; asked before the

@@ -140,7 +140,20 @@ template <class T, bool> Step lods(Context& cpu, const Instruction& in) {
     };
     if (!in.repeats())
         return body(cpu, in);
-    return repeat(cpu, in, body, no_bulk, never);
+    const auto bulk = [](Context& c, const Instruction& i, u32 most, bool&) -> u64 {
+        const SegmentCache& from = c.regs().segments[i.segment];
+        const u32 source = from.base + source_offset(c, i);
+        const u32 n = std::min(most, elements_in_page<T>(c, i, from.flat_read, source));
+        const u8* read_at = n != 0 ? c.mmu().bulk_read(LinearAddress(source), c.privilege()) : nullptr;
+        if (read_at == nullptr)
+            return 0;
+        T value;
+        std::memcpy(&value, read_at + (n - 1) * sizeof(T), sizeof(T));
+        c.regs().set_reg<T>(kEax, value);
+        c.regs().set_reg<u32>(kEsi, static_cast<u32>(c.regs().gpr[kEsi] + n * sizeof(T)));
+        return n;
+    };
+    return repeat(cpu, in, body, bulk, never);
 }
 
 template <class T, bool> Step cmps(Context& cpu, const Instruction& in) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -21,10 +22,15 @@ struct Closed {
     ~Closed() { ::close(descriptor); }
 };
 
+Error too_large(const std::string& name, u64 most) {
+    return Error{fmt::format("{} is larger than {} MB; check that it is the right file", name, most >> 20)};
+}
+
 enum class MayWait : bool { No, Yes };
 
-Result<std::vector<u8>> read_to_end(int descriptor, MayWait waits, const std::string& name, u64 most) {
+Result<std::vector<u8>> read_to_end(int descriptor, MayWait waits, u64 size, const std::string& name, u64 most) {
     std::vector<u8> bytes;
+    bytes.reserve(size);
     std::array<u8, 65536> piece;
     for (;;) {
         pollfd more{descriptor, POLLIN, 0};
@@ -39,7 +45,7 @@ Result<std::vector<u8>> read_to_end(int descriptor, MayWait waits, const std::st
         if (count > 0)
             bytes.insert(bytes.end(), piece.begin(), piece.begin() + count);
         if (bytes.size() > most)
-            return Error{fmt::format("{} is larger than {} MB; check that it is the right file", name, most >> 20)};
+            return too_large(name, most);
     }
 }
 
@@ -63,7 +69,18 @@ Result<std::vector<u8>> read_file(const std::string& path, const std::string& wh
     pollfd writer{descriptor, POLLIN, 0};
     if (S_ISFIFO(info.st_mode) && ::poll(&writer, 1, kPatience) == 0)
         return Error{fmt::format("{} is a FIFO that nobody writes to; start its writer, or give a file", name)};
-    return read_to_end(descriptor, S_ISREG(info.st_mode) ? MayWait::No : MayWait::Yes, name, most);
+    const bool regular = S_ISREG(info.st_mode);
+    const u64 size = regular ? static_cast<u64>(info.st_size) : 0;
+    if (size > most)
+        return too_large(name, most);
+    try {
+        return read_to_end(descriptor, regular ? MayWait::No : MayWait::Yes, size, name, most);
+    } catch (const std::bad_alloc&) {
+        return Error{
+            fmt::format("{} wants {} MB of memory, more than the host gives this program; close other programs, or "
+                        "raise its limit (ulimit -v)",
+                        name, (regular ? size : most) >> 20)};
+    }
 }
 
 } // namespace forkscope

@@ -1,6 +1,6 @@
 // Owns: read_file, a whole file of the host as bytes.
-// Callers: sessions, for kernels, modules and snapshots. Promises: never more than the caller's most; a FIFO is read to
-// its end and keeps nobody waiting for ever; an error names file and reason.
+// Callers: sessions, for kernels, modules and snapshots. Promises: no memory is taken for more than the caller's
+// most; a FIFO is read to its end and keeps nobody waiting for ever; an error names file and reason.
 #pragma once
 
 #include <string>

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <new>
 #include <optional>
 
 #include "emu/base/assert.hpp"
@@ -36,6 +37,29 @@ std::optional<std::string> embedded_source(const std::string& path) {
 
 } // namespace
 
+namespace {
+
+// Its RAM is what a machine takes most of: where the host does not give it, the person learns how much it was.
+Result<std::unique_ptr<Machine>> create_machine(MachineConfig config, const Options& options) {
+    const u64 megabytes = config.ram_bytes >> 20;
+    try {
+        auto machine = Machine::create(std::move(config));
+        // Of the built-in guest only the memory's size can be wrong.
+        const bool built_in = options.kernel_path.empty() && options.initrds.empty();
+        if (!machine.ok() && built_in)
+            return Error{machine.error().message, ExitCode::Usage};
+        return machine;
+    } catch (const std::bad_alloc&) {
+        const bool loads = !options.load_path.empty();
+        return Error{fmt::format("the machine{} wants {} MB of memory as its RAM, more than the host gives this "
+                                 "program; close other programs, raise its limit (ulimit -v){}",
+                                 loads ? fmt::format(" of the snapshot '{}'", options.load_path) : "", megabytes,
+                                 loads ? "" : ", or give the machine less with -m")};
+    }
+}
+
+} // namespace
+
 Session::Session(Options options) : options_(std::move(options)) {}
 
 Session::~Session() {
@@ -59,12 +83,9 @@ Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     }
     if (auto loaded = session->load_images(config); !loaded.ok())
         return loaded.error();
-    auto machine = Machine::create(std::move(config));
-    if (!machine.ok()) {
-        // Of the built-in guest only the memory's size can be wrong.
-        const bool built_in = options.kernel_path.empty() && options.initrds.empty();
-        return Error{machine.error().message, built_in ? ExitCode::Usage : machine.error().code};
-    }
+    auto machine = create_machine(std::move(config), options);
+    if (!machine.ok())
+        return machine.error();
     session->machine_ = std::move(machine).value();
     session->machine_->mmu().set_count_hits(options.count_hits);
     session->load_symbols();

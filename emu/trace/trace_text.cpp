@@ -168,6 +168,21 @@ std::string trace_event_line(const TraceEvent& event) {
     return line;
 }
 
+namespace {
+
+// Before any of it is taken: what the chunks' heads say.
+std::string memory_line(const TraceFileReader& trace) {
+    constexpr double kMegabyte = 1 << 20;
+    u64 most = 0;
+    for (const TraceChunk& chunk : trace.chunks())
+        most = std::max<u64>(most, chunk.chunk.stored_bytes + chunk.events * sizeof(TraceEvent));
+    return fmt::format("memory     {:.1f} MB for all events decoded; reading takes {:.1f} MB at a time\n",
+                       static_cast<double>(trace.event_count() * sizeof(TraceEvent)) / kMegabyte,
+                       static_cast<double>(most) / kMegabyte);
+}
+
+} // namespace
+
 Result<void> trace_info(const TraceFileReader& trace, const TextOutput& print) {
     std::string text = fmt::format("format     {}\nfile       {} bytes, {} chunks\nevents     {}\n", trace.version(),
                                    trace.file_bytes(), trace.chunks().size(), trace.event_count());
@@ -181,7 +196,7 @@ Result<void> trace_info(const TraceFileReader& trace, const TextOutput& print) {
     for (const auto& [key, value] : trace.header().fields)
         if (key != "schema")
             text += fmt::format("{:<10} {}\n", printable_line(key), printable_line(value));
-    print(text);
+    print(text + memory_line(trace));
     // What the head of a chunk says is true only if its events are there.
     const Result<void> read = trace.for_each([](const TraceEvent&) { return true; });
     print(fmt::format("chunks     {}\n", read.ok() ? "all sound" : "not all sound: " + read.error().message));

@@ -80,6 +80,26 @@ class Limited(unittest.TestCase):
     def test_run_with_a_large_guest(self):
         self.ends_well_with_any_memory("run", "--display", "none", "--serial", "none", "-m", "512M", "--limit", "3000000i")
 
+    def test_a_large_guest_says_what_it_wants(self):
+        for arguments, wanted in ((("-m", "512M"), "the machine wants 512 MB of memory"),
+                                  (("-m", "64M", "--kernel", self.large_file()), "kernel.elf' wants 200 MB of memory")):
+            result = self.start(200, "run", "--display", "none", "--serial", "none", "--limit", "1000i", *arguments)
+            self.assertEqual(result.returncode, RUNTIME_ERROR, result.stderr)
+            self.assertIn(wanted, result.stderr.decode())
+
+    def test_a_file_too_large_is_refused_before_it_is_read(self):
+        path = self.large_file(1 << 40)
+        result = self.start(200, "run", "--display", "none", "--kernel", path)
+        self.assertEqual(result.returncode, RUNTIME_ERROR)
+        self.assertIn("is larger than 256 MB", result.stderr.decode())
+
+    def large_file(self, size=200 << 20):
+        """Of zeros that take no place on the disk."""
+        path = os.path.join(self.directory.name, "kernel.elf")
+        with open(path, "wb") as file:
+            file.truncate(size)
+        return path
+
     def test_save(self):
         path = os.path.join(self.directory.name, "new.snapshot")
         self.ends_well_with_any_memory("run", "--display", "none", "--serial", "none", "--limit", "30000000i", "--save", path)
@@ -102,9 +122,20 @@ class Limited(unittest.TestCase):
     def test_compare(self):
         self.ends_well_with_any_memory("compare")
 
+    def test_step(self):
+        self.ends_well_with_any_memory("step", "--display", "none", "--serial", "none", "--limit", "30000000i", "--json")
+
     def test_record(self):
         path = os.path.join(self.directory.name, "new.trace")
         self.ends_well_with_any_memory("record", "-o", path, "--limit", "30000000i", output=path)
+
+    def test_run_with_every_tally(self):
+        for info in ("counters", "tlb", "unmapped"):
+            self.ends_well_with_any_memory("run", "--display", "none", "--serial", "none", "--limit", "3000000i", "--info", info)
+        self.ends_well_with_any_memory("fork", "--functions", "--limit", "20000000i")
+
+    def test_help(self):
+        self.ends_well_with_any_memory("--help", refused=False)
 
     def test_trace(self):
         self.make_files()

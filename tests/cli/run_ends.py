@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import struct
 import subprocess
@@ -226,6 +227,28 @@ class Codes(Case):
             result = self.start(*HEADLESS, "--kernel", kernel if "--limit" in arguments else halts, *arguments)
             self.assertEqual(result.returncode, LIMIT_REACHED, result.text)
             self.assertIn(message, result.text)
+
+    def test_repeated_strings_where_nothing_answers_are_exact_and_fast(self):
+        # cld; then stosd, lodsd, movsd, repe cmpsd, repe scasd over such memory; movsb from it to RAM and back, not aligned
+        count = (0x200000).to_bytes(4, "little").hex()
+        code = "fc b878563412" + "".join(f"bf000000e0 be000000d0 b9{count} f3{op}" for op in ("ab", "ad", "a5", "a7", "af"))
+        code += "bf01002000 bef10f00e0 b900001000 f3a4 be01002000 bff10f00e0 b900001000 f3a4 faf4"
+        kernel = self.file("nowhere.elf", images.elf(bytes.fromhex(code)))
+        seconds = lambda: resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        for memory in (("--tlb", "model"), ("--cpu", "i486")):
+            hashes, took = set(), {}
+            for engine in ("interp", "block"):
+                # Where somebody listens, each access is one of its own.
+                for listening in ((), ("--info", "unmapped")):
+                    before = seconds()
+                    result = self.start(*HEADLESS, "--direct", "--serial", "none", "--kernel", kernel, "--engine", engine,
+                                        "--hash", *memory, *listening)
+                    self.assertEqual(result.returncode, OK, result.text)
+                    took[engine, bool(listening)] = seconds() - before
+                    hashes.add(re.search(rb"^hash .*$", result.stdout, re.MULTILINE)[0])
+            self.assertEqual(len(hashes), 1, hashes)
+            for engine in ("interp", "block"):
+                self.assertLess(took[engine, False], took[engine, True] / 5, took)
 
     def test_of_a_machine_that_nothing_wakes(self):
         # A line is open, and nothing is there. out 21h, 0dfh; out a1h, 0ffh; sti; hlt

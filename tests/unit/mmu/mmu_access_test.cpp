@@ -326,6 +326,33 @@ TEST_F(MmuTest, ChangesNothingWhenLooking) {
     EXPECT_EQ(mmu.table_marks().levels(kDirectory >> 12), 0);
 }
 
+TEST_F(MmuTest, OffersBulkPointersWhereNothingAnswersAndNobodyListens) {
+    constexpr LinearAddress kNowhere(0xE0000FF0);
+    for (const u8 stored : {0x12, 0x34}) {
+        u8* const sink = mmu.bulk_write(kNowhere, kKernel);
+        ASSERT_NE(sink, nullptr);
+        std::memset(sink, stored, 16); // as far as the page goes
+        const u8* const source = mmu.bulk_read(kNowhere, kKernel);
+        ASSERT_NE(source, nullptr);
+        EXPECT_TRUE(std::all_of(source, source + 16, [](u8 byte) { return byte == 0xFF; }));
+        EXPECT_EQ(mmu.load<u32>(kNowhere, kKernel).value, 0xFFFFFFFFu);
+    }
+    struct Counter final : BusListener {
+        void unanswered(BusAccess, u64) override {}
+    } counter;
+    bus.set_listener(&counter);
+    EXPECT_EQ(mmu.bulk_read(kNowhere, kKernel), nullptr) << "each access is to be heard";
+    EXPECT_EQ(mmu.bulk_write(kNowhere, kKernel), nullptr);
+    bus.set_listener(nullptr);
+    struct Device final : IoHandler {
+        u32 io_read(u32, u32) override { return 0; }
+        void io_write(u32, u32, u32) override {}
+    } device;
+    bus.map_memory(PhysicalAddress(0xE0000000), kPageSize, device);
+    EXPECT_EQ(mmu.bulk_read(kNowhere, kKernel), nullptr) << "each access may do something";
+    EXPECT_EQ(mmu.bulk_write(kNowhere, kKernel), nullptr);
+}
+
 TEST_F(MmuTest, OffersBulkPointersOnlyForPlainHits) {
     map(0x400000, 0x6000 | kRwUser);
     start_paging();
