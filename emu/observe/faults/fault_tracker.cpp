@@ -76,17 +76,26 @@ void FaultTracker::push(Stack& frames, Frame frame) {
     frames.push_back(frame);
 }
 
-void FaultTracker::process_ended(u32 pid) {
-    const auto first = stacks_.lower_bound(ProcessContext::first_key(pid));
-    auto last = first;
-    for (; last != stacks_.end() && ProcessContext::is_of(last->first, pid); ++last)
-        drop(last->second);
-    stacks_.erase(first, last);
-    for (auto place = delivered_.lower_bound(ProcessContext::first_key(pid));
-         place != delivered_.end() && ProcessContext::is_of(place->first, pid);) {
+// All that stands open in a range of contexts.
+void FaultTracker::drop_all(ProcessContext::Key first, ProcessContext::Key end) {
+    const auto stacks_end = stacks_.lower_bound(end);
+    for (auto place = stacks_.lower_bound(first); place != stacks_end; place = stacks_.erase(place))
+        drop(place->second);
+    const auto delivered_end = delivered_.lower_bound(end);
+    for (auto place = delivered_.lower_bound(first); place != delivered_end; place = delivered_.erase(place))
         open_.erase(place->second);
-        place = delivered_.erase(place);
-    }
+}
+
+void FaultTracker::process_ended(u32 pid) { drop_all(ProcessContext::first_key(pid), ProcessContext::end_key(pid)); }
+
+void FaultTracker::space_ended(u32 address_space) {
+    const ProcessContext::Key key = ProcessContext::space_key(address_space);
+    drop_all(key, key + 1);
+}
+
+bool FaultTracker::waits_in(u32 address_space) const {
+    const ProcessContext::Key key = ProcessContext::space_key(address_space);
+    return stacks_.count(key) != 0 || delivered_.count(key) != 0;
 }
 
 std::vector<const FaultRecord*> FaultTracker::all_open() const {

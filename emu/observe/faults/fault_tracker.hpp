@@ -30,14 +30,17 @@ class FaultTracker {
     void add_time(const ProcessContext& context, const RunTime& spent);
     // A message about to be delivered, from somebody who stands in a fault or works for one who does.
     void count_message(const ProcessContext& context, u32 sender);
-    // What it stood in does not go on.
+    // What it stood in does not go on. A space counts where the guest does not say who runs in it.
     void process_ended(u32 pid);
+    void space_ended(u32 address_space);
 
     u64 count() const { return count_; }
     std::size_t open_count() const { return open_.size(); }
     // By number; good until the next event.
     std::vector<const FaultRecord*> all_open() const;
     std::vector<const FaultRecord*> open_in(u32 address_space) const;
+    // Whether anybody stands in a fault or another interrupt of this space, where the guest does not say who runs.
+    bool waits_in(u32 address_space) const;
     void serialize(Archive& ar);
 
   private:
@@ -74,6 +77,7 @@ class FaultTracker {
     Stack& stack(ProcessContext::Key key);
     void push(Stack& frames, Frame frame);
     void drop(const Stack& frames);
+    void drop_all(ProcessContext::Key first, ProcessContext::Key end);
     void check_stacks(Archive& ar);
 
     u64 count_ = 0;

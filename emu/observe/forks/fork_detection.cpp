@@ -8,6 +8,12 @@
 
 namespace forkscope {
 
+namespace {
+
+bool is_used(u64 entry) { return (entry & (kPtePresent | kPteUser)) == (kPtePresent | kPteUser); }
+
+} // namespace
+
 // What a new space has of its maker's.
 struct ForkTracer::Likeness {
     u64 shared = 0; // pages in the same frames
@@ -251,6 +257,7 @@ bool ForkTracer::adopt(u64 id, u32 child, const TraceEvent& event) {
     const Likeness likeness = compare(call, parent_pages, child_pages);
     if (!likeness.fork())
         return false;
+    space_ended(child); // who had its frame for a directory before
     state_.open.set_child(id, state_.context.pid_of(child), child);
     edit_record(id).copied_pages = likeness.copied;
     // A copy that runs before its maker has returned may be what exec has made: then the old space never runs again.
@@ -281,9 +288,7 @@ void ForkTracer::parent_runs(u32 directory, const TraceEvent& event) {
 
 void ForkTracer::make_fork_of(u64 id, const PageTableView& parent, const PageTableView& child,
                               const TraceEvent& event) {
-    // The frame was a directory before: that process has died.
     const OpenFork call = state_.open.at(id);
-    space_ended(child.space().root);
     ForkRecord& record = edit_record(id);
     record.child_directory = child.space().root;
     record.child_pid = call.child_pid;
@@ -308,6 +313,48 @@ void ForkTracer::make_fork_of(u64 id, const PageTableView& parent, const PageTab
     share_left_pages(fork, child);
     settle(fork, call.protects, parent);
     catch_up(fork);
+}
+
+// Of a space that is no more: who made the calls will not come back from them.
+void ForkTracer::forget_calls(u32 directory) {
+    if (const u64 call = state_.open.call_of(ProcessContext::space_key(directory)); call != kNone)
+        state_.open.remove(call);
+    const std::set<u64> ended = state_.open.of_kind(OpenKind::EndedCall);
+    for (const u64 call : ended)
+        if (state_.open.at(call).directory == directory)
+            state_.open.remove(call);
+}
+
+// A space without a page that a program may use has no program: whoever was in it has ended, and who comes is another.
+// The space in force may be between two entries of its own.
+void ForkTracer::on_table_gone(const TraceEvent& event, const EntryOwner& owner) {
+    if (owner.level != 2 || owner.space.root == event.address_space)
+        return;
+    const bool is_directory = tables_.is_directory(static_cast<u32>(event.a) & ~kPageMask);
+    if (!is_directory && !state_.guest_states_forks)
+        space_ended(owner.space.root); // it has lost the kernel's code
+    else if (is_used(event.b) && !is_used(event.c))
+        end_if_empty(owner.space.root);
+}
+
+void ForkTracer::end_if_empty(u32 directory) {
+    const bool concerned = !followed_.of_parent(directory).empty() || !followed_.of_child(directory).empty() ||
+                           state_.faults.waits_in(directory) ||
+                           state_.open.call_of(ProcessContext::space_key(directory)) != kNone;
+    if (state_.guest_states_forks || !concerned)
+        return;
+    const AddressSpaceReader& reader = tables_.reader();
+    for (const u64 root : reader.directories(AddressSpace(directory)))
+        for (const u64 entry : root != 0 || !reader.control().pae() ? reader.table(root) : std::vector<u64>{}) {
+            if (!is_used(entry))
+                continue;
+            // The kernel's tables may be open to programs, and none of its pages.
+            const std::vector<u64> pages =
+                reader.is_large(entry) ? std::vector{entry} : reader.table(entry & kPteFrame);
+            if (std::any_of(pages.begin(), pages.end(), is_used))
+                return;
+        }
+    space_ended(directory);
 }
 
 // The child's entries whose writing nobody saw: its tables were not known to be tables then.

@@ -282,10 +282,13 @@ void ForkTracer::see_alive(u32 directory) {
             state_.doubtful.erase(number);
             continue;
         }
-        if (known->parent_directory != directory && known->child_directory != directory)
+        // Whoever runs in the space of a side that has ended is another.
+        const bool is_parent = known->parent_directory == directory && !known->parent_ended;
+        const bool is_child = known->child_directory == directory && !known->child_ended;
+        if (!is_parent && !is_child)
             continue;
         ForkRecord& fork = state_.forks.edit(number);
-        const u8 own = fork.child_directory == directory ? SharedPage::ByChild : SharedPage::ByParent;
+        const u8 own = is_child ? SharedPage::ByChild : SharedPage::ByParent;
         for (auto& [page, shared] : fork.shared) {
             constexpr u8 kWhat = SharedPage::Granted | SharedPage::Stored;
             if ((shared.doubt & kWhat) == 0 || (shared.doubt & (SharedPage::Found | own)) != 0)
@@ -372,6 +375,8 @@ void ForkTracer::space_ended(u32 directory) {
         return;
     for (const FaultRecord* fault : state_.faults.open_in(directory))
         check_refused_write(*fault, "the process was killed");
+    state_.faults.space_ended(directory);
+    forget_calls(directory);
     for (const u64 number : followed_.of_directory(directory)) {
         ForkRecord& fork = state_.forks.edit(number);
         end_sides(fork, fork.parent_directory == directory, fork.child_directory == directory);

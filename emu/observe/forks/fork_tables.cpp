@@ -151,7 +151,8 @@ void ForkTracer::on_cr3(const TraceEvent& event) {
     const u32 directory = space_of(event.b);
     // Whoever is in the middle of a fork loses its cached translations when another space is loaded.
     state_.open.flushed_elsewhere(directory);
-    see_alive(directory);
+    if (space_of(event.a) != directory)
+        end_if_empty(space_of(event.a));
     parent_runs(directory, event);
     if (const u64 open = working(); open != kNone) {
         count_in(open, [&](ForkCounts& counts) {
@@ -176,6 +177,7 @@ void ForkTracer::on_cr3(const TraceEvent& event) {
         state_.loaded.clear();
     if (state_.loaded.insert(directory).second)
         first_load(directory, event);
+    see_alive(directory);
 }
 
 } // namespace forkscope

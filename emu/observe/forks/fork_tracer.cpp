@@ -157,8 +157,10 @@ void ForkTracer::on_event(const TraceEvent& event) {
         on_pte_write(event, owner);
     }
     tables_.on_event(event);
-    if (event.kind == TraceKind::PteWrite)
+    if (event.kind == TraceKind::PteWrite) {
         on_entry_changed(event, owner);
+        on_table_gone(event, owner);
+    }
     for (const FaultRef& fault : state_.faults.on_event(
              event, {state_.context, tables_.reader(), symbols_, state_.guest_states_forks, options_.layout}))
         on_fault(fault);

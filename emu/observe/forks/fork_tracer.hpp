@@ -202,6 +202,9 @@ class ForkTracer : public TraceSink {
     void add_unseen_entries(u64 call, const PageTableView& child, const TraceEvent& event);
     void share_left_pages(ForkRecord& fork, const PageTableView& child);
     void catch_up(ForkRecord& fork);
+    void on_table_gone(const TraceEvent& event, const EntryOwner& owner);
+    void end_if_empty(u32 directory);
+    void forget_calls(u32 directory);
     PageTableView user_pages(u32 directory) const;
 
     Symbolizer* symbols_;

@@ -9,8 +9,6 @@ namespace {
 
 constexpr std::size_t kMostSpaces = 65536; // more than any guest has alive
 
-u64 space_key(u64 address_space) { return u64{1} << 63 | address_space; }
-
 } // namespace
 
 void ProcessContext::on_event(const TraceEvent& event) {
@@ -19,7 +17,7 @@ void ProcessContext::on_event(const TraceEvent& event) {
         current_ = space_key(event.address_space);
     }
     if (event.kind == TraceKind::Cr3Load && !stated_) {
-        current_ = space_key(event.b & ~u64{31});
+        current_ = space_key(static_cast<u32>(event.b & ~u64{31}));
     } else if (event.kind == TraceKind::Tracepoint) {
         on_tracepoint(event);
     }

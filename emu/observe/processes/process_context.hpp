@@ -48,6 +48,8 @@ class ProcessContext {
     Key current() const { return current_; }
     // The keys of a process's threads lie from its first key up to the next process's.
     static Key first_key(u32 pid) { return u64{pid} << 32 >> 1; }
+    static Key end_key(u32 pid) { return first_key(pid) + (Key{1} << 31); }
+    static Key space_key(u32 address_space) { return u64{1} << 63 | address_space; }
     static bool is_of(Key key, u32 pid) { return key >> 31 == pid; }
     // For whom a process works, nearest first; empty where no message says so.
     const std::vector<u32>& clients_of(u32 pid) const { return work_.clients_of(pid); }

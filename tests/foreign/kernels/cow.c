@@ -261,6 +261,26 @@ USER_CODE static void late(void) {
     exit_program();
 }
 
+/* Twice the same with other processes in the same frames: a child that has written nothing forks, and the grandchild
+ * writes a page: where the mark is lost, it is killed inside its fault. */
+USER_CODE static void doomed(void) {
+    touch_all();
+    for (uint32_t round = 0; round < 2; ++round) {
+        touch(1, 300 + round);
+        if (call(SYS_FORK, 0, 0, 0) == 0) {
+            if (call(SYS_FORK, 0, 0, 0) == 0)
+                touch(1, 201);
+            else
+                call(SYS_WAIT, 0, 0, 0);
+            print_pages(1, 2);
+            exit_program();
+        }
+        call(SYS_WAIT, 0, 0, 0);
+    }
+    print_pages(0, 2);
+    exit_program();
+}
+
 /* Many forks of ten pages; the child writes two. */
 USER_CODE static void storm(void) {
     touch_all();
@@ -280,7 +300,8 @@ static const struct {
     const char* name;
     void (*program)(void);
 } programs[] = {{"plain", plain},       {"untouched", untouched}, {"chain", chain}, {"two", two},
-                {"create", create_one}, {"blocked", blocked},     {"late", late},   {"storm", storm}};
+                {"create", create_one}, {"blocked", blocked},     {"late", late},   {"doomed", doomed},
+                {"storm", storm}};
 
 void kernel_start(void) {
     reuses_always = has_word("bug=reuse");

@@ -49,6 +49,8 @@ static void exec(struct frame* frame) {
     void (*program)(void) = (void (*)(void))frame->ebx;
     const uint32_t space = space_new();
     load_image(space);
+    if (frame->ecx != 0)
+        copy_page(frame_of(*entry_at(space, frame->ecx)), frame_of(*entry_at(old, frame->ecx)));
     print("exec space=%x\n", space);
     current->space = space;
     process_enter(current, program);
@@ -114,6 +116,27 @@ USER_CODE static void exec_one(void) {
     exit_program();
 }
 
+USER_CODE static void fresh_and_forks(void) {
+    touch(0, 400);
+    if (call(SYS_FORK, 0, 0, 0) == 0)
+        touch(1, 501);
+    else
+        call(SYS_WAIT, 0, 0, 0);
+    print_pages(0, DATA_PAGES);
+    exit_program();
+}
+
+/* As above, with a page of arguments, into an image that nothing tells from the old one until it runs. It forks, and
+ * its child's directory lies where the one was that exec gave up. */
+USER_CODE static void exec_fork(void) {
+    touch(3, 103);
+    if (call(SYS_FORK, 0, 0, 0) == 0)
+        call(SYS_EXEC, (uint32_t)fresh_and_forks, (uint32_t)data[3], 0);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages(0, DATA_PAGES);
+    exit_program();
+}
+
 /* A process from the fresh image: no fork. */
 USER_CODE static void create_one(void) {
     touch_all();
@@ -168,7 +191,8 @@ USER_CODE static void tree(void) {
 static const struct {
     const char* name;
     void (*program)(void);
-} programs[] = {{"plain", plain}, {"exec", exec_one}, {"create", create_one}, {"early", create_early}, {"tree", tree}, {"again", again}};
+} programs[] = {{"plain", plain},       {"refork", exec_fork}, {"exec", exec_one}, {"create", create_one},
+                {"early", create_early}, {"tree", tree},        {"again", again}};
 
 void kernel_start(void) {
     for (uint32_t i = 0; i < sizeof(programs) / sizeof(programs[0]); ++i)

@@ -58,7 +58,7 @@ enum {
     SYS_CREATE,   /* a process from the fresh image (EBX: its program) */
     SYS_SNAPSHOT, /* write-protect the caller's pages and wait for SYS_WAKE */
     SYS_WAKE,     /* whoever sits in SYS_SNAPSHOT */
-    SYS_EXEC,     /* the fresh image in place of this one (EBX: its program) */
+    SYS_EXEC,     /* the fresh image (EBX: its program) in place of this one, of which it gets the page at ECX */
     SYS_EXOFORK,  /* an empty child that waits; it has the caller's registers but for the result 0 */
     SYS_PAGE_NEW, /* a zeroed page in process EBX at ECX */
     SYS_PAGE_MAP, /* the caller's page at EBX in process (ECX & 0xFFF) at (ECX & ~0xFFF) with flags EDX */
