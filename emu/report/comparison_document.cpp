@@ -13,9 +13,9 @@ using enum Column::Align;
 
 constexpr std::size_t kMostConstantPages = 24;
 constexpr std::array kStopOrder = {"0", "1", "1b", "2", "2b", "3", "4", "5", "?"};
-constexpr std::array kFaultClasses = {FaultClass::DemandZero, FaultClass::File,       FaultClass::CowCopy,
-                                      FaultClass::CowReuse,   FaultClass::Stack,      FaultClass::Spurious,
-                                      FaultClass::Protection, FaultClass::KernelCopy, FaultClass::Resident};
+constexpr std::array kFaultClasses = {
+    FaultClass::DemandZero, FaultClass::File,       FaultClass::CowCopy,    FaultClass::CowReuse, FaultClass::Stack,
+    FaultClass::Spurious,   FaultClass::Protection, FaultClass::KernelCopy, FaultClass::Resident, FaultClass::NoMemory};
 
 // A row of the table: a figure for each system; absent where a system has no such thing.
 class Figures {

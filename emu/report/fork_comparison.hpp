@@ -59,17 +59,17 @@ struct ForkTally {
     ShadowCounts shadows_inside;
 
     // Afterwards, by either side.
-    using ByClass = std::array<u64, 10>; // by FaultClass
-    std::array<ByClass, 2> faults{};     // all page faults; [0] parent, [1] child
-    u64 pages_named = 0;                 // by the workload, for either side
-    u64 cow_faults = 0;                  // of these forks
-    Cycles cow_cycles = 0;               // spent in them
-    std::string fault_path;              // F: the original's functions
-    u64 cow_messages = 0;                // that they took
-    u64 frames_copied = 0;               // by faults of either side
-    u64 leaflets_duplicated = 0;         // inside fork and afterwards; a block of frames copied at once counts one
-    Cycles until_private = 0;            // from fork's return until no page was shared for copying, or a side ended
-    u64 became_private = 0;              // forks of which that is known
+    using ByClass = std::array<u64, static_cast<std::size_t>(FaultClass::Count)>;
+    std::array<ByClass, 2> faults{}; // all page faults; [0] parent, [1] child
+    u64 pages_named = 0;             // by the workload, for either side
+    u64 cow_faults = 0;              // of these forks
+    Cycles cow_cycles = 0;           // spent in them
+    std::string fault_path;          // F: the original's functions
+    u64 cow_messages = 0;            // that they took
+    u64 frames_copied = 0;           // by faults of either side
+    u64 leaflets_duplicated = 0;     // inside fork and afterwards; a block of frames copied at once counts one
+    Cycles until_private = 0;        // from fork's return until no page was shared for copying, or a side ended
+    u64 became_private = 0;          // forks of which that is known
     ShadowCounts shadows_after;
     std::vector<ConstantPage> constant; // those with most faults first
     std::vector<std::string> findings;  // of all forks of the run, each once

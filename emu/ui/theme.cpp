@@ -41,6 +41,7 @@ Colour colour_of(FaultClass fault_class) {
     case FaultClass::KernelCopy:
         return kSharedReadOnly;
     case FaultClass::Protection:
+    case FaultClass::NoMemory:
         return kBad;
     case FaultClass::DemandZero:
     case FaultClass::File:

@@ -393,8 +393,10 @@ class Forks(Case):
 
 @unittest.skipUnless(os.path.exists(COW), "the foreign kernels are not built")
 class Findings(Case):
-    """A kernel whose copy-on-write handler grants a write to a page that the other side still maps."""
+    """A kernel whose copy-on-write handler grants a write to a page that the other side still maps; and our own with
+    CR0.WP clear: what it writes for a program reaches pages that are shared for copying."""
     BROKEN = ("--kernel", COW, "--append", "plain bug=reuse")
+    STORES = ("--append", "nowp")
 
     def code(self, *arguments):
         return self.start(*arguments).returncode
@@ -408,13 +410,14 @@ class Findings(Case):
         self.assertEqual(self.code(*HEADLESS, *self.BROKEN), OK)
 
     def test_weigh_less_than_a_panic(self):
-        # One of the tests has a process killed by its write to a shared page.
-        result = self.start("fork", "--workload", "usertests; nosuch")
+        result = self.start("fork", *self.STORES, "--workload", "usertests cow_kernel_stat")
         self.assertEqual(result.returncode, GUEST_PANIC)
         self.assertIn("there are findings in fork", result.text)
 
     def test_are_an_exit_code_of_compare(self):
-        self.assertEqual(self.code("compare", "--os", "lunaix", "--workload", "usertests"), FINDINGS)
+        stores = ("--workload", "usertests cow_kernel_stat; echo")
+        self.assertEqual(self.code("fork", *self.STORES, *stores), FINDINGS)
+        self.assertEqual(self.code("compare", "--os", "lunaix", *self.STORES, *stores), FINDINGS)
         self.assertEqual(self.code("compare", "--os", "lunaix", "--workload", "forktree"), OK)
 
     def test_forks_that_nothing_states_end_a_run(self):

@@ -417,6 +417,11 @@ void FaultTracker::classify(OpenFault& open, const Scene& scene, bool retried) c
 void FaultTracker::compare_with_guest(FaultRecord& fault) const {
     if (fault.stated == FaultClass::Unknown || fault.stated == fault.page || fault.stated == fault.fault_class)
         return;
+    // Why it was refused is the guest's to say, too.
+    if (fault.stated == FaultClass::NoMemory && fault.page == FaultClass::Protection) {
+        fault.page = fault.fault_class = fault.stated;
+        return;
+    }
     // Why a page was filled in is the guest's to say: the hardware shows only whether it is zero. A file's page may be,
     // and so may one that others had in memory already, which was mapped or copied.
     const bool zero = fault.page == FaultClass::DemandZero || fault.page == FaultClass::Stack;

@@ -315,9 +315,11 @@ void ForkTracer::confirm(ForkRecord& fork, u32 page, SharedPage& shared) {
                                   by_child ? "child" : "parent", page, by_child ? "parent" : "child", shared.frame));
 }
 
-// A write to a page that is shared for copying, which the kernel did not allow.
+// A write to a page that is shared for copying, which the kernel did not allow. That it had no frame left for a copy is
+// no mistake, but only the kernel can say so.
 void ForkTracer::check_refused_write(const FaultRecord& fault, const char* outcome) {
-    if (!fault.is_write() || fault.resolved || !fault.before.present || fault.before.writable())
+    if (!fault.is_write() || fault.resolved || !fault.before.present || fault.before.writable() ||
+        fault.stated == FaultClass::NoMemory)
         return;
     for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(fault.before.frame), state_.forks)) {
         const ForkRecord& fork = *state_.forks.find(use.fork);

@@ -21,6 +21,7 @@ struct faultstate {
     vm_pindex_t first_pindex;
     struct vm_object* object; /* the object in which the page was found */
     struct vm_page* m;        /* the page; NULL: nowhere */
+    bool beyond_end;          /* of the file */
     unsigned fault_class;     /* FAULT_*, once resolved */
 };
 
@@ -79,7 +80,8 @@ static bool vm_fault_object(struct faultstate* fs) {
         return true;
     }
     fs->fault_class = FAULT_FILE;
-    if (fs->m == NULL && pindex < fs->object->size) {
+    fs->beyond_end = pindex >= fs->object->size;
+    if (fs->m == NULL && !fs->beyond_end) {
         fs->m = vnode_pager_getpage(fs->object, pindex);
     }
     return fs->m != NULL;
@@ -152,18 +154,18 @@ unsigned vm_fault(struct vm_map* map, ptr_t vaddr, int fault_type, bool kernel_a
     pte_t old = pmap_extract_pte(map->pmap, fs.vaddr);
     fs.was_mapped = pte_isloaded(old);
     if (!vm_map_lookup(&fs)) {
-        return 0;
+        return FAULT_PROTECTION;
     }
     if (fs.was_mapped && (!fs.write || !pte_iswprotect(old))) {
         tlb_flush_page(fs.vaddr); /* the entry allows it: the translation was out of date */
         return FAULT_SPURIOUS;
     }
     if (!vm_map_lookup_object(&fs) || !vm_fault_object(&fs) || !vm_fault_page(&fs)) {
-        return 0;
+        return fs.beyond_end ? FAULT_PROTECTION : FAULT_NO_MEMORY;
     }
     if (pmap_enter(map->pmap, fs.vaddr, fs.m, fs.prot) < 0) {
         vnode_pager_unmapped(fs.m);
-        return 0;
+        return FAULT_NO_MEMORY;
     }
     return fs.fault_class;
 }
@@ -172,11 +174,11 @@ unsigned vm_fault(struct vm_map* map, ptr_t vaddr, int fault_type, bool kernel_a
  * user gets SIGSEGV, the copy -EFAULT. */
 bool handle_page_fault(struct trap_frame* frame, ptr_t address) {
     trace(TP_FAULT_ENTER, (uint32_t)current_process->pid, address, frame->error);
-    unsigned fault_class = 0;
+    unsigned fault_class = FAULT_PROTECTION;
     if (address < USER_TOP) {
         int fault_type = (frame->error & PAGE_FAULT_WRITE) != 0 ? PROT_WRITE : PROT_READ;
         fault_class = vm_fault(&curproc->p_vmspace->vm_map, address, fault_type, !trap_from_user(frame));
     }
-    trace(TP_FAULT_LEAVE, (uint32_t)current_process->pid, address, fault_class != 0 ? fault_class : FAULT_PROTECTION);
-    return fault_class != 0;
+    trace(TP_FAULT_LEAVE, (uint32_t)current_process->pid, address, fault_class);
+    return fault_class != FAULT_PROTECTION && fault_class != FAULT_NO_MEMORY;
 }

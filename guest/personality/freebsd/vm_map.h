@@ -86,8 +86,8 @@ void vmspace_exitfree(struct vmspace* vm);
 
 /* vm_fault.c: the page fault. */
 
-/* Makes an address usable for PROT_READ or PROT_WRITE. Returns the FAULT_* class, or 0 if it must not or
- * cannot be used. */
+/* Makes an address usable for PROT_READ or PROT_WRITE. Returns the FAULT_* class: FAULT_PROTECTION if it
+ * must not be used, FAULT_NO_MEMORY if it cannot be. */
 unsigned vm_fault(struct vm_map* map, ptr_t vaddr, int fault_type, bool kernel_access);
 
 #endif

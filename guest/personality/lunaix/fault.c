@@ -56,6 +56,7 @@ static bool __handle_conflict_pte(struct fault_context* fault) {
     struct leaflet* fault_leaflet = pte_leaflet(pte);
     struct leaflet* duped_leaflet = dup_leaflet(fault_leaflet);
     if (duped_leaflet == NULL) {
+        fault->fault_class = FAULT_NO_MEMORY;
         return false;
     }
     pte = pte_mkclean(pte_mkuntouch(pte_mkwritable(pte)));
@@ -87,6 +88,7 @@ unsigned region_fill_page(const struct mm_region* region, ptr_t address, struct 
 static bool __handle_absent_pte(struct fault_context* fault) {
     pfn_t pn = pfn(fault->fault_va);
     if (fault->prealloc == NULL || !ptep_alloc_table(VMS_SELF, pn)) {
+        fault->fault_class = FAULT_NO_MEMORY;
         return false;
     }
     fault->fault_class = region_fill_page(fault->vmr, fault->fault_va, fault->prealloc);

@@ -50,5 +50,5 @@ bool handle_page_fault(struct trap_frame* frame, ptr_t address) {
     trace(TP_FAULT_ENTER, pid, address, frame->error);
     unsigned fault_class = address < USER_TOP ? ask_vm(address, frame->error) : FAULT_PROTECTION;
     trace(TP_FAULT_LEAVE, pid, address, fault_class);
-    return fault_class != FAULT_PROTECTION;
+    return fault_class != FAULT_PROTECTION && fault_class != FAULT_NO_MEMORY;
 }

@@ -334,6 +334,31 @@ TEST(ForkTracer, InterleavesForksOfSeveralProcesses) {
               scene.tracer->forks().front().left_cycle - scene.tracer->forks().front().begin_cycle);
 }
 
+// Only the guest can say that it refused a write for want of memory; otherwise it should have allowed it.
+TEST(ForkTracer, FindsARefusedWriteUnlessTheGuestSaysThatNoMemoryWasLeft) {
+    for (const u32 stated : {u32{FAULT_NO_MEMORY}, u32{FAULT_PROTECTION}})
+        for (const bool killed : {true, false}) {
+            ForkScene scene(2);
+            scene.start();
+            const u32 child = scene.fork(scene.parent, 3, 4);
+            scene.switch_to(4, child);
+            scene.fault(kPages + 4, kFaultProtection | kFaultWrite | kFaultUser, kWriteInstruction);
+            scene.tracepoint(TP_FAULT_ENTER, 4, kPages + 4, 7);
+            scene.tracepoint(TP_FAULT_LEAVE, 4, kPages + 4, stated);
+            if (killed)
+                scene.tracepoint(TP_PROCESS_EXIT, 4, 3, 9);
+            else
+                scene.return_to(0x00010900, 3); // to a signal handler
+            const ForkRecord& fork = scene.tracer->forks().front();
+            EXPECT_EQ(fork.findings.size(), stated == FAULT_NO_MEMORY ? 0u : 1u) << stated << killed;
+            if (!killed) {
+                ASSERT_EQ(fork.faults.size(), 1u);
+                EXPECT_EQ(fork.faults[0].record->fault_class, stated_fault_class(stated));
+                EXPECT_FALSE(fork.faults[0].belongs);
+            }
+        }
+}
+
 TEST(ForkTracer, BoundsItsMemoryInAStormOfForks) {
     ForkTracerOptions options;
     options.keep.whole = 4;
@@ -350,6 +375,20 @@ TEST(ForkTracer, BoundsItsMemoryInAStormOfForks) {
     EXPECT_TRUE(scene.tracer->forks().front().ptes.empty());
     EXPECT_GT(scene.tracer->forks().front().counts.pte_writes, 0u);
     EXPECT_FALSE(scene.tracer->forks().back().trimmed);
+}
+
+TEST(ForkTracer, KeepsTheChosenForkWholeInAStormOfForks) {
+    ForkTracerOptions options;
+    options.keep = {.whole = 4, .forks = 10, .chosen = 3};
+    options.most_active = 6;
+    ForkScene scene(1, options);
+    scene.start();
+    for (u32 i = 0; i < 100; ++i)
+        scene.fork(scene.parent, 3, 10 + i);
+    ASSERT_NE(scene.tracer->fork(3), nullptr);
+    EXPECT_FALSE(scene.tracer->fork(3)->trimmed);
+    EXPECT_FALSE(scene.tracer->fork(3)->ptes.empty());
+    EXPECT_EQ(scene.tracer->forks().size(), 10u);
 }
 
 TEST(ForkTracer, SurvivesAnyStreamOfEvents) {

@@ -49,6 +49,7 @@ TEST(Tracepoints, KeepTheNumbersThatRecordedTracesHave) {
     EXPECT_EQ(TP_PANIC, 0x3F);
     EXPECT_EQ(TP_SHADOW_CHAIN, 0x4B);
     EXPECT_EQ(FAULT_RESIDENT, 9);
+    EXPECT_EQ(FAULT_NO_MEMORY, 10);
     EXPECT_EQ(FRAME_HEAP, 5);
     EXPECT_EQ(tracepoint_name(TP_FORK_ENTER), "fork_enter");
     EXPECT_EQ(tracepoint_name(0x99), "tracepoint_0x99");
@@ -81,7 +82,7 @@ TEST(FaultClass, IsNamedAsTheTableHasIt) {
     EXPECT_EQ(fault_class_name(FaultClass::Unknown), "unknown");
     EXPECT_EQ(stated_fault_class(FAULT_KERNEL_COPY), FaultClass::KernelCopy);
     EXPECT_EQ(stated_fault_class(0), FaultClass::Unknown);
-    EXPECT_EQ(stated_fault_class(10), FaultClass::Unknown);
+    EXPECT_EQ(stated_fault_class(11), FaultClass::Unknown);
     EXPECT_EQ(frame_use_name(FRAME_KERNEL_STACK), "kernel stack");
     EXPECT_EQ(frame_use_name(77), "other");
 }

@@ -26,7 +26,7 @@ void do_pagefaults(struct vmproc* vmp, const message* m) {
     vir_bytes offset = region != NULL ? (address - region->vaddr) & ~(VM_PAGE_SIZE - 1) : 0;
     bool refused = region != NULL && map_pf(vmp, region, offset, write, &fault_class) != OK;
     if (refused)
-        fault_class = FAULT_PROTECTION;
+        fault_class = FAULT_NO_MEMORY;
     if (fault_class == FAULT_COW_COPY && (m->VPF_FLAGS & PFERR_USER) == 0)
         fault_class = FAULT_KERNEL_COPY;
     message answer = {.SVMCTL_VALUE = fault_class, .SVMCTL_COUNT = refused};
