@@ -204,6 +204,7 @@ void Session::trace_forks() {
     ForkTracerOptions options;
     options.layout = symbols_.layout();
     options.keep.whole = options_.forks_kept_whole;
+    options.keep.chosen = options_.fork_number;
     options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
     options.paging = [this] { return machine_->mmu().control(); };
     options.begin_epoch = [this] { return machine_->mmu().memory().begin_epoch(); };

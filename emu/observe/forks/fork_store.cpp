@@ -52,6 +52,8 @@ void ForkStore::name_child(u64 number, u32 pid, u32 directory) {
 
 // Old forks first lose their lists, then their place. The newest keeps both.
 void ForkStore::rest(u64 number, const Limits& limits) {
+    if (number == limits.chosen)
+        return;
     resting_.insert(number);
     whole_.insert(number);
     const auto with_lists = [this] { return records_.size() - resting_.size() + whole_.size(); };

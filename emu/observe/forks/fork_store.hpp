@@ -22,6 +22,7 @@ class ForkStore {
     struct Limits {
         std::size_t whole = 256;  // forks that keep their lists once nothing more comes to them
         std::size_t forks = 4096; // that are remembered at all
+        u64 chosen = 0;           // the fork of this number keeps its lists and its place
     };
 
     // Over the records, in the order of their numbers.
