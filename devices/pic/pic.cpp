@@ -156,11 +156,10 @@ u8 InterruptController::in_service_for_priority() const {
     return special_mask_ ? in_service_ & static_cast<u8>(~masked_) : in_service_;
 }
 
-// The request that INT stands for: the first in priority order, unless something as urgent is in service.
-u8 InterruptController::pick() const {
+// The request that INT would stand for: the first in priority order, unless something as urgent is in service.
+u8 InterruptController::first(u8 wanted) const {
     if (expect_ != Expect::Nothing)
         return kNone;
-    const u8 wanted = requested_ & static_cast<u8>(~masked_);
     const u8 busy = in_service_for_priority();
     for (u8 i = 1; i <= 8; ++i) {
         const u8 line = (lowest_priority_ + i) & 7;
@@ -271,10 +270,10 @@ u8 Pic::acknowledge() {
     return vector;
 }
 
+// A processor that waits ends no interrupt: what a line in service holds back does not come either.
 bool Pic::masks_everything() const {
-    constexpr u8 kLines = 16, kCascade = 2;
-    for (u8 line = 0; line < kLines; ++line)
-        if (line != kCascade && unmasked(line))
+    for (u8 line = 0; line < 8; ++line)
+        if ((line != kCascadeLine && master_.admits(line)) || (master_.admits(kCascadeLine) && slave_.admits(line)))
             return false;
     return true;
 }

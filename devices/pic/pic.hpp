@@ -24,6 +24,8 @@ class InterruptController {
 
     // The level of the INT pin.
     bool requests() const { return pick() != kNone; }
+    // Whether a request on this line would raise it: it is not masked, and nothing as urgent is in service.
+    bool admits(u8 line) const { return first(static_cast<u8>((1u << line) & ~masked_)) == line; }
     // The INTA cycle: the line taken, or kNone for a spurious request.
     u8 accept();
     u8 vector(u8 line) const { return static_cast<u8>(vector_base_ | (line & 7)); }
@@ -44,7 +46,8 @@ class InterruptController {
     void write_ocw3(u8 value);
     void end_of_interrupt(u8 line, bool rotate);
     u8 highest(u8 lines) const;
-    u8 pick() const;
+    u8 first(u8 wanted) const;
+    u8 pick() const { return first(requested_ & static_cast<u8>(~masked_)); }
     u8 level_lines() const { return level_triggered_ ? 0xFF : elcr_; }
     u8 in_service_for_priority() const;
 

@@ -247,7 +247,9 @@ std::optional<Outcome> StopConditions::end_of_guest(StopKind kind) const {
     if (panicked_)
         return said(ExitCode::GuestPanic,
                     "the guest's kernel panicked; what it said is on the serial port and the screen");
-    const char* closed = machine_.registers().flag(kFlagI) ? "every line masked at the 8259s" : "interrupts off";
+    const char* closed = machine_.registers().flag(kFlagI)
+                             ? "every line masked at the 8259s, or held back by one in service"
+                             : "interrupts off";
     if (machine_.cpu().awaits_float_error())
         return said(ExitCode::GuestPanic,
                     fmt::format("the guest's x87 waits for an error to be handled (FERR#, interrupt line 13) with "

@@ -93,6 +93,24 @@ TEST_P(Interrupts, AreSaidNeverToWakeAMachineThatMasksAllLines) {
     EXPECT_EQ(halted(0xFB, 0xDF), StopKind::Limit);
 }
 
+// A line that is in service without an end of interrupt holds back itself and all that come after it.
+TEST_P(Interrupts, AreSaidNeverToWakeAMachineWhoseLineInServiceHoldsThemBack) {
+    const auto halted = [this](u32 mask, const std::vector<u32>& after) {
+        power_on();
+        std::vector<u32> code(std::begin(kRaise),
+                              std::end(kRaise)); // line 0, taken by a poll: out 20h, 0Ch; in al, 20h
+        code.insert(code.end(), {0xB0, 0x0C, 0xE6, 0x20, 0xE4, 0x20, 0xB0, mask, 0xE6, 0x21});
+        code.insert(code.end(), after.begin(), after.end());
+        code.insert(code.end(), {0xFB, 0xF4}); // sti; hlt
+        return run(code);
+    };
+    EXPECT_EQ(halted(0x00, {}), StopKind::Halted);
+    EXPECT_EQ(halted(0xDE, {}), StopKind::Halted);
+    EXPECT_EQ(halted(0xDE, {0xB0, 0x20, 0xE6, 0x20}), StopKind::Limit) << "its end was said: out 20h, 20h";
+    EXPECT_EQ(halted(0xDF, {0xB0, 0x68, 0xE6, 0x20}), StopKind::Limit) << "special mask: line 0 is masked, line 5 open";
+    EXPECT_EQ(halted(0xDF, {0xB0, 0xC0, 0xE6, 0x20}), StopKind::Limit) << "rotated: line 1 comes first";
+}
+
 TEST_P(Interrupts, WakeAMachineWhoseTimerIsUnmasked) {
     std::vector<u32> code = {0xFB, 0xB0, 0xFE, 0xE6, 0x21}; // sti; unmask line 0 alone
     code.insert(code.end(), std::begin(kRaise), std::begin(kRaise) + 8);
