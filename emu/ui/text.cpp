@@ -51,6 +51,10 @@ bool TextLine::end(float height) {
 
 int columns_left() { return static_cast<int>(ImGui::GetContentRegionAvail().x / kLetter); }
 
+int row_columns() {
+    return static_cast<int>((ImGui::GetContentRegionAvail().x - ImGui::GetStyle().ScrollbarSize) / kLetter);
+}
+
 void dim_line(std::string_view text) {
     TextLine line;
     line.put(0, kDim, text, static_cast<std::size_t>(std::max(1, columns_left())));

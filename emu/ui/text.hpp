@@ -34,6 +34,8 @@ class TextLine {
 // How many letters fit into the rest of the panel's width.
 int columns_left();
 void dim_line(std::string_view text);
+// The same for rows that may have a scroll bar beside them: those of begin_rows(), and what stands above them.
+int row_columns();
 // A scrolling part over the rest of the panel, as high as a whole number of lines. End it with ImGui::EndChild().
 void begin_rows();
 

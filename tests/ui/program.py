@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Stepper|NoDisplay.
+"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Load|Stepper|NoDisplay.
 Exit codes: 0 passed, 1 failed, 77 cannot run here."""
 
 import ctypes
@@ -197,6 +197,36 @@ def window(program):
             display.close()
 
 
+def load(program):
+    """A snapshot opens in the window, shows the machine that was saved before it runs on, and takes keys for the guest."""
+    need_display()
+    with tempfile.TemporaryDirectory() as folder:
+        snapshot, serial = os.path.join(folder, "prompt.snapshot"), os.path.join(folder, "serial")
+        ran = run([program, "run", "--headless", "--until", "serial:$ ", "--save", snapshot], env=without_display())
+        check(ran.returncode == 0, f"--save ended with {ran.returncode}: {ran.stderr.decode()}")
+        display = Display(folder)
+        environment = {**without_display(), "DISPLAY": display.name, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
+        forkscope = subprocess.Popen([program, "run", "--load", snapshot, "--serial", "file:" + serial], env=environment,
+                                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            def said(text):
+                with open(serial, "rb") as file:
+                    return text in file.read()
+            check(wait_for(lambda: display.colours().get(KERNEL, 0) > 100), "the page tables are not shown")
+            check(display.colours().get(PRIVATE, 0) > 20, "the program's pages are not shown")
+            if ctypes.util.find_library("Xtst") is not None:
+                display.press(*[LETTERS[letter] for letter in "help"], ENTER)
+                check(wait_for(lambda: said(b"help\r\n") or said(b"help\n")), "keys did not reach the guest")
+                check(not said(b"Forkscope guest kernel"), "the guest was booted, not loaded")
+            forkscope.send_signal(signal.SIGTERM)
+            check(forkscope.wait(20) == 0, f"the window closed with {forkscope.returncode}: {forkscope.stderr.read()}")
+        finally:
+            if forkscope.poll() is None:
+                forkscope.kill()
+                forkscope.wait()
+            display.close()
+
+
 def stepper(program):
     """`step` stops in the window inside fork, continues with F5 and F11, and ends with the guest's own status."""
     need_display()
@@ -230,4 +260,4 @@ def stepper(program):
 
 
 if __name__ == "__main__":
-    {"Screenshot": screenshot, "Window": window, "Stepper": stepper, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))
+    {"Screenshot": screenshot, "Window": window, "Load": load, "Stepper": stepper, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))

@@ -56,7 +56,7 @@ void draw_faults(const FaultsView& faults, const Rect& rect, const Fonts& fonts)
     Panel panel("Page faults", rect, fonts,
                 fmt::format("{} on either side of a fork, newest first{}", grouped(faults.count),
                             faults.trimmed ? "; older lists dropped to bound memory" : ""));
-    const int columns = columns_left();
+    const int columns = row_columns();
     TextLine head;
     head.put(0, kDim, "address  class       pid by").right(columns - 11, kDim, "own");
     head.put(columns - 10, kDim, "was   now");

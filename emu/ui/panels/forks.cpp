@@ -67,16 +67,17 @@ void draw_forks(const ForksView& forks, const Rect& rect, const Fonts& fonts) {
                                 : fmt::format("{} so far; stops of fork {}", grouped(forks.count), shown.fork),
                             forks.since_snapshot ? ", since the snapshot: it was saved without those before" : ""));
     const ImVec2 start = ImGui::GetCursorScreenPos();
-    ImGui::BeginChild("list", {kForkColumns * kLetter, 0});
+    const float list_width = kForkColumns * kLetter + ImGui::GetStyle().ScrollbarSize;
+    ImGui::BeginChild("list", {list_width, 0});
     dim_line("  #  parent → child       cow");
     begin_rows();
     for (const ForkRow& fork : forks.rows)
         draw_fork_row(fork, fork.number == shown.fork);
     ImGui::EndChild();
     ImGui::EndChild();
-    ImGui::SetCursorScreenPos({start.x + (kForkColumns + 1) * kLetter, start.y});
+    ImGui::SetCursorScreenPos({start.x + list_width + kLetter, start.y});
     ImGui::BeginChild("stops");
-    const int columns = columns_left();
+    const int columns = row_columns();
     TextLine head;
     head.put(0, kDim, " stop").right(36, kDim, "own").right(45, kDim, "elapsed").right(51, kDim, "ptes");
     head.right(58, kDim, "frames").right(65, kDim, "shared").right(73, kDim, "flushes");

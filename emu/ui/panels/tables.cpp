@@ -174,8 +174,8 @@ void draw_writes(const TablesView& tables) {
     TextLine head;
     head.put(0, kDim, "side   maps      was         now        stop by");
     head.end();
+    const int columns = row_columns();
     begin_rows();
-    const int columns = columns_left();
     for (const WriteRow& row : tables.writes) {
         const PteChange& change = row.change;
         TextLine line;

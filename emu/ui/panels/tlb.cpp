@@ -40,7 +40,7 @@ static std::string occupancy(const TlbView& tlb) {
 void draw_tlb(const TlbView& tlb, const Rect& rect, const Fonts& fonts) {
     const std::string note = !tlb.paging ? "paging is off" : fmt::format("{}{} stale", occupancy(tlb), tlb.stale);
     Panel panel("TLB", rect, fonts, note);
-    const int columns = columns_left();
+    const int columns = row_columns();
     dim_line("    set w linear   frame rwk G D lru page table agrees?");
     begin_rows();
     for (const TlbRow& row : tlb.rows)
