@@ -41,6 +41,7 @@ constexpr Scenario kScenarios[] = {
     {"fullcopy_create_early", "fullcopy", "early", "400 0 0 0, 0 0 0 0"},
     {"fullcopy_tree", "fullcopy", "tree", "200 101 102 103, 100 201 302 103, 100 201 102 103, 100 101 102 303"},
     {"fullcopy_again", "fullcopy", "again junk", "200, 201, 202, 100 101 102 103"},
+    {"fullcopy_heir", "fullcopy", "heir junk", "500, 400, 100 101 102 303"},
     {"fullcopy_guard", "fullcopy", "again guard", "200, 201, 202, 100 101 102 103"},
     {"manycalls_plain", "manycalls", "plain", "200 201 102 103, 100 101 102 303"},
     {"manycalls_chain", "manycalls", "chain", "200 201 202 103, 200 201 102 103, 200 101 102 103"},
@@ -172,6 +173,18 @@ TEST(ForeignForks, OfChildrenInFramesOfDeadOnesAreCounted) {
                                 }))
             << "fork " << fork.number;
     }
+}
+
+// A program that exec put into a dead child's directory is not that child.
+TEST(ForeignForks, OfAProgramInADeadChildsDirectoryAreNotItsForks) {
+    const ForeignRun run("fullcopy", "heir junk");
+    expect_sound("fullcopy", "heir junk");
+    std::vector<const ForkRecord*> forks;
+    for (const ForkRecord& fork : run.tracer().forks())
+        forks.push_back(&fork);
+    ASSERT_EQ(forks.size(), 4u);
+    ASSERT_EQ(forks[3]->parent_directory, forks[1]->child_directory);
+    EXPECT_EQ(forks[3]->made_parent, 0u);
 }
 
 // A page below the stack is the kernel's in the parent; fork copies it like any other, and opens it to the child.

@@ -98,6 +98,17 @@ void ForkTracer::on_pte_write(const TraceEvent& event, const EntryOwner& owner) 
     add_pte(open, change);
 }
 
+// Whoever was there has ended, though the guest did not say so: who gets the directory next is not the child of its
+// maker.
+void ForkTracer::on_space_lost(u32 directory) {
+    if (state_.guest_states_forks)
+        return;
+    space_ended(directory);
+    state_.loaded.erase(directory);
+    if (const u64 maker = state_.forks.maker_of_directory(directory); state_.forks.find(maker) != nullptr)
+        state_.forks.edit(maker).child_ended = true;
+}
+
 // A table that becomes known in the middle of a fork: what it holds already was written before anybody looked.
 void ForkTracer::on_table_found(u32 frame, const EntryOwner& owner, const TraceEvent& event) {
     const u64 open = working();

@@ -74,6 +74,7 @@ ForkTracer::ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTr
       writers_(memory, options_.begin_epoch) {
     tables_.set_found(
         [this](u32 frame, const EntryOwner& owner, const TraceEvent& event) { on_table_found(frame, owner, event); });
+    tables_.set_lost([this](AddressSpace space) { on_space_lost(space.root); });
 }
 
 ForkTracer::State ForkTracer::state() const {

@@ -128,6 +128,7 @@ class ForkTracer : public TraceSink {
     // fork_tables.cpp: what is done to page tables and translations inside a fork
     void on_pte_write(const TraceEvent& event, const EntryOwner& owner);
     void on_table_found(u32 frame, const EntryOwner& owner, const TraceEvent& event);
+    void on_space_lost(u32 directory);
     void on_flush(const TraceEvent& event);
     void on_cr3(const TraceEvent& event);
     void add_pte(u64 open, PteChange change);

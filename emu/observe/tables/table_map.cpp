@@ -165,7 +165,10 @@ void TableMap::forget_with_tables(u32 directory) {
         if (table != tables_.end() && table->second.entry_address == at)
             forget(table->first);
     }
+    const AddressSpace space = directories_.at(directory).space;
     forget(directory);
+    if (lost_)
+        lost_(space);
 }
 
 void TableMap::forget(u32 frame_address) {

@@ -36,6 +36,9 @@ class TableMap : public TraceSink {
 
     void on_event(const TraceEvent& event) override;
     void set_found(Found found) { found_ = std::move(found); }
+    // A directory that nobody said was freed holds something else now.
+    using Lost = std::function<void(AddressSpace space)>;
+    void set_lost(Lost lost) { lost_ = std::move(lost); }
 
     // Whether the store of a PteWrite event went into a table that is in use. The hardware reports stores into frames
     // that were tables once, until it notices that they hold data again: those are no entries.
@@ -88,6 +91,7 @@ class TableMap : public TraceSink {
     FrameOwners owners_;
     Watch watch_;
     Found found_;
+    Lost lost_;
     AddressSpace active_;
     std::vector<u8> in_use_; // by frame: whether it is in one of the maps below
     std::map<u32, DirectoryUse> directories_;

@@ -1,6 +1,6 @@
 /* A kernel at 80000000h whose spaces each have kernel tables of their own. Fork copies every page at once. Words of the
- * command line: the program's name; first=child (the child runs before fork has returned to its parent); guard (a page below the stack that the program may
- * not touch, and its copy in a child may be); junk. */
+ * command line: the program's name; first=child (the child runs before fork has returned to its parent); guard (a page
+ * below the stack that the program may not touch, and its copy in a child may be); junk. */
 #include "kernel.h"
 
 enum { DATA_PAGES = 4 };
@@ -170,6 +170,30 @@ USER_CODE static void again(void) {
     exit_program();
 }
 
+/* Two children end; a third, in the frames of the first, becomes another program in those of the second, and forks. */
+USER_CODE static void heir_forks(void) {
+    touch(0, 400);
+    if (call(SYS_FORK, 0, 0, 0) == 0)
+        touch(0, 500);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages(0, 1);
+    exit_program();
+}
+
+USER_CODE static void heir(void) {
+    touch_all();
+    for (uint32_t child = 0; child < 2; ++child)
+        if (call(SYS_FORK, 0, 0, 0) == 0)
+            exit_program();
+    while (call(SYS_WAIT, 0, 0, 0) != NOBODY)
+        touch(3, 303);
+    if (call(SYS_FORK, 0, 0, 0) == 0)
+        call(SYS_EXEC, (uint32_t)heir_forks, 0, 0);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages(0, DATA_PAGES);
+    exit_program();
+}
+
 /* Two children at once, the second of which forks itself. */
 USER_CODE static void tree(void) {
     touch_all();
@@ -191,8 +215,8 @@ USER_CODE static void tree(void) {
 static const struct {
     const char* name;
     void (*program)(void);
-} programs[] = {{"plain", plain},       {"refork", exec_fork}, {"exec", exec_one}, {"create", create_one},
-                {"early", create_early}, {"tree", tree},        {"again", again}};
+} programs[] = {{"plain", plain},        {"refork", exec_fork}, {"exec", exec_one}, {"create", create_one},
+                {"early", create_early}, {"tree", tree},        {"again", again},   {"heir", heir}};
 
 void kernel_start(void) {
     for (uint32_t i = 0; i < sizeof(programs) / sizeof(programs[0]); ++i)
