@@ -258,6 +258,21 @@ std::optional<u32> ElfImage::address_of_line(std::string_view file, u32 line) co
     return std::nullopt;
 }
 
+std::vector<u32> ElfImage::places_of_line(std::string_view file, u32 line) const {
+    std::vector<bool> meant;
+    for (const std::string& path : lines().files)
+        meant.push_back(path == file || (!file.empty() && path.ends_with("/" + std::string(file))));
+    std::vector<u32> places;
+    bool within = false;
+    for (const LineRow& row : lines().rows) {
+        const bool here = !row.end && row.line == line && meant[row.file];
+        if (here && !within && (places.empty() || places.back() != row.address))
+            places.push_back(row.address);
+        within = here;
+    }
+    return places;
+}
+
 std::vector<u32> ElfImage::places_of(std::string_view function) const {
     std::vector<u32> places;
     if (const Symbol* symbol = symbol_named(function))

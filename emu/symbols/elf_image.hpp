@@ -67,6 +67,8 @@ class ElfImage {
     std::vector<InlinedCall> inlined_calls(u32 address) const;
     // The lowest address that comes from the line of a file whose path ends in `file`.
     std::optional<u32> address_of_line(std::string_view file, u32 line) const;
+    // The first address of each run of code that comes from the line. `file`: the end of a path, whole names only.
+    std::vector<u32> places_of_line(std::string_view file, u32 line) const;
     // Where a function begins: as a function, and the first address of each run of its code inlined elsewhere. Whoever
     // enters it passes one of them first.
     std::vector<u32> places_of(std::string_view function) const;

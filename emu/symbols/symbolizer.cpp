@@ -224,6 +224,11 @@ std::vector<u32> Symbolizer::places_of(std::string_view name) const {
     return image == nullptr ? std::vector<u32>() : image->places_of(name.substr(colon + 1));
 }
 
+std::vector<u32> Symbolizer::places_of_line(std::string_view name, std::string_view file, u32 line) const {
+    const ElfImage* image = name.empty() ? kernel_.get() : program(name);
+    return image == nullptr ? std::vector<u32>() : image->places_of_line(file, line);
+}
+
 std::optional<u32> Symbolizer::address_of_line(std::string_view file, u32 line, u32 address_space) const {
     std::optional<u32> address = kernel_ ? kernel_->address_of_line(file, line) : std::nullopt;
     if (const auto bound = bound_.find(address_space); !address && bound != bound_.end())

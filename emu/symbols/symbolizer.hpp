@@ -79,6 +79,8 @@ class Symbolizer {
     std::optional<u32> address_of(std::string_view name, u32 address_space = 0) const;
     // Where "name" in the kernel or "program:name" begins, inlined calls included.
     std::vector<u32> places_of(std::string_view name) const;
+    // Where a line's code begins, each run of it: in the kernel, or in the program named.
+    std::vector<u32> places_of_line(std::string_view program, std::string_view file, u32 line) const;
     // "file.c:120" in the kernel, else in the space's program.
     std::optional<u32> address_of_line(std::string_view file, u32 line, u32 address_space = 0) const;
 
@@ -89,6 +91,8 @@ class Symbolizer {
 
     const ElfImage* kernel() const { return kernel_.get(); }
     const ElfImage* program(std::string_view name) const;
+    // All programs known, by their paths.
+    const std::map<std::string, std::unique_ptr<ElfImage>, std::less<>>& programs() const { return programs_; }
 
   private:
     const ElfImage* image_for(u32 address_space, u32 address) const;
