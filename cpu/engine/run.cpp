@@ -16,8 +16,9 @@ u32 instructions_allowed(Context& cpu, const Block& block, u64 instruction_limit
     const Progress& p = cpu.progress();
     const Attention& attention = cpu.attention();
     // The fetch itself may have cost what was left.
-    if (r.flag(kFlagT | kFlagR) || (attention.wanted_for(kInterrupts) && attention.shadowed()) || p.cycle >= p.deadline)
-        [[unlikely]]
+    // A stop may have been asked for while this block was fetched.
+    if (r.flag(kFlagT | kFlagR) || (attention.wanted_for(kInterrupts) && attention.shadowed()) ||
+        p.cycle >= p.deadline || attention.wanted_for(Attention::kStopAsked)) [[unlikely]]
         return 1;
     const u32 count = block.count;
     const SegmentCache& cs = r.segments[kCs];
