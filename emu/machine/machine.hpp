@@ -111,6 +111,8 @@ class Machine final : private Wiring {
 
     // Observers. The sink gets every event from now on; nullptr: none.
     void set_trace_sink(TraceSink* sink) { tracer_.set_sink(sink); }
+    // A sink wants other kinds than when it was attached.
+    void trace_kinds_changed() { tracer_.set_sink(tracer_.sink()); }
     // Host ends of what leaves the machine; channels "com1" and "debug".
     using Output = std::function<void(std::string_view channel, u8 byte)>;
     void set_output(Output output) { output_ = std::move(output); }
