@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "emu/session/conditions/help.hpp"
 #include "emu/session/options/option_help.hpp"
 
 namespace forkscope {
@@ -48,6 +49,8 @@ class Parser {
     }
 
     Result<Options> parse(std::vector<std::string> words) {
+        if (words == std::vector<std::string>{"help", "conditions"})
+            return printing(Command::Help, conditions_help());
         std::reverse(words.begin(), words.end()); // CLI11 takes them from the back
         try {
             app_.parse(words);

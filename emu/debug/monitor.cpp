@@ -7,6 +7,7 @@
 #include "emu/report/fork_report.hpp"
 #include "emu/report/text_writer.hpp"
 #include "emu/report/tlb_report.hpp"
+#include "emu/trace/tracepoints.hpp"
 
 namespace forkscope {
 
@@ -168,19 +169,20 @@ std::string Monitor::registers() const {
 
 std::string Monitor::stop_at(const std::string& words) {
     if (words.empty())
-        return "stop EXPR: serial:TEXT, symbol:NAME, address:HEX, tracepoint:NAME, fork or stop:N; N alone is stop:N\n";
-    const bool number = words.find_first_of(":") == std::string::npos && words != "fork";
-    auto condition = parse_stop_condition(number ? "stop:" + words : words, target_.session().symbols());
+        return "stop EXPR: a condition, as --until takes them (docs/conditions.md); N alone is a stop of fork\n";
+    const bool number = fork_stop_numbered(words) != nullptr;
+    auto condition = compile_condition(number ? "stop:" + words : words, target_.session().symbols());
     if (!condition.ok())
         return condition.error().message + "\n";
-    target_.session().stops().add(std::move(condition).value());
-    return "armed: continue to run there\n";
+    const std::string note = condition->note();
+    target_.session().stops().add(std::move(condition).value(), {.asked_as = "stop " + words});
+    return (note.empty() ? "" : note + "\n") + "armed: continue to run there\n";
 }
 
 std::string Monitor::next_stop() {
-    StopCondition condition;
-    condition.kind = StopCondition::Kind::NextForkStop;
-    target_.session().stops().add(std::move(condition));
+    auto condition = compile_condition("stop", target_.session().symbols());
+    EMU_ASSERT(condition.ok(), "a word of conditions is refused");
+    target_.session().stops().add(std::move(condition).value());
     return "armed: continue to run to the next stop of a fork\n";
 }
 

@@ -273,7 +273,7 @@ StopReason Machine::run_on(RunLimit limit) {
             return {StopKind::Shutdown};
         case CpuStop::Requested:
             if (!exit_requested_ && !reset_requested_)
-                return {StopKind::Requested, std::exchange(stop_requested_, std::nullopt).value_or(0)};
+                return {StopKind::Requested, std::exchange(stop_requested_, std::nullopt).value_or(kNobody)};
             break;
         case CpuStop::Breakpoint:
             return {StopKind::Breakpoint, breakpoints_.first_at(cpu_->linear_eip())};

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "emu/machine/machine.hpp"
-#include "emu/session/stop_conditions.hpp"
+#include "emu/session/conditions/stop_conditions.hpp"
 
 namespace forkscope {
 

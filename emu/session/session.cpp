@@ -159,20 +159,13 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
     assert_hook_ = add_assert_hook([this] { std::fputs(last_events_.text().c_str(), stderr); });
     stops_ = std::make_unique<StopConditions>(*machine_, symbols_);
     stops_->set_limit(options_.limit);
-    if (!options_.until.empty()) {
-        auto until = parse_stop_condition(options_.until, symbols_);
-        if (!until.ok())
-            return until.error();
-        // The forks of init and the shell before the workload are not meant.
-        const bool workload = options_.command == Command::Step || options_.command == Command::Fork;
-        until->in_workload = workload && options_.kernel_path.empty();
-        options_.trace_forks = options_.trace_forks || until->kind == StopCondition::Kind::ForkBegins;
-        stops_->add(std::move(until).value());
-    }
+    if (auto added = add_until(); !added.ok())
+        return added;
     attach(*stops_);
     if (auto checked = HostEnds::check(options_); !checked.ok())
         return checked;
     machine_->add_checkpoint_part(symbols_.checkpoint_part());
+    machine_->add_checkpoint_part(stops_->checkpoint_part());
     if (options_.trace_forks)
         trace_forks();
     if (options_.info == Info::Unmapped)
@@ -191,6 +184,22 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
     if (ends_->recording() != nullptr)
         attach(*ends_->recording());
     next_hash_ = options_.hash_every;
+    return {};
+}
+
+Result<void> Session::add_until() {
+    if (options_.until.empty())
+        return {};
+    auto until = compile_condition(options_.until, symbols_);
+    if (!until.ok())
+        return Error{"--until: " + until.error().message, until.error().code};
+    if (const std::string note = until->note(); !note.empty())
+        log_warning_once("until", "--until: " + note);
+    options_.trace_forks = options_.trace_forks || until->has(NodeKind::Fork);
+    // The forks of init and the shell before the workload are not meant.
+    const bool workload = options_.command == Command::Step || options_.command == Command::Fork;
+    stops_->add(std::move(until).value(),
+                {.in_workload = workload && options_.kernel_path.empty(), .asked_as = "--until " + options_.until});
     return {};
 }
 
@@ -282,7 +291,9 @@ bool Session::run_slice(Cycles cycles) {
     if (next_hash_ != 0)
         limit.instructions = std::min(limit.instructions, next_hash_);
     ends_->poll();
-    const StopReason reason = move(wants, limit);
+    const bool steps = wants == Debugger::Wants::Step; // one at a time; whoever steps hears of each
+    const StopReason reason =
+        steps ? move(wants, limit) : stops_->run(limit, [&](const RunLimit& next) { return move(wants, next); });
     ends_->flush();
     if (next_hash_ != 0 && machine_->instructions() >= next_hash_) {
         print_hash();

@@ -11,9 +11,9 @@
 #include "emu/machine/machine.hpp"
 #include "emu/observe/faults/unmapped_touches.hpp"
 #include "emu/observe/forks/fork_tracer.hpp"
+#include "emu/session/conditions/stop_conditions.hpp"
 #include "emu/session/debugger.hpp"
 #include "emu/session/options/options.hpp"
-#include "emu/session/stop_conditions.hpp"
 #include "emu/symbols/symbolizer.hpp"
 #include "emu/trace/last_events.hpp"
 
@@ -65,6 +65,7 @@ class Session {
     void load_symbols();
     Result<void> find_sources();
     Result<void> begin(const SnapshotFile* snapshot);
+    Result<void> add_until();
     void trace_forks();
     void watch_unmapped();
     void print_hash();

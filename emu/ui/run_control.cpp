@@ -32,11 +32,11 @@ void RunControl::start(std::string status) {
     measured_from_ = session_.machine().instructions();
 }
 
-void RunControl::start_to(StopCondition::Kind kind, std::string status) {
+void RunControl::start_to(const char* condition, std::string status) {
     start(std::move(status));
-    StopCondition condition;
-    condition.kind = kind;
-    wanted_ = session_.stops().add(std::move(condition));
+    auto compiled = compile_condition(condition, session_.symbols());
+    EMU_ASSERT(compiled.ok(), "the condition {} of a button", condition);
+    wanted_ = session_.stops().add(std::move(compiled).value());
 }
 
 void RunControl::stop(std::string status) {
@@ -99,10 +99,10 @@ void RunControl::obey(Command command) {
         }
         break;
     case Command::NextStop:
-        start_to(StopCondition::Kind::NextForkStop, "runs to the next stop of a fork");
+        start_to("stop", "runs to the next stop of a fork");
         break;
     case Command::NextFault:
-        start_to(StopCondition::Kind::NextFault, "runs to the next page fault");
+        start_to("fault", "runs to the next page fault");
         break;
     }
 }

@@ -26,7 +26,7 @@ class RunControl {
 
   private:
     void start(std::string status);
-    void start_to(StopCondition::Kind kind, std::string status);
+    void start_to(const char* condition, std::string status);
     void stop(std::string status);
     void measure(double seconds);
     void follow(Debugger& debugger);

@@ -228,7 +228,7 @@ TEST_F(Stub, AnswersTheMonitorInText) {
     };
     EXPECT_NE(monitor("pt").find("paging is off"), std::string::npos);
     EXPECT_NE(monitor("stop 2").find("armed"), std::string::npos);
-    EXPECT_NE(monitor("stop nowhere:1").find("is no condition"), std::string::npos);
+    EXPECT_NE(monitor("stop nowhere:1").find("'nowhere:1' is no function"), std::string::npos);
     EXPECT_EQ(run("c")[0], 'O');
     EXPECT_NE(monitor("when").find("pid 1 bin/init"), std::string::npos);
     EXPECT_NE(monitor("fork").find("address space"), std::string::npos);

@@ -222,7 +222,7 @@ class Gdb(Case):
             ("print $cr0.PG", r"= true"),
             ("monitor pt fork_process", r"large page"),
             ("monitor stop 2", r"armed"),
-            ("continue", r"Forkscope: --until stop:2 is met"),
+            ("continue", r"Forkscope: stop 2 is met"),
             ("monitor when", r"instruction \d+, cycle \d+.*\nat .*\npid 2 "),
             ("monitor step-stop", r"armed"),
             ("continue", r"Forkscope: fork, stop 3"),

@@ -1,0 +1,23 @@
+// Owns: what people read of the language of conditions.
+// Callers: emu/cli prints it; a test runs the examples and compares docs/conditions.md. Promises: depends on the tables
+// alone.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace forkscope {
+
+// A heading, where `meaning` is empty.
+struct ConditionExample {
+    std::string_view text;
+    std::string_view meaning;
+};
+std::span<const ConditionExample> condition_examples();
+
+std::string conditions_help();
+// The tables of docs/conditions.md.
+std::string conditions_markdown();
+
+} // namespace forkscope
