@@ -7,6 +7,8 @@
 
 #include "emu/base/archive.hpp"
 #include "emu/base/log.hpp"
+#include "emu/symbols/dwarf/byte_reader.hpp"
+#include "emu/symbols/dwarf/debug_info.hpp"
 #include "emu/symbols/elf_lines.hpp"
 
 namespace forkscope {
@@ -19,149 +21,124 @@ constexpr std::size_t kMostSymbols = 1u << 20;
 constexpr u64 kMostNameBytes = u64{64} << 20; // names may overlap; besides twice the file's size
 constexpr std::size_t kMostName = 4096;
 
-template <class T> T at(std::span<const u8> bytes, std::size_t offset) {
-    T value;
-    std::memcpy(&value, bytes.data() + offset, sizeof value);
-    return value;
-}
-
-bool inside(std::span<const u8> bytes, u64 offset, u64 size) {
-    return offset <= bytes.size() && size <= bytes.size() - offset;
-}
-
-std::string_view string_at(std::span<const u8> names, u32 offset) {
-    if (offset >= names.size())
-        return {};
-    const auto* start = reinterpret_cast<const char*>(names.data()) + offset;
-    return {start, ::strnlen(start, std::min<std::size_t>(names.size() - offset, kMostName))};
-}
-
-Error refuse(const std::string& name, const std::string& why) { return Error{fmt::format("{}: {}", name, why)}; }
-
 } // namespace
-
-struct ElfImage::Lines : LineTable {};
 
 ElfImage::~ElfImage() = default;
 
-Result<std::unique_ptr<ElfImage>> ElfImage::from_bytes(std::string name, std::span<const u8> bytes) {
+Result<std::unique_ptr<ElfImage>> ElfImage::from_bytes(std::string name, std::span<const u8> bytes,
+                                                       const ElfPlacement& placement) {
     std::unique_ptr<ElfImage> image(new ElfImage);
     image->name_ = std::move(name);
     image->bytes_.assign(bytes.begin(), bytes.end());
     image->hash_ = checksum(bytes);
-    if (Result<void> header = image->read_header(); !header)
-        return header.error();
+    Result<ElfFile> file = ElfFile::read(image->name_, image->bytes_, placement.classes);
+    if (!file)
+        return file.error();
+    image->file_ = std::move(file).value();
+    image->place(placement.base);
     image->read_sections();
     image->finish_symbols();
     return image;
 }
 
-Result<void> ElfImage::read_header() {
-    if (bytes_.size() < sizeof(Elf32_Ehdr) || std::memcmp(bytes_.data(), ELFMAG, SELFMAG) != 0)
-        return refuse(name_, "not an ELF file; give a 32-bit x86 ELF image");
-    if (bytes_[EI_CLASS] != ELFCLASS32)
-        return refuse(name_, "a 64-bit ELF file; Forkscope reads 32-bit x86 images (build with -m32)");
-    const auto head = at<Elf32_Ehdr>(bytes_, 0);
-    if (bytes_[EI_DATA] != ELFDATA2LSB || head.e_machine != EM_386)
-        return refuse(name_, "an ELF file for another processor; Forkscope reads 32-bit x86 images");
-    if (head.e_type != ET_EXEC && head.e_type != ET_DYN)
-        return refuse(name_, "an ELF file that is not linked; give the linked image, not an object file");
-    if (head.e_phnum != 0 && (head.e_phentsize != sizeof(Elf32_Phdr) ||
-                              !inside(bytes_, head.e_phoff, u64{head.e_phnum} * sizeof(Elf32_Phdr))))
-        return refuse(name_, "cut off: the program headers lie beyond the end of the file");
-    entry_ = head.e_entry;
-    for (u32 i = 0; i < head.e_phnum; ++i) {
-        const auto part = at<Elf32_Phdr>(bytes_, head.e_phoff + i * sizeof(Elf32_Phdr));
-        if (part.p_type != PT_LOAD || part.p_memsz == 0)
-            continue;
-        if (!inside(bytes_, part.p_offset, part.p_filesz) || part.p_filesz > part.p_memsz ||
-            u64{part.p_vaddr} + part.p_memsz > u64{1} << 32)
-            return refuse(name_, fmt::format("cut off or damaged: segment {} does not lie in the file", i));
-        segments_.push_back({part.p_vaddr, part.p_memsz, std::span(bytes_).subspan(part.p_offset, part.p_filesz),
-                             (part.p_flags & PF_X) != 0, (part.p_flags & PF_W) != 0});
+// Where the segments lie. What a wide file has beyond 32 bits does not exist here.
+void ElfImage::place(std::optional<u32> base) {
+    u64 lowest = ~u64{0};
+    for (const ElfPart& part : file_.parts())
+        lowest = std::min(lowest, part.address);
+    slide_ = base && lowest != ~u64{0} ? *base - lowest : 0;
+    entry_ = static_cast<u32>(file_.entry() + slide_);
+    u32 beyond = 0;
+    for (const ElfPart& part : file_.parts()) {
+        const u64 start = part.address + slide_;
+        const bool fits =
+            start <= ~u32{0} && part.memory_bytes <= (u64{1} << 32) - start && part.memory_bytes <= ~u32{0};
+        beyond += !fits;
+        if (fits)
+            segments_.push_back({static_cast<u32>(start), static_cast<u32>(part.memory_bytes), part.data,
+                                 part.executable, part.writable});
     }
-    return {};
+    if (beyond != 0)
+        notes_.push_back(fmt::format("{} segments lie beyond 4 GB: give a base (--symbols FILE@BASE)", beyond));
+}
+
+std::optional<u32> ElfImage::placed(u64 address) const {
+    const u64 here = address + slide_;
+    return here <= ~u32{0} ? std::optional(static_cast<u32>(here)) : std::nullopt;
 }
 
 void ElfImage::read_sections() {
-    const auto head = at<Elf32_Ehdr>(bytes_, 0);
-    if (head.e_shoff == 0 || head.e_shnum == 0) {
-        notes_.push_back("no section headers: no symbols and no source lines");
+    if (!file_.trouble().empty()) {
+        notes_.push_back(file_.trouble());
         return;
     }
-    if (head.e_shentsize != sizeof(Elf32_Shdr) ||
-        !inside(bytes_, head.e_shoff, u64{head.e_shnum} * sizeof(Elf32_Shdr))) {
-        notes_.push_back("the section headers lie beyond the end of the file: no symbols and no source lines");
-        return;
-    }
-    const auto section = [&](u32 i) { return at<Elf32_Shdr>(bytes_, head.e_shoff + i * sizeof(Elf32_Shdr)); };
-    const auto bytes_of = [&](const Elf32_Shdr& part) {
-        const bool there = part.sh_type != SHT_NOBITS && inside(bytes_, part.sh_offset, part.sh_size);
-        return there ? std::span<const u8>(bytes_).subspan(part.sh_offset, part.sh_size) : std::span<const u8>();
-    };
-    const auto section_names = head.e_shstrndx < head.e_shnum ? bytes_of(section(head.e_shstrndx)) : bytes_of({});
-    debug_usable_ = !section_names.empty();
-    for (u32 i = 0; i < head.e_shnum; ++i) {
-        const Elf32_Shdr part = section(i);
-        if (part.sh_type == SHT_NULL || part.sh_type == SHT_NOBITS)
+    debug_usable_ = file_.names_sections();
+    const std::vector<ElfSection>& sections = file_.sections();
+    for (std::size_t i = 0; i < sections.size(); ++i) {
+        const ElfSection& part = sections[i];
+        if (part.type == SHT_NULL || part.type == SHT_NOBITS)
             continue;
-        if (!inside(bytes_, part.sh_offset, part.sh_size) ||
-            !debug_section_is_sound(bytes_of(part), (part.sh_flags & SHF_COMPRESSED) != 0,
-                                    string_at(section_names, part.sh_name))) {
+        if (!part.inside || !debug_section_is_sound(part)) {
             notes_.push_back(
                 fmt::format("section {} is damaged, too large, or names another file: no source lines", i));
             debug_usable_ = false;
             continue;
         }
-        if (part.sh_type != SHT_SYMTAB || part.sh_link >= head.e_shnum)
-            continue;
-        if (const Elf32_Shdr names = section(part.sh_link); names.sh_type == SHT_STRTAB)
-            read_symbols(part.sh_offset, part.sh_size, bytes_of(names));
+        if (part.type == SHT_SYMTAB && part.link < sections.size() && sections[part.link].type == SHT_STRTAB)
+            read_symbols(part.bytes, sections[part.link].bytes);
     }
 }
 
 // Sections that libdw unpacks, by ELF's header or GNU's older one, and the one that makes it open another file.
-bool ElfImage::debug_section_is_sound(std::span<const u8> bytes, bool packed, std::string_view section_name) {
-    if (section_name == ".gnu_debugaltlink")
+bool ElfImage::debug_section_is_sound(const ElfSection& section) {
+    if (section.name == ".gnu_debugaltlink")
         return false;
     constexpr std::size_t kOldHead = 12; // "ZLIB" and the size, its highest byte first
-    if (packed) {
-        if (bytes.size() < sizeof(Elf32_Chdr))
+    const std::span<const u8> bytes = section.bytes;
+    if (section.packed) {
+        ByteReader head(bytes); // Elf32_Chdr or Elf64_Chdr
+        head.skip(file_.wide() ? 8 : 4);
+        const u64 size = head.fixed(file_.wide() ? 8 : 4);
+        head.skip(file_.wide() ? 8 : 4);
+        if (head.broken())
             return false;
-        unpacked_bytes_ += at<Elf32_Chdr>(bytes, 0).ch_size;
+        unpacked_bytes_ = size > most_unpacked() ? size : unpacked_bytes_ + size;
     } else if (bytes.size() >= kOldHead && std::memcmp(bytes.data(), "ZLIB", 4) == 0) {
         u64 size = 0;
         for (std::size_t i = 4; i < kOldHead; ++i)
             size = size << 8 | bytes[i];
-        unpacked_bytes_ = size > kMostUnpacked + 2 * bytes_.size() ? size : unpacked_bytes_ + size;
+        unpacked_bytes_ = size > most_unpacked() ? size : unpacked_bytes_ + size;
     }
-    return unpacked_bytes_ <= kMostUnpacked + 2 * bytes_.size();
+    return unpacked_bytes_ <= most_unpacked();
 }
 
+u64 ElfImage::most_unpacked() const { return kMostUnpacked + 2 * bytes_.size(); }
+
 // Tables may overlap, and many may name the same strings: together they are as large as the file at most.
-void ElfImage::read_symbols(u32 table_offset, u32 table_size, std::span<const u8> names) {
-    const u32 count = table_size / sizeof(Elf32_Sym);
-    symbol_bytes_ += table_size;
+void ElfImage::read_symbols(std::span<const u8> table, std::span<const u8> names) {
+    const u64 count = table.size() / file_.symbol_bytes();
+    symbol_bytes_ += table.size();
     if (symbol_bytes_ > bytes_.size()) {
         notes_.push_back("symbol tables lie over each other: some symbols are left out");
         return;
     }
-    symbols_.reserve(std::min(symbols_.size() + count, kMostSymbols));
-    for (u32 i = 0; i < count; ++i) {
-        const auto entry = at<Elf32_Sym>(bytes_, table_offset + i * sizeof(Elf32_Sym));
-        const unsigned type = ELF32_ST_TYPE(entry.st_info);
-        const bool in_section = entry.st_shndx != SHN_UNDEF && entry.st_shndx < SHN_LORESERVE;
-        if (!in_section || (type != STT_FUNC && type != STT_OBJECT && type != STT_NOTYPE))
+    symbols_.reserve(std::min<u64>(symbols_.size() + count, kMostSymbols));
+    for (u64 i = 0; i < count; ++i) {
+        const ElfSymbol entry = file_.symbol(table, i);
+        const bool in_section = entry.section != SHN_UNDEF && entry.section < SHN_LORESERVE;
+        if (!in_section || (entry.type != STT_FUNC && entry.type != STT_OBJECT && entry.type != STT_NOTYPE))
             continue;
-        const std::string_view symbol = string_at(names, entry.st_name);
-        if (symbol.empty() || symbol.substr(0, 2) == ".L")
+        const std::string_view symbol = text_in(names, entry.name, kMostName);
+        const std::optional<u32> start = placed(entry.value);
+        if (symbol.empty() || symbol.substr(0, 2) == ".L" || !start)
             continue;
         name_bytes_ += symbol.size();
         if (symbols_.size() >= kMostSymbols || name_bytes_ > kMostNameBytes + 2 * bytes_.size()) {
             notes_.push_back("more symbols than the file's size makes likely: some are left out");
             return;
         }
-        symbols_.push_back({symbol, entry.st_value, entry.st_size, type == STT_FUNC});
+        symbols_.push_back(
+            {symbol, *start, static_cast<u32>(std::min<u64>(entry.size, ~u32{0})), entry.type == STT_FUNC});
     }
 }
 
@@ -212,11 +189,11 @@ const Symbol* ElfImage::symbol_named(std::string_view symbol) const {
     return found != by_name_.end() && symbols_[*found].name == symbol ? &symbols_[*found] : nullptr;
 }
 
-const ElfImage::Lines& ElfImage::lines() const {
+const LineTable& ElfImage::line_table() const {
     if (!lines_) {
-        lines_ = std::make_unique<Lines>();
+        lines_ = std::make_unique<LineTable>();
         if (debug_usable_)
-            lines_->read(bytes_);
+            lines_->read(bytes_, slide_);
         if (!lines_->complete)
             log_warning_once("lines-of-" + name_,
                              fmt::format("{}: more debug information than its size makes likely: not all source "
@@ -226,22 +203,63 @@ const ElfImage::Lines& ElfImage::lines() const {
     return *lines_;
 }
 
+std::span<const u8> ElfImage::debug_section(std::string_view section_name) const {
+    const std::vector<ElfSection>& sections = file_.sections();
+    for (std::size_t i = 0; i < sections.size(); ++i) {
+        const std::string_view its = sections[i].name;
+        // ".zdebug_line": packed in GNU's older way.
+        const bool older = its.starts_with(".z") && its.substr(2) == section_name.substr(1);
+        if (sections[i].type == SHT_NOBITS || (its != section_name && !older))
+            continue;
+        if (!sections[i].packed && !older)
+            return sections[i].bytes;
+        return unpacked_.emplace_back(unpack_section(bytes_, i));
+    }
+    return {};
+}
+
+const DebugInfo& ElfImage::debug() const {
+    if (debug_)
+        return *debug_;
+    DwarfSections found;
+    found.address_bytes = wide() ? 8 : 4;
+    if (debug_usable_) {
+        found.info = debug_section(".debug_info");
+        found.abbreviations = debug_section(".debug_abbrev");
+        found.strings = debug_section(".debug_str");
+        found.line_strings = debug_section(".debug_line_str");
+        found.string_offsets = debug_section(".debug_str_offsets");
+        found.addresses = debug_section(".debug_addr");
+        found.ranges = debug_section(".debug_ranges");
+        found.range_lists = debug_section(".debug_rnglists");
+        found.locations = debug_section(".debug_loc");
+        found.location_lists = debug_section(".debug_loclists");
+        found.frames = debug_section(".debug_frame");
+        found.eh_frames = debug_section(".eh_frame");
+        for (const ElfSection& section : file_.sections())
+            if (section.name == ".eh_frame")
+                found.eh_frames_address = section.address;
+    }
+    debug_ = std::make_unique<DebugInfo>(found, slide_);
+    return *debug_;
+}
+
 std::optional<SourceLine> ElfImage::line_at(u32 address) const {
-    const LineRow* row = lines().find(address);
+    const LineRow* row = line_table().find(address);
     if (row == nullptr || row->line == 0)
         return std::nullopt;
-    return SourceLine{lines().files[row->file], row->line};
+    return SourceLine{line_table().files[row->file], row->line};
 }
 
 const std::string& ElfImage::inlined_at(u32 address) const {
     static const std::string none;
-    const InlineSite* site = lines().inlined_at(address);
-    return site == nullptr ? none : lines().names[site->name];
+    const InlineSite* site = line_table().inlined_at(address);
+    return site == nullptr ? none : line_table().names[site->name];
 }
 
 std::vector<InlinedCall> ElfImage::inlined_calls(u32 address) const {
     std::vector<InlinedCall> calls;
-    const LineTable& table = lines();
+    const LineTable& table = line_table();
     // A site lies within an earlier one, so that this ends.
     for (const InlineSite* site = table.inlined_at(address); site != nullptr; site = table.around(*site))
         calls.push_back({table.names[site->name], {table.files[site->file], site->line}});
@@ -249,8 +267,8 @@ std::vector<InlinedCall> ElfImage::inlined_calls(u32 address) const {
 }
 
 std::optional<u32> ElfImage::address_of_line(std::string_view file, u32 line) const {
-    for (const LineRow& row : lines().rows) {
-        const std::string& path = lines().files[row.file];
+    for (const LineRow& row : line_table().rows) {
+        const std::string& path = line_table().files[row.file];
         if (row.line == line && !row.end && path.size() >= file.size() &&
             path.compare(path.size() - file.size(), file.size(), file) == 0)
             return row.address;
@@ -260,11 +278,11 @@ std::optional<u32> ElfImage::address_of_line(std::string_view file, u32 line) co
 
 std::vector<u32> ElfImage::places_of_line(std::string_view file, u32 line) const {
     std::vector<bool> meant;
-    for (const std::string& path : lines().files)
+    for (const std::string& path : line_table().files)
         meant.push_back(path == file || (!file.empty() && path.ends_with("/" + std::string(file))));
     std::vector<u32> places;
     bool within = false;
-    for (const LineRow& row : lines().rows) {
+    for (const LineRow& row : line_table().rows) {
         const bool here = !row.end && row.line == line && meant[row.file];
         if (here && !within && (places.empty() || places.back() != row.address))
             places.push_back(row.address);
@@ -279,7 +297,7 @@ std::vector<u32> ElfImage::places_of(std::string_view function) const {
         places.push_back(symbol->start);
     // Two calls that lie side by side differ in the line that calls.
     SourceLine within;
-    for (const InlineRow& row : lines().inlines) {
+    for (const InlineRow& row : line_table().inlines) {
         SourceLine here;
         for (InlinedCall& call : inlined_calls(row.start))
             if (call.function == function)

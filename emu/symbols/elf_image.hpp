@@ -1,4 +1,4 @@
-// Owns: one 32-bit x86 ELF file in memory: loaded segments, symbols, source lines (DWARF, through libdw).
+// Owns: one x86 ELF file in memory: loaded segments, symbols, source lines (DWARF, through libdw).
 // Callers: Symbolizer, the debugger's faces. Promises: any bytes are accepted without harm: an Error says what is
 // wrong; damaged debug information only means fewer names, and notes() says so.
 #pragma once
@@ -12,8 +12,12 @@
 
 #include "emu/base/result.hpp"
 #include "emu/base/types.hpp"
+#include "emu/symbols/elf_file.hpp"
 
 namespace forkscope {
+
+class DebugInfo;
+struct LineTable;
 
 struct Symbol {
     std::string_view name; // in the image's bytes
@@ -42,9 +46,16 @@ struct ElfSegment {
     bool writable = false;
 };
 
+// Which files are taken, and where they lie.
+struct ElfPlacement {
+    ElfClasses classes = ElfClasses::Only32;
+    std::optional<u32> base; // of the lowest loaded byte; nothing: where it is linked
+};
+
 class ElfImage {
   public:
-    static Result<std::unique_ptr<ElfImage>> from_bytes(std::string name, std::span<const u8> bytes);
+    static Result<std::unique_ptr<ElfImage>> from_bytes(std::string name, std::span<const u8> bytes,
+                                                        const ElfPlacement& placement = {});
     ~ElfImage();
 
     const std::string& name() const { return name_; }
@@ -73,19 +84,27 @@ class ElfImage {
     // enters it passes one of them first.
     std::vector<u32> places_of(std::string_view function) const;
 
-  private:
-    struct Lines;
+    // All of it; see line_places.hpp.
+    const LineTable& line_table() const;
+    // Functions, variables, types, frames. Empty where the file has no debug information.
+    const DebugInfo& debug() const;
+    bool wide() const { return file_.wide(); } // a 64-bit file
 
+  private:
     ElfImage() = default;
-    Result<void> read_header();
+    void place(std::optional<u32> base);
+    std::optional<u32> placed(u64 address) const;
     void read_sections();
-    bool debug_section_is_sound(std::span<const u8> bytes, bool packed, std::string_view section_name);
-    void read_symbols(u32 table_offset, u32 table_size, std::span<const u8> names);
+    bool debug_section_is_sound(const ElfSection& section);
+    u64 most_unpacked() const;
+    void read_symbols(std::span<const u8> table, std::span<const u8> names);
     void finish_symbols();
-    const Lines& lines() const;
+    std::span<const u8> debug_section(std::string_view section_name) const;
 
     std::string name_;
     std::vector<u8> bytes_;
+    ElfFile file_;  // of bytes_
+    u64 slide_ = 0; // from where it is linked to where it lies
     u32 entry_ = 0;
     u64 hash_ = 0;
     std::vector<ElfSegment> segments_;
@@ -95,7 +114,9 @@ class ElfImage {
     u64 symbol_bytes_ = 0, name_bytes_ = 0; // of tables read so far; of their names
     u64 unpacked_bytes_ = 0;                // what packed sections say that they unpack to
     bool debug_usable_ = false;
-    mutable std::unique_ptr<Lines> lines_;
+    mutable std::unique_ptr<LineTable> lines_;
+    mutable std::vector<std::vector<u8>> unpacked_; // sections that debug_ looks at
+    mutable std::unique_ptr<DebugInfo> debug_;
 };
 
 } // namespace forkscope

@@ -9,7 +9,9 @@ namespace forkscope {
 namespace {
 
 constexpr u64 kMostWords = u64{64} << 20;
-constexpr u32 kEndBit = u32{1} << 31; // in a row's file number
+// In a row's file number.
+constexpr u32 kEndBit = u32{1} << 31, kNoStatementBit = u32{1} << 30, kPrologueBit = u32{1} << 29;
+constexpr u32 kFlagBits = kEndBit | kNoStatementBit | kPrologueBit;
 
 // Records as words, `Words` to a record: a name for each field would take ten times their place.
 template <std::size_t Words, class Record, class Pack, class Unpack>
@@ -33,10 +35,17 @@ void LineTable::serialize(Archive& ar) {
     serialize_words<3>(
         ar, "rows", rows,
         [](const LineRow& row) {
-            return std::array{row.address, row.line, row.file | (row.end ? kEndBit : 0)};
+            return std::array{row.address, row.line,
+                              row.file | (row.end ? kEndBit : 0) | (row.statement ? 0 : kNoStatementBit) |
+                                  (row.prologue_end ? kPrologueBit : 0)};
         },
         [](const u32* word) {
-            return LineRow{word[0], word[1], word[2] & ~kEndBit, (word[2] & kEndBit) != 0};
+            return LineRow{word[0],
+                           word[1],
+                           word[2] & ~kFlagBits,
+                           (word[2] & kEndBit) != 0,
+                           (word[2] & kNoStatementBit) == 0,
+                           (word[2] & kPrologueBit) != 0};
         });
     ar.sequence("files", files, kMostWords);
     serialize_words<2>(
@@ -67,6 +76,19 @@ const LineRow* LineTable::find(u32 address) const {
     const auto after = std::upper_bound(rows.begin(), rows.end(), address,
                                         [](u32 value, const LineRow& row) { return value < row.address; });
     return after == rows.begin() || std::prev(after)->end ? nullptr : &*std::prev(after);
+}
+
+const LineRow* LineTable::find_statement(u32 address) const {
+    const LineRow* const last = find(address);
+    if (last == nullptr)
+        return nullptr;
+    for (const LineRow* row = last; row->address == last->address && !row->end; --row) {
+        if (row->statement)
+            return row;
+        if (row == rows.data())
+            break;
+    }
+    return last;
 }
 
 const InlineSite* LineTable::inlined_at(u32 address) const {

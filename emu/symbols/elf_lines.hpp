@@ -14,8 +14,10 @@ namespace forkscope {
 struct LineRow {
     u32 address = 0;
     u32 line = 0;
-    u32 file = 0;     // index into LineTable::files
-    bool end = false; // the first address after a sequence
+    u32 file = 0;              // index into LineTable::files
+    bool end = false;          // the first address after a sequence
+    bool statement = true;     // a good place to stop at
+    bool prologue_end = false; // behind the function's prologue
 };
 
 // One inlined call.
@@ -47,13 +49,19 @@ struct LineTable {
     // `elf` must have been validated. By libdw (elf_lines_dwarf.cpp), or in a build of the core alone by the file's
     // hash from the tables that the build made (elf_lines_packed.cpp); without the one and the other the table stays
     // empty.
-    void read(std::span<const u8> elf);
+    // Addresses are moved by `slide`; what then lies beyond 4 GB is left out.
+    void read(std::span<const u8> elf, u64 slide = 0);
     void serialize(Archive& ar);
     const LineRow* find(u32 address) const;
+    // Of several lines at one address the last at which one may stop: what debuggers show.
+    const LineRow* find_statement(u32 address) const;
     const InlineSite* inlined_at(u32 address) const; // nullptr: none
     const InlineSite* around(const InlineSite& site) const {
         return site.around < sites.size() ? &sites[site.around] : nullptr;
     }
 };
+
+// A section of an ELF file that is packed, unpacked by libelf; without it, or where it cannot be, nothing.
+std::vector<u8> unpack_section(std::span<const u8> elf, std::size_t number);
 
 } // namespace forkscope

@@ -10,6 +10,7 @@
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
+#include <gelf.h>
 #include <libelf.h>
 
 #include "emu/symbols/line_program.hpp"
@@ -39,8 +40,9 @@ struct InlineRange {
 
 class DwarfReader {
   public:
-    DwarfReader(LineTable& table, const DebugSections& sections, Budget& memory)
-        : table_(table), sections_(sections), memory_(memory), line_work_(4 * sections.line.size() + 4096) {}
+    DwarfReader(LineTable& table, const DebugSections& sections, Budget& memory, u64 slide)
+        : table_(table), sections_(sections), memory_(memory), slide_(slide),
+          line_work_(4 * sections.line.size() + 4096) {}
 
     void read_unit(Dwarf_Die* unit) {
         memory_.take(kUnitBytes);
@@ -65,10 +67,14 @@ class DwarfReader {
     bool add_row(const LineProgram::Row& row) {
         if (!memory_.take(kRowBytes))
             return false;
+        const u64 address = row.address + slide_;
+        if (address > ~u32{0})
+            return true;
         // Rows at the address where their sequence ends hold nothing; sorted, they would hold what lies behind.
-        while (row.end && table_.rows.size() > sequence_ && table_.rows.back().address == row.address)
+        while (row.end && table_.rows.size() > sequence_ && table_.rows.back().address == address)
             table_.rows.pop_back();
-        table_.rows.push_back({row.address, row.line, file_number(row.file), row.end});
+        table_.rows.push_back(
+            {static_cast<u32>(address), row.line, file_number(row.file), row.end, row.statement, row.prologue_end});
         sequence_ = row.end ? table_.rows.size() : sequence_;
         return true;
     }
@@ -140,14 +146,15 @@ class DwarfReader {
         Dwarf_Addr end = 0;
         std::ptrdiff_t offset = 0;
         for (int i = 0; i < kMostRanges && (offset = dwarf_ranges(die, offset, &base, &start, &end)) > 0; ++i)
-            if (start < end && end <= 0xFFFFFFFFu && memory_.take(kRangeBytes))
-                inlines_.push_back({static_cast<u32>(start), static_cast<u32>(end), depth, site});
+            if (start < end && end + slide_ <= ~u32{0} && start + slide_ < end + slide_ && memory_.take(kRangeBytes))
+                inlines_.push_back({static_cast<u32>(start + slide_), static_cast<u32>(end + slide_), depth, site});
         return site;
     }
 
     LineTable& table_;
     DebugSections sections_;
     Budget& memory_;
+    u64 slide_;
     Budget line_work_;
     Budget attributes_{kMostAttributes};
     std::map<std::string, u32> files_, names_; // indices in the table
@@ -196,7 +203,8 @@ std::span<const u8> section_named(Elf* file, std::string_view name) {
     if (elf_getshdrstrndx(file, &names) != 0)
         return {};
     for (Elf_Scn* section = elf_nextscn(file, nullptr); section != nullptr; section = elf_nextscn(file, section)) {
-        const Elf32_Shdr* head = elf32_getshdr(section);
+        GElf_Shdr storage;
+        const GElf_Shdr* head = gelf_getshdr(section, &storage);
         if (head == nullptr)
             continue;
         std::string_view its = "";
@@ -212,7 +220,7 @@ std::span<const u8> section_named(Elf* file, std::string_view name) {
 
 } // namespace
 
-void LineTable::read(std::span<const u8> elf) {
+void LineTable::read(std::span<const u8> elf, u64 slide) {
     constexpr u64 kSlack = u64{40} << 20;
     Budget memory(kSlack + 2 * elf.size());
     elf_version(EV_CURRENT);
@@ -224,7 +232,7 @@ void LineTable::read(std::span<const u8> elf) {
         const DebugSections sections{section_named(file, ".debug_line"), section_named(file, ".debug_line_str"),
                                      section_named(file, ".debug_str")};
         memory.take(sections.line.size() + sections.line_strings.size() + sections.strings.size());
-        DwarfReader reader(*this, sections, memory);
+        DwarfReader reader(*this, sections, memory, slide);
         Dwarf_CU* unit = nullptr;
         Dwarf_Half version = 0;
         u8 type = 0;
@@ -239,6 +247,25 @@ void LineTable::read(std::span<const u8> elf) {
         dwarf_end(dwarf);
     }
     elf_end(file);
+}
+
+std::vector<u8> unpack_section(std::span<const u8> elf, std::size_t number) {
+    std::vector<u8> out;
+    std::vector<u8> copy(elf.begin(), elf.end()); // libelf changes the section's head where it is
+    elf_version(EV_CURRENT);
+    Elf* file = elf_memory(reinterpret_cast<char*>(copy.data()), copy.size());
+    if (file == nullptr)
+        return out;
+    if (Elf_Scn* section = elf_getscn(file, number); section != nullptr) {
+        GElf_Shdr head;
+        const bool by_elf = gelf_getshdr(section, &head) != nullptr && (head.sh_flags & SHF_COMPRESSED) != 0;
+        const int unpacked = by_elf ? elf_compress(section, 0, 0) : elf_compress_gnu(section, 0, 0);
+        const Elf_Data* data = unpacked < 0 ? nullptr : elf_getdata(section, nullptr);
+        if (data != nullptr && data->d_buf != nullptr)
+            out.assign(static_cast<const u8*>(data->d_buf), static_cast<const u8*>(data->d_buf) + data->d_size);
+    }
+    elf_end(file);
+    return out;
 }
 
 } // namespace forkscope

@@ -17,7 +17,7 @@ PORTABLE = frozenset("""
 # Files of the core that need more, each left out or empty on targets that lack it.
 HOST_FILES = {
     "cpu/numbers/simd_operations.hpp": {"emmintrin.h"},
-    "emu/symbols/elf_lines_dwarf.cpp": {"dwarf.h", "elfutils/libdw.h", "libelf.h"},
+    "emu/symbols/elf_lines_dwarf.cpp": {"dwarf.h", "gelf.h", "elfutils/libdw.h", "libelf.h"},
     "emu/symbols/line_tables_main.cpp": {"fstream"},
     "emu/symbols/symbolizer.cpp": {"filesystem", "fstream"},
 }
