@@ -53,6 +53,11 @@ void Symbolizer::add_kernel(std::unique_ptr<ElfImage> image) {
     places_.clear();
 }
 
+void Symbolizer::add_symbols(std::unique_ptr<ElfImage> image) {
+    given_.push_back(std::move(image));
+    places_.clear();
+}
+
 void Symbolizer::add_program(const std::string& name, std::unique_ptr<ElfImage> image) {
     if (const ElfImage* old = program(name); old != nullptr)
         std::erase_if(bound_, [old](const auto& binding) { return binding.second == old; });
@@ -124,11 +129,45 @@ bool Symbolizer::identify(const MemoryReader& read, u32 address_space, u32 addre
     return match != nullptr;
 }
 
-const ElfImage* Symbolizer::image_for(u32 address_space, u32 address) const {
+const ElfImage* Symbolizer::image_at(u32 address_space, u32 address) const {
     const auto bound = bound_.find(address_space);
     if (bound != bound_.end() && bound->second->covers(address))
         return bound->second;
-    return kernel_ && kernel_->covers(address) ? kernel_.get() : nullptr;
+    return kernel_at(address);
+}
+
+const ElfImage* Symbolizer::kernel_at(u32 address) const {
+    for (const std::unique_ptr<ElfImage>& image : given_)
+        if (image->symbol_at(address) != nullptr)
+            return image.get();
+    if (kernel_ && kernel_->covers(address))
+        return kernel_.get();
+    for (const std::unique_ptr<ElfImage>& image : given_)
+        if (image->covers(address))
+            return image.get();
+    return nullptr;
+}
+
+const ElfImage* Symbolizer::covering(std::string_view name, u32 address) const {
+    if (name.empty())
+        return kernel_at(address);
+    const ElfImage* image = program(name);
+    return image != nullptr && image->covers(address) ? image : nullptr;
+}
+
+std::vector<const ElfImage*> Symbolizer::images_for(u32 address_space, const ElfImage* first) const {
+    std::vector<const ElfImage*> images;
+    const auto add = [&](const ElfImage* image) {
+        if (image != nullptr && std::find(images.begin(), images.end(), image) == images.end())
+            images.push_back(image);
+    };
+    add(first);
+    for (const std::unique_ptr<ElfImage>& image : given_)
+        add(image.get());
+    add(kernel_.get());
+    if (const auto bound = bound_.find(address_space); bound != bound_.end())
+        add(bound->second);
+    return images;
 }
 
 Location Symbolizer::locate(const ElfImage* image, u32 address) {
@@ -150,13 +189,11 @@ Location Symbolizer::locate(const ElfImage* image, u32 address) {
 }
 
 Location Symbolizer::lookup(u32 address_space, u32 address) const {
-    return locate(image_for(address_space, address), address);
+    return locate(image_at(address_space, address), address);
 }
 
 const Location& Symbolizer::lookup_in(std::string_view name, u32 address) const {
-    const ElfImage* image = name.empty() ? kernel_.get() : program(name);
-    if (image != nullptr && !image->covers(address))
-        image = nullptr;
+    const ElfImage* image = covering(name, address);
     if (places_.size() >= kMostPlaces)
         places_.clear();
     const auto [place, fresh] = places_.try_emplace({image, address});
@@ -183,9 +220,9 @@ void Symbolizer::restore(const State* state) {
 void Symbolizer::State::serialize(Archive& ar) { archive_map(ar, "programs", programs, u64{1} << 16); }
 
 std::vector<Location> Symbolizer::inline_chain(std::string_view name, u32 address) const {
-    const ElfImage* image = name.empty() ? kernel_.get() : program(name);
+    const ElfImage* image = covering(name, address);
     std::vector<Location> chain;
-    if (image == nullptr || !image->covers(address))
+    if (image == nullptr)
         return chain;
     Location place;
     place.address = address;
@@ -212,16 +249,21 @@ std::optional<u32> Symbolizer::address_of(std::string_view name, u32 address_spa
         const Symbol* symbol = image == nullptr ? nullptr : image->symbol_named(name.substr(colon + 1));
         return symbol == nullptr ? std::nullopt : std::optional(symbol->start);
     }
-    const Symbol* symbol = kernel_ ? kernel_->symbol_named(name) : nullptr;
-    if (const auto bound = bound_.find(address_space); symbol == nullptr && bound != bound_.end())
-        symbol = bound->second->symbol_named(name);
-    return symbol == nullptr ? std::nullopt : std::optional(symbol->start);
+    for (const ElfImage* image : images_for(address_space))
+        if (const Symbol* symbol = image->symbol_named(name); symbol != nullptr)
+            return symbol->start;
+    return std::nullopt;
 }
 
 std::vector<u32> Symbolizer::places_of(std::string_view name) const {
-    const std::size_t colon = name.find(':');
-    const ElfImage* image = colon == std::string_view::npos ? kernel_.get() : program(name.substr(0, colon));
-    return image == nullptr ? std::vector<u32>() : image->places_of(name.substr(colon + 1));
+    if (const std::size_t colon = name.find(':'); colon != std::string_view::npos) {
+        const ElfImage* image = program(name.substr(0, colon));
+        return image == nullptr ? std::vector<u32>() : image->places_of(name.substr(colon + 1));
+    }
+    std::vector<u32> places;
+    for (auto image = given_.begin(); image != given_.end() && places.empty(); ++image)
+        places = (*image)->places_of(name);
+    return places.empty() && kernel_ ? kernel_->places_of(name) : places;
 }
 
 std::vector<u32> Symbolizer::places_of_line(std::string_view name, std::string_view file, u32 line) const {
@@ -230,10 +272,10 @@ std::vector<u32> Symbolizer::places_of_line(std::string_view name, std::string_v
 }
 
 std::optional<u32> Symbolizer::address_of_line(std::string_view file, u32 line, u32 address_space) const {
-    std::optional<u32> address = kernel_ ? kernel_->address_of_line(file, line) : std::nullopt;
-    if (const auto bound = bound_.find(address_space); !address && bound != bound_.end())
-        address = bound->second->address_of_line(file, line);
-    return address;
+    for (const ElfImage* image : images_for(address_space))
+        if (const std::optional<u32> address = image->address_of_line(file, line); address)
+            return address;
+    return std::nullopt;
 }
 
 const std::string* Symbolizer::source_text(const std::string& path) const {

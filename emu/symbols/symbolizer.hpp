@@ -45,6 +45,8 @@ class Symbolizer {
     const GuestLayout& layout() const { return layout_; }
 
     void add_kernel(std::unique_ptr<ElfImage> image);
+    // Names that a person gives besides: they hold in every space, and go before the kernel's own.
+    void add_symbols(std::unique_ptr<ElfImage> image);
     void add_program(const std::string& name, std::unique_ptr<ElfImage> image);
     // Adds every 32-bit x86 ELF program of an initrd, named by its path. Returns how many. An Error: not a tar archive.
     Result<u32> add_programs_of_initrd(std::span<const u8> initrd);
@@ -89,17 +91,25 @@ class Symbolizer {
     const std::string* source_text(const std::string& path) const;
     std::optional<std::string> source_line(const std::string& path, u32 line) const;
 
+    // The image that an address of a space is in; nullptr: unknown.
+    const ElfImage* image_at(u32 address_space, u32 address) const;
+    // All images whose names can be meant in a space: the given one first, if there is one.
+    std::vector<const ElfImage*> images_for(u32 address_space, const ElfImage* first = nullptr) const;
     const ElfImage* kernel() const { return kernel_.get(); }
     const ElfImage* program(std::string_view name) const;
     // All programs known, by their paths.
     const std::map<std::string, std::unique_ptr<ElfImage>, std::less<>>& programs() const { return programs_; }
 
   private:
-    const ElfImage* image_for(u32 address_space, u32 address) const;
+    const ElfImage* kernel_at(u32 address) const; // or what was given for it
+    // In a program, or by no name the kernel.
+    const ElfImage* covering(std::string_view program, u32 address) const;
+
     static Location locate(const ElfImage* image, u32 address);
 
     GuestLayout layout_;
     std::unique_ptr<ElfImage> kernel_;
+    std::vector<std::unique_ptr<ElfImage>> given_; // besides
     std::map<std::string, std::unique_ptr<ElfImage>, std::less<>> programs_;
     std::map<u32, const ElfImage*> bound_;
     SourceReader source_reader_;

@@ -15,6 +15,8 @@
 #include "elf_maker.hpp"
 #include "emu/base/random.hpp"
 #include "emu/machine/multiboot.hpp"
+#include "emu/symbols/inspect/expression.hpp"
+#include "emu/symbols/line_places.hpp"
 #include "emu/symbols/symbolizer.hpp"
 #include "emu/symbols/tar.hpp"
 #include "tests/unit/files/peak_memory.hpp"
@@ -24,6 +26,34 @@ namespace {
 
 constexpr u64 kRam = u64{16} << 20;
 constexpr rlim_t kSeconds = 10; // of processor time
+
+// Types, variables, frames and stacks, wherever the file has any.
+void look_at_debug_information(std::unique_ptr<ElfImage> image) {
+    Symbolizer symbols;
+    const DebugInfo& debug = image->debug();
+    for (const char* name : {"main", "current", "x", "int", "task_struct"}) {
+        if (const u64 type = debug.type_named(name); type != 0)
+            debug.types().at(type).text();
+        debug.function_named(name);
+        debug.enum_with(name);
+    }
+    symbols.add_kernel(std::move(image));
+    for (u32 i = 0; i < 100; ++i) {
+        GuestState state;
+        for (u32 number = 0; number < FrameRegisters::kCount; ++number)
+            state.registers[number] = 0x100000 + i * 977;
+        state.memory = [](u32 address, std::span<u8> out) {
+            for (std::size_t at = 0; at < out.size(); ++at)
+                out[at] = static_cast<u8>((address + at) * 37 >> 3);
+            return true;
+        };
+        const CallStack stack(symbols, state);
+        for (const char* text : {"main", "*current", "x", "sizeof(struct task_struct)", "list(current, next)"})
+            static_cast<void>(print(stack, stack.rows().front(), text));
+        for (std::size_t row = 0; row < stack.rows().size(); ++row)
+            stack.text(row);
+    }
+}
 
 // All that a session does with a kernel before it starts, and what a report asks of it.
 void look_at_kernel(std::span<const u8> bytes) {
@@ -40,6 +70,9 @@ void look_at_kernel(std::span<const u8> bytes) {
     }
     kernel.symbol_named("main");
     kernel.address_of_line("main.c", 7);
+    places_of_line(kernel, "main.c", 7);
+    ranges_of_line_at(kernel, 0x100000);
+    look_at_debug_information(std::move(image).value());
 }
 
 void look_at_archive(std::span<const u8> bytes) {
