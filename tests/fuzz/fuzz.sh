@@ -11,13 +11,13 @@ echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return
     exit 77
 }
 cmake -S "$source" -B "$build" --preset fuzz >/dev/null
-targets=(decoder machine gdb snapshot multiboot trace)
+targets=(decoder machine gdb conditions snapshot multiboot trace)
 ninja -C "$build" "${targets[@]/#/fuzz_}"
 mkdir -p "$build/found"
 status=0
 for target in "${targets[@]}"; do
     time=$seconds
-    [[ $target == decoder || $target == machine || $target == gdb ]] || time=$((seconds / 6))
+    [[ $target == decoder || $target == machine || $target == gdb || $target == conditions ]] || time=$((seconds / 6))
     mkdir -p "$build/new/$target"
     dictionary=$source/tests/fuzz/dictionaries/$target.dict
     words=()

@@ -63,11 +63,13 @@ TEST(FuzzCorpus, DamagedSnapshotsAreRefusedOrRun) { replay("snapshot", snapshot)
 TEST(FuzzCorpus, DamagedKernelsAreRefusedOrLaidOut) { replay("multiboot", multiboot); }
 TEST(FuzzCorpus, DamagedTracesAreReadAsFarAsTheyGo) { replay("trace", trace); }
 TEST(FuzzCorpus, AnyClientOfGdbIsAnswered) { replay("gdb", gdb); }
+TEST(FuzzCorpus, AnyConditionIsRefusedOrOnlyLooks) { replay("conditions", conditions); }
 
 TEST(FuzzRandomBytes, TheDecoderTakesThem) { feed_random_bytes(decoder, 3000, 64); }
 TEST(FuzzRandomBytes, TheEnginesAgreeOnThem) { feed_random_bytes(machine, 1500, 700); }
 TEST(FuzzRandomBytes, SnapshotsDamagedByThemAreRefusedOrRun) { feed_random_bytes(snapshot, 50, 20); }
 TEST(FuzzRandomBytes, AClientMaySendThem) { feed_random_bytes(gdb, 500, 200); }
+TEST(FuzzRandomBytes, NoConditionOfThemDoesHarm) { feed_random_bytes(conditions, 2000, 40); }
 TEST(FuzzRandomBytes, TracesDamagedByThemAreReadAsFarAsTheyGo) { feed_random_bytes(trace, 50, 20); }
 
 // What a target reports, fuzzer and test both see.

@@ -17,6 +17,7 @@ void snapshot(std::span<const u8> input);
 void multiboot(std::span<const u8> input);
 void trace(std::span<const u8> input);
 void gdb(std::span<const u8> input);
+void conditions(std::span<const u8> input);
 
 // Says what is wrong and aborts.
 [[noreturn]] void report(const char* what);
