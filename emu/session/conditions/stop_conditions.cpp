@@ -319,7 +319,20 @@ void StopConditions::restore(const State* state) {
         for (const Kept& kept : state->conditions)
             if (kept.number == waiting.kept.number && kept.text == waiting.kept.text &&
                 kept.nodes.size() == waiting.kept.nodes.size())
-                waiting.kept = kept;
+                resume(waiting, kept);
+    }
+}
+
+// What the machine itself shows counts as asked here, whether or not somebody asked on the way to the checkpoint; how
+// often something came about, and what was seen at other moments, is as it was.
+void StopConditions::resume(Waiting& waiting, const Kept& kept) {
+    waiting.kept.times_met = kept.times_met;
+    for (std::size_t i = 0; i < kept.nodes.size(); ++i) {
+        NodeMemory& node = waiting.kept.nodes[i];
+        if (!waiting.condition.arming.live[i])
+            node = kept.nodes[i];
+        node.count = kept.nodes[i].count;
+        node.happened = false;
     }
 }
 

@@ -131,6 +131,7 @@ class StopConditions : public TraceSink {
 
     void kinds_changed();
     void begin(Waiting& waiting);
+    void resume(Waiting& waiting, const Kept& kept);
     void watch_what_was_read(Waiting& waiting, std::vector<ReadBytes> read);
     void watch(Waiting& waiting, std::vector<ReadBytes> bytes);
     void make_due(Waiting& waiting, const Moment& cause);

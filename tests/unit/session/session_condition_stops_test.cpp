@@ -208,6 +208,24 @@ TEST(SessionConditionStops, GoBackWithTheMachine) {
     }
 }
 
+// A checkpoint may be laid on the way to somewhere, where nobody asks: what is true there does not come about later.
+TEST(SessionConditionStops, TakeWhatTheMachineShowsForAskedWhereItGoesBackTo) {
+    for (const char* condition : {"pte(0xbfffe000).p", "pte(0xbfffe000) changes", "cr3 != 0", "eax != 0xffffffff"}) {
+        const auto seen = all_places(condition, EngineKind::Block);
+        auto session = std::move(Session::create(demo())).value();
+        session->stops().add(compiled(condition, *session), {.keep = Keep::Stay});
+        const u64 middle = 500'000;
+        while (session->machine().instructions() < middle)
+            session->machine().run({.cycle = kNever, .instructions = middle});
+        ASSERT_TRUE(session->machine().restore(session->machine().snapshot()).ok());
+        std::vector<Place> later;
+        for (const Place& place : seen)
+            if (place.instructions > middle)
+                later.push_back(place);
+        EXPECT_EQ(places_of(*session), later) << condition;
+    }
+}
+
 // One that was added after the checkpoint begins anew there, and one that is at its place is not met at once.
 TEST(SessionConditionStops, BeginAnewWhereTheyWereNotYetThere) {
     const auto session = session_until("fork_process");
