@@ -137,6 +137,8 @@ bool DebugTarget::write(u32 address, std::span<const u8> bytes, AddressSpace spa
         return machine_.mmu().memory().is_memory(physical) ? std::optional(physical) : std::nullopt;
     };
     const auto size = static_cast<u32>(bytes.size());
+    if (!may_write())
+        return false;
     for (u32 done = 0; done < size; done += kPageSize - ((address + done) & kPageMask))
         if (!place_of(address + done))
             return false;
@@ -144,8 +146,9 @@ bool DebugTarget::write(u32 address, std::span<const u8> bytes, AddressSpace spa
         constexpr u32 kWord = 8; // of one input
         const u32 at = address + done;
         const u32 piece = std::min({size - done, kWord - (at & (kWord - 1)), kWord});
-        if (!machine_.mmu().poke_physical(*place_of(at), bytes.subspan(done, piece)))
-            return false;
+        InputEvent event{.kind = InputKind::Memory, .size = static_cast<u8>(piece), .address = place_of(at)->value};
+        std::memcpy(&event.data, bytes.data() + done, piece);
+        inject(event);
         done += piece;
     }
     return true;
@@ -165,19 +168,31 @@ std::vector<u8> DebugTarget::read_register(u32 number, const GuestThread& thread
 }
 
 bool DebugTarget::write_register(u32 number, std::span<const u8> bytes) {
+    const GdbRegister& row = registers_[number];
     u32 value = 0;
-    if (number > kGdbEflags || bytes.size() != sizeof value)
+    if (!row.written_as || bytes.size() != sizeof value || !may_write())
         return false;
     std::memcpy(&value, bytes.data(), sizeof value);
-    CpuState state = machine_.registers();
-    if (number < kGdbEip)
-        state.set_reg<u32>(static_cast<u8>(number), value);
-    else if (number == kGdbEip)
-        state.eip = value - state.segments[kCs].base;
-    else
-        state.set_eflags(value);
-    machine_.cpu().set_state(state);
-    return true;
+    if (number == kGdbEip)
+        value -= machine_.registers().segments[kCs].base;
+    inject({.kind = InputKind::Register,
+            .size = sizeof value,
+            .data = value,
+            .address = static_cast<u64>(*row.written_as)});
+    // Of the flags some cannot be written; any other value was taken or refused.
+    const std::vector<u8> now = register_bytes(row, row.read(machine_, row.index));
+    return number == kGdbEflags || std::equal(bytes.begin(), bytes.end(), now.begin(), now.end());
+}
+
+bool DebugTarget::may_write() const {
+    const Timeline* const timeline = session_.timeline();
+    return timeline == nullptr || !timeline->in_past() || branch_allowed_;
+}
+
+// The first one in the past leaves it: what follows is of the present again.
+void DebugTarget::inject(const InputEvent& event) {
+    session_.inject(event);
+    branch_allowed_ = false;
 }
 
 AddressSpace DebugTarget::space_of(const GuestThread& thread) const {

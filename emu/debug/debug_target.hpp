@@ -39,6 +39,9 @@ class DebugTarget {
     std::vector<u8> read(u32 address, u32 size, AddressSpace space) const;
     // False, and nothing written, if a byte is outside of RAM and ROM.
     bool write(u32 address, std::span<const u8> bytes, AddressSpace space);
+    // In the past nothing is written, unless somebody has said that it may start a branch.
+    bool may_write() const;
+    void allow_branch() { branch_allowed_ = true; }
     void set_physical(bool physical) { physical_ = physical; }
     bool physical() const { return physical_; }
 
@@ -73,6 +76,7 @@ class DebugTarget {
     bool is_memory(u32 address, u32 size) const;
     bool drop(const Point& point);
     void accessed(const WatchHit& hit);
+    void inject(const InputEvent& event);
 
     Session& session_;
     Machine& machine_;
@@ -83,6 +87,7 @@ class DebugTarget {
     std::vector<Point> points_;
     std::optional<Hit> hit_;
     bool physical_ = false;
+    bool branch_allowed_ = false;
 };
 
 } // namespace forkscope

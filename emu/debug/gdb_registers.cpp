@@ -62,17 +62,19 @@ Value table(const Machine& machine, u8 index) {
 
 constexpr u8 part(TablePart which) { return static_cast<u8>(which); }
 
+constexpr RegisterNumber written(u8 number) { return static_cast<RegisterNumber>(number); }
+
 constexpr GdbRegister kCore[] = {
-    {"eax", 32, "int32", "", Core, general, 0},
-    {"ecx", 32, "int32", "", Core, general, 1},
-    {"edx", 32, "int32", "", Core, general, 2},
-    {"ebx", 32, "int32", "", Core, general, 3},
-    {"esp", 32, "data_ptr", "", Core, general, 4},
-    {"ebp", 32, "data_ptr", "", Core, general, 5},
-    {"esi", 32, "int32", "", Core, general, 6},
-    {"edi", 32, "int32", "", Core, general, 7},
-    {"eip", 32, "code_ptr", "", Core, program_counter, 0},
-    {"eflags", 32, "i386_eflags", "", Core, flags, 0},
+    {"eax", 32, "int32", "", Core, general, 0, written(0)},
+    {"ecx", 32, "int32", "", Core, general, 1, written(1)},
+    {"edx", 32, "int32", "", Core, general, 2, written(2)},
+    {"ebx", 32, "int32", "", Core, general, 3, written(3)},
+    {"esp", 32, "data_ptr", "", Core, general, 4, written(4)},
+    {"ebp", 32, "data_ptr", "", Core, general, 5, written(5)},
+    {"esi", 32, "int32", "", Core, general, 6, written(6)},
+    {"edi", 32, "int32", "", Core, general, 7, written(7)},
+    {"eip", 32, "code_ptr", "", Core, program_counter, 0, written(8)},
+    {"eflags", 32, "i386_eflags", "", Core, flags, 0, written(9)},
     {"cs", 32, "int32", "", Core, selector, kCs},
     {"ss", 32, "int32", "", Core, selector, kSs},
     {"ds", 32, "int32", "", Core, selector, kDs},
@@ -106,10 +108,10 @@ constexpr GdbRegister kSse[] = {
 };
 
 constexpr GdbRegister kSystem[] = {
-    {"cr0", 32, "i386_cr0", "system", System, control, 0},
-    {"cr2", 32, "data_ptr", "system", System, control, 2},
-    {"cr3", 32, "int32", "system", System, control, 3},
-    {"cr4", 32, "i386_cr4", "system", System, control, 4},
+    {"cr0", 32, "i386_cr0", "system", System, control, 0, written(16)},
+    {"cr2", 32, "data_ptr", "system", System, control, 2, written(18)},
+    {"cr3", 32, "int32", "system", System, control, 3, written(19)},
+    {"cr4", 32, "i386_cr4", "system", System, control, 4, written(20)},
     {"efer", 32, "i386_efer", "system", System, extended_features, 0},
     {"cpl", 32, "int32", "system", System, privilege, 0},
     {"ip_offset", 32, "int32", "system", System, offset_of_eip, 0},
@@ -136,10 +138,10 @@ constexpr GdbRegister kSystem[] = {
     {"tr", 32, "int32", "system", System, table, part(TablePart::Tr)},
     {"tr_base", 32, "data_ptr", "system", System, table, part(TablePart::TrBase)},
     {"tr_limit", 32, "int32", "system", System, table, part(TablePart::TrLimit)},
-    {"dr0", 32, "data_ptr", "system", System, debug_register, 0},
-    {"dr1", 32, "data_ptr", "system", System, debug_register, 1},
-    {"dr2", 32, "data_ptr", "system", System, debug_register, 2},
-    {"dr3", 32, "data_ptr", "system", System, debug_register, 3},
+    {"dr0", 32, "data_ptr", "system", System, debug_register, 0, written(24)},
+    {"dr1", 32, "data_ptr", "system", System, debug_register, 1, written(25)},
+    {"dr2", 32, "data_ptr", "system", System, debug_register, 2, written(26)},
+    {"dr3", 32, "data_ptr", "system", System, debug_register, 3, written(27)},
     {"dr6", 32, "i386_dr6", "system", System, debug_register, 6},
     {"dr7", 32, "i386_dr7", "system", System, debug_register, 7},
 };

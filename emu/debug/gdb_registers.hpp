@@ -3,10 +3,12 @@
 // processor's model lacks is in no list; reading changes nothing.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "cpu/register_number.hpp"
 #include "emu/machine/machine.hpp"
 
 namespace forkscope {
@@ -22,6 +24,7 @@ struct GdbRegister {
     RegisterFeature feature{};
     Vector128 (*read)(const Machine& machine, u8 index) = nullptr;
     u8 index = 0;
+    std::optional<RegisterNumber> written_as = {}; // none: it is only read
 };
 
 inline constexpr u32 kGdbEsp = 4, kGdbEbp = 5, kGdbEip = 8, kGdbEflags = 9;

@@ -90,6 +90,7 @@ GdbServer::~GdbServer() {
 
 void GdbServer::serve(Session& session, AtStart start) {
     target_ = std::make_unique<DebugTarget>(session);
+    session.keep_past();
     stub_ = std::make_unique<GdbStub>(*target_);
     if (start == AtStart::Hold)
         stub_->hold();
@@ -123,11 +124,14 @@ void GdbServer::wait(int milliseconds) {
     static_cast<void>(::poll(poll, std::size(poll), milliseconds));
 }
 
-// A second client is turned away at once, so that it does not wait for an answer.
+// A second client is turned away at once, so that it does not wait for an answer; one that comes back is not.
 void GdbServer::accept_client() {
     const int fresh = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fresh < 0)
         return;
+    pollfd old{client_, POLLRDHUP, 0};
+    if (client_ >= 0 && ::poll(&old, 1, 0) > 0)
+        drop_client();
     if (client_ >= 0) {
         ::close(fresh);
         return;
@@ -171,6 +175,12 @@ void GdbServer::drop_client() {
     unsent_.clear();
     unheard_.clear();
     stub_->detach();
+}
+
+void GdbServer::go_back() {
+    stub_->go_back();
+    if (client_ >= 0)
+        send();
 }
 
 bool GdbServer::stopped(const StopReason& reason, const std::optional<Outcome>& ended) {

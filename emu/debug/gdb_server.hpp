@@ -36,6 +36,7 @@ class GdbServer final : public Debugger {
 
     Wants poll() override;
     Wants wants() const override { return stub_->wants(); }
+    void go_back() override;
     bool stopped(const StopReason& reason, const std::optional<Outcome>& ended) override;
     void wait(int milliseconds) override;
     bool attached() const override { return client_ >= 0; }

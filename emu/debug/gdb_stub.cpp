@@ -34,6 +34,9 @@ void GdbStub::attach() {
 
 void GdbStub::detach() {
     attached_ = false;
+    way_back_.reset();
+    if (wants_ == Debugger::Wants::Back)
+        wants_ = Debugger::Wants::Hold;
     output_.clear();
     target_.remove_all();
     target_.set_physical(false);
@@ -121,6 +124,8 @@ void GdbStub::handle(std::string_view payload) {
         return end_connection(Debugger::Wants::End);
     case 'v':
         return on_vcont(in);
+    case 'b':
+        return on_back(in.rest());
     case 'q':
     case 'Q':
         return query(payload);
@@ -180,8 +185,63 @@ void GdbStub::resume(Motion motion) {
 }
 
 void GdbStub::interrupt() {
-    if (attached_ && (wants_ == Debugger::Wants::Run || wants_ == Debugger::Wants::Step))
-        report_stop(kInterrupted);
+    if (!attached_ || wants_ == Debugger::Wants::Hold || wants_ == Debugger::Wants::End)
+        return;
+    if (way_back_)
+        if (auto back = way_back_->give_up(); !back.ok())
+            say("Forkscope: " + back.error().message + "\n");
+    report_stop(kInterrupted);
+}
+
+// --- Backwards
+
+void GdbStub::on_back(std::string_view how) {
+    Timeline* const timeline = target_.session().timeline();
+    if (timeline == nullptr || (how != "s" && how != "c"))
+        return reply("");
+    way_back_.reset();
+    hit_on_the_way_.reset();
+    static_cast<void>(target_.take_hit());
+    if (how == "c")
+        way_back_.emplace(*timeline, target_.machine(), [this](const StopReason& reason) { return look(reason); });
+    wants_ = Debugger::Wants::Back;
+}
+
+// The same as forwards, but that a store is stopped before.
+WayBack::Met GdbStub::look(const StopReason& reason) {
+    target_.session().stops().pass_over(reason);
+    if (const auto hit = target_.take_hit()) {
+        hit_on_the_way_ = hit;
+        return WayBack::Met::ByTheLastInstruction;
+    }
+    const bool breakpoint = reason.kind == StopKind::Breakpoint && target_.breakpoint_here();
+    if (breakpoint)
+        hit_on_the_way_.reset();
+    return breakpoint ? WayBack::Met::Here : WayBack::Met::No;
+}
+
+void GdbStub::go_back() {
+    constexpr std::string_view kBeginning = "replaylog:begin:;";
+    Timeline& timeline = *target_.session().timeline();
+    Result<WayBack::Progress> progress = WayBack::Progress::Found;
+    if (way_back_)
+        progress = way_back_->search();
+    else if (const auto back = step_back(timeline, target_.machine()); !back.ok())
+        progress = back.error();
+    else if (!*back)
+        progress = WayBack::Progress::AtBeginning;
+    target_.session().stops().pass_over({});
+    if (!progress.ok()) {
+        say("Forkscope: " + progress.error().message + "\n");
+        return report_stop(kTrap);
+    }
+    if (*progress == WayBack::Progress::Searching)
+        return;
+    if (*progress == WayBack::Progress::AtBeginning)
+        return report_stop(kTrap, std::string(kBeginning));
+    if (hit_on_the_way_)
+        return report_stop(kTrap, fmt::format("{}:{:x};", watch_word(hit_on_the_way_->kind), hit_on_the_way_->address));
+    report_breakpoint_or("");
 }
 
 // The thread, and the registers that gdb asks for first.
@@ -195,23 +255,30 @@ std::string GdbStub::stop_reply() const {
 
 void GdbStub::report_stop(std::string_view signal, std::string reason) {
     wants_ = Debugger::Wants::Hold;
+    way_back_.reset();
+    static_cast<void>(target_.take_hit());
     selected_ = 0;
     last_stop_ = "T" + std::string(signal) + std::move(reason) + stop_reply();
     reply(last_stop_);
 }
 
+// A reason is given only where gdb finds what it names: it resumes silently from others.
+void GdbStub::report_breakpoint_or(std::string reason) {
+    const auto breakpoint = target_.breakpoint_here();
+    if (breakpoint && names_breakpoints_)
+        reason = *breakpoint == PointKind::Software ? "swbreak:;" : "hwbreak:;";
+    report_stop(kTrap, std::move(reason));
+}
+
 bool GdbStub::stopped(const StopReason& reason, const std::optional<Outcome>& ended) {
     if (!attached_ || wants_ == Debugger::Wants::End || wants_ == Debugger::Wants::Hold)
         return false;
-    // A reason is given only where gdb finds what it names: it resumes silently from others.
     if (const auto hit = target_.take_hit()) {
         report_stop(kTrap, fmt::format("{}:{:x};", watch_word(hit->kind), hit->address));
         return true;
     }
-    const auto breakpoint = target_.breakpoint_here();
-    if (reason.kind == StopKind::Breakpoint && breakpoint) {
-        const char* word = *breakpoint == PointKind::Software ? "swbreak:;" : "hwbreak:;";
-        report_stop(kTrap, names_breakpoints_ ? word : "");
+    if (reason.kind == StopKind::Breakpoint && target_.breakpoint_here()) {
+        report_breakpoint_or("");
         return true;
     }
     if (ended) {

@@ -11,6 +11,7 @@
 #include "emu/debug/hex.hpp"
 #include "emu/debug/monitor.hpp"
 #include "emu/debug/packets.hpp"
+#include "emu/debug/way_back.hpp"
 #include "emu/session/debugger.hpp"
 
 namespace forkscope {
@@ -36,6 +37,7 @@ class GdbStub {
     void hold() { wants_ = Debugger::Wants::Hold; }
     void release() { wants_ = Debugger::Wants::Run; }
     // As Debugger has them.
+    void go_back();
     bool stopped(const StopReason& reason, const std::optional<Outcome>& ended);
     // The client has asked for a stop, or a face has.
     void interrupt();
@@ -51,7 +53,10 @@ class GdbStub {
     void resume(Motion motion);
     void report_stop(std::string_view signal, std::string reason = {});
     std::string stop_reply() const;
+    void report_breakpoint_or(std::string reason);
     void on_vcont(PayloadReader in);
+    void on_back(std::string_view how);
+    WayBack::Met look(const StopReason& reason);
     void on_breakpoint(PayloadReader in, bool insert);
     void end_connection(Debugger::Wants wants);
 
@@ -81,6 +86,8 @@ class GdbStub {
     std::string last_stop_;  // as `?` answers
     Debugger::Wants wants_ = Debugger::Wants::Run;
     Motion motion_ = Motion::Continue;
+    std::optional<WayBack> way_back_; // none: going back is a step
+    std::optional<DebugTarget::Hit> hit_on_the_way_;
     u32 range_begin_ = 0, range_end_ = 0;
     u32 selected_ = 0; // thread of Hg; 0: the one that runs
     bool attached_ = false;

@@ -64,8 +64,9 @@ void GdbStub::query_supported(std::string_view features) {
     static_cast<void>(in.take(":"));
     while (!in.done())
         names_breakpoints_ = in.until(';') == "swbreak+" || names_breakpoints_;
-    reply(fmt::format("PacketSize={:x};QStartNoAckMode+;qXfer:features:read+;swbreak+;hwbreak+;vContSupported+",
-                      kMostPayload));
+    const char* back = target_.session().timeline() != nullptr ? ";ReverseStep+;ReverseContinue+" : "";
+    reply(fmt::format("PacketSize={:x};QStartNoAckMode+;qXfer:features:read+;swbreak+;hwbreak+;vContSupported+{}",
+                      kMostPayload, back));
 }
 
 // ANNEX:OFFSET,LENGTH

@@ -24,6 +24,7 @@ constexpr Help kHelp[] = {
     {"when", "where the run is: instructions, cycles, simulated time, place"},
     {"stop [EXPR]", "stop the next `continue` there too; EXPR as for --until, or N for stop:N"},
     {"step-stop", "stop the next `continue` at the next stop of a fork"},
+    {"branch [on]", "the branches of this run; on: the next write in the past starts one"},
     {"info registers|tlb|pt", "all registers on one page; the others as above"},
 };
 
@@ -98,6 +99,8 @@ std::string Monitor::answer(std::string_view line, const GuestThread& thread) {
         return stop_at(words);
     if (word == "step-stop")
         return next_stop();
+    if (word == "branch")
+        return branch(words);
     if (word == "info")
         return info(words, thread);
     return word.empty() || word == "help" ? help() : fmt::format("no command '{}'; there are\n{}", word, help());
@@ -138,9 +141,13 @@ std::string Monitor::fork(const std::string& words) const {
 std::string Monitor::when() const {
     const Machine& machine = target_.machine();
     const double seconds = static_cast<double>(machine.now()) / static_cast<double>(machine.cycles_per_second());
-    return fmt::format("instruction {}, cycle {}, {:.6f} s of simulated time\nat {}\n{}\n", machine.instructions(),
-                       machine.now(), seconds, target_.session().place(),
-                       target_.describe(target_.threads().current()));
+    std::string text =
+        fmt::format("instruction {}, cycle {}, {:.6f} s of simulated time\nat {}\n{}\n", machine.instructions(),
+                    machine.now(), seconds, target_.session().place(), target_.describe(target_.threads().current()));
+    if (const Timeline* const timeline = target_.session().timeline(); timeline != nullptr)
+        text += fmt::format("the past goes from instruction {} to {}{}\n", timeline->beginning().instructions,
+                            timeline->end().instructions, timeline->in_past() ? "; this is in it" : "");
+    return text;
 }
 
 std::string Monitor::registers() const {
@@ -184,6 +191,22 @@ std::string Monitor::next_stop() {
     EMU_ASSERT(condition.ok(), "a word of conditions is refused");
     target_.session().stops().add(std::move(condition).value());
     return "armed: continue to run to the next stop of a fork\n";
+}
+
+std::string Monitor::branch(const std::string& words) {
+    const Timeline* const timeline = target_.session().timeline();
+    if (timeline == nullptr)
+        return "no past is kept\n";
+    if (words == "on") {
+        target_.allow_branch();
+        return "the next write of memory or a register starts a branch; the future that was is kept\n";
+    }
+    std::string text;
+    for (const auto& [id, one] : timeline->branches())
+        text += fmt::format("{} {}  from instruction {} to {}{}\n", id == timeline->present().id ? "*" : " ", id,
+                            one.from.instructions, one.end.instructions,
+                            one.parent == 0 ? "" : fmt::format(", off branch {}", one.parent));
+    return text;
 }
 
 std::string Monitor::info(const std::string& words, const GuestThread& thread) {

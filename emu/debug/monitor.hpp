@@ -26,6 +26,7 @@ class Monitor {
     std::string registers() const;
     std::string stop_at(const std::string& words);
     std::string next_stop();
+    std::string branch(const std::string& words);
     std::string info(const std::string& words, const GuestThread& thread);
 
     DebugTarget& target_;

@@ -15,6 +15,7 @@ class Debugger {
     enum class Wants : u8 {
         Run,  // nothing: slices as ever
         Step, // one instruction a slice; a halted processor runs until it wakes
+        Back, // one piece of a way back: it moves the machine along the timeline itself
         Hold, // nobody moves the machine
         End,  // the run's end
     };
@@ -24,6 +25,8 @@ class Debugger {
     virtual Wants poll() = 0;
     // What poll() said last.
     virtual Wants wants() const = 0;
+    // For Wants::Back.
+    virtual void go_back() = 0;
     // The machine moved and came to this; `ended`: what the session makes of it, nothing where the run would go on.
     // True: the debugger takes the stop, and holds the machine from here on.
     virtual bool stopped(const StopReason& reason, const std::optional<Outcome>& ended) = 0;

@@ -182,7 +182,7 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
     ends_ = std::move(ends).value();
     ends_->set_listener([this](const std::string& text) { stops_->on_console(text); });
     if (ends_->recording() != nullptr)
-        attach(*ends_->recording());
+        attach_to_present(*ends_->recording());
     next_hash_ = options_.hash_every;
     return {};
 }
@@ -207,6 +207,24 @@ void Session::attach(TraceSink& sink) {
     sinks_.add(sink);
     machine_->set_trace_sink(&sinks_);
 }
+
+// For who has no part in checkpoints: it has been told of the past already.
+void Session::attach_to_present(TraceSink& sink) {
+    struct Filter final : TraceSink {
+        Filter(const Session& of, TraceSink& to) : session(of), sink(to) {}
+        TraceKinds kinds() const override { return sink.kinds(); }
+        void on_event(const TraceEvent& event) override {
+            if (!session.in_past())
+                sink.on_event(event);
+        }
+        const Session& session;
+        TraceSink& sink;
+    };
+    filters_.push_back(std::make_unique<Filter>(*this, sink));
+    attach(*filters_.back());
+}
+
+bool Session::in_past() const { return timeline_ != nullptr && (timeline_->in_past() || timeline_->seeking()); }
 
 // Before a snapshot is loaded, which may hold what a tracer knew.
 void Session::trace_forks() {
@@ -277,20 +295,40 @@ bool Session::ended(const StopReason& reason, StopConditions::After after) {
     return true;
 }
 
+// In the past nobody is heard: a key would change what came next.
+void Session::poll_host() {
+    if (!in_past())
+        ends_->poll();
+}
+
 StopReason Session::move(Debugger::Wants wants, const RunLimit& limit) {
     if (wants == Debugger::Wants::Step && !machine_->cpu().halted())
-        return machine_->step();
-    return options_.functions && tracer_ != nullptr ? run_counting(limit) : machine_->run(limit);
+        return step_machine();
+    return options_.functions && tracer_ != nullptr ? run_counting(limit) : run_machine(limit);
+}
+
+void Session::keep_past() {
+    if (timeline_ == nullptr)
+        timeline_ = std::make_unique<Timeline>(*machine_);
+}
+
+void Session::inject(const InputEvent& event) {
+    if (timeline_ != nullptr)
+        timeline_->inject(event);
+    else
+        machine_->inject(event);
 }
 
 bool Session::run_slice(Cycles cycles) {
     const Debugger::Wants wants = debugger_ != nullptr ? debugger_->poll() : Debugger::Wants::Run;
-    if (wants == Debugger::Wants::Hold || wants == Debugger::Wants::End)
+    if (wants == Debugger::Wants::Back)
+        debugger_->go_back();
+    if (wants == Debugger::Wants::Back || wants == Debugger::Wants::Hold || wants == Debugger::Wants::End)
         return !stops_->end_asked() || !ended({StopKind::Limit}, StopConditions::After::Step);
     RunLimit limit = stops_->limit_of_slice(cycles);
     if (next_hash_ != 0)
         limit.instructions = std::min(limit.instructions, next_hash_);
-    ends_->poll();
+    poll_host();
     const bool steps = wants == Debugger::Wants::Step; // one at a time; whoever steps hears of each
     const StopReason reason =
         steps ? move(wants, limit) : stops_->run(limit, [&](const RunLimit& next) { return move(wants, next); });
@@ -307,8 +345,8 @@ bool Session::run_slice(Cycles cycles) {
 }
 
 bool Session::step() {
-    ends_->poll();
-    const StopReason reason = machine_->step();
+    poll_host();
+    const StopReason reason = step_machine();
     ends_->flush();
     return !ended(reason, StopConditions::After::Step);
 }
@@ -367,6 +405,10 @@ Outcome Session::run_to_end() {
         if (debugger_ != nullptr && debugger_->wants() == Debugger::Wants::Hold) {
             constexpr int kPatience = 100; // milliseconds; Ctrl-C comes at once
             debugger_->wait(kPatience);
+            continue;
+        }
+        if (machine_->now() < start) {
+            awake = machine_->now();
             continue;
         }
         awake = machine_->instructions() == instructions ? awake : machine_->now();

@@ -9,6 +9,7 @@
 
 #include "emu/base/sinks.hpp"
 #include "emu/machine/machine.hpp"
+#include "emu/machine/timeline/timeline.hpp"
 #include "emu/observe/faults/unmapped_touches.hpp"
 #include "emu/observe/forks/fork_tracer.hpp"
 #include "emu/session/conditions/stop_conditions.hpp"
@@ -42,6 +43,13 @@ class Session {
     void set_debugger(Debugger* debugger) { debugger_ = debugger; }
     Debugger* debugger() { return debugger_; }
 
+    // From here on the machine has a past that it can go back to, whole, with the parts of all observers that it has
+    // now. Called again, it changes nothing.
+    void keep_past();
+    Timeline* timeline() { return timeline_.get(); } // nullptr: no past is kept
+    // An input from outside; in the past it starts a branch.
+    void inject(const InputEvent& event);
+
     // Runs headless until the run ends. Serial input is polled in between.
     Outcome run_to_end();
     // Runs `cycles` of simulated time at most, for faces; none while a debugger holds the machine. False once the run
@@ -73,6 +81,13 @@ class Session {
     bool ended(const StopReason& reason, StopConditions::After after);
     StopReason run_counting(const RunLimit& limit);
     StopReason move(Debugger::Wants wants, const RunLimit& limit);
+    StopReason step_machine() { return timeline_ != nullptr ? timeline_->step() : machine_->step(); }
+    StopReason run_machine(const RunLimit& limit) {
+        return timeline_ != nullptr ? timeline_->run(limit) : machine_->run(limit);
+    }
+    void poll_host();
+    bool in_past() const;
+    void attach_to_present(TraceSink& sink);
     std::string shutdown_report() const;
 
     Options options_;
@@ -82,6 +97,8 @@ class Session {
     LastEvents last_events_;
     std::unique_ptr<ForkTracer> tracer_;
     std::unique_ptr<UnmappedTouches> unmapped_;
+    std::vector<std::unique_ptr<TraceSink>> filters_;
+    std::unique_ptr<Timeline> timeline_;
     std::unique_ptr<HostEnds> ends_;
     std::unique_ptr<StopConditions> stops_;
     Debugger* debugger_ = nullptr;

@@ -121,7 +121,9 @@ void RunControl::advance(double seconds) {
         const Cycles before = machine.now();
         ++moves_;
         const bool goes_on = session_.run_slice(rate / kSlicesPerSecond);
-        owed_ -= static_cast<double>(machine.now() - before) / static_cast<double>(rate);
+        // A debugger may have gone back.
+        owed_ -=
+            machine.now() >= before ? static_cast<double>(machine.now() - before) / static_cast<double>(rate) : slice;
         if (!goes_on)
             return stop(session_.outcome().why);
         if (session_.debugger() != nullptr && session_.debugger()->wants() == Debugger::Wants::Hold)

@@ -90,7 +90,7 @@ class Case(unittest.TestCase):
 class Server(Case):
     def test_one_client_comes_after_the_other(self):
         guest = self.guest()
-        for _ in range(3):
+        for _ in range(20):
             client = self.client(guest)
             self.assertEqual(client.ask(b"qAttached"), "1")
             self.assertRegex(client.ask(b"?"), "^T05thread:ffff;")
@@ -267,6 +267,52 @@ class Gdb(Case):
             ("kill", r"killed"),
         ), KERNEL)
         self.assertEqual(answers[2].split("\t")[1:], answers[4].split("\t")[1:], "the same code, linear and physical")
+
+    def test_goes_back_to_the_writer_of_an_entry(self):
+        stack_page = 0xBFFFE000
+        begin = (("hbreak fork_process", r"breakpoint 1"), ("continue", r"hit Breakpoint 1"),
+                 ("continue", r"hit Breakpoint 1"), ("monitor pt 0x%x" % stack_page, r"table entry +[0-9a-f]+ at [0-9a-f]+ +PWU"),
+                 ("monitor stop 5", r"armed"), ("continue", r"stop 5 is met"))
+        answers = self.expect(self.guest(*DEMO), begin, KERNEL)
+        entry = int(re.search("table entry +[0-9a-f]+ at ([0-9a-f]+)", answers[3])[1], 16)
+        self.expect(self.guest(*DEMO), begin + (
+            ("monitor pt 0x%x" % stack_page, r"table entry +[0-9a-f]+ at [0-9a-f]+ +P-U"),
+            ("maint packet Qqemu.PhyMemMode:1", r"OK"),
+            ("watch *(unsigned*)0x%x" % entry, r"Hardware watchpoint 2"),
+            ("reverse-continue", r"hit Hardware watchpoint 2"),
+            ("maint packet Qqemu.PhyMemMode:0", r"OK"),
+            ("maintenance flush register-cache", r"^"),
+            ("backtrace", r"fork_process"),
+            ("monitor pt 0x%x" % stack_page, r"table entry +[0-9a-f]+ at [0-9a-f]+ +PWU"),
+            ("x/i $pc", r"mov +%e.x,\(%e.x\)|mov .*,"),
+            ("delete 2", r"^$"),
+            ("stepi", r"."),
+            ("monitor pt 0x%x" % stack_page, r"table entry +[0-9a-f]+ at [0-9a-f]+ +P-U"),
+            ("reverse-continue", r"hit Breakpoint 1, fork_process"),
+            ("reverse-stepi", r"."),
+            ("stepi", r"fork_process"),
+            ("reverse-continue", r"hit Breakpoint 1, fork_process"),
+            ("info threads", r"\* \d+ +Thread 1 \(pid 1"),
+            ("reverse-continue", r"No more reverse-execution history"),
+            ("print/x $pc", r"= 0xfffffff0"),
+            ("reverse-stepi", r"No more reverse-execution history"),
+            ("monitor when", r"instruction 0, .*\n.*\n.*\nthe past goes from instruction 0 to \d+; this is in it"),
+            ("monitor branch on", r"starts a branch"),
+            ("set $eax = 5", r"^$"),
+            ("monitor branch", r"\* 2 +from instruction 0 to 0, off branch 1"),
+            ("continue", r"hit Breakpoint 1, fork_process"),
+        ), KERNEL)
+
+    def test_refuses_to_change_the_past(self):
+        guest = self.guest(*DEMO)
+        client = self.client(guest)
+        for _ in range(3):
+            client.ask(b"s")
+        self.assertEqual(client.ask(b"P0=01000000"), "OK")
+        self.assertRegex(client.ask(b"bs"), "^T05thread")
+        self.assertEqual(client.ask(b"P0=02000000"), "E01")
+        self.assertEqual(client.ask(b"M1000,1:00"), "E14")
+        self.assertRegex(client.ask(b"bc"), "^T05replaylog:begin:;thread")
 
     def test_sees_the_guest_power_off_and_may_leave(self):
         guest = self.guest(*DEMO)

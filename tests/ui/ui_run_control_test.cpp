@@ -126,6 +126,7 @@ TEST(RunControl, ForgetsAnEarlierWishWhenItIsToldAnother) {
 struct SomeDebugger final : Debugger {
     Wants poll() override { return says; }
     Wants wants() const override { return says; }
+    void go_back() override {}
     bool stopped(const StopReason&, const std::optional<Outcome>&) override { return false; }
     void wait(int) override {}
     bool attached() const override { return there; }

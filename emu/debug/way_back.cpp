@@ -1,0 +1,96 @@
+#include "emu/debug/way_back.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace forkscope {
+
+namespace {
+
+// A step as one sees it: sleep is one, however long.
+void step_forward(Timeline& timeline, const Machine& machine, Position most) {
+    if (machine.cpu().halted())
+        static_cast<void>(timeline.run({most.cycle, ~u64{0}}));
+    else
+        static_cast<void>(timeline.step());
+}
+
+} // namespace
+
+Result<bool> step_back(Timeline& timeline, Machine& machine) {
+    const Position now = timeline.position();
+    if (now <= timeline.beginning())
+        return false;
+    // The first position with as many instructions; if this is it, with one less.
+    auto gone = timeline.go_to(now.instructions);
+    if (gone.ok() && timeline.position() >= now)
+        gone = timeline.go_to(std::max(timeline.beginning().instructions, now.instructions - 1));
+    if (!gone.ok())
+        return gone.error();
+    for (;;) {
+        const Position before = timeline.position();
+        step_forward(timeline, machine, now);
+        const Position after = timeline.position();
+        if (after < now && after != before)
+            continue;
+        if (gone = timeline.go_to(before); !gone.ok())
+            return gone.error();
+        return true;
+    }
+}
+
+WayBack::WayBack(Timeline& timeline, Machine& machine, Look look)
+    : timeline_(timeline), machine_(machine), look_(std::move(look)), origin_(timeline.position()), end_(origin_) {}
+
+void WayBack::note(Met met) {
+    const Position here = timeline_.position();
+    if (met == Met::No || here > origin_ || (met == Met::Here && here == origin_))
+        return;
+    found_ = here;
+    by_instruction_ = met == Met::ByTheLastInstruction;
+}
+
+// Stops at each thing that is met, and goes on.
+void WayBack::look_through(Position end) {
+    while (timeline_.position() < end) {
+        const Position before = timeline_.position();
+        RunLimit limit;
+        if (before.instructions < end.instructions)
+            limit.instructions = end.instructions;
+        else
+            limit.cycle = end.cycle;
+        const StopReason reason = timeline_.run(limit);
+        note(look_(reason));
+        if (timeline_.position() == before && reason.kind != StopKind::Breakpoint && reason.kind != StopKind::Requested)
+            break; // the guest has ended
+    }
+}
+
+Result<WayBack::Progress> WayBack::search() {
+    const auto begin = timeline_.checkpoint_before(end_);
+    if (!begin) { // the beginning itself
+        if (auto gone = timeline_.go_to(timeline_.beginning()); !gone.ok())
+            return gone.error();
+        note(look_({StopKind::Breakpoint}));
+        return found_ ? Progress::Found : Progress::AtBeginning;
+    }
+    if (auto gone = timeline_.go_to(*begin); !gone.ok())
+        return gone.error();
+    static_cast<void>(look_({})); // what was met on the way there is forgotten
+    look_through(end_);
+    if (end_ != origin_ && timeline_.position() == end_)
+        note(look_({StopKind::Breakpoint})); // whoever begins there passes it
+    end_ = *begin;
+    return found_ ? settle() : Progress::Searching;
+}
+
+Result<WayBack::Progress> WayBack::settle() {
+    if (auto gone = timeline_.go_to(*found_); !gone.ok())
+        return gone.error();
+    if (by_instruction_)
+        if (auto back = step_back(timeline_, machine_); !back.ok())
+            return back.error();
+    return Progress::Found;
+}
+
+} // namespace forkscope
