@@ -6,6 +6,8 @@
 
 #include "emu/observe/tables/page_table_view.hpp"
 #include "emu/session/conditions/occurrence_text.hpp"
+#include "emu/session/guest_state_of.hpp"
+#include "emu/symbols/inspect/call_stack.hpp"
 
 namespace forkscope {
 
@@ -205,12 +207,26 @@ void StopConditions::ask(Waiting& waiting) {
     watch_what_was_read(waiting, now.read());
 }
 
+// Helpers write entries; who called them is what people look for. The machine has to stand in the same function still.
+std::string StopConditions::caller_of(u32 eip) const {
+    const u32 space = machine_.mmu().control().space_of(machine_.registers().cr3).root;
+    const Location there = symbols_.lookup(space, eip), here = symbols_.lookup(space, machine_.cpu().linear_eip());
+    if (!there.known() || there.symbol != here.symbol || there.image != here.image)
+        return "";
+    const CallStack stack(symbols_, guest_state_of(machine_), 2);
+    for (const StackRow& row : stack.rows())
+        if (row.frame == 1 && !row.function.empty())
+            return fmt::format(", called by {}", symbols_.lookup(space, row.address).text());
+    return "";
+}
+
 std::string StopConditions::what_was_met(const Waiting& waiting) const {
     constexpr std::size_t kLongest = 200; // about
     const Expression& expression = waiting.condition.expression;
     const auto place = [this](u32 space, u32 eip) { return symbols_.lookup(space, eip).text(); };
+    const Moment& by_what = waiting.cause;
     const std::string cause =
-        waiting.cause.instructions != 0 ? place(waiting.cause.address_space, waiting.cause.eip) : "";
+        by_what.instructions != 0 ? place(by_what.address_space, by_what.eip) + caller_of(by_what.eip) : "";
     std::string details;
     for (u32 i = 0; i < expression.nodes.size() && details.size() < kLongest; ++i) {
         const NodeMemory& memory = waiting.kept.nodes[i];

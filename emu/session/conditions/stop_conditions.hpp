@@ -149,6 +149,7 @@ class StopConditions : public TraceSink {
     void ask(const StopReason& reason);
     void ask(Waiting& waiting);
     std::string what_was_met(const Waiting& waiting) const;
+    std::string caller_of(u32 eip) const;
     Outcome take_met();
     bool asks_each_instruction() const;
     bool has_news(const StopReason& reason) const;

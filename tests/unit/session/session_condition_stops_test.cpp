@@ -163,6 +163,7 @@ TEST(SessionConditionStops, BehindAStoreAndSayWhatWasThereWhatIsAndWhoseItWas) {
     EXPECT_EQ(why.find("continue is met: pte(0xbfffe000).w changed: 0x"), 0u) << why;
     EXPECT_NE(why.find("67 -> 0x"), std::string::npos) << why;
     EXPECT_NE(why.find("65 at set_pte"), std::string::npos) << why;
+    EXPECT_NE(why.find(", called by "), std::string::npos) << "who has a helper write an entry: " << why;
     EXPECT_EQ(entry_of(*session, 0xBFFFE000) & 0xFFF, 0x65u);
 }
 
