@@ -18,6 +18,7 @@
 #include "emu/session/host_ends.hpp"
 #include "emu/session/slice_length.hpp"
 #include "emu/session/snapshot_file.hpp"
+#include "emu/session/symbol_files.hpp"
 #include "emu/symbols/tar.hpp"
 #include "emu/trace/trace_text.hpp"
 
@@ -88,7 +89,8 @@ Result<std::unique_ptr<Session>> Session::create(const Options& options) {
         return machine.error();
     session->machine_ = std::move(machine).value();
     session->machine_->mmu().set_count_hits(options.count_hits);
-    session->load_symbols();
+    if (auto symbols = session->load_symbols(); !symbols.ok())
+        return symbols.error();
     if (auto found = session->find_sources(); !found.ok())
         return found.error();
     if (auto opened = session->begin(snapshot ? &*snapshot : nullptr); !opened.ok())
@@ -141,8 +143,8 @@ Result<void> Session::find_sources() {
     return {};
 }
 
-// Symbols are a help, never a condition: an image without them runs all the same.
-void Session::load_symbols() {
+// The images' own symbols are a help, never a condition: one without them runs all the same.
+Result<void> Session::load_symbols() {
     const MachineConfig& config = machine_->config();
     auto kernel = ElfImage::from_bytes(config.kernel_name, config.kernel);
     if (!options_.kernel_path.empty())
@@ -151,6 +153,7 @@ void Session::load_symbols() {
         symbols_.add_kernel(std::move(kernel).value());
     if (!config.modules.empty())
         static_cast<void>(symbols_.add_programs_of_initrd(config.modules.front().bytes));
+    return add_symbol_files(symbols_, options_.symbol_files);
 }
 
 // Checks first; then files, which a mistake must leave as they were.

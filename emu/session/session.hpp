@@ -70,7 +70,7 @@ class Session {
   private:
     explicit Session(Options options);
     Result<void> load_images(MachineConfig& config);
-    void load_symbols();
+    Result<void> load_symbols();
     Result<void> find_sources();
     Result<void> begin(const SnapshotFile* snapshot);
     Result<void> add_until();

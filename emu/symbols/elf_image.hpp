@@ -88,6 +88,7 @@ class ElfImage {
     const LineTable& line_table() const;
     // Functions, variables, types, frames. Empty where the file has no debug information.
     const DebugInfo& debug() const;
+    bool has_debug_information() const { return debug_usable_ && !debug_section(".debug_info").empty(); }
     bool wide() const { return file_.wide(); } // a 64-bit file
 
   private:

@@ -267,8 +267,14 @@ std::vector<u32> Symbolizer::places_of(std::string_view name) const {
 }
 
 std::vector<u32> Symbolizer::places_of_line(std::string_view name, std::string_view file, u32 line) const {
-    const ElfImage* image = name.empty() ? kernel_.get() : program(name);
-    return image == nullptr ? std::vector<u32>() : image->places_of_line(file, line);
+    if (!name.empty()) {
+        const ElfImage* image = program(name);
+        return image == nullptr ? std::vector<u32>() : image->places_of_line(file, line);
+    }
+    std::vector<u32> places;
+    for (auto image = given_.begin(); image != given_.end() && places.empty(); ++image)
+        places = (*image)->places_of_line(file, line);
+    return places.empty() && kernel_ ? kernel_->places_of_line(file, line) : places;
 }
 
 std::optional<u32> Symbolizer::address_of_line(std::string_view file, u32 line, u32 address_space) const {

@@ -73,7 +73,10 @@ std::string hint_for(std::string_view name, std::vector<std::string> words, cons
     } else {
         words.clear();
     }
-    const ElfImage* image = code.program.empty() ? symbols.kernel() : symbols.program(code.program);
+    const std::vector<const ElfImage*> kernels = symbols.images_for(0);
+    const ElfImage* image = !code.program.empty() ? symbols.program(code.program)
+                            : kernels.empty()     ? nullptr
+                                                  : kernels.front();
     if (!code.program.empty() && image == nullptr) {
         for (const auto& [path, program] : symbols.programs())
             words.push_back(path.substr(path.rfind('/') + 1));
