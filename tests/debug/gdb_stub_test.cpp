@@ -12,12 +12,16 @@ using Wants = Debugger::Wants;
 
 class Stub : public testing::Test {
   protected:
-    Stub() {
+    Stub() { start("run=forkdemo --pages 4"); }
+
+    void start(const char* command_line) {
+        stub.reset();
+        target.reset();
         Options options;
         options.serial = "none";
         options.trace_forks = true;
         options.machine.ram_bytes = u64{16} << 20;
-        options.machine.command_line = "run=forkdemo --pages 4";
+        options.machine.command_line = command_line;
         session = std::move(Session::create(options).value());
         target = std::make_unique<DebugTarget>(*session);
         stub = std::make_unique<GdbStub>(*target);
@@ -255,8 +259,38 @@ TEST_F(Stub, StopsWhenTheClientAsksAndHearsNothingElseMeanwhile) {
     EXPECT_EQ(stub->wants(), Wants::Run);
 }
 
+TEST_F(Stub, GoesBackOnlyWhereAPastIsKept) {
+    EXPECT_EQ(ask("bs"), "");
+    EXPECT_EQ(ask("qSupported").find("Reverse"), std::string::npos);
+    session->keep_past();
+    EXPECT_NE(ask("qSupported").find(";ReverseStep+;ReverseContinue+"), std::string::npos);
+    EXPECT_EQ(ask("bx"), "");
+}
+
+TEST_F(Stub, ReturnsFromALongWayBackWhenTheClientAsks) {
+    start("run=forkstorm");
+    session->keep_past();
+    Timeline& timeline = *session->timeline();
+    timeline.run({kNever, 5'500'000});
+    const Position origin = timeline.position();
+    EXPECT_EQ(send("bc"), "");
+    EXPECT_EQ(stub->wants(), Wants::Back);
+    stub->go_back();
+    stub->go_back();
+    EXPECT_EQ(stub->wants(), Wants::Back) << "two intervals are not all";
+    EXPECT_LT(timeline.position(), origin);
+    EXPECT_EQ(send_raw("\x03").substr(0, 4), "$T02");
+    EXPECT_EQ(timeline.position(), origin);
+    EXPECT_EQ(send("bc"), "");
+    for (int pieces = 0; stub->wants() == Wants::Back && pieces < 1000; ++pieces)
+        stub->go_back();
+    EXPECT_EQ(stub->take_output().substr(0, 22), "$T05replaylog:begin:;t");
+    EXPECT_EQ(timeline.position(), timeline.beginning());
+}
+
 // Packets that a client could mean, changed in a few places; now and then bytes without any frame.
 TEST_F(Stub, SurvivesAnyClient) {
+    session->keep_past();
     const std::string seeds[] = {
         "qSupported:swbreak+;hwbreak+",
         "g",
@@ -281,6 +315,8 @@ TEST_F(Stub, SurvivesAnyClient) {
         "qC",
         "qRcmd,7074",
         "qRcmd,73746f702032",
+        "bs",
+        "bc",
         "Qqemu.PhyMemMode:1",
         "?",
         "qXfer:features:read:target.xml:0,ffff",

@@ -13,12 +13,13 @@ class Debugged {
         const StopReason reason = session_->machine().run({kNever, 400'000});
         if (reason.kind != StopKind::Limit)
             report("the guest does not boot");
-        before_ = session_->machine().snapshot();
+        session_->keep_past();
+        session_->timeline()->run({kNever, 420'000}); // so that there is a future, too
+        start_ = session_->timeline()->end();
+        come_back();
     }
 
     void take(InputReader input) {
-        if (!session_->machine().restore(before_).ok())
-            report("the machine does not come back");
         stub_.attach();
         const bool raw = (input.take<u8>() & 1) != 0;
         const auto bytes = input.rest();
@@ -29,6 +30,7 @@ class Debugged {
         stub_.detach();
         if (!session_->machine().breakpoints().all().empty() || !session_->machine().watchpoints().empty())
             report("a client left its points behind");
+        come_back();
     }
 
   private:
@@ -42,6 +44,15 @@ class Debugged {
         if (!session.ok())
             report("no session can be made");
         return std::move(session).value();
+    }
+
+    // To the first branch, and what other ones there are is dropped.
+    void come_back() {
+        Timeline& timeline = *session_->timeline();
+        if (!timeline.switch_to(1, start_).ok())
+            report("the machine does not come back");
+        while (timeline.branches().size() > 1)
+            static_cast<void>(timeline.drop(timeline.branches().rbegin()->first));
     }
 
     void send_lines(std::string_view text) {
@@ -69,9 +80,14 @@ class Debugged {
         for (int slices = 0; slices < 20 && stub_.wants() != Debugger::Wants::Hold; ++slices) {
             if (stub_.wants() == Debugger::Wants::End)
                 return;
+            if (stub_.wants() == Debugger::Wants::Back) {
+                stub_.go_back();
+                continue;
+            }
+            Timeline& timeline = *session_->timeline();
             const StopReason reason = stub_.wants() == Debugger::Wants::Step
-                                          ? machine.step()
-                                          : machine.run({machine.now() + kSlice, ~u64{0}});
+                                          ? timeline.step()
+                                          : timeline.run({machine.now() + kSlice, ~u64{0}});
             stub_.stopped(reason, session_->stops().ended(reason, StopConditions::After::Slice));
         }
         stub_.interrupt();
@@ -80,7 +96,7 @@ class Debugged {
     std::unique_ptr<Session> session_;
     DebugTarget target_;
     GdbStub stub_;
-    Snapshot before_;
+    Position start_;
 };
 
 } // namespace
