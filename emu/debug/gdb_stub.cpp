@@ -39,6 +39,7 @@ void GdbStub::detach() {
         wants_ = Debugger::Wants::Hold;
     output_.clear();
     target_.remove_all();
+    monitor_.disarm();
     target_.set_physical(false);
 }
 
@@ -137,6 +138,7 @@ void GdbStub::handle(std::string_view payload) {
 void GdbStub::end_connection(Debugger::Wants wants) {
     over_ = true;
     target_.remove_all();
+    monitor_.disarm();
     wants_ = wants;
     if (wants == Debugger::Wants::End)
         target_.session().stops().end_run({ExitCode::Ok, "the debugger has killed the guest", {}});

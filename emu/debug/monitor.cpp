@@ -28,6 +28,8 @@ constexpr Help kHelp[] = {
     {"info registers|tlb|pt", "all registers on one page; the others as above"},
 };
 
+constexpr const char* kTooMany = "too many are armed: continue, or connect anew\n";
+
 // A number in C's notation, a symbol of the kernel or of the space's program.
 std::optional<u32> address_named(const std::string& word, const Symbolizer& symbols, u32 space) {
     char* end = nullptr;
@@ -182,14 +184,32 @@ std::string Monitor::stop_at(const std::string& words) {
     if (!condition.ok())
         return condition.error().message + "\n";
     const std::string note = condition->note();
-    target_.session().stops().add(std::move(condition).value(), {.asked_as = "stop " + words});
+    if (!arm(std::move(condition).value(), {.asked_as = "stop " + words}))
+        return kTooMany;
     return (note.empty() ? "" : note + "\n") + "armed: continue to run there\n";
+}
+
+bool Monitor::arm(Condition condition, ConditionUse use) {
+    constexpr std::size_t kMost = 32;
+    StopConditions& stops = target_.session().stops();
+    std::erase_if(armed_, [&stops](u32 number) { return !stops.waits_for(number); });
+    if (armed_.size() >= kMost)
+        return false;
+    armed_.push_back(stops.add(std::move(condition), std::move(use)));
+    return true;
+}
+
+void Monitor::disarm() {
+    for (const u32 number : armed_)
+        target_.session().stops().remove(number);
+    armed_.clear();
 }
 
 std::string Monitor::next_stop() {
     auto condition = compile_condition("stop", target_.session().symbols());
     EMU_ASSERT(condition.ok(), "a word of conditions is refused");
-    target_.session().stops().add(std::move(condition).value());
+    if (!arm(std::move(condition).value(), {}))
+        return kTooMany;
     return "armed: continue to run to the next stop of a fork\n";
 }
 

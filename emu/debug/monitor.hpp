@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "emu/debug/debug_target.hpp"
 
@@ -17,6 +18,8 @@ class Monitor {
     // Whole lines. `thread`: the one that the person looks at.
     std::string answer(std::string_view line, const GuestThread& thread);
     static std::string help();
+    // Takes back what `stop` and `step-stop` armed: whoever waited for it has gone.
+    void disarm();
 
   private:
     std::string page_tables(const std::string& words, const GuestThread& thread) const;
@@ -26,10 +29,12 @@ class Monitor {
     std::string registers() const;
     std::string stop_at(const std::string& words);
     std::string next_stop();
+    bool arm(Condition condition, ConditionUse use);
     std::string branch(const std::string& words);
     std::string info(const std::string& words, const GuestThread& thread);
 
     DebugTarget& target_;
+    std::vector<u32> armed_; // numbers of conditions
 };
 
 } // namespace forkscope

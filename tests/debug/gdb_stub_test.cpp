@@ -243,6 +243,13 @@ TEST_F(Stub, AnswersTheMonitorInText) {
     EXPECT_NE(monitor("tlb").find("D4K"), std::string::npos);
     EXPECT_NE(monitor("info registers").find("CR3="), std::string::npos);
     EXPECT_NE(monitor("step-stop").find("armed"), std::string::npos);
+    for (int i = 0; i < 100; ++i)
+        monitor("stop symbol:fork_process");
+    EXPECT_EQ(session->machine().breakpoints().all().size(), 31u) << "one is step-stop's; what was met makes room";
+    stub->detach();
+    EXPECT_TRUE(session->machine().breakpoints().all().empty()) << "what was armed has gone with the client";
+    stub->attach();
+    EXPECT_EQ(send("QStartNoAckMode"), "+$OK#9a");
     EXPECT_NE(monitor("nonsense").find("no command 'nonsense'"), std::string::npos);
     EXPECT_EQ(send("qRcmd,7"), "$E01#a6");
 }

@@ -114,6 +114,11 @@ void StopConditions::watch(Waiting& waiting, std::vector<ReadBytes> bytes) {
     waiting.watched = std::move(bytes);
 }
 
+bool StopConditions::waits_for(u32 number) const {
+    return std::any_of(waiting_.begin(), waiting_.end(),
+                       [number](const Waiting& waiting) { return waiting.kept.number == number; });
+}
+
 u64 StopConditions::times_met(u32 number) const {
     for (const Waiting& waiting : waiting_)
         if (waiting.kept.number == number)

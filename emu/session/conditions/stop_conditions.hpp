@@ -80,6 +80,7 @@ class StopConditions : public TraceSink {
     u32 add(Condition condition, ConditionUse use = {});
     // Nothing happens if it was met once, and so removed, before.
     void remove(u32 number);
+    bool waits_for(u32 number) const;
     // How often it was met, ignored times included. It goes back with the machine.
     u64 times_met(u32 number) const;
     // Ends the run at the next question: Ctrl-C, trouble of the host.
