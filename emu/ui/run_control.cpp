@@ -71,12 +71,15 @@ bool RunControl::obey_with_debugger(Command command) {
 
 void RunControl::follow(Debugger& debugger) {
     const bool holds = (running_ ? debugger.wants() : debugger.poll()) == Debugger::Wants::Hold;
-    if (running_ && holds) {
+    if (holds && (running_ || (debugger.attached() && !held_))) {
         stop(debugger.attached() ? "gdb holds the machine" : "waits for gdb");
         held_ = true;
-    } else if (held_ && !holds) {
+    } else if (!holds) {
+        // Also where the face had stopped before: a pause, the guest's end.
+        const bool goes_on = !running_ && (held_ || debugger.attached());
         held_ = false;
-        start("the guest runs");
+        if (goes_on)
+            start("the guest runs");
     }
 }
 

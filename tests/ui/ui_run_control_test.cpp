@@ -165,6 +165,17 @@ TEST(RunControl, FollowsADebuggerAndLeavesItTheMachine) {
     control.obey(Command::RunOrPause);
     control.advance(1.0 / 60);
     EXPECT_TRUE(control.running());
+    debugger.says = Debugger::Wants::Run;
+    control.advance(1.0 / 60);
+    control.obey(Command::RunOrPause);
+    ASSERT_FALSE(control.running()) << "nobody debugs: the pause is the window's";
+    debugger.there = true;
+    debugger.says = Debugger::Wants::Hold;
+    control.advance(1.0 / 60);
+    EXPECT_NE(status_of(control).find("gdb holds the machine"), std::string::npos) << status_of(control);
+    debugger.says = Debugger::Wants::Run;
+    control.advance(1.0 / 60);
+    EXPECT_TRUE(control.running()) << "gdb continues, whoever had stopped the machine before";
     bench.session().set_debugger(nullptr);
 }
 
