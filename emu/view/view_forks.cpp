@@ -33,7 +33,7 @@ ForksView observe_forks(const Observed& from) {
     const ForkRecord* shown = shown_fork(tracer);
     if (shown != nullptr) {
         view.shown = {shown->number, shown->begin_cycle, shown->left ? shown->left_cycle : from.machine.now(),
-                      shown->left, shown->stops};
+                      shown->left, shown->stops.to_vector()};
         if (!shown->left && !view.shown.stops.empty()) {
             ForkStop& running = view.shown.stops.back();
             running.end_cycle = from.machine.now();

@@ -56,21 +56,23 @@ void archive_elements(Archive& ar, std::string_view name, Container& values, u64
     ar.end();
 }
 
-template <class T> void archive_set(Archive& ar, std::string_view name, std::set<T>& values, u64 most) {
-    std::vector<T> list(values.begin(), values.end());
+// A std::set or SharedSet.
+template <class Set> void archive_set(Archive& ar, std::string_view name, Set& values, u64 most) {
+    std::vector<typename Set::key_type> list(values.begin(), values.end());
     ar.sequence(name, list, most);
     if (!ar.loading())
         return;
-    values = std::set<T>(list.begin(), list.end());
+    values = Set(list.begin(), list.end());
     if (values.size() != list.size())
         ar.fail("an element comes twice");
 }
 
-// `archive` writes or reads one value.
-template <class Key, class Value, class Element>
-void archive_map(Archive& ar, std::string_view name, std::map<Key, Value>& values, u64 most, Element archive) {
-    std::vector<std::pair<Key, Value>> list(values.begin(), values.end());
-    archive_elements(ar, name, list, most, [&](std::pair<Key, Value>& entry) {
+// A std::map or SharedMap; `archive` writes or reads one value.
+template <class Map, class Element>
+void archive_map(Archive& ar, std::string_view name, Map& values, u64 most, Element archive) {
+    using Entry = std::pair<typename Map::key_type, typename Map::mapped_type>;
+    std::vector<Entry> list(values.begin(), values.end());
+    archive_elements(ar, name, list, most, [&](Entry& entry) {
         archive_value(ar, "key", entry.first);
         archive(entry.second);
     });
@@ -80,12 +82,11 @@ void archive_map(Archive& ar, std::string_view name, std::map<Key, Value>& value
     for (auto& [key, value] : list) {
         if (!values.empty() && !(values.rbegin()->first < key))
             return ar.fail("keys out of order");
-        values.emplace_hint(values.end(), std::move(key), std::move(value));
+        values.emplace(key, std::move(value));
     }
 }
-template <class Key, class Value>
-void archive_map(Archive& ar, std::string_view name, std::map<Key, Value>& values, u64 most) {
-    archive_map(ar, name, values, most, [&](Value& value) { archive_value(ar, "value", value); });
+template <class Map> void archive_map(Archive& ar, std::string_view name, Map& values, u64 most) {
+    archive_map(ar, name, values, most, [&](typename Map::mapped_type& value) { archive_value(ar, "value", value); });
 }
 
 } // namespace forkscope

@@ -63,7 +63,7 @@ void FaultTracker::drop(const Stack& frames) {
 FaultTracker::Stack& FaultTracker::stack(ProcessContext::Key key) {
     if (stacks_.size() > kMostContexts) {
         drop(stacks_.begin()->second);
-        stacks_.erase(stacks_.begin());
+        stacks_.erase(stacks_.begin()->first);
     }
     return stacks_[key];
 }
@@ -78,12 +78,15 @@ void FaultTracker::push(Stack& frames, Frame frame) {
 
 // All that stands open in a range of contexts.
 void FaultTracker::drop_all(ProcessContext::Key first, ProcessContext::Key end) {
-    const auto stacks_end = stacks_.lower_bound(end);
-    for (auto place = stacks_.lower_bound(first); place != stacks_end; place = stacks_.erase(place))
-        drop(place->second);
-    const auto delivered_end = delivered_.lower_bound(end);
-    for (auto place = delivered_.lower_bound(first); place != delivered_end; place = delivered_.erase(place))
-        open_.erase(place->second);
+    const auto take_out = [&](auto& places, const auto& drop_value) {
+        for (auto place = places.lower_bound(first); place != places.end() && place->first < end;
+             place = places.lower_bound(first)) {
+            drop_value(place->second);
+            places.erase(place->first);
+        }
+    };
+    take_out(stacks_, [this](const Stack& frames) { drop(frames); });
+    take_out(delivered_, [this](u64 fault) { open_.erase(fault); });
 }
 
 void FaultTracker::process_ended(u32 pid) { drop_all(ProcessContext::first_key(pid), ProcessContext::end_key(pid)); }
@@ -118,12 +121,12 @@ void FaultTracker::deliver(u64 number, const TraceEvent& event, const Scene& sce
     const ProcessContext::Key key = scene.context.current();
     if (const auto before = delivered_.find(key); before != delivered_.end()) {
         const u64 unresolved = before->second;
-        delivered_.erase(before);
+        delivered_.erase(key);
         closed.push_back(close(unresolved, event, scene, false));
     }
     if (delivered_.size() >= kMostContexts) {
         open_.erase(delivered_.begin()->second);
-        delivered_.erase(delivered_.begin());
+        delivered_.erase(delivered_.begin()->first);
     }
     delivered_[key] = number;
 }
@@ -139,7 +142,7 @@ void FaultTracker::on_program_work(const TraceEvent& event, const Scene& scene, 
     const WalkView now = scene.reader.walk(AddressSpace(fault.address_space), LinearAddress(fault.address));
     if (!permits(now, fault.error_code))
         return;
-    delivered_.erase(delivered);
+    delivered_.erase(scene.context.current());
     closed.push_back(close(number, event, scene, true));
 }
 
@@ -186,7 +189,7 @@ void FaultTracker::on_work(const TraceEvent& event, const Scene& scene) {
         for (const Frame& frame : found->second) {
             if (frame.fault == 0)
                 continue;
-            innermost = &open_.at(frame.fault);
+            innermost = &open_.edit(frame.fault);
             if (!tracepoint)
                 count(innermost->record);
         }
@@ -214,7 +217,7 @@ FaultTracker::OpenFault* FaultTracker::fault_of(u32 pid) {
         const auto innermost =
             std::find_if(frames.rbegin(), frames.rend(), [](const Frame& frame) { return frame.fault != 0; });
         if (innermost != frames.rend())
-            return &open_.at(innermost->fault);
+            return &open_.edit(innermost->fault);
     }
     return nullptr;
 }
@@ -232,9 +235,9 @@ void FaultTracker::add_time(const ProcessContext& context, const RunTime& spent)
     if (const auto found = stacks_.find(context.current()); found != stacks_.end())
         for (const Frame& frame : found->second)
             if (frame.fault != 0)
-                open_.at(frame.fault).record.spent += spent;
+                open_.edit(frame.fault).record.spent += spent;
     if (const auto found = delivered_.find(context.current()); found != delivered_.end())
-        open_.at(found->second).record.spent += spent;
+        open_.edit(found->second).record.spent += spent;
     for (const u32 client : context.clients())
         if (OpenFault* fault = fault_of(client); fault != nullptr)
             fault->record.spent += spent;
@@ -324,7 +327,8 @@ void FaultTracker::on_return(const TraceEvent& event, const Scene& scene, std::v
     const auto found = stacks_.find(scene.context.current());
     if (found == stacks_.end())
         return;
-    Stack& frames = found->second;
+    const ProcessContext::Key key = found->first;
+    Stack& frames = stacks_.edit(key);
     const auto to = static_cast<u32>(event.a);
     const auto of_privilege = [&](const Frame& frame) { return frame.fault != 0 && frame.from_cpl == event.c; };
     const auto returns_to = [&](const Frame& frame) {
@@ -356,11 +360,11 @@ void FaultTracker::on_return(const TraceEvent& event, const Scene& scene, std::v
             closed.push_back(close(fault, event, scene, retried && innermost));
     }
     if (frames.empty())
-        stacks_.erase(found);
+        stacks_.erase(key);
 }
 
 FaultRef FaultTracker::close(u64 number, const TraceEvent& event, const Scene& scene, bool retried) {
-    OpenFault open = std::move(open_.at(number));
+    OpenFault open = std::move(open_.edit(number));
     open_.erase(number);
     FaultRecord& fault = open.record;
     fault.end_instructions = event.instructions;
@@ -379,10 +383,10 @@ void FaultTracker::overtake(const FaultRecord& resolved) {
     for (auto place = stacks_.lower_bound(ProcessContext::first_key(resolved.pid));
          place != stacks_.end() && ProcessContext::is_of(place->first, resolved.pid); ++place)
         for (const Frame& frame : place->second) {
-            FaultRecord* other = frame.fault != 0 ? &open_.at(frame.fault).record : nullptr;
+            const FaultRecord* other = frame.fault != 0 ? &open_.at(frame.fault).record : nullptr;
             if (other != nullptr && other->address_space == resolved.address_space &&
                 other->page_address() == resolved.page_address())
-                other->before = resolved.after;
+                open_.edit(frame.fault).record.before = resolved.after;
         }
 }
 

@@ -3,9 +3,9 @@
 // what the guest states with TP_FAULT_LEAVE is compared, and a disagreement is a finding of the record.
 #pragma once
 
-#include <map>
 #include <vector>
 
+#include "emu/base/shared/shared_map.hpp"
 #include "emu/base/trace.hpp"
 #include "emu/observe/faults/fault_record.hpp"
 #include "emu/symbols/symbolizer.hpp"
@@ -58,7 +58,7 @@ class FaultTracker {
         u32 true_copy = 0; // a frame that was seen to hold what the old one held; others may write to either later
     };
     using Stack = std::vector<Frame>; // outermost first
-    using Stacks = std::map<ProcessContext::Key, Stack>;
+    using Stacks = SharedMap<ProcessContext::Key, Stack>;
 
     void open(const TraceEvent& event, const Scene& scene, std::vector<FaultRef>& closed);
     void on_return(const TraceEvent& event, const Scene& scene, std::vector<FaultRef>& closed);
@@ -82,9 +82,9 @@ class FaultTracker {
 
     u64 count_ = 0;
     Stacks stacks_;
-    std::map<u64, OpenFault> open_; // by number
+    SharedMap<u64, OpenFault> open_; // by number
     // Faults that the kernel has left to the program's own handler, by who stands in them: they are in no stack.
-    std::map<ProcessContext::Key, u64> delivered_;
+    SharedMap<ProcessContext::Key, u64> delivered_;
 };
 
 } // namespace forkscope

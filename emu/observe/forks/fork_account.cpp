@@ -82,7 +82,7 @@ void ForkTracer::settle_time(const TraceEvent& event) {
     if (open == kNone)
         return;
     ForkRecord& record = edit_record(open);
-    (record.stops.empty() ? record.spent : record.stops.back().spent) += spent;
+    (record.stops.empty() ? record.spent : record.stops.edit_back().spent) += spent;
 }
 
 void ForkTracer::count_message(const TraceEvent& event) {

@@ -63,52 +63,68 @@ void archive_stop(Archive& ar, ForkStop& stop) {
 }
 
 // The stop that a change belongs to is an index.
-template <class Row> void check_stops(Archive& ar, const std::vector<Row>& rows, const ForkRecord& fork) {
+template <class Row> void check_stops(Archive& ar, const SharedVector<Row>& rows, const ForkRecord& fork) {
     const auto stops = static_cast<int>(fork.stops.size());
     for (const Row& row : rows)
         if (ar.loading() && (row.stop < kNoStop || row.stop >= stops))
             return ar.fail("no such stop");
 }
 
+// `columns` names those of a table of rows.
+template <class Row, class Columns>
+void archive_list(Archive& ar, std::string_view name, SharedVector<Row>& list, Columns columns) {
+    std::vector<Row> rows = list.to_vector();
+    {
+        ArchiveTable<Row> table(ar, name, rows, kMostRows);
+        columns(table);
+    }
+    if (ar.loading())
+        list = SharedVector<Row>(rows);
+}
+
 void archive_changes(Archive& ar, ForkRecord& fork) {
-    ArchiveTable(ar, "ptes", fork.ptes, kMostRows)
-        .column("instructions", part(&PteChange::instructions))
-        .column("cycle", part(&PteChange::cycle))
-        .column("entry_address", part(&PteChange::entry_address))
-        .column("old_value", part(&PteChange::old_value))
-        .column("new_value", part(&PteChange::new_value))
-        .column("directory", part(&PteChange::directory))
-        .column("linear", part(&PteChange::linear))
-        .column("bytes", part(&PteChange::bytes))
-        .column("level", part(&PteChange::level))
-        .column("written", part(&PteChange::written))
-        .column("side", part(&PteChange::side), ForkSide::Unknown)
-        .column("eip", part(&PteChange::eip))
-        .column("callers", part(&PteChange::callers))
-        .column("stop", part(&PteChange::stop));
-    ArchiveTable(ar, "frames", fork.frames, kMostRows)
-        .column("instructions", part(&FrameChange::instructions))
-        .column("cycle", part(&FrameChange::cycle))
-        .column("act", part(&FrameChange::act), FrameAct::Copied)
-        .column("frame", part(&FrameChange::frame))
-        .column("copy", part(&FrameChange::copy))
-        .column("references", part(&FrameChange::references))
-        .column("use", part(&FrameChange::use))
-        .column("stop", part(&FrameChange::stop));
-    ArchiveTable(ar, "flushes", fork.flushes, kMostRows)
-        .column("instructions", part(&FlushChange::instructions))
-        .column("cycle", part(&FlushChange::cycle))
-        .column("reason", part(&FlushChange::reason))
-        .column("address", part(&FlushChange::address))
-        .column("dropped", part(&FlushChange::dropped))
-        .column("eip", part(&FlushChange::eip))
-        .column("stop", part(&FlushChange::stop));
-    ArchiveTable(ar, "cr3_loads", fork.cr3_loads, kMostRows)
-        .column("instructions", part(&Cr3Change::instructions))
-        .column("cycle", part(&Cr3Change::cycle))
-        .column("old_directory", part(&Cr3Change::old_directory))
-        .column("new_directory", part(&Cr3Change::new_directory))
-        .column("stop", part(&Cr3Change::stop));
+    archive_list<PteChange>(ar, "ptes", fork.ptes, [](ArchiveTable<PteChange>& table) {
+        table.column("instructions", part(&PteChange::instructions))
+            .column("cycle", part(&PteChange::cycle))
+            .column("entry_address", part(&PteChange::entry_address))
+            .column("old_value", part(&PteChange::old_value))
+            .column("new_value", part(&PteChange::new_value))
+            .column("directory", part(&PteChange::directory))
+            .column("linear", part(&PteChange::linear))
+            .column("bytes", part(&PteChange::bytes))
+            .column("level", part(&PteChange::level))
+            .column("written", part(&PteChange::written))
+            .column("side", part(&PteChange::side), ForkSide::Unknown)
+            .column("eip", part(&PteChange::eip))
+            .column("callers", part(&PteChange::callers))
+            .column("stop", part(&PteChange::stop));
+    });
+    archive_list<FrameChange>(ar, "frames", fork.frames, [](ArchiveTable<FrameChange>& table) {
+        table.column("instructions", part(&FrameChange::instructions))
+            .column("cycle", part(&FrameChange::cycle))
+            .column("act", part(&FrameChange::act), FrameAct::Copied)
+            .column("frame", part(&FrameChange::frame))
+            .column("copy", part(&FrameChange::copy))
+            .column("references", part(&FrameChange::references))
+            .column("use", part(&FrameChange::use))
+            .column("stop", part(&FrameChange::stop));
+    });
+    archive_list<FlushChange>(ar, "flushes", fork.flushes, [](ArchiveTable<FlushChange>& table) {
+        table.column("instructions", part(&FlushChange::instructions))
+            .column("cycle", part(&FlushChange::cycle))
+            .column("reason", part(&FlushChange::reason))
+            .column("address", part(&FlushChange::address))
+            .column("dropped", part(&FlushChange::dropped))
+            .column("eip", part(&FlushChange::eip))
+            .column("stop", part(&FlushChange::stop));
+    });
+    archive_list<Cr3Change>(ar, "cr3_loads", fork.cr3_loads, [](ArchiveTable<Cr3Change>& table) {
+        table.column("instructions", part(&Cr3Change::instructions))
+            .column("cycle", part(&Cr3Change::cycle))
+            .column("old_directory", part(&Cr3Change::old_directory))
+            .column("new_directory", part(&Cr3Change::new_directory))
+            .column("stop", part(&Cr3Change::stop));
+    });
     check_stops(ar, fork.ptes, fork);
     check_stops(ar, fork.frames, fork);
     check_stops(ar, fork.flushes, fork);
@@ -214,7 +230,9 @@ void archive_fork(Archive& ar, ForkRecord& fork, const FaultPool& faults) {
     ar.field("parent_ended", fork.parent_ended);
     ar.field("child_ended", fork.child_ended);
     ar.field("followed", fork.followed);
-    archive_elements(ar, "stops", fork.stops, kMostRows, [&](ForkStop& stop) { archive_stop(ar, stop); });
+    std::vector<ForkStop> stops = fork.stops.to_vector();
+    archive_elements(ar, "stops", stops, kMostRows, [&](ForkStop& stop) { archive_stop(ar, stop); });
+    fork.stops = SharedVector<ForkStop>(stops);
     archive_changes(ar, fork);
     archive_fault_list(ar, fork, faults);
     archive_counts(ar, fork.counts);
@@ -228,12 +246,13 @@ void archive_fork(Archive& ar, ForkRecord& fork, const FaultPool& faults) {
     ar.field("still_shared", fork.still_shared);
     ar.field("leaked_pages", fork.leaked_pages);
     ar.field("copied_pages", fork.copied_pages);
-    ArchiveTable(ar, "differences", fork.differences, kMostRows)
-        .column("start", part(&DifferenceRange::start))
-        .column("end", part(&DifferenceRange::end))
-        .column("difference", part(&DifferenceRange::difference), PageDifference::OnlyInB)
-        .column("flags_a", part(&DifferenceRange::flags_a))
-        .column("flags_b", part(&DifferenceRange::flags_b));
+    archive_list<DifferenceRange>(ar, "differences", fork.differences, [](ArchiveTable<DifferenceRange>& table) {
+        table.column("start", part(&DifferenceRange::start))
+            .column("end", part(&DifferenceRange::end))
+            .column("difference", part(&DifferenceRange::difference), PageDifference::OnlyInB)
+            .column("flags_a", part(&DifferenceRange::flags_a))
+            .column("flags_b", part(&DifferenceRange::flags_b));
+    });
     ar.sequence("findings", fork.findings, kMostTexts);
     ar.end();
 }

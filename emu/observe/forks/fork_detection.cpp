@@ -123,7 +123,7 @@ void ForkTracer::merge_into_builder(u64 id) {
     std::set<u32> directories = call.foreign;
     directories.insert(call.new_directories.begin(), call.new_directories.end());
     u64 into = kNone;
-    const std::set<u64>& ended = state_.open.of_kind(OpenKind::EndedCall);
+    const SharedSet<u64>& ended = state_.open.of_kind(OpenKind::EndedCall);
     for (auto other = ended.rbegin(); into == kNone && other != ended.rend(); ++other) {
         const OpenFork& earlier = state_.open.at(*other);
         if (*other == id || earlier.key != call.key || earlier.directory != call.directory)
@@ -191,9 +191,9 @@ PageTableView ForkTracer::parent_at_return(const OpenFork& call) const {
     PageTableView pages = user_pages(call.directory);
     if (call.kind == OpenKind::EndedCall)
         for (auto fault = state_.loose_faults.rbegin(); fault != state_.loose_faults.rend(); ++fault)
-            if ((*fault)->address_space == call.directory &&
-                (*fault)->begin_instructions >= call.record.left_instructions)
-                pages.put_back((*fault)->page_address(), (*fault)->before);
+            if (fault->second->address_space == call.directory &&
+                fault->second->begin_instructions >= call.record.left_instructions)
+                pages.put_back(fault->second->page_address(), fault->second->before);
     return pages;
 }
 
@@ -272,7 +272,7 @@ bool ForkTracer::adopt(u64 id, u32 child, const TraceEvent& event) {
 
 // The space of a system call's caller is loaded again: what waited for that was a fork.
 void ForkTracer::parent_runs(u32 directory, const TraceEvent& event) {
-    const std::set<u64> pending = state_.open.pending();
+    const SharedSet<u64> pending = state_.open.pending();
     for (const u64 id : pending) {
         const OpenFork& call = state_.open.at(id);
         if (call.directory != directory)
@@ -319,7 +319,7 @@ void ForkTracer::make_fork_of(u64 id, const PageTableView& parent, const PageTab
 void ForkTracer::forget_calls(u32 directory) {
     if (const u64 call = state_.open.call_of(ProcessContext::space_key(directory)); call != kNone)
         state_.open.remove(call);
-    const std::set<u64> ended = state_.open.of_kind(OpenKind::EndedCall);
+    const SharedSet<u64> ended = state_.open.of_kind(OpenKind::EndedCall);
     for (const u64 call : ended)
         if (state_.open.at(call).directory == directory)
             state_.open.remove(call);
@@ -382,7 +382,7 @@ void ForkTracer::add_unseen_entries(u64 call, const PageTableView& child, const 
 // Pages that the parent left by its own faults while it still forked by one call after another: the child has the
 // frame.
 void ForkTracer::share_left_pages(ForkRecord& fork, const PageTableView& child) {
-    for (const FaultRef& fault : state_.loose_faults) {
+    for (const auto& [place, fault] : state_.loose_faults) {
         const u32 page = fault->page_address();
         const PageEntry* entry = child.find(page);
         if (fault->address_space != fork.parent_directory || fault->begin_instructions < fork.begin_instructions ||
@@ -400,19 +400,20 @@ void ForkTracer::share_left_pages(ForkRecord& fork, const PageTableView& child) 
 
 // The parent may have written before the child ran, and so before anybody knew that there was a fork.
 void ForkTracer::catch_up(ForkRecord& fork) {
-    std::erase_if(state_.loose_faults, [&](const FaultRef& fault) {
+    const auto loose = state_.loose_faults;
+    for (const auto& [place, fault] : loose) {
         const u32 page = fault->page_address();
         const auto shared = fork.shared.find(page);
         const bool ours = fault->address_space == fork.parent_directory && shared != fork.shared.end() &&
                           fault->before.frame == shared->second.frame &&
                           fault->begin_instructions >=
                               (shared->second.left_inside ? fork.begin_instructions : fork.left_instructions);
-        if (ours) {
-            attach_fault(fork, fault, ForkSide::Parent, Cause::Sharing);
-            reconsider(fork.number, page);
-        }
-        return ours;
-    });
+        if (!ours)
+            continue;
+        attach_fault(fork, fault, ForkSide::Parent, Cause::Sharing);
+        reconsider(fork.number, page);
+        state_.loose_faults.erase(place);
+    }
 }
 
 } // namespace forkscope

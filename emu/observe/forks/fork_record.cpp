@@ -34,7 +34,8 @@ void ForkRecord::append(const ForkRecord& later, std::size_t most_entries) {
     const auto add = [&](auto& list, const auto& more) {
         const std::size_t room = most_entries - std::min(most_entries, list.size());
         trimmed = trimmed || more.size() > room;
-        list.insert(list.end(), more.begin(), more.begin() + static_cast<std::ptrdiff_t>(std::min(room, more.size())));
+        for (std::size_t at = 0; at < std::min(room, more.size()); ++at)
+            list.push_back(more[at]);
     };
     add(ptes, later.ptes);
     add(frames, later.frames);

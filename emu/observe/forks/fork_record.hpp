@@ -4,11 +4,12 @@
 #pragma once
 
 #include <array>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "emu/base/shared/shared_map.hpp"
+#include "emu/base/shared/shared_vector.hpp"
 #include "emu/observe/faults/fault_record.hpp"
 #include "emu/observe/processes/process_context.hpp"
 #include "emu/observe/tables/page_table_view.hpp"
@@ -163,26 +164,26 @@ struct ForkRecord {
     bool parent_ended = false, child_ended = false; // exit or exec
     bool followed = false;                          // faults are still looked for: its lists are kept
 
-    std::vector<ForkStop> stops; // in order; empty if not stated
-    std::vector<PteChange> ptes;
-    std::vector<FrameChange> frames;
-    std::vector<FlushChange> flushes;
-    std::vector<Cr3Change> cr3_loads;
-    std::vector<ForkFault> faults;
+    SharedVector<ForkStop> stops; // in order; empty if not stated
+    SharedVector<PteChange> ptes;
+    SharedVector<FrameChange> frames;
+    SharedVector<FlushChange> flushes;
+    SharedVector<Cr3Change> cr3_loads;
+    SharedVector<ForkFault> faults;
     ForkCounts counts;
     u64 fault_counts[10] = {}; // faults that belong, by FaultRecord::page
     u64 other_faults = 0;
     ShadowCounts shadows_inside; // while fork ran
     ShadowCounts shadows_after;  // by either side, until both are private
     // Inside fork, by address space (0: the kernel's half) and eip; only where on_instruction was called.
-    std::map<std::pair<u32, u32>, RunTime> by_instruction;
+    SharedMap<std::pair<u32, u32>, RunTime> by_instruction;
     bool trimmed = false; // some list entries were dropped; counts are complete
 
-    std::map<u32, SharedPage> shared;         // by linear page
-    u64 still_shared = 0;                     // copy-on-write pages that both sides still map and neither may write
-    u64 leaked_pages = 0;                     // that one side writes and the other sees
-    u64 copied_pages = 0;                     // that fork copied at once, as the contents of both sides show
-    std::vector<DifferenceRange> differences; // parent (a) and child (b) when fork left
+    SharedMap<u32, SharedPage> shared;         // by linear page
+    u64 still_shared = 0;                      // copy-on-write pages that both sides still map and neither may write
+    u64 leaked_pages = 0;                      // that one side writes and the other sees
+    u64 copied_pages = 0;                      // that fork copied at once, as the contents of both sides show
+    SharedVector<DifferenceRange> differences; // parent (a) and child (b) when fork left
     std::vector<std::string> findings;
 
     u64 cow_faults() const {

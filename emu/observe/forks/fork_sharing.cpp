@@ -27,7 +27,7 @@ void ForkTracer::add_finding(ForkRecord& fork, std::string finding) {
 }
 
 // `parent` is what the parent's program could touch when fork left.
-void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent) {
+void ForkTracer::settle(ForkRecord& fork, const SharedSet<u32>& protects, const PageTableView& parent) {
     fork.settled = true;
     fork.followed = false;
     if (fork.child_directory == 0 || fork.parent_directory == 0) {
@@ -36,7 +36,7 @@ void ForkTracer::settle(ForkRecord& fork, const std::set<u32>& protects, const P
         return;
     }
     const PageTableView child = user_pages(fork.child_directory);
-    fork.differences = AddressSpaceDiff(parent, child).ranges();
+    fork.differences = SharedVector<DifferenceRange>(AddressSpaceDiff(parent, child).ranges());
     for (const PageEntry& page : parent.entries()) {
         const PageEntry* other = page.bytes() == kPageSize ? child.find(page.linear) : nullptr;
         if (other == nullptr || other->physical != page.physical || other->bytes() != kPageSize ||
@@ -129,12 +129,12 @@ void ForkTracer::attach_fault(ForkRecord& fork, const FaultRef& fault, ForkSide 
 
 // The child may run, and even end, before its parent has come back from fork: both sides are looked at now.
 void ForkTracer::child_runs_early(u64 open, const TraceEvent& event) {
-    const std::vector<ForkStop>& stops = record(open).stops;
+    const SharedVector<ForkStop>& stops = record(open).stops;
     const bool runnable =
         std::any_of(stops.begin(), stops.end(), [](const ForkStop& stop) { return stop.id == TP_FORK_RUNNABLE; });
     if (!runnable)
         return;
-    const std::set<u32> protects = state_.open.at(open).protects;
+    const SharedSet<u32> protects = state_.open.at(open).protects;
     ForkRecord& fork = publish(open);
     settle(fork, protects, user_pages(fork.parent_directory));
     fork.child_first_run = event.cycle;
@@ -188,9 +188,10 @@ void ForkTracer::share_fault(const FaultRef& fault, bool attached) {
         }
         if (attached)
             return;
-        state_.loose_faults.push_back(fault);
-        if (state_.loose_faults.size() > kMostLoose)
-            state_.loose_faults.pop_front();
+        auto& loose = state_.loose_faults;
+        loose.emplace(loose.empty() ? 0 : loose.rbegin()->first + 1, fault);
+        if (loose.size() > kMostLoose)
+            loose.erase(loose.begin()->first);
     }
     // No fork caused it: it is listed with the newest fork that its space belongs to.
     u64 newest = 0;
@@ -238,10 +239,9 @@ void ForkTracer::on_entry_changed(const TraceEvent& event, const EntryOwner& own
 // Whether both sides still map the frame, from their entries as they stand.
 void ForkTracer::reconsider(u64 number, u32 page) {
     ForkRecord& fork = state_.forks.edit(number);
-    const auto place = fork.shared.find(page);
-    if (place == fork.shared.end() || fork.parent_ended || fork.child_ended)
+    if (fork.shared.count(page) == 0 || fork.parent_ended || fork.child_ended)
         return;
-    SharedPage& shared = place->second;
+    SharedPage& shared = fork.shared.edit(page);
     const WalkView parent = tables_.reader().walk(AddressSpace(fork.parent_directory), LinearAddress(page));
     const WalkView child = tables_.reader().walk(AddressSpace(fork.child_directory), LinearAddress(page));
     const bool waited = shared.waits();
@@ -263,7 +263,7 @@ void ForkTracer::reconsider(u64 number, u32 page) {
 // Something was done to a page that should not be done while both sides live, by the space that runs.
 void ForkTracer::doubt(u64 number, u32 page, u8 what) {
     ForkRecord& fork = state_.forks.edit(number);
-    SharedPage& shared = fork.shared.at(page);
+    SharedPage& shared = fork.shared.edit(page);
     if ((shared.doubt & SharedPage::Found) != 0)
         return;
     shared.doubt |= what;
@@ -275,7 +275,7 @@ void ForkTracer::doubt(u64 number, u32 page, u8 what) {
 
 // A space runs: it lives. What was done behind its back to a frame that it still has is a finding.
 void ForkTracer::see_alive(u32 directory) {
-    const std::set<u64> doubtful = state_.doubtful;
+    const SharedSet<u64> doubtful = state_.doubtful;
     for (const u64 number : doubtful) {
         const ForkRecord* known = state_.forks.find(number);
         if (known == nullptr || !known->followed) {
@@ -289,13 +289,14 @@ void ForkTracer::see_alive(u32 directory) {
             continue;
         ForkRecord& fork = state_.forks.edit(number);
         const u8 own = is_child ? SharedPage::ByChild : SharedPage::ByParent;
-        for (auto& [page, shared] : fork.shared) {
+        const auto pages = fork.shared;
+        for (const auto& [page, shared] : pages) {
             constexpr u8 kWhat = SharedPage::Granted | SharedPage::Stored;
             if ((shared.doubt & kWhat) == 0 || (shared.doubt & (SharedPage::Found | own)) != 0)
                 continue;
             const WalkView walk = tables_.reader().walk(AddressSpace(directory), LinearAddress(page));
             if (walk.present && walk.frame == shared.frame)
-                confirm(fork, page, shared);
+                confirm(fork, page, fork.shared.edit(page));
         }
     }
 }

@@ -11,9 +11,6 @@ namespace {
 
 constexpr u64 kMostRecords = u64{1} << 17; // that a section may hold
 
-// With the memory: assigning {} would keep what a vector has taken.
-template <class List> void drop(List& list) { list = List(); }
-
 } // namespace
 
 const ForkRecord* ForkStore::find(u64 number) const {
@@ -39,7 +36,9 @@ u64 ForkStore::made(const Index& index, u32 key) {
 ForkRecord& ForkStore::add(ForkRecord record) {
     const u64 number = record.number;
     index(record);
-    return records_.insert_or_assign(number, CopyOnWrite<ForkRecord>(std::move(record))).first->second.edit();
+    CopyOnWrite<ForkRecord>& place = records_[number];
+    place = CopyOnWrite<ForkRecord>(std::move(record));
+    return place.edit();
 }
 
 void ForkStore::name_child(u64 number, u32 pid, u32 directory) {
@@ -65,22 +64,23 @@ void ForkStore::rest(u64 number, const Limits& limits) {
 
 void ForkStore::trim(u64 number) {
     whole_.erase(number);
-    ForkRecord& fork = edit(number);
-    if (fork.ptes.empty() && fork.faults.empty())
+    if (find(number)->ptes.empty() && find(number)->faults.empty())
         return;
+    ForkRecord& fork = edit(number);
     fork.trimmed = true;
-    drop(fork.ptes);
-    drop(fork.frames);
-    drop(fork.flushes);
-    drop(fork.cr3_loads);
-    drop(fork.faults);
-    drop(fork.shared);
-    drop(fork.differences);
+    fork.ptes.clear();
+    fork.frames.clear();
+    fork.flushes.clear();
+    fork.cr3_loads.clear();
+    fork.faults.clear();
+    fork.shared.clear();
+    fork.differences.clear();
 }
 
 void ForkStore::trim_to(u64 bytes) {
     u64 kept = 0;
-    for (auto record = records_.rbegin(); record != records_.rend(); ++record) {
+    const Records all = records_;
+    for (auto record = all.rbegin(); record != all.rend(); ++record) {
         kept += record->second->list_bytes();
         if (kept > bytes)
             trim(record->first);
@@ -115,13 +115,13 @@ void ForkStore::serialize(Archive& ar, const FaultPool& faults) {
         if (!ar.good())
             return;
         if (ar.loading() && number != 0)
-            records_.insert_or_assign(number, CopyOnWrite<ForkRecord>(std::move(record)));
+            records_[number] = CopyOnWrite<ForkRecord>(std::move(record));
     }
     archive_set(ar, "resting", resting_, kMostRecords);
     archive_set(ar, "whole", whole_, kMostRecords);
     if (!ar.loading())
         return;
-    for (const std::set<u64>* set : {&resting_, &whole_})
+    for (const SharedSet<u64>* set : {&resting_, &whole_})
         for (const u64 number : *set)
             if (records_.count(number) == 0)
                 return ar.fail("no such fork");

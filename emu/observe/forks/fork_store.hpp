@@ -4,19 +4,17 @@
 #pragma once
 
 #include <iterator>
-#include <map>
-#include <set>
 #include <utility>
 #include <vector>
 
-#include "emu/base/copy_on_write.hpp"
+#include "emu/base/shared/shared_map.hpp"
 #include "emu/observe/faults/fault_archive.hpp"
 #include "emu/observe/forks/fork_record.hpp"
 
 namespace forkscope {
 
 class ForkStore {
-    using Records = std::map<u64, CopyOnWrite<ForkRecord>>;
+    using Records = SharedMap<u64, CopyOnWrite<ForkRecord>>;
 
   public:
     struct Limits {
@@ -58,7 +56,7 @@ class ForkStore {
     // nullptr: none of that number, or forgotten.
     const ForkRecord* find(u64 number) const;
     // That was made.
-    ForkRecord& edit(u64 number) { return records_.at(number).edit(); }
+    ForkRecord& edit(u64 number) { return records_.edit(number).edit(); }
     ForkRecord& add(ForkRecord record);
     // Its child has got a pid or a directory.
     void name_child(u64 number, u32 pid, u32 directory);
@@ -76,7 +74,7 @@ class ForkStore {
     void collect(FaultPool& faults) const;
 
   private:
-    using Index = std::set<std::pair<u32, u64>>; // key and number
+    using Index = SharedSet<std::pair<u32, u64>>; // key and number
     static u64 made(const Index& index, u32 key);
     void index(const ForkRecord& record);
     void unindex(const ForkRecord& record);
@@ -84,7 +82,7 @@ class ForkStore {
     void forget(u64 number);
 
     Records records_;
-    std::set<u64> resting_, whole_; // at rest; and with their lists
+    SharedSet<u64> resting_, whole_; // at rest; and with their lists
     u64 forgotten_ = 0;
     Index by_child_pid_, by_child_directory_; // derived
 };

@@ -186,7 +186,7 @@ void ForkTracer::on_cr3(const TraceEvent& event) {
             state_.forks.edit(number).child_first_run = event.cycle;
     if (state_.loaded.size() >= kMostLoaded)
         state_.loaded.clear();
-    if (state_.loaded.insert(directory).second)
+    if (state_.loaded.insert(directory))
         first_load(directory, event);
     see_alive(directory);
 }

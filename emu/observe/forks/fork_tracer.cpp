@@ -25,8 +25,11 @@ void ForkTracer::State::serialize(Archive& ar) {
         forks.trim_to(kMostSaved);
     forks.collect(pool);
     open.collect(pool);
-    for (const FaultRef& fault : loose_faults)
+    std::vector<FaultRef> loose;
+    for (const auto& [place, fault] : loose_faults) {
+        loose.push_back(fault);
         pool.emplace(fault->number, fault);
+    }
     archive_faults(ar, "closed_faults", pool);
     ar.nested("context", context);
     ar.nested("faults", faults);
@@ -39,8 +42,13 @@ void ForkTracer::State::serialize(Archive& ar) {
     forks.serialize(ar, pool);
     ar.end();
     ar.sequence("followed", followed, kMostLoaded);
-    archive_elements(ar, "loose_faults", loose_faults, kMostLoose,
+    archive_elements(ar, "loose_faults", loose, kMostLoose,
                      [&](FaultRef& fault) { archive_fault_number(ar, "number", fault, pool); });
+    if (ar.loading()) {
+        loose_faults.clear();
+        for (u64 place = 0; place < loose.size(); ++place)
+            loose_faults.emplace(place, loose[place]);
+    }
     archive_set(ar, "loaded", loaded, kMostLoaded);
     archive_map(ar, "workload", workload, kMostWorkload);
     ar.nested("settled", settled);
@@ -133,8 +141,10 @@ void ForkTracer::on_instruction(u32 address_space, u32 eip, const RunTime& befor
     // INT n has been delivered when the system call begins: that part of it lies before.
     const RunTime& begun = state_.open.at(open).begun;
     const bool user = tables_.reader().walk(AddressSpace(address_space), LinearAddress(eip)).user();
-    const auto [place, fresh] = edit_record(open).by_instruction.try_emplace({user ? address_space : 0, eip});
-    place->second += after - (begun.cycles > before.cycles ? begun : before);
+    auto& by_instruction = edit_record(open).by_instruction;
+    const std::size_t known = by_instruction.size();
+    by_instruction[{user ? address_space : 0, eip}] += after - (begun.cycles > before.cycles ? begun : before);
+    const bool fresh = by_instruction.size() != known;
     if (fresh && user && symbols_ != nullptr && symbols_->program_of(address_space).empty())
         symbols_->identify(tables_.reader().memory_reader(), address_space, eip);
 }
@@ -302,7 +312,7 @@ void ForkTracer::end_stop(u64 open, const TraceEvent& event) {
     ForkRecord& fork = edit_record(open);
     if (fork.stops.empty())
         return;
-    ForkStop& stop = fork.stops.back();
+    ForkStop& stop = fork.stops.edit_back();
     stop.end_instructions = event.instructions;
     stop.end_cycle = event.cycle;
 }
@@ -328,14 +338,10 @@ void ForkTracer::begin_stop(u64 open, const TraceEvent& event) {
         stop.begin_cycle = record.begin_cycle;
         stop.spent = record.spent;
         stop.counts = record.counts;
-        const auto adopt_all = [](auto& changes) {
-            for (auto& change : changes)
-                change.stop = 0;
-        };
-        adopt_all(record.ptes);
-        adopt_all(record.frames);
-        adopt_all(record.flushes);
-        adopt_all(record.cr3_loads);
+        record.ptes.set_all(&PteChange::stop, 0);
+        record.frames.set_all(&FrameChange::stop, 0);
+        record.flushes.set_all(&FlushChange::stop, 0);
+        record.cr3_loads.set_all(&Cr3Change::stop, 0);
     }
     record.stops.push_back(std::move(stop));
 }
@@ -368,7 +374,7 @@ void ForkTracer::on_fork_stop(const TraceEvent& event) {
         open = begin_stated(event);
     }
     // Said once more, now with the directory: the same stop goes on.
-    const std::vector<ForkStop>& stops = record(open).stops;
+    const SharedVector<ForkStop>& stops = record(open).stops;
     const bool goes_on = !stops.empty() && stops.back().id == event.a;
     if (!goes_on)
         end_stop(open, event);
@@ -430,11 +436,15 @@ void ForkTracer::leave(u64 open, const TraceEvent& event) {
 }
 
 void ForkTracer::name_sides(ForkRecord& record) {
-    for (PteChange& change : record.ptes)
-        change.side = change.directory == 0                         ? ForkSide::Unknown
-                      : change.directory == record.child_directory  ? ForkSide::Child
-                      : change.directory == record.parent_directory ? ForkSide::Parent
-                                                                    : ForkSide::Other;
+    for (std::size_t at = 0; at < record.ptes.size(); ++at) {
+        const PteChange& change = record.ptes[at];
+        const ForkSide side = change.directory == 0                         ? ForkSide::Unknown
+                              : change.directory == record.child_directory  ? ForkSide::Child
+                              : change.directory == record.parent_directory ? ForkSide::Parent
+                                                                            : ForkSide::Other;
+        if (change.side != side)
+            record.ptes.edit(at).side = side;
+    }
 }
 
 // A fork that nobody will come back from.

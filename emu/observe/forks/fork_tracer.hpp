@@ -4,11 +4,9 @@
 // its state is a value that can be kept and put back; memory is bounded, and time is linear in the events.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "emu/base/checkpoint_part.hpp"
@@ -51,13 +49,14 @@ class ForkTracer : public TraceSink {
         FrameWriters::State writers;
         OpenForks open;
         ForkStore forks;
-        std::vector<u64> followed;         // in the order in which they came to be followed
-        std::deque<FaultRef> loose_faults; // copy-on-write faults that no known fork explains yet
-        std::set<u32> loaded;              // directories that were in CR3 once
-        std::map<u32, u32> workload;       // parameter by pid; children inherit the membership
-        RunTime settled;                   // all time up to here is somebody's
+        std::vector<u64> followed; // in the order in which they came to be followed
+        // Copy-on-write faults that no known fork explains yet, in the order of their end.
+        SharedMap<u64, FaultRef> loose_faults;
+        SharedSet<u32> loaded;        // directories that were in CR3 once
+        SharedMap<u32, u32> workload; // parameter by pid; children inherit the membership
+        RunTime settled;              // all time up to here is somebody's
         bool guest_states_forks = false;
-        std::set<u64> doubtful; // forks with a page that is in doubt
+        SharedSet<u64> doubtful; // forks with a page that is in doubt
         u64 numbers = 0;
         u64 since = 0; // instructions at the last moment that stores were settled at
 
@@ -153,13 +152,13 @@ class ForkTracer : public TraceSink {
         ForkRecord& fork = edit_record(open);
         count(fork.counts);
         if (!fork.stops.empty())
-            count(fork.stops.back().counts);
+            count(fork.stops.edit_back().counts);
     }
     ForkRecord& publish(u64 open);
     static void name_sides(ForkRecord& record);
 
     // fork_sharing.cpp: after the fork
-    void settle(ForkRecord& fork, const std::set<u32>& protects, const PageTableView& parent);
+    void settle(ForkRecord& fork, const SharedSet<u32>& protects, const PageTableView& parent);
     void child_runs_early(u64 open, const TraceEvent& event);
     void check_rights(ForkRecord& fork);
     bool was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const;

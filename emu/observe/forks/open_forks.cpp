@@ -57,7 +57,7 @@ void OpenForks::unindex(const OpenFork& fork) {
     for (const u32 directory : fork.new_directories)
         builders_.erase({directory, fork.id});
     if (const auto call = calls_.find(fork.key); call != calls_.end() && call->second == fork.id)
-        calls_.erase(call);
+        calls_.erase(fork.key);
     calls_by_pid_.erase({fork.pid, fork.id});
     by_key_.erase({fork.key, fork.id});
     by_key_.erase({fork.helper, fork.id});
@@ -165,7 +165,7 @@ void OpenForks::flushed_elsewhere(u32 loaded_directory) {
 
 u64 OpenForks::surplus(OpenKind kind) const {
     constexpr std::size_t kMost[] = {kMostCalls, kMostEndedCalls, kMostForks};
-    const std::set<u64>& ids = of_kind(kind);
+    const SharedSet<u64>& ids = of_kind(kind);
     return ids.size() > kMost[static_cast<std::size_t>(kind)] ? *ids.begin() : kNone;
 }
 

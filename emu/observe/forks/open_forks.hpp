@@ -5,12 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <set>
 #include <utility>
 #include <vector>
 
-#include "emu/base/copy_on_write.hpp"
+#include "emu/base/shared/shared_map.hpp"
 #include "emu/observe/faults/fault_archive.hpp"
 #include "emu/observe/forks/fork_record.hpp"
 
@@ -33,8 +32,8 @@ struct OpenFork {
     u32 pid = 0, child_pid = 0;             // as in the record
     u32 directory = 0, child_directory = 0; // as in the record
     RunTime begun;                          // since power-on
-    std::set<u32> unflushed;                // write-protected pages of the parent whose translation may be cached
-    std::set<u32> protects;                 // user pages whose right to write was taken, on the parent's side
+    SharedSet<u32> unflushed;               // write-protected pages of the parent whose translation may be cached
+    SharedSet<u32> protects;                // user pages whose right to write was taken, on the parent's side
     std::vector<u32> new_directories;       // that became known meanwhile
     std::set<u32> foreign;                  // other spaces' directories whose entries were written
     bool many_calls = false;                // several system calls have built the space
@@ -74,7 +73,7 @@ class OpenForks {
     void flushed_elsewhere(u32 loaded_directory);
 
     const OpenFork& at(u64 id) const { return *all_.at(id); }
-    OpenFork& edit(u64 id) { return all_.at(id).edit(); }
+    OpenFork& edit(u64 id) { return all_.edit(id).edit(); }
     bool is_open(u64 id) const { return all_.count(id) != 0; }
     // The oldest of a kind where there are more than are kept: whoever began first is the likeliest never to end.
     u64 surplus(OpenKind kind) const;
@@ -90,8 +89,8 @@ class OpenForks {
     std::vector<u64> calls_of_pid(u32 pid) const { return range(calls_by_pid_, pid); }
     // The newest call that built the space: by its entries, or because its directory became known meanwhile.
     u64 builder_of(u32 directory) const;
-    const std::set<u64>& pending() const { return pending_; }
-    const std::set<u64>& of_kind(OpenKind kind) const { return by_kind_[static_cast<std::size_t>(kind)]; }
+    const SharedSet<u64>& pending() const { return pending_; }
+    const SharedSet<u64>& of_kind(OpenKind kind) const { return by_kind_[static_cast<std::size_t>(kind)]; }
 
     void serialize(Archive& ar, const FaultPool& faults);
     void collect(FaultPool& faults) const;
@@ -99,20 +98,20 @@ class OpenForks {
   private:
     explicit OpenForks(u64 ids) : ids_(ids) {}
 
-    template <class K> using Index = std::set<std::pair<K, u64>>;
+    template <class K> using Index = SharedSet<std::pair<K, u64>>;
     template <class K> static std::vector<u64> range(const Index<K>& index, K key);
     void index(const OpenFork& fork);
     void unindex(const OpenFork& fork);
 
     u64 ids_ = 0;
-    std::map<u64, CopyOnWrite<OpenFork>> all_;
+    SharedMap<u64, CopyOnWrite<OpenFork>> all_;
     // Derived.
-    std::array<std::set<u64>, 3> by_kind_;
+    std::array<SharedSet<u64>, 3> by_kind_;
     Index<Key> by_key_;                           // forks, by key and by helper
     Index<u32> by_pid_, by_directory_, by_child_; // forks
-    std::map<Key, u64> calls_;
+    SharedMap<Key, u64> calls_;
     Index<u32> calls_by_pid_, builders_;
-    std::set<u64> unflushed_, pending_;
+    SharedSet<u64> unflushed_, pending_;
 };
 
 } // namespace forkscope

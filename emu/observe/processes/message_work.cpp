@@ -27,15 +27,11 @@ MessageWork::Worker& MessageWork::worker(u32 pid) {
         workers_.clear();
         servers_.clear();
     }
-    return workers_[pid];
+    return workers_[pid].edit();
 }
 
 void MessageWork::drop_duty(u32 server, Worker& worker, std::vector<Duty>::iterator duty) {
-    if (const auto owed = servers_.find(duty->client); owed != servers_.end()) {
-        owed->second.erase(server);
-        if (owed->second.empty())
-            servers_.erase(owed);
-    }
+    servers_.erase({duty->client, server});
     worker.duties.erase(duty);
 }
 
@@ -56,7 +52,7 @@ void MessageWork::delivered(u32 sender, u32 receiver) {
             from.clients.clear();
         std::vector<u32> clients = std::move(duty->clients);
         drop_duty(sender, from, duty);
-        workers_[receiver].clients = std::move(clients);
+        workers_[receiver].edit().clients = std::move(clients);
         return;
     }
     if (newborn_.erase(receiver) != 0)
@@ -69,7 +65,7 @@ void MessageWork::delivered(u32 sender, u32 receiver) {
     if (to.duties.size() >= kMostDuties)
         drop_duty(receiver, to, to.duties.begin());
     to.duties.push_back({sender, std::move(clients)});
-    servers_[sender].insert(receiver);
+    servers_.insert({sender, receiver});
     to.clients = std::move(chain);
 }
 
@@ -78,6 +74,11 @@ void MessageWork::notified(u32 sender, u32 receiver) {
         return;
     std::vector<u32> chain = sender != 0 ? chain_from(sender) : std::vector<u32>{};
     worker(receiver).clients = std::move(chain);
+}
+
+bool MessageWork::waits(u32 pid) const {
+    const auto owing = servers_.lower_bound({pid, 0});
+    return owing != servers_.end() && owing->first == pid;
 }
 
 void MessageWork::started(u32 pid, u32 maker) {
@@ -89,22 +90,21 @@ void MessageWork::started(u32 pid, u32 maker) {
 void MessageWork::ended(u32 pid) {
     newborn_.erase(pid);
     if (const auto found = workers_.find(pid); found != workers_.end()) {
-        while (!found->second.duties.empty())
-            drop_duty(pid, found->second, std::prev(found->second.duties.end()));
-        workers_.erase(found);
+        for (const Duty& duty : found->second->duties)
+            servers_.erase({duty.client, pid});
+        workers_.erase(pid);
     }
-    const auto owed = servers_.find(pid);
-    if (owed == servers_.end())
-        return;
-    for (const u32 server : owed->second)
-        std::erase_if(workers_[server].duties, [pid](const Duty& duty) { return duty.client == pid; });
-    servers_.erase(owed);
+    while (waits(pid)) {
+        const u32 server = servers_.lower_bound({pid, 0})->second;
+        std::erase_if(workers_[server].edit().duties, [pid](const Duty& duty) { return duty.client == pid; });
+        servers_.erase({pid, server});
+    }
 }
 
 const std::vector<u32>& MessageWork::clients_of(u32 pid) const {
     static const std::vector<u32> none;
     const auto found = workers_.find(pid);
-    return found == workers_.end() ? none : found->second.clients;
+    return found == workers_.end() ? none : found->second->clients;
 }
 
 void MessageWork::Duty::serialize(Archive& ar) {
@@ -118,14 +118,15 @@ void MessageWork::Worker::serialize(Archive& ar) {
 }
 
 void MessageWork::serialize(Archive& ar) {
-    archive_map(ar, "workers", workers_, 2 * kMostWorkers);
+    archive_map(ar, "workers", workers_, 2 * kMostWorkers,
+                [&](CopyOnWrite<Worker>& worker) { archive_value(ar, "value", worker.edit()); });
     archive_set(ar, "newborn", newborn_, kMostWorkers);
     if (!ar.loading())
         return;
     servers_.clear();
     for (const auto& [pid, worker] : workers_)
-        for (const Duty& duty : worker.duties)
-            servers_[duty.client].insert(pid);
+        for (const Duty& duty : worker->duties)
+            servers_.insert({duty.client, pid});
 }
 
 } // namespace forkscope

@@ -3,11 +3,11 @@
 // works for, until it sends the answer or receives the next message; memory is bounded whatever the guest states.
 #pragma once
 
-#include <map>
-#include <set>
+#include <utility>
 #include <vector>
 
 #include "emu/base/archive.hpp"
+#include "emu/base/shared/shared_map.hpp"
 
 namespace forkscope {
 
@@ -38,13 +38,13 @@ class MessageWork {
     };
 
     std::vector<u32> chain_from(u32 sender) const;
-    bool waits(u32 pid) const { return servers_.count(pid) != 0; }
+    bool waits(u32 pid) const;
     Worker& worker(u32 pid);
     void drop_duty(u32 server, Worker& worker, std::vector<Duty>::iterator duty);
 
-    std::map<u32, Worker> workers_;
-    std::map<u32, std::set<u32>> servers_; // by client: those that owe it an answer
-    std::set<u32> newborn_;
+    SharedMap<u32, CopyOnWrite<Worker>> workers_;
+    SharedSet<std::pair<u32, u32>> servers_; // client, and who owes it an answer
+    SharedSet<u32> newborn_;
 };
 
 } // namespace forkscope

@@ -62,18 +62,15 @@ void ProcessContext::set_pid(u32 address_space, u32 pid) {
     if (pids_.size() >= kMostSpaces)
         forget_space(pids_.begin()->first);
     pids_[address_space] = pid;
-    spaces_[pid].insert(address_space);
+    spaces_.insert({pid, address_space});
 }
 
 void ProcessContext::forget_space(u32 address_space) {
     const auto found = pids_.find(address_space);
     if (found == pids_.end())
         return;
-    const auto owner = spaces_.find(found->second);
-    owner->second.erase(address_space);
-    if (owner->second.empty())
-        spaces_.erase(owner);
-    pids_.erase(found);
+    spaces_.erase({found->second, address_space});
+    pids_.erase(address_space);
 }
 
 u32 ProcessContext::pid_of(u32 address_space) const {
@@ -82,8 +79,8 @@ u32 ProcessContext::pid_of(u32 address_space) const {
 }
 
 u32 ProcessContext::space_of(u32 pid) const {
-    const auto found = spaces_.find(pid);
-    return found == spaces_.end() ? 0 : *found->second.begin();
+    const auto first = spaces_.lower_bound({pid, 0});
+    return first != spaces_.end() && first->first == pid ? first->second : 0;
 }
 
 void RunTime::serialize(Archive& ar) {
@@ -104,7 +101,7 @@ void ProcessContext::serialize(Archive& ar) {
         return;
     spaces_.clear();
     for (const auto& [space, pid] : pids_)
-        spaces_[pid].insert(space);
+        spaces_.insert({pid, space});
 }
 
 } // namespace forkscope

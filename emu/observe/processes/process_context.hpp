@@ -2,10 +2,10 @@
 // work. Callers: fault and fork tracers. Promises: a value; works without any tracepoint.
 #pragma once
 
-#include <map>
-#include <set>
+#include <utility>
 
 #include "emu/base/archive.hpp"
+#include "emu/base/shared/shared_map.hpp"
 #include "emu/base/trace.hpp"
 #include "emu/base/trace_vocabulary.hpp"
 #include "emu/observe/processes/message_work.hpp"
@@ -72,8 +72,8 @@ class ProcessContext {
     u32 pid_ = 0;
     u32 thread_ = 0;
     Key current_ = 0;
-    std::map<u32, u32> pids_;             // by address space
-    std::map<u32, std::set<u32>> spaces_; // by pid
+    SharedMap<u32, u32> pids_;              // by address space
+    SharedSet<std::pair<u32, u32>> spaces_; // pid and space
     MessageWork work_;
 };
 

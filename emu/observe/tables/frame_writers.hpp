@@ -6,7 +6,7 @@
 #include <functional>
 #include <vector>
 
-#include "emu/base/copy_on_write.hpp"
+#include "emu/base/shared/shared_vector.hpp"
 #include "mmu/physical_memory.hpp"
 
 namespace forkscope {
@@ -15,9 +15,9 @@ class FrameWriters {
   public:
     using Writer = u32; // 0 = nobody that was named
     struct State {
-        CopyOnWrite<std::vector<Writer>> writers; // by frame; empty: nobody looked yet
-        std::vector<u32> pending;                 // frames stored to since the last moment
-        bool began = false;                       // the first moment has been
+        SharedVector<Writer> writers; // by frame; empty: nobody looked yet
+        SharedVector<u64> pending;    // a bit for each frame stored to since the last moment; empty: none
+        bool began = false;           // the first moment has been
         void serialize(Archive& ar);
     };
 
@@ -27,19 +27,22 @@ class FrameWriters {
 
     // A moment: all stores since the last one were `writer`'s. The frames, in order.
     std::vector<u32> settle(Writer writer);
-    Writer last(u64 frame) const { return frame < state_.writers->size() ? (*state_.writers)[frame] : 0; }
+    Writer last(u64 frame) const { return frame < state_.writers.size() ? state_.writers[frame] : 0; }
 
-    State state() const;
+    const State& state() const; // good until the next call
     // Memory has been put back already.
     void restore(const State& state);
 
   private:
     std::vector<u32> written() const;
+    static std::vector<u32> frames_of(const SharedVector<u64>& bits);
+    static void add(SharedVector<u64>& bits, u32 frame);
 
     const PhysicalMemory& memory_;
     std::function<u32()> begin_epoch_;
-    State state_;
-    u32 epoch_ = 0; // 0: the first moment has not been
+    // What is pending follows from memory: state() takes over what the epochs before the present one have of it.
+    mutable State state_;
+    mutable u32 epoch_ = 0; // from which on stores are not in state_.pending; 0: the first moment has not been
 };
 
 } // namespace forkscope

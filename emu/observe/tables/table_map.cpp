@@ -128,7 +128,10 @@ void TableMap::add_table(u64 frame_address, u32 directory, u32 slot, const Trace
     const auto frame = static_cast<u32>(frame_address);
     if (!reader_.memory().is_memory(PhysicalAddress(frame_address)) || directories_.count(frame) != 0)
         return;
-    const DirectoryUse parent = directories_[directory];
+    const auto shown_by = directories_.find(directory);
+    if (shown_by == directories_.end())
+        return;
+    const DirectoryUse parent = shown_by->second;
     if (looks_like_directory(frame, directory)) {
         const bool pae = reader_.control().pae();
         return add_directory(frame, pae ? parent.space : AddressSpace(frame), pae ? parent.linear : 0, event);
@@ -136,12 +139,9 @@ void TableMap::add_table(u64 frame_address, u32 directory, u32 slot, const Trace
     const TableUse use{parent.space, parent.linear + (slot << reader_.geometry().large_shift),
                        directory + u64{slot} * reader_.geometry().entry_bytes};
     // A table of the kernel half appears in every directory; it stays with the one that showed it first.
-    const auto [place, fresh] = tables_.try_emplace(frame, use);
-    if (!fresh) {
-        if (leads_to(place->second.entry_address, frame))
-            return;
-        place->second = use;
-    }
+    if (const auto known = tables_.find(frame); known != tables_.end() && leads_to(known->second.entry_address, frame))
+        return;
+    tables_[frame] = use;
     in_use_[frame >> kPageShift] = 1;
     ask(frame);
     if (found_)
@@ -174,7 +174,7 @@ void TableMap::forget_with_tables(u32 directory) {
 void TableMap::forget(u32 frame_address) {
     if (const auto directory = directories_.find(frame_address); directory != directories_.end()) {
         owners_.remove_space(directory->second.space);
-        directories_.erase(directory);
+        directories_.erase(frame_address);
     }
     tables_.erase(frame_address);
     if (frame_address >> kPageShift < in_use_.size())
@@ -196,17 +196,17 @@ void TableMap::on_entry(const TraceEvent& event) {
     const auto frame = static_cast<u32>(event.a & kFrameMask);
     const u64 entry = event.c;
     const u64 target = entry & kFrameMask;
-    if (const auto self = directories_.find(frame); self != directories_.end()) {
+    if (is_directory(frame)) {
         const u32 slot = static_cast<u32>(event.a & kPageMask) / width;
         if (target == frame && (entry & kPtePresent) != 0)
-            self->second.self_slot = slot;
+            directories_.edit(frame).self_slot = slot;
         else if (leads_to_table(entry, reader_))
             add_table(target, frame, slot, event);
         const u64 old_target = event.b & kFrameMask;
         const auto old = tables_.find(static_cast<u32>(old_target));
         if (old_target != target && old != tables_.end() && old->second.entry_address == (event.a & ~u64{width - 1}))
             forget(old->first);
-        if (!maps_running_code(self->second, event))
+        if (is_directory(frame) && !maps_running_code(directories_.at(frame), event))
             forget_with_tables(frame);
     } else if (tables_.count(frame) != 0 && (entry & kPtePresent) != 0 && (entry & kPteUser) != 0 &&
                target != active_.root) {

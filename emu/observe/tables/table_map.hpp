@@ -4,10 +4,10 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <optional>
 #include <vector>
 
+#include "emu/base/shared/shared_map.hpp"
 #include "emu/base/trace.hpp"
 #include "emu/observe/tables/frame_owners.hpp"
 #include "emu/observe/tables/page_table_view.hpp"
@@ -67,8 +67,8 @@ class TableMap : public TraceSink {
     struct State {
         PagingControl control;
         AddressSpace active;
-        std::map<u32, DirectoryUse> directories; // by frame address
-        std::map<u32, TableUse> tables;
+        SharedMap<u32, DirectoryUse> directories; // by frame address
+        SharedMap<u32, TableUse> tables;
         void serialize(Archive& ar);
     };
     State state() const { return {reader_.control(), active_, directories_, tables_}; }
@@ -94,8 +94,8 @@ class TableMap : public TraceSink {
     Lost lost_;
     AddressSpace active_;
     std::vector<u8> in_use_; // by frame: whether it is in one of the maps below
-    std::map<u32, DirectoryUse> directories_;
-    std::map<u32, TableUse> tables_;
+    SharedMap<u32, DirectoryUse> directories_;
+    SharedMap<u32, TableUse> tables_;
 };
 
 } // namespace forkscope

@@ -173,7 +173,8 @@ TEST(ForkReport, TellsOwnCyclesFromElapsedOnes) {
     ForkRecord fork = ForkdemoScene(1).record();
     fork.left_cycle = fork.begin_cycle;
     fork.spent.cycles = 0;
-    for (ForkStop& stop : fork.stops) {
+    for (std::size_t i = 0; i < fork.stops.size(); ++i) {
+        ForkStop& stop = fork.stops.edit(i);
         stop.spent.cycles = 10;
         stop.begin_cycle = fork.left_cycle;
         stop.end_cycle = fork.left_cycle += 10;
@@ -184,7 +185,7 @@ TEST(ForkReport, TellsOwnCyclesFromElapsedOnes) {
     expect_says(text, fmt::format("inside fork    {} own cycles, ", total));
     expect_silent(text, "elapsed");
     // Another process runs for a while.
-    fork.stops[1].end_cycle += 500;
+    fork.stops.edit(1).end_cycle += 500;
     fork.left_cycle += 500;
     text = document_text(fork_document(fork));
     expect_says(text, fmt::format("inside fork    {} own cycles, ", total));
@@ -198,8 +199,8 @@ TEST(ForkReport, TellsOwnCyclesFromElapsedOnes) {
     expect_says(json, "\"own_cycles\": 10, \"untraced_cycles\": null, \"elapsed_cycles\": 510, ");
     // Two tracepoints of 4 x 2 + 1 cycles in one stop, more than there were in another.
     fork.counts.tracepoints = 4;
-    fork.stops[0].counts.tracepoints = 1;
-    fork.stops[1].counts.tracepoints = 3;
+    fork.stops.edit(0).counts.tracepoints = 1;
+    fork.stops.edit(1).counts.tracepoints = 3;
     ForkReportOptions options;
     expect_silent(document_text(fork_document(fork, options)), "untraced");
     options.tracepoint = {.out = 2, .set_up = 1};
@@ -221,8 +222,8 @@ TEST(ForkReport, PrintsNoColumnTwiceAndNoLineTooLong) {
     expect_silent(document_text(fork_document(fork)), "Where the cycles went");
     for (Cycles& cycles : fork.spent.by_cause)
         cycles = 1234567;
-    for (ForkStop& stop : fork.stops)
-        stop.spent.by_cause = fork.spent.by_cause;
+    for (std::size_t i = 0; i < fork.stops.size(); ++i)
+        fork.stops.edit(i).spent.by_cause = fork.spent.by_cause;
     ForkReportOptions options;
     options.estimated_causes = ~0u;
     const std::string text = document_text(fork_document(fork, options));
