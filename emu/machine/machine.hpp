@@ -157,6 +157,7 @@ class Machine final : private Wiring {
     StopReason run_on(RunLimit limit);
     void apply_replayed();
     void poke(const InputEvent& event);
+    Result<void> check_sections(const SnapshotSource& source);
     Result<void> load_state(const SnapshotSource& source);
     Result<std::vector<std::shared_ptr<PartState>>> read_parts(const SnapshotSource& source) const;
 

@@ -263,16 +263,28 @@ Result<Contents> contents_of(const SnapshotSource& source) {
     return contents;
 }
 
-// Reads a section that must be there in this version, and hands it to `load`.
-Result<void> load_section(const SnapshotSource& source, const Contents& contents, const std::string& name, u32 version,
+constexpr std::string_view kMemoryPrefix = "memory.";
+
+Result<void> check_version(const SnapshotSource& source, std::size_t number, u32 version) {
+    const auto [name, its] = source.entry(number);
+    if (its != version)
+        return Error{fmt::format("its section {} has version {}; this program reads version {}; save it again",
+                                 quoted(name), its, version)};
+    return {};
+}
+
+Result<void> check_memory_versions(const SnapshotSource& source, const Contents& contents) {
+    for (const auto& [name, number] : contents)
+        if (name.starts_with(kMemoryPrefix))
+            if (auto checked = check_version(source, number, memory_pieces::kVersion); !checked.ok())
+                return checked;
+    return {};
+}
+
+// Reads a section that is there, in a version that was checked, and hands it to `load`.
+Result<void> load_section(const SnapshotSource& source, const Contents& contents, const std::string& name,
                           const std::function<void(Archive&)>& load) {
-    const auto found = contents.find(name);
-    if (found == contents.end())
-        return Error{fmt::format("it has no section '{}'; save it again", name)};
-    if (const u32 its = source.entry(found->second).version; its != version)
-        return Error{fmt::format("its section '{}' has version {}; this program reads version {}; save it again", name,
-                                 its, version)};
-    auto bytes = source.read(found->second);
+    auto bytes = source.read(contents.at(name));
     if (!bytes.ok())
         return bytes.error();
     LoadArchive ar(*bytes);
@@ -285,13 +297,10 @@ Result<void> load_section(const SnapshotSource& source, const Contents& contents
 Result<void> check_memory(const PhysicalMemory& memory, const SnapshotSource& source, const Contents& contents) {
     for (const auto& [name, number] : contents) {
         const auto piece = memory_pieces::piece_named(memory, name);
-        if (!piece && name.starts_with("memory."))
+        if (!piece && name.starts_with(kMemoryPrefix))
             return Error{fmt::format("{} lies outside this machine's memory", quoted(name))};
         if (!piece)
             continue;
-        if (source.entry(number).version != memory_pieces::kVersion)
-            return Error{fmt::format("its section '{}' has version {}; this program reads version {}; save it again",
-                                     name, source.entry(number).version, memory_pieces::kVersion)};
         auto bytes = source.read(number);
         if (!bytes.ok())
             return bytes.error();
@@ -323,10 +332,26 @@ Result<void> Machine::load_state(const SnapshotSource& source) {
         return contents.error();
     for (const Section& section : sections())
         if (section.kind != SectionKind::Memory)
-            if (auto loaded = load_section(source, *contents, section.name, section.version, section.serialize);
-                !loaded.ok())
+            if (auto loaded = load_section(source, *contents, section.name, section.serialize); !loaded.ok())
                 return loaded;
     return {};
+}
+
+// All of them before one is looked into: what differs between versions may look like another machine.
+Result<void> Machine::check_sections(const SnapshotSource& source) {
+    const auto contents = contents_of(source);
+    if (!contents.ok())
+        return contents.error();
+    for (const Section& section : sections()) {
+        if (section.kind == SectionKind::Memory)
+            continue;
+        const auto found = contents->find(section.name);
+        if (found == contents->end())
+            return Error{fmt::format("it has no section '{}'; save it again", section.name)};
+        if (auto checked = check_version(source, found->second, section.version); !checked.ok())
+            return checked;
+    }
+    return check_memory_versions(source, *contents);
 }
 
 // Observers' states, read before anything is touched; nullptr for those that the snapshot has not, or of another
@@ -341,8 +366,7 @@ Result<std::vector<std::shared_ptr<PartState>>> Machine::read_parts(const Snapsh
         if (found == contents->end() || source.entry(found->second).version != part.version)
             continue;
         state = part.make();
-        if (auto loaded =
-                load_section(source, *contents, name, part.version, [&](Archive& ar) { state->serialize(ar); });
+        if (auto loaded = load_section(source, *contents, name, [&](Archive& ar) { state->serialize(ar); });
             !loaded.ok())
             return loaded.error();
     }
@@ -352,11 +376,11 @@ Result<std::vector<std::shared_ptr<PartState>>> Machine::read_parts(const Snapsh
 // What can fail comes first. State is loaded in place and put back where it does not fit; memory is checked, then
 // loaded.
 Result<void> Machine::restore(const SnapshotSource& source) {
+    if (auto checked = check_sections(source); !checked.ok())
+        return checked;
     const auto contents = contents_of(source);
-    if (!contents.ok())
-        return contents.error();
     if (auto compared =
-            load_section(source, *contents, "configuration", 1, [this](Archive& ar) { serialize_configuration(ar); });
+            load_section(source, *contents, "configuration", [this](Archive& ar) { serialize_configuration(ar); });
         !compared.ok())
         return compared;
     const auto states = read_parts(source);

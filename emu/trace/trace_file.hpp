@@ -90,6 +90,7 @@ class TraceFileReader {
     std::string kind_name(u8 kind) const;
 
   private:
+    static Result<TraceFileReader> of(Result<ChunkFileReader> file, const std::string& name);
     explicit TraceFileReader(ChunkFileReader file);
     void list_chunks();
 

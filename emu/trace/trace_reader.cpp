@@ -27,6 +27,15 @@ std::vector<std::string> parse_schema(const std::string* schema) {
     return names;
 }
 
+// A program that makes other events makes all of its chunks so.
+Result<void> check_versions(const ChunkFileReader& file, const std::string& name) {
+    for (const Chunk& chunk : file.chunks())
+        if (chunk.type == kEventsType && chunk.version != kEventsVersion)
+            return Error{fmt::format("'{}' has events of version {}; this program reads version {}; {}", name,
+                                     chunk.version, kEventsVersion, kTraceFile.refresh)};
+    return {};
+}
+
 } // namespace
 
 TraceFileReader::TraceFileReader(ChunkFileReader file) : file_(std::move(file)), damage_(file_.damage()) {
@@ -35,16 +44,19 @@ TraceFileReader::TraceFileReader(ChunkFileReader file) : file_(std::move(file)),
 }
 
 Result<TraceFileReader> TraceFileReader::open(const std::string& path) {
-    auto file = ChunkFileReader::open(path, kTraceFile);
-    if (!file.ok())
-        return file.error();
-    return TraceFileReader(std::move(file).value());
+    return of(ChunkFileReader::open(path, kTraceFile), path);
 }
 
 Result<TraceFileReader> TraceFileReader::from_bytes(std::vector<u8> bytes) {
-    auto file = ChunkFileReader::from_bytes(std::move(bytes), kTraceFile, "the trace");
+    const std::string name = "the trace";
+    return of(ChunkFileReader::from_bytes(std::move(bytes), kTraceFile, name), name);
+}
+
+Result<TraceFileReader> TraceFileReader::of(Result<ChunkFileReader> file, const std::string& name) {
     if (!file.ok())
         return file.error();
+    if (auto checked = check_versions(*file, name); !checked.ok())
+        return checked.error();
     return TraceFileReader(std::move(file).value());
 }
 
@@ -56,8 +68,7 @@ void TraceFileReader::list_chunks() {
             continue;
         EventSpan span;
         std::memcpy(&span, chunk.label.data(), sizeof span);
-        if (chunk.version != kEventsVersion || span.columns != kColumns || span.events == 0 ||
-            span.events > kMostEvents || span.first_event != events) {
+        if (span.columns != kColumns || span.events == 0 || span.events > kMostEvents || span.first_event != events) {
             damage_ = fmt::format("the chunk at offset {} and all after it do not follow those before", chunk.offset);
             return;
         }
