@@ -71,16 +71,13 @@ std::string pax_value(std::span<const u8> data, std::string_view key, std::strin
     return otherwise;
 }
 
-std::string head_name(std::span<const u8> head) {
-    std::string name = text(head.subspan(0, 100));
+std::string prefix_of(std::span<const u8> head) {
     const bool ustar = text(head.subspan(257, 6)).compare(0, 5, "ustar") == 0;
     // GNU tar's own format uses the prefix field for other things; it marks itself with "ustar  ".
-    if (ustar && head[262] == 0 && head[345] != 0)
-        name = text(head.subspan(345, 155)) + "/" + name;
-    return name;
+    return ustar && head[262] == 0 ? text(head.subspan(345, 155)) : "";
 }
 
-// Before ustar, a directory was a file whose name ends with a slash.
+// Before ustar, a directory was a file whose name ends with a slash; a prefix alone makes none.
 bool is_directory(u8 type, const std::string& name) {
     return type == '5' || ((type == 0 || type == '0') && !name.empty() && name.back() == '/');
 }
@@ -88,14 +85,16 @@ bool is_directory(u8 type, const std::string& name) {
 // Adds entries to a list; a hard link gets the bytes of the latest file of the name that it gives.
 class Entries {
   public:
-    void add(u8 type, const std::string& name, const std::string& link, std::span<const u8> data) {
+    void add(u8 type, const std::string& prefix, const std::string& name, const std::string& link,
+             std::span<const u8> data) {
         const bool directory = is_directory(type, name);
+        const std::string path = plain_tar_name(prefix.empty() ? name : prefix + "/" + name);
         if (directory || type == 0 || type == '0' || type == '7') {
-            put({plain_tar_name(name), directory, data});
+            put({path, directory, data});
         } else if (type == '1') {
             const auto target = files_.find(plain_tar_name(link));
             if (target != files_.end())
-                put({plain_tar_name(name), false, target->second});
+                put({path, false, target->second});
         }
     }
 
@@ -115,13 +114,13 @@ class Entries {
 } // namespace
 
 std::string plain_tar_name(std::string name) {
-    while (name.compare(0, 2, "./") == 0)
-        name.erase(0, 2);
-    while (!name.empty() && name.front() == '/')
-        name.erase(0, 1);
-    while (!name.empty() && name.back() == '/')
-        name.pop_back();
-    return name;
+    std::size_t start = 0;
+    while (name.compare(start, 1, "/") == 0 || name.compare(start, 2, "./") == 0)
+        start += name[start] == '/' ? 1 : 2;
+    std::size_t end = name.size();
+    while (end > start && name[end - 1] == '/')
+        --end;
+    return name.substr(start, end - start);
 }
 
 Result<std::vector<TarEntry>> read_tar(std::span<const u8> bytes) {
@@ -152,7 +151,8 @@ Result<std::vector<TarEntry>> read_tar(std::span<const u8> bytes) {
             long_name = pax_value(data, "path", std::move(long_name));
             long_link = pax_value(data, "linkpath", std::move(long_link));
         } else {
-            entries.add(type, long_name.empty() ? head_name(head) : long_name,
+            entries.add(type, long_name.empty() ? prefix_of(head) : "",
+                        long_name.empty() ? text(head.subspan(0, 100)) : long_name,
                         long_link.empty() ? text(head.subspan(157, 100)) : long_link, data);
             long_name.clear();
             long_link.clear();

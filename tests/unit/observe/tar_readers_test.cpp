@@ -1,6 +1,7 @@
 // The guest's reader of its initrd and the host's reader of the same archive say the same, for every archive.
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -11,71 +12,12 @@
 #include <gtest/gtest.h>
 
 #include "emu/base/random.hpp"
-#include "emu/symbols/tar.hpp"
-
-extern "C" {
-#include "guest/kernel/files/tar.h"
-}
+#include "tar_reading.hpp"
 
 using namespace forkscope;
+using namespace forkscope::tar_reading;
 
 namespace {
-
-struct Entry {
-    std::string name;
-    bool directory;
-    std::string data;
-
-    bool operator==(const Entry& other) const {
-        return name == other.name && directory == other.directory && data == other.data;
-    }
-};
-
-void PrintTo(const Entry& entry, std::ostream* out) {
-    *out << entry.name << (entry.directory ? "/" : "") << " with " << entry.data.size() << " bytes";
-}
-
-struct Reading {
-    bool good = false;
-    std::vector<Entry> entries;
-};
-
-Reading read_as_host(const std::vector<u8>& archive) {
-    Reading reading;
-    const auto entries = read_tar(archive);
-    reading.good = entries.ok();
-    if (entries.ok())
-        for (const TarEntry& entry : *entries)
-            reading.entries.push_back({entry.name, entry.directory, {entry.data.begin(), entry.data.end()}});
-    return reading;
-}
-
-std::string text(const tar_text& text) { return {text.at, text.length}; }
-
-Reading read_as_guest(const std::vector<u8>& archive) {
-    Reading reading;
-    std::map<std::string, std::string> files;
-    tar_reader reader{archive.data(), archive.data() + archive.size()};
-    tar_entry entry{};
-    tar_result result = TAR_ENTRY;
-    while ((result = tar_next(&reader, &entry)) == TAR_ENTRY) {
-        const std::string path =
-            entry.prefix.length != 0 ? text(entry.prefix) + "/" + text(entry.name) : text(entry.name);
-        const auto target = files.find(plain_tar_name(text(entry.link)));
-        std::string data(entry.data, entry.data + entry.size);
-        if (entry.type == TAR_OTHER || (entry.type == TAR_HARD_LINK && target == files.end()))
-            continue;
-        if (entry.type == TAR_HARD_LINK)
-            data = target->second;
-        if (entry.type != TAR_DIRECTORY)
-            files[plain_tar_name(path)] = data;
-        reading.entries.push_back({plain_tar_name(path), entry.type == TAR_DIRECTORY, data});
-    }
-    reading.good = result == TAR_END;
-    if (!reading.good)
-        reading.entries.clear(); // the host gives all or nothing, and the guest does not start
-    return reading;
-}
 
 void expect_agreement(const std::vector<u8>& archive, const std::string& what) {
     const Reading host = read_as_host(archive);
@@ -147,6 +89,17 @@ TEST_F(TarReaders, FindTheSameInEveryFormat) {
     }
 }
 
+TEST(TarNames, ArePlainWhateverIsBeforeAndBehindThem) {
+    for (const char* name : {"a/b", "./a/b", "/a/b", "//a/b", "/./a/b", ".//a/b", "././/./a/b", "a/b/", "/./a/b//"})
+        EXPECT_EQ(plain_tar_name(name), "a/b") << name;
+    for (const char* name : {"", "/", "./", "/./", ".//"})
+        EXPECT_EQ(plain_tar_name(name), "") << name;
+    EXPECT_EQ(plain_tar_name("."), ".");
+    EXPECT_EQ(plain_tar_name(".../a"), ".../a");
+    // A name may be as long as its archive: a step for each byte, not the rest of the name.
+    EXPECT_EQ(plain_tar_name(std::string(u64{8} << 20, '/')), "");
+}
+
 TEST_F(TarReaders, AgreeOnDamagedArchives) {
     for (const char* format : {"gnu", "ustar", "pax"}) {
         const std::vector<u8> archive = pack(format, "--exclude=zz_link_to_deep .");
@@ -170,6 +123,21 @@ TEST_F(TarReaders, AgreeOnDamagedArchives) {
             expect_agreement(damaged, std::string(format) + ", round " + std::to_string(round));
         }
     }
+}
+
+// The prefix is the directory's whole path, and the name is empty.
+TEST_F(TarReaders, AgreeOnAMemberThatHasOnlyAPrefix) {
+    std::vector<u8> archive = pack("ustar", "./x");
+    ASSERT_TRUE(read_as_host(archive).good);
+    std::fill_n(archive.begin(), 100, u8{0});
+    std::copy_n("deep/er", 7, archive.begin() + 345);
+    unsigned sum = 0;
+    for (std::size_t i = 0; i < 512; ++i)
+        sum += i >= 148 && i < 156 ? ' ' : archive[i];
+    std::snprintf(reinterpret_cast<char*>(&archive[148]), 8, "%06o", sum);
+    ASSERT_TRUE(read_as_host(archive).good);
+    EXPECT_EQ(read_as_host(archive).entries.size(), 1u);
+    expect_agreement(archive, "a prefix alone");
 }
 
 } // namespace
