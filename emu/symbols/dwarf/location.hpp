@@ -20,7 +20,7 @@ struct FrameRegisters {
     enum : u32 { kEax, kEcx, kEdx, kEbx, kEsp, kEbp, kEsi, kEdi, kEip, kEflags, kCount };
     std::array<std::optional<u32>, kCount> values;
 
-    std::optional<u32>& operator[](u32 number) { return values[number]; }
+    // Of any number that a file has.
     std::optional<u32> operator[](u32 number) const { return number < kCount ? values[number] : std::nullopt; }
 };
 

@@ -121,12 +121,12 @@ class Unwinder {
             const bool saved_by_callee =
                 i == Register::kEbx || i == Register::kEbp || i == Register::kEsi || i == Register::kEdi;
             const bool same = saved_by_callee || rules.registers[i].kind == FrameRule::Kind::Same;
-            caller.registers[i] =
+            caller.registers.values[i] =
                 value_of(rules.registers[i], scene, *address, same ? frame.registers[i] : std::optional<u32>());
         }
         if (rules.registers[Register::kEsp].kind == FrameRule::Kind::Unspecified)
-            caller.registers[Register::kEsp] = address;
-        caller.registers[Register::kEip] = value_of(rules.registers[rules.return_register], scene, *address, {});
+            caller.registers.values[Register::kEsp] = address;
+        caller.registers.values[Register::kEip] = value_of(rules.registers[rules.return_register], scene, *address, {});
         caller.called_out = !rules.interrupted;
         caller.found_by = rules.interrupted ? FoundBy::Interrupt : FoundBy::CallFrames;
         return checked(frame, std::move(caller));
@@ -160,16 +160,16 @@ class Unwinder {
         before.in_kernel = !from_user;
         // Handlers in C have kept these, and the code that called them has not touched them yet.
         for (const u32 number : {Register::kEbx, Register::kEbp, Register::kEsi, Register::kEdi})
-            before.registers[number] = frame.registers[number];
+            before.registers.values[number] = frame.registers[number];
         // PUSHAD leaves a sign: its own end in the place of esp. Its order is that of the numbers, backwards.
         constexpr u32 kPlaceOfEsp = 12;
         for (u32 block = stack; block + kPushedAll <= at; block += 4)
             if (state_.word(block + kPlaceOfEsp) == block + kPushedAll)
                 for (u32 number = 0; number < 8; ++number)
-                    before.registers[number] = state_.word(block + 4 * (7 - number));
-        before.registers[Register::kEip] = state_.word(at);
-        before.registers[Register::kEflags] = state_.word(at + 8);
-        before.registers[Register::kEsp] = from_user ? state_.word(at + 12) : at + 12;
+                    before.registers.values[number] = state_.word(block + 4 * (7 - number));
+        before.registers.values[Register::kEip] = state_.word(at);
+        before.registers.values[Register::kEflags] = state_.word(at + 8);
+        before.registers.values[Register::kEsp] = from_user ? state_.word(at + 12) : at + 12;
         return checked(frame, std::move(before));
     }
 
@@ -211,9 +211,9 @@ class Unwinder {
         Frame caller;
         frame.frame_address = at + 4;
         for (const u32 number : {Register::kEbx, Register::kEbp, Register::kEsi, Register::kEdi})
-            caller.registers[number] = frame.registers[number];
-        caller.registers[Register::kEsp] = at + 4;
-        caller.registers[Register::kEip] = state_.word(at);
+            caller.registers.values[number] = frame.registers[number];
+        caller.registers.values[Register::kEsp] = at + 4;
+        caller.registers.values[Register::kEip] = state_.word(at);
         caller.called_out = true;
         caller.found_by = guess ? FoundBy::ReturnAddress : FoundBy::FramePointer;
         return checked(frame, std::move(caller));
@@ -225,9 +225,9 @@ class Unwinder {
             return std::nullopt; // the outermost clears it
         Frame caller;
         frame.frame_address = *base + 8;
-        caller.registers[Register::kEbp] = state_.word(*base);
-        caller.registers[Register::kEip] = state_.word(*base + 4);
-        caller.registers[Register::kEsp] = *base + 8;
+        caller.registers.values[Register::kEbp] = state_.word(*base);
+        caller.registers.values[Register::kEip] = state_.word(*base + 4);
+        caller.registers.values[Register::kEsp] = *base + 8;
         caller.called_out = true;
         caller.found_by = FoundBy::FramePointer;
         return checked(frame, std::move(caller));

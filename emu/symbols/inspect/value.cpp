@@ -81,17 +81,18 @@ GuestValue GuestValue::of_pieces(const Type& type, const std::vector<LocationPie
     for (const LocationPiece& piece : pieces) {
         const u64 wanted = std::min(piece.bytes == 0 ? size : piece.bytes, size - value.bytes_.size());
         std::vector<u8> part(wanted);
+        const auto fill = [&part](std::span<const u8> from) {
+            std::copy_n(from.begin(), std::min(part.size(), from.size()), part.begin());
+            return part.size() <= from.size();
+        };
         bool known = piece.where != Where::Absent;
         if (piece.where == Where::Memory) {
             known = scene.memory != nullptr && (*scene.memory)(piece.address, part);
         } else if (piece.where == Where::Register) {
             const u32 number = (*scene.registers)[piece.number].value_or(0);
-            known = wanted <= sizeof number;
-            std::memcpy(part.data(), &number, std::min<u64>(wanted, sizeof number));
+            known = fill({reinterpret_cast<const u8*>(&number), sizeof number});
         } else if (piece.where == Where::Bytes) {
-            const std::span<const u8> from = piece.block.empty() ? std::span<const u8>(piece.value) : piece.block;
-            known = wanted <= from.size();
-            std::memcpy(part.data(), from.data(), std::min<u64>(wanted, from.size()));
+            known = fill(piece.block.empty() ? std::span<const u8>(piece.value) : piece.block);
         }
         value.bytes_.insert(value.bytes_.end(), part.begin(), part.end());
         value.known_.insert(value.known_.end(), part.size(), known);
