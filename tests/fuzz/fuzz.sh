@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the fuzzers and lets them run: fuzz.sh SOURCE BUILD [SECONDS]. SECONDS (3600) for the decoder, machines and
-# gdb's clients, a sixth of it for snapshots, kernel images and traces. New inputs go to BUILD/new/TARGET, findings to BUILD/found.
+# gdb's clients, a sixth of it for snapshots, images, archives and traces. New inputs go to BUILD/new/TARGET, findings to BUILD/found.
 # Exits with 77 where there is no clang with libFuzzer, with 1 if anything was found.
 set -euo pipefail
 source=$1 build=$2 seconds=${3:-3600}
@@ -11,7 +11,7 @@ echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return
     exit 77
 }
 cmake -S "$source" -B "$build" --preset fuzz >/dev/null
-targets=(decoder machine gdb conditions snapshot multiboot trace)
+targets=(decoder machine gdb conditions snapshot multiboot elf tar trace)
 ninja -C "$build" "${targets[@]/#/fuzz_}"
 mkdir -p "$build/found"
 status=0

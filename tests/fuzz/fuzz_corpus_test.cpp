@@ -62,12 +62,16 @@ TEST(FuzzCorpus, TheEnginesAgreeOnAllMachines) { replay("machine", machine); }
 TEST(FuzzCorpus, DamagedSnapshotsAreRefusedOrRun) { replay("snapshot", snapshot); }
 TEST(FuzzCorpus, DamagedKernelsAreRefusedOrLaidOut) { replay("multiboot", multiboot); }
 TEST(FuzzCorpus, DamagedTracesAreReadAsFarAsTheyGo) { replay("trace", trace); }
+TEST(FuzzCorpus, DamagedImagesAreRefusedOrSayTheSameBothWays) { replay("elf", elf); }
+TEST(FuzzCorpus, HostAndGuestReadTheSameOfArchives) { replay("tar", tar); }
 TEST(FuzzCorpus, AnyClientOfGdbIsAnswered) { replay("gdb", gdb); }
 TEST(FuzzCorpus, AnyConditionIsRefusedOrOnlyLooks) { replay("conditions", conditions); }
 
 TEST(FuzzRandomBytes, TheDecoderTakesThem) { feed_random_bytes(decoder, 3000, 64); }
 TEST(FuzzRandomBytes, TheEnginesAgreeOnThem) { feed_random_bytes(machine, 1500, 700); }
 TEST(FuzzRandomBytes, SnapshotsDamagedByThemAreRefusedOrRun) { feed_random_bytes(snapshot, 50, 20); }
+TEST(FuzzRandomBytes, SectionsMayHoldThem) { feed_random_bytes(elf, 2000, 600); }
+TEST(FuzzRandomBytes, HeadsOfArchivesMayHoldThem) { feed_random_bytes(tar, 2000, 1500); }
 TEST(FuzzRandomBytes, AClientMaySendThem) { feed_random_bytes(gdb, 500, 200); }
 TEST(FuzzRandomBytes, NoConditionOfThemDoesHarm) { feed_random_bytes(conditions, 2000, 40); }
 TEST(FuzzRandomBytes, TracesDamagedByThemAreReadAsFarAsTheyGo) { feed_random_bytes(trace, 50, 20); }

@@ -18,6 +18,8 @@ void multiboot(std::span<const u8> input);
 void trace(std::span<const u8> input);
 void gdb(std::span<const u8> input);
 void conditions(std::span<const u8> input);
+void elf(std::span<const u8> input);
+void tar(std::span<const u8> input);
 
 // Says what is wrong and aborts.
 [[noreturn]] void report(const char* what);
