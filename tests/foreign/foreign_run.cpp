@@ -125,8 +125,9 @@ std::string ForeignRun::traced() const {
     std::multimap<u64, std::string> faults;
     for (const ForkRecord& fork : tracer_->forks()) {
         const u64 copied = fork.counts.frames_copied;
-        const auto shared = static_cast<u64>(std::count_if(fork.shared.begin(), fork.shared.end(),
-                                                           [](const auto& page) { return !page.second.left_inside; }));
+        u64 shared = 0;
+        for (const auto& [page, left] : fork.shared)
+            shared += left.left_inside ? 0 : left.pages();
         forks.push_back(fmt::format("fork parent={:x} child={:x} pages={} copied={} shared={}", fork.parent_directory,
                                     fork.child_directory, copied + shared, copied, shared));
         for (const ForkFault& fault : fork.faults)

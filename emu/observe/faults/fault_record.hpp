@@ -45,6 +45,11 @@ struct FaultRecord {
     bool is_write() const { return (error_code & kFaultWrite) != 0; }
     bool is_cow() const { return page == FaultClass::CowCopy || page == FaultClass::CowReuse; }
     u32 page_address() const { return address & ~kPageMask; }
+    // The first address of the page as its entry mapped it, and its first frame.
+    u32 mapped_page(u32 large_bytes) const { return before.large ? address & ~(large_bytes - 1) : page_address(); }
+    u32 mapped_frame(u32 large_bytes) const {
+        return static_cast<u32>(before.large ? before.frame & ~u64{large_bytes - 1} : before.frame);
+    }
 };
 using FaultRef = std::shared_ptr<const FaultRecord>; // closed
 

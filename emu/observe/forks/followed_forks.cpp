@@ -6,6 +6,8 @@ namespace forkscope {
 
 namespace {
 
+constexpr u32 kLargeShift = 21; // of the smaller of the large pages: 2 MB
+
 bool child_left(const ForkRecord& fork, u32 page) { return fork.child_ended || fork.shared.at(page).child_settled; }
 
 } // namespace
@@ -33,13 +35,47 @@ void FollowedForks::add(u64 number, const ForkStore& forks) {
         by_pid_[fork.parent_pid].insert(number);
     add_child(fork);
     for (const auto& [linear, shared] : fork.shared) {
-        std::vector<Use>& uses = by_frame_[shared.frame];
-        std::erase_if(uses, [&, page = linear](const Use& use) {
-            const ForkRecord& earlier = *forks.find(use.fork);
-            return use.page == page && earlier.parent_directory == fork.parent_directory && child_left(earlier, page);
+        each_list(shared, [&, page = linear](std::vector<Entry>& entries) {
+            std::erase_if(entries, [&](const Entry& entry) {
+                const ForkRecord& earlier = *forks.find(entry.fork);
+                return entry.page == page && earlier.parent_directory == fork.parent_directory &&
+                       child_left(earlier, page);
+            });
         });
-        uses.push_back({number, linear});
+        add_page(fork, linear, places_);
     }
+}
+
+template <class Act> void FollowedForks::each_list(const SharedPage& shared, Act act) {
+    const bool large = shared.bytes > kPageSize;
+    Frames& frames = large ? by_large_frame_ : by_frame_;
+    const u32 keys = large ? shared.bytes >> kLargeShift : 1;
+    for (u32 i = 0; i < keys; ++i) {
+        const auto list = frames.try_emplace((large ? shared.frame >> kLargeShift : shared.frame) + i).first;
+        act(list->second);
+        if (list->second.empty())
+            frames.erase(list);
+    }
+}
+
+void FollowedForks::add_page(const ForkRecord& fork, u32 page, u64 place) {
+    each_list(fork.shared.at(page), [&](std::vector<Entry>& entries) {
+        const auto after = std::upper_bound(entries.begin(), entries.end(), place,
+                                            [](u64 value, const Entry& entry) { return value < entry.place; });
+        entries.insert(after, {place, fork.number, page});
+    });
+}
+
+u64 FollowedForks::remove_page(const ForkRecord& fork, u32 page) {
+    u64 place = 0;
+    each_list(fork.shared.at(page), [&](std::vector<Entry>& entries) {
+        std::erase_if(entries, [&](const Entry& entry) {
+            const bool it = entry.fork == fork.number && entry.page == page;
+            place = it ? entry.place : place;
+            return it;
+        });
+    });
+    return place;
 }
 
 void FollowedForks::add_child(const ForkRecord& fork) {
@@ -59,14 +95,8 @@ void FollowedForks::remove(const ForkRecord& fork) {
     remove_child(fork);
     erase(by_parent_, fork.parent_directory, fork.number);
     erase(by_pid_, fork.parent_pid, fork.number);
-    for (const auto& [page, shared] : fork.shared) {
-        const auto place = by_frame_.find(shared.frame);
-        if (place == by_frame_.end())
-            continue;
-        std::erase_if(place->second, [&](const Use& use) { return use.fork == fork.number; });
-        if (place->second.empty())
-            by_frame_.erase(place);
-    }
+    for (const auto& [page, shared] : fork.shared)
+        remove_page(fork, page);
 }
 
 std::vector<u64> FollowedForks::of_directory(u32 directory) const {
@@ -82,16 +112,22 @@ std::vector<u64> FollowedForks::of_pid(u32 pid) const {
 }
 
 std::vector<FollowedForks::Use> FollowedForks::uses(u32 frame, const ForkStore& forks) const {
+    std::vector<Entry> entries;
+    if (const auto small = by_frame_.find(frame); small != by_frame_.end())
+        entries = small->second;
+    if (const auto large = by_large_frame_.find(frame >> kLargeShift); large != by_large_frame_.end()) {
+        entries.insert(entries.end(), large->second.begin(), large->second.end());
+        std::stable_sort(entries.begin(), entries.end(),
+                         [](const Entry& a, const Entry& b) { return a.place < b.place; });
+    }
     std::vector<Use> named;
-    const auto place = by_frame_.find(frame);
-    if (place == by_frame_.end())
-        return named;
     std::set<std::pair<u32, u32>> parents; // directory and page
-    for (auto use = place->second.rbegin(); use != place->second.rend(); ++use) {
-        const ForkRecord& fork = *forks.find(use->fork);
-        const bool newest = parents.insert({fork.parent_directory, use->page}).second;
-        if (newest || !child_left(fork, use->page))
-            named.push_back(*use);
+    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+        const ForkRecord& fork = *forks.find(entry->fork);
+        const Use use{entry->fork, entry->page, entry->page + (frame - fork.shared.at(entry->page).frame)};
+        const bool newest = parents.insert({fork.parent_directory, use.at}).second;
+        if (newest || !child_left(fork, use.page))
+            named.push_back(use);
     }
     return named;
 }

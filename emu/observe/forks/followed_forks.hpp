@@ -16,7 +16,8 @@ class FollowedForks {
     // A page that a fork left shared.
     struct Use {
         u64 fork = 0; // its number
-        u32 page = 0; // linear
+        u32 page = 0; // linear, of its first byte
+        u32 at = 0;   // linear, where the frame lies that was asked for
     };
 
     void add(u64 number, const ForkStore& forks);
@@ -33,9 +34,13 @@ class FollowedForks {
     const std::set<u64>& of_child(u32 directory) const { return found(by_child_, directory); }
     std::vector<u64> of_directory(u32 directory) const;
     std::vector<u64> of_pid(u32 pid) const;
-    // Who left a frame shared, newest first. A page that a fork's child has left is its parent's alone: of those only
-    // what the parent's newest fork left is named.
+    // Who left a frame shared, newest first, on its own or in a large page. A page that a fork's child has left is its
+    // parent's alone: of those only what the parent's newest fork left is named.
     std::vector<Use> uses(u32 frame, const ForkStore& forks) const;
+
+    // Large pages of a fork become pieces: before its record says so, and after.
+    u64 remove_page(const ForkRecord& fork, u32 page);
+    void add_page(const ForkRecord& fork, u32 page, u64 place);
 
     // By number, in the order in which they came to be followed.
     std::vector<u64> in_order() const;
@@ -49,7 +54,15 @@ class FollowedForks {
     std::map<u64, u64> order_; // number by place
     u64 places_ = 0;
     Index by_parent_, by_child_, by_pid_;
-    std::unordered_map<u32, std::vector<Use>> by_frame_;
+    struct Entry {
+        u64 place = 0; // of the fork, in order_
+        u64 fork = 0;
+        u32 page = 0;
+    };
+    // In the order of places. Large pages by each 2 MB of theirs.
+    using Frames = std::unordered_map<u32, std::vector<Entry>>;
+    template <class Act> void each_list(const SharedPage& shared, Act act);
+    Frames by_frame_, by_large_frame_;
 };
 
 } // namespace forkscope

@@ -167,6 +167,7 @@ void archive_shared(Archive& ar, ForkRecord& fork) {
     ArchiveTable(ar, "shared", rows, kMostRows)
         .column("page", part(&Row::page))
         .column("frame", [](Row& row) -> u32& { return row.shared.frame; })
+        .column("bytes", [](Row& row) -> u32& { return row.shared.bytes; })
         .column("copy_on_write", [](Row& row) -> bool& { return row.shared.copy_on_write; })
         .column("parent_settled", [](Row& row) -> bool& { return row.shared.parent_settled; })
         .column("child_settled", [](Row& row) -> bool& { return row.shared.child_settled; })
@@ -176,8 +177,13 @@ void archive_shared(Archive& ar, ForkRecord& fork) {
     if (!ar.loading())
         return;
     fork.shared.clear();
-    for (const Row& row : rows)
+    for (const Row& row : rows) {
+        const u32 bytes = row.shared.bytes;
+        const bool known = bytes == kPageSize || bytes == 2u << 20 || bytes == 4u << 20;
+        if (!known || ((row.page | row.shared.frame) & (bytes - 1)) != 0)
+            return ar.fail("no such page");
         fork.shared.emplace(row.page, row.shared);
+    }
 }
 
 void archive_profile(Archive& ar, ForkRecord& fork) {

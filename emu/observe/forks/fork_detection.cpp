@@ -2,6 +2,7 @@
 // by entries that were seen written, or by the frames that hold the tables, which somebody stored into last. It was a
 // fork if the space holds its maker's pages, shared for copying or copied.
 #include <algorithm>
+#include <span>
 
 #include "emu/base/trace_vocabulary.hpp"
 #include "emu/observe/forks/fork_tracer.hpp"
@@ -9,6 +10,18 @@
 namespace forkscope {
 
 namespace {
+
+constexpr u32 kPointers = 4; // of a space, to its directories under PAE
+
+// SDM 3A, table 4-8: bits 1, 2 and 5-8 of a pointer are reserved. What a kernel leaves out it has cleared.
+bool are_pointers(std::span<const u64> words, const AddressSpaceReader& reader) {
+    constexpr u64 kReserved = 0x1E6;
+    return std::all_of(words.begin(), words.end(), [&](u64 word) {
+        const bool pointer = (word & kPtePresent) != 0 && (word & kReserved) == 0 &&
+                             reader.memory().is_memory(PhysicalAddress(word & kPteFrame));
+        return word == 0 || pointer;
+    });
+}
 
 bool is_used(u64 entry) { return (entry & (kPtePresent | kPteUser)) == (kPtePresent | kPteUser); }
 
@@ -77,19 +90,39 @@ void ForkTracer::settle_stores(const TraceEvent& event) {
 // A directory is known by this: it maps the kernel's code that runs now where it runs, and no program may touch it.
 void ForkTracer::discover_spaces(const std::vector<u32>& frames, const TraceEvent& event) {
     const AddressSpaceReader& reader = tables_.reader();
-    if (reader.control().pae())
-        return; // what leads to its directories is no frame of its own
     const LinearAddress code(event.eip);
     const WalkView now = reader.walk(AddressSpace(event.address_space), code);
     if (!now.present || now.user())
         return;
-    for (const u32 frame : frames) {
-        const AddressSpace space(frame << kPageShift);
-        if (tables_.is_directory(space.root) || space.root == event.address_space)
-            continue;
+    const auto has_code = [&](AddressSpace space) {
         const WalkView there = reader.walk(space, code);
-        if (there.present && !there.user() && there.frame == now.frame)
+        return space.root != event.address_space && there.present && !there.user() && there.frame == now.frame;
+    };
+    if (reader.control().pae())
+        return discover_pointers(frames, has_code, event);
+    for (const u32 frame : frames)
+        if (const AddressSpace space(frame << kPageShift); !tables_.is_directory(space.root) && has_code(space))
             tables_.add_space(space, event);
+}
+
+// Under PAE a space is four pointers to directories, at any 32 bytes. Others may be a copy of them: then the first load
+// of CR3 tells which are the space.
+void ForkTracer::discover_pointers(const std::vector<u32>& frames, const std::function<bool(AddressSpace)>& has_code,
+                                   const TraceEvent& event) {
+    const AddressSpaceReader& reader = tables_.reader();
+    const u32 used = event.eip >> 30;
+    const auto is_new = [&](u64 pointer) {
+        return pointer != 0 && !tables_.is_directory(static_cast<u32>(pointer & kPteFrame));
+    };
+    for (const u32 frame : frames) {
+        const std::vector<u64> words = reader.table(u64{frame} << kPageShift);
+        for (u32 first = 0; first + kPointers <= words.size(); first += kPointers) {
+            const std::span<const u64> pointers(&words[first], kPointers);
+            const AddressSpace space((frame << kPageShift) + first * static_cast<u32>(sizeof(u64)));
+            if ((pointers[used] & kPtePresent) != 0 && are_pointers(pointers, reader) &&
+                std::any_of(pointers.begin(), pointers.end(), is_new) && has_code(space))
+                tables_.add_space(space, event);
+        }
     }
 }
 
@@ -193,7 +226,7 @@ PageTableView ForkTracer::parent_at_return(const OpenFork& call) const {
         for (auto fault = state_.loose_faults.rbegin(); fault != state_.loose_faults.rend(); ++fault)
             if (fault->second->address_space == call.directory &&
                 fault->second->begin_instructions >= call.record.left_instructions)
-                pages.put_back(fault->second->page_address(), fault->second->before);
+                pages.put_back(fault->second->address, fault->second->before, large_bytes());
     return pages;
 }
 
@@ -209,42 +242,62 @@ bool ForkTracer::copied_from_hidden(const OpenFork& call, const PageEntry& page)
 
 ForkTracer::Likeness ForkTracer::compare(const OpenFork& call, const PageTableView& parent,
                                          const PageTableView& child) const {
-    const PhysicalMemory& memory = tables_.reader().memory();
     Likeness likeness;
     for (const PageEntry& page : child.entries()) {
+        if (page.state == PageState::Window)
+            continue;
         const PageEntry* other = parent.find(page.linear);
-        if (other == nullptr && copied_from_hidden(call, page)) {
-            ++likeness.copied;
+        const bool same_size = other != nullptr && other->linear == page.linear && other->bytes() == page.bytes();
+        if (same_size && (other->physical == page.physical || is_common(page, *other))) {
+            compare_piece(call, page, other, likeness);
             continue;
         }
-        if (other != nullptr && (other->bytes() != page.bytes() || is_common(page, *other)))
-            continue;
-        if (other != nullptr && other->physical == page.physical) {
-            ++likeness.shared;
-            const bool read_only = ((page.rights | other->rights) & kPteWritable) == 0;
-            likeness.cow += read_only && (call.protects.count(page.linear) != 0 ||
-                                          was_copy_on_write(call.record, page.linear, static_cast<u32>(page.physical)))
-                                ? 1
-                                : 0;
-            continue;
+        for (u64 at = page.linear; at < page.linear + page.bytes(); at += kPageSize) {
+            const auto piece = static_cast<u32>(at);
+            const PageEntry* beside = parent.find(piece);
+            if (beside == nullptr)
+                compare_piece(call, page.piece_at(piece), nullptr, likeness);
+            else if (const PageEntry theirs = beside->piece_at(piece); beside->state != PageState::Window)
+                compare_piece(call, page.piece_at(piece), &theirs, likeness);
         }
-        std::array<u8, kPageSize> bytes, others;
-        if (page.bytes() != kPageSize || !memory.read(PhysicalAddress(page.physical), bytes))
-            continue;
-        const bool zero = std::all_of(bytes.begin(), bytes.end(), [](u8 byte) { return byte == 0; });
-        const bool writable = (page.rights & kPteWritable) != 0;
-        const bool alike = other != nullptr && memory.read(PhysicalAddress(other->physical), others) && bytes == others;
-        const bool by_call = other != nullptr &&
-                             writers_.last(page.physical >> kPageShift) == static_cast<FrameWriters::Writer>(call.id);
-        likeness.copied += alike || by_call ? 1 : 0;
-        if (zero)
-            continue;
-        ++likeness.counted;
-        likeness.alike += alike ? 1 : 0;
-        likeness.writable += writable ? 1 : 0;
-        likeness.writable_alike += alike && writable ? 1 : 0;
     }
     return likeness;
+}
+
+// 4 KB, or a large page that is whole in the same memory on both sides.
+void ForkTracer::compare_piece(const OpenFork& call, const PageEntry& page, const PageEntry* other,
+                               Likeness& likeness) const {
+    const PhysicalMemory& memory = tables_.reader().memory();
+    if (other == nullptr && copied_from_hidden(call, page)) {
+        ++likeness.copied;
+        return;
+    }
+    if (other != nullptr && is_common(page, *other))
+        return;
+    if (other != nullptr && other->physical == page.physical) {
+        const u64 pages = page.bytes() / kPageSize;
+        const bool read_only = ((page.rights | other->rights) & kPteWritable) == 0;
+        const bool cow = read_only && (is_protected(call.protects, *other) ||
+                                       was_copy_on_write(call.record, page.linear, static_cast<u32>(page.physical)));
+        likeness.shared += pages;
+        likeness.cow += cow ? pages : 0;
+        return;
+    }
+    std::array<u8, kPageSize> bytes, others;
+    if (!memory.read(PhysicalAddress(page.physical), bytes))
+        return;
+    const bool zero = std::all_of(bytes.begin(), bytes.end(), [](u8 byte) { return byte == 0; });
+    const bool writable = (page.rights & kPteWritable) != 0;
+    const bool alike = other != nullptr && memory.read(PhysicalAddress(other->physical), others) && bytes == others;
+    const bool by_call =
+        other != nullptr && writers_.last(page.physical >> kPageShift) == static_cast<FrameWriters::Writer>(call.id);
+    likeness.copied += alike || by_call ? 1 : 0;
+    if (zero)
+        return;
+    ++likeness.counted;
+    likeness.alike += alike ? 1 : 0;
+    likeness.writable += writable ? 1 : 0;
+    likeness.writable_alike += alike && writable ? 1 : 0;
 }
 
 // Makes the system call a fork if the new space holds its caller's pages.
@@ -383,18 +436,19 @@ void ForkTracer::add_unseen_entries(u64 call, const PageTableView& child, const 
 // frame.
 void ForkTracer::share_left_pages(ForkRecord& fork, const PageTableView& child) {
     for (const auto& [place, fault] : state_.loose_faults) {
-        const u32 page = fault->page_address();
+        const u32 page = fault->mapped_page(large_bytes());
         const PageEntry* entry = child.find(page);
         if (fault->address_space != fork.parent_directory || fault->begin_instructions < fork.begin_instructions ||
-            fault->begin_instructions >= fork.left_instructions || entry == nullptr ||
-            entry->physical != fault->before.frame || entry->bytes() != kPageSize)
+            fault->begin_instructions >= fork.left_instructions || entry == nullptr || entry->linear != page ||
+            entry->physical != fault->mapped_frame(large_bytes()) || entry->large != fault->before.large)
             continue;
         SharedPage left;
         left.frame = static_cast<u32>(entry->physical);
+        left.bytes = static_cast<u32>(entry->bytes());
         left.copy_on_write = left.parent_settled = left.left_inside = true;
         fork.shared.emplace(page, left);
-        ++fork.copied_pages;
-        ++fork.counts.frames_copied;
+        fork.copied_pages += left.pages();
+        fork.counts.frames_copied += left.pages();
     }
 }
 
@@ -402,10 +456,10 @@ void ForkTracer::share_left_pages(ForkRecord& fork, const PageTableView& child) 
 void ForkTracer::catch_up(ForkRecord& fork) {
     const auto loose = state_.loose_faults;
     for (const auto& [place, fault] : loose) {
-        const u32 page = fault->page_address();
+        const u32 page = fault->mapped_page(large_bytes());
         const auto shared = fork.shared.find(page);
         const bool ours = fault->address_space == fork.parent_directory && shared != fork.shared.end() &&
-                          fault->before.frame == shared->second.frame &&
+                          fault->mapped_frame(large_bytes()) == shared->second.frame &&
                           fault->begin_instructions >=
                               (shared->second.left_inside ? fork.begin_instructions : fork.left_instructions);
         if (!ours)

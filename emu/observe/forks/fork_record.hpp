@@ -115,9 +115,10 @@ struct ForkStop {
     std::array<u32, 3> callers{}; // return addresses, innermost first; 0 = unknown
     std::string program;          // that eip belongs to; empty: the kernel, or unknown
 };
-// A page that parent and child had in one frame when fork left.
+// A page that parent and child had in the same memory when fork left. A large one is whole until either side splits it.
 struct SharedPage {
-    u32 frame = 0;
+    u32 frame = 0;               // the first
+    u32 bytes = kPageSize;       // 4 KB, 2 MB or 4 MB
     bool copy_on_write = false;  // read-only on both sides because of a fork, not by nature
     bool parent_settled = false; // that side does not map this frame there any more
     bool child_settled = false;
@@ -129,6 +130,7 @@ struct SharedPage {
     // may leave its entries behind.
     enum Doubt : u8 { Granted = 1, Stored = 2, ByParent = 4, ByChild = 8, Found = 16 };
 
+    u64 pages() const { return bytes / kPageSize; }
     bool shared() const { return !parent_settled && !child_settled; }
     bool waits() const { return copy_on_write && shared() && !writable; }
 };
@@ -179,7 +181,8 @@ struct ForkRecord {
     SharedMap<std::pair<u32, u32>, RunTime> by_instruction;
     bool trimmed = false; // some list entries were dropped; counts are complete
 
-    SharedMap<u32, SharedPage> shared;         // by linear page
+    SharedMap<u32, SharedPage> shared; // by linear page
+    // Counts of 4 KB each, a large page's too.
     u64 still_shared = 0;                      // copy-on-write pages that both sides still map and neither may write
     u64 leaked_pages = 0;                      // that one side writes and the other sees
     u64 copied_pages = 0;                      // that fork copied at once, as the contents of both sides show

@@ -38,26 +38,48 @@ void ForkTracer::settle(ForkRecord& fork, const SharedSet<u32>& protects, const 
     const PageTableView child = user_pages(fork.child_directory);
     fork.differences = SharedVector<DifferenceRange>(AddressSpaceDiff(parent, child).ranges());
     for (const PageEntry& page : parent.entries()) {
-        const PageEntry* other = page.bytes() == kPageSize ? child.find(page.linear) : nullptr;
-        if (other == nullptr || other->physical != page.physical || other->bytes() != kPageSize ||
-            is_common(page, *other))
+        if (page.state == PageState::Window)
             continue;
-        const bool read_only = ((page.rights | other->rights) & kPteWritable) == 0;
-        SharedPage shared;
-        shared.frame = static_cast<u32>(page.physical);
-        const bool again = was_copy_on_write(fork, page.linear, shared.frame);
-        shared.copy_on_write = read_only && (protects.count(page.linear) != 0 || again);
-        if (shared.copy_on_write && again && ((page.entry ^ other->entry) & kPteSoftware) != 0)
-            add_finding(fork,
-                        fmt::format("page {:#010x} was shared for copying already, and the software's bits of its "
-                                    "entry are {:x} in the parent but {:x} in the child: a mark was lost",
-                                    page.linear, (page.entry & kPteSoftware) >> 9, (other->entry & kPteSoftware) >> 9));
-        fork.still_shared += shared.copy_on_write ? 1 : 0;
-        fork.shared.emplace(page.linear, shared);
+        const PageEntry* other = child.find(page.linear);
+        if (other != nullptr && other->linear == page.linear && other->bytes() == page.bytes()) {
+            share_page(fork, protects, page, *other);
+            continue;
+        }
+        // Large on one side only.
+        for (u64 at = page.linear; at < page.linear + page.bytes(); at += kPageSize) {
+            const auto piece = static_cast<u32>(at);
+            if (const PageEntry* beside = child.find(piece); beside != nullptr)
+                share_page(fork, protects, page.piece_at(piece), beside->piece_at(piece));
+        }
     }
     check_rights(fork);
     follow(fork);
     check_private(fork);
+}
+
+// `page` is the parent's, `other` the child's at the same place.
+void ForkTracer::share_page(ForkRecord& fork, const SharedSet<u32>& protects, const PageEntry& page,
+                            const PageEntry& other) {
+    if (other.physical != page.physical || other.state == PageState::Window || is_common(page, other))
+        return;
+    const bool read_only = ((page.rights | other.rights) & kPteWritable) == 0;
+    SharedPage shared;
+    shared.frame = static_cast<u32>(page.physical);
+    shared.bytes = static_cast<u32>(page.bytes());
+    const bool again = was_copy_on_write(fork, page.linear, shared.frame);
+    shared.copy_on_write = read_only && (is_protected(protects, page) || again);
+    if (shared.copy_on_write && again && ((page.entry ^ other.entry) & kPteSoftware) != 0)
+        add_finding(fork,
+                    fmt::format("page {:#010x} was shared for copying already, and the software's bits of its "
+                                "entry are {:x} in the parent but {:x} in the child: a mark was lost",
+                                page.linear, (page.entry & kPteSoftware) >> 9, (other.entry & kPteSoftware) >> 9));
+    fork.still_shared += shared.copy_on_write ? shared.pages() : 0;
+    fork.shared.emplace(page.linear, shared);
+}
+
+// Whether the right to write was taken from the entry that maps a page, or a piece of it.
+bool ForkTracer::is_protected(const SharedSet<u32>& protects, const PageEntry& page) const {
+    return protects.count(page.linear) != 0 || (page.large && protects.count(page.linear & ~(large_bytes() - 1)) != 0);
 }
 
 // One frame that only one side may write: the other would see the writes.
@@ -76,12 +98,12 @@ void ForkTracer::check_rights(ForkRecord& fork) {
 // Read-only already before this fork because an earlier one left it so.
 bool ForkTracer::was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const {
     for (const FollowedForks::Use& use : followed_.uses(frame, state_.forks)) {
-        if (use.page != page || use.fork == fork.number)
+        if (use.at != page || use.fork == fork.number)
             continue;
         const ForkRecord& earlier = *state_.forks.find(use.fork);
         const bool party =
             earlier.parent_directory == fork.parent_directory || earlier.child_directory == fork.parent_directory;
-        if (party && earlier.shared.at(page).copy_on_write)
+        if (party && earlier.shared.at(use.page).copy_on_write)
             return true;
     }
     return false;
@@ -156,7 +178,7 @@ void ForkTracer::on_fault(const FaultRef& fault) {
         const ForkSide side = of_child ? ForkSide::Child : of_parent ? ForkSide::Parent : ForkSide::Other;
         // On a page that this fork has protected already; else it is for an earlier fork to know.
         const bool belongs =
-            fault->is_cow() && (of_child || (of_parent && open.protects.count(fault->page_address()) != 0));
+            fault->is_cow() && (of_child || (of_parent && open.protects.count(fault->mapped_page(large_bytes())) != 0));
         attach_fault(edit_record(id), fault, side, belongs ? Cause::Sharing : Cause::Other);
         attached = attached || belongs;
         break;
@@ -176,7 +198,7 @@ void ForkTracer::share_fault(const FaultRef& fault, bool attached) {
             const ForkRecord& known = *state_.forks.find(use.fork);
             const bool is_child = known.child_directory == space && !known.child_ended;
             const bool is_parent = known.parent_directory == space && !known.parent_ended;
-            if (use.page != page || (!is_child && !is_parent))
+            if (use.at != page || (!is_child && !is_parent))
                 continue;
             ForkRecord& fork = state_.forks.edit(use.fork);
             const ForkSide side = is_child ? ForkSide::Child : ForkSide::Parent;
@@ -184,7 +206,7 @@ void ForkTracer::share_fault(const FaultRef& fault, bool attached) {
             if (!attached)
                 attach_fault(fork, fault, side, Cause::Sharing);
             attached = true;
-            reconsider(use.fork, page);
+            reconsider(use.fork, use.page);
         }
         if (attached)
             return;
@@ -214,23 +236,25 @@ void ForkTracer::on_entry_changed(const TraceEvent& event, const EntryOwner& own
     const auto page = static_cast<u32>(owner.linear.value);
     if (owner.level == 1 || owner.space == AddressSpace()) {
         std::set<std::pair<u64, u32>> concerned;
+        const bool anywhere = owner.space == AddressSpace();
         for (const u64 entry : {event.b, event.c})
             if ((entry & kPtePresent) != 0)
                 for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(entry & kPteFrame), state_.forks))
-                    concerned.insert({use.fork, use.page});
+                    if (anywhere || use.at == page)
+                        concerned.insert({use.fork, use.page});
         for (const auto& [fork, shared_page] : concerned)
-            if (owner.space == AddressSpace() || shared_page == page)
-                reconsider(fork, shared_page);
+            reconsider(fork, shared_page);
         return;
     }
-    // A whole table goes or changes its rights. One that only comes leaves nothing that was there.
-    if ((event.b & kPtePresent) == 0)
-        return;
+    // A whole table, or a large page, goes or changes its rights. A table that only comes leaves what was there, unless
+    // it stands for a large page.
+    const bool comes = (event.b & kPtePresent) == 0;
     for (const u64 number : followed_.of_directory(owner.space.root)) {
         const auto& shared = state_.forks.find(number)->shared;
         std::vector<u32> pages;
         for (auto place = shared.lower_bound(page); place != shared.end() && place->first - page < bytes_at(2); ++place)
-            pages.push_back(place->first);
+            if (!comes || place->second.bytes > kPageSize)
+                pages.push_back(place->first);
         for (const u32 one : pages)
             reconsider(number, one);
     }
@@ -239,7 +263,7 @@ void ForkTracer::on_entry_changed(const TraceEvent& event, const EntryOwner& own
 // Whether both sides still map the frame, from their entries as they stand.
 void ForkTracer::reconsider(u64 number, u32 page) {
     ForkRecord& fork = state_.forks.edit(number);
-    if (fork.shared.count(page) == 0 || fork.parent_ended || fork.child_ended)
+    if (fork.shared.count(page) == 0 || fork.parent_ended || fork.child_ended || split_if_mapped_by_pieces(fork, page))
         return;
     SharedPage& shared = fork.shared.edit(page);
     const WalkView parent = tables_.reader().walk(AddressSpace(fork.parent_directory), LinearAddress(page));
@@ -251,13 +275,38 @@ void ForkTracer::reconsider(u64 number, u32 page) {
     if (!shared.copy_on_write)
         return;
     if (waited != shared.waits()) {
-        fork.still_shared += shared.waits() ? 1 : ~u64{0};
+        fork.still_shared += shared.waits() ? shared.pages() : ~shared.pages() + 1;
         if (shared.waits())
             fork.private_cycle = 0; // shared once more
     }
     if (shared.writable)
         doubt(number, page, SharedPage::Granted);
     check_private(fork);
+}
+
+// A large page that either side maps by a table now: what becomes of each piece is its own matter.
+bool ForkTracer::split_if_mapped_by_pieces(ForkRecord& fork, u32 page) {
+    const SharedPage whole = fork.shared.at(page);
+    if (whole.bytes == kPageSize)
+        return false;
+    const auto by_table = [&](u32 directory) {
+        const WalkView walk = tables_.reader().walk(AddressSpace(directory), LinearAddress(page));
+        return walk.table_entry_address != PhysicalAddress(0);
+    };
+    if (!by_table(fork.parent_directory) && !by_table(fork.child_directory))
+        return false;
+    const u64 place = followed_.remove_page(fork, page);
+    fork.shared.erase(page);
+    for (u32 offset = 0; offset < whole.bytes; offset += kPageSize) {
+        SharedPage piece = whole;
+        piece.frame += offset;
+        piece.bytes = kPageSize;
+        fork.shared.emplace(page + offset, piece);
+        followed_.add_page(fork, page + offset, place);
+    }
+    for (u32 offset = 0; offset < whole.bytes; offset += kPageSize)
+        reconsider(fork.number, page + offset);
+    return true;
 }
 
 // Something was done to a page that should not be done while both sides live, by the space that runs.
@@ -303,7 +352,7 @@ void ForkTracer::see_alive(u32 directory) {
 
 void ForkTracer::confirm(ForkRecord& fork, u32 page, SharedPage& shared) {
     shared.doubt |= SharedPage::Found;
-    ++fork.leaked_pages;
+    fork.leaked_pages += shared.pages();
     fork.private_cycle = 0;
     if ((shared.doubt & SharedPage::Stored) != 0)
         return add_finding(
@@ -325,7 +374,7 @@ void ForkTracer::check_refused_write(const FaultRecord& fault, const char* outco
     for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(fault.before.frame), state_.forks)) {
         const ForkRecord& fork = *state_.forks.find(use.fork);
         const bool of_child = fork.child_directory == fault.address_space;
-        if (use.page != fault.page_address() || (!of_child && fork.parent_directory != fault.address_space) ||
+        if (use.at != fault.page_address() || (!of_child && fork.parent_directory != fault.address_space) ||
             !fork.shared.at(use.page).copy_on_write)
             continue;
         add_finding(

@@ -37,6 +37,8 @@ void ForkTracer::add_pte(u64 open, PteChange change) {
         if (now_->address_space == own)
             state_.open.await_flush(open, change.linear);
     }
+    if (change.level == 2 && change.directory == own)
+        protect_by_split(open, change);
     if (!is_listed(change))
         return;
     ForkRecord& fork = edit_record(open);
@@ -44,6 +46,21 @@ void ForkTracer::add_pte(u64 open, PteChange change) {
         fork.ptes.push_back(change);
     else
         fork.trimmed = true;
+}
+
+// A large page of the parent's becomes a table whose entries map its pieces, and do not allow what it allowed.
+void ForkTracer::protect_by_split(u64 open, const PteChange& change) {
+    constexpr u64 kMayWrite = kPtePresent | kPteUser | kPteWritable;
+    const AddressSpaceReader& reader = tables_.reader();
+    const bool may_write = (change.old_value & kMayWrite) == kMayWrite;
+    if (!reader.is_large(change.old_value) || (change.new_value & kPtePresent) == 0 ||
+        reader.is_large(change.new_value) || (!may_write && state_.open.at(open).protects.count(change.linear) == 0))
+        return;
+    const u64 whole = change.old_value & kPteFrame & ~u64{change.bytes - 1};
+    const std::vector<u64> pieces = reader.table(change.new_value & kPteFrame);
+    for (u32 i = 0; i < pieces.size(); ++i)
+        if ((pieces[i] & (kMayWrite | kPteFrame)) == (kPtePresent | kPteUser | (whole + u64{i} * kPageSize)))
+            state_.open.edit(open).protects.insert(change.linear + i * kPageSize);
 }
 
 // Follows the chain of saved frame pointers: {saved EBP, return address} at each. The kernel's lie in pages that no

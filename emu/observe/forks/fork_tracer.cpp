@@ -83,6 +83,7 @@ ForkTracer::ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTr
     tables_.set_found(
         [this](u32 frame, const EntryOwner& owner, const TraceEvent& event) { on_table_found(frame, owner, event); });
     tables_.set_lost([this](AddressSpace space) { on_space_lost(space.root); });
+    tables_.set_renamed([this](AddressSpace from, AddressSpace to) { state_.open.rename(from.root, to.root); });
 }
 
 ForkTracer::State ForkTracer::state() const {

@@ -104,7 +104,7 @@ class ForkTracer : public TraceSink {
     void restore(const State* state);
     // The guest has ended the machine: what was under way stays so, and is looked at.
     void guest_ended();
-    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 2, *this); }
+    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 3, *this); }
 
   private:
     static constexpr u64 kNone = OpenForks::kNone;
@@ -131,8 +131,10 @@ class ForkTracer : public TraceSink {
     void on_flush(const TraceEvent& event);
     void on_cr3(const TraceEvent& event);
     void add_pte(u64 open, PteChange change);
+    void protect_by_split(u64 open, const PteChange& change);
     std::array<u32, 3> callers(const TraceEvent& event) const;
     u32 space_of(u64 cr3) const { return tables_.reader().space_of(cr3).root; }
+    u32 large_bytes() const { return tables_.reader().geometry().large_bytes(); }
     u32 bytes_at(u8 level) const { // that an entry maps
         return level == 2 ? tables_.reader().geometry().large_bytes() : kPageSize;
     }
@@ -169,6 +171,9 @@ class ForkTracer : public TraceSink {
     void attach_fault(ForkRecord& fork, const FaultRef& fault, ForkSide side, Cause cause);
     void on_entry_changed(const TraceEvent& event, const EntryOwner& owner);
     void reconsider(u64 number, u32 page);
+    bool split_if_mapped_by_pieces(ForkRecord& fork, u32 page);
+    bool is_protected(const SharedSet<u32>& protects, const PageEntry& page) const;
+    void share_page(ForkRecord& fork, const SharedSet<u32>& protects, const PageEntry& page, const PageEntry& other);
     void check_refused_write(const FaultRecord& fault, const char* outcome);
     void check_store_into_shared(u32 frame);
     static void add_finding(ForkRecord& fork, std::string finding);
@@ -190,11 +195,14 @@ class ForkTracer : public TraceSink {
     bool asks_for_stores() const;
     void settle_stores(const TraceEvent& event);
     void discover_spaces(const std::vector<u32>& frames, const TraceEvent& event);
+    void discover_pointers(const std::vector<u32>& frames, const std::function<bool(AddressSpace)>& has_code,
+                           const TraceEvent& event);
     u64 builder_of(u32 directory) const;
     void merge_into_builder(u64 call);
     struct Likeness;
     Likeness compare(const OpenFork& call, const PageTableView& parent, const PageTableView& child) const;
     bool copied_from_hidden(const OpenFork& call, const PageEntry& page) const;
+    void compare_piece(const OpenFork& call, const PageEntry& page, const PageEntry* other, Likeness& likeness) const;
     PageTableView parent_at_return(const OpenFork& call) const;
     bool adopt(u64 call, u32 child, const TraceEvent& event);
     void make_fork_of(u64 call, const PageTableView& parent, const PageTableView& child, const TraceEvent& event);

@@ -126,6 +126,20 @@ void OpenForks::found(u64 id, u32 directory) {
         builders_.insert({directory, id});
 }
 
+void OpenForks::rename(u32 directory, u32 name) {
+    for (const u64 id : range(builders_, directory)) {
+        OpenFork& fork = edit(id);
+        unindex(fork);
+        if (fork.foreign.erase(directory) != 0)
+            fork.foreign.insert(name);
+        std::replace(fork.new_directories.begin(), fork.new_directories.end(), directory, name);
+        for (std::size_t at = 0; at < fork.record.ptes.size(); ++at)
+            if (fork.record.ptes[at].directory == directory)
+                fork.record.ptes.edit(at).directory = name;
+        index(fork);
+    }
+}
+
 void OpenForks::set_pending(u64 id, u32 child) {
     edit(id).pending_child = child;
     if (child != 0)

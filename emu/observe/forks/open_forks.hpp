@@ -64,6 +64,8 @@ class OpenForks {
     // Another space's entries were written; a directory became known meanwhile.
     void built(u64 id, u32 directory);
     void found(u64 id, u32 directory);
+    // What calls built is another space's.
+    void rename(u32 directory, u32 name);
     // A space that looks like a copy ran before the call returned; 0: it was none.
     void set_pending(u64 id, u32 child);
     // Pages that await their flush. A load of another space's directory flushes what others await.

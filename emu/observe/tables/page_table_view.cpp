@@ -242,14 +242,33 @@ const PageEntry* PageTableView::find(u32 address) const {
     return address - entry.linear < entry.bytes() ? &entry : nullptr;
 }
 
-void PageTableView::put_back(u32 page, const WalkView& before) {
+PageEntry PageEntry::piece_at(u32 address) const {
+    const u32 offset = (address & ~kPageMask) - linear;
+    PageEntry piece = *this;
+    piece.linear += offset;
+    piece.physical += offset;
+    piece.size = kPageSize;
+    return piece;
+}
+
+void PageTableView::put_back(u32 address, const WalkView& before, u32 large_bytes) {
+    const u32 bytes = before.large ? large_bytes : kPageSize;
+    const u32 page = address & ~(bytes - 1);
     const auto place = std::lower_bound(entries_.begin(), entries_.end(), page,
-                                        [](const PageEntry& entry, u32 address) { return entry.linear < address; });
-    if (place == entries_.end() || place->linear != page || !before.present || before.large)
+                                        [](const PageEntry& entry, u32 first) { return entry.linear < first; });
+    if (place == entries_.end() || place->linear - page >= bytes || !before.present)
         return;
-    place->entry = before.table_entry;
-    place->rights = before.rights;
-    place->physical = before.frame;
+    PageEntry& entry = *place;
+    entry.linear = page;
+    entry.entry_address =
+        static_cast<u32>(before.large ? before.directory_entry_address.value : before.table_entry_address.value);
+    entry.entry = before.leaf();
+    entry.rights = before.rights;
+    entry.large = before.large;
+    entry.size = bytes;
+    entry.physical = before.frame & ~u64{bytes - 1};
+    entries_.erase(place + 1, std::find_if(place + 1, entries_.end(),
+                                           [&](const PageEntry& other) { return other.linear - page >= bytes; }));
 }
 
 std::vector<PageRange> PageTableView::ranges(bool by_frame) const {

@@ -97,6 +97,8 @@ struct PageEntry {
 
     u64 bytes() const { return size; }
     bool user() const { return (rights & kPteUser) != 0; }
+    // The 4 KB of it that hold an address.
+    PageEntry piece_at(u32 address) const;
 };
 
 // Two spaces have the page by one and the same entry, and may write it: their kernel gives it to all.
@@ -134,8 +136,8 @@ class PageTableView {
     AddressSpace space() const { return space_; }
     const std::vector<PageEntry>& entries() const { return entries_; } // sorted by linear address
     const PageEntry* find(u32 address) const;
-    // One page, as a walk found it before.
-    void put_back(u32 page, const WalkView& before);
+    // The page at an address, as a walk found it before; a large one in place of all that its bytes hold.
+    void put_back(u32 address, const WalkView& before, u32 large_bytes);
     // With `by_frame`, entries join only where their frames run on; else `scattered` says that they do not.
     std::vector<PageRange> ranges(bool by_frame = false) const;
     // Tables (level 1) that the space uses, windows not counted.

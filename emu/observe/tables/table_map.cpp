@@ -96,8 +96,14 @@ void TableMap::add_space(AddressSpace space, const TraceEvent& event) {
 
 void TableMap::add_directory(u64 frame_address, AddressSpace space, u32 linear, const TraceEvent& event) {
     const auto directory = static_cast<u32>(frame_address);
-    if (directory != frame_address || directories_.count(directory) != 0)
+    if (directory != frame_address)
         return;
+    const bool loaded = event.kind == TraceKind::Cr3Load || event.address_space == space.root;
+    if (directories_.count(directory) != 0) {
+        if (loaded)
+            own_by_loaded(directory, space);
+        return;
+    }
     const std::vector<u64> entries = reader_.table(directory);
     if (entries.empty())
         return;
@@ -110,7 +116,7 @@ void TableMap::add_directory(u64 frame_address, AddressSpace space, u32 linear, 
         if ((entries[slot] & kPtePresent) != 0 && (entries[slot] & kFrameMask) == directory)
             self = slot;
     tables_.erase(directory);
-    directories_[directory] = {space, linear, self};
+    directories_[directory] = {space, linear, self, loaded};
     in_use_[directory >> kPageShift] = 1;
     ask(directory);
     if (found_)
@@ -118,6 +124,24 @@ void TableMap::add_directory(u64 frame_address, AddressSpace space, u32 linear, 
     for (u32 slot = 0; slot < slots; ++slot)
         if (leads_to_table(entries[slot], reader_))
             add_table(entries[slot] & kFrameMask, directory, slot, event);
+}
+
+// Under PAE other pointers may lead to the same directory: a copy in the kernel's data. The ones in CR3 are the space.
+void TableMap::own_by_loaded(u32 directory, AddressSpace space) {
+    if (directories_.at(directory).loaded)
+        return;
+    DirectoryUse& use = directories_.edit(directory);
+    use.loaded = true;
+    if (use.space == space)
+        return;
+    owners_.remove_space(use.space);
+    if (renamed_)
+        renamed_(use.space, space);
+    use.space = space;
+    const auto tables = tables_;
+    for (const auto& [frame, table] : tables)
+        if ((table.entry_address & kFrameMask) == directory)
+            tables_.edit(frame).space = space;
 }
 
 bool TableMap::leads_to(u64 entry_address, u64 frame_address) const {
@@ -231,6 +255,7 @@ void TableMap::DirectoryUse::serialize(Archive& ar) {
     ar.field("space", space.root);
     ar.field("linear", linear);
     ar.field("self_slot", self_slot);
+    ar.field("loaded", loaded);
 }
 
 void TableMap::TableUse::serialize(Archive& ar) {

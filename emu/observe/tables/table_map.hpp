@@ -39,6 +39,9 @@ class TableMap : public TraceSink {
     // A directory that nobody said was freed holds something else now.
     using Lost = std::function<void(AddressSpace space)>;
     void set_lost(Lost lost) { lost_ = std::move(lost); }
+    // A space has turned out to be another, which was loaded.
+    using Renamed = std::function<void(AddressSpace from, AddressSpace to)>;
+    void set_renamed(Renamed renamed) { renamed_ = std::move(renamed); }
 
     // Whether the store of a PteWrite event went into a table that is in use. The hardware reports stores into frames
     // that were tables once, until it notices that they hold data again: those are no entries.
@@ -53,8 +56,9 @@ class TableMap : public TraceSink {
 
     struct DirectoryUse {
         AddressSpace space;
-        u32 linear = 0;    // the first address that it maps
-        u32 self_slot = 0; // where it maps itself, or as many as there are
+        u32 linear = 0;     // the first address that it maps
+        u32 self_slot = 0;  // where it maps itself, or as many as there are
+        bool loaded = true; // its space was in CR3; else a table of pointers was found that leads to it
         void serialize(Archive& ar);
     };
     struct TableUse {
@@ -79,6 +83,7 @@ class TableMap : public TraceSink {
     void add_directory(u64 frame_address, AddressSpace space, u32 linear, const TraceEvent& event);
     void on_entry(const TraceEvent& event);
     bool maps_running_code(const DirectoryUse& use, const TraceEvent& event) const;
+    void own_by_loaded(u32 directory, AddressSpace space);
     void forget_all();
     void add_table(u64 frame_address, u32 directory, u32 slot, const TraceEvent& event);
     bool leads_to(u64 entry_address, u64 frame_address) const;
@@ -92,6 +97,7 @@ class TableMap : public TraceSink {
     Watch watch_;
     Found found_;
     Lost lost_;
+    Renamed renamed_;
     AddressSpace active_;
     std::vector<u8> in_use_; // by frame: whether it is in one of the maps below
     SharedMap<u32, DirectoryUse> directories_;

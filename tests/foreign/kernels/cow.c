@@ -299,9 +299,9 @@ USER_CODE static void storm(void) {
 static const struct {
     const char* name;
     void (*program)(void);
-} programs[] = {{"plain", plain},       {"untouched", untouched}, {"chain", chain}, {"two", two},
-                {"create", create_one}, {"blocked", blocked},     {"late", late},   {"doomed", doomed},
-                {"storm", storm}};
+} programs[] = {{"plain", plain}, {"untouched", untouched}, {"chain", chain},
+                {"two", two},     {"create", create_one},   {"blocked", blocked},
+                {"late", late},   {"doomed", doomed},       {"storm", storm}};
 
 void kernel_start(void) {
     reuses_always = has_word("bug=reuse");

@@ -229,5 +229,5 @@ void kernel_start(void) {
         *(uint32_t*)window(frame) = 1;
         *entry_made(current->space, USER_STACK - PAGE_BYTES) = frame | ENTRY_PRESENT | ENTRY_WRITE;
     }
-    write_cr3(current->space);
+    turn_paging_on();
 }

@@ -31,12 +31,20 @@ enum {
     ENTRY_USER = 0x004,
     ENTRY_ACCESSED = 0x020,
     ENTRY_DIRTY = 0x040,
+    ENTRY_LARGE = 0x080,    /* in a directory: TABLE_BYTES at once */
     ENTRY_COW = 0x200,      /* ours: read-only until it is copied */
     ENTRY_SNAPSHOT = 0x400, /* ours: read-only until somebody has noticed the first write */
     ENTRY_FLAGS = 0xFFF,
 };
 
-enum { CR0_WP = 0x10000, CR4_PAE = 0x20, FAULT_WRITE = 2, VECTOR_PAGE_FAULT = 14, VECTOR_SYSTEM_CALL = 0x80 };
+enum {
+    CR0_WP = 0x10000,
+    CR4_PSE = 0x10,
+    CR4_PAE = 0x20,
+    FAULT_WRITE = 2,
+    VECTOR_PAGE_FAULT = 14,
+    VECTOR_SYSTEM_CALL = 0x80
+};
 #define CR0_PG 0x80000000u
 
 struct frame {
@@ -147,6 +155,19 @@ LOCAL uint32_t read_cr0(void) {
 }
 
 LOCAL void write_cr3(uint32_t value) { __asm__ volatile("movl %0, %%cr3" : : "r"(value) : "memory"); }
+
+/* The tables of `current`; a kernel that is linked high came with others. */
+LOCAL void turn_paging_on(void) {
+    if (KERNEL_BASE == 0) {
+#ifdef PAE
+        __asm__ volatile("movl %0, %%cr4" : : "r"(CR4_PAE));
+#else
+        __asm__ volatile("movl %0, %%cr4" : : "r"(CR4_PSE));
+#endif
+    }
+    write_cr3(current->space);
+    write_cr0(read_cr0() | CR0_PG | CR0_WP);
+}
 
 /* For user programs: nothing is written to memory on the way. */
 LOCAL uint32_t call(uint32_t number, uint32_t first, uint32_t second, uint32_t third) {

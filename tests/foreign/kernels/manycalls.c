@@ -2,8 +2,8 @@
  * own. A window at EF400000h shows a program its own page tables. Word of the command line: the program's name. */
 #include "kernel.h"
 
-#define TABLES_WINDOW 0xEF400000u
-#define EXCEPTION_STACK 0xEEBFF000u
+#define TABLES_WINDOW (USER_END + 0x800000u)
+#define EXCEPTION_STACK (USER_END - PAGE_BYTES)
 #define SPARE_PAGE 0x00B00000u
 
 enum { DATA_PAGES = 6, SELF = 0xFFF };
@@ -21,7 +21,8 @@ void map_kernel(uint32_t space) {
     for (uint32_t address = 0; address < MEMORY_END; address += TABLE_BYTES)
         *directory_entry(space, KERNEL_BASE + address) =
             ((uint32_t)&kernel_tables[address / PAGE_BYTES] - KERNEL_BASE) | ENTRY_PRESENT | ENTRY_WRITE;
-    *directory_entry(space, TABLES_WINDOW) = space | ENTRY_PRESENT | ENTRY_USER;
+    const uint32_t directory = (uint32_t)directory_entry(space, 0) - KERNEL_BASE;
+    *directory_entry(space, TABLES_WINDOW) = directory | ENTRY_PRESENT | ENTRY_USER;
 }
 
 void unmap_kernel(uint32_t space) { (void)space; }
@@ -154,9 +155,9 @@ __asm__(".section .user.text, \"ax\", @progbits\n"
         ".previous");
 
 LOCAL uint32_t own_entry(uint32_t address) {
-    const volatile uint32_t* entries = (const volatile uint32_t*)TABLES_WINDOW;
-    const uint32_t table = entries[(TABLES_WINDOW + address / PAGE_BYTES * sizeof(*entries)) / PAGE_BYTES];
-    return (table & ENTRY_PRESENT) != 0 ? entries[address / PAGE_BYTES] : 0;
+    const volatile entry_t* entries = (const volatile entry_t*)TABLES_WINDOW;
+    const entry_t table = entries[(TABLES_WINDOW + address / PAGE_BYTES * sizeof(*entries)) / PAGE_BYTES];
+    return (table & ENTRY_PRESENT) != 0 ? (uint32_t)entries[address / PAGE_BYTES] : 0;
 }
 
 __attribute__((section(".user.text"), used)) void handle_page_fault(const struct user_fault* fault) {
@@ -281,5 +282,5 @@ void kernel_start(void) {
             first_process(programs[i].program);
     if (current == 0)
         stop("panic: no such program");
-    write_cr3(current->space);
+    turn_paging_on();
 }
