@@ -136,6 +136,8 @@ class SaveArchive : public Archive {
     void begin(std::string_view name) override;
     void end() override;
     std::vector<u8> take() { return std::move(bytes_); }
+    std::span<const u8> bytes() const { return bytes_; }
+    void clear() { bytes_.clear(); } // keeps the memory
 
   private:
     std::vector<u8> bytes_;

@@ -199,6 +199,8 @@ Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
     // What is saved inside a fork shall come back inside that fork.
     options.trace_forks =
         window != nullptr || !options.screenshot_path.empty() || stepping || !options.save_path.empty() || *server;
+    if (!options.given("--history") && (window != nullptr || stepping || *server))
+        options.history = TimelineLimits{}.bytes;
     auto created = Session::create(options);
     if (!created.ok())
         return created.error();

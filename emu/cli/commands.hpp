@@ -16,6 +16,9 @@ Result<ExitCode> fork_command(Options options);
 Result<ExitCode> compare_command(const Options& options);
 Result<ExitCode> record_command(Options options);
 Result<ExitCode> trace_command(const Options& options);
+// `step` with commands, a script, or a person at the terminal; else it is run_command's.
+bool steps_by_lines(const Options& options);
+Result<ExitCode> step_by_lines(Options options);
 
 // The window in which the guest's screen is shown if nobody says where; nullptr: none can be opened here. Says on
 // stderr why not where a display is named.

@@ -20,8 +20,11 @@ Result<ExitCode> dispatch(Options options) {
         if (auto window = automatic_window(); window != nullptr)
             return run_command(std::move(options), std::move(window));
         return fork_command(std::move(options));
-    case Command::Run:
     case Command::Step:
+        if (steps_by_lines(options))
+            return step_by_lines(std::move(options));
+        return run_command(std::move(options));
+    case Command::Run:
     case Command::Debug:
         return run_command(std::move(options));
     case Command::Fork:

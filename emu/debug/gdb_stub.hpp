@@ -11,8 +11,8 @@
 #include "emu/debug/hex.hpp"
 #include "emu/debug/monitor.hpp"
 #include "emu/debug/packets.hpp"
-#include "emu/debug/way_back.hpp"
 #include "emu/session/debugger.hpp"
+#include "emu/session/stepper/way_back.hpp"
 
 namespace forkscope {
 

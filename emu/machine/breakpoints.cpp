@@ -28,17 +28,9 @@ u32 OwnedBreakpoints::first_at(u32 linear) const {
     return place == all_.end() ? 0 : place->id;
 }
 
-void OwnedBreakpoints::suspend(bool on) {
-    if (on != suspended_ && !all_.empty()) {
-        suspended_ = on;
-        tell();
-    }
-    suspended_ = on;
-}
-
 void OwnedBreakpoints::tell() const {
     std::vector<u32> addresses;
-    for (const Breakpoint& one : suspended_ ? std::span<const Breakpoint>{} : all())
+    for (const Breakpoint& one : all_)
         addresses.push_back(one.linear);
     std::sort(addresses.begin(), addresses.end());
     addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());

@@ -30,8 +30,6 @@ class OwnedBreakpoints {
     // False if the owner has none of that id.
     bool remove(Owner owner, u32 id);
     void remove_all(Owner owner);
-    // While suspended none stops a run; they are kept all the same.
-    void suspend(bool on);
     // In the order of adding.
     std::span<const Breakpoint> all() const { return all_; }
     // The first one at an address; 0: there is none.
@@ -42,7 +40,6 @@ class OwnedBreakpoints {
 
     Changed changed_;
     std::vector<Breakpoint> all_;
-    bool suspended_ = false;
     u32 owners_ = 0;
     u32 last_id_ = 0;
 };

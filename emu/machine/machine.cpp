@@ -395,7 +395,7 @@ void Machine::schedule(Device& device, Cycles when, u32 what) {
 IrqLine Machine::irq(u8 line) { return {pic_, line}; }
 
 void Machine::output(std::string_view channel, u8 byte) {
-    if (output_ && !muted_)
+    if (output_)
         output_(channel, byte);
 }
 

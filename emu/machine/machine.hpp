@@ -82,18 +82,17 @@ class Machine final : private Wiring {
     Snapshot state();
 
     // --- Checkpoints (snapshot.cpp), which the timeline keeps: moments of this machine's own run, in memory.
-    // All but memory, observers and the inputs so far.
-    Snapshot checkpoint_state();
+    // All but memory, observers and the inputs so far, section by section; the bytes are good until the next one.
+    void save_checkpoint(const std::function<void(std::span<const u8>)>& section);
     std::vector<std::shared_ptr<PartState>> part_states() const; // of observers, in the order of adding
     struct Past {
-        const Snapshot& state;
-        const std::vector<std::shared_ptr<PartState>>& parts; // as long as part_states() was
-        // Brings back memory; the rest of the state is back already.
-        std::function<void()> put_back_memory;
+        std::function<std::span<const u8>()> next_section;
+        std::function<void()> put_back_memory; // the sections are back then
+        const std::vector<std::shared_ptr<PartState>>& parts;
         std::size_t inputs; // so many of those in inputs() came before
     };
     void put_back(const Past& past);
-    // Nothing that the machine puts out is handed on: it was before.
+    // What the machine puts out it has put out before: nobody outside is to get it again.
     void set_muted(bool muted) { muted_ = muted; }
     bool muted() const { return muted_; }
     // Error: the snapshot is of another machine, and which options it needs; or it is damaged. Then nothing has
@@ -134,6 +133,9 @@ class Machine final : private Wiring {
         SectionKind kind;
         std::function<void(Archive&)> serialize;
     };
+    static bool in_checkpoints(const Section& section) {
+        return section.kind == SectionKind::Hashed || section.kind == SectionKind::Saved;
+    }
     static constexpr const char* kPartPrefix = "part.";
 
     explicit Machine(MachineConfig config);
@@ -149,7 +151,7 @@ class Machine final : private Wiring {
     RunLimit until_input(RunLimit limit) const;
     bool replayed_due() const;
     std::vector<Section> sections();
-    Snapshot state_of(std::initializer_list<SectionKind> kinds);
+    SaveArchive checkpoint_archive_; // its memory is used again
     void serialize_configuration(Archive& ar);
     void serialize_events(Archive& ar);
     void serialize_requests(Archive& ar);

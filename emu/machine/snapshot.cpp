@@ -156,10 +156,10 @@ u64 Machine::hash() {
     return ar.digest();
 }
 
-Snapshot Machine::state_of(std::initializer_list<SectionKind> kinds) {
+Snapshot Machine::state() {
     Snapshot snapshot;
     for (const Section& section : sections()) {
-        if (std::find(kinds.begin(), kinds.end(), section.kind) == kinds.end())
+        if (section.kind == SectionKind::Memory)
             continue;
         SaveArchive ar;
         section.serialize(ar);
@@ -168,8 +168,15 @@ Snapshot Machine::state_of(std::initializer_list<SectionKind> kinds) {
     return snapshot;
 }
 
-Snapshot Machine::state() { return state_of({SectionKind::Hashed, SectionKind::Saved, SectionKind::Inputs}); }
-Snapshot Machine::checkpoint_state() { return state_of({SectionKind::Hashed, SectionKind::Saved}); }
+void Machine::save_checkpoint(const std::function<void(std::span<const u8>)>& done) {
+    for (const Section& section : sections()) {
+        if (!in_checkpoints(section))
+            continue;
+        checkpoint_archive_.clear();
+        section.serialize(checkpoint_archive_);
+        done(checkpoint_archive_.bytes());
+    }
+}
 
 std::vector<std::shared_ptr<PartState>> Machine::part_states() const {
     std::vector<std::shared_ptr<PartState>> states;
@@ -184,18 +191,17 @@ void Machine::put_back(const Past& past) {
                parts_.size());
     TraceSink* const sink = tracer_.sink();
     tracer_.set_sink(nullptr);
-    const auto& saved = past.state.sections();
-    auto at = saved.begin();
     for (const Section& section : sections()) {
-        if (section.kind != SectionKind::Hashed && section.kind != SectionKind::Saved)
+        if (!in_checkpoints(section))
             continue;
-        LoadArchive ar(at++->bytes);
+        LoadArchive ar(past.next_section());
         section.serialize(ar);
         const auto loaded = ar.finish();
         EMU_ASSERT(loaded.ok(), "a checkpoint does not load: {}", loaded.ok() ? "" : loaded.error().message);
     }
     past.put_back_memory();
     forget_derived_state();
+    watchpoints_->restored();
     inputs_.truncate(past.inputs);
     replay({});
     stop_requested_.reset();

@@ -57,6 +57,7 @@ Result<std::unique_ptr<HostEnds>> HostEnds::open(const Options& options, Machine
         return debug_console.error();
     ends->debug_console_ = std::move(debug_console).value();
     ends->on_stdout_ = SerialPort::on_stdio(options.serial);
+    machine.add_checkpoint_part(checkpoint_part("console", 1, *ends));
     machine.set_output([self = ends.get()](std::string_view channel, u8 byte) { self->on_output(channel, byte); });
     return ends;
 }
@@ -90,11 +91,14 @@ Result<void> HostEnds::open_recording(const Options& options) {
 }
 
 void HostEnds::on_output(std::string_view channel, u8 byte) {
+    const bool anew = !machine_.muted();
     if (channel == "debug") {
-        debug_console_->write(byte);
+        if (anew)
+            debug_console_->write(byte);
         return;
     }
-    serial_->write(byte);
+    if (anew)
+        serial_->write(byte);
     if (byte == '\r')
         return;
     said_ += static_cast<char>(byte);
@@ -105,12 +109,8 @@ void HostEnds::on_output(std::string_view channel, u8 byte) {
 }
 
 void HostEnds::poll() {
-    for (const u8 byte : serial_->read()) {
-        InputEvent event;
-        event.kind = InputKind::SerialByte;
-        event.data = byte;
-        machine_.inject(event);
-    }
+    for (const u8 byte : serial_->read())
+        machine_.inject({.kind = InputKind::SerialByte, .data = byte});
 }
 
 void HostEnds::flush() {

@@ -56,6 +56,15 @@ class HostEnds {
     Result<void> open_recording(const Options& options);
     void on_output(std::string_view channel, u8 byte);
 
+    // What the guest has said so far, as it goes back with the machine.
+    struct Said {
+        std::string text;
+        void serialize(Archive& ar) { ar.text("text", text); }
+    };
+    friend CheckpointPart checkpoint_part<HostEnds>(std::string, u32, HostEnds&);
+    Said state() const { return {said_}; }
+    void restore(const Said* said) { said_ = said != nullptr ? said->text : ""; }
+
     Machine& machine_;
     std::unique_ptr<TraceFileWriter> recording_;
     HostOutput standard_;

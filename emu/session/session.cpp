@@ -6,6 +6,7 @@
 #include <new>
 #include <optional>
 
+#include "devices/keyboard/keymap.hpp"
 #include "emu/base/assert.hpp"
 #include "emu/base/log.hpp"
 #include "emu/files/interruption.hpp"
@@ -187,6 +188,8 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
     if (ends_->recording() != nullptr)
         attach_to_present(*ends_->recording());
     next_hash_ = options_.hash_every;
+    if (options_.history != 0)
+        keep_past();
     return {};
 }
 
@@ -311,8 +314,16 @@ StopReason Session::move(Debugger::Wants wants, const RunLimit& limit) {
 }
 
 void Session::keep_past() {
-    if (timeline_ == nullptr)
-        timeline_ = std::make_unique<Timeline>(*machine_);
+    if (timeline_ != nullptr)
+        return;
+    TimelineLimits limits;
+    limits.bytes = options_.history != 0 ? options_.history : limits.bytes;
+    timeline_ = std::make_unique<Timeline>(*machine_, limits);
+    timeline_->set_pass([this](const RunLimit& limit) {
+        const StopReason reason = stops_->run(limit, [this](const RunLimit& next) { return machine_->run(next); });
+        stops_->pass_over(reason);
+        return reason;
+    });
 }
 
 void Session::inject(const InputEvent& event) {
@@ -320,6 +331,15 @@ void Session::inject(const InputEvent& event) {
         timeline_->inject(event);
     else
         machine_->inject(event);
+}
+
+Result<void> Session::type(const std::string& text) {
+    const auto keys = keys_for_text(text);
+    if (!keys.ok())
+        return keys.error();
+    for (const KeyTransition& key : *keys)
+        inject({.kind = InputKind::OwedKey, .size = key.size, .data = key.bytes});
+    return {};
 }
 
 bool Session::run_slice(Cycles cycles) {

@@ -49,6 +49,8 @@ class Session {
     Timeline* timeline() { return timeline_.get(); } // nullptr: no past is kept
     // An input from outside; in the past it starts a branch.
     void inject(const InputEvent& event);
+    // Keys for a text, as Machine::type; in the past they start a branch.
+    Result<void> type(const std::string& text);
 
     // Runs headless until the run ends. Serial input is polled in between.
     Outcome run_to_end();

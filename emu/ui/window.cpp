@@ -167,14 +167,14 @@ namespace {
 // Keys for the guest, and those that it must not see because they steer the machine.
 class Keys {
   public:
-    explicit Keys(Machine& machine) : machine_(machine) {}
+    explicit Keys(Session& session) : session_(session) {}
 
     Command press(const SDL_KeyboardEvent& key) {
         const Command command = command_of(key.keysym.sym);
         if (command != Command::None)
             return key.repeat != 0 && command != Command::StepInstruction ? Command::None : command;
         if (const auto event = key_event(key.keysym.scancode, KeyMove::Press)) {
-            machine_.inject(*event);
+            session_.inject(*event);
             held_.insert(key.keysym.scancode);
         }
         return Command::None;
@@ -184,7 +184,7 @@ class Keys {
         if (held_.erase(key) == 0)
             return;
         if (const auto event = key_event(key, KeyMove::Release))
-            machine_.inject(*event);
+            session_.inject(*event);
     }
 
     // Another window gets the releases: a held Alt must not stay held.
@@ -210,7 +210,7 @@ class Keys {
         }
     }
 
-    Machine& machine_;
+    Session& session_;
     std::set<SDL_Scancode> held_;
 };
 
@@ -285,7 +285,7 @@ void Window::show(Session& session) {
     Machine& machine = session.machine();
     const ForkTracer& tracer = *session.tracer();
     RunControl control(session);
-    Keys keys(machine);
+    Keys keys(session);
     FrameClock clock;
     View view;
     u64 seen = ~u64{0};

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "emu/debug/debug_target.hpp"
-#include "emu/debug/way_back.hpp"
+#include "emu/session/stepper/way_back.hpp"
 
 namespace forkscope::test {
 namespace {

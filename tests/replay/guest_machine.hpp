@@ -29,7 +29,7 @@ struct GuestMachine {
         EXPECT_TRUE(created.ok()) << (created.ok() ? "" : created.error().message);
         machine = std::move(created).value();
         machine->set_output([this](std::string_view channel, u8 byte) {
-            if (channel == "com1")
+            if (channel == "com1" && !machine->muted())
                 console += static_cast<char>(byte);
         });
     }

@@ -17,37 +17,43 @@ std::shared_ptr<const Checkpoint> CheckpointKeeper::make() {
     auto checkpoint = std::make_shared<Checkpoint>();
     checkpoint->at = machine_.position();
     checkpoint->inputs = machine_.inputs().events().size();
-    const Snapshot state = machine_.checkpoint_state();
-    for (const SnapshotSection& section : state.sections()) {
-        Checkpoint::Section& kept = checkpoint->state.emplace_back(
-            Checkpoint::Section{section.name, section.version, section.bytes.size(), {}});
-        const std::span<const u8> bytes = section.bytes;
+    machine_.save_checkpoint([&](std::span<const u8> bytes) {
+        const std::size_t number = checkpoint->state.size();
+        Checkpoint::Section& kept = checkpoint->state.emplace_back();
+        kept.size = bytes.size();
         for (std::size_t done = 0; done < bytes.size(); done += kPageSize)
-            kept.pages.push_back(
-                pool_.keep(bytes.subspan(done, std::min<std::size_t>(kPageSize, bytes.size() - done))));
-    }
+            kept.pages.push_back(pool_.keep(bytes.subspan(done, std::min<std::size_t>(kPageSize, bytes.size() - done)),
+                                            last_page(number, kept.pages.size())));
+    });
     PhysicalMemory& memory = machine_.mmu().memory();
     for (u64 frame = 0; frame < memory.frame_count(); ++frame)
         if (memory.written_since(frame, epoch_))
-            memory_.set(frame, pool_.keep(frame_bytes(memory, frame)));
+            memory_.set(frame, pool_.keep(frame_bytes(memory, frame), memory_.at(frame)));
     checkpoint->parts = machine_.part_states(); // before the epoch ends that observers may still be looking at
     epoch_ = memory.begin_epoch();
     checkpoint->memory = memory_;
-    return checkpoint;
+    return last_ = checkpoint;
 }
 
-void CheckpointKeeper::put_back(const Checkpoint& checkpoint) {
-    Snapshot state;
-    for (const Checkpoint::Section& section : checkpoint.state) {
-        SnapshotSection whole{section.name, section.version, {}};
-        whole.bytes.resize(section.pages.size() * kPageSize);
+Page CheckpointKeeper::last_page(std::size_t section, std::size_t page) const {
+    if (last_ == nullptr || page >= last_->state[section].pages.size())
+        return nullptr;
+    return last_->state[section].pages[page];
+}
+
+void CheckpointKeeper::put_back(std::shared_ptr<const Checkpoint> checkpoint) {
+    last_ = std::move(checkpoint);
+    std::vector<u8> bytes;
+    std::size_t number = 0;
+    const auto next_section = [&]() -> std::span<const u8> {
+        const Checkpoint::Section& section = last_->state[number++];
+        bytes.resize(section.pages.size() * kPageSize);
         for (std::size_t i = 0; i < section.pages.size(); ++i)
-            if (section.pages[i] != nullptr)
-                std::memcpy(whole.bytes.data() + i * kPageSize, section.pages[i]->data(), kPageSize);
-        whole.bytes.resize(section.size);
-        state.add(std::move(whole));
-    }
-    machine_.put_back({state, checkpoint.parts, [&] { put_back_memory(checkpoint.memory); }, checkpoint.inputs});
+            std::memcpy(bytes.data() + i * kPageSize,
+                        section.pages[i] != nullptr ? section.pages[i]->data() : kZeroPage.data(), kPageSize);
+        return std::span(bytes).first(section.size);
+    };
+    machine_.put_back({next_section, [&] { put_back_memory(last_->memory); }, last_->parts, last_->inputs});
 }
 
 // Frames that were written since, or that differ between the two moments; those that are equal all the same are left

@@ -17,15 +17,13 @@ namespace forkscope {
 struct Checkpoint {
     // Bytes of a section, in pages that checkpoints share.
     struct Section {
-        std::string name;
-        u32 version = 0;
         u64 size = 0;
         std::vector<Page> pages;
     };
 
     Position at;
-    std::size_t inputs = 0; // so many of the log's came before
-    std::vector<Section> state;
+    std::size_t inputs = 0;     // so many of the log's came before
+    std::vector<Section> state; // as Machine::checkpoint_sections() has them
     FrameImage memory;
     std::vector<std::shared_ptr<PartState>> parts;
 };
@@ -36,17 +34,19 @@ class CheckpointKeeper {
 
     std::shared_ptr<const Checkpoint> make();
     // One that this keeper made, of this machine.
-    void put_back(const Checkpoint& checkpoint);
+    void put_back(std::shared_ptr<const Checkpoint> checkpoint);
     // That all checkpoints take which still live, but for observers' parts.
     u64 bytes() const { return pool_.bytes(); }
 
   private:
+    Page last_page(std::size_t section, std::size_t page) const;
     void put_back_memory(const FrameImage& image);
 
     Machine& machine_;
     PagePool pool_;
-    FrameImage memory_; // as it was when epoch_ began
-    u32 epoch_ = 1;     // the first epoch: all frames ever written
+    std::shared_ptr<const Checkpoint> last_; // made or put back
+    FrameImage memory_;                      // as it was when epoch_ began
+    u32 epoch_ = 1;                          // the first epoch: all frames ever written
 };
 
 } // namespace forkscope

@@ -18,7 +18,7 @@ class FrameImage {
 
     const Page& at(u64 frame) const { return (*leaves_[frame / kLeafFrames])[frame % kLeafFrames]; }
     void set(u64 frame, Page page);
-    // Frames whose contents may differ: of equal contents there is one page only.
+    // Frames whose contents may differ: those that were not written in between do not.
     void for_each_difference(const FrameImage& other, const std::function<void(u64 frame)>& visit) const;
 
   private:

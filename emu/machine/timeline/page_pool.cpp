@@ -3,33 +3,37 @@
 #include <algorithm>
 #include <cstring>
 
-#include "emu/base/archive.hpp"
-
 namespace forkscope {
 
-Page PagePool::keep(std::span<const u8> bytes) {
-    PageBytes padded;
-    if (bytes.size() < kPageSize) {
-        padded.fill(0);
-        std::copy(bytes.begin(), bytes.end(), padded.begin());
-        bytes = padded;
-    }
-    if (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, kPageSize - 1) == 0)
+namespace {
+
+struct CountedPage {
+    explicit CountedPage(std::shared_ptr<u64> of) : count(std::move(of)) { ++*count; }
+    ~CountedPage() { --*count; }
+    CountedPage(const CountedPage&) = delete;
+    CountedPage& operator=(const CountedPage&) = delete;
+
+    std::shared_ptr<u64> count;
+    PageBytes bytes;
+};
+
+bool is(std::span<const u8> bytes, const PageBytes& page) {
+    return std::memcmp(bytes.data(), page.data(), bytes.size()) == 0 &&
+           (bytes.size() == kPageSize ||
+            std::memcmp(page.data() + bytes.size(), kZeroPage.data(), kPageSize - bytes.size()) == 0);
+}
+
+} // namespace
+
+Page PagePool::keep(std::span<const u8> bytes, const Page& before) {
+    if (is(bytes, before != nullptr ? *before : kZeroPage))
+        return before;
+    if (before != nullptr && is(bytes, kZeroPage))
         return nullptr;
-    u64 key = checksum(bytes);
-    for (auto found = shelf_->pages.find(key); found != shelf_->pages.end(); found = shelf_->pages.find(++key)) {
-        Page kept = found->second.lock();
-        if (kept != nullptr && std::memcmp(kept->data(), bytes.data(), kPageSize) == 0)
-            return kept;
-    }
-    auto* page = new PageBytes;
-    std::memcpy(page->data(), bytes.data(), kPageSize);
-    const Page kept(page, [shelf = shelf_, key](const PageBytes* done) {
-        shelf->pages.erase(key);
-        delete done;
-    });
-    shelf_->pages.emplace(key, kept);
-    return kept;
+    const auto page = std::make_shared<CountedPage>(count_);
+    std::memcpy(page->bytes.data(), bytes.data(), bytes.size());
+    std::fill(page->bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size()), page->bytes.end(), u8{0});
+    return {page, &page->bytes};
 }
 
 } // namespace forkscope

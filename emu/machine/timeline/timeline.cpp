@@ -66,11 +66,26 @@ void Timeline::set_replaying(bool replaying) {
 
 // --- Backwards
 
+class Timeline::Seeking {
+  public:
+    explicit Seeking(Timeline& timeline) : timeline_(timeline) { set(true); }
+    ~Seeking() { set(false); }
+    Seeking(const Seeking&) = delete;
+    Seeking& operator=(const Seeking&) = delete;
+
+  private:
+    void set(bool on) {
+        timeline_.seeking_ = on;
+        timeline_.set_replaying(timeline_.replaying_);
+    }
+    Timeline& timeline_;
+};
+
 Result<void> Timeline::go_to(Position target) {
     if (target < beginning() || end() < target)
         return not_in_history(target.instructions);
-    const Checkpoint& nearest = *std::prev(here().checkpoints.upper_bound(target))->second;
-    if (target < position() || position() < nearest.at)
+    const auto& nearest = std::prev(here().checkpoints.upper_bound(target))->second;
+    if (target < position() || position() < nearest->at)
         return_to(nearest);
     if (auto sought = seek(target); !sought.ok())
         return sought;
@@ -84,8 +99,8 @@ Result<void> Timeline::go_to(u64 instructions, u32 deliveries) {
     if (instructions < beginning().instructions || end().instructions < instructions)
         return not_in_history(instructions);
     const Position target = std::max(Position{instructions, 0, 0}, beginning());
-    const Checkpoint& nearest = *std::prev(here().checkpoints.upper_bound(target))->second;
-    if (target < position() || position() < nearest.at)
+    const auto& nearest = std::prev(here().checkpoints.upper_bound(target))->second;
+    if (target < position() || position() < nearest->at)
         return_to(nearest);
     if (auto sought = seek(target); !sought.ok())
         return sought;
@@ -99,6 +114,34 @@ Result<void> Timeline::go_to(u64 instructions, u32 deliveries) {
         return Error{fmt::format("behind instruction {} there are {} deliveries, not {}", instructions,
                                  before.deliveries, deliveries),
                      ExitCode::Usage};
+    }
+    machine_.cpu().pass_breakpoint();
+    return {};
+}
+
+Result<void> Timeline::go_to_cycle(Cycles cycle) {
+    const Position last = end();
+    if (cycle < beginning().cycle || cycle > last.cycle)
+        return Error{fmt::format("cycle {} is not in the history of this branch, which goes from {} to {}", cycle,
+                                 beginning().cycle, last.cycle),
+                     ExitCode::Usage};
+    if (cycle == last.cycle)
+        return go_to(last);
+    auto nearest = here().checkpoints.begin();
+    for (auto at = nearest; at != here().checkpoints.end() && at->first.cycle <= cycle; ++at)
+        nearest = at;
+    if (auto gone = go_to(nearest->first); !gone.ok())
+        return gone;
+    const Seeking seeking(*this);
+    while (machine_.now() < cycle) {
+        const Position before = position();
+        const RunLimit limit{cycle, ~u64{0}};
+        const StopReason reason = pass_ ? pass_(limit) : machine_.run(limit);
+        note_end();
+        if (position() == before && reason.kind == StopKind::Limit)
+            return strayed(last);
+        if (reason.kind == StopKind::Halted || reason.kind == StopKind::Shutdown)
+            break;
     }
     machine_.cpu().pass_breakpoint();
     return {};
@@ -122,11 +165,11 @@ std::optional<Position> Timeline::checkpoint_before(Position position) const {
     return at == all.begin() ? std::nullopt : std::optional(std::prev(at)->first);
 }
 
-void Timeline::return_to(const Checkpoint& checkpoint) {
+void Timeline::return_to(std::shared_ptr<const Checkpoint> checkpoint) {
     Branch& branch = here();
     if (!replaying_)
         branch.inputs = machine_.inputs().events();
-    keeper_.put_back(checkpoint);
+    keeper_.put_back(std::move(checkpoint));
     hand_future_over();
 }
 
@@ -140,16 +183,7 @@ void Timeline::hand_future_over() {
 // Stops of every kind are passed over, for they were met before. The last part of a long way is laid out with
 // checkpoints: whoever goes back once goes back again.
 Result<void> Timeline::seek(Position target) {
-    struct Deaf {
-        explicit Deaf(Timeline& of) : timeline(of) { set(true); }
-        ~Deaf() { set(false); }
-        void set(bool on) {
-            timeline.machine_.breakpoints().suspend(on);
-            timeline.seeking_ = on;
-            timeline.set_replaying(timeline.replaying_);
-        }
-        Timeline& timeline;
-    } const deaf(*this);
+    const Seeking seeking(*this);
     const u64 length = u64{limits_.ladder} * limits_.ladder_spacing;
     const u64 first_rung = target.instructions > length ? target.instructions - length : 0;
     while (position() < target) {
@@ -157,9 +191,10 @@ Result<void> Timeline::seek(Position target) {
         RunLimit limit = toward(target);
         const u64 rung = std::max(first_rung, before.instructions + limits_.ladder_spacing);
         limit.instructions = std::min(limit.instructions, rung);
-        const StopReason reason = machine_.run(limit);
+        const StopReason reason = pass_ ? pass_(limit) : machine_.run(limit);
         note_end();
-        if (position() == before && reason.kind != StopKind::Exit && reason.kind != StopKind::Requested)
+        if (position() == before && reason.kind != StopKind::Breakpoint && reason.kind != StopKind::Exit &&
+            reason.kind != StopKind::Requested)
             return strayed(target);
         if (machine_.instructions() == rung && rung < target.instructions)
             lay_rung();
@@ -278,7 +313,7 @@ Result<void> Timeline::switch_to(u32 branch, Position target) {
         here().inputs = machine_.inputs().events();
     present_ = branch;
     set_replaying(true); // its inputs are known already
-    return_to(*std::prev(other.checkpoints.upper_bound(target))->second);
+    return_to(std::prev(other.checkpoints.upper_bound(target))->second);
     return go_to(target);
 }
 

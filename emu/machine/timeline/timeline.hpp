@@ -5,6 +5,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,7 +19,7 @@ namespace forkscope {
 
 struct TimelineLimits {
     u64 bytes = u64{512} << 20;
-    u64 spacing = 1'000'000;      // instructions between two checkpoints of the last `near`
+    u64 spacing = 1'500'000;      // instructions between two checkpoints of the last `near`
     u64 near = 100'000'000;       // instructions
     u64 far_spacing = 16'000'000; // before those, as far as memory reaches
     u64 ladder_spacing = 100'000; // between those that are laid on the way to a position
@@ -55,11 +56,18 @@ class Timeline {
     // On the way to a position: what is met there was met before.
     bool seeking() const { return seeking_; }
 
+    // Runs the machine on the way to a position, for who wants to know what is passed there: observers hear of it in
+    // any case. It may stop anywhere, and is called again.
+    using Pass = std::function<StopReason(const RunLimit&)>;
+    void set_pass(Pass pass) { pass_ = std::move(pass); }
+
     // Exactly there, in the present branch; a breakpoint there counts as met. Error: it is no position of the branch,
     // or re-execution strays, which is a bug of ours unless the run was recorded by another program.
     Result<void> go_to(Position target);
     // The same, where the cycle is not known.
     Result<void> go_to(u64 instructions, u32 deliveries = 0);
+    // To the first instruction boundary at or behind a time.
+    Result<void> go_to_cycle(Cycles cycle);
     // The last one strictly before a position; none: it is the beginning. To search backwards, interval by interval.
     std::optional<Position> checkpoint_before(Position position) const;
 
@@ -79,12 +87,13 @@ class Timeline {
     std::size_t checkpoint_count() const;
 
   private:
+    class Seeking;
     static constexpr std::size_t kMostRungs = 64;
 
     Branch& here() { return branches_.at(present_); }
     void note_end();
     void set_replaying(bool replaying);
-    void return_to(const Checkpoint& checkpoint);
+    void return_to(std::shared_ptr<const Checkpoint> checkpoint);
     void hand_future_over();
     Result<void> seek(Position target);
     RunLimit toward(Position target, RunLimit limit = {}) const;
@@ -107,6 +116,7 @@ class Timeline {
     std::deque<std::pair<u32, Position>> rungs_; // branch and place, the oldest first
     bool replaying_ = false;
     bool seeking_ = false;
+    Pass pass_;
 };
 
 } // namespace forkscope

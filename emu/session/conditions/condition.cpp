@@ -25,6 +25,7 @@ TraceKinds kinds_of(NodeKind kind) {
         return trace_kinds({TraceKind::Interrupt});
     case NodeKind::Switch:
         return trace_kinds({TraceKind::Cr3Load});
+    case NodeKind::Entries:
     case NodeKind::Maps:
         return trace_kinds({TraceKind::PteWrite});
     case NodeKind::Writes:

@@ -55,6 +55,7 @@ enum class NodeKind : u8 {
     SystemCall,
     Switch,    // to another address space
     Interrupt, // `left`: the vector, if given
+    Entries,   // of page tables are written
     Maps,      // an entry that maps the frame of `left` from now on
     Writes,    // [number, number + size) of physical memory
     Fills,     // into the TLB, for the page of `left`, if given

@@ -91,6 +91,7 @@ std::string occurrence_text(const Occurred& occurred) {
         return fmt::format("{} {:#x}{}", trace_value_name(TraceType::InterruptCause, event.c & 0xFF), event.a, at);
     case NodeKind::Switch:
         return fmt::format("address space {:08x} → {:08x}{}", event.a, event.b, at);
+    case NodeKind::Entries:
     case NodeKind::Maps:
         return fmt::format("entry at {:08x}: {:#x} -> {:#x}{}", event.a, event.b, event.c, at);
     case NodeKind::Writes:

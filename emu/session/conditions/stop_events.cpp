@@ -114,6 +114,8 @@ bool StopConditions::counts(Waiting& waiting, u32 number, const TraceEvent& even
         return kind == TraceKind::Cr3Load &&
                control.space_of(static_cast<u32>(event.a)) != control.space_of(static_cast<u32>(event.b));
     }
+    case NodeKind::Entries:
+        return kind == TraceKind::PteWrite;
     case NodeKind::Maps:
         return kind == TraceKind::PteWrite && mapping_counts(waiting, node, event);
     case NodeKind::Fills:

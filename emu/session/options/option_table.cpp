@@ -21,6 +21,21 @@ constexpr u32 kTraces = of(Command::TraceInfo) | of(Command::TraceDump) | of(Com
 // Actions: options whose text is more than one value.
 std::string set_memory(Options& options, const std::string& text) { return read_size(text, options.machine.ram_bytes); }
 
+std::string set_history(Options& options, const std::string& text) {
+    if (text == "0") {
+        options.history = 0;
+        return {};
+    }
+    constexpr u64 kLeast = u64{16} << 20;
+    u64 bytes = 0;
+    if (std::string trouble = read_size(text, bytes); !trouble.empty())
+        return trouble;
+    if (bytes < kLeast)
+        return "16M at least, or 0 for no history";
+    options.history = bytes;
+    return {};
+}
+
 std::string set_bus(Options& options, const std::string& text) {
     if (text != "16" && text != "32")
         return choose({"16", "32"});
@@ -117,8 +132,8 @@ std::span<const CommandRow> command_table() { return kCommands; }
 std::span<const OptionRow> option_table() { return kOptions; }
 
 const char* group_name(OptionGroup group) {
-    constexpr std::array kNames = {"Guest",  "Machine", "Display, keyboard and ports", "Run", "Workload", "Output",
-                                   "Traces", ""};
+    constexpr std::array kNames = {
+        "Guest", "Machine", "Display, keyboard and ports", "Run", "Stepper", "Workload", "Output", "Traces", ""};
     return kNames[static_cast<std::size_t>(group)];
 }
 

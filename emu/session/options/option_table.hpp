@@ -19,7 +19,7 @@ struct CommandRow {
 };
 
 // Headings of the help.
-enum class OptionGroup : u8 { Guest, Machine, Host, Run, Workload, Output, Trace, Hidden };
+enum class OptionGroup : u8 { Guest, Machine, Host, Run, Stepper, Workload, Output, Trace, Hidden };
 const char* group_name(OptionGroup group);
 
 struct OptionRow {

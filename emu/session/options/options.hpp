@@ -30,6 +30,7 @@ struct Options {
     std::vector<std::string_view> given_names; // as options.def has them
     // What the command needs.
     bool trace_forks = false;           // the face shows forks
+    u64 history = 0;                    // bytes for checkpoints; 0: there is no way back
     std::size_t forks_kept_whole = 256; // of those that are over: so many keep their lists
 
     bool given(std::string_view name) const;

@@ -1,5 +1,5 @@
 // Owns: the ways back along a timeline: one step, and to the last moment at which something was met.
-// Callers: GdbStub, for reverse execution. Promises: backwards and forwards, the same stops are met, for the way back
+// Callers: Stepper, GdbStub. Promises: backwards and forwards, the same stops are met, for the way back
 // is searched by running forwards; a search can be left after each interval of the timeline.
 #pragma once
 
@@ -20,8 +20,11 @@ class WayBack {
     using Look = std::function<Met(const StopReason& reason)>;
     enum class Progress : u8 { Searching, Found, AtBeginning };
 
+    // How the machine is run through an interval; empty: as its timeline does it.
+    using Run = std::function<StopReason(const RunLimit&)>;
+
     // From where the machine is, which does not count.
-    WayBack(Timeline& timeline, Machine& machine, Look look);
+    WayBack(Timeline& timeline, Machine& machine, Look look, Run run = {});
 
     // Looks through one interval. Found: the machine is there; before the instruction by which it was met.
     Result<Progress> search();
@@ -36,6 +39,7 @@ class WayBack {
     Timeline& timeline_;
     Machine& machine_;
     Look look_;
+    Run run_;
     Position origin_;
     Position end_; // everything behind it was looked through
     std::optional<Position> found_;

@@ -1,4 +1,4 @@
-#include "emu/debug/way_back.hpp"
+#include "emu/session/stepper/way_back.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -39,8 +39,12 @@ Result<bool> step_back(Timeline& timeline, Machine& machine) {
     }
 }
 
-WayBack::WayBack(Timeline& timeline, Machine& machine, Look look)
-    : timeline_(timeline), machine_(machine), look_(std::move(look)), origin_(timeline.position()), end_(origin_) {}
+WayBack::WayBack(Timeline& timeline, Machine& machine, Look look, Run run)
+    : timeline_(timeline), machine_(machine), look_(std::move(look)), run_(std::move(run)),
+      origin_(timeline.position()), end_(origin_) {
+    if (!run_)
+        run_ = [this](const RunLimit& limit) { return timeline_.run(limit); };
+}
 
 void WayBack::note(Met met) {
     const Position here = timeline_.position();
@@ -59,7 +63,7 @@ void WayBack::look_through(Position end) {
             limit.instructions = end.instructions;
         else
             limit.cycle = end.cycle;
-        const StopReason reason = timeline_.run(limit);
+        const StopReason reason = run_(limit);
         note(look_(reason));
         if (timeline_.position() == before && reason.kind != StopKind::Breakpoint && reason.kind != StopKind::Requested)
             break; // the guest has ended

@@ -1,0 +1,68 @@
+#include "emu/report/stepper/step_words.hpp"
+
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "cpu/register_number.hpp"
+
+namespace forkscope {
+
+std::string_view trimmed(std::string_view text) {
+    constexpr std::string_view kBlanks = " \t\r\n";
+    const std::size_t begin = text.find_first_not_of(kBlanks);
+    return begin == std::string_view::npos ? std::string_view{}
+                                           : text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
+}
+
+std::pair<std::string_view, std::string_view> first_word(std::string_view text) {
+    text = trimmed(text);
+    const std::size_t end = text.find_first_of(" \t");
+    return {text.substr(0, end), end == std::string_view::npos ? std::string_view{} : trimmed(text.substr(end))};
+}
+
+StepAnswer wrong(std::string message, ExitCode code) {
+    StepAnswer answer;
+    answer.text = std::move(message);
+    answer.code = code == ExitCode::Ok ? ExitCode::RuntimeError : code;
+    return answer;
+}
+
+std::optional<u32> address_of(std::string_view word, const Symbolizer& symbols, u32 space) {
+    if (word.empty())
+        return std::nullopt;
+    const std::string text(word);
+    char* end = nullptr;
+    const u64 value = std::strtoull(text.c_str(), &end, 0);
+    if (*end == 0)
+        return value <= ~u32{0} ? std::optional(static_cast<u32>(value)) : std::nullopt;
+    if (const auto address = symbols.address_of(text, space))
+        return address;
+    const std::vector<u32> places = symbols.places_of(text);
+    return places.empty() ? std::nullopt : std::optional(places.front());
+}
+
+Result<InputEvent> poke_event(const std::string& what, u32 value, Session& session) {
+    constexpr std::pair<std::string_view, u8> kRegisters[] = {
+        {"eax", 0},  {"ecx", 1},  {"edx", 2},  {"ebx", 3},    {"esp", 4},  {"ebp", 5},
+        {"esi", 6},  {"edi", 7},  {"eip", 8},  {"eflags", 9}, {"cr0", 16}, {"cr2", 18},
+        {"cr3", 19}, {"cr4", 20}, {"dr0", 24}, {"dr1", 25},   {"dr2", 26}, {"dr3", 27}};
+    for (const auto& [name, number] : kRegisters)
+        if (what == name)
+            return InputEvent{.kind = InputKind::Register, .size = 4, .data = value, .address = number};
+    const u32 space = session.machine().mmu().control().space_of(session.machine().registers().cr3).root;
+    const auto address = address_of(what, session.symbols(), space);
+    if (!address)
+        return Error{fmt::format("'{}' is neither a register that can be set (eax to edi, eip, eflags, cr0, cr2, cr3, "
+                                 "cr4, dr0 to dr3) nor an address",
+                                 what),
+                     ExitCode::Usage};
+    const PagingState& paging = session.machine().mmu().paging();
+    const Walk walk = paging.look(LinearAddress(*address), Privilege::Supervisor, AccessKind::Read);
+    if (!walk.ok || (*address & kPageMask) > kPageSize - sizeof value)
+        return Error{fmt::format("{:08x} is not mapped, or its four bytes lie in two pages", *address),
+                     ExitCode::Usage};
+    return InputEvent{.kind = InputKind::Memory, .size = 4, .data = value, .address = walk.physical.value};
+}
+
+} // namespace forkscope

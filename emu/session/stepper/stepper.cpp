@@ -1,0 +1,250 @@
+#include "emu/session/stepper/stepper.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace forkscope {
+
+namespace {
+
+constexpr GrainName kGrains[] = {
+    {Grain::Instruction, "instruction", ""},
+    {Grain::Line, "line", ""},
+    {Grain::Over, "over", ""},
+    {Grain::Out, "out", ""},
+    {Grain::Stop, "stop", "stop"},
+    {Grain::TableWrite, "entry", "entries"},
+    {Grain::TlbFill, "fill", "fills"},
+    {Grain::TlbEvict, "evict", "evicts"},
+    {Grain::TlbFlush, "flush", "flushes"},
+    {Grain::Fault, "fault", "fault"},
+    {Grain::SystemCall, "syscall", "syscall"},
+    {Grain::ContextSwitch, "switch", "switch"},
+};
+
+std::string_view condition_of(Grain grain) {
+    return std::find_if(std::begin(kGrains), std::end(kGrains),
+                        [=](const GrainName& one) { return one.grain == grain; })
+        ->condition;
+}
+
+Arrival at_beginning() { return {Arrival::End::Beginning, "the beginning of history", ExitCode::Ok}; }
+
+} // namespace
+
+std::span<const GrainName> grain_names() { return kGrains; }
+
+Stepper::Stepper(Session& session) : session_(session) {
+    EMU_ASSERT(session.timeline() != nullptr, "a stepper needs a session with a history");
+}
+
+Stepper::~Stepper() {
+    for (const StepBreakpoint& breakpoint : breakpoints_)
+        session_.stops().remove(breakpoint.waits_as);
+}
+
+// --- Moves
+
+Result<Arrival> Stepper::move(Grain grain, Way way, u64 times) {
+    Arrival arrival;
+    for (u64 i = 0; i < times; ++i) {
+        Result<Arrival> next = Arrival{};
+        if (grain == Grain::Instruction)
+            next = one_instruction(way);
+        else if (grain == Grain::Out)
+            next = out(way);
+        else if (grain == Grain::Line || grain == Grain::Over)
+            next = way == Way::Forwards ? line_forwards(grain) : line_backwards(grain);
+        else
+            next = travel(std::string(condition_of(grain)), way);
+        if (!next.ok())
+            return next;
+        arrival = *std::move(next);
+        const bool goes_on = arrival.end == Arrival::End::Done || arrival.end == Arrival::End::Met;
+        if (!goes_on || interrupted())
+            break;
+    }
+    return arrival;
+}
+
+Result<Arrival> Stepper::one_instruction(Way way) {
+    if (way == Way::Forwards)
+        return session_.step() ? Arrival{} : ended();
+    const auto back = step_back(timeline(), session_.machine());
+    if (!back.ok())
+        return back.error();
+    return *back ? Arrival{} : at_beginning();
+}
+
+// The session's run has ended where it is.
+Arrival Stepper::ended() {
+    const Outcome& outcome = session_.outcome();
+    Arrival arrival{Arrival::End::GuestEnded, outcome.why, outcome.code};
+    if (!session_.stops().met().empty())
+        arrival.end = Arrival::End::Met;
+    else if (outcome.code == ExitCode::LimitReached)
+        arrival.end = Arrival::End::Limit;
+    else if (!session_.machine().cpu().shut_down() && outcome.code == ExitCode::Ok &&
+             outcome.why.starts_with("breakpoint"))
+        arrival.end = Arrival::End::Met;
+    return arrival;
+}
+
+Result<Arrival> Stepper::travel(const std::string& condition, Way way) {
+    u32 number = 0;
+    if (!condition.empty()) {
+        auto compiled = compile_condition(condition, session_.symbols());
+        if (!compiled.ok())
+            return compiled.error();
+        number = session_.stops().add(*std::move(compiled), {.keep = Keep::Stay});
+    }
+    Result<Arrival> arrival = way == Way::Forwards ? forwards() : backwards();
+    if (number != 0)
+        session_.stops().remove(number);
+    return arrival;
+}
+
+// In the past up to the present, then from there.
+Arrival Stepper::forwards() {
+    constexpr u64 kSlicesPerSecond = 50;
+    Machine& machine = session_.machine();
+    const bool from_past = timeline().in_past();
+    for (;;) {
+        Cycles slice = std::max<Cycles>(1, machine.cycles_per_second() / kSlicesPerSecond);
+        if (from_past)
+            slice = std::min(slice, std::max<Cycles>(1, timeline().end().cycle - machine.now()));
+        const Position before = timeline().position();
+        if (!session_.run_slice(slice))
+            return ended();
+        if (from_past && !timeline().in_past())
+            return {Arrival::End::Present, "the present: all that was run so far", ExitCode::Ok};
+        if (interrupted())
+            return {Arrival::End::Interrupted, "interrupted", ExitCode::Ok};
+        if (timeline().position() == before && session_.debugger() != nullptr)
+            return {Arrival::End::Interrupted, "a debugger holds the machine", ExitCode::Ok};
+    }
+}
+
+Result<Arrival> Stepper::backwards() {
+    StopConditions& stops = session_.stops();
+    std::map<Position, std::string> met;
+    const auto look = [&](const StopReason& reason) {
+        const auto outcome = stops.ended(reason, StopConditions::After::Step);
+        const bool breakpoint =
+            reason.kind == StopKind::Breakpoint && outcome && outcome->why.starts_with("breakpoint");
+        if (stops.met().empty() && !breakpoint)
+            return WayBack::Met::No;
+        met[timeline().position()] = outcome ? outcome->why : "";
+        return WayBack::Met::Here;
+    };
+    const auto run = [&](const RunLimit& limit) {
+        return stops.run(limit, [this](const RunLimit& next) { return timeline().run(next); });
+    };
+    WayBack way(timeline(), session_.machine(), look, run);
+    for (;;) {
+        const auto progress = way.search();
+        if (!progress.ok())
+            return progress.error();
+        if (*progress == WayBack::Progress::AtBeginning)
+            return at_beginning();
+        if (*progress == WayBack::Progress::Found) {
+            stops.pass_over({});
+            return Arrival{Arrival::End::Met, met[timeline().position()], ExitCode::Ok};
+        }
+        met.clear();
+        if (!interrupted())
+            continue;
+        if (auto back = way.give_up(); !back.ok())
+            return back.error();
+        return Arrival{Arrival::End::Interrupted, "interrupted; back where the search began", ExitCode::Ok};
+    }
+}
+
+// --- Places
+
+Result<Arrival> Stepper::go_to(Position position) {
+    if (auto gone = timeline().go_to(position); !gone.ok())
+        return gone.error();
+    return Arrival{};
+}
+
+Result<Arrival> Stepper::go_to(std::string_view place) {
+    const auto bad = [&] {
+        return Error{fmt::format("'{}' is no place: give a count of instructions (123456, or 123456+2 behind two "
+                                 "deliveries), a time (1.5s), begin, end or a bookmark",
+                                 place),
+                     ExitCode::Usage};
+    };
+    if (place == "begin" || place == "end")
+        return go_to(place == "begin" ? timeline().beginning() : timeline().end());
+    if (const auto mark = bookmarks_.find(std::string(place)); mark != bookmarks_.end()) {
+        if (auto gone = timeline().switch_to(mark->second.branch, mark->second.position); !gone.ok())
+            return gone.error();
+        return Arrival{};
+    }
+    const char* const last = place.data() + place.size();
+    if (place.ends_with('s')) {
+        double seconds = 0;
+        const auto read = std::from_chars(place.data(), last - 1, seconds);
+        if (read.ec != std::errc{} || read.ptr != last - 1 || !(seconds >= 0) || seconds > 1e9)
+            return bad();
+        const auto cycle =
+            static_cast<Cycles>(std::llround(seconds * static_cast<double>(session_.machine().cycles_per_second())));
+        if (auto gone = timeline().go_to_cycle(cycle); !gone.ok())
+            return gone.error();
+        return Arrival{};
+    }
+    u64 instructions = 0;
+    u32 deliveries = 0;
+    auto read = std::from_chars(place.data(), last, instructions);
+    if (read.ec == std::errc{} && read.ptr != last && *read.ptr == '+')
+        read = std::from_chars(read.ptr + 1, last, deliveries);
+    if (read.ec != std::errc{} || read.ptr != last)
+        return bad();
+    if (auto gone = timeline().go_to(instructions, deliveries); !gone.ok())
+        return gone.error();
+    return Arrival{};
+}
+
+// --- Breakpoints
+
+void Stepper::arm(StepBreakpoint& breakpoint) {
+    auto condition = compile_condition(breakpoint.condition, session_.symbols());
+    EMU_ASSERT(condition.ok(), "a condition that was read once is not any more");
+    breakpoint.waits_as =
+        session_.stops().add(*std::move(condition), {.keep = Keep::Stay, .ignore = breakpoint.ignore});
+}
+
+Result<u32> Stepper::add_breakpoint(const std::string& condition, u64 ignore) {
+    if (const auto compiled = compile_condition(condition, session_.symbols()); !compiled.ok())
+        return compiled.error();
+    arm(breakpoints_.emplace_back(StepBreakpoint{++last_breakpoint_, condition, ignore, true, 0}));
+    return last_breakpoint_;
+}
+
+bool Stepper::remove_breakpoint(u32 number) {
+    return enable_breakpoint(number, false) &&
+           std::erase_if(breakpoints_, [=](const StepBreakpoint& one) { return one.number == number; }) != 0;
+}
+
+bool Stepper::enable_breakpoint(u32 number, bool enabled) {
+    const auto at = std::find_if(breakpoints_.begin(), breakpoints_.end(),
+                                 [=](const StepBreakpoint& one) { return one.number == number; });
+    if (at == breakpoints_.end())
+        return false;
+    if (enabled && at->waits_as == 0)
+        arm(*at);
+    if (!enabled)
+        session_.stops().remove(std::exchange(at->waits_as, 0));
+    at->enabled = enabled;
+    return true;
+}
+
+u64 Stepper::times_met(const StepBreakpoint& breakpoint) const {
+    return breakpoint.waits_as != 0 ? session_.stops().times_met(breakpoint.waits_as) : 0;
+}
+
+} // namespace forkscope

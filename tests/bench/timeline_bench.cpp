@@ -1,0 +1,142 @@
+// What the past costs, and how long the way back takes: forkstorm untraced, traced, and each with checkpoints, in
+// turn; then places at random. Prints a table; no test.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <string>
+
+#include "emu/base/random.hpp"
+#include "emu/machine/timeline/timeline.hpp"
+#include "emu/observe/forks/fork_tracer.hpp"
+#include "tests/replay/guest_machine.hpp"
+
+namespace forkscope {
+namespace {
+
+double cpu_seconds() {
+    timespec now{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+u64 resident_megabytes() {
+    std::ifstream file("/proc/self/statm");
+    u64 size = 0;
+    u64 resident = 0;
+    file >> size >> resident;
+    return resident * 4096 >> 20;
+}
+
+struct Traced {
+    Traced(const std::string& os, const std::string& line, bool trace) : guest(line, {}, os) {
+        Machine& m = *guest.machine;
+        if (!trace)
+            return;
+        symbols.add_kernel(ElfImage::from_bytes("kernel", embedded_kernel(os).value()).value());
+        static_cast<void>(symbols.add_programs_of_initrd(embedded_initrd()));
+        ForkTracerOptions options;
+        options.watch = [&m](u32 frame) { m.mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
+        options.paging = [&m] { return m.mmu().control(); };
+        options.frame_pointer = [&m] { return m.registers().reg<u32>(kEbp); };
+        options.account = [&m] { return m.cpu().cycles_by_cause(); };
+        options.begin_epoch = [&m] { return m.mmu().memory().begin_epoch(); };
+        tracer = std::make_unique<ForkTracer>(m.mmu().memory(), &symbols, options);
+        m.add_checkpoint_part(tracer->checkpoint_part());
+        m.add_checkpoint_part(symbols.checkpoint_part());
+        m.set_trace_sink(tracer.get());
+    }
+    GuestMachine guest;
+    Symbolizer symbols;
+    std::unique_ptr<ForkTracer> tracer;
+};
+
+double run_once(const std::string& os, const std::string& line, bool trace, bool keep, u64 cycles) {
+    Traced traced(os, line, trace);
+    Machine& m = *traced.guest.machine;
+    std::unique_ptr<Timeline> timeline;
+    if (keep)
+        timeline = std::make_unique<Timeline>(m);
+    const double began = cpu_seconds();
+    constexpr Cycles kSlice = 5'000'000;
+    for (StopReason reason; reason.kind != StopKind::Exit && m.now() < cycles;) {
+        const RunLimit limit{std::min<Cycles>(cycles, m.now() + kSlice), ~u64{0}};
+        reason = timeline != nullptr ? timeline->run(limit) : m.run(limit);
+    }
+    const double took = cpu_seconds() - began;
+    if (keep)
+        std::printf("  %llu instructions, %zu checkpoints, %llu MB of pages, %llu MB resident\n",
+                    static_cast<unsigned long long>(m.instructions()), timeline->checkpoint_count(),
+                    static_cast<unsigned long long>(timeline->bytes() >> 20),
+                    static_cast<unsigned long long>(resident_megabytes()));
+    return took;
+}
+
+double median(std::vector<double> all) {
+    std::sort(all.begin(), all.end());
+    return all[all.size() / 2];
+}
+
+void costs(const std::string& os, const std::string& line, u64 cycles, int rounds) {
+    std::vector<double> times[4];
+    for (int round = 0; round < rounds; ++round)
+        for (int variant = 0; variant < 4; ++variant)
+            times[variant].push_back(run_once(os, line, (variant & 1) != 0, (variant & 2) != 0, cycles));
+    const double base = median(times[0]);
+    const double traced = median(times[1]);
+    std::printf(
+        "%s: untraced %.3f s; checkpoints %.3f; tracer %.3f; both %.3f (checkpoints add %.3f of the untraced)\n",
+        os.c_str(), base, median(times[2]) / base, traced / base, median(times[3]) / base,
+        (median(times[3]) - traced) / base);
+}
+
+void latencies(const std::string& os, const std::string& line, u64 cycles, int places) {
+    Traced traced(os, line, true);
+    Machine& m = *traced.guest.machine;
+    Timeline timeline(m);
+    while (m.now() < cycles && timeline.run({cycles, ~u64{0}}).kind != StopKind::Exit) {
+    }
+    const Position end = timeline.end();
+    Random random(5);
+    std::vector<double> there;
+    std::vector<double> back;
+    std::vector<double> again;
+    const auto timed = [](std::vector<double>& list, const auto& act) {
+        const auto began = std::chrono::steady_clock::now();
+        act();
+        list.push_back(1000 * std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+    };
+    for (int i = 0; i < places; ++i) {
+        const u64 at = 1'000 + random.below(end.instructions - 1'000);
+        timed(there, [&] { static_cast<void>(timeline.go_to(at)); });
+        timed(back, [&] { static_cast<void>(timeline.go_to(at - 1)); });
+        timed(again, [&] { static_cast<void>(timeline.go_to(at - 2)); });
+    }
+    for (auto [name, list] :
+         {std::pair("any place", &there), std::pair("one back", &back), std::pair("once more", &again)}) {
+        std::sort(list->begin(), list->end());
+        std::printf("%s %s: median %.1f ms, p95 %.1f ms, worst %.1f ms\n", os.c_str(), name, (*list)[list->size() / 2],
+                    (*list)[list->size() * 95 / 100], list->back());
+    }
+    std::printf("  %llu instructions, %zu checkpoints, %llu MB of pages, %llu MB resident\n",
+                static_cast<unsigned long long>(end.instructions), timeline.checkpoint_count(),
+                static_cast<unsigned long long>(timeline.bytes() >> 20),
+                static_cast<unsigned long long>(resident_megabytes()));
+}
+
+} // namespace
+} // namespace forkscope
+
+int main(int argc, char** argv) {
+    using namespace forkscope;
+    const std::string what = argc > 1 ? argv[1] : "costs";
+    const std::string os = argc > 2 ? argv[2] : "lunaix";
+    const std::string line = argc > 3 ? argv[3] : "run=forkstorm 400";
+    const double seconds = argc > 4 ? std::stod(argv[4]) : 1e6;
+    const auto cycles = static_cast<u64>(seconds * 1e8);
+    if (what == "costs")
+        costs(os, line, cycles, 5);
+    else
+        latencies(os, line, cycles, 200);
+}

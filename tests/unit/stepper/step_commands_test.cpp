@@ -1,0 +1,106 @@
+// The stepper's commands as a person or a script writes them.
+#include "emu/base/random.hpp"
+#include "emu/report/json_writer.hpp"
+#include "emu/report/stepper/step_commands.hpp"
+#include "tests/unit/stepper/stepped_session.hpp"
+
+namespace forkscope {
+
+namespace {
+
+struct Console {
+    std::unique_ptr<Session> session = session_in_fork();
+    Stepper stepper{*session};
+    StepCommands commands{stepper};
+
+    std::string said(const std::string& command, ExitCode code = ExitCode::Ok) {
+        const StepAnswer answer = commands.execute(command);
+        EXPECT_EQ(answer.code, code) << command << ": " << answer.text;
+        return answer.text;
+    }
+};
+
+bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+} // namespace
+
+TEST(StepCommands, GoForwardsAndBackwards) {
+    Console console;
+    const u64 begin = console.session->machine().instructions();
+    console.said("step 5");
+    EXPECT_EQ(console.session->machine().instructions(), begin + 5);
+    console.said("b 3");
+    EXPECT_EQ(console.session->machine().instructions(), begin + 2);
+    console.said("");
+    EXPECT_EQ(console.session->machine().instructions(), begin - 1) << "Enter repeats";
+    console.said("goto end");
+    EXPECT_EQ(console.session->machine().instructions(), begin + 5);
+    EXPECT_TRUE(holds(console.said("reverse until fork_process"), "fork_process"));
+    console.said("goto end");
+    EXPECT_TRUE(holds(console.said("continue until stop == 2"), "the guest states"));
+}
+
+TEST(StepCommands, ShowWhatIsThere) {
+    Console console;
+    EXPECT_TRUE(holds(console.said("where"), "fork.c:"));
+    EXPECT_TRUE(holds(console.said("stack"), "sys_fork"));
+    EXPECT_TRUE(holds(console.said("stack 1"), "*#1"));
+    EXPECT_TRUE(holds(console.said("registers"), "cr3"));
+    EXPECT_TRUE(holds(console.said("source 6"), "alloc_process"));
+    EXPECT_TRUE(holds(console.said("pte 0xbfffe000"), "frame"));
+    EXPECT_TRUE(holds(console.said("x fork_process 16"), "55"));
+    EXPECT_TRUE(holds(console.said("tlb"), "filled"));
+    EXPECT_TRUE(holds(console.said("fork"), "fork"));
+    EXPECT_TRUE(holds(console.said("print *current_process"), "pid"));
+    EXPECT_TRUE(holds(console.said("help"), "reverse"));
+}
+
+TEST(StepCommands, GradeWhatIsExpected) {
+    Console console;
+    EXPECT_TRUE(holds(console.said("expect cr3 != 0"), "yes"));
+    EXPECT_TRUE(holds(console.said("expect cr3 == 0", ExitCode::Findings), "no"));
+    console.said("expect cr3 ==", ExitCode::Usage);
+}
+
+TEST(StepCommands, SayWhatIsWrong) {
+    Console console;
+    EXPECT_TRUE(holds(console.said("setp", ExitCode::Usage), "did you mean 'step'"));
+    EXPECT_TRUE(holds(console.said("step sideways", ExitCode::Usage), "grain"));
+    EXPECT_TRUE(holds(console.said("break pte(", ExitCode::Usage), "^"));
+    EXPECT_TRUE(holds(console.said("delete 9", ExitCode::Usage), "no breakpoint"));
+    EXPECT_TRUE(holds(console.said("branch 9", ExitCode::Usage), "no branch"));
+    EXPECT_TRUE(holds(console.said("goto nowhere", ExitCode::Usage), "no place"));
+    EXPECT_TRUE(holds(console.said("set cr1 5", ExitCode::Usage), "neither"));
+}
+
+TEST(StepCommands, StartABranchAndSaySo) {
+    Console console;
+    console.said("step 10");
+    console.said("back 5");
+    EXPECT_TRUE(holds(console.said("set eax 7"), "branch 2"));
+    EXPECT_TRUE(holds(console.said("branches"), "* branch 2"));
+    console.said("branch 1");
+    EXPECT_TRUE(holds(console.said("branches"), "* branch 1"));
+    EXPECT_TRUE(holds(console.said("drop 2"), "forgotten"));
+}
+
+TEST(StepCommands, AnswerAnyText) {
+    Console console;
+    Random random(7);
+    const std::string words[] = {"step",  "back", "goto",  "break",    "x",    "pte",  "set",         "print",
+                                 "stack", "mark", "until", "continue", "0x10", "-1",   "99999999999", "\"",
+                                 "(",     "*",    "eax",   "fork",     "line", "\x1b["};
+    for (int i = 0; i < 300; ++i) {
+        std::string line;
+        for (u64 n = random.below(5); n != 0; --n)
+            line += words[random.below(std::size(words))] + (random.below(3) != 0 ? " " : "");
+        if (line.starts_with("continue") || line.starts_with("c "))
+            continue; // may run to the guest's end, and has its own tests
+        const StepAnswer answer = console.commands.execute(line);
+        Document document;
+        document.data = answer.data;
+        EXPECT_FALSE(document_json(document).empty());
+    }
+}
+
+} // namespace forkscope
