@@ -39,6 +39,8 @@ constexpr Scenario kScenarios[] = {
     {"fullcopy_exec", "fullcopy", "exec", "400 0 0 0, 100 101 102 103"},
     {"fullcopy_create", "fullcopy", "create", "400 0 0 0, 100 101 102 103"},
     {"fullcopy_create_early", "fullcopy", "early", "400 0 0 0, 0 0 0 0"},
+    {"fullcopy_spawn", "fullcopy", "spawn", "701, 700"},
+    {"fullcopy_spawn_first", "fullcopy", "spawn first=child", "701, 700"},
     {"fullcopy_tree", "fullcopy", "tree", "200 101 102 103, 100 201 302 103, 100 201 102 103, 100 101 102 303"},
     {"fullcopy_again", "fullcopy", "again junk", "200, 201, 202, 100 101 102 103"},
     {"fullcopy_heir", "fullcopy", "heir junk", "500, 400, 100 101 102 303"},
@@ -59,6 +61,7 @@ constexpr Scenario kScenarios[] = {
     {"fullcopy_pae_again", "fullcopy_pae", "again junk", "200, 201, 202, 100 101 102 103"},
     {"manycalls_pae", "manycalls_pae", "plain", "200 201 102 103, 100 101 102 303"},
     {"manycalls_pae_chain", "manycalls_pae", "chain", "200 201 202 103, 200 201 102 103, 200 101 102 103"},
+    {"manycalls_dumb", "manycalls", "dumb", "200 101 102 103, 100 101 102 303"},
     {"manycalls_spawn", "manycalls", "spawn", "400 0 0 0, 100 101 102 103"},
     {"cow_bug_reuse", "cow", "plain bug=reuse", "200 201 202 303, 200 201 202 303 300"},
     {"cow_bug_mark", "cow", "untouched bug=mark", "100 201, 100 101"},
@@ -237,6 +240,17 @@ TEST(ForeignForks, AreNotSpawnedCopiesOfTheImage) {
     }
 }
 
+// All that the image holds is the same on both sides: a copy goes on behind its maker's call, a fresh process where its
+// program begins.
+TEST(ForeignForks, AreNotSpawnedFromAnImageWithData) {
+    for (const char* image : {"fullcopy", "fullcopy_pae"})
+        for (const char* words : {"spawn", "spawn first=child"}) {
+            SCOPED_TRACE(fmt::format("{} {}", image, words));
+            ASSERT_EQ(ForeignRun(image, words).lines("create").size(), 1u);
+            expect_sound(image, words);
+        }
+}
+
 // The calls that others make a fork of: here nothing that the new process has is its maker's.
 TEST(ForeignForks, AreNotSpawnedByManyCalls) {
     ASSERT_EQ(ForeignRun("manycalls", "spawn").lines("create").size(), 1u);
@@ -308,6 +322,12 @@ TEST(ForeignForks, OfSpacesThatPointersLeadToAreCounted) {
         if (std::string(words).find("first=child") == std::string::npos)
             expect_equal_tables(image, words);
     }
+}
+
+// The child goes on behind the first of the calls that make it.
+TEST(ForeignForks, OfManyCallsThatCopyEveryPageAreCounted) {
+    expect_sound("manycalls", "dumb");
+    expect_sound("manycalls_pae", "dumb");
 }
 
 TEST(ForeignForks, OfManyCallsAreCountedTwice) { expect_sound("manycalls", "two"); }

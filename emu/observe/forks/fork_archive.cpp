@@ -280,7 +280,9 @@ void archive_open_fork(Archive& ar, OpenFork& fork, const FaultPool& faults) {
     ar.sequence("new_directories", fork.new_directories, kMostRows);
     archive_set(ar, "foreign", fork.foreign, kMostRows);
     ar.field("many_calls", fork.many_calls);
+    archive_set(ar, "returns", fork.returns, kMostReturns);
     ar.field("pending_child", fork.pending_child);
+    ar.field("pending_eip", fork.pending_eip);
     ar.end();
 }
 

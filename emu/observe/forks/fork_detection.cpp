@@ -50,6 +50,8 @@ void ForkTracer::system_call_begins(const TraceEvent& event) {
     call.key = context.current();
     call.pid = context.current_pid() != 0 ? context.current_pid() : context.pid_of(event.address_space);
     call.directory = event.address_space;
+    if (interrupt_cause(event) != InterruptCause::Sysenter)
+        call.returns.insert(static_cast<u32>(event.d));
     call.begun = state_.settled;
     call.record.parent_pid = call.pid;
     call.record.parent_thread = context.current_thread();
@@ -129,22 +131,27 @@ void ForkTracer::discover_pointers(const std::vector<u32>& frames, const std::fu
 void ForkTracer::on_return(const TraceEvent& event) {
     if (event.c != 3)
         return;
+    program_begins(event);
     const u64 id = state_.open.call_of(state_.context.current());
     if (id == kNone)
         return;
     const OpenFork& call = state_.open.at(id);
-    const bool nothing = call.protects.empty() && call.foreign.empty() && call.new_directories.empty();
+    const bool nothing =
+        call.protects.empty() && call.foreign.empty() && call.new_directories.empty() && call.pending_child == 0;
     // Back in another space than it began in: that was exec, whatever the new space looks like.
     const bool exec = call.pending_child != 0 && event.address_space != call.directory;
-    if (nothing || exec)
+    const bool elsewhere = call.pending_eip != 0 && call.pending_eip != event.a;
+    if (nothing || exec || elsewhere)
         return state_.open.remove(id);
-    if (call.pending_child != 0)
-        return parent_runs(call.directory, event);
+    if (call.pending_eip != 0)
+        return become_fork(id, event);
     OpenFork& ended = state_.open.edit(id);
+    ended.returns.insert(static_cast<u32>(event.a));
     ended.record.left_instructions = event.instructions;
     ended.record.left_cycle = event.cycle;
     state_.open.end_call(id);
-    merge_into_builder(id);
+    if (state_.open.at(id).pending_child == 0)
+        merge_into_builder(id);
     if (const u64 oldest = state_.open.surplus(OpenKind::EndedCall); oldest != kNone)
         state_.open.remove(oldest);
 }
@@ -174,6 +181,9 @@ void ForkTracer::merge_into_builder(u64 id) {
         state_.open.built(into, directory);
     OpenFork& whole = state_.open.edit(into);
     whole.many_calls = true;
+    for (const u32 address : merged.returns)
+        if (whole.returns.size() < kMostReturns)
+            whole.returns.insert(address);
     whole.protects.insert(merged.protects.begin(), merged.protects.end());
     for (const u32 page : merged.unflushed)
         state_.open.await_flush(into, page);
@@ -313,30 +323,43 @@ bool ForkTracer::adopt(u64 id, u32 child, const TraceEvent& event) {
     space_ended(child); // who had its frame for a directory before
     state_.open.set_child(id, state_.context.pid_of(child), child);
     edit_record(id).copied_pages = likeness.copied;
-    // A copy that runs before its maker has returned may be what exec has made: then the old space never runs again.
-    if (likeness.cow == 0 && call.kind == OpenKind::Call) {
-        edit_record(id).child_first_run = event.cycle;
+    edit_record(id).child_first_run = event.cycle;
+    // Copies may also be what exec has made, or a process from an image that the maker has not written to.
+    if (likeness.cow == 0)
         state_.open.set_pending(id, child);
-        return false;
-    }
-    make_fork_of(id, parent_pages, child_pages, event);
+    else
+        make_fork_of(id, parent_pages, child_pages, event);
     return true;
 }
 
-// The space of a system call's caller is loaded again: what waited for that was a fork.
-void ForkTracer::parent_runs(u32 directory, const TraceEvent& event) {
-    const SharedSet<u64> pending = state_.open.pending();
-    for (const u64 id : pending) {
+// What looks like a copy of its maker goes on behind the call that made it, and a fresh program where it begins.
+void ForkTracer::program_begins(const TraceEvent& event) {
+    for (const u64 id : state_.open.pending_on(event.address_space)) {
         const OpenFork& call = state_.open.at(id);
-        if (call.directory != directory)
+        const auto eip = static_cast<u32>(event.a);
+        if (call.pending_eip != 0)
             continue;
-        const PageTableView parent = user_pages(directory), child = user_pages(call.pending_child);
-        // The directory may hold another process by now.
-        if (compare(call, parent, child).fork())
-            make_fork_of(id, parent, child, event);
-        else
+        if (call.returns.count(eip) != 0)
+            return become_fork(id, event);
+        if (!call.returns.empty())
             state_.open.remove(id);
+        else
+            state_.open.edit(id).pending_eip = eip; // SYSENTER says not where it returns to
     }
+}
+
+// It enters the kernel, and no return to it was seen before: a switch of tasks has begun it. Its pages are all there is
+// to go by.
+void ForkTracer::program_began(const TraceEvent& event) {
+    for (const u64 id : state_.open.pending_on(event.address_space))
+        if (state_.open.at(id).pending_eip == 0)
+            return become_fork(id, event);
+}
+
+void ForkTracer::become_fork(u64 id, const TraceEvent& event) {
+    const OpenFork& call = state_.open.at(id);
+    const u32 child = call.pending_child;
+    make_fork_of(id, parent_at_return(call), user_pages(child), event);
 }
 
 void ForkTracer::make_fork_of(u64 id, const PageTableView& parent, const PageTableView& child,

@@ -429,6 +429,8 @@ void ForkTracer::space_ended(u32 directory) {
         check_refused_write(*fault, "the process was killed");
     state_.faults.space_ended(directory);
     forget_calls(directory);
+    for (const u64 call : state_.open.pending_on(directory))
+        state_.open.set_pending(call, 0);
     for (const u64 number : followed_.of_directory(directory)) {
         ForkRecord& fork = state_.forks.edit(number);
         end_sides(fork, fork.parent_directory == directory, fork.child_directory == directory);

@@ -181,7 +181,6 @@ void ForkTracer::on_cr3(const TraceEvent& event) {
     state_.open.flushed_elsewhere(directory);
     if (space_of(event.a) != directory)
         end_if_empty(space_of(event.a));
-    parent_runs(directory, event);
     if (const u64 open = working(); open != kNone) {
         count_in(open, [&](ForkCounts& counts) {
             ++counts.cr3_loads;

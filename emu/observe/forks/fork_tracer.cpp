@@ -187,6 +187,8 @@ void ForkTracer::on_event(const TraceEvent& event) {
         on_cr3(event);
         break;
     case TraceKind::Interrupt:
+        if (kInterruptFromCpl(event) == 3)
+            program_began(event);
         if (is_system_call(event) && kInterruptFromCpl(event) == 3)
             system_call_begins(event);
         count_switch(event);

@@ -104,7 +104,7 @@ class ForkTracer : public TraceSink {
     void restore(const State* state);
     // The guest has ended the machine: what was under way stays so, and is looked at.
     void guest_ended();
-    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 3, *this); }
+    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 4, *this); }
 
   private:
     static constexpr u64 kNone = OpenForks::kNone;
@@ -206,7 +206,9 @@ class ForkTracer : public TraceSink {
     PageTableView parent_at_return(const OpenFork& call) const;
     bool adopt(u64 call, u32 child, const TraceEvent& event);
     void make_fork_of(u64 call, const PageTableView& parent, const PageTableView& child, const TraceEvent& event);
-    void parent_runs(u32 directory, const TraceEvent& event);
+    void program_begins(const TraceEvent& event);
+    void program_began(const TraceEvent& event);
+    void become_fork(u64 call, const TraceEvent& event);
     void add_unseen_entries(u64 call, const PageTableView& child, const TraceEvent& event);
     void share_left_pages(ForkRecord& fork, const PageTableView& child);
     void catch_up(ForkRecord& fork);

@@ -142,10 +142,17 @@ void OpenForks::rename(u32 directory, u32 name) {
 
 void OpenForks::set_pending(u64 id, u32 child) {
     edit(id).pending_child = child;
+    edit(id).pending_eip = 0;
     if (child != 0)
         pending_.insert(id);
     else
         pending_.erase(id);
+}
+
+std::vector<u64> OpenForks::pending_on(u32 child) const {
+    std::vector<u64> ids(pending_.begin(), pending_.end());
+    std::erase_if(ids, [&](u64 id) { return at(id).pending_child != child; });
+    return ids;
 }
 
 u64 OpenForks::builder_of(u32 directory) const {

@@ -21,6 +21,8 @@ enum class OpenKind : u8 {
     Fork,      // stated by the guest
 };
 
+inline constexpr std::size_t kMostReturns = 64; // of many calls: the child has the registers of an early one
+
 struct OpenFork {
     u64 id = 0; // in the order of their beginning
     OpenKind kind = OpenKind::Call;
@@ -37,7 +39,9 @@ struct OpenFork {
     std::vector<u32> new_directories;       // that became known meanwhile
     std::set<u32> foreign;                  // other spaces' directories whose entries were written
     bool many_calls = false;                // several system calls have built the space
-    u32 pending_child = 0;                  // a copy of the caller that ran before the call returned: it may be exec
+    std::set<u32> returns;                  // where the calls return to: a copy of the caller goes on at one of them
+    u32 pending_child = 0;                  // looks like a copy of the caller; where its program begins will tell
+    u32 pending_eip = 0;                    // there, where nobody knows yet where the call returns to
 
     // By its entries, or because its directory became known meanwhile.
     bool built(u32 space) const {
@@ -66,8 +70,10 @@ class OpenForks {
     void found(u64 id, u32 directory);
     // What calls built is another space's.
     void rename(u32 directory, u32 name);
-    // A space that looks like a copy ran before the call returned; 0: it was none.
+    // A space that looks like a copy is loaded; 0: it was none.
     void set_pending(u64 id, u32 child);
+    // Those that wait for a space's program to begin.
+    std::vector<u64> pending_on(u32 child) const;
     // Pages that await their flush. A load of another space's directory flushes what others await.
     void await_flush(u64 id, u32 page);
     void flushed(u64 id, u32 page);
@@ -91,7 +97,6 @@ class OpenForks {
     std::vector<u64> calls_of_pid(u32 pid) const { return range(calls_by_pid_, pid); }
     // The newest call that built the space: by its entries, or because its directory became known meanwhile.
     u64 builder_of(u32 directory) const;
-    const SharedSet<u64>& pending() const { return pending_; }
     const SharedSet<u64>& of_kind(OpenKind kind) const { return by_kind_[static_cast<std::size_t>(kind)]; }
 
     void serialize(Archive& ar, const FaultPool& faults);

@@ -65,6 +65,8 @@ static void create(struct frame* frame) {
     struct process* created = process_new(current, space);
     process_enter(created, (void (*)(void))frame->ebx);
     frame->eax = created->number;
+    if (has_word("first=child"))
+        switch_to(created);
 }
 
 void system_call(struct frame* frame) {
@@ -103,6 +105,14 @@ USER_CODE static void plain(void) {
 USER_CODE static void fresh(void) {
     touch(0, 400);
     print_pages(0, DATA_PAGES);
+    exit_program();
+}
+
+/* What a program of the image begins with, and nobody writes. */
+static uint32_t constants[PAGE_BYTES / sizeof(uint32_t)] USER_DATA = {700, 701};
+
+USER_CODE static void fresh_with_constants(void) {
+    call(SYS_PRINT, *(volatile uint32_t*)&constants[1], 0, 0);
     exit_program();
 }
 
@@ -152,6 +162,14 @@ USER_CODE static void create_early(void) {
     call(SYS_CREATE, (uint32_t)fresh, 0, 0);
     call(SYS_WAIT, 0, 0, 0);
     print_pages(0, DATA_PAGES);
+    exit_program();
+}
+
+/* Parent and child have the image's data, as it was linked: only where they go on tells a copy from a fresh process. */
+USER_CODE static void spawn(void) {
+    call(SYS_CREATE, (uint32_t)fresh_with_constants, 0, 0);
+    call(SYS_WAIT, 0, 0, 0);
+    call(SYS_PRINT, *(volatile uint32_t*)&constants[0], 0, 0);
     exit_program();
 }
 
@@ -216,7 +234,8 @@ static const struct {
     const char* name;
     void (*program)(void);
 } programs[] = {{"plain", plain},        {"refork", exec_fork}, {"exec", exec_one}, {"create", create_one},
-                {"early", create_early}, {"tree", tree},        {"again", again},   {"heir", heir}};
+                {"early", create_early}, {"tree", tree},        {"again", again},   {"heir", heir},
+                {"spawn", spawn}};
 
 void kernel_start(void) {
     for (uint32_t i = 0; i < sizeof(programs) / sizeof(programs[0]); ++i)

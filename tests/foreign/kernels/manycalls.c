@@ -242,6 +242,35 @@ USER_CODE static void two(void) {
     exit_program();
 }
 
+/* A page of ours with the bytes of another, given to the child. */
+USER_CODE static void give_copy(uint32_t child, uint32_t page, uint32_t flags) {
+    call(SYS_PAGE_NEW, SELF, SPARE_PAGE, 0);
+    for (uint32_t i = 0; i < PAGE_BYTES; i += sizeof(uint32_t))
+        *(volatile uint32_t*)(SPARE_PAGE + i) = *(volatile uint32_t*)(page + i);
+    call(SYS_PAGE_MAP, SPARE_PAGE, page | child, flags);
+    call(SYS_PAGE_UNMAP, SPARE_PAGE, 0, 0);
+}
+
+/* Every page is copied at once, by the program. */
+USER_CODE static void dumb(void) {
+    begin();
+    const uint32_t child = call(SYS_EXOFORK, 0, 0, 0);
+    if (child == 0) {
+        touch(0, 200);
+        print_pages(0, 4);
+        exit_program();
+    }
+    for (uint32_t page = USER_BASE; page < (uint32_t)data + sizeof(data); page += PAGE_BYTES)
+        give_copy(child, page, (own_entry(page) & ENTRY_WRITE) != 0 ? ENTRY_WRITE : 0);
+    give_copy(child, USER_STACK, ENTRY_WRITE);
+    set_upcall(child);
+    call(SYS_START, child, 0, 0);
+    call(SYS_WAIT, 0, 0, 0);
+    touch(3, 303);
+    print_pages(0, 4);
+    exit_program();
+}
+
 USER_CODE static void spawned(void) {
     touch(0, 400);
     print_pages(0, 4);
@@ -252,13 +281,8 @@ USER_CODE static void spawned(void) {
 USER_CODE static void spawn(void) {
     begin();
     const uint32_t child = call(SYS_EXOFORK, 0, 0, 0);
-    for (uint32_t page = USER_BASE; page < (uint32_t)data; page += PAGE_BYTES) {
-        call(SYS_PAGE_NEW, SELF, SPARE_PAGE, 0);
-        for (uint32_t i = 0; i < PAGE_BYTES; i += sizeof(uint32_t))
-            *(volatile uint32_t*)(SPARE_PAGE + i) = *(volatile uint32_t*)(page + i);
-        call(SYS_PAGE_MAP, SPARE_PAGE, page | child, 0);
-        call(SYS_PAGE_UNMAP, SPARE_PAGE, 0, 0);
-    }
+    for (uint32_t page = USER_BASE; page < (uint32_t)data; page += PAGE_BYTES)
+        give_copy(child, page, 0);
     for (uint32_t page = 0; page < DATA_PAGES; ++page)
         call(SYS_PAGE_NEW, child, (uint32_t)data[page], 0);
     call(SYS_PAGE_NEW, child, USER_STACK, 0);
@@ -272,7 +296,7 @@ USER_CODE static void spawn(void) {
 static const struct {
     const char* name;
     void (*program)(void);
-} programs[] = {{"plain", plain}, {"chain", chain}, {"two", two}, {"spawn", spawn}};
+} programs[] = {{"plain", plain}, {"chain", chain}, {"two", two}, {"spawn", spawn}, {"dumb", dumb}};
 
 void kernel_start(void) {
     for (uint32_t address = 0; address < MEMORY_END; address += PAGE_BYTES)

@@ -260,6 +260,55 @@ TEST(ForkTracer, TakesSysenterForASystemCall) {
     EXPECT_FALSE(silent.tracer->forks().front().stated);
 }
 
+// A space with copies of all its maker's pages, however its program begins.
+TEST(ForkTracer, TakesACopyForAForkThatGoesOnBehindTheCall) {
+    constexpr u32 kEntry = kText + 0x10;
+    struct Case {
+        bool sysenter, child_first;
+        u32 begins; // 0: by a switch of tasks, without a return
+        std::size_t forks;
+    };
+    for (const Case& how :
+         {Case{false, false, kForkInstruction, 1}, Case{false, true, kForkInstruction, 1},
+          Case{false, false, kEntry, 0}, Case{false, true, kEntry, 0}, Case{true, false, kForkInstruction, 1},
+          Case{true, true, kForkInstruction, 1}, Case{true, false, kEntry, 0}, Case{true, true, kEntry, 0},
+          Case{false, false, 0, 1}, Case{false, true, 0, 1}}) {
+        SCOPED_TRACE(::testing::Message()
+                     << (how.sysenter ? "SYSENTER" : "INT") << (how.child_first ? ", the child first, at " : ", at ")
+                     << std::hex << how.begins);
+        ForkScene scene(4);
+        scene.tracepoints = false;
+        scene.sysenter = how.sysenter;
+        scene.start();
+        scene.enter_system_call(kForkInstruction);
+        const u32 child = scene.frame();
+        // Nobody sees who writes its tables; a page of the caller's is read-only for a while.
+        const u32 entry = scene.entry_address(scene.parent, kPages);
+        const u32 page = scene.get(entry);
+        scene.write_entry(entry, page & ~u32{kPteWritable});
+        scene.write_entry(entry, page);
+        scene.map(child, kText, scene.fresh(0x90), kUser);
+        for (const u32 linear : scene.writable_pages())
+            scene.map(child, linear, scene.fresh(linear == kStack ? 0x55 : static_cast<u8>((linear >> kPageShift) + 1)),
+                      kUserWrite);
+        if (!how.child_first)
+            scene.return_to(kForkInstruction, 3);
+        scene.load_cr3(child);
+        if (how.begins != 0)
+            scene.return_to(how.begins, 3);
+        scene.enter_system_call(kForkInstruction + 0x40);
+        if (how.child_first) {
+            scene.load_cr3(scene.parent);
+            scene.return_to(kForkInstruction, 3);
+        }
+        ASSERT_EQ(scene.tracer->forks().size(), how.forks);
+        if (how.forks != 0) {
+            EXPECT_EQ(scene.tracer->last()->child_directory, child);
+            EXPECT_EQ(scene.tracer->last()->copied_pages, 6u);
+        }
+    }
+}
+
 TEST(ForkTracer, DoesNotTakeANewProgramForAFork) {
     ForkScene scene(4);
     scene.tracepoints = false;
