@@ -27,8 +27,11 @@ std::shared_ptr<const Checkpoint> CheckpointKeeper::make() {
     });
     PhysicalMemory& memory = machine_.mmu().memory();
     for (u64 frame = 0; frame < memory.frame_count(); ++frame)
-        if (memory.written_since(frame, epoch_))
+        if (memory.written_since(frame, epoch_)) {
             memory_.set(frame, pool_.keep(frame_bytes(memory, frame), memory_.at(frame)));
+            checkpoint->written.push_back(static_cast<u32>(frame));
+        }
+    checkpoint->written_since = last_ != nullptr ? last_->at : checkpoint->at;
     checkpoint->parts = machine_.part_states(); // before the epoch ends that observers may still be looking at
     epoch_ = memory.begin_epoch();
     checkpoint->memory = memory_;

@@ -3,6 +3,7 @@
 // differs; the state that comes back is that of the moment, bit for bit, TLB and observers included.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,12 @@ struct Checkpoint {
     std::vector<Section> state; // as Machine::checkpoint_sections() has them
     FrameImage memory;
     std::vector<std::shared_ptr<PartState>> parts;
+    Position written_since{~u64{0}, 0, 0}; // from then on `written` knows of every store
+    std::vector<u32> written;              // frames, in order
+
+    bool may_have_written(u64 frame, Position from) const {
+        return from < written_since || std::binary_search(written.begin(), written.end(), frame);
+    }
 };
 
 class CheckpointKeeper {

@@ -165,6 +165,18 @@ std::optional<Position> Timeline::checkpoint_before(Position position) const {
     return at == all.begin() ? std::nullopt : std::optional(std::prev(at)->first);
 }
 
+std::optional<Timeline::Stretch> Timeline::writes_before(Position position, u64 frame) const {
+    const Checkpoints& all = present().checkpoints;
+    for (auto next = all.lower_bound(position); next != all.begin(); --next) {
+        const Position begin = std::prev(next)->first;
+        if (next == all.end())
+            return Stretch{begin, position};
+        if (next->second->may_have_written(frame, begin))
+            return Stretch{begin, std::min(position, next->first)};
+    }
+    return std::nullopt;
+}
+
 void Timeline::return_to(std::shared_ptr<const Checkpoint> checkpoint) {
     Branch& branch = here();
     if (!replaying_)
@@ -230,7 +242,24 @@ void Timeline::lay_rung() {
     rungs_.emplace_back(present_, position());
     for (; rungs_.size() > kMostRungs; rungs_.pop_front())
         if (const auto branch = branches_.find(rungs_.front().first); branch != branches_.end())
-            branch->second.checkpoints.erase(rungs_.front().second);
+            if (const auto rung = branch->second.checkpoints.find(rungs_.front().second);
+                rung != branch->second.checkpoints.end())
+                forget(branch->second.checkpoints, rung);
+}
+
+// The next one knows then of what was written since the one before.
+Timeline::Checkpoints::iterator Timeline::forget(Checkpoints& all, Checkpoints::iterator at) {
+    const std::shared_ptr<const Checkpoint> gone = at->second;
+    const auto next = all.erase(at);
+    if (next == all.end() || gone->at < next->second->written_since)
+        return next;
+    auto joined = std::make_shared<Checkpoint>(*next->second);
+    joined->written_since = std::min(gone->written_since, joined->written_since);
+    joined->written.clear();
+    std::set_union(gone->written.begin(), gone->written.end(), next->second->written.begin(),
+                   next->second->written.end(), std::back_inserter(joined->written));
+    next->second = std::move(joined);
+    return next;
 }
 
 // The farther back, the wider apart.
@@ -244,7 +273,7 @@ void Timeline::thin() {
     const u64 end = here().end.instructions;
     for (auto at = std::next(all.begin()); at != all.end() && std::next(at) != all.end();) {
         const u64 gap = std::next(at)->first.instructions - std::prev(at)->first.instructions;
-        at = gap <= spacing_at(end - at->first.instructions) ? all.erase(at) : std::next(at);
+        at = gap <= spacing_at(end - at->first.instructions) ? forget(all, at) : std::next(at);
     }
 }
 
@@ -269,7 +298,7 @@ void Timeline::keep_below_limit() {
         }
         if (poorest == nullptr)
             return;
-        poorest->checkpoints.erase(victim);
+        forget(poorest->checkpoints, poorest->checkpoints.find(victim));
     }
 }
 

@@ -28,6 +28,7 @@ struct TimelineLimits {
 
 class Timeline {
   public:
+    using Checkpoints = std::map<Position, std::shared_ptr<const Checkpoint>>;
     // A run from power-on. What was done up to a change of the past, and what was done instead, are two branches.
     struct Branch {
         u32 id = 0; // from 1
@@ -35,7 +36,7 @@ class Timeline {
         Position from; // where it leaves its parent
         Position end;  // the furthest that it has been run to
         std::vector<InputEvent> inputs;
-        std::map<Position, std::shared_ptr<const Checkpoint>> checkpoints;
+        Checkpoints checkpoints;
     };
 
     // The past begins here.
@@ -70,6 +71,12 @@ class Timeline {
     Result<void> go_to_cycle(Cycles cycle);
     // The last one strictly before a position; none: it is the beginning. To search backwards, interval by interval.
     std::optional<Position> checkpoint_before(Position position) const;
+    // The last stretch before a position, of those between two checkpoints, in which a frame may have been written:
+    // behind it, it was not. None: nor at any time since the beginning.
+    struct Stretch {
+        Position begin, end;
+    };
+    std::optional<Stretch> writes_before(Position position, u64 frame) const;
 
     // In the past this starts a branch, which is the present one from then on; the future that was is kept.
     void inject(const InputEvent& event);
@@ -104,6 +111,7 @@ class Timeline {
     void lay();
     void lay_rung();
     u64 spacing_at(u64 age) const;
+    static Checkpoints::iterator forget(Checkpoints& all, Checkpoints::iterator at);
     void thin();
     void keep_below_limit();
 
