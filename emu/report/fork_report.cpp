@@ -6,6 +6,7 @@
 
 #include "emu/report/fork_data.hpp"
 #include "emu/report/report_text.hpp"
+#include "emu/symbols/decider.hpp"
 #include "emu/trace/trace_text.hpp"
 
 namespace forkscope {
@@ -212,21 +213,14 @@ std::string ForkDocument::said_of(const ForkStop& stop) const {
                        source.empty() ? "" : " (" + source + ")");
 }
 
-// The function that decided to write: the first caller outside of the file that holds set_pte(), and where it called.
+// The function that decided to write, and where it called set_pte().
 std::string ForkDocument::writer(const PteRange& range) const {
     if (!range.written)
         return "already present";
     if (options_.symbols == nullptr)
         return fmt::format("{:#010x}", range.eip);
-    const Location wrote = options_.symbols->lookup(0, range.eip);
-    for (u32 caller : range.callers) {
-        // A return address is the instruction after the call.
-        const Location location = caller != 0 ? options_.symbols->lookup(0, caller - 1) : Location{};
-        if (location.known() && location.file != wrote.file)
-            return (location.inlined.empty() ? location.symbol : location.inlined) +
-                   (location.source().empty() ? "" : " (" + location.source() + ")");
-    }
-    return wrote.text();
+    const auto decider = decider_of(*options_.symbols, 0, range.eip, range.callers);
+    return decider ? function_and_line(*decider) : options_.symbols->lookup(0, range.eip).text();
 }
 
 void ForkDocument::entries() {

@@ -7,7 +7,8 @@
 #include "emu/observe/tables/page_table_view.hpp"
 #include "emu/session/conditions/occurrence_text.hpp"
 #include "emu/session/guest_state_of.hpp"
-#include "emu/symbols/inspect/call_stack.hpp"
+#include "emu/symbols/decider.hpp"
+#include "emu/symbols/inspect/unwinder.hpp"
 
 namespace forkscope {
 
@@ -218,11 +219,13 @@ std::string StopConditions::caller_of(u32 eip) const {
     const Location there = symbols_.lookup(space, eip), here = symbols_.lookup(space, machine_.cpu().linear_eip());
     if (!there.known() || there.symbol != here.symbol || there.image != here.image)
         return "";
-    const CallStack stack(symbols_, guest_state_of(machine_), 2);
-    for (const StackRow& row : stack.rows())
-        if (row.frame == 1 && !row.function.empty())
-            return fmt::format(", called by {}", symbols_.lookup(space, row.address).text());
-    return "";
+    constexpr std::size_t kMostFrames = 5;
+    std::vector<u32> callers;
+    for (const Frame& frame : unwind(symbols_, guest_state_of(machine_), kMostFrames).list)
+        if (frame.called_out)
+            callers.push_back(frame.eip());
+    const auto decider = decider_of(symbols_, space, eip, callers);
+    return decider ? ", called by " + function_and_line(*decider) : "";
 }
 
 std::string StopConditions::what_was_met(const Waiting& waiting) const {
