@@ -5,6 +5,7 @@
 #include "emu/base/log.hpp"
 #include "emu/observe/tables/page_table_view.hpp"
 #include "emu/report/fork_report.hpp"
+#include "emu/report/stepper/why_report.hpp"
 #include "emu/report/text_writer.hpp"
 #include "emu/report/tlb_report.hpp"
 #include "emu/trace/tracepoints.hpp"
@@ -20,6 +21,8 @@ constexpr Help kHelp[] = {
     {"help", "this list"},
     {"pt [ADDRESS]", "the page-table walk of a linear address, or all ranges of the selected thread's space"},
     {"tlb", "the processor's TLB, each entry with who filled it and whether the tables still agree"},
+    {"why ADDRESS [PART]", "who wrote its entries and its byte, filled the TLB, took the frame, and when; PART: one of "
+                           "entry, directory, tlb, frame, byte"},
     {"fork [N]", "the report of a fork: the one under way, the last one, or number N"},
     {"when", "where the run is: instructions, cycles, simulated time, place"},
     {"stop [EXPR]", "stop the next `continue` there too; EXPR as for --until, or N for stop:N"},
@@ -93,6 +96,8 @@ std::string Monitor::answer(std::string_view line, const GuestThread& thread) {
         return page_tables(words, thread);
     if (word == "tlb")
         return tlb();
+    if (word == "why")
+        return why(words, thread);
     if (word == "fork")
         return fork(words);
     if (word == "when")
@@ -125,6 +130,17 @@ std::string Monitor::tlb() const {
     const u32 space = target_.machine().mmu().control().space_of(target_.machine().registers().cr3).root;
     const auto name = [&](u32 address) { return target_.session().symbols().lookup(space, address).text(); };
     return document_text(tlb_document(tlb_view(target_.machine().mmu()), name));
+}
+
+std::string Monitor::why(const std::string& words, const GuestThread& thread) {
+    const auto request = read_why(words, target_.session().symbols(), target_.space_of(thread));
+    if (!request.ok())
+        return request.error().message + "\n";
+    if (request->go)
+        return "the debugger moves the machine: reverse-continue to a watchpoint of it\n";
+    const auto reasons = why_.explain(request->address, request->space, request->part);
+    static_cast<void>(target_.take_hit()); // of what was run again
+    return reasons.ok() ? why_text(*reasons) + "\n" : reasons.error().message + "\n";
 }
 
 std::string Monitor::fork(const std::string& words) const {

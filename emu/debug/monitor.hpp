@@ -1,5 +1,5 @@
 // Owns: the monitor: commands that a person types to Forkscope from within a debugger, and their answers in text.
-// Callers: GdbStub (`monitor`). Promises: nothing moves the machine, so the debugger's picture stays true; `stop` and
+// Callers: GdbStub (`monitor`). Promises: the machine is where it was, so the debugger's picture stays true; `stop` and
 // `step-stop` arm what the next `continue` runs to.
 #pragma once
 
@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "emu/debug/debug_target.hpp"
+#include "emu/session/stepper/why.hpp"
 
 namespace forkscope {
 
 class Monitor {
   public:
-    explicit Monitor(DebugTarget& target) : target_(target) {}
+    explicit Monitor(DebugTarget& target) : target_(target), why_(target.session(), {}) {}
 
     // Whole lines. `thread`: the one that the person looks at.
     std::string answer(std::string_view line, const GuestThread& thread);
@@ -24,6 +25,7 @@ class Monitor {
   private:
     std::string page_tables(const std::string& words, const GuestThread& thread) const;
     std::string tlb() const;
+    std::string why(const std::string& words, const GuestThread& thread);
     std::string fork(const std::string& words) const;
     std::string when() const;
     std::string registers() const;
@@ -34,6 +36,7 @@ class Monitor {
     std::string info(const std::string& words, const GuestThread& thread);
 
     DebugTarget& target_;
+    Why why_;
     std::vector<u32> armed_; // numbers of conditions
 };
 

@@ -214,6 +214,11 @@ void Session::attach(TraceSink& sink) {
     machine_->set_trace_sink(&sinks_);
 }
 
+void Session::detach(TraceSink& sink) {
+    sinks_.remove(sink);
+    machine_->set_trace_sink(&sinks_);
+}
+
 // For who has no part in checkpoints: it has been told of the past already.
 void Session::attach_to_present(TraceSink& sink) {
     struct Filter final : TraceSink {

@@ -32,6 +32,8 @@ class Session {
     Symbolizer& symbols() { return symbols_; }
     // One more observer, for as long as the session lives. Between two slices.
     void attach(TraceSink& sink);
+    // One that is not to hear any more.
+    void detach(TraceSink& sink);
     // There if Options::trace_forks asks for it.
     const ForkTracer* tracer() const { return tracer_.get(); }
     // There if Options::info asks for it.

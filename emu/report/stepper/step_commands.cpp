@@ -34,6 +34,9 @@ constexpr StepCommandHelp kHelp[] = {
     {"source [N]", "N lines of source around the place"},
     {"x ADDRESS [N], xp", "N bytes at a linear address; at a physical one"},
     {"pte ADDRESS", "the page walk of a linear address, and what the TLB holds for it"},
+    {"why ADDRESS [in CR3]",
+     "who wrote its entries and its byte, filled the TLB, took the frame; or one: entry directory "
+     "tlb frame byte; go: to that moment"},
     {"tlb", "all that the TLB holds, and whether the tables agree"},
     {"fork [N]", "the report of fork N, of the one under way, or of the last"},
     {"screen", "the guest's text screen"},
@@ -80,6 +83,7 @@ std::span<const StepCommands::Command> StepCommands::commands() {
         {"x", "", &C::memory},
         {"xp", "", &C::physical},
         {"pte", "", &C::entry},
+        {"why", "y", &C::why},
         {"tlb", "", &C::tlb},
         {"fork", "f", &C::fork},
         {"screen", "", &C::screen},

@@ -9,6 +9,7 @@
 
 #include "emu/report/document.hpp"
 #include "emu/session/stepper/stepper.hpp"
+#include "emu/session/stepper/why.hpp"
 
 namespace forkscope {
 
@@ -27,7 +28,8 @@ std::span<const StepCommandHelp> step_command_help();
 
 class StepCommands {
   public:
-    explicit StepCommands(Stepper& stepper) : stepper_(stepper) {}
+    explicit StepCommands(Stepper& stepper)
+        : stepper_(stepper), why_(stepper.session(), [&stepper] { return stepper.interrupted(); }) {}
 
     // One command. An empty one repeats the last move.
     StepAnswer execute(std::string_view line);
@@ -85,9 +87,11 @@ class StepCommands {
     StepAnswer fork(std::string_view rest);
     StepAnswer screen(std::string_view rest);
     StepAnswer expect(std::string_view rest);
+    StepAnswer why(std::string_view rest); // why_command.cpp
     StepAnswer dump(std::string_view rest, bool is_physical);
 
     Stepper& stepper_;
+    Why why_;
     std::string last_move_;
     std::size_t row_ = 0; // of the stack, for print
 };

@@ -71,6 +71,7 @@ class Stepper {
 
     // Asked now and then on a long way: true ends it.
     void set_interrupted(std::function<bool()> asked) { interrupted_ = std::move(asked); }
+    bool interrupted() const { return interrupted_ && interrupted_(); }
 
     Result<Arrival> move(Grain grain, Way way, u64 times = 1);
     // To the next breakpoint, or end, that way; or to where a condition is met, if that comes first.
@@ -106,7 +107,6 @@ class Stepper {
     Result<Arrival> one_instruction(Way way);
     void arm(StepBreakpoint& breakpoint);
     Arrival ended();
-    bool interrupted() const { return interrupted_ && interrupted_(); }
 
     // source_steps.cpp
     Place place();
