@@ -8,7 +8,7 @@ namespace forkscope::ui {
 
 namespace {
 
-constexpr float kControlsHeight = 36, kStatusHeight = 24;
+constexpr float kControlsHeight = 36, kTimelineHeight = 20, kStatusHeight = 24;
 constexpr float kScreenWidth = 720, kScreenHeight = 400; // of a VGA in text mode
 constexpr float kPanelHead = 29;
 constexpr float kMostOfStrip = 0.45f; // that a panel with a size of its own takes
@@ -21,7 +21,7 @@ struct Strip {
 };
 
 struct Layout {
-    Rect controls, status, screen;
+    Rect controls, timeline, status, screen;
     Strip left, right, bottom; // of panels
 };
 
@@ -32,11 +32,12 @@ struct Wanted {
     Rect rect;
 };
 
-Layout lay_out(float width, float height) {
+Layout lay_out(float width, float height, bool has_timeline) {
     Layout at;
     at.controls = {kGap, kGap, width - 2 * kGap, kControlsHeight};
     at.status = {kGap, height - kStatusHeight, width - 2 * kGap, kStatusHeight};
-    const float top = kGap + kControlsHeight + kGap;
+    at.timeline = {kGap, kGap + kControlsHeight, width - 2 * kGap, has_timeline ? kTimelineHeight : 0};
+    const float top = at.timeline.y + at.timeline.height + kGap;
     const float bottom = height - kStatusHeight - 2;
     const float left_width = std::clamp(std::floor(width * 0.46f), 400.0f, kScreenWidth + 2 * kPadding);
     const float screen_height =
@@ -107,13 +108,16 @@ void draw_panels(const View& view, const Layout& at, const Fonts& fonts) {
 
 Command draw_frame(const View& view, const ScreenTexture& screen, const Fonts& fonts) {
     const ImVec2 size = ImGui::GetIO().DisplaySize;
-    const Layout at = lay_out(size.x, size.y);
+    const Layout at = lay_out(size.x, size.y, view.timeline.kept);
     ImGui::SetNextWindowPos({0, 0});
     ImGui::SetNextWindowSize(size);
     ImGui::Begin("forkscope", nullptr,
                  ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings |
                      ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoNav);
-    const Command command = draw_controls(view, at.controls, fonts);
+    Command command = draw_controls(view, at.controls, fonts);
+    if (view.timeline.kept)
+        if (const Command drag = draw_timeline(view.timeline, at.timeline); drag != Command{})
+            command = drag;
     draw_screen(screen, at.screen, fonts);
     draw_panels(view, at, fonts);
     draw_status(view, at.status, fonts);

@@ -14,13 +14,39 @@ constexpr double kMostOwed = 0.05; // seconds; a host that is too slow slows the
 constexpr double kMostHostTime = 0.012; // of a frame spent in the machine, so that the window answers
 constexpr u64 kSlicesPerSecond = 2000;
 
+std::string_view what_of(Grain grain) {
+    switch (grain) {
+    case Grain::Stop:
+        return "stop of a fork";
+    case Grain::TableWrite:
+        return "store into a page table";
+    case Grain::Fault:
+        return "page fault";
+    case Grain::Line:
+        return "source line";
+    default:
+        return std::find_if(grain_names().begin(), grain_names().end(), [=](auto& one) { return one.grain == grain; })
+            ->name;
+    }
+}
+
 double host_seconds() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 } // namespace
 
-RunControl::RunControl(Session& session) : session_(session), measured_from_(session.machine().instructions()) {}
+RunControl::RunControl(Session& session) : session_(session), measured_from_(session.machine().instructions()) {
+    if (session.timeline() == nullptr)
+        return;
+    stepper_.emplace(session);
+    branch_ = session.timeline()->present().id;
+}
+
+void RunControl::set_interrupted(std::function<bool()> asked) {
+    if (stepper_)
+        stepper_->set_interrupted(std::move(asked));
+}
 
 void RunControl::start(std::string status) {
     session_.stops().remove(std::exchange(wanted_, 0));
@@ -32,10 +58,10 @@ void RunControl::start(std::string status) {
     measured_from_ = session_.machine().instructions();
 }
 
-void RunControl::start_to(const char* condition, std::string status) {
-    start(std::move(status));
-    auto compiled = compile_condition(condition, session_.symbols());
-    EMU_ASSERT(compiled.ok(), "the condition {} of a button", condition);
+void RunControl::start_to(const GrainName& grain) {
+    start(fmt::format("runs to the next {}", what_of(grain.grain)));
+    auto compiled = compile_condition(grain.condition, session_.symbols());
+    EMU_ASSERT(compiled.ok(), "the condition {} of a button", grain.condition);
     wanted_ = session_.stops().add(std::move(compiled).value());
 }
 
@@ -50,20 +76,20 @@ void RunControl::stop(std::string status) {
 }
 
 // What a debugger holds, it alone lets run, and it hears of a pause. True: that was all.
-bool RunControl::obey_with_debugger(Command command) {
+bool RunControl::obey_with_debugger(const Command& command) {
     Debugger* const debugger = session_.debugger();
     if (debugger == nullptr)
         return false;
     if (!debugger->attached()) {
         if (held_)
             debugger->release();
-        return held_ && command == Command::RunOrPause;
+        return held_ && command.kind == Command::Kind::RunOrPause;
     }
     if (held_) {
         status_ = "gdb holds the machine: continue there";
         return true;
     }
-    if (!running_ || command != Command::RunOrPause)
+    if (!running_ || command.kind != Command::Kind::RunOrPause)
         return false;
     debugger->pause();
     return true;
@@ -83,34 +109,96 @@ void RunControl::follow(Debugger& debugger) {
     }
 }
 
-void RunControl::obey(Command command) {
-    if (command != Command::None && obey_with_debugger(command))
+void RunControl::obey(const Command& command) {
+    if (command.kind == Command::Kind::None || obey_with_debugger(command))
         return;
-    switch (command) {
-    case Command::None:
+    switch (command.kind) {
+    case Command::Kind::None:
         break;
-    case Command::RunOrPause:
+    case Command::Kind::RunOrPause:
         if (running_)
             stop("paused");
         else
             start("the guest runs");
         break;
-    case Command::StepInstruction:
-        if (!running_) {
-            ++moves_;
-            stop(session_.step() ? "one instruction done" : session_.outcome().why);
-        }
+    case Command::Kind::Move:
+        move(command.grain, command.way);
         break;
-    case Command::NextStop:
-        start_to("stop", "runs to the next stop of a fork");
+    case Command::Kind::Reverse:
+        arrive("goes back to the breakpoint or --until that was met last",
+               [](Stepper& stepper) { return stepper.go_on(Way::Backwards); });
         break;
-    case Command::NextFault:
-        start_to("fault", "runs to the next page fault");
+    case Command::Kind::GoTo:
+        arrive("goes there", [&](Stepper& stepper) {
+            // The last of the moments with as many instructions, if history ends among them.
+            const Position end = stepper.timeline().end();
+            return stepper.go_to(command.number >= end.instructions ? "end" : fmt::format("{}", command.number));
+        });
+        break;
+    case Command::Kind::Branch:
+        go_to_branch(static_cast<u32>(command.number));
         break;
     }
 }
 
+void RunControl::move(Grain grain, Way way) {
+    const auto names = grain_names();
+    const GrainName& name = *std::find_if(names.begin(), names.end(), [=](auto& one) { return one.grain == grain; });
+    // In the present the guest may wait for keys.
+    if (way == Way::Forwards && !name.condition.empty() && !in_past())
+        return start_to(name);
+    if (!stepper_ && way == Way::Forwards && grain == Grain::Instruction) {
+        ++moves_;
+        return stop(session_.step() ? "one instruction done" : session_.outcome().why);
+    }
+    arrive(fmt::format("looks for the {} {}", way == Way::Forwards ? "next" : "last", what_of(grain)),
+           [=](Stepper& stepper) { return stepper.move(grain, way); });
+}
+
+// Lets the stepper move the machine, and says where that led.
+void RunControl::arrive(std::string looking, const std::function<Result<Arrival>(Stepper&)>& travel) {
+    session_.stops().remove(std::exchange(wanted_, 0));
+    running_ = false;
+    if (!stepper_) {
+        status_ = "no past is kept: leave --history 0 away";
+        return;
+    }
+    moving_ = std::move(looking);
+    const auto arrival = travel(*stepper_);
+    moving_.clear();
+    ++moves_;
+    if (!arrival.ok())
+        stop(arrival.error().message);
+    else
+        stop(arrival->why.empty() ? "stopped" : arrival->why);
+}
+
+void RunControl::go_to_branch(u32 id) {
+    arrive("goes to another branch", [&](Stepper& stepper) -> Result<Arrival> {
+        Timeline& timeline = stepper.timeline();
+        const auto branch = timeline.branches().find(id);
+        const Position end = branch == timeline.branches().end() ? Position{}
+                             : id == timeline.present().id       ? timeline.end()
+                                                                 : branch->second.end;
+        if (auto gone = timeline.switch_to(id, end); !gone.ok())
+            return gone.error();
+        return Arrival{Arrival::End::Present, fmt::format("the end of branch {}", id), ExitCode::Ok};
+    });
+    if (session_.timeline() != nullptr)
+        branch_ = session_.timeline()->present().id;
+}
+
+// A key in the past.
+void RunControl::notice_branch() {
+    if (session_.timeline() == nullptr || session_.timeline()->present().id == branch_)
+        return;
+    const Timeline::Branch& branch = session_.timeline()->present();
+    status_ = fmt::format("this is branch {} now; branch {} keeps what came next before", branch.id, branch.parent);
+    branch_ = branch.id;
+}
+
 void RunControl::advance(double seconds) {
+    notice_branch();
     if (session_.debugger() != nullptr)
         follow(*session_.debugger());
     if (!running_)
@@ -122,8 +210,12 @@ void RunControl::advance(double seconds) {
     const double slice = 1.0 / static_cast<double>(kSlicesPerSecond);
     while (owed_ >= slice && host_seconds() - start < kMostHostTime) {
         const Cycles before = machine.now();
+        const bool from_past = in_past();
+        Cycles cycles = rate / kSlicesPerSecond;
+        if (from_past)
+            cycles = std::clamp<Cycles>(session_.timeline()->end().cycle - before, 1, cycles);
         ++moves_;
-        const bool goes_on = session_.run_slice(rate / kSlicesPerSecond);
+        const bool goes_on = session_.run_slice(cycles);
         // A debugger may have gone back.
         owed_ -=
             machine.now() >= before ? static_cast<double>(machine.now() - before) / static_cast<double>(rate) : slice;
@@ -131,6 +223,9 @@ void RunControl::advance(double seconds) {
             return stop(session_.outcome().why);
         if (session_.debugger() != nullptr && session_.debugger()->wants() == Debugger::Wants::Hold)
             return follow(*session_.debugger());
+        const bool debugged = session_.debugger() != nullptr && session_.debugger()->attached();
+        if (from_past && !in_past() && !debugged)
+            return stop("the present: all that was run so far");
     }
     measure(seconds);
 }
@@ -145,12 +240,19 @@ void RunControl::measure(double seconds) {
     measured_seconds_ = 0;
 }
 
-void RunControl::describe(View& view) const {
+void RunControl::describe(View& view) {
     view.running = running_;
     view.mips = mips_;
-    view.status = running_ ? status_ : fmt::format("{}; at {}", status_, view.code.place);
+    view.status = !moving_.empty() ? fmt::format("{}; Esc ends it", moving_)
+                  : running_       ? status_
+                                   : fmt::format("{}; at {}", status_, view.code.place);
     view.registers.compare = !running_ && stops_ > 1;
     view.registers.before = at_stop_before_;
+    if (session_.timeline() == nullptr)
+        return;
+    if (moving_.empty()) // else it is somewhere on the way
+        marks_.look(*session_.timeline(), session_.tracer());
+    view.timeline = marks_.view(*session_.timeline());
 }
 
 } // namespace forkscope::ui

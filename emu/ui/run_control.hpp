@@ -1,11 +1,14 @@
-// Owns: whether the window's machine runs or is stopped, and how far it runs a frame.
-// Callers: the window. Promises: the guest never gets ahead of real time and never feels it: only slices and steps of
-// the session move the machine.
+// Owns: whether the window's machine runs or is stopped, how far it runs a frame, and its moves both ways.
+// Callers: the window. Promises: a guest that may wait for keys runs in slices and never ahead of real time; long moves
+// can be ended, and say where they led; the guest feels nothing: only the session and the stepper move the machine.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "emu/session/session.hpp"
+#include "emu/session/stepper/stepper.hpp"
 #include "emu/ui/panels/panels.hpp"
 
 namespace forkscope::ui {
@@ -14,29 +17,41 @@ class RunControl {
   public:
     explicit RunControl(Session& session);
 
-    void obey(Command command);
+    // Asked now and then while a move takes long: true ends it.
+    void set_interrupted(std::function<bool()> asked);
+
+    void obey(const Command& command);
     // Runs for one frame of the window. `seconds`: of real time since the frame before.
     void advance(double seconds);
 
     bool running() const { return running_; }
+    bool in_past() const { return session_.timeline() != nullptr && session_.timeline()->in_past(); }
     // Counts up whenever the machine may have moved.
     u64 moves() const { return moves_; }
-    // Adds status, speed and the registers of the stop before.
-    void describe(View& view) const;
+    // Adds status, speed, the history and the registers of the stop before.
+    void describe(View& view);
 
   private:
     void start(std::string status);
-    void start_to(const char* condition, std::string status);
+    void start_to(const GrainName& grain);
     void stop(std::string status);
     void measure(double seconds);
     void follow(Debugger& debugger);
-    bool obey_with_debugger(Command command);
+    void move(Grain grain, Way way);
+    void arrive(std::string looking, const std::function<Result<Arrival>(Stepper&)>& travel);
+    void go_to_branch(u32 id);
+    void notice_branch();
+    bool obey_with_debugger(const Command& command);
 
     Session& session_;
+    std::optional<Stepper> stepper_; // nothing: no past is kept
+    TimelineMarks marks_;
+    u32 branch_ = 0;
     u32 wanted_ = 0; // the stop condition that a button asked for; 0: none
     bool running_ = true;
     bool held_ = false; // by a debugger
     std::string status_ = "the guest runs";
+    std::string moving_; // what a move that is under way looks for
     CpuState at_stop_, at_stop_before_;
     u32 stops_ = 0;
     u64 moves_ = 0;

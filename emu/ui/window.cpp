@@ -1,9 +1,12 @@
 #include "emu/ui/window.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include <SDL.h>
 #include <backends/imgui_impl_sdl.h>
@@ -23,7 +26,8 @@ using ui::Command; // not the one of options
 
 constexpr int kFramesPerSecond = 60;
 constexpr int kIdleMilliseconds = 100;
-constexpr int kDebuggedMilliseconds = 5; // a debugger's questions do not wake the window
+constexpr Uint64 kMovingMilliseconds = 60; // between two frames on a long way
+constexpr int kDebuggedMilliseconds = 5;   // a debugger's questions do not wake the window
 constexpr int kFramesPerLook = 4; // while the guest runs, the panels beside the screen follow at this part of the rate
 
 Error no_window(const char* what) {
@@ -169,22 +173,36 @@ class Keys {
   public:
     explicit Keys(Session& session) : session_(session) {}
 
-    Command press(const SDL_KeyboardEvent& key) {
-        const Command command = command_of(key.keysym.sym);
-        if (command != Command::None)
-            return key.repeat != 0 && command != Command::StepInstruction ? Command::None : command;
-        if (const auto event = key_event(key.keysym.scancode, KeyMove::Press)) {
-            session_.inject(*event);
-            held_.insert(key.keysym.scancode);
+    Command press(const SDL_KeyboardEvent& key, bool in_past) {
+        const Command command = command_of(key.keysym);
+        if (command != Command{})
+            return key.repeat != 0 && !may_repeat(command) ? Command{} : command;
+        // Esc that came too late to end a move must not start a branch.
+        if (in_past && key.keysym.sym == SDLK_ESCAPE)
+            return {};
+        if (is_shift(key.keysym.scancode)) // only together with what it shifts: it is also the window's
+            shift_.insert(key.keysym.scancode);
+        else if (key_event(key.keysym.scancode, KeyMove::Press)) {
+            for (const SDL_Scancode shift : std::exchange(shift_, {}))
+                inject(shift);
+            inject(key.keysym.scancode);
         }
-        return Command::None;
+        return {};
     }
 
     void release(SDL_Scancode key) {
-        if (held_.erase(key) == 0)
+        shift_.erase(key);
+        if (held_.erase(key) != 0)
+            let_go_.push_back(key);
+    }
+
+    // What was let go of reaches the guest in the present alone: in the past it would start a branch.
+    void settle(bool in_past) {
+        if (in_past)
             return;
-        if (const auto event = key_event(key, KeyMove::Release))
-            session_.inject(*event);
+        for (const SDL_Scancode key : std::exchange(let_go_, {}))
+            if (const auto event = key_event(key, KeyMove::Release))
+                session_.inject(*event);
     }
 
     // Another window gets the releases: a held Alt must not stay held.
@@ -195,23 +213,33 @@ class Keys {
     }
 
   private:
-    static Command command_of(SDL_Keycode key) {
-        switch (key) {
-        case SDLK_F5:
-            return Command::RunOrPause;
-        case SDLK_F9:
-            return Command::NextFault;
-        case SDLK_F10:
-            return Command::StepInstruction;
-        case SDLK_F11:
-            return Command::NextStop;
-        default:
-            return Command::None;
-        }
+    static bool is_shift(SDL_Scancode key) { return key == SDL_SCANCODE_LSHIFT || key == SDL_SCANCODE_RSHIFT; }
+
+    static bool may_repeat(const Command& command) {
+        return command.kind == Command::Kind::Move &&
+               (command.grain == Grain::Instruction || command.grain == Grain::Line);
+    }
+
+    static Command command_of(const SDL_Keysym& key) {
+        const Way way = (key.mod & KMOD_SHIFT) != 0 ? Way::Backwards : Way::Forwards;
+        if (key.sym == SDLK_F5)
+            return {.kind = way == Way::Forwards ? Command::Kind::RunOrPause : Command::Kind::Reverse};
+        for (const MoveKey& move : move_keys())
+            if (key.sym == SDLK_F1 + move.function_key - 1)
+                return move_by(move.grain, way);
+        return {};
+    }
+
+    void inject(SDL_Scancode key) {
+        if (const auto event = key_event(key, KeyMove::Press))
+            session_.inject(*event);
+        held_.insert(key);
     }
 
     Session& session_;
-    std::set<SDL_Scancode> held_;
+    std::set<SDL_Scancode> held_;      // that the guest knows of
+    std::set<SDL_Scancode> shift_;     // that it does not
+    std::vector<SDL_Scancode> let_go_; // that it is to hear of
 };
 
 // False when the window is to close.
@@ -223,7 +251,7 @@ bool handle_events(Keys& keys, RunControl& control) {
         case SDL_QUIT:
             return false;
         case SDL_KEYDOWN:
-            control.obey(keys.press(event.key));
+            control.obey(keys.press(event.key, control.in_past()));
             break;
         case SDL_KEYUP:
             keys.release(event.key.keysym.scancode);
@@ -236,7 +264,21 @@ bool handle_events(Keys& keys, RunControl& control) {
             break;
         }
     }
+    keys.settle(control.in_past());
     return true;
+}
+
+// While a move takes long: whether Esc or closing ends it. Other keys wait.
+bool wants_end() {
+    SDL_PumpEvents();
+    std::array<SDL_Event, 64> keys;
+    const int count =
+        SDL_PeepEvents(keys.data(), static_cast<int>(keys.size()), SDL_PEEKEVENT, SDL_KEYDOWN, SDL_KEYDOWN);
+    const bool escape = std::any_of(keys.begin(), keys.begin() + std::max(count, 0),
+                                    [](const SDL_Event& key) { return key.key.keysym.sym == SDLK_ESCAPE; });
+    if (escape)
+        SDL_FlushEvent(SDL_KEYDOWN); // what was pressed meanwhile was not meant for what is seen then
+    return escape || SDL_HasEvent(SDL_QUIT) == SDL_TRUE;
 }
 
 // The seconds since the last call; sleeps first where a frame came too early (no vertical sync).
@@ -288,8 +330,28 @@ void Window::show(Session& session) {
     Keys keys(session);
     FrameClock clock;
     View view;
+    ScreenTexture screen;
+    Uint64 shown = 0; // when the window did something last, in milliseconds
+    const auto draw = [&] {
+        control.describe(view);
+        host.begin_frame();
+        const ui::Command command = draw_frame(view, screen, host.fonts());
+        host.end_frame();
+        shown = SDL_GetTicks64();
+        return command;
+    };
+    control.set_interrupted([&] {
+        if (SDL_GetTicks64() < shown + kMovingMilliseconds)
+            return false;
+        static_cast<void>(draw());
+        return wants_end();
+    });
+    const auto events = [&] {
+        shown = SDL_GetTicks64();
+        return handle_events(keys, control);
+    };
     u64 seen = ~u64{0};
-    for (u64 frame = 0; handle_events(keys, control); ++frame) {
+    for (u64 frame = 0; events(); ++frame) {
         if (!control.running()) // nothing moves without input
             SDL_WaitEventTimeout(nullptr, debugged(session) ? kDebuggedMilliseconds : kIdleMilliseconds);
         control.advance(clock.next());
@@ -298,11 +360,8 @@ void Window::show(Session& session) {
             view = observe(machine, &tracer, session.symbols());
             seen = control.moves();
         }
-        control.describe(view);
-        host.begin_frame();
-        const ui::Command command = draw_frame(view, host.show(machine.vga().render(Blinking::ByTime)), host.fonts());
-        host.end_frame();
-        control.obey(command);
+        screen = host.show(machine.vga().render(Blinking::ByTime));
+        control.obey(draw());
     }
 }
 

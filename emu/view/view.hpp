@@ -12,6 +12,7 @@
 #include "emu/observe/tables/page_table_view.hpp"
 #include "emu/observe/tables/tlb_view.hpp"
 #include "emu/symbols/symbolizer.hpp"
+#include "emu/view/view_timeline.hpp"
 
 namespace forkscope {
 
@@ -157,6 +158,7 @@ struct View {
     bool running = false;
     double mips = 0;    // 0: not measured
     std::string status; // why the machine stands
+    TimelineView timeline;
 };
 
 // `tracer` may be null: then there are no forks and no faults.

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Load|Stepper|NoDisplay.
+"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Load|Stepper|BothWays|NoDisplay.
 Exit codes: 0 passed, 1 failed, 77 cannot run here."""
 
+import collections
+import contextlib
 import ctypes
 import ctypes.util
+import itertools
 import os
 import shutil
 import signal
@@ -109,31 +112,56 @@ class Display:
         with os.fdopen(read) as number:
             self.name = ":" + number.readline().strip()
 
-    def colours(self):
-        """How many pixels the screen has of each colour, as 0xRRGGBB."""
+    def rows(self):
+        """The screen's pixels as 0xRRGGBB, row by row."""
         with open(os.path.join(self.folder, "Xvfb_screen0"), "rb") as file:
             data = file.read()
         header = struct.unpack(">25I", data[:100])
         header_size, width, height, line, entries = header[0], header[4], header[5], header[12], header[19]
         start = header_size + entries * 12
-        found = {}
         for y in range(0, height):
             row = data[start + y * line:start + y * line + 4 * width]
-            for (pixel,) in struct.iter_unpack("<I", row):
-                found[pixel & 0xFFFFFF] = found.get(pixel & 0xFFFFFF, 0) + 1
-        return found
+            yield [pixel & 0xFFFFFF for (pixel,) in struct.iter_unpack("<I", row)]
+
+    def row(self, y, left, right):
+        return next(itertools.islice(self.rows(), y, None))[left:right]
+
+    def colours(self):
+        """How many pixels the screen has of each colour."""
+        return collections.Counter(itertools.chain.from_iterable(self.rows()))
 
     def press(self, *keys):
-        """Presses keys one after the other, by X key code, as a person would."""
+        """Presses keys one after the other, by X key code, as a person would; a list is a chord."""
+        with self.hands() as (test, x11, display):
+            for key in keys:
+                chord = key if isinstance(key, list) else [key]
+                for down, part in [(1, part) for part in chord] + [(0, part) for part in reversed(chord)]:
+                    test.XTestFakeKeyEvent(display, part, down, 0)
+                    x11.XFlush(display)
+                    time.sleep(0.05)
+
+    def drag(self, *places):
+        """Presses the mouse button at the first place, moves it along the others, and lets it go."""
+        with self.hands() as (test, x11, display):
+            for number, (x, y) in enumerate(places):
+                test.XTestFakeMotionEvent(display, -1, x, y, 0)
+                x11.XFlush(display)
+                time.sleep(0.25)
+                if number == 0:
+                    test.XTestFakeButtonEvent(display, 1, 1, 0)
+                    x11.XFlush(display)
+                    time.sleep(0.25)
+            test.XTestFakeButtonEvent(display, 1, 0, 0)
+            test.XTestFakeMotionEvent(display, -1, WIDTH // 2, HEIGHT // 2, 0)  # away, and its tooltip with it
+            x11.XFlush(display)
+
+    @contextlib.contextmanager
+    def hands(self):
         x11 = ctypes.CDLL(ctypes.util.find_library("X11"))
         test = ctypes.CDLL(ctypes.util.find_library("Xtst"))
         x11.XOpenDisplay.restype = ctypes.c_void_p
         display = ctypes.c_void_p(x11.XOpenDisplay(self.name.encode()))
-        for key in keys:
-            for down in (1, 0):
-                test.XTestFakeKeyEvent(display, key, down, 0)
-                x11.XFlush(display)
-                time.sleep(0.05)
+        yield test, x11, display
         x11.XCloseDisplay(display)
 
     def close(self):
@@ -152,8 +180,10 @@ def wait_for(condition, seconds=30):
 
 # Of emu/ui/theme.hpp.
 PRIVATE, KERNEL, RUNNING, STOPPED = 0x4C9AE8, 0x6E7B91, 0x7CC97C, 0xFFD166
+BEFORE, BRANCH = 0x2B3F5C, 0x7CC97C
 SHARED_READ_ONLY, SHARED_WRITABLE = 0xE8A23A, 0xC65FD3
-F5, F11 = 71, 95  # X key codes of a PC keyboard: set 1 scan code + 8
+F5, F10, F11, SHIFT = 71, 76, 95, 50  # X key codes of a PC keyboard: set 1 scan code + 8
+BAR_LEFT, BAR_RIGHT, BAR_Y = 14, 926, 51  # of the timeline, in a window that fills the screen
 LETTERS = {letter: code for row, first in (("qwertyuiop", 24), ("asdfghjkl", 38), ("zxcvbnm", 52))
            for code, letter in enumerate(row, first)}
 ENTER = 36
@@ -259,5 +289,57 @@ def stepper(program):
             display.close()
 
 
+def both_ways(program):
+    """Keys and the timeline's bar go back and forth, keys of the window do not start a branch, other keys do."""
+    need_display()
+    if ctypes.util.find_library("Xtst") is None:
+        print("libXtst is not installed: no keys can be pressed")
+        sys.exit(SKIPPED)
+    with tempfile.TemporaryDirectory() as folder:
+        display = Display(folder)
+        environment = {**without_display(), "DISPLAY": display.name, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
+        forkscope = subprocess.Popen([program, "step", "--until", "stop:2b"], env=environment,
+                                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+        def protected():
+            return display.colours().get(SHARED_READ_ONLY, 0) > 1000
+
+        def bar():
+            """How many pixels of the bar lie before the machine's position."""
+            return display.row(BAR_Y, BAR_LEFT, BAR_RIGHT).count(BEFORE)
+
+        try:
+            check(wait_for(lambda: bar() > 800), "the timeline is not shown, or does not end in the present")
+            check(not protected(), "pages are protected before the stop that does it")
+            display.press(F11)
+            check(wait_for(protected), "F11 did not run to where the pages are protected")
+            display.press([SHIFT, F11])
+            check(wait_for(lambda: not protected()), "Shift+F11 did not go back to before the protection")
+            display.press(F11)
+            check(wait_for(protected), "F11 did not go forwards again in the past")
+            middle = (BAR_LEFT + BAR_RIGHT) // 2
+            display.drag((BAR_RIGHT - 40, BAR_Y), (middle + 100, BAR_Y), (middle, BAR_Y))
+            check(wait_for(lambda: abs(bar() - (middle - BAR_LEFT)) < 30), f"the drag led elsewhere: {bar()} pixels")
+            check(not protected(), "the tables do not show the past")
+            display.drag((BAR_LEFT - 6, BAR_Y))
+            check(wait_for(lambda: bar() < 10), "the beginning of history is not where the bar begins")
+            display.press([SHIFT, F10])
+            display.drag((BAR_RIGHT, BAR_Y))
+            check(wait_for(protected), "the present is not where the bar ends")
+            check(display.row(BAR_Y - 6, BAR_LEFT, BAR_RIGHT + 8).count(BRANCH) == 0, "one of these keys started a branch")
+            display.press([SHIFT, F10], LETTERS["a"])
+            check(wait_for(lambda: display.row(BAR_Y - 6, BAR_LEFT, BAR_RIGHT + 8).count(BRANCH) > 0),
+                  "a key in the past started no branch that is shown")
+            if "FORKSCOPE_PICTURES" in os.environ:
+                shutil.copy(os.path.join(folder, "Xvfb_screen0"), os.environ["FORKSCOPE_PICTURES"])
+            forkscope.send_signal(signal.SIGTERM)
+            check(forkscope.wait(20) == 0, f"the window closed with {forkscope.returncode}: {forkscope.stderr.read()}")
+        finally:
+            if forkscope.poll() is None:
+                forkscope.kill()
+                forkscope.wait()
+            display.close()
+
+
 if __name__ == "__main__":
-    {"Screenshot": screenshot, "Window": window, "Load": load, "Stepper": stepper, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))
+    {"Screenshot": screenshot, "Window": window, "Load": load, "Stepper": stepper, "BothWays": both_ways, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))

@@ -12,11 +12,12 @@ class UiBench : private TraceSink {
   public:
     using Predicate = std::function<bool(const TraceEvent&)>;
 
-    explicit UiBench(const std::string& command_line, const std::string& os = "lunaix") {
+    explicit UiBench(const std::string& command_line, const std::string& os = "lunaix", u64 history = 0) {
         Options options;
         options.os = os;
         options.machine.command_line = command_line;
         options.trace_forks = true;
+        options.history = history;
         auto session = Session::create(options);
         EXPECT_TRUE(session.ok());
         session_ = std::move(session).value();

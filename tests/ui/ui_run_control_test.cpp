@@ -6,7 +6,12 @@ namespace forkscope {
 namespace {
 
 using ui::Command;
+using ui::move_by;
 using ui::RunControl;
+
+constexpr Command kStep = move_by(Grain::Instruction), kBack = move_by(Grain::Instruction, Way::Backwards);
+constexpr Command kNextStop = move_by(Grain::Stop), kNextFault = move_by(Grain::Fault);
+constexpr Command kRunOrPause = {.kind = Command::Kind::RunOrPause};
 
 // Frames until the machine stands; false if it does not within so many.
 bool run_frames(RunControl& control, int frames) {
@@ -15,7 +20,7 @@ bool run_frames(RunControl& control, int frames) {
     return !control.running();
 }
 
-std::string status_of(const RunControl& control) {
+std::string status_of(RunControl& control) {
     View view;
     control.describe(view);
     return view.status;
@@ -26,7 +31,7 @@ TEST(RunControl, StopsAtEachStopOfAForkInTheGuestsOrder) {
     RunControl control(bench.session());
     std::vector<u32> seen;
     for (int i = 0; i < 8; ++i) {
-        control.obey(Command::NextStop);
+        control.obey(kNextStop);
         ASSERT_TRUE(run_frames(control, 2000));
         const ForkRecord* fork = bench.tracer().current();
         seen.push_back(fork != nullptr ? fork->stops.back().id : u32{TP_FORK_LEAVE});
@@ -40,7 +45,7 @@ TEST(RunControl, StopsAtEachStopOfAForkInTheGuestsOrder) {
 TEST(RunControl, StopsAtThePageFaultBeforeTheHandlerHasDoneAnything) {
     UiBench bench("run=forkdemo --pages 2");
     RunControl control(bench.session());
-    control.obey(Command::NextFault);
+    control.obey(kNextFault);
     ASSERT_TRUE(run_frames(control, 2000));
     EXPECT_NE(status_of(control).find("page fault at"), std::string::npos) << status_of(control);
     const Machine& machine = bench.machine();
@@ -51,11 +56,11 @@ TEST(RunControl, StopsAtThePageFaultBeforeTheHandlerHasDoneAnything) {
 TEST(RunControl, StepsOneInstructionAndShowsTheRegistersOfBefore) {
     UiBench bench("run=forkdemo --pages 2");
     RunControl control(bench.session());
-    control.obey(Command::NextStop);
+    control.obey(kNextStop);
     ASSERT_TRUE(run_frames(control, 2000));
     const u32 before = bench.machine().registers().eip;
     const u64 count = bench.machine().instructions();
-    control.obey(Command::StepInstruction);
+    control.obey(kStep);
     EXPECT_EQ(bench.machine().instructions(), count + 1);
     View view;
     control.describe(view);
@@ -81,9 +86,9 @@ TEST(RunControl, IsNotFeltByTheGuest) {
         UiBench bench("run=forkdemo --pages 4");
         RunControl control(bench.session());
         for (int i = 0; i < 5; ++i) {
-            control.obey(i % 2 == 0 ? Command::NextStop : Command::NextFault);
+            control.obey(i % 2 == 0 ? kNextStop : kNextFault);
             ASSERT_TRUE(run_frames(control, 2000));
-            control.obey(Command::StepInstruction);
+            control.obey(kStep);
         }
         instructions = bench.machine().instructions();
         hash = bench.machine().hash();
@@ -100,9 +105,9 @@ TEST(RunControl, SaysThatItPausedAndWhy) {
     RunControl control(bench.session());
     ASSERT_TRUE(run_frames(control, 100));
     EXPECT_NE(status_of(control).find("the limit is reached"), std::string::npos) << status_of(control);
-    control.obey(Command::RunOrPause);
+    control.obey(kRunOrPause);
     EXPECT_TRUE(control.running());
-    control.obey(Command::RunOrPause);
+    control.obey(kRunOrPause);
     EXPECT_FALSE(control.running());
     EXPECT_NE(status_of(control).find("paused"), std::string::npos);
 }
@@ -110,16 +115,191 @@ TEST(RunControl, SaysThatItPausedAndWhy) {
 TEST(RunControl, ForgetsAnEarlierWishWhenItIsToldAnother) {
     UiBench bench("run=forkdemo --pages 2");
     RunControl control(bench.session());
-    control.obey(Command::NextFault);
-    control.obey(Command::NextStop);
+    control.obey(kNextFault);
+    control.obey(kNextStop);
     ASSERT_TRUE(run_frames(control, 2000));
     EXPECT_NE(status_of(control).find("fork, stop 0"), std::string::npos) << status_of(control);
-    control.obey(Command::NextFault);
-    control.obey(Command::RunOrPause); // pause
-    control.obey(Command::RunOrPause);
+    control.obey(kNextFault);
+    control.obey(kRunOrPause); // pause
+    control.obey(kRunOrPause);
     ASSERT_TRUE(run_frames(control, 2000));
     EXPECT_NE(status_of(control).find("the guest powered the machine off"), std::string::npos)
         << "pausing cancels the request to stop at the next fault: " << status_of(control);
+}
+
+constexpr u64 kHistory = u64{64} << 20;
+
+class BothWays : public testing::Test {
+  protected:
+    void obey(const Command& command) {
+        control.obey(command);
+        ASSERT_TRUE(run_frames(control, 2000)) << "it runs on and on";
+    }
+    TimelineView timeline() {
+        View view;
+        control.describe(view);
+        return view.timeline;
+    }
+    Position here() { return bench.machine().position(); }
+    void go_to(u64 instructions) { obey({.kind = Command::Kind::GoTo, .number = instructions}); }
+
+    UiBench bench{"run=forkdemo --pages 2", "lunaix", kHistory};
+    RunControl control{bench.session()};
+};
+
+TEST_F(BothWays, StopBackwardsWhereTheyStopForwards) {
+    for (int i = 0; i < 3; ++i)
+        obey(kNextStop);
+    for (const ui::MoveKey& key : ui::move_keys()) {
+        SCOPED_TRACE(key.button);
+        const Position origin = timeline().end;
+        std::vector<std::pair<Position, u64>> seen;
+        for (int i = 0; i < 4; ++i) {
+            obey(move_by(key.grain));
+            seen.emplace_back(here(), bench.machine().hash());
+            EXPECT_GT(here(), i == 0 ? origin : seen[seen.size() - 2].first);
+            EXPECT_FALSE(control.in_past());
+        }
+        for (int i = 2; i >= 0; --i) {
+            obey(move_by(key.grain, Way::Backwards));
+            EXPECT_EQ(here(), seen[static_cast<std::size_t>(i)].first);
+            EXPECT_EQ(bench.machine().hash(), seen[static_cast<std::size_t>(i)].second);
+            EXPECT_TRUE(control.in_past());
+            EXPECT_NE(ui::timeline_text(timeline()).find("in the past, "), std::string::npos);
+        }
+        for (std::size_t i = 1; i < 4; ++i) {
+            obey(move_by(key.grain));
+            EXPECT_EQ(here(), seen[i].first);
+        }
+        EXPECT_FALSE(control.in_past());
+    }
+}
+
+TEST_F(BothWays, SaysBothEndsOfHistory) {
+    obey(kNextStop);
+    const Position end = here();
+    const u64 hash = bench.machine().hash();
+    obey({.kind = Command::Kind::Reverse});
+    EXPECT_NE(status_of(control).find("the beginning of history"), std::string::npos) << status_of(control);
+    EXPECT_EQ(here(), timeline().beginning);
+    EXPECT_NE(ui::timeline_text(timeline()).find("the beginning of history, "), std::string::npos);
+    obey(kBack);
+    EXPECT_NE(status_of(control).find("the beginning of history"), std::string::npos) << status_of(control);
+    obey(kRunOrPause); // as it went, and no further
+    EXPECT_NE(status_of(control).find("the present"), std::string::npos) << status_of(control);
+    EXPECT_EQ(here(), end);
+    EXPECT_EQ(bench.machine().hash(), hash);
+    EXPECT_EQ(ui::timeline_text(timeline()), "the present");
+    obey(kBack);
+    obey(move_by(Grain::Fault));
+    EXPECT_NE(status_of(control).find("the present"), std::string::npos) << "no fault lies between";
+    EXPECT_EQ(here(), end);
+}
+
+TEST_F(BothWays, ComeBackFromTheGuestsEnd) {
+    obey(kRunOrPause); // it has been running: a pause
+    obey(kNextStop);
+    control.obey(kRunOrPause);
+    ASSERT_TRUE(run_frames(control, 4000));
+    EXPECT_NE(status_of(control).find("powered the machine off"), std::string::npos) << status_of(control);
+    const Position end = here();
+    obey(move_by(Grain::Stop, Way::Backwards));
+    EXPECT_LT(here(), end);
+    EXPECT_NE(status_of(control).find("fork returns"), std::string::npos) << status_of(control);
+    obey(kRunOrPause);
+    EXPECT_EQ(here(), end);
+}
+
+TEST_F(BothWays, KeepTheMarksOfWhatComesAfter) {
+    std::vector<Position> stops;
+    for (int i = 0; i < 5; ++i) {
+        obey(kNextStop);
+        stops.push_back(here());
+    }
+    obey(kNextFault);
+    obey(kRunOrPause);
+    const TimelineView before = timeline();
+    ASSERT_GE(before.stops.size(), 4u);
+    ASSERT_FALSE(before.faults.empty());
+    go_to(before.beginning.instructions + 1000);
+    EXPECT_EQ(here().instructions, before.beginning.instructions + 1000);
+    EXPECT_TRUE(bench.tracer().forks().empty()) << "the tracer went back, too";
+    const TimelineView past = timeline();
+    EXPECT_EQ(past.stops.size(), before.stops.size());
+    EXPECT_EQ(past.faults.size(), before.faults.size());
+    EXPECT_EQ(past.end, before.end);
+    // The first one is where the system call begins, and F11 stops at its tracepoint.
+    int found = 0;
+    for (const TimelineMark& mark : past.stops)
+        for (const Position& stop : stops)
+            if (mark.instructions == stop.instructions) {
+                go_to(mark.instructions);
+                EXPECT_EQ(here(), stop) << mark.text();
+                ++found;
+            }
+    EXPECT_GE(found, 2) << "marks that do not crowd lead to where F11 stops";
+    go_to(before.end.instructions + 5); // a drag beyond the bar's end
+    EXPECT_EQ(here(), before.end);
+    EXPECT_FALSE(control.in_past());
+}
+
+TEST_F(BothWays, StartABranchByAKeyInThePast) {
+    for (int i = 0; i < 3; ++i)
+        obey(kNextStop);
+    const Position end = here();
+    const u64 hash = bench.machine().hash();
+    obey(move_by(Grain::Stop, Way::Backwards));
+    bench.session().inject({.kind = InputKind::Key, .size = 1, .data = 0x1E});
+    control.advance(1.0 / 60);
+    EXPECT_NE(status_of(control).find("this is branch 2 now"), std::string::npos) << status_of(control);
+    EXPECT_EQ(ui::timeline_text(timeline()), "the present of branch 2");
+    EXPECT_EQ(timeline().branches.size(), 2u);
+    obey(kNextStop);
+    EXPECT_FALSE(control.in_past());
+    obey({.kind = Command::Kind::Branch, .number = 1});
+    EXPECT_EQ(here(), end);
+    EXPECT_EQ(bench.machine().hash(), hash);
+    EXPECT_NE(status_of(control).find("the end of branch 1"), std::string::npos) << status_of(control);
+    obey({.kind = Command::Kind::Branch, .number = 7});
+    EXPECT_NE(status_of(control).find("there is no branch 7"), std::string::npos) << status_of(control);
+    EXPECT_EQ(here(), end);
+}
+
+TEST_F(BothWays, EndWhereSomebodyWantsIt) {
+    obey(kNextStop);
+    for (int i = 0; i < 4; ++i) { // on the way there, checkpoints are laid
+        const u64 count = here().instructions;
+        go_to(count / 2);
+        go_to(count);
+    }
+    const Position before = here();
+    int asked = 0;
+    View view;
+    control.set_interrupted([&] {
+        control.describe(view);
+        return ++asked > 1;
+    });
+    obey({.kind = Command::Kind::Reverse});
+    EXPECT_EQ(asked, 2);
+    EXPECT_NE(view.status.find("Esc ends it"), std::string::npos) << view.status;
+    EXPECT_NE(status_of(control).find("interrupted"), std::string::npos) << status_of(control);
+    EXPECT_EQ(here(), before);
+}
+
+TEST(RunControl, SaysThatThereIsNoWayBack) {
+    UiBench bench("run=forkdemo --pages 2");
+    RunControl control(bench.session());
+    control.obey(kNextStop);
+    ASSERT_TRUE(run_frames(control, 2000));
+    const u64 count = bench.machine().instructions();
+    for (const Command& command : {kBack, Command{.kind = Command::Kind::Reverse}, move_by(Grain::Line)}) {
+        control.obey(command);
+        EXPECT_NE(status_of(control).find("no past is kept"), std::string::npos) << status_of(control);
+        EXPECT_EQ(bench.machine().instructions(), count);
+    }
+    View view;
+    control.describe(view);
+    EXPECT_FALSE(view.timeline.kept);
 }
 
 // Somebody with a debugger, and what the window may do then.
@@ -144,11 +324,11 @@ TEST(RunControl, FollowsADebuggerAndLeavesItTheMachine) {
     RunControl control(bench.session());
     control.advance(1.0 / 60);
     EXPECT_TRUE(control.running());
-    control.obey(Command::RunOrPause);
+    control.obey(kRunOrPause);
     ASSERT_TRUE(run_frames(control, 2)) << "the pause is the debugger's";
     EXPECT_NE(status_of(control).find("gdb holds the machine"), std::string::npos) << status_of(control);
     const Cycles stands = bench.session().machine().now();
-    for (const Command command : {Command::RunOrPause, Command::StepInstruction, Command::NextStop}) {
+    for (const Command& command : {kRunOrPause, kStep, kBack, kNextStop, Command{.kind = Command::Kind::GoTo}}) {
         control.obey(command);
         control.advance(1.0 / 60);
         EXPECT_FALSE(control.running());
@@ -162,12 +342,12 @@ TEST(RunControl, FollowsADebuggerAndLeavesItTheMachine) {
     debugger.there = false; // gone, and the machine waits for the next one
     debugger.says = Debugger::Wants::Hold;
     ASSERT_TRUE(run_frames(control, 2));
-    control.obey(Command::RunOrPause);
+    control.obey(kRunOrPause);
     control.advance(1.0 / 60);
     EXPECT_TRUE(control.running());
     debugger.says = Debugger::Wants::Run;
     control.advance(1.0 / 60);
-    control.obey(Command::RunOrPause);
+    control.obey(kRunOrPause);
     ASSERT_FALSE(control.running()) << "nobody debugs: the pause is the window's";
     debugger.there = true;
     debugger.says = Debugger::Wants::Hold;
