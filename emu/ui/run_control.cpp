@@ -13,6 +13,7 @@ namespace {
 constexpr double kMostOwed = 0.05; // seconds; a host that is too slow slows the guest down, it does not pile up debt
 constexpr double kMostHostTime = 0.012; // of a frame spent in the machine, so that the window answers
 constexpr u64 kSlicesPerSecond = 2000;
+constexpr u64 kSlicesPerLook = 500; // at the tracer, for new marks
 
 std::string_view what_of(Grain grain) {
     switch (grain) {
@@ -250,8 +251,11 @@ void RunControl::describe(View& view) {
     view.registers.before = at_stop_before_;
     if (session_.timeline() == nullptr)
         return;
-    if (moving_.empty()) // else it is somewhere on the way
+    const bool due = running_ ? moves_ - looked_ > kSlicesPerLook : moves_ != looked_;
+    if (due && moving_.empty()) { // else it is somewhere on the way
         marks_.look(*session_.timeline(), session_.tracer());
+        looked_ = moves_;
+    }
     view.timeline = marks_.view(*session_.timeline());
 }
 

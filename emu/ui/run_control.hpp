@@ -55,7 +55,8 @@ class RunControl {
     CpuState at_stop_, at_stop_before_;
     u32 stops_ = 0;
     u64 moves_ = 0;
-    double owed_ = 0; // seconds of simulated time
+    u64 looked_ = ~u64{0}; // at the tracer, after so many
+    double owed_ = 0;      // seconds of simulated time
     double measured_seconds_ = 0;
     u64 measured_from_ = 0;
     double mips_ = 0;

@@ -1,6 +1,7 @@
 #include "emu/view/view_timeline.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -18,6 +19,15 @@ std::vector<TimelineMark> thinned(const std::map<u64, TimelineMark>& marks, u64 
          at = marks.lower_bound(at->first + apart))
         shown.push_back(at->second);
     return shown;
+}
+
+// A history of hours has more marks than a face has columns: every second one goes.
+void thin(std::map<u64, TimelineMark>& marks) {
+    constexpr std::size_t kMostKept = 100'000;
+    if (marks.size() < kMostKept)
+        return;
+    for (auto at = marks.begin(); at != marks.end() && std::next(at) != marks.end(); ++at)
+        at = std::prev(marks.erase(std::next(at)));
 }
 
 } // namespace
@@ -49,6 +59,8 @@ void TimelineMarks::look(const Timeline& timeline, const ForkTracer* tracer) {
     }
     if (tracer->current() != nullptr)
         add(*tracer->current());
+    thin(marks.stops);
+    thin(marks.faults);
     marks.seen = std::max(marks.seen, timeline.position().instructions);
 }
 

@@ -1,6 +1,6 @@
 // Owns: TimelineView, what a face shows of a session's history, and TimelineMarks, which remembers it.
-// Callers: the faces that go both ways. Promises: plain copies; the marks of what comes after the present moment stay
-// while the machine is in the past, where the tracer does not know them.
+// Callers: the faces that go both ways. Promises: plain copies; the marks of what comes after the machine's position
+// stay, though the tracer does not know them in the past; memory is bounded, and then marks become sparser.
 #pragma once
 
 #include <map>
