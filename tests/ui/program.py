@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Load|Stepper|BothWays|NoDisplay.
+"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Load|Stepper|BothWays|LongMove|NoDisplay.
 Exit codes: 0 passed, 1 failed, 77 cannot run here."""
 
 import collections
@@ -126,6 +126,11 @@ class Display:
     def row(self, y, left, right):
         return next(itertools.islice(self.rows(), y, None))[left:right]
 
+    def position(self):
+        """Where the machine is in its history: the place of the needle on the timeline, in pixels; -1: there is none."""
+        row = self.row(BAR_Y - 8, BAR_LEFT, BAR_RIGHT + 2)
+        return row.index(NEEDLE) if NEEDLE in row else -1
+
     def colours(self):
         """How many pixels the screen has of each colour."""
         return collections.Counter(itertools.chain.from_iterable(self.rows()))
@@ -180,9 +185,9 @@ def wait_for(condition, seconds=30):
 
 # Of emu/ui/theme.hpp.
 PRIVATE, KERNEL, RUNNING, STOPPED = 0x4C9AE8, 0x6E7B91, 0x7CC97C, 0xFFD166
-BEFORE, BRANCH = 0x2B3F5C, 0x7CC97C
+NEEDLE, BRANCH = 0xF2F4F8, 0x7CC97C
 SHARED_READ_ONLY, SHARED_WRITABLE = 0xE8A23A, 0xC65FD3
-F5, F10, F11, SHIFT = 71, 76, 95, 50  # X key codes of a PC keyboard: set 1 scan code + 8
+F5, F10, F11, SHIFT, ESCAPE = 71, 76, 95, 50, 9  # X key codes of a PC keyboard: set 1 scan code + 8
 BAR_LEFT, BAR_RIGHT, BAR_Y = 14, 926, 51  # of the timeline, in a window that fills the screen
 LETTERS = {letter: code for row, first in (("qwertyuiop", 24), ("asdfghjkl", 38), ("zxcvbnm", 52))
            for code, letter in enumerate(row, first)}
@@ -304,12 +309,8 @@ def both_ways(program):
         def protected():
             return display.colours().get(SHARED_READ_ONLY, 0) > 1000
 
-        def bar():
-            """How many pixels of the bar lie before the machine's position."""
-            return display.row(BAR_Y, BAR_LEFT, BAR_RIGHT).count(BEFORE)
-
         try:
-            check(wait_for(lambda: bar() > 800), "the timeline is not shown, or does not end in the present")
+            check(wait_for(lambda: display.position() > 800), "the timeline is not shown, or does not end in the present")
             check(not protected(), "pages are protected before the stop that does it")
             display.press(F11)
             check(wait_for(protected), "F11 did not run to where the pages are protected")
@@ -319,10 +320,10 @@ def both_ways(program):
             check(wait_for(protected), "F11 did not go forwards again in the past")
             middle = (BAR_LEFT + BAR_RIGHT) // 2
             display.drag((BAR_RIGHT - 40, BAR_Y), (middle + 100, BAR_Y), (middle, BAR_Y))
-            check(wait_for(lambda: abs(bar() - (middle - BAR_LEFT)) < 30), f"the drag led elsewhere: {bar()} pixels")
+            check(wait_for(lambda: abs(display.position() - (middle - BAR_LEFT)) < 30), f"the drag led elsewhere: {display.position()} pixels")
             check(not protected(), "the tables do not show the past")
             display.drag((BAR_LEFT - 6, BAR_Y))
-            check(wait_for(lambda: bar() < 10), "the beginning of history is not where the bar begins")
+            check(wait_for(lambda: 0 <= display.position() < 10), "the beginning of history is not where the bar begins")
             display.press([SHIFT, F10])
             display.drag((BAR_RIGHT, BAR_Y))
             check(wait_for(protected), "the present is not where the bar ends")
@@ -341,5 +342,44 @@ def both_ways(program):
             display.close()
 
 
+def long_move(program):
+    """A move that takes long shows how far it is, waits with other keys, and ends with Esc where it began."""
+    need_display()
+    if ctypes.util.find_library("Xtst") is None:
+        print("libXtst is not installed: no keys can be pressed")
+        sys.exit(SKIPPED)
+    with tempfile.TemporaryDirectory() as folder:
+        display = Display(folder)
+        serial = os.path.join(folder, "serial")
+        environment = {**without_display(), "DISPLAY": display.name, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
+        forkscope = subprocess.Popen([program, "run", "--append", "run=forkstorm 20000", "--serial", "file:" + serial],
+                                     env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+        def stopped():
+            shown = display.colours()
+            return shown.get(STOPPED, 0) > shown.get(RUNNING, 0)
+
+        try:
+            check(wait_for(lambda: display.position() > 800), "the timeline is not shown")
+            time.sleep(8)
+            display.press(F5)
+            check(wait_for(lambda: stopped() and display.position() > 800), "F5 did not pause the guest")
+            whole = display.position()
+            display.press([SHIFT, F5])
+            check(wait_for(lambda: 0 < display.position() < whole - 20), "the bar does not show how far the search is")
+            display.press(LETTERS["a"], ESCAPE)
+            check(wait_for(lambda: display.position() > whole - 5), "Esc did not lead back to where the search began")
+            time.sleep(1)
+            check(display.position() > whole - 5, "the search went on")
+            check(display.row(BAR_Y - 6, BAR_LEFT, BAR_RIGHT + 8).count(BRANCH) == 0, "a key meanwhile started a branch")
+            forkscope.send_signal(signal.SIGTERM)
+            check(forkscope.wait(20) == 0, f"the window closed with {forkscope.returncode}: {forkscope.stderr.read()}")
+        finally:
+            if forkscope.poll() is None:
+                forkscope.kill()
+                forkscope.wait()
+            display.close()
+
+
 if __name__ == "__main__":
-    {"Screenshot": screenshot, "Window": window, "Load": load, "Stepper": stepper, "BothWays": both_ways, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))
+    {"Screenshot": screenshot, "Window": window, "Load": load, "Stepper": stepper, "BothWays": both_ways, "LongMove": long_move, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))

@@ -1,3 +1,5 @@
+#include <fstream>
+
 #include "emu/ui/run_control.hpp"
 #include "guest/abi/tracepoints.h"
 #include "tests/ui/ui_bench.hpp"
@@ -208,6 +210,43 @@ TEST_F(BothWays, ComeBackFromTheGuestsEnd) {
     EXPECT_NE(status_of(control).find("fork returns"), std::string::npos) << status_of(control);
     obey(kRunOrPause);
     EXPECT_EQ(here(), end);
+}
+
+// A kernel that loads an interrupt table of no entries, and then has a breakpoint.
+std::string kernel_that_faults_thrice() {
+    constexpr u32 kMagic = 0x1BADB002, kHasAddresses = 0x10000, kBase = 0x100000, kHeader = 32;
+    const u32 header[] = {kMagic, kHasAddresses, ~(kMagic + kHasAddresses) + 1, kBase, kBase, 0, 0, kBase + kHeader};
+    std::string bytes(reinterpret_cast<const char*>(header), sizeof header);
+    bytes += std::string("\x90\x0F\x01\x1D\x00\x01\x10\x00\xCC", 9); // nop; lidt [kBase + 0x100]; int3
+    bytes.resize(0x200);
+    const std::string path = testing::TempDir() + "triple_fault.bin";
+    std::ofstream(path, std::ios::binary) << bytes;
+    return path;
+}
+
+TEST(RunControl, ComesBackFromATripleFault) {
+    Options options;
+    options.kernel_path = kernel_that_faults_thrice();
+    options.trace_forks = true;
+    options.history = kHistory;
+    auto session = Session::create(options);
+    ASSERT_TRUE(session.ok()) << session.error().message;
+    RunControl control(**session);
+    ASSERT_TRUE(run_frames(control, 200));
+    const Machine& machine = (*session)->machine();
+    ASSERT_TRUE(machine.cpu().shut_down());
+    EXPECT_NE(status_of(control).find("triple fault"), std::string::npos) << status_of(control);
+    const Position end = machine.position();
+    control.obey(kStep);
+    EXPECT_EQ(machine.position(), end) << "nothing comes after it";
+    control.obey(kBack);
+    EXPECT_FALSE(machine.cpu().shut_down());
+    EXPECT_LT(machine.position(), end);
+    EXPECT_EQ(machine.cpu().linear_eip(), 0x100028u) << "before the breakpoint";
+    control.obey(kStep);
+    EXPECT_TRUE(machine.cpu().shut_down());
+    EXPECT_EQ(machine.position(), end);
+    EXPECT_NE(status_of(control).find("triple fault"), std::string::npos) << status_of(control);
 }
 
 TEST_F(BothWays, KeepTheMarksOfWhatComesAfter) {
