@@ -56,7 +56,7 @@ class Cpu final : public MomentSource, public InterruptInput, private AccessList
     // Instructions whose linear address is in this list stop the run before they execute (breakpoints).
     void set_breakpoints(std::vector<u32> linear_addresses);
     // One before the next instruction is taken as told of: the run goes on from here.
-    void pass_breakpoint() { static_cast<void>(context_.breakpoints().reports(linear_eip(), instructions())); }
+    bool pass_breakpoint() { return context_.breakpoints().reports(linear_eip(), instructions()); }
 
     // Line 0 is INTR, line 1 is NMI, line 2 is IGNNE#.
     void set_line(u8 line, bool level) override;

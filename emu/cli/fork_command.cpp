@@ -64,7 +64,7 @@ Result<void> print_fork(Session& session, const Options& options, const ForkReco
     if (options.kernel_path.empty())
         report.tracepoint = tracepoint_cost(options.machine);
     report.parent_pages = parent_pages_of(session.machine().config().command_line);
-    report.profile = options.kernel_path.empty() ? find_fork_profile(options.os) : nullptr;
+    report.profile = session.profile();
     for (u32 cause = 0; cause < static_cast<u32>(CycleCause::Count); ++cause)
         report.estimated_causes |=
             session.machine().cpu().cost_model().estimated(static_cast<CycleCause>(cause)) ? 1u << cause : 0;

@@ -28,8 +28,21 @@ u32 OwnedBreakpoints::first_at(u32 linear) const {
     return place == all_.end() ? 0 : place->id;
 }
 
+void OwnedBreakpoints::set_passed(std::vector<u32> linear_addresses, Passed passed) {
+    passed_ = std::move(linear_addresses);
+    std::sort(passed_.begin(), passed_.end());
+    hears_ = std::move(passed);
+    tell();
+}
+
+bool OwnedBreakpoints::meet(u32 linear) const {
+    if (std::binary_search(passed_.begin(), passed_.end(), linear))
+        hears_(linear);
+    return first_at(linear) != 0;
+}
+
 void OwnedBreakpoints::tell() const {
-    std::vector<u32> addresses;
+    std::vector<u32> addresses = passed_;
     for (const Breakpoint& one : all_)
         addresses.push_back(one.linear);
     std::sort(addresses.begin(), addresses.end());

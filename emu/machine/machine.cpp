@@ -276,7 +276,9 @@ StopReason Machine::run_on(RunLimit limit) {
                 return {StopKind::Requested, std::exchange(stop_requested_, std::nullopt).value_or(kNobody)};
             break;
         case CpuStop::Breakpoint:
-            return {StopKind::Breakpoint, breakpoints_.first_at(cpu_->linear_eip())};
+            if (breakpoints_.meet(cpu_->linear_eip()))
+                return {StopKind::Breakpoint, breakpoints_.first_at(cpu_->linear_eip())};
+            break;
         }
     }
 }
@@ -285,6 +287,11 @@ void Machine::request_stop(u32 id) {
     if (!stop_requested_)
         stop_requested_ = id;
     cpu_->request_stop();
+}
+
+void Machine::pass_breakpoint() {
+    if (breakpoints_.first_at(cpu_->linear_eip()) != 0 && cpu_->pass_breakpoint())
+        breakpoints_.meet(cpu_->linear_eip());
 }
 
 StopReason Machine::step() {

@@ -45,6 +45,8 @@ class Machine final : private Wiring {
     // Ends run() at the next instruction boundary. `id` comes back in the reason; the first to ask is named.
     void request_stop(u32 id = 0);
     OwnedBreakpoints& breakpoints() { return breakpoints_; }
+    // One that stops before the next instruction counts as met.
+    void pass_breakpoint();
     OwnedWatchpoints& watchpoints() { return *watchpoints_; }
     // Executes exactly one instruction (or delivers one interrupt or fault).
     StopReason step();

@@ -17,6 +17,7 @@
 #include "emu/session/boot_modules.hpp"
 #include "emu/session/guest_words.hpp"
 #include "emu/session/host_ends.hpp"
+#include "emu/session/profiles/profile_file.hpp"
 #include "emu/session/slice_length.hpp"
 #include "emu/session/snapshot_file.hpp"
 #include "emu/session/symbol_files.hpp"
@@ -170,8 +171,9 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
         return checked;
     machine_->add_checkpoint_part(symbols_.checkpoint_part());
     machine_->add_checkpoint_part(stops_->checkpoint_part());
-    if (options_.trace_forks)
-        trace_forks();
+    if (options_.trace_forks || !options_.profile.empty())
+        if (auto traced = trace_forks(); !traced.ok())
+            return traced;
     if (options_.info == Info::Unmapped)
         watch_unmapped();
     if (snapshot != nullptr)
@@ -235,10 +237,46 @@ void Session::attach_to_present(TraceSink& sink) {
     attach(*filters_.back());
 }
 
+// What the guest states is not listened to: a profile stands in for it.
+void Session::attach_without_tracepoints(TraceSink& sink) {
+    struct Filter final : TraceSink {
+        explicit Filter(TraceSink& to) : sink(to) {}
+        TraceKinds kinds() const override { return sink.kinds() & ~trace_kinds({TraceKind::Tracepoint}); }
+        void on_event(const TraceEvent& event) override { sink.on_event(event); }
+        TraceSink& sink;
+    };
+    filters_.push_back(std::make_unique<Filter>(sink));
+    attach(*filters_.back());
+}
+
 bool Session::in_past() const { return timeline_ != nullptr && (timeline_->in_past() || timeline_->seeking()); }
 
+const ForkProfile* Session::profile() const {
+    if (profile_stops_ != nullptr)
+        return &profile_stops_->profile();
+    return options_.kernel_path.empty() ? find_fork_profile(options_.os) : nullptr;
+}
+
+Result<void> Session::use_profile() {
+    auto profile = open_fork_profile(options_.profile);
+    if (!profile.ok())
+        return profile.error();
+    auto stops = ProfileStops::create(std::move(profile).value(), *machine_, symbols_, [this](const TraceEvent& event) {
+        tracer_->on_profile_stop(event);
+        stops_->on_profile_stop(event);
+    });
+    if (!stops.ok())
+        return stops.error();
+    profile_stops_ = std::move(stops).value();
+    stops_->take_stops_from_profile();
+    return {};
+}
+
 // Before a snapshot is loaded, which may hold what a tracer knew.
-void Session::trace_forks() {
+Result<void> Session::trace_forks() {
+    if (!options_.profile.empty())
+        if (auto used = use_profile(); !used.ok())
+            return used;
     ForkTracerOptions options;
     options.layout = symbols_.layout();
     options.keep.whole = options_.forks_kept_whole;
@@ -248,12 +286,19 @@ void Session::trace_forks() {
     options.begin_epoch = [this] { return machine_->mmu().memory().begin_epoch(); };
     options.account = [this] { return machine_->cpu().cycles_by_cause(); };
     options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };
+    if (profile_stops_ != nullptr)
+        options.current_pid = [this] { return profile_stops_->current_pid(); };
     tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
     tracer_->set_fork_listener([this](const ForkRecord& fork) { stops_->on_fork(fork); });
+    machine_->add_checkpoint_part(tracer_->checkpoint_part());
+    if (profile_stops_ != nullptr) {
+        attach_without_tracepoints(*tracer_);
+        return {};
+    }
     stops_->set_workload(
         [this](u32 pid) { return machine_->restored_without("forks") || in_command(tracer_->forks(), pid); });
-    machine_->add_checkpoint_part(tracer_->checkpoint_part());
     attach(*tracer_);
+    return {};
 }
 
 // Before a snapshot is loaded, as above.

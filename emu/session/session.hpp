@@ -15,6 +15,7 @@
 #include "emu/session/conditions/stop_conditions.hpp"
 #include "emu/session/debugger.hpp"
 #include "emu/session/options/options.hpp"
+#include "emu/session/profiles/profile_stops.hpp"
 #include "emu/symbols/symbolizer.hpp"
 #include "emu/trace/last_events.hpp"
 
@@ -36,6 +37,8 @@ class Session {
     void detach(TraceSink& sink);
     // There if Options::trace_forks asks for it.
     const ForkTracer* tracer() const { return tracer_.get(); }
+    // What the kernel calls the stops of fork: what --profile names, else the built-in kernel's; nullptr: unknown.
+    const ForkProfile* profile() const;
     // There if Options::info asks for it.
     const UnmappedTouches* unmapped() const { return unmapped_.get(); }
     // What ends a run; --until and the limit are among them.
@@ -78,7 +81,8 @@ class Session {
     Result<void> find_sources();
     Result<void> begin(const SnapshotFile* snapshot);
     Result<void> add_until();
-    void trace_forks();
+    Result<void> trace_forks();
+    Result<void> use_profile();
     void watch_unmapped();
     void print_hash();
     void end_if_asleep(Cycles awake);
@@ -92,6 +96,7 @@ class Session {
     void poll_host();
     bool in_past() const;
     void attach_to_present(TraceSink& sink);
+    void attach_without_tracepoints(TraceSink& sink);
     std::string shutdown_report() const;
 
     Options options_;
@@ -101,6 +106,7 @@ class Session {
     LastEvents last_events_;
     std::unique_ptr<ForkTracer> tracer_;
     std::unique_ptr<UnmappedTouches> unmapped_;
+    std::unique_ptr<ProfileStops> profile_stops_;
     std::vector<std::unique_ptr<TraceSink>> filters_;
     std::unique_ptr<Timeline> timeline_;
     std::unique_ptr<HostEnds> ends_;

@@ -91,7 +91,7 @@ Result<void> Timeline::go_to(Position target) {
         return sought;
     if (position() != target)
         return strayed(target);
-    machine_.cpu().pass_breakpoint();
+    machine_.pass_breakpoint();
     return {};
 }
 
@@ -115,7 +115,7 @@ Result<void> Timeline::go_to(u64 instructions, u32 deliveries) {
                                  before.deliveries, deliveries),
                      ExitCode::Usage};
     }
-    machine_.cpu().pass_breakpoint();
+    machine_.pass_breakpoint();
     return {};
 }
 
@@ -143,7 +143,7 @@ Result<void> Timeline::go_to_cycle(Cycles cycle) {
         if (reason.kind == StopKind::Halted || reason.kind == StopKind::Shutdown)
             break;
     }
-    machine_.cpu().pass_breakpoint();
+    machine_.pass_breakpoint();
     return {};
 }
 

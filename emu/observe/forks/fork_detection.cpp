@@ -128,10 +128,29 @@ void ForkTracer::discover_pointers(const std::vector<u32>& frames, const std::fu
     }
 }
 
+// Until this moment nobody knew of the child but that it runs.
+void ForkTracer::name_running_child(u32 directory) {
+    if (!options_.current_pid || state_.guest_states_forks)
+        return;
+    for (const u64 number : followed_.of_child(directory)) {
+        const ForkRecord& fork = *state_.forks.find(number);
+        if (fork.child_ended || fork.child_pid != 0)
+            continue;
+        const u32 pid = pid_in(directory);
+        if (pid == 0)
+            return;
+        followed_.remove_child(fork);
+        state_.forks.name_child(number, pid, directory);
+        followed_.add_child(*state_.forks.find(number));
+        state_.forks.edit(number).result = pid;
+    }
+}
+
 void ForkTracer::on_return(const TraceEvent& event) {
     if (event.c != 3)
         return;
     program_begins(event);
+    name_running_child(event.address_space);
     const u64 id = state_.open.call_of(state_.context.current());
     if (id == kNone)
         return;
@@ -145,8 +164,10 @@ void ForkTracer::on_return(const TraceEvent& event) {
         return state_.open.remove(id);
     if (call.pending_eip != 0)
         return become_fork(id, event);
+    end_stop(id, event);
     OpenFork& ended = state_.open.edit(id);
     ended.returns.insert(static_cast<u32>(event.a));
+    sum_up_stops(ended.record);
     ended.record.left_instructions = event.instructions;
     ended.record.left_cycle = event.cycle;
     state_.open.end_call(id);
@@ -154,6 +175,25 @@ void ForkTracer::on_return(const TraceEvent& event) {
         merge_into_builder(id);
     if (const u64 oldest = state_.open.surplus(OpenKind::EndedCall); oldest != kNone)
         state_.open.remove(oldest);
+}
+
+// What was stored since the last moment belongs to the stop before.
+void ForkTracer::on_profile_stop(const TraceEvent& event) {
+    if (state_.guest_states_forks)
+        return;
+    now_ = &event;
+    settle_stores(event);
+    settle_time(event);
+    if (const u64 open = working(); open != kNone) {
+        const SharedVector<ForkStop>& stops = record(open).stops;
+        if (stops.empty() && options_.current_pid)
+            edit_record(open).parent_pid = options_.current_pid().value_or(0);
+        if (stops.empty() || stops.back().id != event.a) {
+            end_stop(open, event);
+            begin_stop(open, event);
+        }
+    }
+    now_ = nullptr;
 }
 
 // A fork may be made of many system calls: each that adds to the same space belongs to it, and each that only takes
@@ -310,6 +350,12 @@ void ForkTracer::compare_piece(const OpenFork& call, const PageEntry& page, cons
     likeness.writable_alike += alike && writable ? 1 : 0;
 }
 
+// As far as the guest or its profile tells; a directory is used again.
+u32 ForkTracer::pid_in(u32 directory) const {
+    return options_.current_pid && !state_.guest_states_forks ? options_.current_pid().value_or(0)
+                                                              : state_.context.pid_of(directory);
+}
+
 // Makes the system call a fork if the new space holds its caller's pages.
 bool ForkTracer::adopt(u64 id, u32 child, const TraceEvent& event) {
     const OpenFork& call = state_.open.at(id);
@@ -321,7 +367,7 @@ bool ForkTracer::adopt(u64 id, u32 child, const TraceEvent& event) {
     if (!likeness.fork())
         return false;
     space_ended(child); // who had its frame for a directory before
-    state_.open.set_child(id, state_.context.pid_of(child), child);
+    state_.open.set_child(id, pid_in(child), child);
     edit_record(id).copied_pages = likeness.copied;
     edit_record(id).child_first_run = event.cycle;
     // Copies may also be what exec has made, or a process from an image that the maker has not written to.
@@ -375,6 +421,8 @@ void ForkTracer::make_fork_of(u64 id, const PageTableView& parent, const PageTab
     if (call.kind == OpenKind::Call) {
         record.left_instructions = event.instructions;
         record.left_cycle = event.cycle;
+        end_stop(id, event);
+        sum_up_stops(record);
     }
     record.counts.frames_copied += record.copied_pages;
     if (state_.guest_states_forks)

@@ -1,5 +1,5 @@
-// Owns: the names that a system's own source gives to the stops of its fork.
-// Callers: reports, cli. Promises: plain data, so that a profile of a foreign kernel may come from a file one day; a
+// Owns: a fork profile: what the stops of a kernel's fork are, by its functions, and where its current process is
+// found. Callers: sessions read it from TOML (emu/session/profiles), reports show its names. Promises: plain data; a
 // stop that a profile does not know has no function, never a wrong one.
 #pragma once
 
@@ -12,23 +12,38 @@
 
 namespace forkscope {
 
-// One stop: "0", "1", "1b", "2", "2b", "3", "4", "5", or "F" for the later fault.
-struct StopFunctions {
-    std::string stop;
-    std::string functions; // the original's, the first one first
+// A place in the profile's file, from 1.
+struct ProfilePlace {
+    u32 line = 0, column = 0;
+};
+
+struct ProfileFunction {
+    std::string name; // in the kernel, or "program:name"
+    ProfilePlace place;
+};
+
+struct ProfileStop {
+    std::string number; // "0", "1", "1b", "2", "2b", "3", "4", "5", or "F" for the later fault
+    u32 id = 0;         // of its tracepoint, where a guest states it
+    ProfilePlace place;
+    // Where it begins: at the entry of any of these. A kernel need not have all of them.
+    std::vector<ProfileFunction> functions;
+    std::string original; // what the system's own source calls it, for people
 };
 
 struct ForkProfile {
-    std::string name;   // as --os takes it
+    std::string name;   // as --os and --profile take it
+    std::string file;   // where it was read, for messages
     std::string system; // as people write it
-    std::vector<StopFunctions> stops;
+    // C, as `print` has it. Empty: unknown.
+    std::string pid;  // of the current process
+    std::string root; // what CR3 holds while it runs, or where the kernel has that mapped
+    ProfilePlace pid_place, root_place;
+    std::vector<ProfileStop> stops; // in the order in which the system goes
 
     // Empty where the profile does not know the stop.
     std::string_view functions_at(std::string_view stop) const;
 };
-
-// The built-in guest's. nullptr: there is none of that name.
-const ForkProfile* find_fork_profile(std::string_view name);
 
 // Where the source states a stop: the innermost function around it that is not merely the writing
 // of the tracepoint. Without a symbol where nobody knows.

@@ -124,9 +124,7 @@ std::optional<ForkRecord> ForkTracer::so_far() const {
         record.child_directory = made.back();
     if (record.parent_program.empty() && symbols_ != nullptr)
         record.parent_program = symbols_->program_of(record.parent_directory);
-    record.spent = record.stops.empty() ? record.spent : RunTime{};
-    for (const ForkStop& stop : record.stops)
-        record.spent += stop.spent;
+    sum_up_stops(record);
     name_sides(record);
     return record;
 }
@@ -320,6 +318,13 @@ void ForkTracer::end_stop(u64 open, const TraceEvent& event) {
     stop.end_cycle = event.cycle;
 }
 
+void ForkTracer::sum_up_stops(ForkRecord& record) {
+    if (!record.stops.empty())
+        record.spent = {};
+    for (const ForkStop& stop : record.stops)
+        record.spent += stop.spent;
+}
+
 void ForkTracer::begin_stop(u64 open, const TraceEvent& event) {
     ForkRecord& record = edit_record(open);
     if (record.stops.size() >= options_.most_entries)
@@ -407,10 +412,7 @@ void ForkTracer::leave(u64 open, const TraceEvent& event) {
     record.left_instructions = event.instructions;
     record.left_cycle = event.cycle;
     record.failed = record.result < 0;
-    if (!record.stops.empty())
-        record.spent = {};
-    for (const ForkStop& stop : record.stops)
-        record.spent += stop.spent;
+    sum_up_stops(record);
     if (record.child_directory == 0 && !record.failed) {
         // The guest did not say where the child's directory lies; the hardware showed it being made.
         if (const std::vector<u32>& made = state_.open.at(open).new_directories; !made.empty())

@@ -35,6 +35,8 @@ struct ForkTracerOptions {
     std::function<u32()> begin_epoch = {};
     // The CPU's cycles by cause so far, at the moment of an event. May be empty.
     std::function<CycleCounters()> account = {};
+    // The pid of the process whose space is in force, where the guest does not say: from a fork profile. May be empty.
+    std::function<std::optional<u32>()> current_pid = {};
 };
 
 class ForkTracer : public TraceSink {
@@ -85,6 +87,10 @@ class ForkTracer : public TraceSink {
     std::optional<ForkRecord> so_far() const;
     u64 forgotten() const { return state_.forks.forgotten(); }
 
+    // The guest states nothing, but its fork profile says that a stop begins here: the event is the tracepoint that
+    // would. Of a system call that turns out to be no fork nothing is left of it.
+    void on_profile_stop(const TraceEvent& event);
+
     // For a profile by function: the instruction at `eip` ran from one time to the other (both since power-on); it
     // counts for the fork that its thread is in or works for.
     void on_instruction(u32 address_space, u32 eip, const RunTime& before, const RunTime& after);
@@ -120,6 +126,7 @@ class ForkTracer : public TraceSink {
     u64 begin_stated(const TraceEvent& event);
     void begin_stop(u64 open, const TraceEvent& event);
     void end_stop(u64 open, const TraceEvent& event);
+    static void sum_up_stops(ForkRecord& record);
     void name_child(u64 open, u32 pid, u32 directory);
     void leave(u64 open, const TraceEvent& event);
     void give_up(u64 open);
@@ -133,6 +140,7 @@ class ForkTracer : public TraceSink {
     void add_pte(u64 open, PteChange change);
     void protect_by_split(u64 open, const PteChange& change);
     std::array<u32, 3> callers(const TraceEvent& event) const;
+    u32 pid_in(u32 directory) const;
     u32 space_of(u64 cr3) const { return tables_.reader().space_of(cr3).root; }
     u32 large_bytes() const { return tables_.reader().geometry().large_bytes(); }
     u32 bytes_at(u8 level) const { // that an entry maps
@@ -190,6 +198,7 @@ class ForkTracer : public TraceSink {
     // fork_detection.cpp: without tracepoints
     void system_call_begins(const TraceEvent& event);
     void on_return(const TraceEvent& event);
+    void name_running_child(u32 directory);
     void first_load(u32 directory, const TraceEvent& event);
     static bool moves_stores(const TraceEvent& event);
     bool asks_for_stores() const;

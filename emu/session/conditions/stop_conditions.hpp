@@ -94,6 +94,9 @@ class StopConditions : public TraceSink {
     // COM1 has put out one more character; `text` is the end of all its output.
     void on_console(const std::string& text);
 
+    // A fork profile says where stops begin, and not what the guest states.
+    void take_stops_from_profile() { by_profile_ = true; }
+    void on_profile_stop(const TraceEvent& event);
     // A fork became known.
     void on_fork(const ForkRecord& fork);
 
@@ -172,6 +175,7 @@ class StopConditions : public TraceSink {
     u32 last_number_ = 0;
     std::vector<Met> met_;
     bool met_told_ = true;
+    bool by_profile_ = false;
     std::optional<Outcome> asked_; // by end_run()
     std::function<bool(u32)> of_workload_;
     Told told_;

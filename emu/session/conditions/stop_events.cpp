@@ -100,11 +100,12 @@ bool StopConditions::counts(Waiting& waiting, u32 number, const TraceEvent& even
     case NodeKind::Fork:
         return kind == TraceKind::Tracepoint && id == TP_FORK_ENTER && fork_counts(waiting, id, pid);
     case NodeKind::ForkStop:
+        return !by_profile_ && kind == TraceKind::Tracepoint && id == node.number && fork_counts(waiting, id, pid);
     case NodeKind::Tracepoint:
         return kind == TraceKind::Tracepoint && id == node.number && fork_counts(waiting, id, pid);
     case NodeKind::AnyStop:
-        return burst || (kind == TraceKind::Tracepoint && (is_fork_stop(id) || id == TP_FORK_LEAVE) &&
-                         fork_counts(waiting, id, pid));
+        return !by_profile_ && (burst || (kind == TraceKind::Tracepoint && (is_fork_stop(id) || id == TP_FORK_LEAVE) &&
+                                          fork_counts(waiting, id, pid)));
     case NodeKind::SystemCall:
         return is_system_call(event);
     case NodeKind::Interrupt:
@@ -144,6 +145,15 @@ bool StopConditions::changes_value(Waiting& waiting, const TraceEvent& event) {
     return std::any_of(nodes.begin(), nodes.end(), [&](const Node& node) {
         return node.kind == NodeKind::Stale && page_counts(waiting, node, event.a, region);
     });
+}
+
+void StopConditions::on_profile_stop(const TraceEvent& event) {
+    for (Waiting& waiting : waiting_)
+        for (u32 i = 0; i < waiting.condition.expression.nodes.size(); ++i) {
+            const Node& node = waiting.condition.expression.at(i);
+            if (node.kind == NodeKind::AnyStop || (node.kind == NodeKind::ForkStop && node.number == event.a))
+                happened(waiting, i, event);
+        }
 }
 
 void StopConditions::on_fork(const ForkRecord& fork) {

@@ -13,6 +13,7 @@
 #include "emu/report/fork_report.hpp"
 #include "emu/report/json_writer.hpp"
 #include "emu/report/text_writer.hpp"
+#include "emu/session/profiles/profile_file.hpp"
 #include "emu/trace/trace_file.hpp"
 #include "emu/trace/trace_text.hpp"
 #include "guest/abi/tracepoints.h"
@@ -90,17 +91,6 @@ TEST(GuestFork, NamesTheStopsByTheOriginalAndShowsWhereTheyAreStated) {
     EXPECT_NE(text.find("region_maybe_cow; stated in dup_proc (fork.c:"), std::string::npos) << text;
     EXPECT_NE(text.find("F: handle_page_fault"), std::string::npos);
     EXPECT_NE(document_json(fork_document(*fork, options)).find("\"original\": \"__dup_fdtable\""), std::string::npos);
-}
-
-TEST(ForkProfile, KnowsThreeSystemsAndNoOther) {
-    for (const char* name : {"lunaix", "minix", "freebsd"}) {
-        const ForkProfile* profile = find_fork_profile(name);
-        ASSERT_NE(profile, nullptr) << name;
-        for (const char* stop : {"0", "1", "2", "2b", "3", "4", "5", "F"})
-            EXPECT_FALSE(profile->functions_at(stop).empty()) << name << " " << stop;
-        EXPECT_TRUE(profile->functions_at("7").empty());
-    }
-    EXPECT_EQ(find_fork_profile("plan9"), nullptr);
 }
 
 TEST(GuestFork, FaultsAreThePagesThatTheChildWritesPlusAConstant) {

@@ -3,6 +3,7 @@
 #include "emu/report/fork_comparison.hpp"
 #include "emu/report/json_writer.hpp"
 #include "emu/report/text_writer.hpp"
+#include "emu/session/profiles/profile_file.hpp"
 #include "json_judge.hpp"
 #include "tests/unit/observe/observe_fork_scene.hpp"
 
