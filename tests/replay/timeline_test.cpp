@@ -2,8 +2,10 @@
 // there, and what comes behind it is the same again, event for event.
 #include "guest_machine.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include "emu/base/random.hpp"
 #include "emu/base/sinks.hpp"
@@ -216,6 +218,47 @@ std::vector<Choice> all_choices() {
 }
 
 } // namespace
+
+// Checkpoints are forgotten where they lie too close; what they knew of stores must not be.
+TEST(Timeline, KnowsInWhichStretchesAFrameWasWritten) {
+    constexpr u64 kWindow = 10'000, kEnd = 600'000;
+    GuestMachine straight(kWorkload);
+    PhysicalMemory& memory = straight.machine->mmu().memory();
+    std::map<u64, std::vector<u64>> written; // windows by frame
+    for (u64 at = kWindow; at <= kEnd; at += kWindow) {
+        const u32 epoch = memory.begin_epoch();
+        while (straight.machine->instructions() < at)
+            straight.machine->run({kNever, at});
+        for (u64 frame = 0; frame < memory.frame_count(); ++frame)
+            if (memory.written_since(frame, epoch))
+                written[frame].push_back(at - kWindow);
+    }
+    GuestMachine guest(kWorkload);
+    TimelineLimits limits;
+    limits.spacing = 7'000;
+    limits.near = 60'000;
+    limits.far_spacing = 90'000;
+    Timeline timeline(*guest.machine, limits);
+    while (guest.machine->instructions() < kEnd)
+        timeline.run({kNever, kEnd});
+    ASSERT_LT(timeline.checkpoint_count(), kEnd / limits.spacing / 2) << "some were forgotten";
+    std::size_t stretches = 0;
+    for (const auto& [frame, windows] : written) {
+        std::vector<Timeline::Stretch> found;
+        for (auto at = timeline.writes_before(timeline.position(), frame); at;
+             at = timeline.writes_before(at->begin, frame))
+            found.push_back(*at);
+        stretches += found.size();
+        for (const u64 window : windows)
+            EXPECT_TRUE(std::any_of(found.begin(), found.end(),
+                                    [&](const Timeline::Stretch& one) {
+                                        return one.begin.instructions < window + kWindow &&
+                                               one.end.instructions > window;
+                                    }))
+                << "frame " << frame << " in instructions from " << window;
+    }
+    EXPECT_LT(stretches, written.size() * timeline.checkpoint_count() / 2) << "not all are named for each frame";
+}
 
 TEST(Timeline, EveryWayToAPlaceGivesTheSameBytes) {
     Random random(41);

@@ -230,7 +230,8 @@ Result<void> Why::explain_stores(Reason& reason, Position now) {
     const bool byte = reason.part == WhyPart::Byte;
     Position before = now;
     std::size_t changes = 0;
-    for (Want want = Want::Writes; changes < (byte ? 1 : 2); want = Want::Changes) {
+    const std::size_t most_changes = reason.part == WhyPart::Entry ? 2 : 1;
+    for (Want want = Want::Writes; changes < most_changes; want = Want::Changes) {
         lookout_->watch_bytes(reason.address, byte ? 1 : entry_bytes(), byte, want);
         const auto hit = last_store(reason, before, want);
         if (!hit.ok())
