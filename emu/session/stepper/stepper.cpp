@@ -49,6 +49,8 @@ Stepper::~Stepper() {
 // --- Moves
 
 Result<Arrival> Stepper::move(Grain grain, Way way, u64 times) {
+    if (grain == Grain::Instruction && way == Way::Backwards && times > 1)
+        return instructions_back(times);
     Arrival arrival;
     for (u64 i = 0; i < times; ++i) {
         Result<Arrival> next = Arrival{};
@@ -77,6 +79,41 @@ Result<Arrival> Stepper::one_instruction(Way way) {
     if (!back.ok())
         return back.error();
     return *back ? Arrival{} : at_beginning();
+}
+
+// Many at once: from farther back each position is passed, and the one that so many steps would lead to is gone to.
+Result<Arrival> Stepper::instructions_back(u64 times) {
+    constexpr u64 kAtOnce = 4096;
+    const Machine& machine = session_.machine();
+    while (times != 0) {
+        const u64 steps = std::min(times, kAtOnce);
+        const Position here = timeline().position();
+        const u64 first = timeline().beginning().instructions;
+        const u64 from = here.instructions - std::min(steps, here.instructions - first);
+        if (auto gone = timeline().go_to(from); !gone.ok())
+            return gone.error();
+        std::vector<Position> passed;
+        while (timeline().position() < here) {
+            passed.push_back(timeline().position());
+            if (machine.cpu().halted())
+                timeline().run({here.cycle, ~u64{0}});
+            else
+                timeline().step();
+            if (timeline().position() == passed.back())
+                break;
+        }
+        session_.stops().pass_over({});
+        const std::size_t at = passed.size() - std::min<std::size_t>(steps, passed.size());
+        auto gone = go_to(passed.empty() ? timeline().beginning() : passed[at]);
+        if (!gone.ok())
+            return gone;
+        if (passed.size() < steps)
+            return at_beginning();
+        times -= steps;
+        if (times != 0 && interrupted())
+            return Arrival{Arrival::End::Interrupted, "interrupted", ExitCode::Ok};
+    }
+    return Arrival{};
 }
 
 // The session's run has ended where it is.

@@ -105,6 +105,7 @@ class Stepper {
     Arrival forwards();
     Result<Arrival> backwards();
     Result<Arrival> one_instruction(Way way);
+    Result<Arrival> instructions_back(u64 times);
     void arm(StepBreakpoint& breakpoint);
     Arrival ended();
 

@@ -154,6 +154,22 @@ TEST(Stepper, KeepsAStaleTranslationOnTheWayBackAndForwards) {
     EXPECT_EQ(stepper.timeline().position(), flushed);
 }
 
+TEST(Stepper, GoesManyInstructionsBackAsOneByOne) {
+    const auto session = session_in_fork("lunaix", "fault");
+    Stepper stepper(*session);
+    ASSERT_EQ(stepper.move(Grain::Fault, Way::Forwards)->end, Arrival::End::Met); // deliveries are on the way
+    ASSERT_TRUE(stepper.move(Grain::Instruction, Way::Forwards, 50).ok());
+    const Position here = stepper.timeline().position();
+    for (int i = 0; i < 120; ++i)
+        ASSERT_TRUE(stepper.move(Grain::Instruction, Way::Backwards).ok());
+    const Position there = stepper.timeline().position();
+    ASSERT_TRUE(stepper.go_to(here).ok());
+    ASSERT_EQ(stepper.move(Grain::Instruction, Way::Backwards, 120)->end, Arrival::End::Done);
+    EXPECT_EQ(stepper.timeline().position(), there);
+    ASSERT_EQ(stepper.move(Grain::Instruction, Way::Backwards, 10'000'000)->end, Arrival::End::Beginning);
+    EXPECT_EQ(stepper.timeline().position(), stepper.timeline().beginning());
+}
+
 TEST(Stepper, ReadsPlacesAndBookmarks) {
     const auto session = session_in_fork();
     Stepper stepper(*session);
