@@ -10,6 +10,7 @@
 #include "emu/base/random.hpp"
 #include "emu/machine/timeline/timeline.hpp"
 #include "emu/observe/forks/fork_tracer.hpp"
+#include "emu/session/stepper/stepper.hpp"
 #include "tests/replay/guest_machine.hpp"
 
 namespace forkscope {
@@ -125,6 +126,44 @@ void latencies(const std::string& os, const std::string& line, u64 cycles, int p
                 static_cast<unsigned long long>(resident_megabytes()));
 }
 
+// A step back from the present, where nobody has gone back before; then the last fault, stop and entry before places
+// at random.
+void moves_back(const std::string& os, int places) {
+    std::vector<double> times[5];
+    const char* const names[] = {"step back from the present", "line", "fault", "stop", "entry"};
+    Random random(5);
+    for (int i = 0; i < places; ++i) {
+        Options options;
+        options.command = Command::Step;
+        options.os = os;
+        options.machine.command_line = "run=forkdemo --pages 8 --parent 2";
+        options.serial = "none";
+        options.trace_forks = true;
+        options.history = u64{512} << 20;
+        options.limit.instructions = 650'000 + random.below(150'000);
+        auto created = Session::create(options);
+        Session& session = **created;
+        session.run_to_end();
+        session.stops().set_limit({});
+        Stepper stepper(session);
+        const Position here = stepper.timeline().position();
+        const Grain grains[] = {Grain::Instruction, Grain::Line, Grain::Fault, Grain::Stop, Grain::TableWrite};
+        for (std::size_t grain = 0; grain < std::size(grains); ++grain) {
+            static_cast<void>(stepper.go_to(here));
+            const auto began = std::chrono::steady_clock::now();
+            static_cast<void>(stepper.move(grains[grain], Way::Backwards));
+            times[grain].push_back(1000 *
+                                   std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+        }
+    }
+    for (std::size_t grain = 0; grain < std::size(times); ++grain) {
+        std::sort(times[grain].begin(), times[grain].end());
+        std::printf("%s %s: median %.1f ms, p95 %.1f ms, worst %.1f ms\n", os.c_str(), names[grain],
+                    times[grain][times[grain].size() / 2], times[grain][times[grain].size() * 95 / 100],
+                    times[grain].back());
+    }
+}
+
 } // namespace
 } // namespace forkscope
 
@@ -137,6 +176,8 @@ int main(int argc, char** argv) {
     const auto cycles = static_cast<u64>(seconds * 1e8);
     if (what == "costs")
         costs(os, line, cycles, 5);
+    else if (what == "moves")
+        moves_back(os, 200);
     else
         latencies(os, line, cycles, 200);
 }
