@@ -15,6 +15,8 @@
 #include "emu/report/json_writer.hpp"
 #include "emu/report/text_writer.hpp"
 #include "emu/report/tlb_report.hpp"
+#include "emu/session/recording/recorded_run.hpp"
+#include "emu/session/recording/replay.hpp"
 #include "emu/session/session.hpp"
 #include "emu/trace/trace_text.hpp"
 #include "emu/ui/picture.hpp"
@@ -72,7 +74,7 @@ Result<void> print_document(const Document& document, const Options& options) {
 // `run=` takes the rest of the line.
 std::string workload_command_line(const Options& options) {
     const std::string& line = options.machine.command_line;
-    if (names_workload(line) || !options.kernel_path.empty())
+    if (names_workload(line) || options.own_kernel() || options.recording != nullptr)
         return line;
     if (!options.load_path.empty() && !options.given("--pages") && !options.given("--parent-pages") &&
         !options.given("--workload"))
@@ -178,6 +180,8 @@ void serve_gdb(GdbServer& server, Session& session, const Options& options) {
 
 Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
     const bool stepping = options.command == Command::Step;
+    if (auto adopted = adopt_recording(options); !adopted.ok())
+        return adopted.error();
     auto server = listen_for_gdb(options);
     if (!server.ok())
         return server.error();
@@ -191,7 +195,7 @@ Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
     }
     if (stepping) {
         options.machine.command_line = workload_command_line(options);
-        if (options.until.empty())
+        if (options.until.empty() && options.recording == nullptr)
             options.until = "stop:1";
     }
     if (window == nullptr && options.serial.empty())
@@ -218,7 +222,10 @@ Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
         outcome = session.outcome();
         outcome.message.clear(); // the window has said it
     } else {
-        outcome = session.run_to_end();
+        if (options.until.empty() && session.starts_paused())
+            outcome = {ExitCode::Ok, "", "a place in the recording"};
+        else
+            outcome = session.run_to_end();
         if (stepping)
             tell(fmt::format("stopped at {} after {} instructions: {}", session.place(),
                              session.machine().instructions(), outcome.why));
@@ -239,16 +246,38 @@ Result<ExitCode> record_command(Options options) {
         options.machine.command_line = workload_command_line(options);
     if (options.serial.empty())
         options.serial = "none";
+    const Interruption interruption; // a reader of the file may keep its beginning waiting
     auto created = Session::create(options);
     if (!created.ok())
         return created.error();
     Session& session = **created;
-    const Interruption interruption;
     const Outcome outcome = session.run_to_end();
     auto code = conclude(session, outcome, {}, Found::Nothing);
     if (code.ok())
-        tell(fmt::format("{} instructions recorded in {}", session.machine().instructions(), options.trace_path));
+        tell(fmt::format("{} instructions recorded in {}, with everything that was typed; see forkscope replay --help",
+                         session.machine().instructions(), options.record_path));
     return code;
+}
+
+Result<ExitCode> replay_command(const Options& options) {
+    const auto recording = Recording::open(options.recording_path);
+    if (!recording.ok())
+        return recording.error();
+    const Interruption interruption;
+    const auto result = replay(**recording, options.machine.engine);
+    if (!result.ok())
+        return result.error();
+    if (const std::string& damage = (*recording)->damage(); !damage.empty())
+        tell(fmt::format("the recording '{}' did not end in order: {}; the run is known up to instruction {}",
+                         options.recording_path, damage, (*recording)->end().instructions));
+    std::string text = fmt::format("{} instructions, {} hashes: equal\n", result->instructions, result->hashes);
+    for (const std::string& line : result->differences)
+        text += line + "\n";
+    if (auto printed = print(text); !printed.ok())
+        return printed.error();
+    if (result->interrupted)
+        tell("stopped by Ctrl-C or a signal");
+    return !result->equal ? ExitCode::RuntimeError : result->interrupted ? ExitCode::LimitReached : ExitCode::Ok;
 }
 
 Result<ExitCode> trace_command(const Options& options) {

@@ -6,6 +6,7 @@
 #include "emu/report/fork_comparison.hpp"
 #include "emu/report/fork_report.hpp"
 #include "emu/report/text_writer.hpp"
+#include "emu/session/recording/recorded_run.hpp"
 
 namespace forkscope {
 
@@ -61,7 +62,7 @@ Result<void> print_fork(Session& session, const Options& options, const ForkReco
     ForkReportOptions report;
     report.symbols = &session.symbols();
     report.layout = session.symbols().layout();
-    if (options.kernel_path.empty())
+    if (!options.own_kernel())
         report.tracepoint = tracepoint_cost(options.machine);
     report.parent_pages = parent_pages_of(session.machine().config().command_line);
     report.profile = session.profile();
@@ -85,6 +86,8 @@ void tell_of_other_findings(const ForkStore& forks, u64 shown) {
 } // namespace
 
 Result<ExitCode> fork_command(Options options) {
+    if (auto adopted = adopt_recording(options); !adopted.ok())
+        return adopted.error();
     options.machine.command_line = workload_command_line(options);
     if (options.serial.empty())
         options.serial = "none";

@@ -33,6 +33,8 @@ Result<ExitCode> dispatch(Options options) {
         return compare_command(options);
     case Command::Record:
         return record_command(std::move(options));
+    case Command::Replay:
+        return replay_command(options);
     case Command::TraceInfo:
     case Command::TraceDump:
     case Command::TraceStat:

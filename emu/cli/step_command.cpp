@@ -11,6 +11,7 @@
 #include "emu/files/read_file.hpp"
 #include "emu/report/json_writer.hpp"
 #include "emu/report/stepper/step_commands.hpp"
+#include "emu/session/recording/recorded_run.hpp"
 
 namespace forkscope {
 
@@ -117,13 +118,15 @@ bool steps_by_lines(const Options& options) {
 }
 
 Result<ExitCode> step_by_lines(Options options) {
+    if (auto adopted = adopt_recording(options); !adopted.ok())
+        return adopted.error();
     options.machine.command_line = workload_command_line(options);
     options.trace_forks = true;
     if (!options.given("--history"))
         options.history = TimelineLimits{}.bytes;
     if (options.serial.empty())
         options.serial = "none";
-    const bool to_first_stop = options.until.empty() && options.load_path.empty();
+    const bool to_first_stop = options.until.empty() && options.load_path.empty() && options.recording == nullptr;
     if (to_first_stop)
         options.until = "stop:1";
     std::vector<std::string> script;
@@ -143,7 +146,8 @@ Result<ExitCode> step_by_lines(Options options) {
     if (session.timeline() == nullptr)
         return Error{"the stepper needs a history; leave --history 0 away", ExitCode::Usage};
     std::optional<Interruption> interruption(std::in_place);
-    if (const Outcome outcome = session.run_to_end(); outcome.code != ExitCode::Ok)
+    const bool runs = !session.starts_paused() || !options.until.empty();
+    if (const Outcome outcome = runs ? session.run_to_end() : Outcome{}; outcome.code != ExitCode::Ok)
         tell(with_words(outcome.message.empty() ? outcome.why : outcome.message, session));
     LineMode mode(session, options);
     if (script.empty())

@@ -27,6 +27,7 @@ struct FileKind {
 };
 inline constexpr FileKind kTraceFile = {"FSTRACE\n", 2, "trace", "record it again"};
 inline constexpr FileKind kSnapshotFile = {"FSCPSNAP", 2, "snapshot", "save it again"};
+inline constexpr FileKind kRecordingFile = {"FSCPRECD", 1, "recording", "record it again"};
 
 // Four letters as a number whose bytes are these letters.
 constexpr u32 chunk_type(std::string_view letters) {
@@ -62,7 +63,9 @@ struct Chunk {
 class ChunkFileWriter {
   public:
     // Writes the header. The file has a temporary name until take_name() or finish().
-    static Result<ChunkFileWriter> create(const std::string& path, const FileKind& kind, const FileHeader& header);
+    // `level` is zstd's.
+    static Result<ChunkFileWriter> create(const std::string& path, const FileKind& kind, const FileHeader& header,
+                                          int level = 3);
 
     // After an error the file ends with the last whole chunk, and nothing more can be written.
     Result<void> append(u32 type, u32 version, const ChunkLabel& label, std::span<const u8> body, Packing packing);
@@ -73,21 +76,24 @@ class ChunkFileWriter {
     u64 bytes_written() const { return file_.bytes_written(); }
 
   private:
-    explicit ChunkFileWriter(WholeFile file) : file_(std::move(file)) {}
+    ChunkFileWriter(WholeFile file, int level) : file_(std::move(file)), packer_(level) {}
     Result<void> write_chunk(u32 type, u32 version, const ChunkLabel& label, std::span<const u8> body, Packing packing);
 
     WholeFile file_;
-    Packer packer_{3};
+    Packer packer_;
     std::vector<u8> packed_;
     std::vector<u8> index_; // an entry a chunk
 };
 
 class ChunkFileReader {
   public:
-    static Result<ChunkFileReader> open(const std::string& path, const FileKind& kind);
+    // `kin`, if any, is a kind whose files hold what those of `kind` do, and are as welcome.
+    static Result<ChunkFileReader> open(const std::string& path, const FileKind& kind, const FileKind* kin = nullptr);
     // `name` is what messages call it.
-    static Result<ChunkFileReader> from_bytes(std::vector<u8> bytes, const FileKind& kind, const std::string& name);
+    static Result<ChunkFileReader> from_bytes(std::vector<u8> bytes, const FileKind& kind, const std::string& name,
+                                              const FileKind* kin = nullptr);
 
+    const FileKind& kind() const { return *kind_; }
     const FileHeader& header() const { return header_; }
     const std::vector<Chunk>& chunks() const { return chunks_; }
     u64 file_bytes() const { return size_; }
@@ -101,13 +107,15 @@ class ChunkFileReader {
 
   private:
     using ReadAt = std::function<bool(u64 offset, std::span<u8> bytes)>;
-    static Result<ChunkFileReader> open_source(ReadAt read_at, u64 size, const FileKind& kind, const std::string& name);
+    static Result<ChunkFileReader> open_source(ReadAt read_at, u64 size, const FileKind& kind, const FileKind* kin,
+                                               const std::string& name);
     std::optional<Chunk> chunk_at(u64 offset) const;
     bool read_index(u64 first_chunk);
     void scan(u64 offset);
 
     ReadAt read_at_;
     u64 size_ = 0;
+    const FileKind* kind_ = nullptr;
     FileHeader header_;
     std::vector<Chunk> chunks_; // without header and index
     bool complete_ = false;

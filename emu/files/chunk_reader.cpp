@@ -17,7 +17,7 @@ namespace {
 
 constexpr u64 kMostHeaderBytes = u64{16} << 20;
 constexpr u32 kMostFields = 65536;
-constexpr FileKind kKinds[] = {kTraceFile, kSnapshotFile};
+constexpr FileKind kKinds[] = {kTraceFile, kSnapshotFile, kRecordingFile};
 
 template <class T> std::span<u8> room_of(T& value) { return {reinterpret_cast<u8*>(&value), sizeof value}; }
 
@@ -68,7 +68,7 @@ Result<void> check_preamble(const FilePreamble& preamble, const FileKind& kind, 
 
 } // namespace
 
-Result<ChunkFileReader> ChunkFileReader::open(const std::string& path, const FileKind& kind) {
+Result<ChunkFileReader> ChunkFileReader::open(const std::string& path, const FileKind& kind, const FileKind* kin) {
     // Without O_NONBLOCK a FIFO that nobody writes to would block for ever.
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     std::shared_ptr<std::FILE> file(descriptor < 0 ? nullptr : ::fdopen(descriptor, "rb"), [](std::FILE* f) {
@@ -87,11 +87,11 @@ Result<ChunkFileReader> ChunkFileReader::open(const std::string& path, const Fil
             return fseeko(file.get(), static_cast<off_t>(offset), SEEK_SET) == 0 &&
                    std::fread(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
         },
-        static_cast<u64>(size), kind, path);
+        static_cast<u64>(size), kind, kin, path);
 }
 
 Result<ChunkFileReader> ChunkFileReader::from_bytes(std::vector<u8> bytes, const FileKind& kind,
-                                                    const std::string& name) {
+                                                    const std::string& name, const FileKind* kin) {
     const auto kept = std::make_shared<const std::vector<u8>>(std::move(bytes));
     return open_source(
         [kept](u64 offset, std::span<u8> out) {
@@ -100,17 +100,20 @@ Result<ChunkFileReader> ChunkFileReader::from_bytes(std::vector<u8> bytes, const
             std::copy_n(kept->data() + offset, out.size(), out.data());
             return true;
         },
-        kept->size(), kind, name);
+        kept->size(), kind, kin, name);
 }
 
-Result<ChunkFileReader> ChunkFileReader::open_source(ReadAt read_at, u64 size, const FileKind& kind,
-                                                     const std::string& name) {
+Result<ChunkFileReader> ChunkFileReader::open_source(ReadAt read_at, u64 size, const FileKind& asked,
+                                                     const FileKind* kin, const std::string& name) {
     ChunkFileReader reader;
     reader.read_at_ = std::move(read_at);
     reader.size_ = size;
     FilePreamble preamble;
     if (size < sizeof preamble || !reader.read_at_(0, room_of(preamble)))
-        return Error{fmt::format("'{}' is not a Forkscope {}: it is too short; check the path", name, kind.name)};
+        return Error{fmt::format("'{}' is not a Forkscope {}: it is too short; check the path", name, asked.name)};
+    const std::string_view magic(preamble.magic.data(), preamble.magic.size());
+    const FileKind& kind = kin != nullptr && magic == kin->magic ? *kin : asked;
+    reader.kind_ = &kind;
     if (auto checked = check_preamble(preamble, kind, name); !checked.ok())
         return checked.error();
     const auto header = reader.chunk_at(sizeof preamble);

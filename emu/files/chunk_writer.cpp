@@ -47,12 +47,12 @@ const std::string* FileHeader::get(std::string_view key) const {
     return nullptr;
 }
 
-Result<ChunkFileWriter> ChunkFileWriter::create(const std::string& path, const FileKind& kind,
-                                                const FileHeader& header) {
+Result<ChunkFileWriter> ChunkFileWriter::create(const std::string& path, const FileKind& kind, const FileHeader& header,
+                                                int level) {
     auto file = WholeFile::create(path, fmt::format("the {}", kind.name));
     if (!file.ok())
         return file.error();
-    ChunkFileWriter writer(std::move(file).value());
+    ChunkFileWriter writer(std::move(file).value(), level);
     FilePreamble preamble;
     std::copy(kind.magic.begin(), kind.magic.end(), preamble.magic.begin());
     preamble.version = kind.version;

@@ -12,6 +12,8 @@ namespace forkscope {
 // Of a list of inputs, stamped or not; an input that no machine takes fails the archive.
 void serialize_inputs(Archive& ar, std::string_view name, std::vector<InputEvent>& inputs);
 
+inline constexpr u32 kInputsVersion = 2; // of what InputLog::serialize() writes
+
 class InputLog {
   public:
     InputLog() = default;

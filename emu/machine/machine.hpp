@@ -79,9 +79,12 @@ class Machine final : private Wiring {
     using SectionWriter = std::function<Result<void>(SnapshotSection)>;
     // Section by section, so that nobody needs to hold all of memory twice.
     Result<void> save(const SectionWriter& write);
+    // The observers' sections alone.
+    Result<void> save_parts(const SectionWriter& write);
     Snapshot snapshot();
-    // All but memory and observers: 300 KB or so.
-    Snapshot state();
+    // All but memory and observers: 300 KB or so, and the inputs so far.
+    enum class Inputs : u8 { With, Without };
+    Snapshot state(Inputs inputs = Inputs::With);
 
     // --- Checkpoints (snapshot.cpp), which the timeline keeps: moments of this machine's own run, in memory.
     // All but memory, observers and the inputs so far, section by section; the bytes are good until the next one.

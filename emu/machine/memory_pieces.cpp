@@ -21,6 +21,12 @@ bool holds(std::span<const u8> bytes, u32 index) {
     return !bytes.empty() && (bytes[index / 8] >> (index % 8) & 1) != 0;
 }
 
+void append_frame(std::vector<u8>& bytes, u32 index, const u8* frame) {
+    bytes.resize(std::max(bytes.size(), kBitmapBytes));
+    bytes[index / 8] = static_cast<u8>(bytes[index / 8] | 1u << (index % 8));
+    bytes.insert(bytes.end(), frame, frame + kPageSize);
+}
+
 const u8* frame_bytes(const PhysicalMemory& memory, u64 frame) {
     return memory.host(PhysicalAddress(frame << kPageShift));
 }
@@ -44,14 +50,39 @@ std::optional<u32> piece_named(const PhysicalMemory& memory, std::string_view na
 }
 
 std::vector<u8> save_piece(const PhysicalMemory& memory, u32 piece) {
+    return save_frames(memory, piece, [&](u64 frame) { return !memory.frame_is_zero(frame); });
+}
+
+std::vector<u8> save_frames(const PhysicalMemory& memory, u32 piece, const std::function<bool(u64)>& chosen) {
     std::vector<u8> bytes;
     for (u32 i = 0; i < frames_in(memory, piece); ++i) {
         const u64 frame = first_frame(piece) + i;
-        if (memory.frame_is_zero(frame))
-            continue;
-        bytes.resize(std::max(bytes.size(), kBitmapBytes));
-        bytes[i / 8] = static_cast<u8>(bytes[i / 8] | 1u << (i % 8));
-        bytes.insert(bytes.end(), frame_bytes(memory, frame), frame_bytes(memory, frame) + kPageSize);
+        if (chosen(frame) && memory.is_memory(PhysicalAddress(frame << kPageShift)))
+            append_frame(bytes, i, frame_bytes(memory, frame));
+    }
+    return bytes;
+}
+
+bool well_formed(std::span<const u8> bytes) {
+    if (bytes.size() < kBitmapBytes)
+        return false;
+    u64 frames = 0;
+    for (const u8 bits : bytes.first(kBitmapBytes))
+        frames += static_cast<u64>(std::popcount(bits));
+    return bytes.size() == kBitmapBytes + frames * kPageSize;
+}
+
+std::vector<u8> overlaid(std::span<const u8> earlier, std::span<const u8> later) {
+    std::vector<u8> bytes;
+    std::size_t early = kBitmapBytes;
+    std::size_t late = kBitmapBytes;
+    for (u32 i = 0; i < kPieceFrames; ++i) {
+        if (holds(later, i))
+            append_frame(bytes, i, later.data() + late);
+        else if (holds(earlier, i))
+            append_frame(bytes, i, earlier.data() + early);
+        late += holds(later, i) ? kPageSize : 0;
+        early += holds(earlier, i) ? kPageSize : 0;
     }
     return bytes;
 }

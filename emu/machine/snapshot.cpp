@@ -144,7 +144,7 @@ std::vector<Machine::Section> Machine::sections() {
     add("requests", SectionKind::Hashed, [this](Archive& ar) { serialize_requests(ar); });
     add("typing", SectionKind::Saved, [this](Archive& ar) { serialize_typing(ar); });
     add(
-        "inputs", SectionKind::Inputs, [this](Archive& ar) { inputs_.serialize(ar); }, 2);
+        "inputs", SectionKind::Inputs, [this](Archive& ar) { inputs_.serialize(ar); }, kInputsVersion);
     return list;
 }
 
@@ -156,10 +156,10 @@ u64 Machine::hash() {
     return ar.digest();
 }
 
-Snapshot Machine::state() {
+Snapshot Machine::state(Inputs inputs) {
     Snapshot snapshot;
     for (const Section& section : sections()) {
-        if (section.kind == SectionKind::Memory)
+        if (section.kind == SectionKind::Memory || (section.kind == SectionKind::Inputs && inputs == Inputs::Without))
             continue;
         SaveArchive ar;
         section.serialize(ar);
@@ -229,6 +229,10 @@ Result<void> Machine::save(const SectionWriter& write) {
             !written.ok())
             return written;
     }
+    return save_parts(write);
+}
+
+Result<void> Machine::save_parts(const SectionWriter& write) {
     for (const CheckpointPart& part : parts_) {
         SaveArchive ar;
         part.save()->serialize(ar);

@@ -5,6 +5,8 @@
 #include "emu/files/file_place.hpp"
 #include "emu/files/whole_file.hpp"
 #include "emu/session/boot_modules.hpp"
+#include "emu/session/snapshot_file.hpp"
+#include "emu/session/symbol_files.hpp"
 
 namespace forkscope {
 
@@ -18,7 +20,9 @@ std::vector<NamedFile> named_files(const Options& options) {
     const auto port = [](const std::string& where) { return where.starts_with("file:") ? where.substr(5) : ""; };
     std::vector<NamedFile> files = {{"the kernel", options.kernel_path},
                                     {"the loaded snapshot", options.load_path},
+                                    {"the recording", options.recording_path},
                                     {"the trace", options.trace_path, true},
+                                    {"the new recording", options.record_path, true},
                                     {"the snapshot", options.save_path, true},
                                     {"the screenshot", options.screenshot_path, true},
                                     {"the serial port's file", port(options.serial), true},
@@ -36,6 +40,7 @@ Result<void> HostEnds::check(const Options& options) {
     if (checked.ok())
         checked = SerialPort::check(options.debug_console, "--debugcon");
     for (const auto& [path, what] : {std::pair{&options.trace_path, "the trace"},
+                                     {&options.record_path, "the recording"},
                                      {&options.save_path, "the snapshot"},
                                      {&options.screenshot_path, "the screenshot"}})
         if (checked.ok() && !path->empty())
@@ -68,27 +73,30 @@ HostEnds::HostEnds(Machine& machine)
 HostEnds::~HostEnds() { machine_.set_output({}); }
 
 Result<void> HostEnds::open_recording(const Options& options) {
-    if (options.trace_path.empty())
+    if (options.trace_path.empty() && options.record_path.empty())
         return {};
-    const MachineConfig& config = machine_.config();
-    TraceHeader header;
-    header.set("machine", fmt::format("{} {} MB {} Hz", model_of(config.cpu).name, config.ram_bytes >> 20,
-                                      machine_.cycles_per_second()));
-    header.set("tlb", study_text(config.tlb, config.tlb_seed));
+    const TraceKinds kinds = options.all_events ? kAllTraceKinds : ~kTranslationKinds;
+    TraceHeader header = machine_header(machine_.config());
     header.set("events", options.all_events ? "all" : "all but tlb_fill and tlb_evict");
     header.set("seed", fmt::format("{}", options.seed));
-    header.set("command_line", config.command_line);
-    header.set("image.kernel", fmt::format("{} xxh3:{:016x}", config.kernel_name, checksum(config.kernel)));
-    for (std::size_t i = 0; i < config.modules.size(); ++i)
-        header.set(i == 0 ? "image.initrd" : fmt::format("image.module{}", i + 1),
-                   fmt::format("{} xxh3:{:016x}", config.modules[i].command_line, checksum(config.modules[i].bytes)));
-    auto recording =
-        TraceFileWriter::create(options.trace_path, header, options.all_events ? kAllTraceKinds : ~kTranslationKinds);
-    if (!recording.ok())
-        return recording.error();
-    recording_ = std::move(recording).value();
+    if (!options.record_path.empty()) {
+        for (const std::string& file : options.symbol_files)
+            header.set("symbols." + file, symbol_file_sum(file));
+        const auto run = RecordedRun::of(machine_.config(), options.own_kernel() ? "" : options.os, kinds);
+        auto recorder = RecordingWriter::create(options.record_path, std::move(header), run, machine_);
+        if (!recorder.ok())
+            return recorder.error();
+        recorder_ = std::move(recorder).value();
+        return {};
+    }
+    auto trace = TraceFileWriter::create(options.trace_path, std::move(header), kinds);
+    if (!trace.ok())
+        return trace.error();
+    trace_ = std::move(trace).value();
     return {};
 }
+
+TraceFileWriter* HostEnds::recording() { return recorder_ != nullptr ? &recorder_->events() : trace_.get(); }
 
 void HostEnds::on_output(std::string_view channel, u8 byte) {
     const bool anew = !machine_.muted();
@@ -144,8 +152,10 @@ void HostEnds::print(const std::string& line) {
 
 Result<void> HostEnds::finish() {
     Result<void> result;
-    if (recording_ != nullptr)
-        result = recording_->finish();
+    if (recorder_ != nullptr)
+        result = recorder_->finish();
+    else if (trace_ != nullptr)
+        result = trace_->finish();
     drain();
     for (SerialPort* port : {serial_.get(), debug_console_.get()})
         if (auto finished = port->finish(); result.ok())

@@ -12,6 +12,7 @@
 #include "emu/session/host_output.hpp"
 #include "emu/session/host_terminal.hpp"
 #include "emu/session/options/options.hpp"
+#include "emu/session/recording/recording_writer.hpp"
 #include "emu/session/serial_port.hpp"
 #include "emu/trace/trace_file.hpp"
 
@@ -28,8 +29,9 @@ class HostEnds {
 
     // Hears the end of COM1's output, without carriage returns, after each character.
     void set_listener(std::function<void(const std::string& text)> listener) { listener_ = std::move(listener); }
-    // nullptr: nothing is recorded.
-    TraceFileWriter* recording() { return recording_.get(); }
+    // The events of a trace or a recording; nullptr: nothing is recorded.
+    TraceFileWriter* recording();
+    RecordingWriter* recorder() { return recorder_.get(); }
     // Injects what has come from outside.
     void poll();
     void flush();
@@ -66,7 +68,8 @@ class HostEnds {
     void restore(const Said* said) { said_ = said != nullptr ? said->text : ""; }
 
     Machine& machine_;
-    std::unique_ptr<TraceFileWriter> recording_;
+    std::unique_ptr<TraceFileWriter> trace_;
+    std::unique_ptr<RecordingWriter> recorder_;
     HostOutput standard_;
     std::unique_ptr<SerialPort> serial_;
     std::unique_ptr<SerialPort> debug_console_; // port E9h

@@ -18,6 +18,7 @@
 #include "emu/session/guest_words.hpp"
 #include "emu/session/host_ends.hpp"
 #include "emu/session/profiles/profile_file.hpp"
+#include "emu/session/recording/recorded_run.hpp"
 #include "emu/session/slice_length.hpp"
 #include "emu/session/snapshot_file.hpp"
 #include "emu/session/symbol_files.hpp"
@@ -48,7 +49,7 @@ Result<std::unique_ptr<Machine>> create_machine(MachineConfig config, const Opti
     try {
         auto machine = Machine::create(std::move(config));
         // Of the built-in guest only the memory's size can be wrong.
-        const bool built_in = options.kernel_path.empty() && options.initrds.empty();
+        const bool built_in = !options.own_kernel() && options.initrds.empty();
         if (!machine.ok() && built_in)
             return Error{machine.error().message, ExitCode::Usage};
         return machine;
@@ -102,6 +103,8 @@ Result<std::unique_ptr<Session>> Session::create(const Options& options) {
 
 Result<void> Session::load_images(MachineConfig& config) {
     constexpr u64 kMostKernel = u64{256} << 20;
+    if (options_.recording != nullptr) // it holds them
+        return {};
     if (options_.kernel_path.empty()) {
         const auto kernel = *embedded_kernel(options_.os);
         config.kernel.assign(kernel.begin(), kernel.end());
@@ -149,12 +152,14 @@ Result<void> Session::find_sources() {
 Result<void> Session::load_symbols() {
     const MachineConfig& config = machine_->config();
     auto kernel = ElfImage::from_bytes(config.kernel_name, config.kernel);
-    if (!options_.kernel_path.empty())
+    if (options_.own_kernel())
         symbols_.set_layout(kernel.ok() ? GuestLayout::of_kernel(**kernel) : GuestLayout::foreign());
     if (kernel.ok())
         symbols_.add_kernel(std::move(kernel).value());
     if (!config.modules.empty())
         static_cast<void>(symbols_.add_programs_of_initrd(config.modules.front().bytes));
+    if (options_.recording != nullptr)
+        compare_symbol_files(options_.symbol_files, options_.recording->events().header());
     return add_symbol_files(symbols_, options_.symbol_files);
 }
 
@@ -179,9 +184,8 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
     if (snapshot != nullptr)
         if (auto loaded = snapshot->load(*machine_); !loaded.ok())
             return loaded;
-    if (!options_.type_text.empty())
-        if (auto typed = machine_->type(unescape(options_.type_text)); !typed.ok())
-            return Error{"--type: " + typed.error().message, ExitCode::Usage};
+    if (auto typed = options_.recording == nullptr ? type_text() : Result<void>(); !typed.ok())
+        return typed;
     auto ends = HostEnds::open(options_, *machine_);
     if (!ends.ok())
         return ends.error();
@@ -190,10 +194,35 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
     if (ends_->recording() != nullptr)
         attach_to_present(*ends_->recording());
     next_hash_ = options_.hash_every;
+    if (options_.recording != nullptr)
+        return open_recording();
     if (options_.history != 0)
         keep_past();
     return {};
 }
+
+Result<void> Session::type_text() {
+    if (options_.type_text.empty())
+        return {};
+    if (auto typed = machine_->type(unescape(options_.type_text)); !typed.ok())
+        return Error{"--type: " + typed.error().message, ExitCode::Usage};
+    return {};
+}
+
+// Behind all observers, who go back with the machine.
+Result<void> Session::open_recording() {
+    if (!options_.recording->run().refusal().empty())
+        return open_recorded_checkpoint(*machine_, options_);
+    if (auto begun = begin_recorded(*machine_, *options_.recording); !begun.ok())
+        return begun;
+    shelf_ = std::make_unique<RecordingShelf>(options_.recording);
+    keep_past();
+    if (auto opened = open_recorded_place(*timeline_, *shelf_, options_); !opened.ok())
+        return opened;
+    return type_text();
+}
+
+bool Session::starts_paused() const { return options_.recording != nullptr && options_.command == Command::Step; }
 
 Result<void> Session::add_until() {
     if (options_.until.empty())
@@ -207,7 +236,7 @@ Result<void> Session::add_until() {
     // The forks of init and the shell before the workload are not meant.
     const bool workload = options_.command == Command::Step || options_.command == Command::Fork;
     stops_->add(std::move(until).value(),
-                {.in_workload = workload && options_.kernel_path.empty(), .asked_as = "--until " + options_.until});
+                {.in_workload = workload && !options_.own_kernel(), .asked_as = "--until " + options_.until});
     return {};
 }
 
@@ -254,7 +283,7 @@ bool Session::in_past() const { return timeline_ != nullptr && (timeline_->in_pa
 const ForkProfile* Session::profile() const {
     if (profile_stops_ != nullptr)
         return &profile_stops_->profile();
-    return options_.kernel_path.empty() ? find_fork_profile(options_.os) : nullptr;
+    return options_.own_kernel() ? nullptr : find_fork_profile(options_.os);
 }
 
 Result<void> Session::use_profile() {
@@ -402,6 +431,11 @@ bool Session::run_slice(Cycles cycles) {
     if (next_hash_ != 0)
         limit.instructions = std::min(limit.instructions, next_hash_);
     poll_host();
+    // What has come is in the file before it is used; a hash is of the moment behind it, as in a replay.
+    if (RecordingWriter* recorder = ends_->recorder(); recorder != nullptr) {
+        recorder->noted();
+        limit.instructions = std::min(limit.instructions, recorder->next_stop());
+    }
     const bool steps = wants == Debugger::Wants::Step; // one at a time; whoever steps hears of each
     const StopReason reason =
         steps ? move(wants, limit) : stops_->run(limit, [&](const RunLimit& next) { return move(wants, next); });

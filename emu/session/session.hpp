@@ -22,6 +22,7 @@
 namespace forkscope {
 
 class HostEnds;
+class RecordingShelf;
 class SnapshotFile;
 
 class Session {
@@ -52,6 +53,8 @@ class Session {
     // now. Called again, it changes nothing.
     void keep_past();
     Timeline* timeline() { return timeline_.get(); } // nullptr: no past is kept
+    // Opened at a place in a recording, to be looked at.
+    bool starts_paused() const;
     // An input from outside; in the past it starts a branch.
     void inject(const InputEvent& event);
     // Keys for a text, as Machine::type; in the past they start a branch.
@@ -80,6 +83,8 @@ class Session {
     Result<void> load_symbols();
     Result<void> find_sources();
     Result<void> begin(const SnapshotFile* snapshot);
+    Result<void> open_recording();
+    Result<void> type_text();
     Result<void> add_until();
     Result<void> trace_forks();
     Result<void> use_profile();
@@ -108,6 +113,7 @@ class Session {
     std::unique_ptr<UnmappedTouches> unmapped_;
     std::unique_ptr<ProfileStops> profile_stops_;
     std::vector<std::unique_ptr<TraceSink>> filters_;
+    std::unique_ptr<RecordingShelf> shelf_; // of the timeline
     std::unique_ptr<Timeline> timeline_;
     std::unique_ptr<HostEnds> ends_;
     std::unique_ptr<StopConditions> stops_;

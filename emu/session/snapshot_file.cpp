@@ -43,8 +43,9 @@ class FileSections final : public SnapshotSource {
     std::vector<const Chunk*> chunks_;
 };
 
-FileHeader header_of(const Machine& machine) {
-    const MachineConfig& config = machine.config();
+} // namespace
+
+FileHeader machine_header(const MachineConfig& config) {
     FileHeader header;
     header.set("machine", fmt::format("{} {} MB {} Hz", model_of(config.cpu).name, config.ram_bytes >> 20,
                                       config.cycles_per_second));
@@ -54,15 +55,14 @@ FileHeader header_of(const Machine& machine) {
     for (std::size_t i = 0; i < config.modules.size(); ++i)
         header.set(i == 0 ? "image.initrd" : fmt::format("image.module{}", i + 1),
                    fmt::format("{} xxh3:{:016x}", config.modules[i].command_line, checksum(config.modules[i].bytes)));
-    header.set("instructions", fmt::format("{}", machine.instructions()));
-    header.set("cycles", fmt::format("{}", machine.now()));
     return header;
 }
 
-} // namespace
-
 Result<void> save_snapshot(Machine& machine, const std::string& path) {
-    auto file = ChunkFileWriter::create(path, kSnapshotFile, header_of(machine));
+    FileHeader header = machine_header(machine.config());
+    header.set("instructions", fmt::format("{}", machine.instructions()));
+    header.set("cycles", fmt::format("{}", machine.now()));
+    auto file = ChunkFileWriter::create(path, kSnapshotFile, header);
     if (!file.ok())
         return file.error();
     const auto saved = machine.save([&](const SnapshotSection& section) {

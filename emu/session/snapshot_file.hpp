@@ -10,6 +10,8 @@
 
 namespace forkscope {
 
+// What every file says of the machine that it is of.
+FileHeader machine_header(const MachineConfig& config);
 Result<void> save_snapshot(Machine& machine, const std::string& path);
 
 // A file that is open: what it says of itself can be asked before there is a machine.

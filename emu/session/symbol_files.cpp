@@ -1,10 +1,12 @@
 #include "emu/session/symbol_files.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 
 #include <fmt/format.h>
 
+#include "emu/base/archive.hpp"
 #include "emu/base/log.hpp"
 #include "emu/files/read_file.hpp"
 #include "emu/symbols/dwarf/debug_info.hpp"
@@ -71,6 +73,22 @@ Result<void> add_symbol_files(Symbolizer& symbols, const std::vector<std::string
         symbols.add_symbols(std::move(image).value());
     }
     return {};
+}
+
+std::string symbol_file_sum(const std::string& text) {
+    const Result<SymbolFile> file = parse_symbol_file(text);
+    const auto bytes = file.ok() ? read_file(file->path, "the symbols", kMostBytes) : Error{""};
+    return bytes.ok() ? fmt::format("xxh3:{:016x}", checksum(bytes.value())) : "";
+}
+
+void compare_symbol_files(const std::vector<std::string>& files, const FileHeader& recorded) {
+    std::vector<std::string> sums;
+    for (const auto& [key, value] : recorded.fields)
+        if (key.starts_with("symbols."))
+            sums.push_back(value);
+    for (const std::string& file : files)
+        if (!sums.empty() && std::find(sums.begin(), sums.end(), symbol_file_sum(file)) == sums.end())
+            tell(fmt::format("--symbols {}: it is none of the files that the recording was made with", file));
 }
 
 } // namespace forkscope

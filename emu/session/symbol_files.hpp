@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "emu/base/result.hpp"
+#include "emu/files/chunk_file.hpp"
 #include "emu/symbols/symbolizer.hpp"
 
 namespace forkscope {
@@ -20,5 +21,10 @@ Result<SymbolFile> parse_symbol_file(const std::string& text);
 
 // Adds each and says where its names lie. A flat kernel is laid out as the first of them.
 Result<void> add_symbol_files(Symbolizer& symbols, const std::vector<std::string>& files);
+
+// "xxh3:…" of the file, "" where it cannot be read: recordings keep it.
+std::string symbol_file_sum(const std::string& text);
+// Tells of files that are not those of a recording.
+void compare_symbol_files(const std::vector<std::string>& files, const FileHeader& recorded);
 
 } // namespace forkscope

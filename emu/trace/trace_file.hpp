@@ -35,7 +35,8 @@ struct TraceChunk {
 class TraceFileWriter : public TraceSink {
   public:
     static Result<std::unique_ptr<TraceFileWriter>> create(const std::string& path, TraceHeader header,
-                                                           TraceKinds kinds = kAllTraceKinds);
+                                                           TraceKinds kinds = kAllTraceKinds,
+                                                           const FileKind& kind = kTraceFile);
     // Finishes the file if finish() was not called and there was an event; a failure then goes to the log.
     ~TraceFileWriter() override;
     TraceFileWriter(const TraceFileWriter&) = delete;
@@ -43,10 +44,16 @@ class TraceFileWriter : public TraceSink {
 
     TraceKinds kinds() const override { return kinds_; }
     void on_event(const TraceEvent& event) override;
+    // Writes what is buffered, as a chunk of its own.
+    void flush();
+    // A chunk of another type, behind the events that were written.
+    void append(u32 type, u32 version, const ChunkLabel& label, std::span<const u8> body, Packing packing);
     // Writes what is buffered and the index. The Error says how many events are in the file and how many are lost.
     Result<void> finish();
     // After the first write error nothing more is written.
     bool failed() const { return !error_.empty(); }
+    // Events so far, in the file or not.
+    u64 events_seen() const { return written_ + lost_ + buffer_.size(); }
     u64 events_written() const { return written_; }
     u64 events_lost() const { return lost_; }
     u64 bytes_written() const { return file_.bytes_written(); }
@@ -69,11 +76,15 @@ class TraceFileWriter : public TraceSink {
 
 class TraceFileReader {
   public:
+    // A trace, or a recording, which holds one.
     static Result<TraceFileReader> open(const std::string& path);
     static Result<TraceFileReader> from_bytes(std::vector<u8> bytes);
+    // Of a file that is open; `name` is what messages call it.
+    static Result<TraceFileReader> of(Result<ChunkFileReader> file, const std::string& name);
 
-    u32 version() const { return kTraceFile.version; }
+    u32 version() const { return file_.kind().version; }
     const TraceHeader& header() const { return file_.header(); }
+    const ChunkFileReader& file() const { return file_; }
     const std::vector<TraceChunk>& chunks() const { return chunks_; }
     u64 event_count() const { return chunks_.empty() ? 0 : chunks_.back().first_event + chunks_.back().events; }
     u64 file_bytes() const { return file_.file_bytes(); }
@@ -90,7 +101,6 @@ class TraceFileReader {
     std::string kind_name(u8 kind) const;
 
   private:
-    static Result<TraceFileReader> of(Result<ChunkFileReader> file, const std::string& name);
     explicit TraceFileReader(ChunkFileReader file);
     void list_chunks();
 

@@ -44,12 +44,12 @@ TraceFileReader::TraceFileReader(ChunkFileReader file) : file_(std::move(file)),
 }
 
 Result<TraceFileReader> TraceFileReader::open(const std::string& path) {
-    return of(ChunkFileReader::open(path, kTraceFile), path);
+    return of(ChunkFileReader::open(path, kTraceFile, &kRecordingFile), path);
 }
 
 Result<TraceFileReader> TraceFileReader::from_bytes(std::vector<u8> bytes) {
     const std::string name = "the trace";
-    return of(ChunkFileReader::from_bytes(std::move(bytes), kTraceFile, name), name);
+    return of(ChunkFileReader::from_bytes(std::move(bytes), kTraceFile, name, &kRecordingFile), name);
 }
 
 Result<TraceFileReader> TraceFileReader::of(Result<ChunkFileReader> file, const std::string& name) {

@@ -25,9 +25,10 @@ TraceFileWriter::TraceFileWriter(ChunkFileWriter file, TraceKinds kinds) : file_
 }
 
 Result<std::unique_ptr<TraceFileWriter>> TraceFileWriter::create(const std::string& path, TraceHeader header,
-                                                                 TraceKinds kinds) {
+                                                                 TraceKinds kinds, const FileKind& kind) {
+    constexpr int kFast = 1; // zstd's level
     header.set("schema", trace_schema());
-    auto file = ChunkFileWriter::create(path, kTraceFile, header);
+    auto file = ChunkFileWriter::create(path, kind, header, kFast);
     if (!file.ok())
         return file.error();
     return std::unique_ptr<TraceFileWriter>(new TraceFileWriter(std::move(file).value(), kinds));
@@ -57,6 +58,20 @@ void TraceFileWriter::on_buffer() {
     act_at_ = kTraceEventsPerChunk;
     if (const Result<void> named = file_.take_name(); !named.ok())
         error_ = named.error().message;
+}
+
+// A file that has no event yet has no name either: nothing of it is of use then.
+void TraceFileWriter::flush() {
+    if (!failed() && !finished_)
+        write_chunk();
+}
+
+void TraceFileWriter::append(u32 type, u32 version, const ChunkLabel& label, std::span<const u8> body,
+                             Packing packing) {
+    if (failed() || finished_)
+        return;
+    if (const Result<void> appended = file_.append(type, version, label, body, packing); !appended.ok())
+        error_ = appended.error().message;
 }
 
 void TraceFileWriter::write_chunk() {

@@ -38,6 +38,7 @@ double host_seconds() {
 } // namespace
 
 RunControl::RunControl(Session& session) : session_(session), measured_from_(session.machine().instructions()) {
+    running_ = !session.starts_paused();
     if (session.timeline() == nullptr)
         return;
     stepper_.emplace(session);

@@ -171,7 +171,9 @@ class Options(Case):
     def test_unknown(self):
         self.refuses(USAGE, "--no-such-option", *HEADLESS, "--no-such-option")
         self.refuses(USAGE, "-no-such-option", *HEADLESS, "-no-such-option", "7")
-        self.refuses(USAGE, "stray", *HEADLESS, "stray")
+        self.refuses(USAGE, "stray", *HEADLESS, "--load", "absent.snapshot", "stray")
+        self.refuses(USAGE, "stray", "compare", "stray")
+        self.refuses(RUNTIME_ERROR, "recording 'stray'", *HEADLESS, "stray")
 
     def test_misspelt_are_guessed(self):
         for arguments, meant in ((("frok",), "fork"), (("run", "--limt", "5s"), "--limit"), (("-kernl", "x"), "-kernel"),
@@ -378,7 +380,7 @@ class Versions(Case):
     """A file of each older version and of one to come, all else right, is refused by its version or opens."""
 
     # As docs/chunk-files.md has it for this version of the program.
-    READS = {"trace": 2, "snapshot": 2}
+    READS = {"trace": 2, "snapshot": 2, "recording": 1}
 
     def test_of_files_are_those_of_the_table(self):
         version = self.start("--version").stdout.decode().split()[-1]
@@ -387,10 +389,11 @@ class Versions(Case):
             self.assertRegex(file.read(), rf"\n\| {re.escape(version)} \| {self.READS['trace']} \| 1 \| {self.READS['snapshot']} \|")
 
     def test_other_than_ours_are_refused_by_name(self):
-        trace, snapshot = (os.path.join(self.directory.name, name) for name in ("a.trace", "a.snapshot"))
-        self.start("record", "-o", trace, "--limit", "100000i")
-        self.start("run", "--display", "none", "--serial", "none", "--limit", "100000i", "--save", snapshot)
-        for kind, path, command in (("trace", trace, ("trace", "info")), ("snapshot", snapshot, (*HEADLESS, "--load"))):
+        trace, snapshot, recording = (os.path.join(self.directory.name, name) for name in ("trace", "snapshot", "recording"))
+        self.start("record", "-o", recording, "--limit", "100000i")
+        self.start("run", "--display", "none", "--serial", "none", "--limit", "100000i", "--save", snapshot, "--trace", trace)
+        for kind, path, command in (("trace", trace, ("trace", "info")), ("snapshot", snapshot, (*HEADLESS, "--load")),
+                                    ("recording", recording, ("replay",)), ("recording", recording, ("trace", "info"))):
             self.assertIn(self.start(*command, path).returncode, (OK, LIMIT_REACHED))
             with open(path, "rb") as file:
                 whole = file.read()
@@ -458,7 +461,7 @@ class Snapshot(Case):
         self.start("record", "-o", trace, "--limit", "100000i")
         for path, subject in ((os.path.join(self.directory.name, "absent"), "open"), (self.directory.name, "directory"),
                               (self.file("empty", b""), "too short"), (self.file("noise", random.Random(26).randbytes(5000)), "not a"),
-                              (self.file("cut", whole[:len(whole) // 2]), "cut short"), (trace, "is a trace, not a snapshot"),
+                              (self.file("cut", whole[:len(whole) // 2]), "cut short"), (trace, "is a recording, not a snapshot"),
                               (self.file("old", b"FSCPSNAP" + (1).to_bytes(4, "little") + bytes(500)), "version 1.*version 2"),
                               (self.file("turned", whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:]), "damaged")):
             self.refuses(RUNTIME_ERROR, re.escape(path) + f"(?s:.*){subject}|{subject}(?s:.*)" + re.escape(path),

@@ -315,7 +315,7 @@ class Codes(Case):
 
     def test_a_cut_or_damaged_trace_is_told_by_each_command(self):
         path = os.path.join(self.directory.name, "a.trace")
-        self.assertEqual(self.start("record", "-o", path, "--append", "run=forktree").returncode, OK)
+        self.assertEqual(self.start(*HEADLESS, "--serial", "none", "--trace", path, "--append", "run=forktree").returncode, OK)
         with open(path, "rb") as file:
             whole = file.read()
         cut = self.file("cut.trace", whole[:-100])

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "emu/base/log.hpp"
+
 namespace forkscope {
 
 Timeline::Timeline(Machine& machine, const TimelineLimits& limits)
@@ -84,9 +86,7 @@ class Timeline::Seeking {
 Result<void> Timeline::go_to(Position target) {
     if (target < beginning() || end() < target)
         return not_in_history(target.instructions);
-    const auto& nearest = std::prev(here().checkpoints.upper_bound(target))->second;
-    if (target < position() || position() < nearest->at)
-        return_to(nearest);
+    approach(target);
     if (auto sought = seek(target); !sought.ok())
         return sought;
     if (position() != target)
@@ -99,9 +99,7 @@ Result<void> Timeline::go_to(u64 instructions, u32 deliveries) {
     if (instructions < beginning().instructions || end().instructions < instructions)
         return not_in_history(instructions);
     const Position target = std::max(Position{instructions, 0, 0}, beginning());
-    const auto& nearest = std::prev(here().checkpoints.upper_bound(target))->second;
-    if (target < position() || position() < nearest->at)
-        return_to(nearest);
+    approach(target);
     if (auto sought = seek(target); !sought.ok())
         return sought;
     while (position().deliveries < deliveries) {
@@ -162,7 +160,48 @@ Error Timeline::strayed(Position target) const {
 std::optional<Position> Timeline::checkpoint_before(Position position) const {
     const auto& all = present().checkpoints;
     const auto at = all.lower_bound(position);
-    return at == all.begin() ? std::nullopt : std::optional(std::prev(at)->first);
+    std::optional<Position> last;
+    if (at != all.begin())
+        last = std::prev(at)->first;
+    if (const auto shelved = shelved_before(position); shelved && (!last || *last < shelf_->places()[*shelved]))
+        last = shelf_->places()[*shelved];
+    return last;
+}
+
+// Strictly before. A branch has its own past, as far as the shelf knows.
+std::optional<std::size_t> Timeline::shelved_before(Position position) const {
+    if (shelf_ == nullptr || present_ != 1)
+        return std::nullopt;
+    const auto& places = shelf_->places();
+    const auto at = std::lower_bound(places.begin(), places.end(), position);
+    return at == places.begin() ? std::nullopt
+                                : std::optional(static_cast<std::size_t>(std::prev(at) - places.begin()));
+}
+
+void Timeline::approach(Position target) {
+    const auto& nearest = std::prev(here().checkpoints.upper_bound(target))->second;
+    const bool on_the_way = position() <= target && nearest->at <= position();
+    if (!fetch_for(target, on_the_way ? position() : nearest->at) && !on_the_way)
+        return_to(nearest);
+}
+
+// The machine itself begins behind what it cannot read.
+bool Timeline::fetch_for(Position target, Position instead) {
+    Position after = target;
+    ++after.cycle;
+    const auto shelved = shelved_before(after);
+    if (!shelved || shelf_->places()[*shelved].instructions < instead.instructions + limits_.spacing)
+        return false;
+    std::vector<InputEvent> inputs = machine_.inputs().events();
+    if (const auto fetched = shelf_->put_back(*shelved, machine_); !fetched.ok()) {
+        log_warning_once("shelf", fetched.error().message + "; it is re-executed from an earlier one");
+        return false;
+    }
+    if (!replaying_)
+        here().inputs = std::move(inputs);
+    hand_future_over();
+    lay();
+    return true;
 }
 
 std::optional<Timeline::Stretch> Timeline::writes_before(Position position, u64 frame) const {
@@ -312,19 +351,23 @@ std::size_t Timeline::checkpoint_count() const {
 // --- Branches
 
 void Timeline::inject(const InputEvent& event) {
-    if (replaying_) {
-        Branch next;
-        next.id = ++last_branch_;
-        next.parent = present_;
-        next.from = next.end = position();
-        const auto& all = here().checkpoints;
-        next.checkpoints.insert(all.begin(), all.upper_bound(position()));
-        present_ = next.id;
-        branches_.emplace(next.id, std::move(next));
-        machine_.replay({});
-        set_replaying(false);
-    }
+    start_branch();
     machine_.inject(event);
+}
+
+void Timeline::start_branch() {
+    if (!replaying_)
+        return;
+    Branch next;
+    next.id = ++last_branch_;
+    next.parent = present_;
+    next.from = next.end = position();
+    const auto& all = here().checkpoints;
+    next.checkpoints.insert(all.begin(), all.upper_bound(position()));
+    present_ = next.id;
+    branches_.emplace(next.id, std::move(next));
+    machine_.replay({});
+    set_replaying(false);
 }
 
 Result<void> Timeline::switch_to(u32 branch, Position target) {

@@ -26,6 +26,15 @@ struct TimelineLimits {
     u32 ladder = 10;              // of which so many lead there
 };
 
+// Checkpoints of a run that lie elsewhere, such as in a recording's file.
+class CheckpointShelf {
+  public:
+    virtual ~CheckpointShelf() = default;
+    virtual const std::vector<Position>& places() const = 0; // in order
+    // Error: it is damaged; then nothing of the machine has changed.
+    virtual Result<void> put_back(std::size_t place, Machine& machine) const = 0;
+};
+
 class Timeline {
   public:
     using Checkpoints = std::map<Position, std::shared_ptr<const Checkpoint>>;
@@ -80,6 +89,8 @@ class Timeline {
 
     // In the past this starts a branch, which is the present one from then on; the future that was is kept.
     void inject(const InputEvent& event);
+    // The same without a change: what comes from here on is new. At the end it changes nothing.
+    void start_branch();
     const Branch& present() const { return branches_.at(present_); }
     const std::map<u32, Branch>& branches() const { return branches_; }
     // To a position of another branch. Error: there is no such branch or position.
@@ -89,6 +100,8 @@ class Timeline {
 
     // Inputs of a run that was recorded from this machine's present position on, and where it ended: known future.
     void expect(InputLog future, Position end);
+    // Checkpoints of the first branch, which are fetched where they spare a long way. The shelf outlives the timeline.
+    void set_shelf(const CheckpointShelf* shelf) { shelf_ = shelf; }
 
     u64 bytes() const { return keeper_.bytes(); }
     std::size_t checkpoint_count() const;
@@ -100,6 +113,10 @@ class Timeline {
     Branch& here() { return branches_.at(present_); }
     void note_end();
     void set_replaying(bool replaying);
+    // Where the way to the target is shortest.
+    void approach(Position target);
+    bool fetch_for(Position target, Position instead);
+    std::optional<std::size_t> shelved_before(Position position) const;
     void return_to(std::shared_ptr<const Checkpoint> checkpoint);
     void hand_future_over();
     Result<void> seek(Position target);
@@ -125,6 +142,7 @@ class Timeline {
     bool replaying_ = false;
     bool seeking_ = false;
     Pass pass_;
+    const CheckpointShelf* shelf_ = nullptr;
 };
 
 } // namespace forkscope

@@ -15,6 +15,7 @@ constexpr u32 kForks = of(Command::Fork) | of(Command::Step) | of(Command::Recor
 constexpr u32 kOneMachine = kForks | of(Command::Run) | of(Command::Debug);
 constexpr u32 kMachines = kOneMachine | of(Command::Compare);
 constexpr u32 kShown = of(Command::Run) | of(Command::Step) | of(Command::Debug);
+constexpr u32 kRecordings = of(Command::Run) | of(Command::Step) | of(Command::Fork);
 constexpr u32 kReports = kShown | of(Command::Fork) | of(Command::Compare);
 constexpr u32 kTraces = of(Command::TraceInfo) | of(Command::TraceDump) | of(Command::TraceStat);
 
@@ -73,6 +74,27 @@ std::string check_workload(const Options& options) {
     if ((pages || !options.workload.empty()) && names_workload(options.machine.command_line))
         return "--append names a workload with run=: leave that out, or --workload, --pages and --parent-pages";
     return {};
+}
+
+// The recording has decided what makes the run.
+std::string check_recording(const Options& options) {
+    constexpr std::string_view kDecided[] = {"--os",   "--kernel", "--initrd",       "--append",  "-m,--memory",
+                                             "--cpu",  "--clock",  "--bus",          "--tlb",     "--direct",
+                                             "--load", "--pages",  "--parent-pages", "--workload"};
+    for (const std::string_view name : kDecided)
+        if (!options.recording_path.empty() && options.given(name))
+            return fmt::format("{}: the recording '{}' has decided that; leave the option out", name,
+                               options.recording_path);
+    const bool types = !options.type_text.empty() && options.command != Command::Run;
+    return types && !options.recording_path.empty()
+               ? "--type: a recording holds what was typed; type in `run RECORDING`, which goes on from it"
+               : "";
+}
+
+std::string check_place(const Options& options) {
+    return options.recorded_place != kNoPlace && options.recording_path.empty()
+               ? "--from and --at are places in a recording: name its file, too"
+               : "";
 }
 
 std::string check_fork(const Options& options) {

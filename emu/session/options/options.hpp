@@ -2,6 +2,7 @@
 // Callers: emu/cli fills it in; sessions and faces read it. Promises: values are checked when they get here.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +19,10 @@ enum class Command : u8 {
 #include "emu/session/options/options.def"
 };
 enum class Display : u8 { Automatic, Window, None };
+inline constexpr u64 kNoPlace = ~u64{0};
 enum class Info : u8 { None, Tlb, Counters, Unmapped };
+
+class Recording;
 
 struct Options {
     Command command = Command::Default;
@@ -28,12 +32,17 @@ struct Options {
 #define FLAG(member, ...) bool member = false;
 #include "emu/session/options/options.def"
     std::vector<std::string_view> given_names; // as options.def has them
+    // With `recording_path`: the file, open; `machine` is its.
+    std::shared_ptr<const Recording> recording;
+    bool recorded_own_kernel = false;
     // What the command needs.
     bool trace_forks = false;           // the face shows forks
     u64 history = 0;                    // bytes for checkpoints; 0: there is no way back
     std::size_t forks_kept_whole = 256; // of those that are over: so many keep their lists
 
     bool given(std::string_view name) const;
+    // The kernel is the person's, not a built-in one.
+    bool own_kernel() const { return !kernel_path.empty() || recorded_own_kernel; }
 };
 
 // Whether a kernel command line says what the guest is to run: run=…, to its end.
