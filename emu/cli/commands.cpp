@@ -18,6 +18,7 @@
 #include "emu/session/recording/recorded_run.hpp"
 #include "emu/session/recording/replay.hpp"
 #include "emu/session/session.hpp"
+#include "emu/terminal/terminal.hpp"
 #include "emu/trace/trace_text.hpp"
 #include "emu/ui/picture.hpp"
 
@@ -176,7 +177,65 @@ void serve_gdb(GdbServer& server, Session& session, const Options& options) {
                      server.where()));
 }
 
+// Whoever asks for the terminal, or steps at one and has no window, unless something else is to come of it. Recordings
+// are stepped through in the window or by lines.
+bool wants_terminal(const Options& options, bool has_window) {
+    if (options.recording != nullptr)
+        return false;
+    if (options.display != Display::Automatic || has_window)
+        return options.display == Display::Terminal;
+    return options.command == Command::Step && sits_at_terminal() && options.screenshot_path.empty() &&
+           options.info == Info::None && options.gdb.empty();
+}
+
+// Nullptr: there can be none, as was said where somebody asked for it. Error: two want the terminal.
+Result<std::unique_ptr<Terminal>> open_terminal(Options& options) {
+    if (!options.gdb.empty())
+        return Error{"gdb is served beside the window or headless, not beside --display tui", ExitCode::Usage};
+    for (const std::string& place : {options.serial, options.debug_console})
+        if (place.compare(0, 5, "stdio") == 0)
+            return Error{"--display tui takes the terminal: connect --serial and --debugcon to file:F or pty",
+                         ExitCode::Usage};
+    auto terminal = Terminal::open();
+    if (terminal.ok())
+        return terminal;
+    if (options.display == Display::Terminal)
+        tell(terminal.error().message + "; going on without it");
+    options.display = Display::None;
+    return std::unique_ptr<Terminal>();
+}
+
+// Until the face is closed, or without one until the run ends.
+enum class Starts : u8 { Runs, AtPlace }; // of a recording
+Outcome show_and_run(Session& session, std::unique_ptr<Window>& window, Terminal* terminal, bool stepping,
+                     Starts starts, Result<void>& shown) {
+    Outcome outcome;
+    if (window != nullptr) {
+        window->show(session);
+        window.reset();
+        outcome = session.outcome();
+        outcome.message.clear(); // the window has said it
+    } else if (terminal != nullptr) {
+        shown = terminal->show(session, stepping ? Terminal::First::ToStop : Terminal::First::ForGuest);
+        outcome = session.outcome();
+        outcome.message.clear();
+    } else {
+        if (starts == Starts::AtPlace)
+            outcome = {ExitCode::Ok, "", "a place in the recording"};
+        else
+            outcome = session.run_to_end();
+        if (stepping)
+            tell(fmt::format("stopped at {} after {} instructions: {}", session.place(),
+                             session.machine().instructions(), outcome.why));
+        else if (session.silent() && outcome.code != ExitCode::ReaderGone)
+            outcome.message = with_words(outcome.message, session);
+    }
+    return outcome;
+}
+
 } // namespace
+
+bool sits_at_terminal() { return ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0; }
 
 Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
     const bool stepping = options.command == Command::Step;
@@ -193,45 +252,43 @@ Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
             return opened.error();
         window = std::move(opened).value();
     }
+    std::unique_ptr<Terminal> terminal;
+    if (wants_terminal(options, window != nullptr)) {
+        auto opened = open_terminal(options);
+        if (!opened.ok())
+            return opened.error();
+        terminal = std::move(opened).value();
+        if (stepping && steps_by_lines(options))
+            return step_by_lines(std::move(options));
+    }
     if (stepping) {
         options.machine.command_line = workload_command_line(options);
         if (options.until.empty() && options.recording == nullptr)
             options.until = "stop:1";
     }
-    if (window == nullptr && options.serial.empty())
+    const bool has_face = window != nullptr || terminal != nullptr;
+    if (!has_face && options.serial.empty())
         options.serial = "stdio";
     // What is saved inside a fork shall come back inside that fork.
     options.trace_forks =
-        window != nullptr || !options.screenshot_path.empty() || stepping || !options.save_path.empty() || *server;
-    if (!options.given("--history") && (window != nullptr || stepping || *server))
+        has_face || !options.screenshot_path.empty() || stepping || !options.save_path.empty() || *server;
+    if (!options.given("--history") && (has_face || stepping || *server))
         options.history = TimelineLimits{}.bytes;
     auto created = Session::create(options);
     if (!created.ok())
         return created.error();
     Session& session = **created;
+    if (terminal != nullptr && session.timeline() == nullptr)
+        return Error{"the terminal steps both ways and needs a history; leave --history 0 away", ExitCode::Usage};
     std::optional<Interruption> interruption;
-    if (window == nullptr)
+    if (!has_face)
         interruption.emplace();
     if (*server)
         serve_gdb(**server, session, options);
-    Outcome outcome;
     Result<void> shown;
-    if (window != nullptr) {
-        window->show(session);
-        window.reset();
-        outcome = session.outcome();
-        outcome.message.clear(); // the window has said it
-    } else {
-        if (options.until.empty() && session.starts_paused())
-            outcome = {ExitCode::Ok, "", "a place in the recording"};
-        else
-            outcome = session.run_to_end();
-        if (stepping)
-            tell(fmt::format("stopped at {} after {} instructions: {}", session.place(),
-                             session.machine().instructions(), outcome.why));
-        else if (session.silent() && outcome.code != ExitCode::ReaderGone)
-            outcome.message = with_words(outcome.message, session);
-    }
+    const Outcome outcome =
+        show_and_run(session, window, terminal.get(), stepping,
+                     options.until.empty() && session.starts_paused() ? Starts::AtPlace : Starts::Runs, shown);
     if (shown.ok())
         shown = write_screenshot(session, options);
     if (shown.ok())

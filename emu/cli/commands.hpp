@@ -19,6 +19,7 @@ Result<ExitCode> replay_command(const Options& options);
 Result<ExitCode> trace_command(const Options& options);
 // `step` with commands, a script, or a person at the terminal; else it is run_command's.
 bool steps_by_lines(const Options& options);
+bool sits_at_terminal();
 Result<ExitCode> step_by_lines(Options options);
 
 // The window in which the guest's screen is shown if nobody says where; nullptr: none can be opened here. Says on

@@ -3,8 +3,6 @@
 #include <cstdio>
 #include <iostream>
 
-#include <unistd.h>
-
 #include "emu/base/log.hpp"
 #include "emu/cli/commands.hpp"
 #include "emu/files/interruption.hpp"
@@ -113,7 +111,7 @@ Result<ExitCode> talk(LineMode& mode) {
 
 bool steps_by_lines(const Options& options) {
     const bool script = !options.step_commands.empty() || !options.step_script.empty();
-    const bool person = options.display == Display::None && ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0;
+    const bool person = options.display == Display::None && sits_at_terminal();
     return script || (person && options.screenshot_path.empty() && options.info == Info::None && options.gdb.empty());
 }
 

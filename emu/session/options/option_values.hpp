@@ -24,8 +24,8 @@ template <> struct Words<CostModelKind> {
                                         std::pair{"cache", CostModelKind::Cache}};
 };
 template <> struct Words<Display> {
-    static constexpr std::array kAll = {std::pair{"sdl", Display::Window}, std::pair{"none", Display::None},
-                                        std::pair{"auto", Display::Automatic}};
+    static constexpr std::array kAll = {std::pair{"sdl", Display::Window}, std::pair{"tui", Display::Terminal},
+                                        std::pair{"none", Display::None}, std::pair{"auto", Display::Automatic}};
 };
 template <> struct Words<Info> {
     static constexpr std::array kAll = {std::pair{"tlb", Info::Tlb}, std::pair{"counters", Info::Counters},

@@ -18,7 +18,7 @@ enum class Command : u8 {
 #define COMMAND(value, words, help) value,
 #include "emu/session/options/options.def"
 };
-enum class Display : u8 { Automatic, Window, None };
+enum class Display : u8 { Automatic, Window, Terminal, None };
 inline constexpr u64 kNoPlace = ~u64{0};
 enum class Info : u8 { None, Tlb, Counters, Unmapped };
 
