@@ -293,6 +293,7 @@ Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
         shown = write_screenshot(session, options);
     if (shown.ok())
         shown = print_info(session, options);
+    server->reset(); // it stops looking at the session before that goes
     return conclude(session, outcome, shown, stepping ? found_in(session.tracer()->forks()) : Found::Nothing);
 }
 

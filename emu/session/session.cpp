@@ -196,7 +196,8 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
     next_hash_ = options_.hash_every;
     if (options_.recording != nullptr)
         return open_recording();
-    if (options_.history != 0)
+    // Whoever serves gdb has a part of its own to add first.
+    if (options_.history != 0 && options_.gdb.empty())
         keep_past();
     return {};
 }

@@ -209,8 +209,8 @@ class Options(Case):
         for option, value in (("--os", "plan9"), ("--cpu", "i999"), ("--engine", "steam"), ("--tlb", "purple"),
                               ("--tlb", "random:"), ("--tlb", "random:x"), ("--tlb", "tiny:2"), ("--info", "weather"), ("--serial", "carrier:pigeon")):
             self.refuses(USAGE, re.escape(value), *HEADLESS, option, value)
-        for display in ("braille", "tui"):
-            self.refuses(USAGE, "choose sdl, none or auto", "run", "--limit", "1000i", "--display", display)
+        for display in ("braille", "vnc"):
+            self.refuses(USAGE, "choose sdl, tui, none or auto", "run", "--limit", "1000i", "--display", display)
 
     def test_pages_that_are_none(self):
         for pages in ("abc", "-1", "1.5", "99999999999999999999", ""):

@@ -266,7 +266,7 @@ TEST(Versions, AreThoseOfTheTable) {
     for (const SnapshotSection& section : snapshot.sections())
         if (section.version != 1)
             others += fmt::format(", `{}` {}", section.name, section.version);
-    const std::string row = fmt::format("\n| {} | {} | {} | {} | 1{} |\n", FORKSCOPE_VERSION, kTraceFile.version,
+    const std::string row = fmt::format("\n| {} | {} | {} | {} | 1{} |", FORKSCOPE_VERSION, kTraceFile.version,
                                         trace_layout::kEventsVersion, kSnapshotFile.version, others);
     const std::vector<u8> page = bytes_of(FORKSCOPE_VERSIONS_PAGE);
     EXPECT_NE(std::string(page.begin(), page.end()).find(row), std::string::npos) << "is not there:" << row;

@@ -132,10 +132,10 @@ TEST(CpuModels, KnowTheirModelSpecificRegisters) {
 }
 
 TEST(CpuModels, NameTheModelSpecificRegisterThatTheyRefuse) {
-    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
     EXPECT_EQ(vector_of(CpuModel::Pentium, {0x0F, 0x32}, 0x8B), 13);
     spdlog::default_logger()->flush();
-    const std::string said = testing::internal::GetCapturedStdout();
+    const std::string said = testing::internal::GetCapturedStderr();
     EXPECT_NE(said.find("read model-specific register 0x8b"), std::string::npos) << said;
     EXPECT_NE(said.find("--cpu pentium"), std::string::npos) << said;
 }
