@@ -5,6 +5,7 @@
 #include "emu/base/log.hpp"
 #include "emu/observe/tables/page_table_view.hpp"
 #include "emu/report/fork_report.hpp"
+#include "emu/report/stepper/step_words.hpp"
 #include "emu/report/stepper/why_report.hpp"
 #include "emu/report/text_writer.hpp"
 #include "emu/report/tlb_report.hpp"
@@ -32,18 +33,6 @@ constexpr Help kHelp[] = {
 };
 
 constexpr const char* kTooMany = "too many are armed: continue, or connect anew\n";
-
-// A number in C's notation, a symbol of the kernel or of the space's program.
-std::optional<u32> address_named(const std::string& word, const Symbolizer& symbols, u32 space) {
-    char* end = nullptr;
-    const u64 value = std::strtoull(word.c_str(), &end, 0);
-    if (*end == 0)
-        return value <= ~u32{0} ? std::optional(static_cast<u32>(value)) : std::nullopt;
-    if (const auto address = symbols.address_of(word, space))
-        return address;
-    const std::vector<u32> places = symbols.places_of(word); // an inlined function, a program's
-    return places.empty() ? std::nullopt : std::optional(places.front());
-}
 
 std::string flags_text(u64 entry) {
     std::string text;
@@ -120,7 +109,7 @@ std::string Monitor::page_tables(const std::string& words, const GuestThread& th
     const AddressSpace space = target_.space_of(thread);
     if (words.empty())
         return ranges_text(PageTableView::read(paging.memory(), space, {.control = paging.control()}));
-    const auto address = address_named(words, target_.session().symbols(), space.root);
+    const auto address = address_of(words, target_.session().symbols(), space.root);
     if (!address)
         return fmt::format("pt '{}': neither a 32-bit address nor a symbol\n", words);
     return walk_text(AddressSpaceReader(paging).walk(space, LinearAddress(*address)), *address);

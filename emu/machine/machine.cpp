@@ -371,12 +371,22 @@ void Machine::poke(const InputEvent& event) {
                                      static_cast<u32>(event.data)));
 }
 
-Result<void> Machine::type(const std::string& text) {
-    auto keys = keys_for_text(text);
+Result<std::vector<InputEvent>> owed_keys(const std::string& text) {
+    const auto keys = keys_for_text(text);
     if (!keys.ok())
         return keys.error();
+    std::vector<InputEvent> inputs;
     for (const KeyTransition& key : *keys)
-        inject({.kind = InputKind::OwedKey, .size = key.size, .data = key.bytes});
+        inputs.push_back({.kind = InputKind::OwedKey, .size = key.size, .data = key.bytes});
+    return inputs;
+}
+
+Result<void> Machine::type(const std::string& text) {
+    const auto keys = owed_keys(text);
+    if (!keys.ok())
+        return keys.error();
+    for (const InputEvent& key : *keys)
+        inject(key);
     return {};
 }
 

@@ -35,6 +35,9 @@ struct RunLimit {
     u64 instructions = ~u64{0};
 };
 
+// Keys for a text (US layout, '\n' = Enter) that wait for their turn. Error: a character that no key types.
+Result<std::vector<InputEvent>> owed_keys(const std::string& text);
+
 class Machine final : private Wiring {
   public:
     static Result<std::unique_ptr<Machine>> create(MachineConfig config);
@@ -53,8 +56,7 @@ class Machine final : private Wiring {
 
     // Applies an input at the present instruction boundary and appends it, stamped, to the log.
     void inject(InputEvent event);
-    // Keys for `text` (US layout, '\n' = Enter), fed one by one as fast as the guest takes them.
-    // Error: a character that no key types.
+    // Injects owed_keys(), which are fed one by one as fast as the guest takes them.
     Result<void> type(const std::string& text);
     bool typing() const { return !pending_keys_.empty(); }
     // Inputs to be applied at their stamps from here on; inject() is refused while any is left. What is still to come
@@ -92,9 +94,9 @@ class Machine final : private Wiring {
     std::vector<std::shared_ptr<PartState>> part_states() const; // of observers, in the order of adding
     struct Past {
         std::function<std::span<const u8>()> next_section;
-        std::function<void()> put_back_memory; // the sections are back then
-        const std::vector<std::shared_ptr<PartState>>& parts;
-        std::size_t inputs; // so many of those in inputs() came before
+        std::function<void()> put_back_memory;                // the sections are back then
+        const std::vector<std::shared_ptr<PartState>>& parts; // who came to watch later knew nothing yet
+        std::size_t inputs;                                   // so many of those in inputs() came before
     };
     void put_back(const Past& past);
     // What the machine puts out it has put out before: nobody outside is to get it again.

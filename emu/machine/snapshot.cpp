@@ -187,7 +187,7 @@ std::vector<std::shared_ptr<PartState>> Machine::part_states() const {
 
 // Nobody watches: what is put back happens to nobody.
 void Machine::put_back(const Past& past) {
-    EMU_ASSERT(past.parts.size() == parts_.size(), "a checkpoint of {} observers, where {} watch", past.parts.size(),
+    EMU_ASSERT(past.parts.size() <= parts_.size(), "a checkpoint of {} observers, where {} watch", past.parts.size(),
                parts_.size());
     TraceSink* const sink = tracer_.sink();
     tracer_.set_sink(nullptr);
@@ -207,7 +207,7 @@ void Machine::put_back(const Past& past) {
     stop_requested_.reset();
     paused_ = true;
     for (std::size_t i = 0; i < parts_.size(); ++i)
-        parts_[i].restore(past.parts[i].get());
+        parts_[i].restore(i < past.parts.size() ? past.parts[i].get() : nullptr);
     tracer_.set_sink(sink);
 }
 

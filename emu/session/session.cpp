@@ -6,7 +6,6 @@
 #include <new>
 #include <optional>
 
-#include "devices/keyboard/keymap.hpp"
 #include "emu/base/assert.hpp"
 #include "emu/base/log.hpp"
 #include "emu/files/interruption.hpp"
@@ -63,6 +62,16 @@ Result<std::unique_ptr<Machine>> create_machine(MachineConfig config, const Opti
 }
 
 } // namespace
+
+ForkTracerOptions tracer_options_for(Machine& machine) {
+    ForkTracerOptions options;
+    options.watch = [&machine](u32 frame) { machine.mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
+    options.paging = [&machine] { return machine.mmu().control(); };
+    options.begin_epoch = [&machine] { return machine.mmu().memory().begin_epoch(); };
+    options.account = [&machine] { return machine.cpu().cycles_by_cause(); };
+    options.frame_pointer = [&machine] { return machine.registers().reg<u32>(kEbp); };
+    return options;
+}
 
 Session::Session(Options options) : options_(std::move(options)) {}
 
@@ -196,8 +205,7 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
     next_hash_ = options_.hash_every;
     if (options_.recording != nullptr)
         return open_recording();
-    // Whoever serves gdb has a part of its own to add first.
-    if (options_.history != 0 && options_.gdb.empty())
+    if (options_.history != 0)
         keep_past();
     return {};
 }
@@ -307,15 +315,10 @@ Result<void> Session::trace_forks() {
     if (!options_.profile.empty())
         if (auto used = use_profile(); !used.ok())
             return used;
-    ForkTracerOptions options;
+    ForkTracerOptions options = tracer_options_for(*machine_);
     options.layout = symbols_.layout();
     options.keep.whole = options_.forks_kept_whole;
     options.keep.chosen = options_.fork_number;
-    options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
-    options.paging = [this] { return machine_->mmu().control(); };
-    options.begin_epoch = [this] { return machine_->mmu().memory().begin_epoch(); };
-    options.account = [this] { return machine_->cpu().cycles_by_cause(); };
-    options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };
     if (profile_stops_ != nullptr)
         options.current_pid = [this] { return profile_stops_->current_pid(); };
     tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
@@ -414,11 +417,11 @@ void Session::inject(const InputEvent& event) {
 }
 
 Result<void> Session::type(const std::string& text) {
-    const auto keys = keys_for_text(text);
+    const auto keys = owed_keys(text);
     if (!keys.ok())
         return keys.error();
-    for (const KeyTransition& key : *keys)
-        inject({.kind = InputKind::OwedKey, .size = key.size, .data = key.bytes});
+    for (const InputEvent& key : *keys)
+        inject(key);
     return {};
 }
 

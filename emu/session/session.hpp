@@ -25,6 +25,9 @@ class HostEnds;
 class RecordingShelf;
 class SnapshotFile;
 
+// What a tracer has to be able to ask of the machine that it watches, which outlives it.
+ForkTracerOptions tracer_options_for(Machine& machine);
+
 class Session {
   public:
     static Result<std::unique_ptr<Session>> create(const Options& options);

@@ -24,7 +24,7 @@ Result<void> add_symbol_files(Symbolizer& symbols, const std::vector<std::string
 
 // "xxh3:…" of the file, "" where it cannot be read: recordings keep it.
 std::string symbol_file_sum(const std::string& text);
-// Tells of files that are not those of a recording.
+// Warns about files that differ from those of a recording.
 void compare_symbol_files(const std::vector<std::string>& files, const FileHeader& recorded);
 
 } // namespace forkscope

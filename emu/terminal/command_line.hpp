@@ -16,7 +16,7 @@ class CommandLine {
     // `prompt` stands before it; `text` is there already.
     void open(std::string prompt, std::string_view text);
     bool typing() const { return state_ == State::Typing; }
-    // Done: text() is what was typed. Closed: it was given up.
+    // Done: text() is the finished line. Closed: the line was cancelled.
     State press(const Key& key);
 
     const std::string& prompt() const { return prompt_; }

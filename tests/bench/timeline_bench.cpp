@@ -9,7 +9,6 @@
 
 #include "emu/base/random.hpp"
 #include "emu/machine/timeline/timeline.hpp"
-#include "emu/observe/forks/fork_tracer.hpp"
 #include "emu/session/stepper/stepper.hpp"
 #include "tests/replay/guest_machine.hpp"
 
@@ -37,13 +36,7 @@ struct Traced {
             return;
         symbols.add_kernel(ElfImage::from_bytes("kernel", embedded_kernel(os).value()).value());
         static_cast<void>(symbols.add_programs_of_initrd(embedded_initrd()));
-        ForkTracerOptions options;
-        options.watch = [&m](u32 frame) { m.mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
-        options.paging = [&m] { return m.mmu().control(); };
-        options.frame_pointer = [&m] { return m.registers().reg<u32>(kEbp); };
-        options.account = [&m] { return m.cpu().cycles_by_cause(); };
-        options.begin_epoch = [&m] { return m.mmu().memory().begin_epoch(); };
-        tracer = std::make_unique<ForkTracer>(m.mmu().memory(), &symbols, options);
+        tracer = std::make_unique<ForkTracer>(m.mmu().memory(), &symbols, tracer_options_for(m));
         m.add_checkpoint_part(tracer->checkpoint_part());
         m.add_checkpoint_part(symbols.checkpoint_part());
         m.set_trace_sink(tracer.get());

@@ -37,7 +37,7 @@ class Guest:
         self.process.communicate()
 
     def ends(self):
-        """The exit code of a run that ends by itself."""
+        """Waits until the program exits, and returns its exit code."""
         self.process.communicate(timeout=SECONDS)
         return self.process.returncode
 
@@ -267,6 +267,23 @@ class Gdb(Case):
             ("kill", r"killed"),
         ), KERNEL)
         self.assertEqual(answers[2].split("\t")[1:], answers[4].split("\t")[1:], "the same code, linear and physical")
+
+    def test_goes_back_in_a_recording_that_was_opened_before_gdb_came(self):
+        with tempfile.TemporaryDirectory() as folder:
+            recording = os.path.join(folder, "fork.rec")
+            subprocess.run([PROGRAM, "record", "-o", recording], check=True, stdin=subprocess.DEVNULL, capture_output=True,
+                           timeout=SECONDS)
+            guest = self.guest("run", recording, "--from", "700000", "--headless", "--serial", "none", "-S", "--gdb",
+                               "127.0.0.1:0", start=Guest)
+            self.expect(guest, (
+                ("monitor when", r"instruction 700000,"),
+                ("stepi", r"."),
+                ("reverse-stepi", r"."),
+                ("reverse-stepi", r"."),
+                ("monitor when", r"instruction 699999,"),
+                ("kill", r"killed"),
+            ))
+            self.assertEqual(guest.ends(), 0)
 
     def test_goes_back_to_the_writer_of_an_entry(self):
         stack_page = 0xBFFFE000

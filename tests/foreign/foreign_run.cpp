@@ -1,4 +1,5 @@
 #include "foreign_run.hpp"
+#include "emu/session/session.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -77,13 +78,8 @@ ForeignRun::ForeignRun(const std::string& image, const std::string& words, Engin
         if (channel == "debug")
             console_ += static_cast<char>(byte);
     });
-    ForkTracerOptions options;
+    ForkTracerOptions options = tracer_options_for(*machine_);
     options.layout = symbols_.layout();
-    options.watch = [this](u32 frame) { machine_->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
-    options.paging = [this] { return machine_->mmu().control(); };
-    options.begin_epoch = [this] { return machine_->mmu().memory().begin_epoch(); };
-    options.account = [this] { return machine_->cpu().cycles_by_cause(); };
-    options.frame_pointer = [this] { return machine_->registers().reg<u32>(kEbp); };
     tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
     if (traced == Traced::Yes)
         machine_->set_trace_sink(tracer_.get());

@@ -10,7 +10,7 @@
 #include "emu/base/random.hpp"
 #include "emu/base/sinks.hpp"
 #include "emu/machine/timeline/timeline.hpp"
-#include "emu/observe/forks/fork_tracer.hpp"
+#include "emu/session/session.hpp"
 
 namespace forkscope {
 
@@ -58,13 +58,7 @@ struct Watched {
         Machine& m = *guest.machine;
         symbols.add_kernel(ElfImage::from_bytes("kernel", embedded_kernel(choice.os).value()).value());
         EXPECT_TRUE(symbols.add_programs_of_initrd(embedded_initrd()).ok());
-        ForkTracerOptions options;
-        options.watch = [&m](u32 frame) { m.mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
-        options.paging = [&m] { return m.mmu().control(); };
-        options.frame_pointer = [&m] { return m.registers().reg<u32>(kEbp); };
-        options.account = [&m] { return m.cpu().cycles_by_cause(); };
-        options.begin_epoch = [&m] { return m.mmu().memory().begin_epoch(); };
-        tracer = std::make_unique<ForkTracer>(m.mmu().memory(), &symbols, options);
+        tracer = std::make_unique<ForkTracer>(m.mmu().memory(), &symbols, tracer_options_for(m));
         m.add_checkpoint_part(tracer->checkpoint_part());
         m.add_checkpoint_part(symbols.checkpoint_part());
         sinks.add(*tracer);
@@ -272,6 +266,30 @@ TEST(Timeline, EveryWayToAPlaceGivesTheSameBytes) {
     }
     for (int round = 0; round < 50 && !::testing::Test::HasFatalFailure(); ++round)
         check(choices[random.below(choices.size())], random);
+}
+
+// gdb's threads, say, where a recording is opened before gdb comes: of what was before, they know nothing.
+TEST(Timeline, GoesBackToBeforeAnObserverCame) {
+    struct Counter {
+        struct State {
+            u32 count = 0;
+            void serialize(Archive& ar) { ar.field("count", count); }
+        };
+        State state() const { return now; }
+        void restore(const State* state) { now = state != nullptr ? *state : State{}; }
+        State now;
+    } counter;
+    GuestMachine guest(kWorkload);
+    Timeline timeline(*guest.machine);
+    timeline.run({kNever, 2'000});
+    guest.machine->add_checkpoint_part(checkpoint_part("counter", 1, counter));
+    counter.now.count = 7;
+    timeline.run({kNever, 2'000'000});
+    ASSERT_TRUE(timeline.go_to(1'000).ok());
+    EXPECT_EQ(counter.now.count, 0u);
+    counter.now.count = 5;
+    ASSERT_TRUE(timeline.go_to(timeline.present().checkpoints.rbegin()->first).ok());
+    EXPECT_EQ(counter.now.count, 7u);
 }
 
 } // namespace forkscope

@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "emu/base/random.hpp"
-#include "emu/observe/forks/fork_tracer.hpp"
+#include "emu/session/session.hpp"
 
 namespace forkscope {
 
@@ -19,12 +19,7 @@ struct Traced {
         const auto kernel = embedded_kernel(os).value();
         symbols.add_kernel(ElfImage::from_bytes("kernel", kernel).value());
         EXPECT_TRUE(symbols.add_programs_of_initrd(embedded_initrd()).ok());
-        ForkTracerOptions options;
-        options.watch = [&machine](u32 frame) { machine.mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
-        options.paging = [&machine] { return machine.mmu().control(); };
-        options.frame_pointer = [&machine] { return machine.registers().reg<u32>(kEbp); };
-        options.account = [&machine] { return machine.cpu().cycles_by_cause(); };
-        tracer = std::make_unique<ForkTracer>(machine.mmu().memory(), &symbols, options);
+        tracer = std::make_unique<ForkTracer>(machine.mmu().memory(), &symbols, tracer_options_for(machine));
         machine.add_checkpoint_part(tracer->checkpoint_part());
         machine.add_checkpoint_part(symbols.checkpoint_part());
         machine.set_trace_sink(tracer.get());

@@ -1,7 +1,7 @@
 // Owns: Timeline, a machine's past: checkpoints, the way back to any position, and branches where the past was changed.
 // Callers: the session runs its machine through it; faces ask for positions. Promises: a position that is gone to is
 // the state that was, bit for bit, observers included; what left the machine there before is not put out again;
-// memory stays below its limit, and then the past becomes coarser, not shorter.
+// pages stay below their limit (observers' states are not counted): the past becomes coarser, not shorter.
 #pragma once
 
 #include <deque>

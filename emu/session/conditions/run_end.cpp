@@ -19,9 +19,11 @@ u32 StopConditions::foreign_breakpoint() const {
 }
 // The guest's own status: 0 is success, what a kernel writes on panic is not.
 std::optional<Outcome> StopConditions::end_of_guest(StopKind kind) const {
-    const auto said = [](ExitCode code, const std::string& text) { return Outcome{code, text, text}; };
+    const auto said = [](ExitCode code, const std::string& text) {
+        return Outcome{code, text, text, Outcome::By::Guest};
+    };
     if (kind == StopKind::Exit && machine_.exit_status() == 0)
-        return Outcome{ExitCode::Ok, "the guest powered the machine off", {}};
+        return Outcome{ExitCode::Ok, "the guest powered the machine off", {}, Outcome::By::Guest};
     if (kind == StopKind::Exit)
         return said(ExitCode::GuestPanic, fmt::format("the guest ended with status {}", machine_.exit_status()));
     if (kind == StopKind::Shutdown)
@@ -65,7 +67,7 @@ Outcome StopConditions::take_met() {
         if (std::any_of(waiting_.begin(), waiting_.end(), once))
             remove(met.number);
     }
-    return {ExitCode::Ok, met_.front().what, {}};
+    return {ExitCode::Ok, met_.front().what, {}, Outcome::By::Condition};
 }
 
 std::optional<Outcome> StopConditions::ended(const StopReason& reason, After after) {
@@ -79,11 +81,15 @@ std::optional<Outcome> StopConditions::ended(const StopReason& reason, After aft
     if (!met_told_)
         return take_met();
     if (const u32 id = reason.kind == StopKind::Breakpoint ? foreign_breakpoint() : 0; id != 0)
-        return Outcome{ExitCode::Ok, fmt::format("breakpoint {} at {:08x}", id, machine_.cpu().linear_eip()), {}};
+        return Outcome{ExitCode::Ok,
+                       fmt::format("breakpoint {} at {:08x}", id, machine_.cpu().linear_eip()),
+                       {},
+                       Outcome::By::Breakpoint};
     const bool at_limit = machine_.instructions() >= limit_.instructions || machine_.now() >= limit_.cycle;
     if (after == After::Slice && at_limit)
         return unmet({ExitCode::LimitReached, "the limit is reached",
-                      fmt::format("the limit is reached after {} instructions", machine_.instructions())});
+                      fmt::format("the limit is reached after {} instructions", machine_.instructions()),
+                      Outcome::By::Limit});
     return std::nullopt;
 }
 

@@ -132,7 +132,7 @@ u64 StopConditions::times_met(u32 number) const {
 void StopConditions::make_due(Waiting& waiting, const Moment& cause) {
     waiting.due = true;
     waiting.cause = cause;
-    machine_.cpu().request_stop(); // without a name: that of anybody else who asks counts
+    machine_.cpu().request_stop(); // anonymous: the id of any other request wins
 }
 
 void StopConditions::on_store(const WatchHit& hit) {

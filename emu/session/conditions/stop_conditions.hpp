@@ -22,6 +22,7 @@ struct Outcome {
     ExitCode code = ExitCode::Ok;
     std::string why;     // in a few words
     std::string message; // for stderr; empty: a person who waits for the end knows
+    enum class By : u8 { Asked, Guest, Condition, Breakpoint, Limit } by = By::Asked; // Breakpoint: of another owner
 };
 
 // What happens to a condition that is met.

@@ -67,15 +67,13 @@ enum class Led { Next, Call, Delivery };
 Led led_to(u32 eip, u32 esp, const Machine& machine) {
     if (machine.position().deliveries != 0)
         return Led::Delivery;
-    u32 pushed = 0;
-    std::array<u8, sizeof pushed> bytes{};
     const u32 now = machine.registers().esp();
-    if (now != esp - sizeof pushed || !machine.mmu().peek(LinearAddress(now), bytes))
+    const auto pushed = guest_state_of(machine).word(now);
+    if (now != esp - sizeof(u32) || !pushed)
         return Led::Next;
-    std::memcpy(&pushed, bytes.data(), sizeof pushed);
     constexpr u32 kLongestCall = 7;
-    const bool behind = pushed > eip && pushed - eip <= kLongestCall;
-    return behind && machine.cpu().linear_eip() != pushed ? Led::Call : Led::Next;
+    const bool behind = *pushed > eip && *pushed - eip <= kLongestCall;
+    return behind && machine.cpu().linear_eip() != *pushed ? Led::Call : Led::Next;
 }
 
 } // namespace
@@ -92,12 +90,7 @@ Result<Arrival> Stepper::line_forwards(Grain grain) {
         Place now = place();
         const bool into = led == Led::Call && grain == Grain::Line && now.line != 0;
         if (led == Led::Delivery || (led == Led::Call && !into)) {
-            u32 back = eip;
-            if (led == Led::Call) {
-                std::array<u8, sizeof back> bytes{};
-                static_cast<void>(machine.mmu().peek(LinearAddress(now.stack_pointer), bytes));
-                std::memcpy(&back, bytes.data(), sizeof back);
-            }
+            const u32 back = led == Led::Call ? guest_state_of(machine).word(now.stack_pointer).value_or(eip) : eip;
             auto returned = run_to_return(back, esp);
             if (!returned.ok() || returned->end != Arrival::End::Met || machine.cpu().linear_eip() != back)
                 return returned;
@@ -164,13 +157,11 @@ Result<Arrival> Stepper::out(Way way) {
     const u32 back = frames.list[1].eip();
     if (way == Way::Forwards)
         return run_to_return(back, frame);
-    const ElfImage* image = session_.symbols().image_at(state.address_space, frames.list.front().eip());
-    const auto ranges =
-        image != nullptr ? function_ranges(*image, frames.list.front().place()) : std::vector<AddressRange>{};
-    if (ranges.empty())
+    const u32 inside = frames.list.front().place();
+    const Location location = session_.symbols().lookup(state.address_space, inside);
+    if (!location.known())
         return Error{"the function's beginning is not known here", ExitCode::Usage};
-    const u32 begin = session_.symbols().lookup(state.address_space, frames.list.front().place()).offset;
-    const u32 entry = frames.list.front().place() - begin;
+    const u32 entry = inside - location.offset;
     auto arrival = travel(fmt::format("{:#x} && esp == {:#x}", entry, frame - 4), Way::Backwards);
     const bool at_entry =
         arrival.ok() && arrival->end == Arrival::End::Met && session_.machine().cpu().linear_eip() == entry;

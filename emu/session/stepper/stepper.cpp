@@ -95,10 +95,7 @@ Result<Arrival> Stepper::instructions_back(u64 times) {
         std::vector<Position> passed;
         while (timeline().position() < here) {
             passed.push_back(timeline().position());
-            if (machine.cpu().halted())
-                timeline().run({here.cycle, ~u64{0}});
-            else
-                timeline().step();
+            step_forward(timeline(), machine, here);
             if (timeline().position() == passed.back())
                 break;
         }
@@ -119,15 +116,21 @@ Result<Arrival> Stepper::instructions_back(u64 times) {
 // The session's run has ended where it is.
 Arrival Stepper::ended() {
     const Outcome& outcome = session_.outcome();
-    Arrival arrival{Arrival::End::GuestEnded, outcome.why, outcome.code};
-    if (!session_.stops().met().empty())
-        arrival.end = Arrival::End::Met;
-    else if (outcome.code == ExitCode::LimitReached)
-        arrival.end = Arrival::End::Limit;
-    else if (!session_.machine().cpu().shut_down() && outcome.code == ExitCode::Ok &&
-             outcome.why.starts_with("breakpoint"))
-        arrival.end = Arrival::End::Met;
-    return arrival;
+    const auto end = [&outcome] {
+        switch (outcome.by) {
+        case Outcome::By::Condition:
+        case Outcome::By::Breakpoint:
+            return Arrival::End::Met;
+        case Outcome::By::Limit:
+            return Arrival::End::Limit;
+        case Outcome::By::Asked:
+            return Arrival::End::Interrupted;
+        case Outcome::By::Guest:
+            break;
+        }
+        return Arrival::End::GuestEnded;
+    };
+    return {end(), outcome.why, outcome.code};
 }
 
 Result<Arrival> Stepper::travel(const std::string& condition, Way way) {
@@ -170,11 +173,9 @@ Result<Arrival> Stepper::backwards() {
     std::map<Position, std::string> met;
     const auto look = [&](const StopReason& reason) {
         const auto outcome = stops.ended(reason, StopConditions::After::Step);
-        const bool breakpoint =
-            reason.kind == StopKind::Breakpoint && outcome && outcome->why.starts_with("breakpoint");
-        if (stops.met().empty() && !breakpoint)
+        if (!outcome || (outcome->by != Outcome::By::Condition && outcome->by != Outcome::By::Breakpoint))
             return WayBack::Met::No;
-        met[timeline().position()] = outcome ? outcome->why : "";
+        met[timeline().position()] = outcome->why;
         return WayBack::Met::Here;
     };
     const auto run = [&](const RunLimit& limit) {

@@ -5,17 +5,12 @@
 
 namespace forkscope {
 
-namespace {
-
-// A step as one sees it: sleep is one, however long.
 void step_forward(Timeline& timeline, const Machine& machine, Position most) {
     if (machine.cpu().halted())
         static_cast<void>(timeline.run({most.cycle, ~u64{0}}));
     else
         static_cast<void>(timeline.step());
 }
-
-} // namespace
 
 Result<bool> step_back(Timeline& timeline, Machine& machine) {
     const Position now = timeline.position();

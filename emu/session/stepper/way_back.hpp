@@ -10,6 +10,9 @@
 
 namespace forkscope {
 
+// A step as one sees it, up to a position at most: sleep is one, however long.
+void step_forward(Timeline& timeline, const Machine& machine, Position most);
+
 // To the position before this one: one instruction back, or one delivery. False: this is the beginning.
 Result<bool> step_back(Timeline& timeline, Machine& machine);
 

@@ -14,6 +14,7 @@
 #include "emu/report/json_writer.hpp"
 #include "emu/report/text_writer.hpp"
 #include "emu/session/profiles/profile_file.hpp"
+#include "emu/session/session.hpp"
 #include "emu/trace/trace_file.hpp"
 #include "emu/trace/trace_text.hpp"
 #include "guest/abi/tracepoints.h"
@@ -36,11 +37,7 @@ struct Guest {
         symbols.add_kernel(ElfImage::from_bytes("kernel", kernel).value());
         EXPECT_TRUE(symbols.add_programs_of_initrd(initrd).ok());
         machine = std::move(Machine::create(std::move(config))).value();
-        ForkTracerOptions options;
-        options.watch = [this](u32 frame) { machine->mmu().flag_frame(frame >> kPageShift, kFramePageTable); };
-        options.begin_epoch = [this] { return machine->mmu().memory().begin_epoch(); };
-        options.frame_pointer = [this] { return machine->registers().reg<u32>(kEbp); };
-        tracer = std::make_unique<ForkTracer>(machine->mmu().memory(), &symbols, options);
+        tracer = std::make_unique<ForkTracer>(machine->mmu().memory(), &symbols, tracer_options_for(*machine));
         filter = std::make_unique<FilterSink>(*tracer, [with_tracepoints](const TraceEvent& event) {
             return with_tracepoints || event.kind != TraceKind::Tracepoint;
         });
