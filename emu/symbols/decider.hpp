@@ -9,8 +9,11 @@
 
 namespace forkscope {
 
-// The first caller outside of the file that holds the instruction, at its call. `callers` are return addresses,
-// innermost first; 0: unknown. None: no such caller is known.
+// Outwards from the instruction, through inlined calls and callers, the first that is no helper. Helpers are functions
+// of headers, the functions of the file that stores, and, where none is known outside of that file, those that are
+// told what to store: one parameter points to what another one is, as in set_pte(pte_t*, pte_t). A store that a
+// header's function makes inlined is its caller's. `callers` are return addresses, innermost first; 0: unknown.
+// None: it is nobody else's than the instruction's own.
 std::optional<Location> decider_of(const Symbolizer& symbols, u32 address_space, u32 eip, std::span<const u32> callers);
 
 // "region_maybe_cow (fork.c:31)"; what is inlined there counts.

@@ -248,7 +248,7 @@ std::optional<SourceLine> ElfImage::line_at(u32 address) const {
     const LineRow* row = line_table().find(address);
     if (row == nullptr || row->line == 0)
         return std::nullopt;
-    return SourceLine{line_table().files[row->file], row->line};
+    return SourceLine{line_table().files[row->file], row->line, line_table().is_included(row->file)};
 }
 
 const std::string& ElfImage::inlined_at(u32 address) const {
@@ -262,7 +262,8 @@ std::vector<InlinedCall> ElfImage::inlined_calls(u32 address) const {
     const LineTable& table = line_table();
     // A site lies within an earlier one, so that this ends.
     for (const InlineSite* site = table.inlined_at(address); site != nullptr; site = table.around(*site))
-        calls.push_back({table.names[site->name], {table.files[site->file], site->line}});
+        calls.push_back(
+            {table.names[site->name], {table.files[site->file], site->line, table.is_included(site->file)}});
     return calls;
 }
 

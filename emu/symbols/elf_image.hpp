@@ -29,6 +29,7 @@ struct Symbol {
 struct SourceLine {
     std::string file; // with the compiler's directory, as DWARF has it
     u32 line = 0;
+    bool included = false; // the file is a header's, not the unit's own
 };
 
 // A function that the compiler inlined, and the line that calls it.

@@ -48,6 +48,7 @@ void LineTable::serialize(Archive& ar) {
                            (word[2] & kPrologueBit) != 0};
         });
     ar.sequence("files", files, kMostWords);
+    ar.sequence("included", included, kMostWords);
     serialize_words<2>(
         ar, "inlines", inlines,
         [](const InlineRow& row) {

@@ -41,6 +41,7 @@ struct LineTable {
 
     std::vector<LineRow> rows; // sorted by address
     std::vector<std::string> files;
+    std::vector<u32> included;      // 1: of no unit its own file, but a header of some; by number, absent as 0
     std::vector<InlineRow> inlines; // sorted by address
     std::vector<InlineSite> sites;
     std::vector<std::string> names;
@@ -52,6 +53,7 @@ struct LineTable {
     // Addresses are moved by `slide`; what then lies beyond 4 GB is left out.
     void read(std::span<const u8> elf, u64 slide = 0);
     void serialize(Archive& ar);
+    bool is_included(u32 file) const { return file < included.size() && included[file] != 0; }
     const LineRow* find(u32 address) const;
     // Of several lines at one address the last at which one may stop: what debuggers show.
     const LineRow* find_statement(u32 address) const;

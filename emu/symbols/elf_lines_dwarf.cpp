@@ -59,6 +59,7 @@ class DwarfReader {
             program_->for_each_row([this](const LineProgram::Row& row) { return add_row(row); });
         }
         read_children(unit, 0, LineTable::kNoSite);
+        note_own_file(unit);
     }
     bool spent() const { return memory_.spent() || line_work_.spent() || attributes_.spent(); }
     void finish();
@@ -85,6 +86,19 @@ class DwarfReader {
             return known->second;
         const std::string path = program_ && program_->sound() ? program_->path(number, unit_folder_) : "";
         return unit_files_[number] = index_of(path, files_, table_.files);
+    }
+
+    // A unit that names none of its files says nothing of headers: then all are its own.
+    void note_own_file(Dwarf_Die* unit) {
+        const std::string name(text_of(unit, DW_AT_name));
+        const std::string in_folder = std::string(unit_folder_) + "/" + name; // a file's folder may be left relative
+        const auto is_own = [&](u32 file) { return table_.files[file] == name || table_.files[file] == in_folder; };
+        const bool named =
+            std::any_of(unit_files_.begin(), unit_files_.end(), [&](const auto& file) { return is_own(file.second); });
+        own_.resize(table_.files.size());
+        for (const auto& [number, file] : unit_files_)
+            if (!named || is_own(file))
+                own_[file] = true;
     }
 
     u32 index_of(const std::string& name, std::map<std::string, u32>& indices, std::vector<std::string>& names) {
@@ -161,6 +175,7 @@ class DwarfReader {
     std::string_view unit_folder_;             // of the unit being read, as are the next two
     std::optional<LineProgram> program_;
     std::map<u64, u32> unit_files_;
+    std::vector<bool> own_; // files of the table that are some unit's own
     std::set<u64> read_tables_;
     std::size_t sequence_ = 0; // the row that it begins with
     std::unordered_map<const Dwarf_Abbrev*, std::size_t> attribute_counts_;
@@ -180,6 +195,8 @@ void DwarfReader::finish() {
         u32 range;
     };
     std::vector<Edge> edges;
+    for (u32 file = 0; file < table_.files.size(); ++file)
+        table_.included.push_back(file < own_.size() && !own_[file]);
     for (u32 i = 0; i < inlines_.size(); ++i) {
         edges.push_back({inlines_[i].start, true, i});
         edges.push_back({inlines_[i].end, false, i});

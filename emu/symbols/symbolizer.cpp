@@ -184,6 +184,7 @@ Location Symbolizer::locate(const ElfImage* image, u32 address) {
     if (std::optional<SourceLine> line = image->line_at(address); line) {
         location.file = std::move(line->file);
         location.line = line->line;
+        location.included = line->included;
     }
     return location;
 }
@@ -220,7 +221,14 @@ void Symbolizer::restore(const State* state) {
 void Symbolizer::State::serialize(Archive& ar) { archive_map(ar, "programs", programs, u64{1} << 16); }
 
 std::vector<Location> Symbolizer::inline_chain(std::string_view name, u32 address) const {
-    const ElfImage* image = covering(name, address);
+    return chain_of(covering(name, address), address);
+}
+
+std::vector<Location> Symbolizer::inline_chain_in(u32 address_space, u32 address) const {
+    return chain_of(image_at(address_space, address), address);
+}
+
+std::vector<Location> Symbolizer::chain_of(const ElfImage* image, u32 address) {
     std::vector<Location> chain;
     if (image == nullptr)
         return chain;
@@ -232,6 +240,7 @@ std::vector<Location> Symbolizer::inline_chain(std::string_view name, u32 addres
         place.symbol = std::move(call.function);
         place.file = std::move(line.file);
         place.line = line.line;
+        place.included = line.included;
         chain.push_back(place);
         line = std::move(call.call);
     }
@@ -239,6 +248,7 @@ std::vector<Location> Symbolizer::inline_chain(std::string_view name, u32 addres
     place.symbol = symbol == nullptr ? "" : symbol->name;
     place.file = std::move(line.file);
     place.line = line.line;
+    place.included = line.included;
     chain.push_back(std::move(place));
     return chain;
 }

@@ -24,7 +24,8 @@ struct Location {
     u32 offset = 0;     // from the symbol's start
     std::string file;   // empty: unknown
     u32 line = 0;
-    std::string inlined; // the function inlined there; empty: none
+    bool included = false; // the file is a header, not the unit's own
+    std::string inlined;   // the function inlined there; empty: none
     std::string image;
 
     bool known() const { return !symbol.empty(); }
@@ -77,6 +78,7 @@ class Symbolizer {
     // The place and all calls around it that the compiler inlined, innermost first; `symbol` names the function at
     // each. `program` may be empty: the kernel.
     std::vector<Location> inline_chain(std::string_view program, u32 address) const;
+    std::vector<Location> inline_chain_in(u32 address_space, u32 address) const;
     // "name" in the kernel, else in the space's program; "program:name" in that program.
     std::optional<u32> address_of(std::string_view name, u32 address_space = 0) const;
     // Where "name" in the kernel or "program:name" begins, inlined calls included.
@@ -106,6 +108,7 @@ class Symbolizer {
     const ElfImage* covering(std::string_view program, u32 address) const;
 
     static Location locate(const ElfImage* image, u32 address);
+    static std::vector<Location> chain_of(const ElfImage* image, u32 address);
 
     GuestLayout layout_;
     std::unique_ptr<ElfImage> kernel_;
