@@ -1,222 +1,112 @@
 // Going back gives the machine that was: the saved bytes of a place are those of a straight run, whatever way leads
 // there, and what comes behind it is the same again, event for event.
-#include "guest_machine.hpp"
-
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <map>
 
-#include "emu/base/random.hpp"
-#include "emu/base/sinks.hpp"
+#include "cpu/engine/block_engine.hpp"
 #include "emu/machine/timeline/timeline.hpp"
-#include "emu/session/session.hpp"
+#include "timeline_ways.hpp"
 
 namespace forkscope {
 
 namespace {
 
-constexpr const char* kWorkload = "run=forkdemo --child 20 --parent 3; ls bin | wc; cowtest";
-constexpr u64 kWorkloadInstructions = 1'400'000; // about, with any kernel
+constexpr u32 kProgram = 0x1000;
 
-struct Choice {
-    std::string os;
-    CpuModel cpu = CpuModel::P6;
-    TlbStudy tlb = TlbStudy::Model;
-    CostModelKind clock = CostModelKind::Flat;
+// A machine that runs a program of flat 32-bit code without paging.
+std::unique_ptr<Machine> machine_with(std::span<const u8> code) {
+    auto machine = std::move(Machine::create(MachineConfig()).value());
+    EXPECT_TRUE(machine->mmu().poke_physical(PhysicalAddress(kProgram), code));
+    CpuState state = machine->registers();
+    const SegmentCache data = SegmentCache::from(0x10, {0x00CF93000000FFFF, {}});
+    for (SegmentCache& segment : state.segments)
+        segment = data;
+    state.segments[kCs] = SegmentCache::from(0x08, {0x00CF9B000000FFFF, {}});
+    state.cr0 |= kCr0Pe;
+    state.eip = kProgram;
+    machine->mmu().set_a20(true);
+    machine->cpu().set_state(state);
+    return machine;
+}
 
-    std::string text() const {
-        return fmt::format("os {} cpu {} tlb {} clock {}", os, static_cast<int>(cpu), static_cast<int>(tlb),
-                           static_cast<int>(clock));
-    }
-};
-
-// Nearly all that a machine tells: not when a store hits decoded code, for what is decoded is no state.
-class Events final : public TraceSink {
+// The block engine, watched: how often it forgets all its blocks, and how often code under it changes.
+class WatchedEngine final : public Engine {
   public:
-    void on_event(const TraceEvent& event) override {
-        if (listening && event.kind != TraceKind::CodeInvalidated)
-            events.push_back(event);
+    WatchedEngine(Context& context, int& forgotten, int& changed)
+        : blocks_(context), forgotten_(forgotten), changed_(changed) {}
+    void run(u64 instruction_limit) override { blocks_.run(instruction_limit); }
+    bool code_changed(PhysicalAddress address, u32 size) override {
+        ++changed_;
+        return blocks_.code_changed(address, size);
     }
-    bool listening = false;
-    std::vector<TraceEvent> events;
+    void forget() override {
+        ++forgotten_;
+        blocks_.forget();
+    }
+
+  private:
+    BlockEngine blocks_;
+    int& forgotten_;
+    int& changed_;
 };
-
-// A machine with the observers that a session has.
-struct Watched {
-    explicit Watched(const Choice& choice, EngineKind engine = EngineKind::Block, const std::string& line = kWorkload)
-        : guest(
-              line,
-              [&](MachineConfig& config) {
-                  config.cpu = choice.cpu;
-                  config.tlb = choice.tlb;
-                  config.tlb_seed = choice.tlb == TlbStudy::Random ? 7 : 0;
-                  config.clock = choice.clock;
-                  config.engine = engine;
-              },
-              choice.os) {
-        Machine& m = *guest.machine;
-        symbols.add_kernel(ElfImage::from_bytes("kernel", embedded_kernel(choice.os).value()).value());
-        EXPECT_TRUE(symbols.add_programs_of_initrd(embedded_initrd()).ok());
-        tracer = std::make_unique<ForkTracer>(m.mmu().memory(), &symbols, tracer_options_for(m));
-        m.add_checkpoint_part(tracer->checkpoint_part());
-        m.add_checkpoint_part(symbols.checkpoint_part());
-        sinks.add(*tracer);
-        sinks.add(events);
-        m.set_trace_sink(&sinks);
-    }
-    ~Watched() { guest.machine->set_trace_sink(nullptr); }
-    Machine& machine() { return *guest.machine; }
-
-    GuestMachine guest;
-    Symbolizer symbols;
-    std::unique_ptr<ForkTracer> tracer;
-    Events events;
-    SinkList sinks;
-};
-
-std::string tracer_difference(std::span<const u8> saved, std::span<const u8> expected) {
-    ForkTracer::State state;
-    LoadArchive load(saved);
-    state.serialize(load);
-    DiffArchive ar(expected);
-    state.serialize(ar);
-    std::string text = "part.forks: ";
-    for (const std::string& line : ar.differences())
-        text += line + "; ";
-    return text;
-}
-
-// The first difference of what two machines have saved; "": none.
-std::string difference(const Snapshot& saved, const Snapshot& expected) {
-    for (const SnapshotSection& section : expected.sections()) {
-        const SnapshotSection* other = saved.find(section.name);
-        if (other == nullptr)
-            return section.name + " is missing";
-        if (other->bytes == section.bytes)
-            continue;
-        if (section.name == "part.forks")
-            return tracer_difference(other->bytes, section.bytes);
-        for (std::size_t i = 0; i < section.bytes.size(); ++i)
-            if (i >= other->bytes.size() || section.bytes[i] != other->bytes[i])
-                return fmt::format("{} differs at byte {} of {} ({})", section.name, i, section.bytes.size(),
-                                   other->bytes.size());
-        return section.name + " is longer";
-    }
-    return saved.count() == expected.count() ? "" : "there is a section more";
-}
-
-std::string difference(const std::vector<TraceEvent>& events, const std::vector<TraceEvent>& expected) {
-    for (std::size_t i = 0; i < std::min(events.size(), expected.size()); ++i) {
-        const TraceEvent& a = events[i];
-        const TraceEvent& b = expected[i];
-        if (a.kind != b.kind || a.instructions != b.instructions || a.cycle != b.cycle || a.eip != b.eip ||
-            a.a != b.a || a.b != b.b || a.c != b.c || a.d != b.d)
-            return fmt::format("event {} of kind {} at {}, expected {} at {}", i, static_cast<int>(a.kind),
-                               a.instructions, static_cast<int>(b.kind), b.instructions);
-    }
-    return events.size() == expected.size() ? "" : fmt::format("{} events of {}", events.size(), expected.size());
-}
-
-// What somebody does to the machine, and when: at a count of instructions, or at a time.
-struct Deed {
-    RunLimit when;
-    InputEvent input;
-};
-
-std::vector<Deed> random_deeds(Random& random, u64 from, u64 to) {
-    std::vector<Deed> deeds;
-    for (u64 at = from; at < to; at += 1000 + random.below(to / 4)) {
-        Deed deed{{kNever, at}, {}};
-        if (random.below(2) == 0)
-            deed.input = {.kind = InputKind::Key, .data = 0x1E + random.below(8)};
-        else
-            deed.input = {.kind = InputKind::SerialByte, .data = 'a' + random.below(26)};
-        deeds.push_back(deed);
-    }
-    return deeds;
-}
-
-// Runs to `end`, doing what is to be done on the way. `run` and `inject` are the machine's or its timeline's.
-template <class Runner> void run_with(Runner& runner, Machine& machine, const std::vector<Deed>& deeds, u64 end) {
-    for (const Deed& deed : deeds) {
-        if (deed.when.instructions <= machine.instructions() || deed.when.instructions > end)
-            continue;
-        while (machine.instructions() < deed.when.instructions && runner.run(deed.when).kind != StopKind::Halted) {
-        }
-        runner.inject(deed.input);
-    }
-    while (machine.instructions() < end && runner.run({kNever, end}).kind != StopKind::Halted) {
-    }
-}
-
-EngineKind other(EngineKind engine) {
-    return engine == EngineKind::Block ? EngineKind::Interpreter : EngineKind::Block;
-}
-
-// One pair of places in one choice: four ways to each.
-void check(const Choice& choice, Random& random) {
-    const u64 at = 1000 + random.below(kWorkloadInstructions);
-    const u64 end = at + 1 + random.below(300'000);
-    const EngineKind engine = random.below(4) == 0 ? EngineKind::Interpreter : EngineKind::Block;
-    SCOPED_TRACE(fmt::format("{}, {} to {}", choice.text(), at, end));
-    const std::vector<Deed> deeds = random_deeds(random, 500'000, end);
-
-    Watched straight(choice, engine);
-    run_with(straight.machine(), straight.machine(), deeds, at);
-    const Snapshot then = straight.machine().snapshot();
-    const Position there = straight.machine().position();
-    straight.events.listening = true;
-    run_with(straight.machine(), straight.machine(), deeds, end);
-    const Snapshot last = straight.machine().snapshot();
-    const Position furthest = straight.machine().position();
-
-    Watched watched(choice, engine);
-    TimelineLimits limits;
-    limits.spacing = 20'000 + random.below(200'000);
-    Timeline timeline(watched.machine(), limits);
-    run_with(timeline, watched.machine(), deeds, end);
-    ASSERT_EQ(difference(watched.machine().snapshot(), last), "") << "run past";
-    const std::string console = watched.guest.console;
-    auto gone = timeline.go_to(there);
-    ASSERT_TRUE(gone.ok()) << gone.error().message;
-    ASSERT_EQ(difference(watched.machine().snapshot(), then), "") << "run past and rewind";
-    watched.events.listening = true;
-    run_with(timeline, watched.machine(), {}, end);
-    ASSERT_FALSE(timeline.in_past());
-    ASSERT_EQ(difference(watched.machine().snapshot(), last), "") << "rewind and forward again";
-    ASSERT_EQ(difference(watched.events.events, straight.events.events), "") << "rewind and forward again";
-    ASSERT_EQ(watched.guest.console, console) << "what is done again must not be put out again";
-    ASSERT_TRUE(timeline.go_to(at).ok());
-    ASSERT_EQ(difference(watched.machine().snapshot(), then), "") << "back once more";
-
-    Watched replayed(choice, other(engine));
-    Timeline known(replayed.machine(), limits);
-    known.expect(straight.machine().inputs(), furthest);
-    gone = known.go_to(there);
-    ASSERT_TRUE(gone.ok()) << gone.error().message;
-    ASSERT_EQ(difference(replayed.machine().snapshot(), then), "") << "replay on the other engine";
-    gone = known.go_to(furthest);
-    ASSERT_TRUE(gone.ok()) << gone.error().message;
-    ASSERT_EQ(difference(replayed.machine().snapshot(), last), "") << "replay on the other engine, to the end";
-}
-
-std::vector<Choice> all_choices() {
-    std::vector<Choice> choices;
-    for (const std::string& os : embedded_kernel_names())
-        for (const CpuModel cpu : {CpuModel::I486, CpuModel::Pentium, CpuModel::P6})
-            for (u32 tlb = 0; tlb <= static_cast<u32>(TlbStudy::Fifo); ++tlb)
-                for (const CostModelKind clock : {CostModelKind::Flat, CostModelKind::Model, CostModelKind::Cache})
-                    choices.push_back({os, cpu, static_cast<TlbStudy>(tlb), clock});
-    return choices;
-}
 
 } // namespace
+
+// Each thousand rounds of a loop it changes the number that the loop adds.
+TEST(Timeline, GoesBackOverCodeThatChangesItself) {
+    const std::vector<u8> code = {0xB9, 0xE8, 0x03, 0x00, 0x00,       // 1000: mov ecx, 1000
+                                  0x81, 0xC3, 0x01, 0x00, 0x00, 0x00, // 1005: add ebx, 1
+                                  0x49,                               // 100B: dec ecx
+                                  0x75, 0xF7,                         // 100C: jnz 1005
+                                  0xFF, 0x05, 0x07, 0x10, 0x00, 0x00, // 100E: inc dword [1007]
+                                  0xEB, 0xEA};                        // 1014: jmp 1000
+    const std::vector<u64> places = {2'500, 4'000, 9'500, 13'007, 29'990, 30'000};
+    std::map<u64, u64> hashes;
+    const auto straight = machine_with(code);
+    for (const u64 place : places) {
+        straight->run({kNever, place});
+        hashes[place] = straight->hash();
+    }
+    const auto machine = machine_with(code);
+    int forgotten = 0, changed = 0;
+    machine->cpu().set_engine(
+        [&](Context& context, Interpreter&) { return std::make_unique<WatchedEngine>(context, forgotten, changed); });
+    TimelineLimits limits;
+    limits.spacing = 1'200;
+    limits.ladder_spacing = 400;
+    Timeline timeline(*machine, limits);
+    timeline.run({kNever, places.back()});
+    const int by_itself = changed;
+    for (const u64 place : {4'000, 29'990, 2'500, 13'007, 9'500, 2'500, 30'000}) {
+        ASSERT_TRUE(timeline.go_to(place).ok());
+        EXPECT_EQ(machine->hash(), hashes[place]) << place;
+    }
+    EXPECT_GT(changed, by_itself) << "the way back changes code, too";
+    EXPECT_EQ(forgotten, 0) << "what is the same stays decoded";
+}
+
+// The firmware copies the kernel by string instructions: few instructions, and most of the time until the kernel runs.
+TEST(Timeline, CountsCyclesWhereInstructionsTakeMany) {
+    GuestMachine guest(kTimelineWorkload);
+    Timeline timeline(*guest.machine);
+    timeline.run({kNever, 700'000});
+    const auto& all = timeline.present().checkpoints;
+    ASSERT_GE(all.size(), 2u);
+    for (auto at = std::next(all.begin()); at != all.end(); ++at) {
+        EXPECT_LT(at->first.instructions, 100'000u) << "the firmware's";
+        EXPECT_GE(at->second->busy - std::prev(at)->second->busy, 4 * TimelineLimits().spacing);
+    }
+    EXPECT_LT(timeline.position().cycle - all.rbegin()->first.cycle, 8 * TimelineLimits().spacing);
+    const u64 hash = guest.machine->hash();
+    ASSERT_TRUE(timeline.go_to(std::prev(all.end(), 2)->first).ok());
+    ASSERT_TRUE(timeline.go_to(timeline.end()).ok());
+    EXPECT_EQ(guest.machine->hash(), hash);
+}
 
 // Checkpoints are forgotten where they lie too close; what they knew of stores must not be.
 TEST(Timeline, KnowsInWhichStretchesAFrameWasWritten) {
     constexpr u64 kWindow = 10'000, kEnd = 600'000;
-    GuestMachine straight(kWorkload);
+    GuestMachine straight(kTimelineWorkload);
     PhysicalMemory& memory = straight.machine->mmu().memory();
     std::map<u64, std::vector<u64>> written; // windows by frame
     for (u64 at = kWindow; at <= kEnd; at += kWindow) {
@@ -227,7 +117,7 @@ TEST(Timeline, KnowsInWhichStretchesAFrameWasWritten) {
             if (memory.written_since(frame, epoch))
                 written[frame].push_back(at - kWindow);
     }
-    GuestMachine guest(kWorkload);
+    GuestMachine guest(kTimelineWorkload);
     TimelineLimits limits;
     limits.spacing = 7'000;
     limits.near = 60'000;
@@ -256,16 +146,9 @@ TEST(Timeline, KnowsInWhichStretchesAFrameWasWritten) {
 
 TEST(Timeline, EveryWayToAPlaceGivesTheSameBytes) {
     Random random(41);
-    const std::vector<Choice> choices = all_choices();
-    if (std::getenv("FORKSCOPE_LONG") != nullptr) {
-        const u64 rounds = std::max<u64>(5, 1000 / choices.size() + 1);
-        for (u64 round = 0; round < rounds; ++round)
-            for (const Choice& choice : choices)
-                check(choice, random);
-        return;
-    }
+    const std::vector<TimelineChoice> choices = timeline_choices();
     for (int round = 0; round < 50 && !::testing::Test::HasFatalFailure(); ++round)
-        check(choices[random.below(choices.size())], random);
+        check_ways_to_a_place(choices[random.below(choices.size())], random);
 }
 
 // gdb's threads, say, where a recording is opened before gdb comes: of what was before, they know nothing.
@@ -279,7 +162,7 @@ TEST(Timeline, GoesBackToBeforeAnObserverCame) {
         void restore(const State* state) { now = state != nullptr ? *state : State{}; }
         State now;
     } counter;
-    GuestMachine guest(kWorkload);
+    GuestMachine guest(kTimelineWorkload);
     Timeline timeline(*guest.machine);
     timeline.run({kNever, 2'000});
     guest.machine->add_checkpoint_part(checkpoint_part("counter", 1, counter));
