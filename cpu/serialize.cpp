@@ -46,7 +46,6 @@ void Cpu::serialize(Archive& ar) {
     context_.meter().loaded();
     context_.flags_changed();
     context_.debug_registers_changed();
-    engine_->forget();
 }
 
 } // namespace forkscope

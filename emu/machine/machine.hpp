@@ -133,7 +133,7 @@ class Machine final : private Wiring {
 
   private:
     // One part of what a snapshot holds. Hashed: it is also part of the hash, in this order. Memory goes by pieces.
-    enum class SectionKind : u8 { Hashed, Memory, Saved, Inputs };
+    enum class SectionKind : u8 { Configuration, Hashed, Memory, Saved, Inputs };
     struct Section {
         std::string name;
         u32 version;

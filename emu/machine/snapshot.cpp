@@ -133,7 +133,7 @@ std::vector<Machine::Section> Machine::sections() {
                              u32 version = 1) {
         list.push_back({std::string(name), version, kind, std::move(serialize)});
     };
-    add("configuration", SectionKind::Hashed, [this](Archive& ar) { serialize_configuration(ar); });
+    add("configuration", SectionKind::Configuration, [this](Archive& ar) { serialize_configuration(ar); });
     add(
         "cpu", SectionKind::Hashed, [this](Archive& ar) { cpu_->serialize(ar); }, 2);
     add("memory", SectionKind::Memory, [this](Archive& ar) { memory_->serialize(ar); });
@@ -151,7 +151,7 @@ std::vector<Machine::Section> Machine::sections() {
 u64 Machine::hash() {
     HashArchive ar;
     for (const Section& section : sections())
-        if (section.kind == SectionKind::Hashed || section.kind == SectionKind::Memory)
+        if (section.kind != SectionKind::Saved && section.kind != SectionKind::Inputs)
             section.serialize(ar);
     return ar.digest();
 }
@@ -200,7 +200,7 @@ void Machine::put_back(const Past& past) {
         EMU_ASSERT(loaded.ok(), "a checkpoint does not load: {}", loaded.ok() ? "" : loaded.error().message);
     }
     past.put_back_memory();
-    forget_derived_state();
+    mmu_->forget_derived_state(); // code that is the same stays decoded
     watchpoints_->restored();
     inputs_.truncate(past.inputs);
     replay({});

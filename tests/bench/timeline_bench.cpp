@@ -1,11 +1,11 @@
 // What the past costs, and how long the way back takes: forkstorm untraced, traced, and each with checkpoints, in
-// turn; then places at random. Prints a table; no test.
+// turn; then places at random. CPU time, which is the latency on an idle core. Prints a table; no test.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
 #include <string>
+#include <tuple>
 
 #include "emu/base/random.hpp"
 #include "emu/machine/timeline/timeline.hpp"
@@ -97,9 +97,9 @@ void latencies(const std::string& os, const std::string& line, u64 cycles, int p
     std::vector<double> back;
     std::vector<double> again;
     const auto timed = [](std::vector<double>& list, const auto& act) {
-        const auto began = std::chrono::steady_clock::now();
+        const double began = cpu_seconds();
         act();
-        list.push_back(1000 * std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+        list.push_back(1000 * (cpu_seconds() - began));
     };
     for (int i = 0; i < places; ++i) {
         const u64 at = 1'000 + random.below(end.instructions - 1'000);
@@ -120,8 +120,8 @@ void latencies(const std::string& os, const std::string& line, u64 cycles, int p
 }
 
 // A step back from the present, where nobody has gone back before; then the last fault, stop and entry before places
-// at random.
-void moves_back(const std::string& os, int places) {
+// at random, from `least` instructions on.
+void moves_back(const std::string& os, const std::string& line, u64 least, u64 most, int places) {
     std::vector<double> times[5];
     const char* const names[] = {"step back from the present", "line", "fault", "stop", "entry"};
     Random random(5);
@@ -129,11 +129,11 @@ void moves_back(const std::string& os, int places) {
         Options options;
         options.command = Command::Step;
         options.os = os;
-        options.machine.command_line = "run=forkdemo --pages 8 --parent 2";
+        options.machine.command_line = line;
         options.serial = "none";
         options.trace_forks = true;
         options.history = u64{512} << 20;
-        options.limit.instructions = 650'000 + random.below(150'000);
+        options.limit.instructions = least + random.below(most - least);
         auto created = Session::create(options);
         Session& session = **created;
         session.run_to_end();
@@ -143,15 +143,14 @@ void moves_back(const std::string& os, int places) {
         const Grain grains[] = {Grain::Instruction, Grain::Line, Grain::Fault, Grain::Stop, Grain::TableWrite};
         for (std::size_t grain = 0; grain < std::size(grains); ++grain) {
             static_cast<void>(stepper.go_to(here));
-            const auto began = std::chrono::steady_clock::now();
+            const double began = cpu_seconds();
             static_cast<void>(stepper.move(grains[grain], Way::Backwards));
-            times[grain].push_back(1000 *
-                                   std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+            times[grain].push_back(1000 * (cpu_seconds() - began));
         }
     }
     for (std::size_t grain = 0; grain < std::size(times); ++grain) {
         std::sort(times[grain].begin(), times[grain].end());
-        std::printf("%s %s: median %.1f ms, p95 %.1f ms, worst %.1f ms\n", os.c_str(), names[grain],
+        std::printf("%s, %s, %s: median %.1f ms, p95 %.1f ms, worst %.1f ms\n", os.c_str(), line.c_str(), names[grain],
                     times[grain][times[grain].size() / 2], times[grain][times[grain].size() * 95 / 100],
                     times[grain].back());
     }
@@ -170,7 +169,9 @@ int main(int argc, char** argv) {
     if (what == "costs")
         costs(os, line, cycles, 5);
     else if (what == "moves")
-        moves_back(os, 200);
+        for (const auto& [work, least, most] : {std::tuple("run=forkdemo --pages 8 --parent 2", 650'000, 800'000),
+                                                std::tuple("run=forkstorm 400", 800'000, 30'000'000)})
+            moves_back(os, work, static_cast<u64>(least), static_cast<u64>(most), 200);
     else
         latencies(os, line, cycles, 200);
 }

@@ -16,6 +16,7 @@ std::span<const u8> frame_bytes(const PhysicalMemory& memory, u64 frame) {
 std::shared_ptr<const Checkpoint> CheckpointKeeper::make() {
     auto checkpoint = std::make_shared<Checkpoint>();
     checkpoint->at = machine_.position();
+    checkpoint->busy = machine_.cpu().count_of(Counted::UnhaltedCycles);
     checkpoint->inputs = machine_.inputs().events().size();
     machine_.save_checkpoint([&](std::span<const u8> bytes) {
         const std::size_t number = checkpoint->state.size();

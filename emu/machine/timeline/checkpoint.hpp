@@ -23,8 +23,9 @@ struct Checkpoint {
     };
 
     Position at;
+    Cycles busy = 0;            // of those since power-on the CPU was not halted in so many
     std::size_t inputs = 0;     // so many of the log's came before
-    std::vector<Section> state; // as Machine::checkpoint_sections() has them
+    std::vector<Section> state; // as Machine::save_checkpoint() has them
     FrameImage memory;
     std::vector<std::shared_ptr<PartState>> parts;
     Position written_since{~u64{0}, 0, 0}; // from then on `written` knows of every store

@@ -32,11 +32,11 @@ RunLimit Timeline::toward(Position target, RunLimit limit) const {
 
 StopReason Timeline::run(RunLimit limit) {
     for (;;) {
-        RunLimit piece = limit;
-        piece.instructions = std::min(piece.instructions, next_checkpoint());
-        const StopReason reason = machine_.run(replaying_ ? toward(here().end, limit) : piece);
+        const RunLimit piece = replaying_ ? toward(here().end, limit) : to_next_checkpoint(limit);
+        const StopReason reason = machine_.run(piece);
         note_end();
-        lay_if_due();
+        const bool counted = reason.kind == StopKind::Limit && machine_.instructions() == piece.instructions;
+        lay_if_due(counted ? Boundary::Surely : Boundary::Perhaps);
         if (reason.kind != StopKind::Limit || machine_.now() >= limit.cycle ||
             machine_.instructions() >= limit.instructions)
             return reason;
@@ -50,7 +50,7 @@ StopReason Timeline::step() {
     note_end();
     const StopReason reason = machine_.step();
     note_end();
-    lay_if_due();
+    lay_if_due(Boundary::Perhaps);
     return reason;
 }
 
@@ -255,12 +255,28 @@ Result<void> Timeline::seek(Position target) {
 
 // --- Checkpoints
 
-u64 Timeline::next_checkpoint() const {
-    return std::prev(present().checkpoints.upper_bound(position()))->first.instructions + limits_.spacing;
+const Checkpoint& Timeline::last_checkpoint() const {
+    return *std::prev(present().checkpoints.upper_bound(position()))->second;
 }
 
-void Timeline::lay_if_due() {
-    if (replaying_ || machine_.instructions() < next_checkpoint())
+Cycles Timeline::busy() const { return machine_.cpu().count_of(Counted::UnhaltedCycles); }
+
+// Where cycles say that it is due, it lies behind the instruction.
+RunLimit Timeline::to_next_checkpoint(RunLimit limit) const {
+    const Checkpoint& last = last_checkpoint();
+    const Cycles most = last.busy + kCyclesPerInstruction * limits_.spacing;
+    if (busy() < most)
+        return {std::min(limit.cycle, machine_.now() + (most - busy())),
+                std::min(limit.instructions, last.at.instructions + limits_.spacing)};
+    return {limit.cycle, std::min(limit.instructions, machine_.instructions() + 1)};
+}
+
+void Timeline::lay_if_due(Boundary boundary) {
+    const Checkpoint& last = last_checkpoint();
+    const bool by_count = machine_.instructions() >= last.at.instructions + limits_.spacing;
+    const bool by_cycles =
+        boundary == Boundary::Surely && busy() >= last.busy + kCyclesPerInstruction * limits_.spacing;
+    if (replaying_ || (!by_count && !by_cycles))
         return;
     lay();
     thin();
@@ -273,9 +289,7 @@ void Timeline::lay() {
 }
 
 void Timeline::lay_rung() {
-    auto& all = here().checkpoints;
-    const u64 last = std::prev(all.upper_bound(position()))->first.instructions;
-    if (machine_.instructions() - last < limits_.ladder_spacing)
+    if (machine_.instructions() - last_checkpoint().at.instructions < limits_.ladder_spacing)
         return;
     lay();
     rungs_.emplace_back(present_, position());
@@ -301,6 +315,10 @@ Timeline::Checkpoints::iterator Timeline::forget(Checkpoints& all, Checkpoints::
     return next;
 }
 
+u64 Timeline::length(const Checkpoint& from, const Checkpoint& to) {
+    return std::max(to.at.instructions - from.at.instructions, (to.busy - from.busy) / kCyclesPerInstruction);
+}
+
 // The farther back, the wider apart.
 u64 Timeline::spacing_at(u64 age) const {
     return age < limits_.near ? limits_.spacing
@@ -311,7 +329,7 @@ void Timeline::thin() {
     auto& all = here().checkpoints;
     const u64 end = here().end.instructions;
     for (auto at = std::next(all.begin()); at != all.end() && std::next(at) != all.end();) {
-        const u64 gap = std::next(at)->first.instructions - std::prev(at)->first.instructions;
+        const u64 gap = length(*std::prev(at)->second, *std::next(at)->second);
         at = gap <= spacing_at(end - at->first.instructions) ? forget(all, at) : std::next(at);
     }
 }
@@ -325,7 +343,7 @@ void Timeline::keep_below_limit() {
         for (auto& [id, branch] : branches_) {
             auto& all = branch.checkpoints;
             for (auto at = std::next(all.begin()); at != all.end() && std::next(at) != all.end(); ++at) {
-                const auto gap = std::next(at)->first.instructions - std::prev(at)->first.instructions;
+                const u64 gap = length(*std::prev(at)->second, *std::next(at)->second);
                 const auto age = branch.end.instructions - at->first.instructions + limits_.near;
                 const double cost = static_cast<double>(gap) / static_cast<double>(age);
                 if (poorest != nullptr && cost >= least)

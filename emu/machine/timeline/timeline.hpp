@@ -19,7 +19,7 @@ namespace forkscope {
 
 struct TimelineLimits {
     u64 bytes = u64{512} << 20;
-    u64 spacing = 1'500'000;      // instructions between two checkpoints of the last `near`
+    u64 spacing = 1'500'000;      // instructions between two checkpoints of the last `near`, or four times the cycles
     u64 near = 100'000'000;       // instructions
     u64 far_spacing = 16'000'000; // before those, as far as memory reaches
     u64 ladder_spacing = 100'000; // between those that are laid on the way to a position
@@ -109,6 +109,7 @@ class Timeline {
   private:
     class Seeking;
     static constexpr std::size_t kMostRungs = 64;
+    static constexpr Cycles kCyclesPerInstruction = 4; // where they are more, they count in place of instructions
 
     Branch& here() { return branches_.at(present_); }
     void note_end();
@@ -121,12 +122,18 @@ class Timeline {
     void hand_future_over();
     Result<void> seek(Position target);
     RunLimit toward(Position target, RunLimit limit = {}) const;
+    RunLimit to_next_checkpoint(RunLimit limit) const;
     Error not_in_history(u64 instructions) const;
     Error strayed(Position target) const;
-    u64 next_checkpoint() const;
-    void lay_if_due();
+    const Checkpoint& last_checkpoint() const;
+    Cycles busy() const;
+    // An instruction ended here, and not the repetition of one.
+    enum class Boundary : u8 { Perhaps, Surely };
+    void lay_if_due(Boundary boundary);
     void lay();
     void lay_rung();
+    // How long the way is: a string instruction takes one count and many cycles.
+    static u64 length(const Checkpoint& from, const Checkpoint& to);
     u64 spacing_at(u64 age) const;
     static Checkpoints::iterator forget(Checkpoints& all, Checkpoints::iterator at);
     void thin();
