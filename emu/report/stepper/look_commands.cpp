@@ -11,7 +11,7 @@
 #include "emu/report/stepper/step_words.hpp"
 #include "emu/report/text_writer.hpp"
 #include "emu/report/tlb_report.hpp"
-#include "emu/session/conditions/evaluator.hpp"
+#include "emu/session/conditions/evaluation/machine_evaluator.hpp"
 #include "emu/session/guest_state_of.hpp"
 #include "emu/session/guest_words.hpp"
 #include "emu/symbols/inspect/expression.hpp"
@@ -298,7 +298,7 @@ StepAnswer StepCommands::expect(std::string_view rest) {
     if (!condition.ok())
         return wrong(condition.error().message, condition.error().code);
     std::vector<NodeMemory> memory(condition->expression.nodes.size());
-    Evaluator evaluator(session().machine(), *condition, memory);
+    MachineEvaluator evaluator(session().machine(), *condition, memory);
     evaluator.set_mode(Evaluator::Mode::Look);
     const bool holds = evaluator.holds();
     StepAnswer answer;

@@ -40,6 +40,9 @@ struct Condition {
 // Error: why it is no condition, the text, and below it a caret.
 Result<Condition> compile_condition(std::string_view text, const Symbolizer& symbols);
 
+// What is said of a place in the text of a condition, with a caret below it.
+Error condition_error(std::string_view text, u32 place, const std::string& why);
+
 // The two halves of it.
 Result<Expression> parse_expression(std::string_view text, const Symbolizer& symbols);
 Arming arming_of(const Expression& expression);

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "emu/session/conditions/evaluator.hpp"
+#include "emu/session/conditions/evaluation/machine_evaluator.hpp"
 
 namespace forkscope {
 

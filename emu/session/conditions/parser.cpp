@@ -7,9 +7,9 @@
 #include "emu/base/text/nearest.hpp"
 #include "emu/base/text/printable.hpp"
 #include "emu/session/conditions/condition.hpp"
+#include "emu/session/conditions/evaluation/value.hpp"
 #include "emu/session/conditions/lexer.hpp"
 #include "emu/session/conditions/names.hpp"
-#include "emu/session/conditions/value.hpp"
 #include "emu/session/conditions/vocabulary.hpp"
 #include "emu/session/options/options.hpp"
 #include "emu/trace/tracepoints.hpp"
@@ -72,8 +72,7 @@ class Parser {
 
     u32 fail(u32 place, const std::string& why) {
         if (!trouble_)
-            trouble_ =
-                why + marked(expression_.text, place) + "\n`forkscope help conditions` says what can be written here";
+            trouble_ = condition_error(expression_.text, place, why).message;
         return kNoNode;
     }
     u32 fail(const Token& token, const std::string& why) { return fail(token.begin, why); }
@@ -326,6 +325,8 @@ class Parser {
         return symbol(token, token.text);
     }
 
+    bool has_names() const { return !symbols_.images_for(0).empty(); }
+
     u32 symbol(const Token& token, std::string_view name) {
         const auto address = address_named(name, symbols_);
         if (!address) {
@@ -334,8 +335,9 @@ class Parser {
                 words.emplace_back(function.name);
             const bool program = !CodeName(name).program.empty() || CodeName(name).line != 0;
             return fail(token, fmt::format("'{}' is {}{}", printable_line(name.substr(0, 80)),
-                                           program ? "no function or line that is known"
-                                                   : "neither a word of conditions nor a symbol of the kernel",
+                                           program       ? "no function or line that is known"
+                                           : has_names() ? "neither a word of conditions nor a symbol of the kernel"
+                                                         : "no word of conditions, and no names of the guest are known",
                                            hint_for(name, std::move(words), symbols_)));
         }
         const u32 made = number(*address, token.begin);
@@ -523,6 +525,11 @@ class Parser {
 };
 
 } // namespace
+
+Error condition_error(std::string_view text, u32 place, const std::string& why) {
+    return Error{why + marked(text, place) + "\n`forkscope help conditions` says what can be written here",
+                 ExitCode::Usage};
+}
 
 Result<Expression> parse_expression(std::string_view text, const Symbolizer& symbols) {
     return Parser(text, symbols).parse();

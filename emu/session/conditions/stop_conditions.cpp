@@ -88,7 +88,7 @@ void StopConditions::begin(Waiting& waiting) {
         kept.asked_at_instruction = machine_.instructions();
         kept.asked_at_cycle = machine_.now();
     }
-    Evaluator now = evaluator(waiting, Evaluator::Mode::Begin);
+    MachineEvaluator now = evaluator(waiting, Evaluator::Mode::Begin);
     kept.held = now.holds() && !waiting.condition.arming.screen;
     watch_what_was_read(waiting, now.read());
 }
@@ -153,8 +153,8 @@ void StopConditions::bytes_changed(Waiting& waiting, const ReadBytes& bytes) {
 
 // --- Asked
 
-Evaluator StopConditions::evaluator(Waiting& waiting, Evaluator::Mode mode) {
-    Evaluator evaluator(machine_, waiting.condition, waiting.kept.nodes);
+MachineEvaluator StopConditions::evaluator(Waiting& waiting, Evaluator::Mode mode) {
+    MachineEvaluator evaluator(machine_, waiting.condition, waiting.kept.nodes);
     evaluator.set_mode(mode);
     evaluator.set_program_asked([this](const std::string& program) { return runs(program); });
     return evaluator;
@@ -192,12 +192,11 @@ void StopConditions::ask(Waiting& waiting) {
         kept.asked_at_instruction = machine_.instructions();
         kept.asked_at_cycle = machine_.now();
     }
-    Evaluator now = evaluator(waiting, Evaluator::Mode::Ask);
+    MachineEvaluator now = evaluator(waiting, Evaluator::Mode::Ask);
     const bool holds = now.holds();
     const bool something =
         std::any_of(kept.nodes.begin(), kept.nodes.end(), [](const NodeMemory& node) { return node.happened; });
-    const bool state_alone = expression.at(expression.root).rank == Rank::State;
-    if (holds && (!state_alone || !kept.held || something)) {
+    if (is_met(expression.at(expression.root).rank, holds, kept.held, something)) {
         ++kept.times_met;
         if (kept.times_met > waiting.use.ignore) {
             if (std::exchange(met_told_, false))
@@ -300,13 +299,6 @@ bool StopConditions::has_news(const StopReason& reason) const {
 }
 
 // --- The state that goes back with the machine
-
-void StopConditions::Told::serialize(Archive& ar) {
-    ar.field("guest_speaks", guest_speaks);
-    ar.field("users_run", users_run);
-    ar.field("panicked", panicked);
-    ar.field("last_table_write", last_table_write);
-}
 
 void StopConditions::Kept::serialize(Archive& ar) {
     ar.field("number", number);

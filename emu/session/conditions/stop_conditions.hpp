@@ -12,7 +12,8 @@
 #include "emu/machine/machine.hpp"
 #include "emu/observe/forks/fork_record.hpp"
 #include "emu/session/conditions/condition.hpp"
-#include "emu/session/conditions/evaluator.hpp"
+#include "emu/session/conditions/evaluation/machine_evaluator.hpp"
+#include "emu/session/conditions/evaluation/occurrences.hpp"
 #include "emu/symbols/symbolizer.hpp"
 
 namespace forkscope {
@@ -37,15 +38,6 @@ struct ConditionUse {
 };
 
 class StopConditions : public TraceSink {
-    // What the events have told so far.
-    struct Told {
-        bool guest_speaks = false; // by tracepoints
-        bool users_run = false;
-        bool panicked = false;
-        u64 last_table_write = 0;
-
-        void serialize(Archive& ar);
-    };
     struct Kept { // of one condition
         u32 number = 0;
         std::string text;
@@ -143,14 +135,12 @@ class StopConditions : public TraceSink {
     void happened(Waiting& waiting, u32 node, const TraceEvent& event);
     // Does the event count for this node?
     bool counts(Waiting& waiting, u32 node, const TraceEvent& event, bool burst);
-    bool page_counts(Waiting& waiting, const Node& node, u64 address, u64 page_bytes);
-    bool mapping_counts(Waiting& waiting, const Node& node, const TraceEvent& event);
     bool changes_value(Waiting& waiting, const TraceEvent& event);
     std::optional<u64> argument(Waiting& waiting, u32 node);
     void on_store(const WatchHit& hit);
     void bytes_changed(Waiting& waiting, const ReadBytes& bytes);
 
-    Evaluator evaluator(Waiting& waiting, Evaluator::Mode mode);
+    MachineEvaluator evaluator(Waiting& waiting, Evaluator::Mode mode);
     void ask(const StopReason& reason);
     void ask(Waiting& waiting);
     std::string what_was_met(const Waiting& waiting) const;
