@@ -19,7 +19,6 @@
 #include "emu/session/recording/replay.hpp"
 #include "emu/session/session.hpp"
 #include "emu/terminal/terminal.hpp"
-#include "emu/trace/trace_text.hpp"
 #include "emu/ui/picture.hpp"
 
 namespace forkscope {
@@ -336,41 +335,6 @@ Result<ExitCode> replay_command(const Options& options) {
     if (result->interrupted)
         tell("stopped by Ctrl-C or a signal");
     return !result->equal ? ExitCode::RuntimeError : result->interrupted ? ExitCode::LimitReached : ExitCode::Ok;
-}
-
-Result<ExitCode> trace_command(const Options& options) {
-    std::vector<TraceKind> kinds;
-    for (const std::string& name : options.kinds) {
-        const auto kind = trace_kind_named(name);
-        if (!kind)
-            return Error{
-                fmt::format("--kind '{}': no such kind of event; `forkscope trace stat FILE` names those in a file",
-                            name),
-                ExitCode::Usage};
-        kinds.push_back(*kind);
-    }
-    auto trace = TraceFileReader::open(options.trace_file);
-    if (!trace.ok())
-        return trace.error();
-    Result<void> printed;
-    const auto out = [&](std::string_view text) {
-        if (printed.ok())
-            printed = print(text);
-    };
-    Result<void> read;
-    if (options.command == Command::TraceInfo)
-        read = trace_info(*trace, out);
-    else if (options.command == Command::TraceDump)
-        read = trace_dump(*trace, {kinds, 0, ~u64{0}, options.most_lines}, out);
-    else
-        read = trace_stat(*trace, out);
-    if (!printed.ok())
-        return printed.error();
-    if (!trace->complete() || !trace->damage().empty())
-        tell(fmt::format("the trace '{}' did not end in order: {}", options.trace_file, trace->damage()));
-    if (!read.ok())
-        return Error{fmt::format("the trace '{}': {}", options.trace_file, read.error().message)};
-    return ExitCode::Ok;
 }
 
 } // namespace forkscope

@@ -17,6 +17,7 @@ Result<ExitCode> compare_command(const Options& options);
 Result<ExitCode> record_command(Options options);
 Result<ExitCode> replay_command(const Options& options);
 Result<ExitCode> trace_command(const Options& options);
+Result<ExitCode> trace_query_command(const Options& options);
 // `step` with commands, a script, or a person at the terminal; else it is run_command's.
 bool steps_by_lines(const Options& options);
 bool sits_at_terminal();

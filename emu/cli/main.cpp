@@ -39,6 +39,8 @@ Result<ExitCode> dispatch(Options options) {
     case Command::TraceDump:
     case Command::TraceStat:
         return trace_command(options);
+    case Command::TraceQuery:
+        return trace_query_command(options);
     }
     return ExitCode::RuntimeError;
 }

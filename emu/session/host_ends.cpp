@@ -5,6 +5,7 @@
 #include "emu/files/file_place.hpp"
 #include "emu/files/whole_file.hpp"
 #include "emu/session/boot_modules.hpp"
+#include "emu/session/conditions/query/trace_query.hpp"
 #include "emu/session/snapshot_file.hpp"
 #include "emu/session/symbol_files.hpp"
 
@@ -79,6 +80,8 @@ Result<void> HostEnds::open_recording(const Options& options) {
     TraceHeader header = machine_header(machine_.config());
     header.set("events", options.all_events ? "all" : "all but tlb_fill and tlb_evict");
     header.set("seed", fmt::format("{}", options.seed));
+    const CpuState& registers = machine_.registers();
+    set_trace_registers(header, registers.cr0, registers.cr3, registers.cr4);
     if (!options.record_path.empty()) {
         for (const std::string& file : options.symbol_files)
             header.set("symbols." + file, symbol_file_sum(file));

@@ -353,9 +353,18 @@ class TraceFile(Case):
         path = os.path.join(self.directory.name, "absent.trace")
         noise = self.file("noise.trace", random.Random(23).randbytes(5000))
         empty = self.file("empty.trace", b"")
-        for verb in ("info", "dump", "stat"):
+        for verb, *words in (("info",), ("dump",), ("stat",), ("query", "fault")):
             for name in (path, noise, empty, self.directory.name):
-                self.refuses(RUNTIME_ERROR, re.escape(name), "trace", verb, name)
+                self.refuses(RUNTIME_ERROR, re.escape(name), "trace", verb, name, *words)
+
+    def test_query_says_what_is_wrong_with_a_condition(self):
+        self.record()
+        path = os.path.join(self.directory.name, "good.trace")
+        self.refuses(USAGE, r"EXPR", "trace", "query", path)
+        self.refuses(USAGE, r"fault && oops\n *\^\n", "trace", "query", path, "fault && oops")
+        self.refuses(USAGE, r"'eax' cannot be decided: a trace holds no register but .*\n  fault && eax == 2\n {11}\^\n",
+                     "trace", "query", path, "fault && eax == 2")
+        self.refuses(USAGE, "fills and evictions of the TLB, which --all-events records", "trace", "query", path, "fills")
 
     def test_truncated_opens_up_to_its_last_chunk_or_is_refused(self):
         whole, numbers = self.record(), random.Random(24)

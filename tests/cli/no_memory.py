@@ -139,9 +139,9 @@ class Limited(unittest.TestCase):
 
     def test_trace(self):
         self.make_files()
-        for verb in ("info", "stat", "dump"):
+        for verb, *words in (("info",), ("stat",), ("dump",), ("query", "fault")):
             # Little more than what the dynamic loader needs: most sizes that are too small never reach main.
-            self.ends_well_with_any_memory("trace", verb, self.trace, refused=False)
+            self.ends_well_with_any_memory("trace", verb, self.trace, *words, refused=False)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,23 @@ class Recordings(bad_input.Case):
         self.refuses(USAGE, "not in the recording", *HEADLESS, self.path, "--from", "99999999999")
         self.refuses(USAGE, "--from", *HEADLESS, "--from", "5")
 
+    def test_are_asked_as_traces_are(self):
+        self.record("--pages", "2")
+        trace = os.path.join(self.directory.name, "a.trace")
+        self.start(*HEADLESS, "--serial", "none", "--append", "run=forkdemo --pages 2", "--trace", trace)
+        for condition in ("stop == 2b", "fault && cr3 != 0", "maps(cr3)", "fault(forkdemo:main)"):
+            of_trace = self.start("trace", "query", trace, condition)
+            of_recording = self.start("trace", "query", self.path, condition)
+            self.assertEqual(of_recording.returncode, of_trace.returncode, of_recording.text)
+        dump = self.start("trace", "dump", self.path, "--kind", "page_fault").stdout
+        self.assertEqual(self.start("trace", "query", self.path, "fault").stdout, dump)
+        self.assertEqual(self.start("trace", "query", self.path, "fault", "--lines", "3").stdout.count(b"\n"), 3)
+        third = self.start("trace", "query", self.path, "count(fault) == 3")
+        self.assertEqual((third.returncode, third.stdout), (OK, dump.split(b"\n")[2] + b"\n"))
+        none = self.start("trace", "query", self.path, "fault(0x123)")
+        self.assertEqual((none.returncode, none.stdout), (LIMIT_REACHED, b""))
+        self.assertRegex(none.text, r"'fault\(0x123\)' was not met: \d+ events were read")
+
     def test_decide_what_makes_the_run(self):
         self.record("--limit", "300000i", code=LIMIT_REACHED)
         for option, value in (("--os", "minix"), ("--cpu", "i386"), ("-m", "32M"), ("--append", "quiet"), ("--tlb", "tiny")):

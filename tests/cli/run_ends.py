@@ -320,13 +320,13 @@ class Codes(Case):
             whole = file.read()
         cut = self.file("cut.trace", whole[:-100])
         damaged = self.file("damaged.trace", whole[:len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1:])
-        for verb in ("info", "stat", "dump"):
-            sound = self.start("trace", verb, path)
+        for verb, *words in (("info",), ("stat",), ("dump",), ("query", "fault")):
+            sound = self.start("trace", verb, path, *words)
             self.assertEqual((sound.returncode, sound.text), (OK, ""))
-            result = self.start("trace", verb, cut)
+            result = self.start("trace", verb, cut, *words)
             self.assertEqual(result.returncode, OK, result.text)
             self.assertIn("did not end in order", result.text)
-            result = self.start("trace", verb, damaged)
+            result = self.start("trace", verb, damaged, *words)
             self.assertEqual(result.returncode, RUNTIME_ERROR, result.text)
             self.assertRegex(result.text, "damaged.trace.* is damaged")
 

@@ -12,6 +12,20 @@ constexpr ConditionExample kExamples[] = {
 #include "emu/session/conditions/examples.def"
 };
 
+constexpr TraceConditionExample kTraceExamples[] = {
+#define DECIDED(text, meaning) {text, meaning, true},
+#define UNDECIDED(text, meaning) {text, meaning, false},
+#include "emu/session/conditions/query/examples.def"
+};
+
+// A bar would end the cell.
+std::string in_cell(std::string_view text) {
+    std::string shown(text);
+    for (std::size_t at = 0; (at = shown.find("||", at)) != std::string::npos; at += 4)
+        shown.replace(at, 2, "\\|\\|");
+    return shown;
+}
+
 constexpr std::string_view kRules =
     "Operators are C's, with C's precedence, on unsigned numbers: || && | ^ & == != < <= > >= << >> + - * ! ~ - ( ).\n"
     "Numbers are decimal or 0x hexadecimal. A function, a line or an address that stands alone means that its\n"
@@ -30,6 +44,9 @@ std::string conditions_help() {
     for (const ConditionExample& row : kExamples)
         text += row.meaning.empty() ? fmt::format("\n{}:\n", row.text)
                                     : fmt::format("  {:<42} {}\n", row.text, row.meaning);
+    text += "\n`trace query` answers of a trace, which has no machine:\n";
+    for (const TraceConditionExample& row : kTraceExamples)
+        text += fmt::format("  {:<42} {}{}\n", row.text, row.decided ? "" : "no: ", row.meaning);
     return text;
 }
 
@@ -40,11 +57,17 @@ std::string conditions_markdown() {
             text += fmt::format("\n**{}**\n\n| condition | means |\n|---|---|\n", row.text);
             continue;
         }
-        std::string shown(row.text); // a bar would end the cell
-        for (std::size_t at = 0; (at = shown.find("||", at)) != std::string::npos; at += 4)
-            shown.replace(at, 2, "\\|\\|");
-        text += fmt::format("| `{}` | {} |\n", shown, row.meaning);
+        text += fmt::format("| `{}` | {} |\n", in_cell(row.text), row.meaning);
     }
+    return text;
+}
+
+std::span<const TraceConditionExample> trace_condition_examples() { return kTraceExamples; }
+
+std::string trace_conditions_markdown() {
+    std::string text = "| `trace query F '…'` | |\n|---|---|\n";
+    for (const TraceConditionExample& row : kTraceExamples)
+        text += fmt::format("| `{}` | {}{} |\n", in_cell(row.text), row.decided ? "" : "**no**: ", row.meaning);
     return text;
 }
 

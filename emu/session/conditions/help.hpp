@@ -16,8 +16,17 @@ struct ConditionExample {
 };
 std::span<const ConditionExample> condition_examples();
 
+// Of conditions that a trace is asked: one that its events decide, or one that needs a machine.
+struct TraceConditionExample {
+    std::string_view text;
+    std::string_view meaning;
+    bool decided = false;
+};
+std::span<const TraceConditionExample> trace_condition_examples();
+
 std::string conditions_help();
 // The tables of docs/conditions.md.
 std::string conditions_markdown();
+std::string trace_conditions_markdown();
 
 } // namespace forkscope

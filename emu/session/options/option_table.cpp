@@ -17,7 +17,8 @@ constexpr u32 kMachines = kOneMachine | of(Command::Compare);
 constexpr u32 kShown = of(Command::Run) | of(Command::Step) | of(Command::Debug);
 constexpr u32 kRecordings = of(Command::Run) | of(Command::Step) | of(Command::Fork);
 constexpr u32 kReports = kShown | of(Command::Fork) | of(Command::Compare);
-constexpr u32 kTraces = of(Command::TraceInfo) | of(Command::TraceDump) | of(Command::TraceStat);
+constexpr u32 kTraces =
+    of(Command::TraceInfo) | of(Command::TraceDump) | of(Command::TraceQuery) | of(Command::TraceStat);
 
 // Actions: options whose text is more than one value.
 std::string set_memory(Options& options, const std::string& text) { return read_size(text, options.machine.ram_bytes); }
