@@ -181,7 +181,7 @@ class Options(Case):
             self.refuses(USAGE, f"did you mean {meant}\\?", *arguments)
         self.refuses(USAGE, "no option of `run` but of fork, step, record; see forkscope run --help", "run", "--pages", "3")
         self.refuses(USAGE, "no option of `trace stat` but of trace dump", "trace", "stat", "--lines", "3", "x")
-        self.refuses(USAGE, "one of info, dump, stat", "trace", "inof", "x")
+        self.refuses(USAGE, "one of info, dump, query, stat", "trace", "inof", "x")
 
     def test_given_twice(self):
         self.refuses(USAGE, "--limit is given more than once", "run", "--limit", "1s", "--limit", "2s")

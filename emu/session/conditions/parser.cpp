@@ -527,8 +527,7 @@ class Parser {
 } // namespace
 
 Error condition_error(std::string_view text, u32 place, const std::string& why) {
-    return Error{why + marked(text, place) + "\n`forkscope help conditions` says what can be written here",
-                 ExitCode::Usage};
+    return Error{why + marked(text, place) + "\nsee `forkscope help conditions`", ExitCode::Usage};
 }
 
 Result<Expression> parse_expression(std::string_view text, const Symbolizer& symbols) {
