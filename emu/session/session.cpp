@@ -306,6 +306,11 @@ Result<void> Session::use_profile() {
     if (!stops.ok())
         return stops.error();
     profile_stops_ = std::move(stops).value();
+    if (const std::string program = profile_stops_->first_program(); !program.empty())
+        tell(fmt::format("--profile {}: stops lie in the program {}, in system calls of its own, and a profile "
+                         "cannot tell for whom it works: forks made so are not seen; without --profile they are "
+                         "where the kernel states them by tracepoints",
+                         options_.profile, program));
     stops_->take_stops_from_profile();
     return {};
 }

@@ -67,6 +67,13 @@ Result<void> ProfileStops::find_functions() {
     return {};
 }
 
+std::string ProfileStops::first_program() const {
+    for (const auto& [address, begin] : begins_)
+        if (!begin.program.empty())
+            return begin.program;
+    return "";
+}
+
 void ProfileStops::passed(u32 linear) {
     TraceEvent event;
     const Moment moment = machine_.cpu().moment();

@@ -28,6 +28,8 @@ class ProfileStops {
     ProfileStops& operator=(const ProfileStops&) = delete;
 
     const ForkProfile& profile() const { return profile_; }
+    // A program, not the kernel, that has functions of the profile; empty: there is none.
+    std::string first_program() const;
     // The pid of the process whose root is in CR3, as the profile finds it. Nothing: it does not, or that is another's.
     std::optional<u32> current_pid();
 

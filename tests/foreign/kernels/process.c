@@ -11,6 +11,7 @@ struct process* process_new(struct process* parent, uint32_t space) {
         if (processes[i].state != STATE_FREE)
             continue;
         processes[i] = (struct process){.state = STATE_RUNNABLE, .number = i, .space = space, .parent = parent};
+        print("process %u space=%x\n", i, space);
         return &processes[i];
     }
     stop("panic: too many processes");

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "emu/base/log.hpp"
 #include "emu/session/profiles/profile_file.hpp"
 #include "emu/session/session.hpp"
 #include "emu/trace/tracepoints.hpp"
@@ -153,6 +154,18 @@ TEST(ForkProfiles, ShowTheStopsThatTracepointsShow) {
             ++fork;
         }
     }
+}
+
+// Nobody is to wait for stops that cannot come.
+TEST(ForkProfiles, OfServersSayThatTheyFindNoForks) {
+    static std::string said;
+    set_message_writer([](std::string_view lines) { said += lines; });
+    const Demo minix("minix", "minix"), lunaix("lunaix", "lunaix");
+    set_message_writer(nullptr);
+    EXPECT_NE(said.find("--profile minix: stops lie in the program service/"), std::string::npos) << said;
+    EXPECT_EQ(said.find("lunaix"), std::string::npos) << said;
+    EXPECT_EQ(minix.session->run_to_end().code, ExitCode::Ok);
+    EXPECT_TRUE(minix.session->tracer()->forks().empty()) << "then the message is wrong";
 }
 
 TEST(ForkProfiles, ShowTheSameStopsAgainAfterGoingBack) {
