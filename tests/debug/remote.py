@@ -338,6 +338,92 @@ class Gdb(Case):
         self.assertEqual(guest.ends(), 0)
 
 
+class Mi(Case):
+    """gdb as an editor's extension drives it: by machine interface, with the commands that cpptools sends."""
+
+    def setUp(self):
+        if shutil.which("gdb") is None:
+            print("gdb is not installed: skipped")
+            sys.exit(77)
+        self.gdb = subprocess.Popen(["gdb", "-nx", "-q", "-i=mi"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT, text=True)
+        self.addCleanup(self.gdb.stdout.close)
+        self.addCleanup(self.gdb.stdin.close)
+        self.addCleanup(self.gdb.wait)
+        self.addCleanup(self.gdb.kill)
+        self.token = 1000
+        self.last_stop = ""
+
+    def line(self):
+        line = self.gdb.stdout.readline()
+        if not line:
+            raise EOFError
+        return line.strip()
+
+    def ask(self, command, pattern=r"\^done"):
+        """The result of a command, which must match. What comes before it is kept."""
+        self.token += 1
+        self.gdb.stdin.write("%d%s\n" % (self.token, command))
+        self.gdb.stdin.flush()
+        said = []
+        while True:
+            said.append(self.line())
+            if said[-1].startswith("*stopped"):
+                self.last_stop = said[-1]
+            if said[-1].startswith("%d^" % self.token):
+                self.assertRegex(said[-1], pattern, command + "\n" + "\n".join(said))
+                return "\n".join(said)
+
+    def move(self, command):
+        """Where the machine stops after it."""
+        self.last_stop = ""
+        self.ask(command, r"\^running")
+        while not self.last_stop:
+            line = self.line()
+            if line.startswith("*stopped"):
+                self.last_stop = line
+        return self.last_stop
+
+    def test_an_editor_breaks_steps_looks_and_goes_back(self):
+        guest = self.guest(*DEMO)
+        self.ask("-gdb-set mi-async off")
+        self.ask("-gdb-set breakpoint auto-hw on")
+        self.ask("-file-exec-and-symbols " + KERNEL)
+        self.ask("-target-select remote %s:%d" % guest.place, r"\^connected")
+        self.assertIn("ReverseStep", self.ask('-interpreter-exec console "maint packet qSupported"'))
+        self.ask("-break-insert -h region_maybe_cow", r'\^done,bkpt=\{number="1",type="hw breakpoint"')
+        stop = self.move("-exec-continue")
+        self.assertRegex(stop, r'reason="breakpoint-hit".*bkptno="1".*func="region_maybe_cow".*file="[^"]*fork.c"')
+
+        threads = self.ask("-thread-info")
+        self.assertRegex(threads, r"bin/forkdemo|bin/init")
+        frames = self.ask("-stack-list-frames")
+        self.assertRegex(frames, r'level="0".*func="region_maybe_cow".*level="1"')
+        self.ask("-stack-list-arguments --simple-values", r'name="')
+        thread = re.search(r'thread-id="(\d+)"', stop)[1]
+        self.ask("-stack-list-variables --thread " + thread + " --frame 0 --simple-values", r"variables=\[")
+        self.ask("-var-create cpu * current_thread->process->pid", r'name="cpu",.*value="1"')
+        self.ask("-data-evaluate-expression $cr0.PG", r'value="true"')
+        self.ask("-data-read-memory-bytes $eip 4", r'contents="[0-9a-f]{8}"')
+        self.ask("-data-list-register-values x 8", r'number="8"')
+        self.ask("-data-disassemble -s $pc -e $pc+16 -- 2", r"asm_insns")
+        self.assertIn("instruction", self.ask('-interpreter-exec console "monitor when"'))
+
+        lines = [re.search(r'line="(\d+)"', stop)[1]]
+        for command in ("-exec-next", "-exec-step"):
+            stop = self.move(command)
+            self.assertIn('reason="end-stepping-range"', stop)
+            lines.append(re.search(r'line="(\d+)"', stop)[1])
+        self.assertNotEqual(lines[0], lines[1])
+        self.assertIn('reason="end-stepping-range"', self.move("-exec-step-instruction --reverse"))
+        self.move("-exec-next --reverse")
+        stop = self.move("-exec-continue --reverse")
+        self.assertRegex(stop, r'bkptno="1"|addr="0xfffffff0"')
+        self.ask("-break-delete 1")
+        self.assertIn('addr="0xfffffff0"', self.move("-exec-continue --reverse"), "power-on")
+        self.ask("-target-detach")
+
+
 if __name__ == "__main__":
     PROGRAM = sys.argv.pop(1)
     unittest.main(verbosity=2)
