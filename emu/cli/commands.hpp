@@ -22,6 +22,9 @@ Result<ExitCode> trace_query_command(const Options& options);
 bool steps_by_lines(const Options& options);
 bool sits_at_terminal();
 Result<ExitCode> step_by_lines(Options options);
+// What a session for the stepper needs besides what the person asked for.
+Result<void> prepare_stepping(Options& options);
+Result<ExitCode> dap_command();
 
 // The window in which the guest's screen is shown if nobody says where; nullptr: none can be opened here. Says on
 // stderr why not where a display is named.

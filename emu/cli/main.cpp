@@ -24,6 +24,8 @@ Result<ExitCode> dispatch(Options options) {
         if (steps_by_lines(options))
             return step_by_lines(std::move(options));
         return run_command(std::move(options));
+    case Command::Dap:
+        return dap_command();
     case Command::Run:
     case Command::Debug:
         return run_command(std::move(options));

@@ -115,7 +115,7 @@ bool steps_by_lines(const Options& options) {
     return script || (person && options.screenshot_path.empty() && options.info == Info::None && options.gdb.empty());
 }
 
-Result<ExitCode> step_by_lines(Options options) {
+Result<void> prepare_stepping(Options& options) {
     if (auto adopted = adopt_recording(options); !adopted.ok())
         return adopted.error();
     options.machine.command_line = workload_command_line(options);
@@ -124,6 +124,12 @@ Result<ExitCode> step_by_lines(Options options) {
         options.history = TimelineLimits{}.bytes;
     if (options.serial.empty())
         options.serial = "none";
+    return {};
+}
+
+Result<ExitCode> step_by_lines(Options options) {
+    if (auto prepared = prepare_stepping(options); !prepared.ok())
+        return prepared.error();
     const bool to_first_stop = options.until.empty() && options.load_path.empty() && options.recording == nullptr;
     if (to_first_stop)
         options.until = "stop:1";

@@ -110,6 +110,8 @@ void HostEnds::on_output(std::string_view channel, u8 byte) {
     }
     if (anew)
         serial_->write(byte);
+    if (anew && hear_byte_)
+        hear_byte_(byte);
     if (byte == '\r')
         return;
     said_ += static_cast<char>(byte);

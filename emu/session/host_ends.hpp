@@ -29,6 +29,8 @@ class HostEnds {
 
     // Hears the end of COM1's output, without carriage returns, after each character.
     void set_listener(std::function<void(const std::string& text)> listener) { listener_ = std::move(listener); }
+    // Each of its bytes that is put out anew.
+    void hear_bytes(std::function<void(u8 byte)> hear) { hear_byte_ = std::move(hear); }
     // The events of a trace or a recording; nullptr: nothing is recorded.
     TraceFileWriter* recording();
     RecordingWriter* recorder() { return recorder_.get(); }
@@ -77,6 +79,7 @@ class HostEnds {
     std::string said_; // the end of COM1's output
     bool on_stdout_ = false;
     std::function<void(const std::string&)> listener_;
+    std::function<void(u8)> hear_byte_;
 };
 
 } // namespace forkscope

@@ -540,6 +540,7 @@ Outcome Session::run_to_end() {
 }
 
 std::string Session::last_words() const { return forkscope::last_words(ends_->said(), *machine_); }
+void Session::hear_console(std::function<void(u8 byte)> hear) { ends_->hear_bytes(std::move(hear)); }
 bool Session::silent() const { return ends_->said().empty(); }
 
 Result<void> Session::finish() {

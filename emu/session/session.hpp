@@ -70,6 +70,8 @@ class Session {
     bool run_slice(Cycles cycles);
     // One instruction, or the delivery of one interrupt or fault. False: the run has ended.
     bool step();
+    // Every byte that the guest says on its first serial port, but for those of a past that is run again.
+    void hear_console(std::function<void(u8 byte)> hear);
     // How the last slice or step that ended a run did so.
     const Outcome& outcome() const { return outcome_; }
     // Where the machine is: "dup_proc+0x1c (fork.c:88)", or the address.

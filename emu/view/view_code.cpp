@@ -6,6 +6,7 @@
 #include <capstone/capstone.h>
 
 #include "emu/base/log.hpp"
+#include "emu/view/disassembly.hpp"
 #include "emu/view/view.hpp"
 
 namespace forkscope {
@@ -179,5 +180,37 @@ class Listing {
 } // namespace
 
 CodeView observe_code(const Observed& from) { return Listing(from).view(); }
+
+std::vector<CodeLine> disassembly(const Observed& from, u32 address, i64 first, std::size_t count) {
+    const Mmu& mmu = from.machine.mmu();
+    Disassembler disassembler(from.machine.registers().segments[kCs].big);
+    const auto line_at = [&](u32 at, u32& length) {
+        return instruction_line(disassembler, code_bytes(mmu, at), at, length);
+    };
+    std::vector<CodeLine> lines;
+    const Location here = from.symbols.lookup(from.space(), address);
+    u32 length = 1;
+    if (first < 0 && here.known() && here.offset <= kMostBefore)
+        for (u32 at = address - here.offset; at != address; at += length) {
+            lines.push_back(line_at(at, length));
+            length = std::min(length, address - at);
+        }
+    const auto before = static_cast<std::size_t>(first < 0 ? -first : 0);
+    if (lines.size() > before)
+        lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(before));
+    for (u32 at = lines.empty() ? address : lines.front().address; lines.size() < before;) {
+        CodeLine unknown;
+        unknown.address = --at;
+        unknown.text = "??";
+        lines.insert(lines.begin(), std::move(unknown));
+    }
+    u32 at = address;
+    for (i64 skipped = 0; skipped < first; ++skipped, at += length)
+        line_at(at, length);
+    for (; lines.size() < count; at += length)
+        lines.push_back(line_at(at, length));
+    lines.resize(count);
+    return lines;
+}
 
 } // namespace forkscope

@@ -94,18 +94,24 @@ std::span<const StepCommands::Command> StepCommands::commands() {
     return kCommands;
 }
 
+const StepCommands::Command* StepCommands::command_named(std::string_view word) {
+    for (const Command& one : commands())
+        if (one.name == word || (!one.short_name.empty() && one.short_name == word))
+            return &one;
+    return nullptr;
+}
+
+bool StepCommands::knows(std::string_view line) { return command_named(first_word(line).first) != nullptr; }
+
 StepAnswer StepCommands::execute(std::string_view line) {
     line = trimmed(line);
     if (line.empty())
         line = last_move_;
     const auto [word, rest] = first_word(line);
-    const auto all = commands();
-    const auto at = std::find_if(all.begin(), all.end(), [word = word](const Command& one) {
-        return one.name == word || (!one.short_name.empty() && one.short_name == word);
-    });
-    if (line.empty() || at == all.end()) {
+    const Command* const at = command_named(word);
+    if (line.empty() || at == nullptr) {
         std::vector<std::string> names;
-        for (const Command& one : all)
+        for (const Command& one : commands())
             names.emplace_back(one.name);
         const std::string guess = line.empty() ? "" : nearest(std::string(word), names);
         return wrong(line.empty() ? "there is nothing to repeat; 'help' lists the commands"

@@ -33,6 +33,8 @@ class StepCommands {
 
     // One command. An empty one repeats the last move.
     StepAnswer execute(std::string_view line);
+    // Whether a line begins with a command.
+    static bool knows(std::string_view line);
     // Where the machine stands: place, position, source line.
     std::string where_text() const;
 
@@ -47,6 +49,7 @@ class StepCommands {
         Handler handler;
     };
     static std::span<const Command> commands();
+    static const Command* command_named(std::string_view word);
 
     StepAnswer arrived(const Result<Arrival>& arrival);
     void add_position(Object& data) const;
