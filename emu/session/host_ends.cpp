@@ -6,6 +6,7 @@
 #include "emu/files/whole_file.hpp"
 #include "emu/session/boot_modules.hpp"
 #include "emu/session/conditions/query/trace_query.hpp"
+#include "emu/session/profiles/profile_file.hpp"
 #include "emu/session/snapshot_file.hpp"
 #include "emu/session/symbol_files.hpp"
 
@@ -16,6 +17,25 @@ namespace {
 constexpr std::size_t kKept = 1u << 16;
 
 std::string serial_place(const Options& options) { return options.serial.empty() ? "none" : options.serial; }
+
+Result<RecordedNames> names_for_recording(const Options& options) {
+    RecordedNames names;
+    auto symbols = read_symbol_files(options.symbol_files);
+    if (!symbols.ok())
+        return symbols.error();
+    names.symbols = std::move(symbols).value();
+    if (options.profile.empty())
+        return names;
+    auto profile = read_fork_profile(options.profile);
+    if (profile.ok()) // before the machine starts, as where it is used at once
+        if (auto parsed = parse_fork_profile(*profile, options.profile, options.profile); !parsed.ok())
+            return parsed.error();
+    if (!profile.ok())
+        return profile.error();
+    names.profile_name = options.profile;
+    names.profile = std::move(profile).value();
+    return names;
+}
 
 std::vector<NamedFile> named_files(const Options& options) {
     const auto port = [](const std::string& where) { return where.starts_with("file:") ? where.substr(5) : ""; };
@@ -83,10 +103,11 @@ Result<void> HostEnds::open_recording(const Options& options) {
     const CpuState& registers = machine_.registers();
     set_trace_registers(header, registers.cr0, registers.cr3, registers.cr4);
     if (!options.record_path.empty()) {
-        for (const std::string& file : options.symbol_files)
-            header.set("symbols." + file, symbol_file_sum(file));
+        auto names = names_for_recording(options);
+        if (!names.ok())
+            return names.error();
         const auto run = RecordedRun::of(machine_.config(), options.own_kernel() ? "" : options.os, kinds);
-        auto recorder = RecordingWriter::create(options.record_path, std::move(header), run, machine_);
+        auto recorder = RecordingWriter::create(options.record_path, std::move(header), run, *names, machine_);
         if (!recorder.ok())
             return recorder.error();
         recorder_ = std::move(recorder).value();

@@ -167,9 +167,10 @@ Result<void> Session::load_symbols() {
         symbols_.add_kernel(std::move(kernel).value());
     if (!config.modules.empty())
         static_cast<void>(symbols_.add_programs_of_initrd(config.modules.front().bytes));
-    if (options_.recording != nullptr)
-        compare_symbol_files(options_.symbol_files, options_.recording->events().header());
-    return add_symbol_files(symbols_, options_.symbol_files);
+    if (options_.recording == nullptr || !options_.symbol_files.empty())
+        return add_symbol_files(symbols_, options_.symbol_files);
+    auto recorded = options_.recording->names();
+    return recorded.ok() ? add_recorded_symbols(symbols_, recorded->symbols) : recorded.error();
 }
 
 // Checks first; then files, which a mistake must leave as they were.
@@ -185,9 +186,15 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
         return checked;
     machine_->add_checkpoint_part(symbols_.checkpoint_part());
     machine_->add_checkpoint_part(stops_->checkpoint_part());
-    if (options_.trace_forks || !options_.profile.empty())
+    // A recording keeps the profile for those who open it.
+    const bool by_profile =
+        !options_.profile.empty() && (options_.command != Command::Record || !options_.until.empty());
+    if (options_.trace_forks || by_profile)
         if (auto traced = trace_forks(); !traced.ok())
             return traced;
+    if (options_.command == Command::Record && !by_profile && !options_.profile.empty())
+        if (auto fits = check_profile(); !fits.ok())
+            return fits;
     if (options_.info == Info::Unmapped)
         watch_unmapped();
     if (snapshot != nullptr)
@@ -295,11 +302,40 @@ const ForkProfile* Session::profile() const {
     return options_.own_kernel() ? nullptr : find_fork_profile(options_.os);
 }
 
-Result<void> Session::use_profile() {
+// The person's, else the recording's.
+static Result<std::optional<ForkProfile>> chosen_profile(const Options& options) {
+    if (options.profile.empty() && options.recording == nullptr)
+        return std::optional<ForkProfile>();
+    Result<ForkProfile> profile = Error{""};
+    if (!options.profile.empty()) {
+        profile = open_fork_profile(options.profile);
+    } else {
+        const auto names = options.recording->names();
+        if (!names.ok())
+            return names.error();
+        if (names->profile_name.empty())
+            return std::optional<ForkProfile>();
+        profile = parse_fork_profile(names->profile, names->profile_name, names->profile_name);
+    }
+    return profile.ok() ? Result<std::optional<ForkProfile>>(std::move(profile).value()) : profile.error();
+}
+
+// Whether its names are this kernel's.
+Result<void> Session::check_profile() {
     auto profile = open_fork_profile(options_.profile);
     if (!profile.ok())
         return profile.error();
-    auto stops = ProfileStops::create(std::move(profile).value(), *machine_, symbols_, [this](const TraceEvent& event) {
+    const auto stops = ProfileStops::create(std::move(profile).value(), *machine_, symbols_, [](const TraceEvent&) {});
+    return stops.ok() ? Result<void>() : stops.error();
+}
+
+Result<void> Session::use_profile() {
+    auto profile = chosen_profile(options_);
+    if (!profile.ok())
+        return profile.error();
+    if (!*profile)
+        return {};
+    auto stops = ProfileStops::create(**std::move(profile), *machine_, symbols_, [this](const TraceEvent& event) {
         tracer_->on_profile_stop(event);
         stops_->on_profile_stop(event);
     });
@@ -317,9 +353,8 @@ Result<void> Session::use_profile() {
 
 // Before a snapshot is loaded, which may hold what a tracer knew.
 Result<void> Session::trace_forks() {
-    if (!options_.profile.empty())
-        if (auto used = use_profile(); !used.ok())
-            return used;
+    if (auto used = use_profile(); !used.ok())
+        return used;
     ForkTracerOptions options = tracer_options_for(*machine_);
     options.layout = symbols_.layout();
     options.keep.whole = options_.forks_kept_whole;

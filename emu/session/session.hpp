@@ -55,6 +55,8 @@ class Session {
     // From here on the machine has a past that it can go back to, whole, with the parts of all observers that it has
     // now. Called again, it changes nothing.
     void keep_past();
+    // Observers came to the present place of a recording without what was before it.
+    bool opened_on_the_way() const { return shelf_ != nullptr && machine_->restored_without("forks"); }
     Timeline* timeline() { return timeline_.get(); } // nullptr: no past is kept
     // Opened at a place in a recording, to be looked at.
     bool starts_paused() const;
@@ -93,6 +95,7 @@ class Session {
     Result<void> add_until();
     Result<void> trace_forks();
     Result<void> use_profile();
+    Result<void> check_profile();
     void watch_unmapped();
     void print_hash();
     void end_if_asleep(Cycles awake);

@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "emu/base/archive.hpp"
 #include "emu/base/log.hpp"
 #include "emu/files/read_file.hpp"
 #include "emu/symbols/dwarf/debug_info.hpp"
@@ -50,7 +49,45 @@ Result<SymbolFile> parse_symbol_file(const std::string& text) {
     return SymbolFile{text.substr(0, mark), base};
 }
 
+namespace {
+
+Result<void> add_symbol_file(Symbolizer& symbols, const std::string& text, const std::string& name,
+                             std::optional<u32> base, std::span<const u8> bytes) {
+    auto image = ElfImage::from_bytes(name, bytes, {ElfClasses::Both, base});
+    if (!image)
+        return Error{"--symbols: " + image.error().message, image.error().code};
+    for (const std::string& note : (*image)->notes())
+        log_warning_once("symbols-" + text + note, fmt::format("--symbols {}: {}", text, note));
+    if ((*image)->segments().empty())
+        return Error{fmt::format("--symbols {}: nothing of it lies below 4 GB; give a base: FILE@0x100000", text)};
+    if ((*image)->symbols().empty())
+        return Error{fmt::format("--symbols {}: it has no symbols; give the file as it was linked", text)};
+    tell(summary(**image));
+    if (symbols.kernel() == nullptr && symbols.images_for(0).empty())
+        symbols.set_layout(GuestLayout::of_kernel(**image));
+    symbols.add_symbols(std::move(image).value());
+    return {};
+}
+
+} // namespace
+
 Result<void> add_symbol_files(Symbolizer& symbols, const std::vector<std::string>& files) {
+    for (const std::string& text : files) {
+        const Result<SymbolFile> file = parse_symbol_file(text);
+        if (!file)
+            return file.error();
+        const auto bytes = read_file(file->path, "the symbols", kMostBytes);
+        if (!bytes)
+            return bytes.error();
+        if (auto added = add_symbol_file(symbols, text, file->path, file->base, *bytes); !added.ok())
+            return added;
+    }
+    return {};
+}
+
+Result<std::vector<RecordedNames::SymbolFile>> read_symbol_files(const std::vector<std::string>& files) {
+    std::vector<RecordedNames::SymbolFile> kept;
+    u64 room = recording_layout::kMostNameBytes;
     for (const std::string& text : files) {
         const Result<SymbolFile> file = parse_symbol_file(text);
         if (!file)
@@ -58,37 +95,23 @@ Result<void> add_symbol_files(Symbolizer& symbols, const std::vector<std::string
         auto bytes = read_file(file->path, "the symbols", kMostBytes);
         if (!bytes)
             return bytes.error();
-        auto image = ElfImage::from_bytes(file->path, bytes.value(), {ElfClasses::Both, file->base});
-        if (!image)
-            return Error{"--symbols: " + image.error().message, image.error().code};
-        for (const std::string& note : (*image)->notes())
-            log_warning_once("symbols-" + text + note, fmt::format("--symbols {}: {}", text, note));
-        if ((*image)->segments().empty())
-            return Error{fmt::format("--symbols {}: nothing of it lies below 4 GB; give a base: FILE@0x100000", text)};
-        if ((*image)->symbols().empty())
-            return Error{fmt::format("--symbols {}: it has no symbols; give the file as it was linked", text)};
-        tell(summary(**image));
-        if (symbols.kernel() == nullptr && symbols.images_for(0).empty())
-            symbols.set_layout(GuestLayout::of_kernel(**image));
-        symbols.add_symbols(std::move(image).value());
+        if (bytes->size() > room) {
+            tell(fmt::format("--symbols {}: the recording keeps {} MB of symbols at most, and not this file; give it "
+                             "again to `step` and `fork`",
+                             text, recording_layout::kMostNameBytes >> 20));
+            continue;
+        }
+        room -= bytes->size();
+        kept.push_back({text, file->base, std::move(bytes).value()});
     }
+    return kept;
+}
+
+Result<void> add_recorded_symbols(Symbolizer& symbols, const std::vector<RecordedNames::SymbolFile>& files) {
+    for (const RecordedNames::SymbolFile& file : files)
+        if (auto added = add_symbol_file(symbols, file.file, file.file, file.base, file.bytes); !added.ok())
+            return added;
     return {};
-}
-
-std::string symbol_file_sum(const std::string& text) {
-    const Result<SymbolFile> file = parse_symbol_file(text);
-    const auto bytes = file.ok() ? read_file(file->path, "the symbols", kMostBytes) : Error{""};
-    return bytes.ok() ? fmt::format("xxh3:{:016x}", checksum(bytes.value())) : "";
-}
-
-void compare_symbol_files(const std::vector<std::string>& files, const FileHeader& recorded) {
-    std::vector<std::string> sums;
-    for (const auto& [key, value] : recorded.fields)
-        if (key.starts_with("symbols."))
-            sums.push_back(value);
-    for (const std::string& file : files)
-        if (!sums.empty() && std::find(sums.begin(), sums.end(), symbol_file_sum(file)) == sums.end())
-            tell(fmt::format("--symbols {}: it is none of the files that the recording was made with", file));
 }
 
 } // namespace forkscope

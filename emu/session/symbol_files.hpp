@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "emu/base/result.hpp"
-#include "emu/files/chunk_file.hpp"
+#include "emu/session/recording/recording_format.hpp"
 #include "emu/symbols/symbolizer.hpp"
 
 namespace forkscope {
@@ -22,9 +22,9 @@ Result<SymbolFile> parse_symbol_file(const std::string& text);
 // Adds each and says where its names lie. A flat kernel is laid out as the first of them.
 Result<void> add_symbol_files(Symbolizer& symbols, const std::vector<std::string>& files);
 
-// "xxh3:…" of the file, "" where it cannot be read: recordings keep it.
-std::string symbol_file_sum(const std::string& text);
-// Warns about files that differ from those of a recording.
-void compare_symbol_files(const std::vector<std::string>& files, const FileHeader& recorded);
+// For a recording, which keeps them: at most 64 MB of them in all; of larger ones it is said that it does not.
+Result<std::vector<RecordedNames::SymbolFile>> read_symbol_files(const std::vector<std::string>& files);
+// Those that a recording keeps.
+Result<void> add_recorded_symbols(Symbolizer& symbols, const std::vector<RecordedNames::SymbolFile>& files);
 
 } // namespace forkscope

@@ -189,13 +189,18 @@ std::optional<Error> too_large(std::string_view text, const std::string& file) {
 #include "profiles.def"
 #undef PROFILE
 
-std::map<std::string, ForkProfile, std::less<>> read_embedded() {
-    std::map<std::string, ForkProfile, std::less<>> profiles;
+struct EmbeddedProfile {
+    std::string_view text;
+    ForkProfile profile;
+};
+
+std::map<std::string, EmbeddedProfile, std::less<>> read_embedded() {
+    std::map<std::string, EmbeddedProfile, std::less<>> profiles;
     const auto add = [&](const std::string& name, const u8* start, const u8* end) {
-        auto profile = parse_fork_profile({reinterpret_cast<const char*>(start), static_cast<std::size_t>(end - start)},
-                                          name, "guest/profiles/" + name + ".toml");
+        const std::string_view text(reinterpret_cast<const char*>(start), static_cast<std::size_t>(end - start));
+        auto profile = parse_fork_profile(text, name, "guest/profiles/" + name + ".toml");
         EMU_ASSERT(profile.ok(), "a built-in fork profile is damaged: {}", profile.error().message);
-        profiles.emplace(name, std::move(profile).value());
+        profiles.emplace(name, EmbeddedProfile{text, std::move(profile).value()});
     };
 #define PROFILE(name) add(#name, forkscope_profile_##name##_start, forkscope_profile_##name##_end);
 #include "profiles.def"
@@ -203,7 +208,7 @@ std::map<std::string, ForkProfile, std::less<>> read_embedded() {
     return profiles;
 }
 
-const std::map<std::string, ForkProfile, std::less<>>& embedded_profiles() {
+const std::map<std::string, EmbeddedProfile, std::less<>>& embedded_profiles() {
     static const auto kProfiles = read_embedded();
     return kProfiles;
 }
@@ -239,18 +244,25 @@ std::vector<std::string> embedded_profile_names() {
 
 const ForkProfile* find_fork_profile(std::string_view name) {
     const auto found = embedded_profiles().find(name);
-    return found == embedded_profiles().end() ? nullptr : &found->second;
+    return found == embedded_profiles().end() ? nullptr : &found->second.profile;
 }
 
-Result<ForkProfile> open_fork_profile(const std::string& text) {
-    if (const ForkProfile* profile = find_fork_profile(text))
-        return *profile;
+Result<std::string> read_fork_profile(const std::string& text) {
+    if (const auto found = embedded_profiles().find(text); found != embedded_profiles().end())
+        return std::string(found->second.text);
     auto bytes = read_file(text, "the fork profile", kMostBytes);
     if (!bytes.ok())
         return Error{fmt::format("--profile: {}; or name a built-in one: {}", bytes.error().message,
                                  fmt::join(embedded_profile_names(), ", ")),
                      bytes.error().code};
-    return parse_fork_profile({reinterpret_cast<const char*>(bytes->data()), bytes->size()}, text, text);
+    return std::string(bytes->begin(), bytes->end());
+}
+
+Result<ForkProfile> open_fork_profile(const std::string& text) {
+    if (const ForkProfile* profile = find_fork_profile(text))
+        return *profile;
+    const auto written = read_fork_profile(text);
+    return written.ok() ? parse_fork_profile(*written, text, text) : written.error();
 }
 
 } // namespace forkscope

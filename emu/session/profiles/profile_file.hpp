@@ -22,5 +22,7 @@ const ForkProfile* find_fork_profile(std::string_view name);
 
 // What --profile gives: a built-in profile's name, else a file.
 Result<ForkProfile> open_fork_profile(const std::string& text);
+// The same as it is written.
+Result<std::string> read_fork_profile(const std::string& text);
 
 } // namespace forkscope

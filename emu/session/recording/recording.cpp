@@ -19,7 +19,8 @@ Result<std::shared_ptr<const Recording>> Recording::of(Result<ChunkFileReader> f
     if (!events.ok())
         return events.error();
     for (const Chunk& chunk : events->file().chunks())
-        for (const u32 type : {kRunType, kImageType, kLogType, kMemoryType, kCheckpointType})
+        for (const u32 type :
+             {kRunType, kImageType, kLogType, kMemoryType, kCheckpointType, kSymbolsType, kProfileType})
             if (chunk.type == type && chunk.version != kVersion)
                 return Error{fmt::format("'{}' has contents of version {}; this program reads version {}; {}", name,
                                          chunk.version, kVersion, kRecordingFile.refresh)};
@@ -69,6 +70,38 @@ Result<void> Recording::read_images() {
     if (count != run_.modules.size() + 1)
         return Error{"lacks an image: nothing can be re-executed"};
     return {};
+}
+
+Result<RecordedNames> Recording::names() const {
+    RecordedNames names;
+    std::vector<std::string> files;
+    for (const auto& [key, value] : events_.header().fields) {
+        if (key.starts_with(kSymbolsField))
+            files.push_back(key.substr(kSymbolsField.size()));
+        if (key == kProfileField)
+            names.profile_name = value;
+    }
+    u64 room = kMostNameBytes;
+    for (const Chunk& chunk : events_.file().chunks()) {
+        if (chunk.type != kSymbolsType && chunk.type != kProfileType)
+            continue;
+        const bool profile = chunk.type == kProfileType;
+        auto body = events_.file().read(chunk, profile ? kMostProfileBytes : room);
+        if (!body || (!profile && names.symbols.size() == files.size()))
+            return Error{fmt::format("the recording '{}' is damaged where it keeps its {}; give {}", name_,
+                                     profile ? "fork profile" : "symbols", profile ? "--profile" : "--symbols")};
+        if (profile) {
+            names.profile.assign(body->begin(), body->end());
+            continue;
+        }
+        room -= body->size();
+        const auto label = label_of<SymbolsLabel>(chunk);
+        names.symbols.push_back({files[names.symbols.size()],
+                                 label.moved != 0 ? std::optional(label.base) : std::nullopt, std::move(*body)});
+    }
+    if (names.profile.empty())
+        names.profile_name.clear();
+    return names;
 }
 
 // False: damaged, or not what follows.

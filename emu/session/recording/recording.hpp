@@ -34,6 +34,8 @@ class Recording {
     // Everything that came from outside up to end(), also what came before beginning().
     const std::vector<InputEvent>& inputs() const { return inputs_; }
     const std::vector<HashMark>& hashes() const { return hashes_; }
+    // Read from the file. Error: a part of them is damaged.
+    Result<RecordedNames> names() const;
     Position beginning() const { return hashes_.front().at; }
     Position end() const { return end_; }
     // In their order; those alone whose parts are all there.

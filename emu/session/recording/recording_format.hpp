@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,18 @@ struct RecordedRun {
     std::string refusal() const;
 };
 
+// What the person named besides the images, and no machine reads.
+struct RecordedNames {
+    struct SymbolFile {
+        std::string file; // as messages call it
+        std::optional<u32> base;
+        std::vector<u8> bytes;
+    };
+    std::vector<SymbolFile> symbols;
+    std::string profile_name; // a fork profile; empty: none
+    std::string profile;
+};
+
 // A hash of the machine's state.
 struct HashMark {
     Position at;
@@ -52,9 +65,16 @@ inline constexpr u32 kImageType = chunk_type("IMAG"); // the kernel, then each m
 inline constexpr u32 kLogType = chunk_type("PAST");
 inline constexpr u32 kMemoryType = chunk_type("FRAM");
 inline constexpr u32 kCheckpointType = chunk_type("CKPT");
-inline constexpr u32 kVersion = 1; // of each
+inline constexpr u32 kSymbolsType = chunk_type("SYMB"); // as many as the header has "symbols.FILE", in their order
+inline constexpr u32 kProfileType = chunk_type("PROF"); // of the header's "profile"
+inline constexpr u32 kVersion = 1;                      // of each
+
+inline constexpr std::string_view kSymbolsField = "symbols."; // of the header, before a file's name
+inline constexpr std::string_view kProfileField = "profile";
 
 inline constexpr u64 kMostRunBytes = u64{1} << 20;
+inline constexpr u64 kMostNameBytes = u64{64} << 20; // of all files of symbols
+inline constexpr u64 kMostProfileBytes = u64{1} << 20;
 inline constexpr u64 kMostStateBytes = u64{48} << 20; // of a checkpoint, but for memory
 
 // Inputs and hashes since the chunk of this type before. Up to here everything is known.
@@ -89,6 +109,14 @@ struct CheckpointLabel {
     u32 pieces = 0;
 };
 static_assert(sizeof(CheckpointLabel) == sizeof(ChunkLabel), "the label is part of the file format");
+
+// A file of symbols: the whole of it, as it was.
+struct SymbolsLabel {
+    u32 base = 0;  // of its lowest byte
+    u32 moved = 0; // 1: it lies there, else where it is linked
+    u64 reserved[5] = {};
+};
+static_assert(sizeof(SymbolsLabel) == sizeof(ChunkLabel), "the label is part of the file format");
 
 template <class Label> ChunkLabel label_bytes(const Label& label) {
     ChunkLabel bytes;

@@ -7,12 +7,18 @@ namespace forkscope {
 using namespace recording_layout;
 
 Result<std::unique_ptr<RecordingWriter>> RecordingWriter::create(const std::string& path, FileHeader header,
-                                                                 const RecordedRun& run, Machine& machine) {
+                                                                 const RecordedRun& run, const RecordedNames& names,
+                                                                 Machine& machine) {
+    for (const RecordedNames::SymbolFile& file : names.symbols)
+        header.set(std::string(kSymbolsField) + file.file, fmt::format("xxh3:{:016x}", checksum(file.bytes)));
+    if (!names.profile_name.empty())
+        header.set(std::string(kProfileField), names.profile_name);
     auto events = TraceFileWriter::create(path, std::move(header), run.kinds, kRecordingFile);
     if (!events.ok())
         return events.error();
     std::unique_ptr<RecordingWriter> writer(new RecordingWriter(std::move(events).value(), machine));
     writer->write_images(run);
+    writer->write_names(names);
     writer->mark();
     writer->write_log();
     writer->write_checkpoint();
@@ -29,6 +35,17 @@ void RecordingWriter::write_images(const RecordedRun& run) {
     events_->append(kImageType, kVersion, {}, machine_.config().kernel, Packing::Zstd);
     for (const BootModule& module : machine_.config().modules)
         events_->append(kImageType, kVersion, {}, module.bytes, Packing::Zstd);
+}
+
+void RecordingWriter::write_names(const RecordedNames& names) {
+    for (const RecordedNames::SymbolFile& file : names.symbols) {
+        SymbolsLabel label;
+        label.base = file.base.value_or(0);
+        label.moved = file.base ? 1 : 0;
+        events_->append(kSymbolsType, kVersion, label_bytes(label), file.bytes, Packing::Zstd);
+    }
+    if (!names.profile_name.empty())
+        events_->append(kProfileType, kVersion, {}, bytes_of_text(names.profile), Packing::Zstd);
 }
 
 void RecordingWriter::mark() {

@@ -20,7 +20,8 @@ class RecordingWriter {
 
     // `run` is the machine's, which is at the place where the recording begins.
     static Result<std::unique_ptr<RecordingWriter>> create(const std::string& path, FileHeader header,
-                                                           const RecordedRun& run, Machine& machine);
+                                                           const RecordedRun& run, const RecordedNames& names,
+                                                           Machine& machine);
 
     // The sink that the session attaches; it holds the file, too.
     TraceFileWriter& events() { return *events_; }
@@ -35,6 +36,7 @@ class RecordingWriter {
     RecordingWriter(std::unique_ptr<TraceFileWriter> events, Machine& machine)
         : events_(std::move(events)), machine_(machine) {}
     void write_images(const RecordedRun& run);
+    void write_names(const RecordedNames& names);
     void mark();
     void write_log();
     void write_checkpoint();
