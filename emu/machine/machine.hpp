@@ -97,6 +97,7 @@ class Machine final : private Wiring {
         std::function<void()> put_back_memory;                // the sections are back then
         const std::vector<std::shared_ptr<PartState>>& parts; // who came to watch later knew nothing yet
         std::size_t inputs;                                   // so many of those in inputs() came before
+        const std::vector<std::string>& absent_parts;
     };
     void put_back(const Past& past);
     // What the machine puts out it has put out before: nobody outside is to get it again.
@@ -112,6 +113,7 @@ class Machine final : private Wiring {
     void set_bus_listener(BusListener* listener) { bus_.set_listener(listener); }
     // The last restore() found nothing of this observer: what it shows began then.
     bool restored_without(std::string_view part) const;
+    const std::vector<std::string>& absent_parts() const { return absent_parts_; }
     // Drops everything that can be recomputed. No hash may change.
     void forget_derived_state();
 
@@ -210,7 +212,7 @@ class Machine final : private Wiring {
     bool muted_ = false;
 
     std::vector<CheckpointPart> parts_;
-    std::vector<std::string> absent_parts_; // of the last restore()
+    std::vector<std::string> absent_parts_; // of the last restore() or put_back()
 
     OwnedBreakpoints breakpoints_{[this](std::vector<u32> addresses) { cpu_->set_breakpoints(std::move(addresses)); }};
     std::optional<u32> stop_requested_; // with the id given

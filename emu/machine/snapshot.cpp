@@ -208,6 +208,7 @@ void Machine::put_back(const Past& past) {
     paused_ = true;
     for (std::size_t i = 0; i < parts_.size(); ++i)
         parts_[i].restore(i < past.parts.size() ? past.parts[i].get() : nullptr);
+    absent_parts_ = past.absent_parts;
     tracer_.set_sink(sink);
 }
 

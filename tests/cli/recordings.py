@@ -91,6 +91,32 @@ class Recordings(bad_input.Case):
             self.refuses(USAGE, option, "fork", self.path, option, value)
         self.refuses(USAGE, "--type", "fork", self.path, "--type", "a")
 
+    def test_hold_the_fork_profile(self):
+        profile = os.path.join(self.directory.name, "mine.toml")
+        with open(os.path.join(os.path.dirname(__file__), "../../guest/profiles/lunaix.toml"), encoding="utf-8") as file:
+            text = file.read().replace("lunaix", "mine")
+        with open(profile, "w", encoding="utf-8") as file:
+            file.write(text)
+        live = self.start("fork", "--pages", "3", "--profile", profile)
+        self.record("--pages", "3", "--profile", profile)
+        os.remove(profile)
+        again = self.start("fork", self.path)
+        self.assertEqual(again.stdout, live.stdout)
+        self.assertNotEqual(self.start("fork", self.path, "--profile", "freebsd").stdout, live.stdout)
+        with open(profile, "w", encoding="utf-8") as file:
+            file.write(text.replace('functions = ["', 'functions = ["absent_', 1))
+        self.refuses(USAGE, "absent_", "record", "-o", self.path, "--profile", profile)
+
+    def test_say_that_forks_before_a_place_are_not_followed(self):
+        self.record("--append", "run=forkstorm 150")
+        at = ("step", self.path, "--at", "19000000", "--display", "none", "-c")
+        partial = self.start(*at, "fork").stdout
+        self.assertIn(b"`forks` follows them", partial)
+        followed = self.start(*at, "forks; fork; fork 1; forks").stdout
+        self.assertNotIn(b"`forks` follows them", followed)
+        self.assertRegex(followed, rb"\n(\d+) forks from the beginning to instruction 19000000\n(?s:.*)\n"
+                                   rb"\1 forks from the beginning to instruction 19000000\n")
+
     def test_hold_the_persons_own_kernel(self):
         kernel = self.file("kernel.elf", images.elf())
         self.record("--kernel", kernel, "--limit", "100000i", code=LIMIT_REACHED)

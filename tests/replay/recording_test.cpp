@@ -10,9 +10,11 @@
 
 #include "emu/base/random.hpp"
 #include "emu/files/chunk_layout.hpp"
+#include "emu/machine/images.hpp"
 #include "emu/session/recording/recorded_run.hpp"
 #include "emu/session/recording/replay.hpp"
 #include "emu/session/session.hpp"
+#include "emu/session/stepper/stepper.hpp"
 #include "tests/unit/files/peak_memory.hpp"
 
 namespace forkscope {
@@ -315,6 +317,82 @@ TEST(Recording, AnyPlaceIsReachedSoon) {
         straight->run_to_instruction(place, options.recording->end());
         EXPECT_EQ((*session)->machine().hash(), straight->machine().hash());
     }
+}
+
+// The file is gone when the recording is opened; one that is given instead goes before it.
+TEST(Recording, KeepsTheSymbolsThatItWasMadeWith) {
+    const std::string symbols = temporary("symbols"), path = temporary("symbols.rec");
+    const auto kernel = *embedded_kernel("lunaix");
+    std::ofstream(symbols, std::ios::binary)
+        .write(reinterpret_cast<const char*>(kernel.data()), static_cast<std::streamsize>(kernel.size()));
+    Options options = options_for("", path);
+    options.symbol_files = {symbols + "@0x200000"};
+    record(options, 20'000);
+    const auto plain = std::move(Session::create({})).value();
+    const auto where = [](Session& session) { return *session.symbols().address_of("fork_process"); };
+    for (const char* const base : {"", "@0x300000"}) {
+        Options again = options_for("", "");
+        again.command = Command::Step;
+        again.recording_path = path;
+        if (*base != 0)
+            again.symbol_files = {symbols + base};
+        else
+            ::unlink(symbols.c_str());
+        ASSERT_TRUE(adopt_recording(again).ok());
+        auto session = Session::create(again);
+        ASSERT_TRUE(session.ok()) << session.error().message;
+        EXPECT_EQ(where(**session) - where(*plain), *base != 0 ? 0x200000u : 0x100000u);
+        std::ofstream(symbols, std::ios::binary)
+            .write(reinterpret_cast<const char*>(kernel.data()), static_cast<std::streamsize>(kernel.size()));
+    }
+    ::unlink(symbols.c_str());
+    ::unlink(path.c_str());
+}
+
+// What the tracer knows after all was followed is what it knows of the whole run; before, it says what it lacks.
+TEST(Recording, TellsOfForksBeforeThePlaceOnceTheyAreFollowed) {
+    Options options = options_for("", "");
+    options.command = Command::Step;
+    options.trace_forks = true;
+    options.recording = opened(long_run());
+    options.machine = options.recording->machine();
+    options.recorded_place = 40'000'000;
+    auto created = Session::create(options);
+    ASSERT_TRUE(created.ok()) << created.error().message;
+    Session& session = **created;
+    const std::size_t later = session.tracer()->forks().size();
+    EXPECT_TRUE(session.opened_on_the_way());
+    ASSERT_TRUE(session.timeline()->go_to(39'900'000).ok());
+    ASSERT_TRUE(session.timeline()->go_to(40'000'000).ok());
+    EXPECT_TRUE(session.opened_on_the_way()) << "a checkpoint of its own knows no more";
+
+    Stepper stepper(session);
+    bool goes_on = false;
+    stepper.set_interrupted([&] { return !std::exchange(goes_on, false); });
+    const Position here = session.timeline()->position();
+    const auto interrupted = stepper.relive();
+    ASSERT_TRUE(interrupted.ok()) << interrupted.error().message;
+    EXPECT_EQ(interrupted->end, Arrival::End::Interrupted);
+    EXPECT_LT(session.timeline()->position(), here);
+    stepper.set_interrupted({});
+    ASSERT_TRUE(session.timeline()->go_to(here).ok());
+    EXPECT_FALSE(session.opened_on_the_way());
+
+    Options from_beginning = options;
+    from_beginning.recorded_place = kNoPlace;
+    from_beginning.limit.instructions = 40'000'000;
+    auto straight = Session::create(from_beginning);
+    ASSERT_TRUE(straight.ok()) << straight.error().message;
+    (*straight)->run_to_end();
+    EXPECT_EQ(session.machine().hash(), (*straight)->machine().hash());
+    const ForkStore& forks = session.tracer()->forks();
+    EXPECT_GT(forks.size(), later);
+    ASSERT_EQ(forks.size(), (*straight)->tracer()->forks().size());
+    EXPECT_EQ(forks.begin()->begin_cycle, (*straight)->tracer()->forks().begin()->begin_cycle);
+    const std::size_t checkpoints = session.timeline()->checkpoint_count();
+    EXPECT_GT(checkpoints, 10u) << "laid on the way, so that other places are near";
+    ASSERT_TRUE(session.timeline()->go_to(20'000'000).ok());
+    EXPECT_FALSE(session.opened_on_the_way());
 }
 
 // Whatever stands in the file: it opens or is refused, within memory for the file, the guest's RAM and 64 MB.

@@ -34,6 +34,7 @@ std::shared_ptr<const Checkpoint> CheckpointKeeper::make() {
         }
     checkpoint->written_since = last_ != nullptr ? last_->at : checkpoint->at;
     checkpoint->parts = machine_.part_states(); // before the epoch ends that observers may still be looking at
+    checkpoint->absent_parts = machine_.absent_parts();
     epoch_ = memory.begin_epoch();
     checkpoint->memory = memory_;
     return last_ = checkpoint;
@@ -57,7 +58,8 @@ void CheckpointKeeper::put_back(std::shared_ptr<const Checkpoint> checkpoint) {
                         section.pages[i] != nullptr ? section.pages[i]->data() : kZeroPage.data(), kPageSize);
         return std::span(bytes).first(section.size);
     };
-    machine_.put_back({next_section, [&] { put_back_memory(last_->memory); }, last_->parts, last_->inputs});
+    machine_.put_back(
+        {next_section, [&] { put_back_memory(last_->memory); }, last_->parts, last_->inputs, last_->absent_parts});
 }
 
 // Frames that were written since, or that differ between the two moments; those that are equal all the same are left

@@ -28,6 +28,7 @@ struct Checkpoint {
     std::vector<Section> state; // as Machine::save_checkpoint() has them
     FrameImage memory;
     std::vector<std::shared_ptr<PartState>> parts;
+    std::vector<std::string> absent_parts; // observers who did not know what came before it
     Position written_since{~u64{0}, 0, 0}; // from then on `written` knows of every store
     std::vector<u32> written;              // frames, in order
 

@@ -68,21 +68,6 @@ void Timeline::set_replaying(bool replaying) {
 
 // --- Backwards
 
-class Timeline::Seeking {
-  public:
-    explicit Seeking(Timeline& timeline) : timeline_(timeline) { set(true); }
-    ~Seeking() { set(false); }
-    Seeking(const Seeking&) = delete;
-    Seeking& operator=(const Seeking&) = delete;
-
-  private:
-    void set(bool on) {
-        timeline_.seeking_ = on;
-        timeline_.set_replaying(timeline_.replaying_);
-    }
-    Timeline& timeline_;
-};
-
 Result<void> Timeline::go_to(Position target) {
     if (target < beginning() || end() < target)
         return not_in_history(target.instructions);

@@ -103,11 +103,29 @@ class Timeline {
     // Checkpoints of the first branch, which are fetched where they spare a long way. The shelf outlives the timeline.
     void set_shelf(const CheckpointShelf* shelf) { shelf_ = shelf; }
 
+    // For observers who do not know all of the past, since the machine was fetched to its place: does everything up to
+    // here again, from the beginning, and lays checkpoints as a run does. The shelf is not asked any more. `goes_on` is
+    // asked now and then; where it says no, the machine stays on the way.
+    Result<void> relive(const std::function<bool()>& goes_on);
+
     u64 bytes() const { return keeper_.bytes(); }
     std::size_t checkpoint_count() const;
 
   private:
-    class Seeking;
+    class Seeking {
+      public:
+        explicit Seeking(Timeline& timeline) : timeline_(timeline) { set(true); }
+        ~Seeking() { set(false); }
+        Seeking(const Seeking&) = delete;
+        Seeking& operator=(const Seeking&) = delete;
+
+      private:
+        void set(bool on) {
+            timeline_.seeking_ = on;
+            timeline_.set_replaying(timeline_.replaying_);
+        }
+        Timeline& timeline_;
+    };
     static constexpr std::size_t kMostRungs = 64;
     static constexpr Cycles kCyclesPerInstruction = 4; // where they are more, they count in place of instructions
 

@@ -20,6 +20,9 @@ namespace forkscope {
 
 namespace {
 
+constexpr const char* kNotFollowed =
+    "forks before the place that was opened are not followed or counted; `forks` follows them";
+
 std::string without_last_newline(std::string text) {
     while (!text.empty() && text.back() == '\n')
         text.pop_back();
@@ -259,6 +262,22 @@ StepAnswer StepCommands::tlb(std::string_view) {
     return answer;
 }
 
+// Of a recording that was opened on the way, everything from its beginning to here.
+StepAnswer StepCommands::follow_forks(std::string_view) {
+    const Timeline& timeline = stepper_.timeline();
+    const u64 until = timeline.position().instructions;
+    const bool missing = session().opened_on_the_way();
+    StepAnswer answer = missing ? arrived(stepper_.relive()) : StepAnswer{};
+    if (answer.code != ExitCode::Ok)
+        return answer;
+    const ForkTracer* tracer = session().tracer();
+    const u64 forks = tracer == nullptr ? 0 : tracer->forks().size();
+    answer.data.count("forks", forks);
+    answer.text += fmt::format("{}{} forks from the beginning to instruction {}", answer.text.empty() ? "" : "\n",
+                               forks, missing ? timeline.position().instructions : until);
+    return answer;
+}
+
 StepAnswer StepCommands::fork(std::string_view rest) {
     const ForkTracer* tracer = session().tracer();
     const ForkReportOptions options{.symbols = &session().symbols(), .layout = session().symbols().layout()};
@@ -271,13 +290,15 @@ StepAnswer StepCommands::fork(std::string_view rest) {
         if (fork != nullptr)
             record = *fork;
     }
+    const bool whole = !session().opened_on_the_way();
     if (!record)
-        return wrong(rest.empty() ? "there was no fork yet" : fmt::format("there is no fork '{}'", rest),
+        return wrong((rest.empty() ? "there was no fork yet" : fmt::format("there is no fork '{}'", rest)) +
+                         (whole ? "" : std::string("; ") + kNotFollowed),
                      ExitCode::RuntimeError);
     const Document document = fork_document(*record, options);
     StepAnswer answer;
-    answer.data.object("fork", document.data);
-    answer.text = without_last_newline(document_text(document));
+    answer.data.object("fork", document.data).flag("from_beginning", whole);
+    answer.text = without_last_newline(document_text(document)) + (whole ? "" : std::string("\n") + kNotFollowed);
     return answer;
 }
 

@@ -38,6 +38,7 @@ constexpr StepCommandHelp kHelp[] = {
      "who wrote its entries and its byte, filled the TLB, took the frame; or one: entry directory "
      "tlb frame byte; go: to that moment"},
     {"tlb", "all that the TLB holds, and whether the tables agree"},
+    {"forks", "follow the forks before this place of a recording, too: all up to here is done again"},
     {"fork [N]", "the report of fork N, of the one under way, or of the last"},
     {"screen", "the guest's text screen"},
     {"expect EXPR", "exit status 5 unless the condition holds here (state) or was met by the last move"},
@@ -85,6 +86,7 @@ std::span<const StepCommands::Command> StepCommands::commands() {
         {"pte", "", &C::entry},
         {"why", "y", &C::why},
         {"tlb", "", &C::tlb},
+        {"forks", "", &C::follow_forks},
         {"fork", "f", &C::fork},
         {"screen", "", &C::screen},
         {"expect", "", &C::expect},

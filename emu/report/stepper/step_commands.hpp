@@ -87,6 +87,7 @@ class StepCommands {
     StepAnswer physical(std::string_view rest);
     StepAnswer entry(std::string_view rest);
     StepAnswer tlb(std::string_view rest);
+    StepAnswer follow_forks(std::string_view rest);
     StepAnswer fork(std::string_view rest);
     StepAnswer screen(std::string_view rest);
     StepAnswer expect(std::string_view rest);

@@ -209,6 +209,15 @@ Result<Arrival> Stepper::go_to(Position position) {
     return Arrival{};
 }
 
+Result<Arrival> Stepper::relive() {
+    const Position here = timeline().position();
+    if (auto done = timeline().relive([this] { return !interrupted(); }); !done.ok())
+        return done.error();
+    if (timeline().position() == here)
+        return Arrival{};
+    return Arrival{Arrival::End::Interrupted, "interrupted on the way; what was before is known here", ExitCode::Ok};
+}
+
 Result<Arrival> Stepper::go_to(std::string_view place) {
     const auto bad = [&] {
         return Error{fmt::format("'{}' is no place: give a count of instructions (123456, or 123456+2 behind two "

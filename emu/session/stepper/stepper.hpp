@@ -81,6 +81,9 @@ class Stepper {
     // "123456", "123456+2" (deliveries), "1.5s", "begin", "end" or a bookmark's name.
     Result<Arrival> go_to(std::string_view place);
 
+    // Everything up to here again, for observers that came to a recording on the way. Interrupted, it stays on the way.
+    Result<Arrival> relive();
+
     // Error: it is no condition, with its mistake marked.
     Result<u32> add_breakpoint(const std::string& condition, u64 ignore = 0);
     bool remove_breakpoint(u32 number);

@@ -65,7 +65,9 @@ void draw_forks(const ForksView& forks, const Rect& rect, const Fonts& fonts) {
                             forks.count == 0
                                 ? std::string("none yet")
                                 : fmt::format("{} so far; stops of fork {}", grouped(forks.count), shown.fork),
-                            forks.since_snapshot ? ", since the snapshot: it was saved without those before" : ""));
+                            forks.since_snapshot
+                                ? " since the place that was opened; `forks` follows those before in a recording"
+                                : ""));
     const ImVec2 start = ImGui::GetCursorScreenPos();
     const float list_width = kForkColumns * kLetter + ImGui::GetStyle().ScrollbarSize;
     ImGui::BeginChild("list", {list_width, 0});
