@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the fuzzers and lets them run: fuzz.sh SOURCE BUILD [SECONDS]. SECONDS (3600) for the decoder, machines and
-# gdb's clients, a sixth of it for snapshots, images, archives and traces. New inputs go to BUILD/new/TARGET, findings to BUILD/found.
+# Builds the fuzzers and lets them run: fuzz.sh SOURCE BUILD [SECONDS]. SECONDS (3600) for the decoder, machines,
+# gdb's clients, conditions and recordings, a sixth of it for snapshots, images, archives and traces. New inputs go to BUILD/new/TARGET, findings to BUILD/found.
 # Exits with 77 where there is no clang with libFuzzer, with 1 if anything was found.
 set -euo pipefail
 source=$1 build=$2 seconds=${3:-3600}
@@ -11,13 +11,13 @@ echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return
     exit 77
 }
 cmake -S "$source" -B "$build" --preset fuzz >/dev/null
-targets=(decoder machine gdb conditions snapshot multiboot elf tar trace)
+targets=(decoder machine gdb conditions recording snapshot multiboot elf tar trace)
 ninja -C "$build" "${targets[@]/#/fuzz_}"
 mkdir -p "$build/found"
 status=0
 for target in "${targets[@]}"; do
     time=$seconds
-    [[ $target == decoder || $target == machine || $target == gdb || $target == conditions ]] || time=$((seconds / 6))
+    [[ $target =~ ^(decoder|machine|gdb|conditions|recording)$ ]] || time=$((seconds / 6))
     mkdir -p "$build/new/$target"
     dictionary=$source/tests/fuzz/dictionaries/$target.dict
     words=()

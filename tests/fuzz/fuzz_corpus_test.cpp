@@ -62,6 +62,7 @@ TEST(FuzzCorpus, TheEnginesAgreeOnAllMachines) { replay("machine", machine); }
 TEST(FuzzCorpus, DamagedSnapshotsAreRefusedOrRun) { replay("snapshot", snapshot); }
 TEST(FuzzCorpus, DamagedKernelsAreRefusedOrLaidOut) { replay("multiboot", multiboot); }
 TEST(FuzzCorpus, DamagedTracesAreReadAsFarAsTheyGo) { replay("trace", trace); }
+TEST(FuzzCorpus, DamagedRecordingsAreRefusedOrDoneAgain) { replay("recording", recording); }
 TEST(FuzzCorpus, DamagedImagesAreRefusedOrSayTheSameBothWays) { replay("elf", elf); }
 TEST(FuzzCorpus, HostAndGuestReadTheSameOfArchives) { replay("tar", tar); }
 TEST(FuzzCorpus, AnyClientOfGdbIsAnswered) { replay("gdb", gdb); }
@@ -70,6 +71,7 @@ TEST(FuzzCorpus, AnyConditionIsRefusedOrOnlyLooks) { replay("conditions", condit
 TEST(FuzzRandomBytes, TheDecoderTakesThem) { feed_random_bytes(decoder, 3000, 64); }
 TEST(FuzzRandomBytes, TheEnginesAgreeOnThem) { feed_random_bytes(machine, 1500, 700); }
 TEST(FuzzRandomBytes, SnapshotsDamagedByThemAreRefusedOrRun) { feed_random_bytes(snapshot, 50, 20); }
+TEST(FuzzRandomBytes, RecordingsDamagedByThemAreRefusedOrDoneAgain) { feed_random_bytes(recording, 100, 20); }
 TEST(FuzzRandomBytes, SectionsMayHoldThem) { feed_random_bytes(elf, 2000, 600); }
 TEST(FuzzRandomBytes, HeadsOfArchivesMayHoldThem) { feed_random_bytes(tar, 2000, 1500); }
 TEST(FuzzRandomBytes, AClientMaySendThem) { feed_random_bytes(gdb, 500, 200); }

@@ -16,6 +16,7 @@ void machine(std::span<const u8> input);
 void snapshot(std::span<const u8> input);
 void multiboot(std::span<const u8> input);
 void trace(std::span<const u8> input);
+void recording(std::span<const u8> input);
 void gdb(std::span<const u8> input);
 void conditions(std::span<const u8> input);
 void elf(std::span<const u8> input);
