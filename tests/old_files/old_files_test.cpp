@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "emu/machine/images.hpp"
+#include "emu/session/recording/replay.hpp"
 #include "emu/session/session.hpp"
 #include "emu/session/snapshot_file.hpp"
 #include "emu/trace/trace_columns.hpp"
@@ -169,6 +170,36 @@ TEST(OldFiles, SnapshotsOpenOrAreRefusedByVersion) {
             straight->run({kNever, 5 * kSavedAt});
             EXPECT_EQ(machine->hash(), straight->hash());
         }
+    }
+}
+
+// Of each commit that wrote one: why it is refused (nullptr: it opens).
+constexpr std::pair<const char*, const char*> kOldRecordings[] = {{"6f55160", nullptr}};
+
+TEST(OldFiles, RecordingsAreDoneAgainOrRefusedByName) {
+    for (const auto& [commit, refused] : kOldRecordings) {
+        SCOPED_TRACE(commit);
+        const auto recording = Recording::open(kFolder / commit / "guest.recording");
+        if (refused != nullptr) {
+            ASSERT_FALSE(recording.ok());
+            EXPECT_NE(recording.error().message.find(refused), std::string::npos) << recording.error().message;
+            continue;
+        }
+        ASSERT_TRUE(recording.ok()) << recording.error().message;
+        EXPECT_EQ((*recording)->damage(), "");
+        EXPECT_EQ((*recording)->end().instructions, kSavedAt);
+        EXPECT_EQ(events_by_kind((*recording)->events()).at("page_fault"), 4u);
+        const auto names = (*recording)->names();
+        EXPECT_TRUE(names.ok() && names->symbols.empty() && names->profile_name.empty()) << "it has no such chunks";
+        const auto again = replay(**recording, EngineKind::Block);
+        if ((*recording)->run().firmware != checksum(embedded_firmware())) {
+            ASSERT_FALSE(again.ok());
+            EXPECT_NE(again.error().message.find("with another firmware"), std::string::npos) << again.error().message;
+            GTEST_SKIP() << "the firmware is another than the one of " << commit << ": refused by name";
+        }
+        ASSERT_TRUE(again.ok()) << again.error().message;
+        EXPECT_TRUE(again->equal);
+        EXPECT_EQ(again->hashes, 2u);
     }
 }
 
