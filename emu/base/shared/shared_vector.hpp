@@ -18,10 +18,10 @@ namespace forkscope {
 
 template <class T> class SharedVector {
     // A chunk takes 2 KB, about.
-    static constexpr std::size_t chunk_length(std::size_t length = 4) {
+    static constexpr std::size_t chunk_length(std::size_t length) {
         return length >= 1024 || 2 * length * sizeof(T) > 2048 ? length : chunk_length(2 * length);
     }
-    static constexpr std::size_t kChunk = chunk_length();
+    static constexpr std::size_t kChunk = chunk_length(4);
     using Chunk = std::vector<T>;
 
   public:
