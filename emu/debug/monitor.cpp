@@ -3,8 +3,9 @@
 #include <cstdlib>
 
 #include "emu/base/log.hpp"
-#include "emu/observe/tables/page_table_view.hpp"
+#include "emu/observe/tables/walk_text.hpp"
 #include "emu/report/fork_report.hpp"
+#include "emu/report/stepper/register_report.hpp"
 #include "emu/report/stepper/step_words.hpp"
 #include "emu/report/stepper/why_report.hpp"
 #include "emu/report/text_writer.hpp"
@@ -33,28 +34,6 @@ constexpr Help kHelp[] = {
 };
 
 constexpr const char* kTooMany = "too many are armed: continue, or connect anew\n";
-
-std::string flags_text(u64 entry) {
-    std::string text;
-    const std::pair<u32, char> kBits[] = {{kPtePresent, 'P'},  {kPteWritable, 'W'}, {kPteUser, 'U'},
-                                          {kPteAccessed, 'A'}, {kPteDirty, 'D'},    {kPteLarge, 'S'},
-                                          {kPteGlobal, 'G'}};
-    for (const auto& [bit, letter] : kBits)
-        text += (entry & bit) != 0 ? letter : '-';
-    return text;
-}
-
-std::string walk_text(const WalkView& walk, u32 address) {
-    std::string text = fmt::format("{:08x}\n  directory entry {:08x} at {:08x}  {}\n", address, walk.directory_entry,
-                                   walk.directory_entry_address.value, flags_text(walk.directory_entry));
-    if (walk.table_entry_address.value != 0)
-        text += fmt::format("  table entry     {:08x} at {:08x}  {}\n", walk.table_entry,
-                            walk.table_entry_address.value, flags_text(walk.table_entry));
-    if (!walk.present)
-        return text + "  not present\n";
-    return text + fmt::format("  frame {:08x}, {}{}{}\n", walk.frame, walk.writable() ? "writable" : "read-only",
-                              walk.user() ? ", user" : ", supervisor", walk.large ? ", large page" : "");
-}
 
 std::string ranges_text(const PageTableView& view) {
     std::string text;
@@ -112,7 +91,8 @@ std::string Monitor::page_tables(const std::string& words, const GuestThread& th
     const auto address = address_of(words, target_.session().symbols(), space.root);
     if (!address)
         return fmt::format("pt '{}': neither a 32-bit address nor a symbol\n", words);
-    return walk_text(AddressSpaceReader(paging).walk(space, LinearAddress(*address)), *address);
+    return fmt::format("{:08x}\n{}\n", *address,
+                       walk_text(AddressSpaceReader(paging).walk(space, LinearAddress(*address))));
 }
 
 std::string Monitor::tlb() const {
@@ -154,30 +134,6 @@ std::string Monitor::when() const {
     if (const Timeline* const timeline = target_.session().timeline(); timeline != nullptr)
         text += fmt::format("the past goes from instruction {} to {}{}\n", timeline->beginning().instructions,
                             timeline->end().instructions, timeline->in_past() ? "; this is in it" : "");
-    return text;
-}
-
-std::string Monitor::registers() const {
-    const CpuState& r = target_.machine().registers();
-    std::string text = fmt::format("EAX={:08x} EBX={:08x} ECX={:08x} EDX={:08x}\nESI={:08x} EDI={:08x} EBP={:08x} "
-                                   "ESP={:08x}\nEIP={:08x} EFL={:08x} CPL={} HLT={}\n",
-                                   r.reg<u32>(kEax), r.reg<u32>(kEbx), r.reg<u32>(kEcx), r.reg<u32>(kEdx),
-                                   r.reg<u32>(kEsi), r.reg<u32>(kEdi), r.reg<u32>(kEbp), r.reg<u32>(kEsp), r.eip,
-                                   r.eflags(), r.cpl, target_.machine().cpu().halted() ? 1 : 0);
-    constexpr std::string_view kNames[] = {"ES", "CS", "SS", "DS", "FS", "GS"};
-    const auto segment = [&text](std::string_view name, const SegmentCache& cache) {
-        text += fmt::format("{:<3}={:04x} {:08x} {:08x} {:02x} {}\n", name, cache.selector, cache.base, cache.limit,
-                            cache.access, cache.big ? "32-bit" : "16-bit");
-    };
-    for (u8 i = 0; i < kSegmentCount; ++i)
-        segment(kNames[i], r.segments[i]);
-    segment("LDT", r.ldtr);
-    segment("TR", r.tr);
-    text += fmt::format("GDT=     {:08x} {:08x}\nIDT=     {:08x} {:08x}\n", r.gdtr.base, r.gdtr.limit, r.idtr.base,
-                        r.idtr.limit);
-    text += fmt::format("CR0={:08x} CR2={:08x} CR3={:08x} CR4={:08x}\n", r.cr0, r.cr2, r.cr3, r.cr4);
-    text += fmt::format("DR0={:08x} DR1={:08x} DR2={:08x} DR3={:08x}\nDR6={:08x} DR7={:08x}\nEFER={:08x}\n", r.dr[0],
-                        r.dr[1], r.dr[2], r.dr[3], r.dr[6], r.dr[7], target_.machine().mmu().control().efer);
     return text;
 }
 
@@ -236,7 +192,7 @@ std::string Monitor::branch(const std::string& words) {
 
 std::string Monitor::info(const std::string& words, const GuestThread& thread) {
     if (words == "registers")
-        return registers();
+        return registers_text(target_.machine()) + "\n";
     if (words == "tlb")
         return tlb();
     if (words == "pt" || words == "mem")

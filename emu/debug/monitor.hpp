@@ -28,7 +28,6 @@ class Monitor {
     std::string why(const std::string& words, const GuestThread& thread);
     std::string fork(const std::string& words) const;
     std::string when() const;
-    std::string registers() const;
     std::string stop_at(const std::string& words);
     std::string next_stop();
     bool arm(Condition condition, ConditionUse use);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 
 #include "emu/base/archive/containers.hpp"
@@ -313,6 +314,20 @@ std::optional<std::string> Symbolizer::source_line(const std::string& path, u32 
         ++at;
     }
     return text->substr(at, text->find('\n', at) - at);
+}
+
+std::optional<u32> address_of(std::string_view word, const Symbolizer& symbols, u32 space) {
+    if (word.empty())
+        return std::nullopt;
+    const std::string text(word);
+    char* end = nullptr;
+    const u64 value = std::strtoull(text.c_str(), &end, 0);
+    if (*end == 0)
+        return value <= ~u32{0} ? std::optional(static_cast<u32>(value)) : std::nullopt;
+    if (const auto address = symbols.address_of(text, space))
+        return address;
+    const std::vector<u32> places = symbols.places_of(text);
+    return places.empty() ? std::nullopt : std::optional(places.front());
 }
 
 } // namespace forkscope

@@ -120,4 +120,7 @@ class Symbolizer {
     mutable std::map<std::pair<const ElfImage*, u32>, Location> places_; // of lookup_in
 };
 
+// What a person types for an address: a number in C's notation, or a symbol of the kernel or of the space's program.
+std::optional<u32> address_of(std::string_view word, const Symbolizer& symbols, u32 space);
+
 } // namespace forkscope

@@ -4,9 +4,10 @@
 
 #include <fmt/format.h>
 
-#include "emu/observe/tables/page_table_view.hpp"
 #include "emu/observe/tables/tlb_view.hpp"
+#include "emu/observe/tables/walk_text.hpp"
 #include "emu/report/fork_report.hpp"
+#include "emu/report/stepper/register_report.hpp"
 #include "emu/report/stepper/step_commands.hpp"
 #include "emu/report/stepper/step_words.hpp"
 #include "emu/report/text_writer.hpp"
@@ -132,28 +133,9 @@ StepAnswer StepCommands::locals(std::string_view) {
 }
 
 StepAnswer StepCommands::registers(std::string_view) {
-    const CpuState& r = session().machine().registers();
     StepAnswer answer;
-    Object values;
-    const auto add = [&](std::string_view name, u32 value, std::string_view before) {
-        values.word(std::string(name), value);
-        answer.text += fmt::format("{}{:<6} {:08x}", before, name, value);
-    };
-    constexpr std::string_view kNames[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
-    for (u8 i = 0; i < 8; ++i)
-        add(kNames[i], r.reg<u32>(i), i % 4 == 0 ? (i == 0 ? "" : "\n") : "  ");
-    add("eip", r.eip, "\n");
-    add("eflags", r.eflags(), "  ");
-    add("cr0", r.cr0, "\n");
-    add("cr2", r.cr2, "  ");
-    add("cr3", r.cr3, "  ");
-    add("cr4", r.cr4, "  ");
-    constexpr std::string_view kSegments[] = {"es", "cs", "ss", "ds", "fs", "gs"};
-    for (u8 i = 0; i < kSegmentCount; ++i)
-        add(kSegments[i], r.segments[i].selector, i == 0 ? "\n" : "  ");
-    values.number("cpl", r.cpl);
-    answer.text += fmt::format("  cpl {}", r.cpl);
-    answer.data.object("registers", std::move(values));
+    answer.text = registers_text(session().machine());
+    answer.data.object("registers", registers_data(session().machine()));
     return answer;
 }
 
@@ -226,13 +208,7 @@ StepAnswer StepCommands::entry(std::string_view rest) {
     answer.data.word("frame", walk.frame)
         .flag("writable", walk.present && walk.writable())
         .flag("user", walk.present && walk.user());
-    answer.text =
-        fmt::format("directory entry {:08x} at {:08x}\ntable entry     {:08x} at {:08x}\n", walk.directory_entry,
-                    walk.directory_entry_address.value, walk.table_entry, walk.table_entry_address.value);
-    answer.text += walk.present
-                       ? fmt::format("frame {:08x}, {}, {}", walk.frame, walk.writable() ? "writable" : "read-only",
-                                     walk.user() ? "user" : "supervisor")
-                       : "not present";
+    answer.text = walk_text(walk);
     Rows rows;
     for (const TlbRow& row : tlb_view(session().machine().mmu()).rows) {
         const u32 bytes = Tlb::is_large(row.array) ? paging.control().geometry().large_bytes() : kPageSize;

@@ -1,45 +1,16 @@
 #include "emu/report/stepper/step_words.hpp"
 
-#include <cstdlib>
-
 #include <fmt/format.h>
 
 #include "cpu/register_number.hpp"
 
 namespace forkscope {
 
-std::string_view trimmed(std::string_view text) {
-    constexpr std::string_view kBlanks = " \t\r\n";
-    const std::size_t begin = text.find_first_not_of(kBlanks);
-    return begin == std::string_view::npos ? std::string_view{}
-                                           : text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
-}
-
-std::pair<std::string_view, std::string_view> first_word(std::string_view text) {
-    text = trimmed(text);
-    const std::size_t end = text.find_first_of(" \t");
-    return {text.substr(0, end), end == std::string_view::npos ? std::string_view{} : trimmed(text.substr(end))};
-}
-
 StepAnswer wrong(std::string message, ExitCode code) {
     StepAnswer answer;
     answer.text = std::move(message);
     answer.code = code == ExitCode::Ok ? ExitCode::RuntimeError : code;
     return answer;
-}
-
-std::optional<u32> address_of(std::string_view word, const Symbolizer& symbols, u32 space) {
-    if (word.empty())
-        return std::nullopt;
-    const std::string text(word);
-    char* end = nullptr;
-    const u64 value = std::strtoull(text.c_str(), &end, 0);
-    if (*end == 0)
-        return value <= ~u32{0} ? std::optional(static_cast<u32>(value)) : std::nullopt;
-    if (const auto address = symbols.address_of(text, space))
-        return address;
-    const std::vector<u32> places = symbols.places_of(text);
-    return places.empty() ? std::nullopt : std::optional(places.front());
 }
 
 Result<InputEvent> poke_event(const std::string& what, u32 value, Session& session) {

@@ -1,0 +1,15 @@
+// Owns: how lines that people type fall into words. Callers: the stepper's commands, what the views are told.
+// Promises: pure; any text gets an answer.
+#pragma once
+
+#include <string_view>
+#include <utility>
+
+namespace forkscope {
+
+// Without blanks around it.
+std::string_view trimmed(std::string_view text);
+// The first word, and what follows.
+std::pair<std::string_view, std::string_view> first_word(std::string_view text);
+
+} // namespace forkscope
