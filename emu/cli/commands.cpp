@@ -176,11 +176,8 @@ void serve_gdb(GdbServer& server, Session& session, const Options& options) {
                      server.where()));
 }
 
-// Whoever asks for the terminal, or steps at one and has no window, unless something else is to come of it. Recordings
-// are stepped through in the window or by lines.
+// Whoever asks for the terminal, or steps at one and has no window, unless something else is to come of it.
 bool wants_terminal(const Options& options, bool has_window) {
-    if (options.recording != nullptr)
-        return false;
     if (options.display != Display::Automatic || has_window)
         return options.display == Display::Terminal;
     return options.command == Command::Step && sits_at_terminal() && options.screenshot_path.empty() &&
@@ -215,7 +212,9 @@ Outcome show_and_run(Session& session, std::unique_ptr<Window>& window, Terminal
         outcome = session.outcome();
         outcome.message.clear(); // the window has said it
     } else if (terminal != nullptr) {
-        shown = terminal->show(session, stepping ? Terminal::First::ToStop : Terminal::First::ForGuest);
+        shown = terminal->show(session, starts == Starts::AtPlace ? Terminal::First::Stands
+                                        : stepping                ? Terminal::First::ToStop
+                                                                  : Terminal::First::ForGuest);
         outcome = session.outcome();
         outcome.message.clear();
     } else {

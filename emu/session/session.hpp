@@ -41,6 +41,8 @@ class Session {
     void detach(TraceSink& sink);
     // There if Options::trace_forks asks for it.
     const ForkTracer* tracer() const { return tracer_.get(); }
+    // What happened last; after a way back, what was passed on the way comes last.
+    const LastEvents& last_events() const { return last_events_; }
     // What the kernel calls the stops of fork: what --profile names, else the built-in kernel's; nullptr: unknown.
     const ForkProfile* profile() const;
     // There if Options::info asks for it.

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "emu/base/text/words.hpp"
 #include "emu/report/report_text.hpp"
 #include "emu/symbols/symbolizer.hpp"
 
@@ -71,12 +72,16 @@ void Face::look() {
         scene_.view.cycle != session_.machine().now() || scene_.view.instructions != session_.machine().instructions();
     if (moved && has_before_)
         before_ = before;
-    scene_ = scene_of(session_);
+    scene_ = scene_of(session_, choices_);
+    scene_.view.points = observe_points(stepper_);
     scene_.view.registers.before = before_;
     scene_.view.registers.compare = has_before_ && moved;
     has_before_ = true;
-    for (PanelPlace& place : places_)
+    for (PanelPlace& place : places_) {
         place.follows = place.follows || moved;
+        if (moved)
+            place.cursor.reset(); // what it was on may lie elsewhere now
+    }
 }
 
 Layout Face::layout() const {
@@ -96,7 +101,7 @@ void Face::say(const std::string& heading, const std::string& text, Style style)
     const Layout layout = this->layout();
     const Slot* slot = layout.slot_of(PanelId::Answers);
     const std::size_t width = slot != nullptr ? static_cast<std::size_t>(slot->rect.columns) : kLeastColumns;
-    place_of(PanelId::Answers) = {answers_.size(), false};
+    place_of(PanelId::Answers) = {answers_.size(), false, std::nullopt};
     answers_.emplace_back(heading, Style::Accent);
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t end = std::min(text.find('\n', at), text.size());
@@ -118,6 +123,14 @@ void Face::take_messages() {
 }
 
 void Face::execute(const std::string& command) {
+    if (const auto [word, rest] = first_word(command); word == "show") {
+        const auto shown = choose(choices_, rest, session_);
+        say("> " + command, shown.ok() ? *shown : shown.error().message, shown.ok() ? Style::Plain : Style::Bad);
+        look();
+        for (PanelPlace& place : places_)
+            place.follows = true;
+        return;
+    }
     screen_.forget_interrupt();
     under_way_ = command.empty() ? "the last move again" : command;
     last_progress_ = host_seconds();
@@ -139,6 +152,9 @@ void Face::help() {
     text += "\nCommands, after ':'\n";
     for (const StepCommandHelp& one : step_command_help())
         text += fmt::format("{:<24} {}\n", one.words, one.text);
+    text += "\nWhat the panels show, after ':'\n";
+    for (const ChoiceHelp& one : choice_help())
+        text += fmt::format("{:<32} {}\n", one.words, one.text);
     say("Keys", text, Style::Plain);
     focus_.give(PanelId::Answers);
     zoom_ = Zoom::One;
@@ -152,7 +168,7 @@ void Face::search(const std::string& text) {
     for (std::size_t i = 1; i <= lines.size() && !searched_.empty(); ++i) {
         const std::size_t at = (place.top + i) % lines.size();
         if (lower(lines[at].text()).find(searched_) != std::string::npos) {
-            place = {at, false};
+            place = {at, false, at};
             return;
         }
     }
@@ -171,12 +187,6 @@ void Face::scroll(Act act) {
     const std::size_t page = std::max<std::size_t>(1, rows - 1);
     std::size_t top = std::min(place.top, lines);
     switch (act) {
-    case Act::Up:
-        top -= std::min<std::size_t>(top, 1);
-        break;
-    case Act::Down:
-        top = std::min(top + 1, std::max(top, last));
-        break;
     case Act::PageUp:
         top -= std::min(top, page);
         break;
@@ -190,18 +200,104 @@ void Face::scroll(Act act) {
         top = last;
         break;
     }
-    place = {top, false};
+    place = {top, false, std::nullopt};
+}
+
+// --- The chosen line
+
+void Face::move_cursor(Act act) {
+    const Layout layout = this->layout();
+    const Slot* slot = layout.slot_of(focus_.panel());
+    const std::size_t lines = text_of(focus_.panel()).lines.size();
+    if (slot == nullptr || lines == 0)
+        return;
+    const auto rows = static_cast<std::size_t>(std::max(1, slot->inside().rows));
+    PanelPlace& place = place_of(focus_.panel());
+    const std::size_t top = std::min(place.top, lines - 1);
+    if (!place.cursor)
+        place.cursor = act == Act::Down ? top : std::min(top + rows, lines) - 1;
+    else if (act == Act::Down)
+        place.cursor = std::min(*place.cursor + 1, lines - 1);
+    else
+        place.cursor = *place.cursor - std::min<std::size_t>(*place.cursor, 1);
+    place.follows = false;
+    place.top = std::clamp(top, *place.cursor < rows ? 0 : *place.cursor - rows + 1, *place.cursor);
+}
+
+Subject Face::chosen() {
+    const PanelPlace& place = place_of(focus_.panel());
+    return place.cursor ? text_of(focus_.panel()).subject_of(*place.cursor) : Subject{};
+}
+
+// What it is; the second time in a row: to the moment that made it.
+void Face::choose_line() {
+    const Subject subject = chosen();
+    if (inspected_)
+        return go_to_moment();
+    if (!is_something(subject)) {
+        if (place_of(focus_.panel()).cursor)
+            return say("?", "this line is about nothing that one could go to", Style::Dim);
+        return execute("");
+    }
+    const Inspection shown = inspect(subject, session_);
+    const std::string moment = moment_of(subject);
+    std::string text = moment.empty() ? "" : fmt::format("Enter again, to the moment that made it: {}\n", moment);
+    text += shown.text();
+    if (!shown.why.empty()) {
+        under_way_ = "looks for who made it";
+        screen_.forget_interrupt();
+        text += "\n" + commands_.execute(shown.why).text;
+        under_way_.clear();
+        screen_.forget_interrupt();
+    }
+    for (const Inspection::Offer& offer : shown.offers)
+        text += fmt::format("\n  :{:<36} {}", offer.command, offer.what);
+    say(shown.title, text, Style::Plain);
+    inspected_ = subject;
+}
+
+void Face::go_to_moment() {
+    inspected_.reset();
+    const std::string moment = moment_of(chosen());
+    if (moment.empty())
+        return say("?", "choose a line with Up and Down that a moment has made", Style::Dim);
+    execute(moment);
+}
+
+void Face::copy() {
+    const PanelText text = text_of(focus_.panel());
+    const std::optional<std::size_t> cursor = place_of(focus_.panel()).cursor;
+    std::string copied;
+    for (std::size_t i = 0; i < text.lines.size(); ++i)
+        if (!cursor || i == *cursor)
+            copied += (copied.empty() ? "" : "\n") + text.lines[i].text();
+    screen_.copy(copied);
+    say("copied",
+        cursor ? copied : fmt::format("{} lines of the panel {}", text.lines.size(), panel_title(focus_.panel())),
+        Style::Plain);
 }
 
 void Face::obey(const KeyMeaning& meaning) {
+    if (meaning.act != Act::Choose)
+        inspected_.reset();
     switch (meaning.act) {
     case Act::None:
         break;
     case Act::Command:
         execute(std::string(meaning.words));
         break;
-    case Act::Repeat:
-        execute("");
+    case Act::Choose:
+        choose_line();
+        break;
+    case Act::Go:
+        go_to_moment();
+        break;
+    case Act::Copy:
+        copy();
+        break;
+    case Act::Up:
+    case Act::Down:
+        move_cursor(meaning.act);
         break;
     case Act::Ask:
         searching_ = false;
@@ -228,6 +324,7 @@ void Face::obey(const KeyMeaning& meaning) {
         break;
     case Act::Back:
         zoom_ = Zoom::All;
+        place_of(focus_.panel()).cursor.reset();
         break;
     case Act::Redraw:
         screen_.redraw();
@@ -273,6 +370,8 @@ void Face::run_ended() {
     look();
 }
 
+void Face::stand() { say("? lists keys and commands", commands_.where_text(), Style::Plain); }
+
 void Face::run_to_stop() {
     constexpr u64 kSlicesPerSecond = 200; // simulated; a few milliseconds of the host
     under_way_ = "to the first stop";
@@ -280,7 +379,7 @@ void Face::run_to_stop() {
     while (goes_on && !screen_.interrupted()) {
         goes_on = session_.run_slice(session_.machine().cycles_per_second() / kSlicesPerSecond);
         if (host_seconds() - last_progress_ >= kBeat)
-            scene_ = scene_of(session_);
+            scene_ = scene_of(session_, choices_);
         progress();
     }
     run_ended();
@@ -347,7 +446,7 @@ void Face::run_for_guest() {
             goes_on = session_.run_slice(second / kSlicesPerSecond);
         if (host_seconds() - drawn > kMostOwed) {
             drawn = host_seconds();
-            scene_ = scene_of(session_);
+            scene_ = scene_of(session_, choices_);
             ++beats_;
             show();
         }

@@ -17,6 +17,8 @@ class Face {
   public:
     Face(Session& session, Screen& screen);
 
+    // At a place in a recording: nothing runs.
+    void stand();
     // Runs until the run ends or somebody interrupts it, as fast as the host can.
     void run_to_stop();
     // The same at the pace of real time, and keys go to the guest.
@@ -29,7 +31,8 @@ class Face {
   private:
     struct PanelPlace {
         std::size_t top = 0;
-        bool follows = true; // the current line, until somebody scrolls
+        bool follows = true;               // the current line, until somebody scrolls
+        std::optional<std::size_t> cursor; // the chosen line
     };
 
     void press(const Key& key);
@@ -41,6 +44,11 @@ class Face {
     void help();
     void search(const std::string& text);
     void scroll(Act act);
+    void move_cursor(Act act);
+    void choose_line();
+    void go_to_moment();
+    void copy();
+    Subject chosen();
     void look();
     void show();
     void progress();
@@ -57,6 +65,8 @@ class Face {
     Screen& screen_;
     Stepper stepper_;
     StepCommands commands_;
+    Choices choices_;
+    std::optional<Subject> inspected_; // by the last key
     Scene scene_;
     CpuState before_{};
     bool has_before_ = false;

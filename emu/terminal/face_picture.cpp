@@ -57,6 +57,8 @@ void Face::draw_slot(Canvas& canvas, const Slot& slot) {
         canvas.put(row, inside.column, inside.columns, text.lines[place.top + i]);
         if (text.current == place.top + i)
             canvas.restyle({row, inside.column, 1, inside.columns}, Style::Current);
+        if (place.cursor == place.top + i)
+            canvas.restyle({row, inside.column, 1, inside.columns}, focused ? Style::Focused : Style::Title);
     }
 }
 
@@ -79,9 +81,11 @@ Canvas Face::picture() {
     if (line_.typing())
         canvas.put(layout.command_row, 0, size.columns, line_.prompt() + line_.text());
     else
-        canvas.put(layout.command_row, 0, size.columns,
-                   "s b step  l L line  n N over  o O out  t T stop  f F fault  e E entry  : command  ? help  q quit",
-                   Style::Dim);
+        canvas.put(
+            layout.command_row, 0, size.columns,
+            "s b step  l L line  n N over  t T stop  f F fault  Up Down Enter what is it  : command  ? help  q quit"
+            " ? help",
+            Style::Dim);
     return canvas;
 }
 

@@ -26,6 +26,10 @@ constexpr CharacterMeaning kCharacters[] = {
     {'c', {Act::Command, "continue"}},
     {'r', {Act::Command, "reverse"}},
     {'g', {Act::Ask, "goto "}},
+    {'G', {Act::Go, ""}},
+    {'y', {Act::Copy, ""}},
+    {'B', {Act::Ask, "break "}},
+    {'w', {Act::Ask, "show "}},
     {':', {Act::Ask, ""}},
     {'/', {Act::Search, ""}},
     {'R', {Act::Run, ""}},
@@ -42,12 +46,17 @@ constexpr KeyHelp kHelp[] = {
     {"c r", "continue, reverse, to a breakpoint"},
     {"g", "go to an instruction, a time, begin, end or a bookmark"},
     {":", "any command of the stepper; Up and Down: those before"},
-    {"Enter", "the last move again"},
+    {"Up Down", "choose a line of the panel"},
+    {"Enter", "what the chosen line is; again: to the moment that made it; no line chosen: the last move again"},
+    {"G", "to the moment that made the chosen line"},
+    {"y", "copy the chosen line, or the panel, to the clipboard (OSC 52)"},
+    {"B", "a breakpoint"},
+    {"w", "what to look at: memory, code, a process, two spaces, then and now"},
     {"R", "run, and type for the guest; Ctrl-C stops it"},
     {"Tab Shift-Tab", "the next panel, the one before"},
-    {"Up Down PageUp PageDown Home End", "scroll the panel"},
+    {"PageUp PageDown Home End", "scroll the panel"},
     {"/", "search in the panel; with no text: on"},
-    {"z", "the panel alone, and all again"},
+    {"z Escape", "the panel alone, and all again; no line chosen any more"},
     {"? q", "help, quit"},
     {"Ctrl-C", "interrupt a long move"},
 };
@@ -63,7 +72,7 @@ KeyMeaning meaning_of(const Key& key) {
                 return one.meaning;
         return {};
     case Name::Enter:
-        return {Act::Repeat};
+        return {Act::Choose};
     case Name::Escape:
         return {Act::Back};
     case Name::Tab:

@@ -39,7 +39,9 @@ struct Key {
 enum class Act : u8 {
     None,
     Command, // `words` is one of the stepper's
-    Repeat,  // the last move
+    Choose,  // Enter: what the line under the cursor is; with no cursor, the last move again
+    Go,      // to the moment that made it
+    Copy,    // the line, or the panel where there is no cursor
     Ask,     // for a line, of which `words` is the beginning
     Search,
     Help,

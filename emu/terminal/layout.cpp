@@ -14,9 +14,9 @@ using P = PanelId;
 void place_small(std::vector<Slot>& slots, int rows, int columns) {
     const int right = std::max(36, columns * 45 / 100), left = columns - right - 1;
     const int answers = std::max(8, rows * 35 / 100);
-    slots.push_back({{0, 0, rows - answers, left}, {P::Source, P::Code}});
+    slots.push_back({{0, 0, rows - answers, left}, {P::Source, P::Code, P::Memory, P::Processes, P::Events}});
     slots.push_back({{rows - answers, 0, answers, left}, {P::Answers}});
-    slots.push_back({{0, left + 1, kRegisterRows, right}, {P::Registers, P::Stack}});
+    slots.push_back({{0, left + 1, kRegisterRows, right}, {P::Registers, P::Stack, P::Points}});
     slots.push_back(
         {{kRegisterRows, left + 1, rows - kRegisterRows, right}, {P::Forks, P::Tables, P::Tlb, P::Faults, P::Screen}});
 }
@@ -25,20 +25,21 @@ void place_large(std::vector<Slot>& slots, int rows, int columns) {
     const int right = columns / 2, left = columns - right - 1;
     const int answers = rows * 35 / 100, forks = 10, last = std::max(8, (rows - kRegisterRows - forks) / 2);
     const int stack = right - kRegisterColumns - 1;
-    slots.push_back({{0, 0, rows - answers, left}, {P::Source, P::Code}});
+    slots.push_back({{0, 0, rows - answers, left}, {P::Source, P::Code, P::Memory}});
     slots.push_back({{rows - answers, 0, answers, left}, {P::Answers, P::Screen}});
     slots.push_back({{0, left + 1, kRegisterRows, kRegisterColumns}, {P::Registers}});
-    slots.push_back({{0, columns - stack, kRegisterRows, stack}, {P::Stack}});
+    slots.push_back({{0, columns - stack, kRegisterRows, stack}, {P::Stack, P::Points}});
     slots.push_back({{kRegisterRows, left + 1, forks, right}, {P::Forks}});
     slots.push_back({{kRegisterRows + forks, left + 1, rows - kRegisterRows - forks - last, right}, {P::Tables}});
-    slots.push_back({{rows - last, left + 1, last, right}, {P::Tlb, P::Faults}});
+    slots.push_back({{rows - last, left + 1, last, right}, {P::Tlb, P::Faults, P::Processes, P::Events}});
 }
 
 } // namespace
 
 std::string_view panel_title(PanelId panel) {
     constexpr std::array<std::string_view, kPanels> kTitles = {
-        "Source", "Code", "Answers", "Registers", "Stack", "Forks", "Page tables", "TLB", "Faults", "Screen"};
+        "Source",      "Code", "Memory", "Answers",   "Registers", "Stack",       "Forks",
+        "Page tables", "TLB",  "Faults", "Processes", "Events",    "Breakpoints", "Screen"};
     return kTitles[static_cast<std::size_t>(panel)];
 }
 

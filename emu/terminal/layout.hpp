@@ -9,8 +9,23 @@
 
 namespace forkscope::terminal {
 
-enum class PanelId : u8 { Source, Code, Answers, Registers, Stack, Forks, Tables, Tlb, Faults, Screen };
-inline constexpr std::size_t kPanels = 10;
+enum class PanelId : u8 {
+    Source,
+    Code,
+    Memory,
+    Answers,
+    Registers,
+    Stack,
+    Forks,
+    Tables,
+    Tlb,
+    Faults,
+    Processes,
+    Events,
+    Points,
+    Screen
+};
+inline constexpr std::size_t kPanels = 14;
 std::string_view panel_title(PanelId panel);
 
 // The panel that has the keys, and how recently each other one had them.

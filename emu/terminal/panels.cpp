@@ -10,7 +10,7 @@ namespace forkscope::terminal {
 
 namespace {
 
-PanelText source_text(const SourceLines& source) {
+PanelText source_text(const SourceView& source) {
     PanelText text;
     text.note = source.file.substr(source.file.find_last_of('/') + 1);
     if (source.line == 0)
@@ -26,6 +26,7 @@ PanelText source_text(const SourceLines& source) {
         const Style style = current ? Style::Current : Style::Plain;
         text.lines.push_back(Line(fmt::format("{}{:>4} ", current ? ">" : " ", number), current ? style : Style::Dim)
                                  .add(source.lines[i], style));
+        text.about(source.subject(i));
     }
     return text;
 }
@@ -53,7 +54,10 @@ PanelText code_text(const CodeView& code) {
             text.lines.push_back(std::move(shown));
         }
         }
+        text.about(line.subject);
     }
+    if (!text.current && code.current < text.lines.size())
+        text.current = code.current;
     return text;
 }
 
@@ -84,6 +88,7 @@ PanelText registers_text(const RegistersView& view) {
         for (const auto& [number, name] : {kNames[i], kNames[i + 1]})
             add(line, name, view.now.reg<u32>(number), view.before.reg<u32>(number));
         text.lines.push_back(std::move(line));
+        text.about(RegisterSubject{std::string(kNames[i].second), view.now.reg<u32>(kNames[i].first)});
     }
     Line place, control, tables, segments;
     add(place, "eip", view.now.eip, view.before.eip);
@@ -101,17 +106,32 @@ PanelText registers_text(const RegistersView& view) {
     for (Line* line : {&place, &control, &tables, &segments})
         text.lines.push_back(std::move(*line));
     text.lines.emplace_back(flag_names(view.now.eflags()), Style::Dim);
-    for (const StackWord& word : view.stack)
+    for (const StackWord& word : view.stack) {
         text.lines.push_back(Line(fmt::format("{:08x}  ", word.address), Style::Dim)
                                  .add(fmt::format("{:08x}  ", word.value))
                                  .add(word.name, Style::Good));
+        text.about(view.subject(word));
+    }
     return text;
 }
 
-PanelText stack_text(const std::vector<std::string>& stack) {
+PanelText stack_text(const StackView& stack) {
     PanelText text;
-    for (const std::string& row : stack)
-        text.lines.emplace_back(row, row.compare(0, 2, "#0") == 0 ? Style::Accent : Style::Plain);
+    const auto rows = [&](const std::vector<StackView::Row>& all, Style style) {
+        for (const StackView::Row& row : all) {
+            text.lines.emplace_back(row.text, style);
+            text.about(row.subject);
+        }
+    };
+    rows(stack.rows, Style::Plain);
+    if (!stack.end.empty())
+        text.lines.emplace_back("no more: " + stack.end, Style::Dim);
+    if (!stack.variables.empty())
+        text.lines.emplace_back(fmt::format("arguments and variables of row {}", stack.chosen), Style::Dim);
+    rows(stack.variables, Style::Plain);
+    if (!stack.printed.empty())
+        text.lines.emplace_back("values asked for", Style::Dim);
+    rows(stack.printed, Style::Accent);
     return text;
 }
 
@@ -135,14 +155,17 @@ PanelText forks_text(const ForksView& forks) {
                                                 shortened(std::string(name.name), 18), grouped(stop.spent.cycles),
                                                 grouped(stop.counts.pte_writes), grouped(stop.counts.frames_allocated)),
                                     running ? Style::Current : Style::Plain);
+            text.about(forks.shown.subject(i));
         }
     }
-    for (const ForkRow& fork : forks.rows)
+    for (const ForkRow& fork : forks.rows) {
         text.lines.push_back(
             Line(fmt::format("{:>3}  {} → {}  ", fork.number, fork.parent, fork.child))
                 .add(fork.in_progress ? "runs" : fmt::format("{} copy-on-write faults", grouped(fork.cow_faults)),
                      fork.in_progress ? Style::Changed : Style::Dim)
                 .add(fork.finding.empty() ? "" : "  " + fork.finding, Style::Bad));
+        text.about(fork.subject());
+    }
     return text;
 }
 
@@ -165,23 +188,27 @@ PanelText tables_text(const TablesView& tables) {
                    ? std::string("-")
                    : fmt::format("{} {}", rights_text(row.flags[number]), state_word(row.states[number]));
     };
-    for (const RangeRow& row : tables.ranges)
+    for (const RangeRow& row : tables.ranges) {
         text.lines.push_back(
             Line(fmt::format("{:08x} {:>7}  ", row.start, fmt::format("{}p", (row.end - row.start) / kPageSize)))
                 .add(fmt::format("{:<10}", row.name), Style::Dim)
                 .add(fmt::format("{:<16}", side(row, 0)))
                 .add(side(row, 1), row.same_frames ? Style::Plain : Style::Changed));
+        text.about(row.subject());
+    }
     if (!tables.writes.empty())
         text.lines.emplace_back("entries written, newest first", Style::Dim);
-    for (const WriteRow& row : tables.writes)
+    for (const WriteRow& row : tables.writes) {
         text.lines.push_back(
             Line(fmt::format("{:>2} {:<6} ", row.stop, fork_side_name(row.side)), Style::Dim)
                 .add(fmt::format("{:08x} {:x} → {:x}  ", row.change.linear, row.change.old_value, row.change.new_value))
                 .add(row.name, Style::Good));
+        text.about(row.subject());
+    }
     return text;
 }
 
-PanelText tlb_text(const TlbView& tlb) {
+PanelText tlb_text(const TlbView& tlb, u32 space) {
     PanelText text;
     text.note = !tlb.paging ? "paging is off" : fmt::format("{} entries, {} stale", tlb.rows.size(), tlb.stale);
     text.lines.emplace_back("    set w linear   frame rwk GD  agrees?", Style::Dim);
@@ -194,6 +221,7 @@ PanelText tlb_text(const TlbView& tlb) {
                                  (entry & kPteDirty) != 0 ? "D" : "·"),
                      row.agrees ? Style::Plain : Style::Bad)
                 .add(row.verdict, row.agrees ? Style::Good : Style::Bad));
+        text.about(TranslationSubject{row, space});
     }
     return text;
 }
@@ -203,14 +231,85 @@ PanelText faults_text(const FaultsView& faults) {
     text.note = fmt::format("{}, newest first{}", grouped(faults.count), faults.trimmed ? "; older ones dropped" : "");
     text.lines.emplace_back("address  class        pid was   now  by", Style::Dim);
     const auto rights = [](const WalkView& walk) { return rights_text(walk.present ? kPtePresent | walk.rights : 0); };
-    for (const FaultRow& row : faults.rows)
+    for (const FaultRow& row : faults.rows) {
         text.lines.push_back(
             Line(fmt::format("{:08x} {:<11} {:>4} {} → {}  ", row.record->address,
                              fault_class_name(row.record->fault_class), row.record->pid, rights(row.record->before),
                              rights(row.record->after)))
                 .add(row.place.known() ? row.place.symbol : fmt::format("{:08x}", row.record->eip), Style::Good));
+        text.about(row.subject());
+    }
     if (faults.rows.empty())
         text.lines.emplace_back("none yet", Style::Dim);
+    return text;
+}
+
+PanelText memory_text(const MemoryView& memory) {
+    PanelText text;
+    text.note = memory.place + "; ':show memory ADDRESS'";
+    for (std::size_t i = 0; i < memory.rows.size(); ++i) {
+        const MemoryRow& row = memory.rows[i];
+        if (i == memory.chosen)
+            text.current = i;
+        text.lines.push_back(
+            Line(fmt::format("{:08x} ", row.address), Style::Dim).add(row.bytes).add(row.letters, Style::Good));
+        text.about(row.words[0]);
+    }
+    return text;
+}
+
+PanelText processes_text(const ProcessesView& processes) {
+    PanelText text;
+    text.note = fmt::format("{} address spaces", processes.rows.size());
+    text.lines.emplace_back("   pid directory by fork  program", Style::Dim);
+    for (const ProcessRow& row : processes.rows) {
+        text.lines.push_back(Line(fmt::format("{}{:>5} {:08x} {:>8}  ", row.loaded ? ">" : " ",
+                                              row.pid != 0 ? fmt::format("{}", row.pid) : "-", row.space,
+                                              row.fork != 0 ? fmt::format("{}", row.fork) : "-"),
+                                  row.followed ? Style::Changed : Style::Plain)
+                                 .add(row.program, Style::Good)
+                                 .add(row.followed ? "  followed" : "", Style::Changed));
+        text.about(row.subject());
+    }
+    return text;
+}
+
+PanelText events_text(const EventsView& events) {
+    PanelText text;
+    text.note = "what happened last, newest first";
+    for (const EventRow& row : events.rows) {
+        text.lines.push_back(Line(fmt::format("{:>12} ", row.event.instructions), Style::Dim)
+                                 .add(row.text + "  ")
+                                 .add(row.place, Style::Good));
+        text.about(row.subject());
+    }
+    if (events.rows.empty())
+        text.lines.emplace_back("none are remembered here", Style::Dim);
+    return text;
+}
+
+PanelText points_text(const PointsView& points) {
+    PanelText text;
+    text.note = "also bookmarks and branches";
+    for (const BreakpointSubject& one : points.breakpoints) {
+        text.lines.push_back(Line(fmt::format("{:>3}  {}  ", one.number, one.condition))
+                                 .add(fmt::format("met {} times{}", one.met,
+                                                  one.ignore != 0 ? fmt::format(", {} ignored", one.ignore) : ""),
+                                      Style::Dim));
+        text.about(one);
+    }
+    for (const BookmarkSubject& mark : points.bookmarks) {
+        text.lines.emplace_back(fmt::format("  *  {}: instruction {}, branch {}", mark.name,
+                                            grouped(mark.position.instructions), mark.branch),
+                                Style::Accent);
+        text.about(mark);
+    }
+    for (const BranchSubject& branch : points.branches) {
+        text.lines.emplace_back(fmt::format("     branch {}: {} to {}{}", branch.id, grouped(branch.from),
+                                            grouped(branch.end), branch.id == points.branch ? ", this one" : ""),
+                                branch.id == points.branch ? Style::Good : Style::Dim);
+        text.about(branch);
+    }
     return text;
 }
 
@@ -228,21 +327,29 @@ PanelText screen_text(const std::vector<std::string>& screen) {
 PanelText panel_text(PanelId panel, const Scene& scene) {
     switch (panel) {
     case PanelId::Source:
-        return source_text(scene.source);
+        return source_text(scene.view.source);
     case PanelId::Code:
         return code_text(scene.view.code);
     case PanelId::Registers:
         return registers_text(scene.view.registers);
     case PanelId::Stack:
-        return stack_text(scene.stack);
+        return stack_text(scene.view.stack);
     case PanelId::Forks:
         return forks_text(scene.view.forks);
     case PanelId::Tables:
         return tables_text(scene.view.tables);
     case PanelId::Tlb:
-        return tlb_text(scene.view.tlb);
+        return tlb_text(scene.view.tlb, scene.view.space);
     case PanelId::Faults:
         return faults_text(scene.view.faults);
+    case PanelId::Memory:
+        return memory_text(scene.view.memory);
+    case PanelId::Processes:
+        return processes_text(scene.view.processes);
+    case PanelId::Events:
+        return events_text(scene.view.events);
+    case PanelId::Points:
+        return points_text(scene.view.points);
     case PanelId::Screen:
         return screen_text(scene.screen);
     case PanelId::Answers:

@@ -28,6 +28,8 @@ class Screen {
     virtual void forget_interrupt() = 0;
     // What the program has said on stderr since it was last asked.
     virtual std::string messages() = 0;
+    // Into the clipboard of whoever sits at the terminal.
+    virtual void copy(const std::string& text) = 0;
 };
 
 } // namespace forkscope::terminal

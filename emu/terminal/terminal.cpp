@@ -18,8 +18,10 @@ Result<void> Terminal::show(Session& session, First first) {
     terminal::Face face(session, **screen);
     if (first == First::ToStop)
         face.run_to_stop();
-    else
+    else if (first == First::ForGuest)
         face.run_for_guest();
+    else
+        face.stand();
     face.work();
     return {};
 }

@@ -11,7 +11,8 @@ namespace forkscope {
 
 class Terminal {
   public:
-    enum class First : u8 { ToStop, ForGuest }; // runs to the session's condition; or its keys go to the guest at once
+    // Runs to the session's condition; the keys go to the guest at once; or it stands, at a place in a recording.
+    enum class First : u8 { ToStop, ForGuest, Stands };
 
     // Nothing is written there yet. Error: why there can be none, with what to do.
     static Result<std::unique_ptr<Terminal>> open();

@@ -12,7 +12,7 @@ namespace {
 using namespace ui;
 
 // Panels learn how long their contents are in the first frame, so the first ones are not shown.
-constexpr int kFrames = 3;
+constexpr int kFrames = 5;
 
 // A context of its own, so that a window may be open at the same time.
 class OffscreenContext {
@@ -59,9 +59,10 @@ Result<void> save_screenshot(Machine& machine, const ForkTracer* tracer, Symboli
     const Picture picture = machine.vga().render();
     Texture monitor{picture.width, picture.height, picture.pixels.data()};
     const ScreenTexture screen{&monitor, picture.width, picture.height};
+    Touch touch;
     for (int i = 0; i < kFrames; ++i) {
         ImGui::NewFrame();
-        static_cast<void>(draw_frame(view, screen, context.fonts()));
+        static_cast<void>(draw_frame(view, screen, context.fonts(), touch));
         ImGui::Render();
     }
     Canvas canvas;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "emu/base/log.hpp"
+#include "emu/base/text/words.hpp"
 
 namespace forkscope::ui {
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr double kMostOwed = 0.05; // seconds; a host that is too slow slows the guest down, it does not pile up debt
 constexpr double kMostHostTime = 0.012; // of a frame spent in the machine, so that the window answers
+constexpr double kDoubleClickSeconds = 0.5;
 constexpr u64 kSlicesPerSecond = 2000;
 constexpr u64 kSlicesPerLook = 500; // at the tracer, for new marks
 
@@ -31,6 +33,11 @@ std::string_view what_of(Grain grain) {
     }
 }
 
+bool moves_machine(const Command& command) {
+    const auto word = first_word(command.words).first;
+    return command.kind != Command::Kind::Inspect && !(command.kind == Command::Kind::Words && word == "show");
+}
+
 double host_seconds() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -42,6 +49,7 @@ RunControl::RunControl(Session& session) : session_(session), measured_from_(ses
     if (session.timeline() == nullptr)
         return;
     stepper_.emplace(session);
+    commands_.emplace(*stepper_);
     branch_ = session.timeline()->present().id;
 }
 
@@ -112,7 +120,7 @@ void RunControl::follow(Debugger& debugger) {
 }
 
 void RunControl::obey(const Command& command) {
-    if (command.kind == Command::Kind::None || obey_with_debugger(command))
+    if (!command.asked() || (moves_machine(command) && obey_with_debugger(command)))
         return;
     switch (command.kind) {
     case Command::Kind::None:
@@ -140,6 +148,16 @@ void RunControl::obey(const Command& command) {
     case Command::Kind::Branch:
         go_to_branch(static_cast<u32>(command.number));
         break;
+    case Command::Kind::Inspect:
+        inspect(command.subject);
+        break;
+    case Command::Kind::Words:
+        execute(command.words);
+        break;
+    case Command::Kind::Ask:
+    case Command::Kind::Copy:
+    case Command::Kind::CopyPanel:
+        break; // the window's own
     }
 }
 
@@ -175,6 +193,85 @@ void RunControl::arrive(std::string looking, const std::function<Result<Arrival>
         stop(arrival->why.empty() ? "stopped" : arrival->why);
 }
 
+// --- Answers
+
+void RunControl::answer(std::string title, const std::string& text, std::vector<Inspection::Offer> offers) {
+    answer_ = {std::move(title), {}, std::move(offers)};
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        answer_.lines.push_back(text.substr(at, end - at));
+        at = end + 1;
+    }
+    why_.clear();
+    ++answers_;
+}
+
+void RunControl::notice(std::string text) { answer(std::move(text), ""); }
+
+void RunControl::inspect(const Subject& subject) {
+    Inspection shown = forkscope::inspect(subject, session_);
+    const std::string text = shown.text();
+    answer(std::move(shown.title), text, std::move(shown.offers));
+    if (shown.why.empty())
+        return;
+    if (running_ || !commands_) {
+        answer_.lines.push_back(running_ ? "who made it is searched for once the guest is paused"
+                                         : "no past is kept: who made it is not known");
+        return;
+    }
+    why_ = std::move(shown.why);
+    why_due_ = host_seconds() + kDoubleClickSeconds;
+}
+
+// The search takes a while; the machine is back where it was then.
+void RunControl::add_why() {
+    if (why_.empty() || running_ || host_seconds() < why_due_)
+        return;
+    const std::string words = std::exchange(why_, {});
+    moving_ = "looks for who made it";
+    const StepAnswer found = commands_->execute(words);
+    moving_.clear();
+    std::vector<Inspection::Offer> offers = std::move(answer_.offers);
+    std::string text;
+    for (const std::string& line : answer_.lines)
+        text += line + "\n";
+    answer(answer_.title, text + found.text, std::move(offers));
+}
+
+// A command that was typed, or that a row stands for.
+void RunControl::execute(const std::string& words) {
+    const auto [word, rest] = first_word(words);
+    if (word == "show") {
+        auto chosen = choose(choices_, rest, session_);
+        ++moves_; // what is seen is another
+        return answer("> " + words, chosen.ok() ? *chosen : chosen.error().message);
+    }
+    if (!commands_) {
+        status_ = "no past is kept: leave --history 0 away";
+        return answer("> " + words, status_);
+    }
+    if (word == "quit" || word == "q")
+        return answer("> " + words, "close the window to quit");
+    const bool ran = std::exchange(running_, false);
+    moving_ = words;
+    ++moves_;
+    StepAnswer given = commands_->execute(words);
+    moving_.clear();
+    ++moves_;
+    if (word == "help" || word == "h")
+        for (const ChoiceHelp& one : choice_help())
+            given.text += fmt::format("\n{:<24} {}", one.words, one.text);
+    if (word == "stack" && !rest.empty())
+        static_cast<void>(choose(choices_, words, session_)); // its row is looked at, too
+    answer("> " + words, given.text);
+    if (given.moved)
+        stop(given.text.substr(0, given.text.find('\n')));
+    else
+        running_ = ran;
+    if (given.moved)
+        session_.stops().remove(std::exchange(wanted_, 0));
+}
+
 void RunControl::go_to_branch(u32 id) {
     arrive("goes to another branch", [&](Stepper& stepper) -> Result<Arrival> {
         Timeline& timeline = stepper.timeline();
@@ -201,6 +298,7 @@ void RunControl::notice_branch() {
 
 void RunControl::advance(double seconds) {
     notice_branch();
+    add_why();
     if (session_.debugger() != nullptr)
         follow(*session_.debugger());
     if (!running_)
@@ -250,6 +348,9 @@ void RunControl::describe(View& view) {
                                    : fmt::format("{}; at {}", status_, view.code.place);
     view.registers.compare = !running_ && stops_ > 1;
     view.registers.before = at_stop_before_;
+    view.answer = answer_;
+    if (stepper_)
+        view.points = observe_points(*stepper_);
     if (session_.timeline() == nullptr)
         return;
     const bool due = running_ ? moves_ - looked_ > kSlicesPerLook : moves_ != looked_;

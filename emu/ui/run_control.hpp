@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "emu/report/stepper/step_commands.hpp"
 #include "emu/session/session.hpp"
 #include "emu/session/stepper/stepper.hpp"
 #include "emu/ui/panels/panels.hpp"
@@ -28,7 +29,13 @@ class RunControl {
     bool in_past() const { return session_.timeline() != nullptr && session_.timeline()->in_past(); }
     // Counts up whenever the machine may have moved.
     u64 moves() const { return moves_; }
-    // Adds status, speed, the history and the registers of the stop before.
+    // What the views are to look at.
+    const Choices& choices() const { return choices_; }
+    // A word for the person: an answer that nobody has asked the machine for.
+    void notice(std::string text);
+    // How often there was a new answer.
+    u64 answers() const { return answers_; }
+    // Adds status, speed, the history, the registers of the stop before, breakpoints and the last answer.
     void describe(View& view);
 
   private:
@@ -42,9 +49,19 @@ class RunControl {
     void go_to_branch(u32 id);
     void notice_branch();
     bool obey_with_debugger(const Command& command);
+    void inspect(const Subject& subject);
+    void execute(const std::string& words);
+    void answer(std::string title, const std::string& text, std::vector<Inspection::Offer> offers = {});
+    void add_why();
 
     Session& session_;
     std::optional<Stepper> stepper_; // nothing: no past is kept
+    std::optional<StepCommands> commands_;
+    Choices choices_;
+    AnswerView answer_;
+    u64 answers_ = 0;
+    std::string why_;    // asked once it is sure that the click was no double one
+    double why_due_ = 0; // in host seconds
     TimelineMarks marks_;
     u32 branch_ = 0;
     u32 wanted_ = 0; // the stop condition that a button asked for; 0: none

@@ -173,14 +173,17 @@ class Keys {
   public:
     explicit Keys(Session& session) : session_(session) {}
 
-    Command press(const SDL_KeyboardEvent& key, bool in_past) {
+    // `chosen`: a row is, and Ctrl+C copies it; `stands`: the machine does, and the guest waits for no key.
+    Command press(const SDL_KeyboardEvent& key, bool in_past, bool chosen, bool stands) {
         const Command command = command_of(key.keysym);
-        if (command != Command{})
+        if (command.asked())
             return key.repeat != 0 && !may_repeat(command) ? Command{} : command;
+        if (const Command own = command_of_chord(key.keysym, chosen, stands); own.asked())
+            return own;
         // Esc that came too late to end a move must not start a branch.
         if (in_past && key.keysym.sym == SDLK_ESCAPE)
             return {};
-        if (is_shift(key.keysym.scancode)) // only together with what it shifts: it is also the window's
+        if (is_modifier(key.keysym.scancode)) // only together with what it changes: it is also the window's
             shift_.insert(key.keysym.scancode);
         else if (key_event(key.keysym.scancode, KeyMove::Press)) {
             for (const SDL_Scancode shift : std::exchange(shift_, {}))
@@ -213,7 +216,21 @@ class Keys {
     }
 
   private:
-    static bool is_shift(SDL_Scancode key) { return key == SDL_SCANCODE_LSHIFT || key == SDL_SCANCODE_RSHIFT; }
+    static bool is_modifier(SDL_Scancode key) {
+        return key == SDL_SCANCODE_LSHIFT || key == SDL_SCANCODE_RSHIFT || key == SDL_SCANCODE_LCTRL ||
+               key == SDL_SCANCODE_RCTRL;
+    }
+
+    // What Ctrl makes the window's own.
+    static Command command_of_chord(const SDL_Keysym& key, bool chosen, bool stands) {
+        if ((key.mod & KMOD_CTRL) == 0)
+            return {};
+        if (key.sym == SDLK_c && chosen)
+            return {.kind = (key.mod & KMOD_SHIFT) != 0 ? Command::Kind::CopyPanel : Command::Kind::Copy};
+        if ((key.sym == SDLK_l || key.sym == SDLK_f) && stands)
+            return {.kind = Command::Kind::Ask, .words = key.sym == SDLK_f ? "/" : ""};
+        return {};
+    }
 
     static bool may_repeat(const Command& command) {
         return command.kind == Command::Kind::Move &&
@@ -225,7 +242,7 @@ class Keys {
         if (key.sym == SDLK_F5)
             return {.kind = way == Way::Forwards ? Command::Kind::RunOrPause : Command::Kind::Reverse};
         for (const MoveKey& move : move_keys())
-            if (key.sym == SDLK_F1 + move.function_key - 1)
+            if (move.function_key != 0 && key.sym == SDLK_F1 + move.function_key - 1)
                 return move_by(move.grain, way);
         return {};
     }
@@ -242,8 +259,26 @@ class Keys {
     std::vector<SDL_Scancode> let_go_; // that it is to hear of
 };
 
+bool is_function_key(SDL_Keycode key) { return key >= SDLK_F1 && key <= SDLK_F12; }
+
 // False when the window is to close.
-bool handle_events(Keys& keys, RunControl& control) {
+bool handle_events(Keys& keys, RunControl& control, Touch& touch) {
+    const auto obey = [&](const Command& command) {
+        switch (command.kind) {
+        case Command::Kind::Copy:
+            SDL_SetClipboardText(touch.chosen_text().c_str());
+            control.notice("copied: " + touch.chosen_text());
+            break;
+        case Command::Kind::CopyPanel:
+            touch.collect();
+            break;
+        case Command::Kind::Ask:
+            touch.ask_for_line(command.words);
+            break;
+        default:
+            control.obey(command);
+        }
+    };
     SDL_Event event;
     while (SDL_PollEvent(&event) != 0) {
         ImGui_ImplSDL2_ProcessEvent(&event);
@@ -251,7 +286,14 @@ bool handle_events(Keys& keys, RunControl& control) {
         case SDL_QUIT:
             return false;
         case SDL_KEYDOWN:
-            control.obey(keys.press(event.key, control.in_past()));
+            if (event.key.keysym.sym == SDLK_ESCAPE && touch.has_choice())
+                touch.let_go();
+            else if (!ImGui::GetIO().WantTextInput || is_function_key(event.key.keysym.sym))
+                obey(keys.press(event.key, control.in_past(), touch.has_choice(), !control.running()));
+            break;
+        case SDL_MOUSEBUTTONDOWN:
+            if (event.button.button == SDL_BUTTON_LEFT)
+                touch.press(event.button.clicks);
             break;
         case SDL_KEYUP:
             keys.release(event.key.keysym.scancode);
@@ -325,17 +367,17 @@ void Window::show(Session& session) {
     Host& host = *host_;
     host.unhide();
     Machine& machine = session.machine();
-    const ForkTracer& tracer = *session.tracer();
     RunControl control(session);
     Keys keys(session);
     FrameClock clock;
     View view;
+    Touch touch;
     ScreenTexture screen;
     Uint64 shown = 0; // when the window did something last, in milliseconds
     const auto draw = [&] {
         control.describe(view);
         host.begin_frame();
-        const ui::Command command = draw_frame(view, screen, host.fonts());
+        const ui::Command command = draw_frame(view, screen, host.fonts(), touch);
         host.end_frame();
         shown = SDL_GetTicks64();
         return command;
@@ -348,20 +390,34 @@ void Window::show(Session& session) {
     });
     const auto events = [&] {
         shown = SDL_GetTicks64();
-        return handle_events(keys, control);
+        return handle_events(keys, control, touch);
     };
-    u64 seen = ~u64{0};
-    for (u64 frame = 0; events(); ++frame) {
+    u64 seen = ~u64{0}, answered = 0;
+    for (u64 frame = 0;; ++frame) {
         if (!control.running()) // nothing moves without input
             SDL_WaitEventTimeout(nullptr, debugged(session) ? kDebuggedMilliseconds : kIdleMilliseconds);
+        if (!events())
+            break;
         control.advance(clock.next());
         const bool due = !control.running() || frame % kFramesPerLook == 0;
         if (due && control.moves() != seen) {
-            view = observe(machine, &tracer, session.symbols());
+            view = observe(session, control.choices());
             seen = control.moves();
         }
         screen = host.show(machine.vga().render(Blinking::ByTime));
-        control.obey(draw());
+        const ui::Command command = draw();
+        if (command.kind == ui::Command::Kind::Ask)
+            touch.ask_for_line(command.words);
+        else
+            control.obey(command);
+        if (const std::string text = touch.take_collected(); !text.empty()) {
+            SDL_SetClipboardText(text.c_str());
+            control.notice("copied: all rows of the panel");
+        }
+        if (std::string notice = touch.take_notice(); !notice.empty())
+            control.notice(std::move(notice));
+        if (std::exchange(answered, control.answers()) != control.answers())
+            touch.bring_to_front(PanelId::answer, Touch::Focus::Stays);
     }
 }
 

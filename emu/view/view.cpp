@@ -13,26 +13,35 @@ std::string program_name(const ForkTracer* tracer, const Symbolizer& symbols, u3
 
 TlbView observe_tlb(const Observed& from) { return tlb_view(from.machine.mmu()); }
 
-View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbols) {
+static View observe_all(const Observed& from, Symbolizer& symbols) {
+    const Machine& machine = from.machine;
     View view;
     view.instructions = machine.instructions();
     view.cycle = machine.now();
     view.cycles_per_second = std::max<u64>(1, machine.cycles_per_second());
     view.linear_eip = machine.cpu().linear_eip();
-    if (tracer != nullptr) {
-        view.pid = tracer->context().current_pid();
-        view.inside_fork = tracer->current() != nullptr;
+    view.space = from.space();
+    if (from.tracer != nullptr) {
+        view.pid = from.tracer->context().current_pid();
+        view.inside_fork = from.tracer->current() != nullptr;
     }
-    const Observed observed{machine, tracer, symbols};
     // Naming a program for the first time takes a look at its bytes in memory.
-    if (machine.mmu().control().paging() && machine.registers().cpl == 3 &&
-        symbols.program_of(observed.space()).empty())
-        static_cast<void>(symbols.identify(AddressSpaceReader(machine.mmu().paging()).memory_reader(), observed.space(),
+    if (machine.mmu().control().paging() && machine.registers().cpl == 3 && symbols.program_of(from.space()).empty())
+        static_cast<void>(symbols.identify(AddressSpaceReader(machine.mmu().paging()).memory_reader(), from.space(),
                                            view.linear_eip));
-#define PANEL(name, model, place, size) view.name = observe_##name(observed);
-    FORKSCOPE_PANELS(PANEL)
+#define PANEL(name, model, title, slot) view.name = observe_##name(from);
+    FORKSCOPE_OBSERVED_PANELS(PANEL)
 #undef PANEL
     return view;
+}
+
+View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbols) {
+    return observe_all({machine, tracer, symbols}, symbols);
+}
+
+View observe(Session& session, const Choices& choices) {
+    return observe_all({session.machine(), session.tracer(), session.symbols(), &session.last_events(), &choices},
+                       session.symbols());
 }
 
 } // namespace forkscope

@@ -1,6 +1,6 @@
-// Owns: View, everything that one frame of the window shows, as plain data, and the list of panels; observe() fills it
-// in. Callers: window and picture make one, the panels draw it. Promises: reading changes nothing of the machine; a
-// view is a copy and stays true to its moment while the machine runs on.
+// Owns: View, everything that a face shows, as plain data, and the list of panels; observe() fills it in.
+// Callers: both faces make one, their panels draw it. Promises: reading changes nothing of the machine; a view is a
+// copy and stays true to its moment while the machine runs on; a row knows its Subject.
 #pragma once
 
 #include <array>
@@ -11,7 +11,10 @@
 #include "emu/observe/forks/fork_tracer.hpp"
 #include "emu/observe/tables/page_table_view.hpp"
 #include "emu/observe/tables/tlb_view.hpp"
+#include "emu/session/stepper/stepper.hpp"
 #include "emu/symbols/symbolizer.hpp"
+#include "emu/view/choices.hpp"
+#include "emu/view/inspection.hpp"
 #include "emu/view/view_timeline.hpp"
 
 namespace forkscope {
@@ -24,12 +27,87 @@ struct CodeLine {
     std::string text; // mnemonic and operands, or the line of source
     std::string note; // where a branch goes, or which line of source
     bool current = false;
+    Subject subject = {};
 };
 
 struct CodeView {
     std::string place; // "dup_proc+0x1c (fork.c:120)"
     std::vector<CodeLine> lines;
-    std::size_t current = 0; // index of the instruction that runs next
+    std::size_t current = 0; // index of the instruction that runs next, or of the one asked for
+};
+
+struct SourceView {
+    std::string file; // empty: no line is known here
+    std::string program;
+    u32 line = 0;  // the one that runs next
+    u32 first = 0; // of `lines`
+    std::vector<std::string> lines;
+
+    Subject subject(std::size_t row) const { return LineSubject{program, file, first + static_cast<u32>(row)}; }
+};
+
+// The calls that lead here; the variables of one of them, and the values that the person asks for.
+struct StackView {
+    struct Row {
+        std::string text;
+        Subject subject;
+    };
+    std::vector<Row> rows;
+    std::string end; // why there are no more
+    std::size_t chosen = 0;
+    std::vector<Row> variables, printed;
+};
+
+struct MemoryRow {
+    u64 address = 0;
+    std::string bytes, letters; // 16; "--" where nothing is
+    std::array<Subject, 4> words;
+};
+
+struct MemoryView {
+    std::string place; // "linear, pid 2", "physical"
+    std::vector<MemoryRow> rows;
+    std::size_t chosen = 0; // the row that holds the address asked for
+};
+
+struct ProcessRow {
+    u32 pid = 0;   // 0: unknown
+    u32 space = 0; // its page directory
+    std::string program;
+    bool loaded = false, followed = false;
+    u64 fork = 0, born = 0; // by which it was made, and when that began; 0: unknown
+
+    Subject subject() const { return ProcessSubject{pid, space, fork, born}; }
+};
+
+struct ProcessesView {
+    std::vector<ProcessRow> rows;
+};
+
+struct EventRow {
+    TraceEvent event;
+    std::string text, place;
+
+    Subject subject() const { return EventSubject{event}; }
+};
+
+struct EventsView {
+    std::vector<EventRow> rows; // the newest ones first
+};
+
+// Breakpoints, bookmarks and branches: what the stepper remembers for a person.
+struct PointsView {
+    std::vector<BreakpointSubject> breakpoints;
+    std::vector<BookmarkSubject> bookmarks;
+    std::vector<BranchSubject> branches;
+    u32 branch = 0; // the present one
+};
+
+// The last answer: to a click, or to a command.
+struct AnswerView {
+    std::string title;
+    std::vector<std::string> lines;
+    std::vector<Inspection::Offer> offers;
 };
 
 inline constexpr u32 kRowPages = 64;
@@ -54,6 +132,9 @@ struct RangeRow {
     std::array<PageState, 2> states{};
     std::array<u32, 2> flags{}; // P, W, U as effective; 0 = absent
     bool same_frames = false;
+    u32 space = 0; // of the first side that has it
+
+    Subject subject() const { return PageSubject{space, static_cast<u32>(start)}; }
 };
 
 struct WriteRow {
@@ -61,6 +142,8 @@ struct WriteRow {
     ForkSide side = ForkSide::Unknown;
     std::string stop; // of the fork, "2b"
     std::string name; // of the function that wrote; empty: already there
+
+    Subject subject() const { return WriteSubject{change, name}; }
 };
 
 struct SpaceView {
@@ -71,14 +154,22 @@ struct SpaceView {
 };
 
 struct TablesView {
-    u64 fork = 0;                   // number of the one whose two sides these are; 0: one space alone
-    std::string note;               // which fork, and how far it is
-    std::array<SpaceView, 2> sides; // parent, child
+    u64 fork = 0;        // number of the one whose two sides these are; 0: one space alone
+    bool chosen = false; // by the person
+    std::string note;    // which fork, and how far it is
+    std::array<std::string, 2> names = {"parent", "child"};
+    std::array<SpaceView, 2> sides;
     std::vector<MapRow> rows;
     std::vector<RangeRow> ranges;
     std::vector<WriteRow> writes; // the last ones, newest first
     bool trimmed = false;         // the fork's lists were dropped to bound memory
     u64 written_now = 0;          // in the stop that wrote last
+
+    // Of a cell of the map.
+    Subject subject(const MapRow& row, u32 cell, std::size_t side) const {
+        return PageSubject{sides[side].table.space().root, row.linear + (cell << (row.supervisor ? 22 : kPageShift)),
+                           static_cast<u8>(row.supervisor ? 2 : 1)};
+    }
 };
 
 struct ForkRow {
@@ -87,6 +178,9 @@ struct ForkRow {
     bool in_progress = false;
     u64 cow_faults = 0;
     std::string finding; // the first one
+    u64 begin_instructions = 0;
+
+    Subject subject() const { return ForkSubject{number, begin_instructions}; }
 };
 
 // The stops of one fork.
@@ -95,6 +189,8 @@ struct StopsView {
     Cycles begin = 0, end = 0; // end: so far
     bool left = false;
     std::vector<ForkStop> stops; // the running one ends, and its thread's time is spent, now
+
+    Subject subject(std::size_t number) const { return StopSubject{fork, stops[number]}; }
 };
 
 struct ForksView {
@@ -107,6 +203,8 @@ struct ForksView {
 struct FaultRow {
     FaultRef record;
     Location place; // of the code that faulted
+
+    Subject subject() const { return FaultSubject{record}; }
 };
 
 struct FaultsView {
@@ -127,19 +225,32 @@ struct RegistersView {
     bool compare = false; // `before` is there
     bool halted = false;
     std::vector<StackWord> stack; // from the stack pointer upwards
+    u32 space = 0;
+
+    Subject subject(const StackWord& word) const { return WordSubject{space, word.address}; }
 };
 
-// The panels in the order of drawing: PANEL(name, model, place, size). observe_NAME() fills the View's NAME, a model,
-// and draw_NAME() of the window shows it (emu/ui/panels).
-//   Left: beside each other under the guest's screen, size in letters; Right: below each other beside it, size in
-//   lines; Bottom: beside each other under those. Panels of size 0 share what is left.
+// The panels: PANEL(name, model, title, slot). observe_NAME() fills the View's NAME, a model, and draw_NAME() of the
+// window shows it (emu/ui/panels). Of several panels in a slot one is seen, the first at first; the guest's screen is
+// the first in the slot Screen. ASKED ones are filled by the face, which knows what was asked for.
+#define FORKSCOPE_OBSERVED_PANELS(PANEL)                                                                               \
+    PANEL(source, SourceView, "Source", Screen)                                                                        \
+    PANEL(stack, StackView, "Stack", Screen)                                                                           \
+    PANEL(registers, RegistersView, "Registers", Registers)                                                            \
+    PANEL(code, CodeView, "Code", Code)                                                                                \
+    PANEL(memory, MemoryView, "Memory", Code)                                                                          \
+    PANEL(tables, TablesView, "Page tables", Tables)                                                                   \
+    PANEL(forks, ForksView, "Forks", Forks)                                                                            \
+    PANEL(tlb, TlbView, "TLB", Tlb)                                                                                    \
+    PANEL(processes, ProcessesView, "Processes", Tlb)                                                                  \
+    PANEL(faults, FaultsView, "Page faults", Faults)                                                                   \
+    PANEL(events, EventsView, "Events", Faults)
+#define FORKSCOPE_ASKED_PANELS(PANEL)                                                                                  \
+    PANEL(points, PointsView, "Breakpoints", Tlb)                                                                      \
+    PANEL(answer, AnswerView, "Answer", Faults)
 #define FORKSCOPE_PANELS(PANEL)                                                                                        \
-    PANEL(registers, RegistersView, Left, 36)                                                                          \
-    PANEL(code, CodeView, Left, 0)                                                                                     \
-    PANEL(tables, TablesView, Right, 0)                                                                                \
-    PANEL(forks, ForksView, Right, 8)                                                                                  \
-    PANEL(tlb, TlbView, Bottom, 0)                                                                                     \
-    PANEL(faults, FaultsView, Bottom, 0)
+    FORKSCOPE_OBSERVED_PANELS(PANEL)                                                                                   \
+    FORKSCOPE_ASKED_PANELS(PANEL)
 
 struct View {
     // Where the machine stands.
@@ -147,10 +258,11 @@ struct View {
     Cycles cycle = 0;
     u64 cycles_per_second = 1;
     u32 linear_eip = 0;
+    u32 space = 0; // that is loaded
     u32 pid = 0;
     bool inside_fork = false; // the running thread
 
-#define PANEL(name, model, place, size) model name;
+#define PANEL(name, model, title, slot) model name;
     FORKSCOPE_PANELS(PANEL)
 #undef PANEL
 
@@ -161,23 +273,30 @@ struct View {
     TimelineView timeline;
 };
 
-// `tracer` may be null: then there are no forks and no faults.
-View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbols);
-
-// What a panel's model is made from.
+// What a view is made from.
 struct Observed {
     const Machine& machine;
-    const ForkTracer* tracer;
+    const ForkTracer* tracer; // may be null: then there are no forks and no faults
     const Symbolizer& symbols;
+    const LastEvents* events = nullptr;
+    const Choices* choices = nullptr; // null: nothing was chosen
 
-    // The address space that is loaded.
     // The machine comes from a snapshot that was saved without a fork tracer.
     bool since_snapshot() const { return machine.restored_without("forks"); }
+    // The address space that is loaded; and the one that is looked at.
     u32 space() const { return machine.mmu().control().space_of(machine.registers().cr3).root; }
+    u32 shown_space() const {
+        return choices != nullptr && choices->followed ? choices->followed->now(tracer) : space();
+    }
 };
-#define PANEL(name, model, place, size) model observe_##name(const Observed& from);
-FORKSCOPE_PANELS(PANEL)
+
+View observe(const Machine& machine, const ForkTracer* tracer, Symbolizer& symbols);
+View observe(Session& session, const Choices& choices);
+#define PANEL(name, model, title, slot) model observe_##name(const Observed& from);
+FORKSCOPE_OBSERVED_PANELS(PANEL)
 #undef PANEL
+PointsView observe_points(Stepper& stepper);
+inline Subject translation_subject(const TlbRow& row, const View& view) { return TranslationSubject{row, view.space}; }
 
 inline constexpr std::size_t kMostRows = 300; // of a list; the window says how many there are
 

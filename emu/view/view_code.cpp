@@ -15,7 +15,7 @@ namespace {
 
 constexpr u32 kLongestInstruction = 15;
 constexpr u32 kMostBefore = 4096; // bytes from a function's start that are decoded to get in step
-constexpr std::size_t kLinesBefore = 14, kInstructionsAfter = 40;
+constexpr std::size_t kLinesBefore = 60, kInstructionsAfter = 120;
 
 class Disassembler {
   public:
@@ -83,10 +83,12 @@ class Listing {
   public:
     explicit Listing(const Observed& from)
         : mmu_(from.machine.mmu()), symbols_(from.symbols), space_(from.space()), eip_(from.machine.cpu().linear_eip()),
+          shown_(from.choices != nullptr ? from.choices->code.value_or(eip_) : eip_),
+          tracepoints_(from.choices == nullptr || from.choices->tracepoints),
           disassembler_(from.machine.registers().segments[kCs].big) {}
 
     CodeView view() {
-        const Location here = symbols_.lookup(space_, eip_);
+        const Location here = symbols_.lookup(space_, shown_);
         view_.place = here.text();
         u32 address = start(here);
         std::size_t after = 0;
@@ -95,11 +97,12 @@ class Listing {
             u32 length = 1;
             const auto bytes = code_bytes(mmu_, address);
             CodeLine line = instruction_line(disassembler_, bytes, address, length);
-            if (address == eip_) {
-                line.current = passed = true;
-            } else if (!passed && address < eip_ && eip_ - address < length) {
+            line.current = address == eip_;
+            if (address == shown_) {
+                passed = true;
+            } else if (!passed && address < shown_ && shown_ - address < length) {
                 line.text += " (overlaps)";
-                length = eip_ - address;
+                length = shown_ - address;
             }
             add(std::move(line));
             after += passed ? 1 : 0;
@@ -115,12 +118,15 @@ class Listing {
     // From the function's start on the decoding is in step with the program.
     u32 start(const Location& here) const {
         if (!here.known() || here.offset > kMostBefore)
-            return eip_;
-        return eip_ - here.offset;
+            return shown_;
+        return shown_ - here.offset;
     }
 
     void add(CodeLine line) {
         const Location location = symbols_.lookup(space_, line.address);
+        if (!tracepoints_ && !line.current && line.address != shown_ && is_tracepoint(location))
+            return hide(std::move(line));
+        hidden_ = 0;
         if (location.known() && location.symbol != symbol_) {
             symbol_ = location.symbol;
             CodeLine label;
@@ -139,7 +145,25 @@ class Listing {
             if (there.known())
                 line.note = there.name();
         }
+        line.subject = InstructionSubject{space_, line.address, line.text};
         view_.lines.push_back(std::move(line));
+    }
+
+    // What guest/abi/trace.h puts into each function that states something.
+    static bool is_tracepoint(const Location& location) {
+        constexpr std::string_view kFile = "abi/trace.h";
+        return location.file.size() >= kFile.size() &&
+               location.file.compare(location.file.size() - kFile.size(), kFile.size(), kFile) == 0;
+    }
+
+    void hide(CodeLine line) {
+        if (++hidden_ == 1) {
+            line.kind = CodeLine::Kind::Source;
+            view_.lines.push_back(std::move(line));
+        }
+        view_.lines.back().note = "tracepoint";
+        view_.lines.back().text = fmt::format("{} instructions left out", hidden_);
+        line_ = 0;
     }
 
     void add_source(const Location& location) {
@@ -152,6 +176,9 @@ class Listing {
             source.text = first == std::string::npos ? "" : text->substr(first);
             std::replace(source.text.begin(), source.text.end(), '\t', ' ');
         }
+        const ElfImage* image = symbols_.image_at(space_, location.address);
+        const bool of_program = image != nullptr && image == symbols_.program(location.image);
+        source.subject = LineSubject{of_program ? location.image : "", location.file, location.line};
         view_.lines.push_back(std::move(source));
     }
 
@@ -159,18 +186,24 @@ class Listing {
     void trim() {
         auto& lines = view_.lines;
         const auto current =
-            std::find_if(lines.begin(), lines.end(), [](const CodeLine& line) { return line.current; });
+            std::find_if(lines.begin(), lines.end(), [this](const CodeLine& line) { return is_shown(line); });
         const auto before = static_cast<std::size_t>(current - lines.begin());
         if (before > kLinesBefore && current != lines.end())
             lines.erase(lines.begin(), current - static_cast<std::ptrdiff_t>(kLinesBefore));
         for (std::size_t i = 0; i < lines.size(); ++i)
-            if (lines[i].current)
+            if (is_shown(lines[i]))
                 view_.current = i;
+    }
+
+    bool is_shown(const CodeLine& line) const {
+        return line.kind == CodeLine::Kind::Instruction && line.address == shown_;
     }
 
     const Mmu& mmu_;
     const Symbolizer& symbols_;
-    u32 space_, eip_;
+    u32 space_, eip_, shown_;
+    bool tracepoints_;
+    u32 hidden_ = 0; // instructions one after the other
     Disassembler disassembler_;
     CodeView view_;
     std::string symbol_, file_;

@@ -15,7 +15,8 @@ ForkRow fork_row(const ForkRecord& fork, bool in_progress) {
             fork.failed ? "failed" : side_name(fork.child_pid, fork.child_directory),
             in_progress,
             fork.cow_faults(),
-            fork.findings.empty() ? std::string() : fork.findings.front()};
+            fork.findings.empty() ? std::string() : fork.findings.front(),
+            fork.begin_instructions};
 }
 
 ForksView observe_forks(const Observed& from) {

@@ -29,6 +29,7 @@ RegistersView observe_registers(const Observed& from) {
     view.now = from.machine.registers();
     view.halted = from.machine.cpu().halted();
     view.stack = stack_words(from);
+    view.space = from.space();
     return view;
 }
 

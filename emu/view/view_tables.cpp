@@ -93,8 +93,8 @@ std::optional<u32> program_stack_pointer(const Machine& machine) {
 class TablesObserver {
   public:
     explicit TablesObserver(const Observed& from)
-        : machine_(from.machine), tracer_(from.tracer), symbols_(from.symbols), since_snapshot_(from.since_snapshot()) {
-    }
+        : machine_(from.machine), tracer_(from.tracer), symbols_(from.symbols), choices_(from.choices),
+          since_snapshot_(from.since_snapshot()) {}
 
     TablesView view() {
         if (!machine_.mmu().control().paging()) {
@@ -103,7 +103,8 @@ class TablesObserver {
                 side.title = "paging is off";
             return std::move(view_);
         }
-        choose_sides();
+        if (!take_chosen_sides())
+            choose_sides();
         collect_writes();
         collect_rows();
         collect_ranges();
@@ -111,6 +112,46 @@ class TablesObserver {
     }
 
   private:
+    u32 pid_of(u32 space) const { return tracer_ != nullptr ? tracer_->context().pid_of(space) : 0; }
+
+    // What the person asked for; false: nothing.
+    bool take_chosen_sides() {
+        if (choices_ == nullptr || !(choices_->followed || choices_->spaces || choices_->then))
+            return false;
+        const u32 present = machine_.mmu().control().space_of(machine_.registers().cr3).root;
+        view_.chosen = true;
+        if (choices_->spaces) {
+            const std::array spaces = {choices_->spaces->first.now(tracer_), choices_->spaces->second.now(tracer_)};
+            view_.names = {"one", "other"};
+            view_.note = "two spaces that were asked for; 'show fork' leads back";
+            for (std::size_t side = 0; side < 2; ++side)
+                read(side, spaces[side], pid_of(spaces[side]));
+        } else if (choices_->then) {
+            const ThenSpace& then = *choices_->then;
+            view_.names = {"then", "now"};
+            view_.note = fmt::format("instruction {} and now; 'show fork' leads back", then.at.instructions);
+            view_.sides[0].present = true;
+            view_.sides[0].table = then.table;
+            view_.sides[0].title = fmt::format("instruction {}", then.at.instructions);
+            read(1, then.space, pid_of(then.space));
+            compare_ = true;
+        } else {
+            const u32 followed = choices_->followed->now(tracer_);
+            view_.names = {"followed", ""};
+            view_.note = followed == present ? "the process that is followed; it runs" : "the process that is followed";
+            read(0, followed, pid_of(followed));
+            view_.sides[1].title = "'show process' or 'show fork' leads back";
+            return true;
+        }
+        if (!compare_) {
+            const std::array<PageTableView*, 2> both = {&view_.sides[0].table, &view_.sides[1].table};
+            PageTableView::classify(both);
+        }
+        for (SpaceView& side : view_.sides)
+            count(side);
+        return true;
+    }
+
     void choose_sides() {
         const u32 present = machine_.mmu().control().space_of(machine_.registers().cr3).root;
         const ForkRecord* fork = tracer_ != nullptr ? shown_fork(*tracer_) : nullptr;
@@ -202,7 +243,16 @@ class TablesObserver {
         return row;
     }
 
+    // Of then and now: whether the entry is another.
+    bool differs(u32 linear) const {
+        const PageEntry* then = view_.sides[0].table.find(linear);
+        const PageEntry* now = view_.sides[1].table.find(linear);
+        return (then == nullptr) != (now == nullptr) || (then != nullptr && then->entry != now->entry);
+    }
+
     bool was_written(const SpaceView& side, u32 linear, u32 level) const {
+        if (compare_)
+            return level == 1 && differs(linear);
         return written_.count({side.table.space().root, level == 2 ? linear | 1 : linear}) != 0;
     }
 
@@ -320,6 +370,7 @@ class TablesObserver {
             }
             row.end = row.start + bytes;
             row.same_frames = frames[0] == frames[1];
+            row.space = view_.sides[row.states[0] != PageState::Absent ? 0 : 1].table.space().root;
             add_range(row);
         }
     }
@@ -339,9 +390,11 @@ class TablesObserver {
     const Machine& machine_;
     const ForkTracer* tracer_;
     const Symbolizer& symbols_;
+    const Choices* choices_;
     std::optional<std::pair<u64, u64>> stack_; // of the running program, when somebody has asked for it
     bool since_snapshot_;
     const ForkRecord* fork_ = nullptr;
+    bool compare_ = false; // then and now
     TablesView view_;
     std::set<std::pair<u32, u32>> written_; // directory, linear address | 1 for directory entries
 };

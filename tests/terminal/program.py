@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The terminal face as a person meets it, in a terminal that tmux has.
-Usage: program.py FORKSCOPE Steps|Commands|Panels|Resize|Restores|Crashes|Guest|Fallback
+Usage: program.py FORKSCOPE Steps|Commands|Choice|Interrupt|Recording|Panels|Resize|Restores|Crashes|Guest|Fallback
 Exit codes: 0 passed, 1 failed, 77 cannot run here."""
 
 import os
@@ -156,17 +156,78 @@ def commands(tmux, program):
     check_restored(tmux)
 
 
+def choice(tmux, program):
+    """A line is chosen with the arrows: Enter says what it is, Enter again goes to the moment that made it, y copies it."""
+    tmux.command("set-option", "-s", "set-clipboard", "on")
+    start(tmux, program)
+    first = tmux.place()
+    tmux.keys(":")
+    tmux.text("break stop == 1")
+    tmux.keys("Enter")
+    tmux.await_text("breakpoint 1")
+    for _ in range(7):  # to the page tables
+        tmux.keys("Tab")
+    tmux.await_text("bfffc000")
+    tmux.keys("Down", "Down", "Enter")
+    tmux.await_text("table entry")
+    tmux.await_text("to the moment that made it")
+    if tmux.place() != first:
+        fail("looking has moved the machine", tmux.picture())
+    tmux.keys("y")
+    tmux.await_text("copied")
+    if "p" not in tmux.command("show-buffer"):
+        fail("nothing came into the clipboard", tmux.command("show-buffer"))
+    tmux.keys("Enter", "Enter")
+    tmux.await_that(lambda picture: (match := STATUS.search(picture)) and match.group(2) == "PAST", "the moment")
+    tmux.keys("q")
+    tmux.await_text("status 0")
+
+
+def interrupt(tmux, program):
+    """A long way forwards, in the present, ends by Ctrl-C, and one can go on from there."""
+    start(tmux, program, "step --append 'run=forkstorm 20000'")
+    first = tmux.place()
+    tmux.keys(":")
+    tmux.text("continue until count(interrupt(0x20)) == 1000000")
+    tmux.keys("Enter")
+    tmux.await_that(lambda picture: re.search(r"[|/\\-] continue until", picture), "the move under way")
+    tmux.keys("C-c")
+    tmux.await_text("interrupted")
+    far = tmux.place()
+    if far[0] <= first[0] or far[1] != "present":
+        fail("the interrupted move has led nowhere", tmux.picture())
+    tmux.press_and_await("b", lambda _, when: when == "PAST", "back from there")
+    tmux.keys("q")
+    tmux.await_text("status 0")
+    check_restored(tmux)
+
+
+def recording(tmux, program):
+    """A recording opens on the full screen at a place, and is gone through both ways."""
+    subprocess.run([program, "record", "-o", "run.rec", "--append", "run=forkdemo --pages 4"], check=True, capture_output=True,
+                   stdin=subprocess.DEVNULL)
+    start(tmux, program, "step run.rec --at 600000")
+    if tmux.place() != (600000, "PAST"):
+        fail("it is not at the place", tmux.picture())
+    stop = tmux.press_and_await("t", lambda at, _: at > 600000, "the next stop")
+    tmux.press_and_await("T", lambda at, _: at < stop[0], "the stop before")
+    tmux.keys("q")
+    tmux.await_text("status 0")
+    check_restored(tmux)
+
+
 def panels(tmux, program):
     start(tmux, program)
-    for title, shows in (("Code", "mov"), ("Answers", "? lists"), ("Registers", "eflags"), ("Stack", "#0"), ("Forks", "child slot"),
-                         ("Page tables", "stack"), ("TLB", "agrees?"), ("Faults", "class"), ("Screen", "Forkscope guest kernel")):
+    for title, shows in (("Code", "mov"), ("Memory", "stack"), ("Answers", "? lists"), ("Registers", "eflags"), ("Stack", "#0"), ("Forks", "child slot"),
+                         ("Page tables", "stack"), ("TLB", "agrees?"), ("Faults", "class"), ("Processes", "bin/init"), ("Events", "tracepoint"),
+                         ("Breakpoints", "branch 1"), ("Screen", "Forkscope guest kernel")):
         tmux.keys("Tab")
         tmux.await_that(lambda picture: title in picture and shows in picture, f"{title} with {shows}")
     tmux.keys("z")
     tmux.await_that(lambda picture: "Registers" not in picture, "the screen alone")
     tmux.keys("Escape")
     tmux.await_text("Registers")
-    tmux.keys("BTab", "BTab", "/")
+    tmux.keys(*["BTab"] * 5, "/")
     tmux.text("yes")
     tmux.keys("Enter")
     tmux.await_that(lambda picture: "agrees?" not in picture, "the TLB scrolled to what was searched")
@@ -264,7 +325,7 @@ def main():
     if shutil.which("tmux") is None:
         print("tmux is not installed")
         sys.exit(SKIPPED)
-    parts = {"Steps": steps, "Commands": commands, "Panels": panels, "Resize": resize, "Restores": restores, "Crashes": crashes,
+    parts = {"Steps": steps, "Commands": commands, "Choice": choice, "Interrupt": interrupt, "Recording": recording, "Panels": panels, "Resize": resize, "Restores": restores, "Crashes": crashes,
              "Guest": guest, "Fallback": fallback}
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

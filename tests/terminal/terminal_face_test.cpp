@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <deque>
 
 #include "emu/terminal/face.hpp"
@@ -27,6 +28,7 @@ class MemoryScreen : public Screen {
     bool interrupted() const override { return interrupt; }
     void forget_interrupt() override {}
     std::string messages() override { return std::exchange(said, ""); }
+    void copy(const std::string& text) override { copied = text; }
 
     void type(const std::string& text) {
         for (const std::string& character : cells_of(text))
@@ -36,7 +38,7 @@ class MemoryScreen : public Screen {
     bool shows(const std::string& text) const { return picture.find(text) != std::string::npos; }
 
     std::deque<Key> keys;
-    std::string picture, said;
+    std::string picture, said, copied;
     bool interrupt = false;
 
   private:
@@ -108,6 +110,51 @@ TEST_F(TerminalFace, ShowsWhatTheProgramSaysOnStderrAndGuestTextAsText) {
     screen.said = "a warning\x1b[2J\n";
     press("");
     EXPECT_TRUE(screen.shows("a warning\\x1b[2J")) << screen.picture;
+}
+
+TEST_F(TerminalFace, SaysWhatTheChosenLineIsAndGoesToItsMoment) {
+    const u64 start = session->machine().instructions(), hash = session->machine().hash();
+    screen.set_size(50, 160);
+    const auto choose_stop = [&](int times) {
+        for (int i = 0; i < 6; ++i) // from the source's panel to that of the forks
+            screen.keys.push_back({Key::Name::Tab});
+        screen.keys.push_back({Key::Name::Down});
+        screen.keys.push_back({Key::Name::Down});
+        for (int i = 0; i < times; ++i)
+            screen.keys.push_back({Key::Name::Enter});
+        press("");
+    };
+    choose_stop(1);
+    EXPECT_TRUE(screen.shows("stop 0: enter")) << screen.picture;
+    EXPECT_TRUE(screen.shows("to the moment that made it")) << screen.picture;
+    EXPECT_EQ(session->machine().hash(), hash);
+    choose_stop(2);
+    EXPECT_LT(session->machine().instructions(), start) << screen.picture;
+}
+
+TEST_F(TerminalFace, CopiesTheChosenLineOrThePanel) {
+    screen.keys.push_back({Key::Name::Tab});
+    press("y");
+    EXPECT_GT(std::count(screen.copied.begin(), screen.copied.end(), '\n'), 10) << screen.copied;
+    screen.keys.push_back({Key::Name::Tab});
+    screen.keys.push_back({Key::Name::Down});
+    press("y");
+    EXPECT_EQ(std::count(screen.copied.begin(), screen.copied.end(), '\n'), 0) << screen.copied;
+    EXPECT_FALSE(screen.copied.empty());
+}
+
+TEST_F(TerminalFace, ShowsWhatItIsToldTo) {
+    screen.type(":show memory fork_process");
+    screen.keys.push_back({Key::Name::Enter});
+    screen.keys.push_back({Key::Name::Tab});
+    screen.keys.push_back({Key::Name::Tab});
+    press("z");
+    const u32 address = *session->symbols().address_of("fork_process") & ~15u;
+    EXPECT_TRUE(screen.shows(fmt::format("{:08x} ", address))) << screen.picture;
+    screen.type(":show nothing");
+    screen.keys.push_back({Key::Name::Enter});
+    press("");
+    EXPECT_TRUE(screen.shows("choose one of")) << screen.picture;
 }
 
 } // namespace forkscope::terminal

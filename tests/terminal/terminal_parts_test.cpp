@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "emu/terminal/clipboard.hpp"
 #include "emu/terminal/command_line.hpp"
 #include "emu/terminal/layout.hpp"
 
@@ -71,7 +72,7 @@ TEST(TerminalKeys, MeanTheCommandsOfTheStepper) {
     EXPECT_EQ(words("e"), "step entry");
     EXPECT_EQ(words("g"), "goto ");
     EXPECT_EQ(meaning_of({Key::Name::Character, "q"}).act, Act::Quit);
-    EXPECT_EQ(meaning_of({Key::Name::Enter}).act, Act::Repeat);
+    EXPECT_EQ(meaning_of({Key::Name::Enter}).act, Act::Choose);
     EXPECT_EQ(meaning_of({Key::Name::Character, "ö"}).act, Act::None);
 }
 
@@ -126,6 +127,15 @@ TEST_F(TerminalCommandLine, RemembersWhatWasTyped) {
     EXPECT_EQ(press(Key::Name::Enter), CommandLine::State::Done);
     line.open(":", "x");
     EXPECT_EQ(press(Key::Name::Escape), CommandLine::State::Closed);
+}
+
+TEST(TerminalClipboard, IsOneControlSequenceInBase64) {
+    EXPECT_EQ(clipboard_sequence(""), "\x1b]52;c;\a");
+    EXPECT_EQ(clipboard_sequence("f"), "\x1b]52;c;Zg==\a");
+    EXPECT_EQ(clipboard_sequence("fo"), "\x1b]52;c;Zm8=\a");
+    EXPECT_EQ(clipboard_sequence("foo"), "\x1b]52;c;Zm9v\a");
+    const std::string many(200'000, 'x');
+    EXPECT_LT(clipboard_sequence(many).size(), 100'010u);
 }
 
 } // namespace forkscope::terminal

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Load|Stepper|BothWays|LongMove|NoDisplay.
+"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Load|Stepper|BothWays|Clicks|LongMove|NoDisplay.
 Exit codes: 0 passed, 1 failed, 77 cannot run here."""
 
 import collections
@@ -160,6 +160,21 @@ class Display:
             test.XTestFakeMotionEvent(display, -1, WIDTH // 2, HEIGHT // 2, 0)  # away, and its tooltip with it
             x11.XFlush(display)
 
+    def click(self, x, y, times=1):
+        with self.hands() as (test, x11, display):
+            test.XTestFakeMotionEvent(display, -1, x, y, 0)
+            x11.XFlush(display)
+            time.sleep(0.3)
+            for _ in range(times):
+                for down in (1, 0):
+                    test.XTestFakeButtonEvent(display, 1, down, 0)
+                    x11.XFlush(display)
+                    time.sleep(0.06)
+
+    def type(self, text):
+        time.sleep(0.3)
+        self.press(*[SPACE if letter == " " else LETTERS[letter] for letter in text], ENTER)
+
     @contextlib.contextmanager
     def hands(self):
         x11 = ctypes.CDLL(ctypes.util.find_library("X11"))
@@ -188,198 +203,184 @@ PRIVATE, KERNEL, RUNNING, STOPPED = 0x4C9AE8, 0x6E7B91, 0x7CC97C, 0xFFD166
 NEEDLE, BRANCH = 0xF2F4F8, 0x7CC97C
 SHARED_READ_ONLY, SHARED_WRITABLE = 0xE8A23A, 0xC65FD3
 F5, F10, F11, SHIFT, ESCAPE = 71, 76, 95, 50, 9  # X key codes of a PC keyboard: set 1 scan code + 8
-BAR_LEFT, BAR_RIGHT, BAR_Y = 14, 926, 51  # of the timeline, in a window that fills the screen
+BAR_LEFT, BAR_RIGHT, BAR_Y = 14, 926, 79  # of the timeline, in a window that fills the screen
 LETTERS = {letter: code for row, first in (("qwertyuiop", 24), ("asdfghjkl", 38), ("zxcvbnm", 52))
            for code, letter in enumerate(row, first)}
-ENTER = 36
+ENTER, SPACE = 36, 65
+# x, y, width, height; and places to click at, in a window that fills the screen.
+ANSWER, TLB = (1180, 765, 400, 200), (755, 765, 400, 200)
+CHILD_CELL, COMMAND_LINE, BREAKPOINTS_TAB = (1280, 208), (1000, 51), (890, 758)
 
 
-def need_display():
+class Window:
+    """The program with a window that fills a virtual screen, and somebody who looks at it."""
+
+    def __init__(self, folder, program, *arguments):
+        self.serial = os.path.join(folder, "serial")
+        self.display = Display(folder)
+        environment = {**without_display(), "DISPLAY": self.display.name, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
+        self.process = subprocess.Popen([program, *arguments, "--serial", "file:" + self.serial], env=environment,
+                                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def colour(self, colour):
+        return self.display.colours().get(colour, 0)
+
+    def said(self, text):
+        with open(self.serial, "rb") as file:
+            return text in file.read()
+
+    def stopped(self):
+        shown = self.display.colours()
+        return shown.get(STOPPED, 0) > shown.get(RUNNING, 0)
+
+    def protected(self):
+        return self.colour(SHARED_READ_ONLY) > 1000
+
+    def branches(self):
+        return self.display.row(BAR_Y - 6, BAR_LEFT, BAR_RIGHT + 8).count(BRANCH)
+
+    def panel(self, rect):
+        """The pixels of a part of the screen: x, y, width, height."""
+        x, y, width, height = rect
+        return [row[x:x + width] for row in itertools.islice(self.display.rows(), y, y + height)]
+
+    def close(self):
+        self.process.send_signal(signal.SIGTERM)
+        check(self.process.wait(20) == 0, f"the window closed with {self.process.returncode}: {self.process.stderr.read()}")
+
+
+@contextlib.contextmanager
+def window_of(program, *arguments, hands=True):
     if shutil.which("Xvfb") is None:
         print("Xvfb is not installed")
         sys.exit(SKIPPED)
+    if hands and ctypes.util.find_library("Xtst") is None:
+        print("libXtst is not installed: no keys can be pressed")
+        sys.exit(SKIPPED)
+    with tempfile.TemporaryDirectory() as folder:
+        opened = Window(folder, program, *arguments)
+        try:
+            yield opened
+            if "FORKSCOPE_PICTURES" in os.environ:
+                shutil.copy(os.path.join(folder, "Xvfb_screen0"), os.environ["FORKSCOPE_PICTURES"])
+            opened.close()
+        finally:
+            if opened.process.poll() is None:
+                opened.process.kill()
+                opened.process.wait()
+            opened.display.close()
+
+
+def prompt(opened, saved):
+    """A guest at its prompt is shown, and takes keys."""
+    check(wait_for(lambda: opened.colour(KERNEL) > 100), "the page tables are not shown")
+    check(opened.colour(PRIVATE) > 20, "the program's pages are not shown")
+    opened.display.press(*[LETTERS[letter] for letter in "help"], ENTER)
+    check(wait_for(lambda: opened.said(b"help\r\n") or opened.said(b"help\n")), "keys did not reach the guest")
+    check(not saved or not opened.said(b"Forkscope guest kernel"), "the guest was booted, not loaded")
 
 
 def window(program):
     """The window opens, shows the machine, takes keys for itself and for the guest, and closes in good order."""
-    need_display()
-    with tempfile.TemporaryDirectory() as folder:
-        display = Display(folder)
-        serial = os.path.join(folder, "serial")
-        environment = {**without_display(), "DISPLAY": display.name, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
-        forkscope = subprocess.Popen([program, "run", "--serial", "file:" + serial], env=environment,
-                                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        try:
-            def said(text):
-                with open(serial, "rb") as file:
-                    return text in file.read()
-            check(wait_for(lambda: os.path.exists(serial) and said(b"$ ")), "the guest's prompt did not come")
-            check(wait_for(lambda: display.colours().get(KERNEL, 0) > 100), "the page tables are not shown")
-            check(display.colours().get(PRIVATE, 0) > 20, "the program's pages are not shown")
-            if ctypes.util.find_library("Xtst") is not None:
-                display.press(*[LETTERS[letter] for letter in "help"], ENTER)
-                check(wait_for(lambda: said(b"help\r\n") or said(b"help\n")), "keys did not reach the guest")
-                check(display.colours().get(RUNNING, 0) > 20, "the status does not say that the guest runs")
-                display.press(F5)
-                check(wait_for(lambda: display.colours().get(RUNNING, 0) < display.colours().get(STOPPED, 0)),
-                      "F5 did not pause the guest")
-            forkscope.send_signal(signal.SIGTERM)
-            check(forkscope.wait(20) == 0, f"the window closed with {forkscope.returncode}: {forkscope.stderr.read()}")
-        finally:
-            if forkscope.poll() is None:
-                forkscope.kill()
-                forkscope.wait()
-            display.close()
+    with window_of(program, "run") as opened:
+        check(wait_for(lambda: os.path.exists(opened.serial) and opened.said(b"$ ")), "the guest's prompt did not come")
+        prompt(opened, saved=False)
+        check(opened.colour(RUNNING) > 20, "the status does not say that the guest runs")
+        opened.display.press(F5)
+        check(wait_for(opened.stopped), "F5 did not pause the guest")
 
 
 def load(program):
     """A snapshot opens in the window, shows the machine that was saved before it runs on, and takes keys for the guest."""
-    need_display()
     with tempfile.TemporaryDirectory() as folder:
-        snapshot, serial = os.path.join(folder, "prompt.snapshot"), os.path.join(folder, "serial")
+        snapshot = os.path.join(folder, "prompt.snapshot")
         ran = run([program, "run", "--headless", "--until", "serial:$ ", "--save", snapshot], env=without_display())
         check(ran.returncode == 0, f"--save ended with {ran.returncode}: {ran.stderr.decode()}")
-        display = Display(folder)
-        environment = {**without_display(), "DISPLAY": display.name, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
-        forkscope = subprocess.Popen([program, "run", "--load", snapshot, "--serial", "file:" + serial], env=environment,
-                                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        try:
-            def said(text):
-                with open(serial, "rb") as file:
-                    return text in file.read()
-            check(wait_for(lambda: display.colours().get(KERNEL, 0) > 100), "the page tables are not shown")
-            check(display.colours().get(PRIVATE, 0) > 20, "the program's pages are not shown")
-            if ctypes.util.find_library("Xtst") is not None:
-                display.press(*[LETTERS[letter] for letter in "help"], ENTER)
-                check(wait_for(lambda: said(b"help\r\n") or said(b"help\n")), "keys did not reach the guest")
-                check(not said(b"Forkscope guest kernel"), "the guest was booted, not loaded")
-            forkscope.send_signal(signal.SIGTERM)
-            check(forkscope.wait(20) == 0, f"the window closed with {forkscope.returncode}: {forkscope.stderr.read()}")
-        finally:
-            if forkscope.poll() is None:
-                forkscope.kill()
-                forkscope.wait()
-            display.close()
+        with window_of(program, "run", "--load", snapshot) as opened:
+            prompt(opened, saved=True)
 
 
 def stepper(program):
     """`step` stops in the window inside fork, continues with F5 and F11, and ends with the guest's own status."""
-    need_display()
-    if ctypes.util.find_library("Xtst") is None:
-        print("libXtst is not installed: no keys can be pressed")
-        sys.exit(SKIPPED)
-    with tempfile.TemporaryDirectory() as folder:
-        display = Display(folder)
-        environment = {**without_display(), "DISPLAY": display.name, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
-        forkscope = subprocess.Popen([program, "step", "--until", "stop:2b"], env=environment,
-                                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        try:
-            def stopped():
-                shown = display.colours()
-                return shown.get(STOPPED, 0) > shown.get(RUNNING, 0)
-            check(wait_for(lambda: display.colours().get(SHARED_WRITABLE, 0) > 100 and stopped()),
-                  "the stepper is not before the protection of the pages")
-            check(display.colours().get(PRIVATE, 0) < 400, "pages are private already")
-            display.press(F11)
-            check(wait_for(lambda: display.colours().get(SHARED_READ_ONLY, 0) > 1000 and stopped()),
-                  "F11 did not run to the next step, where the pages are protected")
-            display.press(F5)
-            check(wait_for(lambda: display.colours().get(SHARED_READ_ONLY, 0) < 1000), "F5 did not continue the guest")
-            forkscope.send_signal(signal.SIGTERM)
-            check(forkscope.wait(20) == 0, f"the window closed with {forkscope.returncode}: {forkscope.stderr.read()}")
-        finally:
-            if forkscope.poll() is None:
-                forkscope.kill()
-                forkscope.wait()
-            display.close()
+    with window_of(program, "step", "--until", "stop:2b") as opened:
+        check(wait_for(lambda: opened.colour(SHARED_WRITABLE) > 100 and opened.stopped()),
+              "the stepper is not before the protection of the pages")
+        check(opened.colour(PRIVATE) < 400, "pages are private already")
+        opened.display.press(F11)
+        check(wait_for(lambda: opened.protected() and opened.stopped()), "F11 did not run to where the pages are protected")
+        opened.display.press(F5)
+        check(wait_for(lambda: not opened.protected()), "F5 did not continue the guest")
 
 
 def both_ways(program):
     """Keys and the timeline's bar go back and forth, keys of the window do not start a branch, other keys do."""
-    need_display()
-    if ctypes.util.find_library("Xtst") is None:
-        print("libXtst is not installed: no keys can be pressed")
-        sys.exit(SKIPPED)
-    with tempfile.TemporaryDirectory() as folder:
-        display = Display(folder)
-        environment = {**without_display(), "DISPLAY": display.name, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
-        forkscope = subprocess.Popen([program, "step", "--until", "stop:2b"], env=environment,
-                                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    with window_of(program, "step", "--until", "stop:2b") as opened:
+        display, protected = opened.display, opened.protected
+        check(wait_for(lambda: display.position() > 800), "the timeline is not shown, or does not end in the present")
+        check(not protected(), "pages are protected before the stop that does it")
+        display.press(F11)
+        check(wait_for(protected), "F11 did not run to where the pages are protected")
+        display.press([SHIFT, F11])
+        check(wait_for(lambda: not protected()), "Shift+F11 did not go back to before the protection")
+        display.press(F11)
+        check(wait_for(protected), "F11 did not go forwards again in the past")
+        middle = (BAR_LEFT + BAR_RIGHT) // 2
+        display.drag((BAR_RIGHT - 40, BAR_Y), (middle + 100, BAR_Y), (middle, BAR_Y))
+        check(wait_for(lambda: abs(display.position() - (middle - BAR_LEFT)) < 30), f"the drag led elsewhere: {display.position()} pixels")
+        check(not protected(), "the tables do not show the past")
+        display.drag((BAR_LEFT - 6, BAR_Y))
+        check(wait_for(lambda: 0 <= display.position() < 10), "the beginning of history is not where the bar begins")
+        display.press([SHIFT, F10])
+        display.drag((BAR_RIGHT, BAR_Y))
+        check(wait_for(protected), "the present is not where the bar ends")
+        check(opened.branches() == 0, "one of these keys started a branch")
+        display.press([SHIFT, F10], LETTERS["a"])
+        check(wait_for(lambda: opened.branches() > 0), "a key in the past started no branch that is shown")
 
-        def protected():
-            return display.colours().get(SHARED_READ_ONLY, 0) > 1000
 
-        try:
-            check(wait_for(lambda: display.position() > 800), "the timeline is not shown, or does not end in the present")
-            check(not protected(), "pages are protected before the stop that does it")
-            display.press(F11)
-            check(wait_for(protected), "F11 did not run to where the pages are protected")
-            display.press([SHIFT, F11])
-            check(wait_for(lambda: not protected()), "Shift+F11 did not go back to before the protection")
-            display.press(F11)
-            check(wait_for(protected), "F11 did not go forwards again in the past")
-            middle = (BAR_LEFT + BAR_RIGHT) // 2
-            display.drag((BAR_RIGHT - 40, BAR_Y), (middle + 100, BAR_Y), (middle, BAR_Y))
-            check(wait_for(lambda: abs(display.position() - (middle - BAR_LEFT)) < 30), f"the drag led elsewhere: {display.position()} pixels")
-            check(not protected(), "the tables do not show the past")
-            display.drag((BAR_LEFT - 6, BAR_Y))
-            check(wait_for(lambda: 0 <= display.position() < 10), "the beginning of history is not where the bar begins")
-            display.press([SHIFT, F10])
-            display.drag((BAR_RIGHT, BAR_Y))
-            check(wait_for(protected), "the present is not where the bar ends")
-            check(display.row(BAR_Y - 6, BAR_LEFT, BAR_RIGHT + 8).count(BRANCH) == 0, "one of these keys started a branch")
-            display.press([SHIFT, F10], LETTERS["a"])
-            check(wait_for(lambda: display.row(BAR_Y - 6, BAR_LEFT, BAR_RIGHT + 8).count(BRANCH) > 0),
-                  "a key in the past started no branch that is shown")
-            if "FORKSCOPE_PICTURES" in os.environ:
-                shutil.copy(os.path.join(folder, "Xvfb_screen0"), os.environ["FORKSCOPE_PICTURES"])
-            forkscope.send_signal(signal.SIGTERM)
-            check(forkscope.wait(20) == 0, f"the window closed with {forkscope.returncode}: {forkscope.stderr.read()}")
-        finally:
-            if forkscope.poll() is None:
-                forkscope.kill()
-                forkscope.wait()
-            display.close()
+def clicks(program):
+    """A click says what a cell is, a double click goes to the moment that made it; commands are typed, text is copied."""
+    with window_of(program, "step", "--until", "stop:2b") as opened:
+        display = opened.display
+        check(wait_for(lambda: opened.colour(SHARED_WRITABLE) > 100 and opened.stopped()), "fork is not shown")
+        check(wait_for(lambda: display.position() > 800), "the timeline does not end in the present")
+        before = opened.panel(ANSWER)
+        display.click(*CHILD_CELL)
+        check(wait_for(lambda: opened.panel(ANSWER) != before), "a click on a page's cell gave no answer")
+        time.sleep(2)  # it was no double one
+        check(display.position() > 800, "a single click moved the machine")
+        present, shared = display.position(), opened.colour(SHARED_WRITABLE)
+        display.click(*CHILD_CELL, times=2)
+        check(wait_for(lambda: display.position() < present - 5), "a double click on a page's cell went nowhere")
+        check(wait_for(lambda: opened.colour(SHARED_WRITABLE) < shared), "the child's page is there before it was made")
+        check(opened.branches() == 0, "a click started a branch")
+        display.click(*COMMAND_LINE)
+        display.type("goto end")
+        check(wait_for(lambda: display.position() == present), "a typed command did not move the machine")
+        before = opened.panel(TLB)
+        display.type("break fault")
+        display.click(*BREAKPOINTS_TAB)
+        check(wait_for(lambda: opened.panel(TLB) != before), "the breakpoint is not listed")
+        check(opened.branches() == 0, "what was typed reached the guest")
 
 
 def long_move(program):
     """A move that takes long shows how far it is, waits with other keys, and ends with Esc where it began."""
-    need_display()
-    if ctypes.util.find_library("Xtst") is None:
-        print("libXtst is not installed: no keys can be pressed")
-        sys.exit(SKIPPED)
-    with tempfile.TemporaryDirectory() as folder:
-        display = Display(folder)
-        serial = os.path.join(folder, "serial")
-        environment = {**without_display(), "DISPLAY": display.name, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
-        forkscope = subprocess.Popen([program, "run", "--append", "run=forkstorm 20000", "--serial", "file:" + serial],
-                                     env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-        def stopped():
-            shown = display.colours()
-            return shown.get(STOPPED, 0) > shown.get(RUNNING, 0)
-
-        try:
-            check(wait_for(lambda: display.position() > 800), "the timeline is not shown")
-            time.sleep(8)
-            display.press(F5)
-            check(wait_for(lambda: stopped() and display.position() > 800), "F5 did not pause the guest")
-            whole = display.position()
-            display.press([SHIFT, F5])
-            check(wait_for(lambda: 0 < display.position() < whole - 20), "the bar does not show how far the search is")
-            display.press(LETTERS["a"], ESCAPE)
-            check(wait_for(lambda: display.position() > whole - 5), "Esc did not lead back to where the search began")
-            time.sleep(1)
-            check(display.position() > whole - 5, "the search went on")
-            check(display.row(BAR_Y - 6, BAR_LEFT, BAR_RIGHT + 8).count(BRANCH) == 0, "a key meanwhile started a branch")
-            forkscope.send_signal(signal.SIGTERM)
-            check(forkscope.wait(20) == 0, f"the window closed with {forkscope.returncode}: {forkscope.stderr.read()}")
-        finally:
-            if forkscope.poll() is None:
-                forkscope.kill()
-                forkscope.wait()
-            display.close()
+    with window_of(program, "run", "--append", "run=forkstorm 20000") as opened:
+        display = opened.display
+        check(wait_for(lambda: display.position() > 800), "the timeline is not shown")
+        time.sleep(8)
+        display.press(F5)
+        check(wait_for(lambda: opened.stopped() and display.position() > 800), "F5 did not pause the guest")
+        whole = display.position()
+        display.press([SHIFT, F5])
+        check(wait_for(lambda: 0 < display.position() < whole - 20), "the bar does not show how far the search is")
+        display.press(LETTERS["a"], ESCAPE)
+        check(wait_for(lambda: display.position() > whole - 5), "Esc did not lead back to where the search began")
+        time.sleep(1)
+        check(display.position() > whole - 5, "the search went on")
+        check(opened.branches() == 0, "a key meanwhile started a branch")
 
 
 if __name__ == "__main__":
-    {"Screenshot": screenshot, "Window": window, "Load": load, "Stepper": stepper, "BothWays": both_ways, "LongMove": long_move, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))
+    {"Screenshot": screenshot, "Window": window, "Load": load, "Stepper": stepper, "BothWays": both_ways, "Clicks": clicks, "LongMove": long_move, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))

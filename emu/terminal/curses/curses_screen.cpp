@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "emu/base/log.hpp"
+#include "emu/terminal/clipboard.hpp"
 #include "emu/terminal/curses/terminal_guard.hpp"
 #include "emu/terminal/curses/terminfo.hpp"
 #include "emu/terminal/layout.hpp"
@@ -160,6 +161,17 @@ void CursesScreen::show(const Canvas& canvas, Cursor cursor) {
     if (cursor)
         ::move(cursor->first, cursor->second);
     ::refresh();
+}
+
+// Not by ncurses, which would count the letters as shown: between two pictures nothing else is written there.
+void CursesScreen::copy(const std::string& text) {
+    const std::string sequence = clipboard_sequence(text);
+    for (std::size_t at = 0; at < sequence.size();) {
+        const ssize_t written = ::write(STDOUT_FILENO, sequence.data() + at, sequence.size() - at);
+        if (written <= 0)
+            return;
+        at += static_cast<std::size_t>(written);
+    }
 }
 
 void CursesScreen::redraw() { ::clearok(curscr, TRUE); }

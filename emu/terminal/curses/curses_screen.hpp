@@ -27,6 +27,7 @@ class CursesScreen : public Screen {
     bool interrupted() const override;
     void forget_interrupt() override;
     std::string messages() override;
+    void copy(const std::string& text) override;
 
   private:
     CursesScreen() = default;

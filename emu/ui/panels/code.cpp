@@ -5,8 +5,8 @@
 
 namespace forkscope::ui {
 
-static void draw_line(const CodeLine& code, const Fonts& fonts, int columns) {
-    TextLine line;
+static void draw_line(const CodeLine& code, const Fonts& fonts, int columns, Touch& touch) {
+    TextLine line(touch);
     const auto room = [&](int from) { return static_cast<std::size_t>(std::max(0, columns - from)); };
     switch (code.kind) {
     case CodeLine::Kind::Symbol:
@@ -32,20 +32,20 @@ static void draw_line(const CodeLine& code, const Fonts& fonts, int columns) {
         break;
     }
     }
-    if (line.end() && code.kind == CodeLine::Kind::Instruction)
+    if (line.end(code.subject) && code.kind == CodeLine::Kind::Instruction)
         ImGui::SetTooltip("%08x  %s\n%s%s%s", code.address, code.bytes.c_str(), code.text.c_str(),
                           code.note.empty() ? "" : "  → ", code.note.c_str());
 }
 
-void draw_code(const CodeView& code, const Rect& rect, const Fonts& fonts) {
-    Panel panel("Code", rect, fonts, code.place);
+void draw_code(const CodeView& code, const Rect& rect, const Fonts& fonts, Touch& touch) {
+    Panel panel(touch, rect, fonts, code.place);
+    begin_rows();
     const int columns = columns_left();
-    const auto visible = static_cast<std::size_t>(std::max(1.0f, ImGui::GetContentRegionAvail().y / kLine));
-    // The instruction that runs next is in the upper third.
-    const std::size_t before = std::min(code.current, visible / 3);
-    const std::size_t first = code.current - before;
-    for (std::size_t i = first; i < code.lines.size() && i < first + visible; ++i)
-        draw_line(code.lines[i], fonts, columns);
+    if (code.current < code.lines.size())
+        touch.follow(code.lines[code.current].address, code.current);
+    for (const CodeLine& line : code.lines)
+        draw_line(line, fonts, columns, touch);
+    ImGui::EndChild();
 }
 
 } // namespace forkscope::ui

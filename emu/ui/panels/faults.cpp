@@ -34,10 +34,10 @@ void show_details(const FaultRow& shown) {
     ImGui::SetTooltip("%s", text.c_str());
 }
 
-void draw_row(const FaultRow& shown, int columns) {
+void draw_row(const FaultRow& shown, int columns, Touch& touch) {
     const FaultRecord& fault = *shown.record;
     const int last = columns - 18; // of the column for the place
-    TextLine line;
+    TextLine line(touch);
     line.put(0, kText, fmt::format("{:08x}", fault.address));
     line.put(9, colour_of(fault.fault_class), fault_class_name(fault.fault_class), 11);
     line.right(24, kText, fault.pid != 0 ? fmt::format("{}", fault.pid) : "-");
@@ -46,29 +46,26 @@ void draw_row(const FaultRow& shown, int columns) {
     line.right(columns - 11, kText, grouped(fault.spent.cycles));
     line.put(columns - 10, kDim, walk_text(fault.before)).put(columns - 6, kDim, "→");
     line.put(columns - 4, kText, walk_text(fault.after));
-    if (line.end())
+    if (line.end(shown.subject()))
         show_details(shown);
 }
 
 } // namespace
 
-void draw_faults(const FaultsView& faults, const Rect& rect, const Fonts& fonts) {
-    Panel panel("Page faults", rect, fonts,
+void draw_faults(const FaultsView& faults, const Rect& rect, const Fonts& fonts, Touch& touch) {
+    Panel panel(touch, rect, fonts,
                 fmt::format("{} on either side of a fork, newest first{}", grouped(faults.count),
                             faults.trimmed ? "; older lists dropped to bound memory" : ""));
     const int columns = row_columns();
-    TextLine head;
+    TextLine head(touch);
     head.put(0, kDim, "address  class       pid by").right(columns - 11, kDim, "own");
     head.put(columns - 10, kDim, "was   now");
     head.end();
     begin_rows();
-    ImGuiListClipper clipper;
-    clipper.Begin(static_cast<int>(faults.rows.size()), kLine);
-    while (clipper.Step())
-        for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i)
-            draw_row(faults.rows[static_cast<std::size_t>(i)], columns);
+    for (const FaultRow& row : faults.rows)
+        draw_row(row, columns, touch);
     if (faults.rows.empty())
-        dim_line("none yet");
+        dim_line(touch, "none yet");
     ImGui::EndChild();
 }
 

@@ -11,22 +11,22 @@ namespace {
 constexpr int kForkColumns = 31;
 constexpr int kWhenColumn = 75; // of the stops
 
-void draw_fork_row(const ForkRow& fork, bool shown) {
-    TextLine line;
+void draw_fork_row(const ForkRow& fork, bool shown, Touch& touch) {
+    TextLine line(touch);
     line.put(0, shown ? kTitle : kText, fmt::format("{:>3}  {} → {}", fork.number, fork.parent, fork.child));
     line.right(kForkColumns - 1, fork.in_progress ? kChanged : kDim,
                fork.in_progress ? "runs" : grouped(fork.cow_faults));
-    if (line.end())
+    if (line.end(fork.subject()))
         ImGui::SetTooltip("%s copy-on-write faults%s%s", grouped(fork.cow_faults).c_str(),
                           fork.finding.empty() ? "" : "\n", fork.finding.c_str());
 }
 
-void draw_stop(const StopsView& shown, std::size_t number, int columns) {
+void draw_stop(const StopsView& shown, std::size_t number, int columns, Touch& touch) {
     const ForkStop& stop = shown.stops[number];
     const bool running = number + 1 == shown.stops.size() && !shown.left;
     const Cycles end = std::max(stop.end_cycle, stop.begin_cycle);
     const Cycles whole = std::max<Cycles>(1, shown.end - shown.begin);
-    TextLine line;
+    TextLine line(touch);
     const ImVec2 start = ImGui::GetCursorScreenPos();
     const ForkStopName name = fork_stop_name(stop.id);
     line.right(2, running ? kChanged : kText, name.number);
@@ -49,7 +49,7 @@ void draw_stop(const StopsView& shown, std::size_t number, int columns) {
         draw.AddRectFilled({from, start.y + 3}, {std::max(from + 1, place(end)), start.y + 12},
                            running ? kChanged : kAccent);
     }
-    if (line.end())
+    if (line.end(shown.subject(number)))
         ImGui::SetTooltip("%s", fmt::format("stop {}, {}\n{} instructions, {} frames copied, {} translations dropped",
                                             name.number, name.name, grouped(stop.spent.instructions),
                                             grouped(stop.counts.frames_copied), grouped(stop.counts.entries_dropped))
@@ -58,9 +58,9 @@ void draw_stop(const StopsView& shown, std::size_t number, int columns) {
 
 } // namespace
 
-void draw_forks(const ForksView& forks, const Rect& rect, const Fonts& fonts) {
+void draw_forks(const ForksView& forks, const Rect& rect, const Fonts& fonts, Touch& touch) {
     const StopsView& shown = forks.shown;
-    Panel panel("Forks", rect, fonts,
+    Panel panel(touch, rect, fonts,
                 fmt::format("{}{}",
                             forks.count == 0
                                 ? std::string("none yet")
@@ -71,24 +71,24 @@ void draw_forks(const ForksView& forks, const Rect& rect, const Fonts& fonts) {
     const ImVec2 start = ImGui::GetCursorScreenPos();
     const float list_width = kForkColumns * kLetter + ImGui::GetStyle().ScrollbarSize;
     ImGui::BeginChild("list", {list_width, 0});
-    dim_line("  #  parent → child       cow");
+    dim_line(touch, "  #  parent → child       cow");
     begin_rows();
     for (const ForkRow& fork : forks.rows)
-        draw_fork_row(fork, fork.number == shown.fork);
+        draw_fork_row(fork, fork.number == shown.fork, touch);
     ImGui::EndChild();
     ImGui::EndChild();
     ImGui::SetCursorScreenPos({start.x + list_width + kLetter, start.y});
     ImGui::BeginChild("stops");
     const int columns = row_columns();
-    TextLine head;
+    TextLine head(touch);
     head.put(0, kDim, " stop").right(36, kDim, "own").right(45, kDim, "elapsed").right(51, kDim, "ptes");
     head.right(58, kDim, "frames").right(65, kDim, "shared").right(73, kDim, "flushes");
     head.put(kWhenColumn, kDim, "when", static_cast<std::size_t>(std::max(1, columns - kWhenColumn)));
     head.end();
     for (std::size_t i = 0; i < shown.stops.size(); ++i)
-        draw_stop(shown, i, columns);
+        draw_stop(shown, i, columns, touch);
     if (shown.fork != 0 && shown.stops.empty())
-        dim_line("the guest does not state its stops");
+        dim_line(touch, "the guest does not state its stops");
     ImGui::EndChild();
 }
 

@@ -5,29 +5,14 @@
 
 #include <span>
 
-#include "emu/session/stepper/stepper.hpp"
 #include "emu/ui/text.hpp"
-#include "emu/view/view.hpp"
 
 namespace forkscope::ui {
 
-// What the person asked for.
-struct Command {
-    enum class Kind : u8 { None, RunOrPause, Reverse, Move, GoTo, Branch };
-
-    Kind kind = Kind::None;
-    Grain grain = Grain::Instruction; // of a move
-    Way way = Way::Forwards;
-    u64 number = 0; // GoTo: of instructions; Branch: its own
-
-    bool operator==(const Command&) const = default;
-};
-constexpr Command move_by(Grain grain, Way way = Way::Forwards) { return {Command::Kind::Move, grain, way, 0}; }
-
-// The moves that have a key, in the order of their buttons; with Shift it goes backwards.
+// The moves in the order of their buttons, and the keys that some have; with Shift a key goes backwards.
 struct MoveKey {
     Grain grain;
-    int function_key; // 5 is F5
+    int function_key; // 5 is F5; 0: none
     const char* button;
     const char* forwards; // what it does, for a tooltip
     const char* backwards;
@@ -40,21 +25,22 @@ struct ScreenTexture {
     int width = 0, height = 0;
 };
 
-Command draw_controls(const View& view, const Rect& rect, const Fonts& fonts);
-Command draw_timeline(const TimelineView& timeline, const Rect& rect);
+void draw_controls(const View& view, const Rect& rect, const Fonts& fonts, Touch& touch);
+void draw_timeline(const TimelineView& timeline, const Rect& rect, Touch& touch);
 // Where the machine is in its history, in a sentence.
 std::string timeline_text(const TimelineView& timeline);
 void draw_status(const View& view, const Rect& rect, const Fonts& fonts);
-void draw_screen(const ScreenTexture& screen, const Rect& rect, const Fonts& fonts);
-#define PANEL(name, model, place, size) void draw_##name(const model& shown, const Rect& rect, const Fonts& fonts);
+void draw_screen(const ScreenTexture& screen, const Rect& rect, const Fonts& fonts, Touch& touch);
+#define PANEL(name, model, title, slot)                                                                                \
+    void draw_##name(const model& shown, const Rect& rect, const Fonts& fonts, Touch& touch);
 FORKSCOPE_PANELS(PANEL)
 #undef PANEL
 
 // Below these something would not fit: a smaller window shows the frame reduced.
-inline constexpr float kLeastWidth = 1560, kLeastHeight = 966;
+inline constexpr float kLeastWidth = 1560, kLeastHeight = 990;
 inline constexpr float kDefaultWidth = 1600, kDefaultHeight = 1000;
 
 // Lays out and draws everything over the whole display of the current ImGui context.
-Command draw_frame(const View& view, const ScreenTexture& screen, const Fonts& fonts);
+Command draw_frame(const View& view, const ScreenTexture& screen, const Fonts& fonts, Touch& touch);
 
 } // namespace forkscope::ui

@@ -5,12 +5,14 @@
 
 namespace forkscope::ui {
 
-void draw_screen(const ScreenTexture& screen, const Rect& rect, const Fonts& fonts) {
-    Panel panel("Guest screen", rect, fonts, "what the guest's monitor shows");
+void draw_screen(const ScreenTexture& screen, const Rect& rect, const Fonts& fonts, Touch& touch) {
+    Panel panel(touch, rect, fonts, "what the guest's monitor shows");
+    if (ImGui::IsWindowHovered() && ImGui::IsMouseClicked(ImGuiMouseButton_Left))
+        touch.let_go();
     const ImVec2 start = ImGui::GetCursorScreenPos();
     const ImVec2 room = ImGui::GetContentRegionAvail();
     if (screen.width <= 0 || screen.height <= 0)
-        return dim_line("no picture");
+        return dim_line(touch, "no picture");
     const auto width = static_cast<float>(screen.width);
     const auto height = static_cast<float>(screen.height);
     // Its own size where that fits, for sharp letters.

@@ -22,7 +22,6 @@ constexpr std::array<LegendEntry, 6> kLegend = {{{kAbsent, "absent"},
                                                  {kSharedWritable, "shared writable"},
                                                  {kKernel, "supervisor"},
                                                  {kWindowEntry, "window on tables"}}};
-constexpr std::array<const char*, 2> kSideNames = {"parent", "child"};
 
 // Where the cells of both sides lie.
 struct MapLayout {
@@ -43,8 +42,8 @@ MapLayout map_layout() {
     return layout;
 }
 
-void draw_legend(const TablesView& tables) {
-    TextLine line;
+void draw_legend(const TablesView& tables, Touch& touch) {
+    TextLine line(touch);
     const ImVec2 start = ImGui::GetCursorScreenPos();
     ImDrawList& draw = *ImGui::GetWindowDrawList();
     int column = 0;
@@ -71,7 +70,8 @@ void draw_sides(const TablesView& tables, const MapLayout& layout, const Fonts& 
     const auto letters = static_cast<std::size_t>(layout.pitch * kRowPages / kLetter);
     for (std::size_t number = 0; number < 2; ++number) {
         const SpaceView& side = tables.sides[number];
-        const std::string title = tables.fork != 0 ? fmt::format("{}: {}", kSideNames[number], side.title) : side.title;
+        const std::string title =
+            tables.fork != 0 || tables.chosen ? fmt::format("{}: {}", tables.names[number], side.title) : side.title;
         draw.AddText(fonts.bold, kFontSize, {layout.left[number], start.y}, side.present ? kTitle : kDim,
                      fitted(title, letters).c_str());
         if (!side.present)
@@ -85,12 +85,11 @@ void draw_sides(const TablesView& tables, const MapLayout& layout, const Fonts& 
     ImGui::Dummy({1, 2 * kLine + 2});
 }
 
-void show_page(const MapRow& row, u32 index, const SpaceView& side, std::size_t number) {
-    const char* name = kSideNames[number];
+void show_page(const MapRow& row, u32 index, const SpaceView& side, std::size_t number, const std::string& name) {
     const u32 linear = row.linear + (index << (row.supervisor ? 22 : kPageShift));
     const PageEntry* entry = side.table.find(linear);
     if (entry == nullptr) {
-        ImGui::SetTooltip("%s %08x: absent", name, linear);
+        ImGui::SetTooltip("%s %08x: absent", name.c_str(), linear);
         return;
     }
     std::string bits;
@@ -123,32 +122,46 @@ void draw_cells(const MapRow& row, std::size_t number, const MapLayout& layout, 
     }
 }
 
-void draw_row(const TablesView& tables, const MapRow& row, const MapLayout& layout) {
+// The cell under the mouse reacts; the row as a whole is text.
+void touch_cells(const TablesView& tables, const MapRow& row, const MapLayout& layout, ImVec2 start, bool hovered,
+                 Touch& touch) {
+    const float mouse = ImGui::GetIO().MousePos.x;
+    for (std::size_t number = 0; number < 2 && hovered; ++number) {
+        const float offset = (mouse - layout.left[number]) / layout.pitch;
+        if (!tables.sides[number].present || offset < 0 || offset >= static_cast<float>(kRowPages))
+            continue;
+        const auto cell = static_cast<u32>(offset);
+        const float x = layout.left[number] + layout.pitch * static_cast<float>(cell);
+        const u32 linear = row.linear + (cell << (row.supervisor ? 22 : kPageShift));
+        touch.row(tables.subject(row, cell, number),
+                  fmt::format("{} {:08x} {}", tables.names[number], linear, row.name), {x - 1, start.y},
+                  {x + layout.pitch, start.y + layout.row}, true);
+        return show_page(row, cell, tables.sides[number], number, tables.names[number]);
+    }
+    touch.row({}, fmt::format("{:08x} {}", row.linear, row.name), start,
+              {layout.left[0] - kLetter, start.y + layout.row}, hovered && mouse < layout.left[0]);
+}
+
+void draw_row(const TablesView& tables, const MapRow& row, const MapLayout& layout, Touch& touch) {
     const ImVec2 start = ImGui::GetCursorScreenPos();
     ImGui::SetCursorScreenPos({start.x, start.y + std::floor((layout.row - kLine) / 2)});
-    TextLine label;
+    TextLine label(touch);
     label.put(0, kText, fmt::format("{:08x}", row.linear));
     label.put(9, kDim, row.name, static_cast<std::size_t>(layout.label_columns - 10));
     ImGui::SetCursorScreenPos(start);
-    TextLine line;
     for (std::size_t number = 0; number < 2; ++number)
         if (tables.sides[number].present)
             draw_cells(row, number, layout, start.y);
-    if (!line.end(layout.row))
-        return;
-    const float mouse = ImGui::GetIO().MousePos.x;
-    for (std::size_t number = 0; number < 2; ++number) {
-        const float offset = (mouse - layout.left[number]) / layout.pitch;
-        if (tables.sides[number].present && offset >= 0 && offset < static_cast<float>(kRowPages))
-            show_page(row, static_cast<u32>(offset), tables.sides[number], number);
-    }
+    ImGui::Dummy({std::max(1.0f, ImGui::GetContentRegionAvail().x), layout.row});
+    touch_cells(tables, row, layout, start, ImGui::IsItemHovered(), touch);
 }
 
-void draw_ranges(const TablesView& tables) {
-    dim_line("range              pages region   parent child frames");
+void draw_ranges(const TablesView& tables, Touch& touch) {
+    dim_line(touch,
+             fmt::format("range              pages region   {:<6} {:<5} frames", tables.names[0], tables.names[1]));
     begin_rows();
     for (const RangeRow& row : tables.ranges) {
-        TextLine line;
+        TextLine line(touch);
         line.put(0, kText, fmt::format("{:08x}–{:08x}", row.start, row.end - 1));
         line.right(24, kText, grouped((row.end - row.start) / kPageSize)).put(25, kDim, row.name, 9);
         for (std::size_t number = 0; number < 2; ++number)
@@ -157,7 +170,7 @@ void draw_ranges(const TablesView& tables) {
                      row.states[number] == PageState::Absent ? "–" : rights_text(row.flags[number]));
         const bool both = row.states[0] != PageState::Absent && row.states[1] != PageState::Absent;
         line.put(47, kDim, !both ? "" : row.same_frames ? "same" : "differ");
-        line.end();
+        line.end(row.subject());
     }
     ImGui::EndChild();
 }
@@ -170,15 +183,15 @@ std::string entry_text(u64 entry) {
                : fmt::format("{:05x} {}", (entry & kPteFrame) >> kPageShift, rights_text(static_cast<u32>(entry)));
 }
 
-void draw_writes(const TablesView& tables) {
-    TextLine head;
+void draw_writes(const TablesView& tables, Touch& touch) {
+    TextLine head(touch);
     head.put(0, kDim, "side   maps      was         now        stop by");
     head.end();
     const int columns = row_columns();
     begin_rows();
     for (const WriteRow& row : tables.writes) {
         const PteChange& change = row.change;
-        TextLine line;
+        TextLine line(touch);
         line.put(0, kDim, row.side == ForkSide::Unknown ? "?" : fork_side_name(row.side));
         line.put(7, kText, fmt::format("{:08x}", change.linear)).put(15, kDim, change.level == 2 ? "▾" : " ");
         line.put(17, kDim, entry_text(change.old_value))
@@ -186,7 +199,7 @@ void draw_writes(const TablesView& tables) {
             .put(29, kText, entry_text(change.new_value));
         line.put(40, kDim, row.stop);
         line.put(45, kAccent, row.name, static_cast<std::size_t>(std::max(1, columns - 45)));
-        if (line.end())
+        if (line.end(row.subject()))
             ImGui::SetTooltip("%s entry at %08x: %08llx → %08llx\ncycle %s, by the instruction at %08x",
                               change.level == 2 ? "directory" : "table", change.entry_address,
                               static_cast<unsigned long long>(change.old_value),
@@ -194,15 +207,15 @@ void draw_writes(const TablesView& tables) {
                               change.eip);
     }
     if (tables.writes.empty())
-        dim_line(tables.trimmed ? "list dropped to bound memory" : "none");
+        dim_line(touch, tables.trimmed ? "list dropped to bound memory" : "none");
     ImGui::EndChild();
 }
 
 } // namespace
 
-void draw_tables(const TablesView& tables, const Rect& rect, const Fonts& fonts) {
-    Panel panel("Page tables", rect, fonts, tables.note);
-    draw_legend(tables);
+void draw_tables(const TablesView& tables, const Rect& rect, const Fonts& fonts, Touch& touch) {
+    Panel panel(touch, rect, fonts, tables.note);
+    draw_legend(tables, touch);
     ImGui::Dummy({1, 3});
     MapLayout layout = map_layout();
     draw_sides(tables, layout, fonts);
@@ -213,18 +226,18 @@ void draw_tables(const TablesView& tables, const Rect& rect, const Fonts& fonts)
     const float map_height = std::min(rows * layout.row + 4, room.y - lists);
     ImGui::BeginChild("map", {room.x, map_height});
     for (const MapRow& row : tables.rows)
-        draw_row(tables, row, layout);
+        draw_row(tables, row, layout, touch);
     ImGui::EndChild();
     const ImVec2 below = ImGui::GetCursorScreenPos();
     ImGui::GetWindowDrawList()->AddRectFilled({below.x, below.y + 3}, {below.x + room.x, below.y + 4}, kBorder);
     const float half = 53 * kLetter;
     ImGui::SetCursorScreenPos({below.x, below.y + 8});
     ImGui::BeginChild("ranges", {half + 10, 0});
-    draw_ranges(tables);
+    draw_ranges(tables, touch);
     ImGui::EndChild();
     ImGui::SetCursorScreenPos({below.x + half + 16, below.y + 8});
     ImGui::BeginChild("writes");
-    draw_writes(tables);
+    draw_writes(tables, touch);
     ImGui::EndChild();
 }
 

@@ -69,8 +69,7 @@ void draw_bar(const TimelineView& timeline, const Scale& scale, const Rect& bar)
     draw.AddTriangleFilled({now - 5, bottom + 2}, {now + 5, bottom + 2}, {now, bottom - 4}, kTitle);
 }
 
-Command branch_buttons(const TimelineView& timeline) {
-    Command command;
+void branch_buttons(const TimelineView& timeline, Touch& touch) {
     const std::size_t count = timeline.branches.size();
     for (std::size_t i = count > kMostButtons ? count - kMostButtons : 0; count > 1 && i < count; ++i) {
         const TimelineView::Branch& branch = timeline.branches[i];
@@ -78,7 +77,7 @@ Command branch_buttons(const TimelineView& timeline) {
         ImGui::PushID(static_cast<int>(branch.id));
         ImGui::PushStyleColor(ImGuiCol_Text, present ? kChanged : kText);
         if (ImGui::SmallButton(fmt::format("{}", branch.id).c_str()))
-            command = {.kind = Command::Kind::Branch, .number = branch.id};
+            touch.ask({.kind = Command::Kind::Branch, .number = branch.id});
         ImGui::PopStyleColor();
         ImGui::PopID();
         if (ImGui::IsItemHovered())
@@ -87,7 +86,6 @@ Command branch_buttons(const TimelineView& timeline) {
                               branch.parent == 0 ? "" : fmt::format("; parts from branch {}", branch.parent).c_str());
         ImGui::SameLine(0, 3);
     }
-    return command;
 }
 
 } // namespace
@@ -101,31 +99,28 @@ std::string timeline_text(const TimelineView& timeline) {
     return fmt::format("{}, {} instructions before the present{}; keys start a branch", where, left, of_branch);
 }
 
-Command draw_timeline(const TimelineView& timeline, const Rect& rect) {
+void draw_timeline(const TimelineView& timeline, const Rect& rect, Touch& touch) {
     const Rect bar = {rect.x + kPadding, rect.y + 2, rect.width - kTextLetters * kLetter - 4 * kPadding,
                       rect.height - 6};
     const Scale scale(timeline, bar.x, bar.width);
     draw_bar(timeline, scale, bar);
-    Command command;
     ImGui::SetCursorScreenPos({bar.x - kPadding, rect.y});
     ImGui::InvisibleButton("timeline", {bar.width + 2 * kPadding, rect.height});
     const ImVec2 mouse = ImGui::GetIO().MousePos;
     const TimelineMark* mark = mark_near(timeline, scale, mouse.x);
     const u64 pointed = mark != nullptr ? mark->instructions : scale.instructions(mouse.x);
     if (ImGui::IsItemActivated() || (ImGui::IsItemActive() && ImGui::GetIO().MouseDelta.x != 0))
-        command = {.kind = Command::Kind::GoTo, .number = pointed};
+        touch.ask({.kind = Command::Kind::GoTo, .number = pointed});
     if (ImGui::IsItemHovered() || ImGui::IsItemActive())
         ImGui::SetTooltip("%s%sinstruction %s", mark != nullptr ? mark->text().c_str() : "",
                           mark != nullptr ? "\n" : "", grouped(pointed).c_str());
     ImGui::SetCursorScreenPos({bar.x + bar.width + 2 * kPadding, rect.y});
-    if (const Command branch = branch_buttons(timeline); branch != Command{})
-        command = branch;
+    branch_buttons(timeline, touch);
     const ImVec2 at = ImGui::GetCursorScreenPos();
     const float room = (rect.x + rect.width - at.x) / kLetter;
     ImGui::GetWindowDrawList()->AddText(
         {at.x, rect.y + 1}, timeline.in_past ? kChanged : kDim,
         fitted(timeline_text(timeline), static_cast<std::size_t>(std::max(1.0f, room))).c_str());
-    return command;
 }
 
 } // namespace forkscope::ui

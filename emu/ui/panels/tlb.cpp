@@ -7,10 +7,10 @@ namespace forkscope::ui {
 // The three bits of the set's tree: root, lower half, upper half.
 static std::string plru_text(u32 bits) { return fmt::format("{}{}{}", bits & 1, bits >> 1 & 1, bits >> 2 & 1); }
 
-static void draw_row(const TlbRow& row, int columns) {
+static void draw_row(const TlbRow& row, int columns, Touch& touch) {
     const u64 entry = row.entry.entry;
     const Colour colour = row.agrees ? kText : kBad;
-    TextLine line;
+    TextLine line(touch);
     line.put(0, kDim, tlb_array_name(row.array)).right(6, kDim, fmt::format("{}", row.set));
     line.put(7, kDim, fmt::format("{}", row.way));
     line.put(9, colour, fmt::format("{:08x}", row.entry.tag));
@@ -19,7 +19,7 @@ static void draw_row(const TlbRow& row, int columns) {
     line.put(28, colour, (entry & kPteGlobal) != 0 ? "G" : "·").put(30, colour, (entry & kPteDirty) != 0 ? "D" : "·");
     line.put(32, kDim, plru_text(row.plru));
     line.put(36, row.agrees ? kGood : kBad, row.verdict, static_cast<std::size_t>(std::max(1, columns - 36)));
-    if (line.end())
+    if (line.end(TranslationSubject{row, touch.space()}))
         ImGui::SetTooltip(
             "%s TLB, set %u, way %u\nlinear %08x  entry %08llx%s\nfilled at cycle %s by the instruction at %08x",
             tlb_array_name(row.array), row.set, row.way, row.entry.tag, static_cast<unsigned long long>(entry),
@@ -37,16 +37,16 @@ static std::string occupancy(const TlbView& tlb) {
     return text;
 }
 
-void draw_tlb(const TlbView& tlb, const Rect& rect, const Fonts& fonts) {
+void draw_tlb(const TlbView& tlb, const Rect& rect, const Fonts& fonts, Touch& touch) {
     const std::string note = !tlb.paging ? "paging is off" : fmt::format("{}{} stale", occupancy(tlb), tlb.stale);
-    Panel panel("TLB", rect, fonts, note);
+    Panel panel(touch, rect, fonts, note);
     const int columns = row_columns();
-    dim_line("    set w linear   frame rwk G D lru page table agrees?");
+    dim_line(touch, "    set w linear   frame rwk G D lru page table agrees?");
     begin_rows();
     for (const TlbRow& row : tlb.rows)
-        draw_row(row, columns);
+        draw_row(row, columns, touch);
     if (tlb.rows.empty())
-        dim_line("empty");
+        dim_line(touch, "empty");
     ImGui::EndChild();
 }
 
