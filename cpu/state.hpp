@@ -66,6 +66,7 @@ struct CpuState {
     }
 
     u32 linear_eip() const { return segments[kCs].base + eip; }
+    u32 linear_esp() const { return segments[kSs].base + (segments[kSs].big ? esp() : esp() & 0xFFFF); }
     CodeMode code_mode() const { return {segments[kCs].big}; }
     u32 esp() const { return static_cast<u32>(gpr[kEsp]); }
     u32 eflags() const { return system_flags | flags.pack(); }

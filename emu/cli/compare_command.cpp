@@ -64,7 +64,6 @@ Result<Run> run_one(const Options& options, const std::string& os, const std::st
     const Outcome outcome = session.run_to_end();
     ForkReportOptions report;
     report.symbols = &session.symbols();
-    report.layout = session.symbols().layout();
     report.profile = session.profile();
     report.parent_pages = parent_pages_of(line);
     Run run;

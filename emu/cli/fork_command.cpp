@@ -61,7 +61,6 @@ Result<ExitCode> no_fork(Session& session, Outcome outcome) {
 Result<void> print_fork(Session& session, const Options& options, const ForkRecord& fork) {
     ForkReportOptions report;
     report.symbols = &session.symbols();
-    report.layout = session.symbols().layout();
     if (!options.own_kernel())
         report.tracepoint = tracepoint_cost(options.machine);
     report.parent_pages = parent_pages_of(session.machine().config().command_line);

@@ -116,8 +116,7 @@ std::string Monitor::fork(const std::string& words) const {
     const ForkTracer* tracer = target_.session().tracer();
     if (tracer == nullptr || (tracer->last() == nullptr && tracer->current() == nullptr))
         return "there was no fork yet\n";
-    const ForkReportOptions options{.symbols = &target_.session().symbols(),
-                                    .layout = target_.session().symbols().layout()};
+    const ForkReportOptions options{.symbols = &target_.session().symbols()};
     if (words.empty() && tracer->current() != nullptr)
         return document_text(fork_document(*tracer->so_far(), options));
     const ForkRecord* fork = words.empty() ? tracer->last() : tracer->fork(std::strtoull(words.c_str(), nullptr, 10));

@@ -179,14 +179,17 @@ std::string memory_name(const ForkRecord& fork, u32 address, const ForkReportOpt
     const std::string linked = linked_name(fork, address, options);
     if (!linked.empty())
         return linked;
-    return options.layout.in_stack(address) ? "stack" : "mapped memory";
+    return in_stack(fork.stacks, address) ? "stack" : "mapped memory";
 }
 
 std::string memory_name(const ForkRecord& fork, const FaultRecord& fault, const ForkReportOptions& options) {
     const WalkView& walk = fault.after.present ? fault.after : fault.before;
     const std::string linked = linked_name(fork, fault.address, options);
-    return walk.present && !walk.user() && linked.empty() ? "supervisor memory"
-                                                          : memory_name(fork, fault.address, options);
+    if (!linked.empty())
+        return linked;
+    if (walk.present && !walk.user())
+        return "supervisor memory";
+    return fault.in_stack ? "stack" : memory_name(fork, fault.address, options);
 }
 
 } // namespace forkscope

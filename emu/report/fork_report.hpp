@@ -31,8 +31,7 @@ struct TracepointCost {
 struct ForkReportOptions {
     const Symbolizer* symbols = nullptr;
     const ForkProfile* profile = nullptr; // names of the original's functions
-    GuestLayout layout = {};
-    u32 estimated_causes = 0; // bits by CycleCause: their cycles rest on figures that nothing confirms
+    u32 estimated_causes = 0;             // bits by CycleCause: their cycles rest on figures that nothing confirms
     TracepointCost tracepoint = {};
     u64 parent_pages = 0;       // that the workload's parent writes (parent_pages_of)
     std::size_t most_rows = 40; // of a table; faults are always complete

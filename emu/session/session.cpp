@@ -70,6 +70,7 @@ ForkTracerOptions tracer_options_for(Machine& machine) {
     options.begin_epoch = [&machine] { return machine.mmu().memory().begin_epoch(); };
     options.account = [&machine] { return machine.cpu().cycles_by_cause(); };
     options.frame_pointer = [&machine] { return machine.registers().reg<u32>(kEbp); };
+    options.stack_pointer = [&machine] { return machine.registers().linear_esp(); };
     return options;
 }
 
@@ -161,8 +162,6 @@ Result<void> Session::find_sources() {
 Result<void> Session::load_symbols() {
     const MachineConfig& config = machine_->config();
     auto kernel = ElfImage::from_bytes(config.kernel_name, config.kernel);
-    if (options_.own_kernel())
-        symbols_.set_layout(kernel.ok() ? GuestLayout::of_kernel(**kernel) : GuestLayout::foreign());
     if (kernel.ok())
         symbols_.add_kernel(std::move(kernel).value());
     if (!config.modules.empty())
@@ -356,7 +355,6 @@ Result<void> Session::trace_forks() {
     if (auto used = use_profile(); !used.ok())
         return used;
     ForkTracerOptions options = tracer_options_for(*machine_);
-    options.layout = symbols_.layout();
     options.keep.whole = options_.forks_kept_whole;
     options.keep.chosen = options_.fork_number;
     if (profile_stops_ != nullptr)

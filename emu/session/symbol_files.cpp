@@ -63,8 +63,6 @@ Result<void> add_symbol_file(Symbolizer& symbols, const std::string& text, const
     if ((*image)->symbols().empty())
         return Error{fmt::format("--symbols {}: it has no symbols; give the file as it was linked", text)};
     tell(summary(**image));
-    if (symbols.kernel() == nullptr && symbols.images_for(0).empty())
-        symbols.set_layout(GuestLayout::of_kernel(**image));
     symbols.add_symbols(std::move(image).value());
     return {};
 }

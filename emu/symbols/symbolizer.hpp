@@ -14,7 +14,6 @@
 
 #include "emu/base/checkpoint_part.hpp"
 #include "emu/symbols/elf_image.hpp"
-#include "emu/symbols/guest_layout.hpp"
 
 namespace forkscope {
 
@@ -40,10 +39,6 @@ struct Location {
 class Symbolizer {
   public:
     using SourceReader = std::function<std::optional<std::string>(const std::string& path)>;
-
-    // Where both the kernel and a program could answer, this decides. Before the first lookup.
-    void set_layout(const GuestLayout& layout) { layout_ = layout; }
-    const GuestLayout& layout() const { return layout_; }
 
     void add_kernel(std::unique_ptr<ElfImage> image);
     // Names that a person gives besides: they hold in every space, and go before the kernel's own.
@@ -110,7 +105,6 @@ class Symbolizer {
     static Location locate(const ElfImage* image, u32 address);
     static std::vector<Location> chain_of(const ElfImage* image, u32 address);
 
-    GuestLayout layout_;
     std::unique_ptr<ElfImage> kernel_;
     std::vector<std::unique_ptr<ElfImage>> given_; // besides
     std::map<std::string, std::unique_ptr<ElfImage>, std::less<>> programs_;

@@ -77,7 +77,7 @@ std::optional<u32> program_stack_pointer(const Machine& machine) {
     constexpr u32 kRpl = 3;
     const CpuState& state = machine.registers();
     if (state.cpl == kRpl)
-        return state.segments[kSs].base + state.esp();
+        return state.linear_esp();
     const auto word = [&](u32 address) {
         std::array<u8, 4> bytes{};
         if (!machine.mmu().peek(LinearAddress(address), bytes))
@@ -320,12 +320,16 @@ class TablesObserver {
         return end != 0 && address > end && address - end < kHeapReach ? "heap" : "mapped";
     }
 
-    // Neighbours of the page that the running program's stack pointer lies in; where another process runs, only the
-    // built-in guest's stacks are known.
+    // Neighbours of the page that the running program's stack pointer lies in; and what the tracer has seen of others.
     bool in_stack(u32 address) {
         if (!stack_)
             stack_ = running_stack();
-        return (address >= stack_->first && address < stack_->second) || symbols_.layout().in_stack(address);
+        const auto seen = [&](const SpaceView& side) {
+            return tracer_ != nullptr && side.present &&
+                   forkscope::in_stack(tracer_->stacks().of(side.table.space().root), address);
+        };
+        return (address >= stack_->first && address < stack_->second) ||
+               std::any_of(view_.sides.begin(), view_.sides.end(), seen);
     }
 
     std::pair<u64, u64> running_stack() const {

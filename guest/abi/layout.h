@@ -1,5 +1,5 @@
 /* Owns: where the user half ends, where a program's stack lies in it, and where the kernel begins.
- * Callers: the kernel (through guest/kernel/layout.h), emu/symbols. Plain C and C++; no types of either side.
+ * Callers: the kernel (through guest/kernel/layout.h), user programs. Plain C and C++; no types of either side.
  * Promises: the same in every process, on every personality. */
 #ifndef FORKSCOPE_ABI_LAYOUT_H
 #define FORKSCOPE_ABI_LAYOUT_H

@@ -1,4 +1,5 @@
 #include "foreign_run.hpp"
+#include "emu/report/fork_report.hpp"
 #include "emu/session/session.hpp"
 
 #include <algorithm>
@@ -20,13 +21,6 @@ constexpr Cycles kMostCycles = 2'000'000'000;
 std::vector<u8> image_bytes(const std::string& image) {
     std::ifstream file(std::string(FOREIGN_IMAGES "/") + image + ".elf", std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::string joined(const std::vector<std::string>& lines) {
-    std::string text;
-    for (const std::string& line : lines)
-        text += line + "\n";
-    return text;
 }
 
 std::vector<std::string> split(const std::string& text) {
@@ -71,7 +65,6 @@ ForeignRun::ForeignRun(const std::string& image, const std::string& words, Engin
     config.direct = true;
     auto kernel = ElfImage::from_bytes(image, config.kernel);
     EXPECT_TRUE(kernel.ok());
-    symbols_.set_layout(GuestLayout::of_kernel(**kernel));
     symbols_.add_kernel(std::move(kernel).value());
     machine_ = std::move(Machine::create(std::move(config))).value();
     machine_->set_output([this](std::string_view channel, u8 byte) {
@@ -79,8 +72,8 @@ ForeignRun::ForeignRun(const std::string& image, const std::string& words, Engin
             console_ += static_cast<char>(byte);
     });
     ForkTracerOptions options = tracer_options_for(*machine_);
-    options.layout = symbols_.layout();
     tracer_ = std::make_unique<ForkTracer>(machine_->mmu().memory(), &symbols_, options);
+    tracer_->set_fault_listener([this](const FaultRef& fault) { faults_.push_back(fault); });
     if (traced == Traced::Yes)
         machine_->set_trace_sink(tracer_.get());
     EXPECT_EQ(machine_->run({.cycle = kMostCycles}).kind, StopKind::Exit) << console_;
@@ -114,6 +107,13 @@ std::string ForeignRun::values() const {
     return text;
 }
 
+std::string ForeignRun::joined(const std::vector<std::string>& lines) {
+    std::string text;
+    for (const std::string& line : lines)
+        text += line + "\n";
+    return text;
+}
+
 std::string ForeignRun::told() const { return joined(lines("fork")) + joined(lines("fault")); }
 
 std::string ForeignRun::traced() const {
@@ -137,6 +137,25 @@ std::string ForeignRun::traced() const {
     for (const auto& [number, line] : faults)
         text += line + "\n";
     return text;
+}
+
+std::string ForeignRun::growth_traced() const {
+    std::string text;
+    for (const FaultRef& fault : faults_)
+        if (fault->resolved && !fault->before.present)
+            text += fmt::format("grown space={:x} page={:x} {}\n", fault->address_space, fault->page_address(),
+                                fault->page == FaultClass::Stack ? "stack" : "heap");
+    return text;
+}
+
+std::vector<std::string> ForeignRun::cow_names() const {
+    std::vector<std::string> names;
+    for (const ForkRecord& fork : tracer_->forks())
+        for (const ForkFault& fault : fork.faults)
+            if (fault.belongs && fault.record->is_cow())
+                names.push_back(fmt::format("fault space={:x} page={:x} {}", fault.record->address_space,
+                                            fault.record->page_address(), memory_name(fork, *fault.record, {})));
+    return names;
 }
 
 std::string ForeignRun::tables_told() const { return joined(lines("tables")); }

@@ -40,12 +40,21 @@ class ForeignRun {
     // A line a fork: entries written to the child's tables, entries of the parent that lost the right to write.
     std::string tables_told() const;
     std::string tables_traced() const;
+    // A line for each page that was filled in where nothing was, as a stack's or any other; "heap" is what a kernel
+    // calls the others.
+    std::string growth_told() const { return joined(lines("grown")); }
+    std::string growth_traced() const;
+    // What a report calls the memory of each copy-on-write fault: "fault space= page= NAME".
+    std::vector<std::string> cow_names() const;
     // Faults that a fork's record gives to a side which is not the one that faulted.
     std::vector<std::string> misplaced_faults() const;
     std::vector<std::string> findings() const;
 
   private:
+    static std::string joined(const std::vector<std::string>& lines);
+
     std::string console_;
+    std::vector<FaultRef> faults_;
     Symbolizer symbols_;
     std::unique_ptr<Machine> machine_;
     std::unique_ptr<ForkTracer> tracer_;

@@ -63,6 +63,8 @@ constexpr Scenario kScenarios[] = {
     {"manycalls_pae_chain", "manycalls_pae", "chain", "200 201 202 103, 200 201 102 103, 200 101 102 103"},
     {"manycalls_dumb", "manycalls", "dumb", "200 101 102 103, 100 101 102 303"},
     {"manycalls_spawn", "manycalls", "spawn", "400 0 0 0, 100 101 102 103"},
+    {"manycalls_grow", "manycalls", "grow", "3 205, 3 101 304"},
+    {"manycalls_pae_grow", "manycalls_pae", "grow", "3 205, 3 101 304"},
     {"cow_bug_reuse", "cow", "plain bug=reuse", "200 201 202 303, 200 201 202 303 300"},
     {"cow_bug_mark", "cow", "untouched bug=mark", "100 201, 100 101"},
     {"cow_doomed", "cow", "doomed", "201, 300, 201, 301, 100 301"},
@@ -331,6 +333,25 @@ TEST(ForeignForks, OfManyCallsThatCopyEveryPageAreCounted) {
 }
 
 TEST(ForeignForks, OfManyCallsAreCountedTwice) { expect_sound("manycalls", "two"); }
+
+// A user stack at EEBFD000h, or with PAE at 2EBFD000h: no address tells, and its pointer does.
+TEST(ForeignStacks, AreKnownByTheirPointers) {
+    for (const char* image : {"manycalls", "manycalls_pae"}) {
+        SCOPED_TRACE(image);
+        expect_sound(image, "grow");
+        const ForeignRun run(image, "grow");
+        ASSERT_EQ(run.lines("grown").size(), 8u) << run.console();
+        EXPECT_TRUE(run.growth_traced() == run.growth_told())
+            << line_difference(run.growth_told(), run.growth_traced());
+        // Each side copies its pages of the stack, and one of data.
+        const Lines faults = run.cow_names();
+        EXPECT_EQ(faults.size(), 10u);
+        for (const std::string& fault : faults)
+            EXPECT_EQ(fault.find("ebf") != std::string::npos ? "stack" : "mapped memory",
+                      fault.substr(fault.find(' ', fault.find("page=")) + 1))
+                << fault;
+    }
+}
 
 TEST(ForeignTables, OfACopyOnWriteForkHoldEveryEntry) {
     expect_equal_tables("cow", "plain");

@@ -21,7 +21,7 @@ ALLOWED = {
     "cpu": ("emu/base/", "mmu/"),
     "devices": ("emu/base/", "mmu/bus.hpp", "guest/abi/"),
     "emu/machine": ("emu/base/", "mmu/", "cpu/", "devices/", "guest/abi/"),
-    "emu/symbols": ("emu/base/", "guest/abi/"),
+    "emu/symbols": ("emu/base/",),
     "emu/trace": ("emu/base/", "emu/files/", "guest/abi/"),
     "emu/observe": ("emu/base/", "mmu/", "emu/symbols/", "emu/trace/", "guest/abi/"),
     "emu/session": WATCHED,

@@ -60,6 +60,7 @@ void add_columns(Table& table) {
     table.column("page_class", part(&FaultRecord::page), last);
     table.column("stated_class", part(&FaultRecord::stated), last);
     table.column("resolved", part(&FaultRecord::resolved));
+    table.column("in_stack", part(&FaultRecord::in_stack));
     table.column("depth", part(&FaultRecord::depth));
     table.column("pte_writes", part(&FaultRecord::pte_writes));
     table.column("flushes", part(&FaultRecord::flushes));

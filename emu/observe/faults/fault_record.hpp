@@ -34,6 +34,8 @@ struct FaultRecord {
     FaultClass page = FaultClass::Unknown;        // what happened to the page, whoever touched it
     FaultClass stated = FaultClass::Unknown;      // by the guest
     bool resolved = false;
+    // In a page of a stack, as its pointer has shown; or what it grows by, where nothing was there.
+    bool in_stack = false;
     u32 depth = 0; // open faults of the same context around it
     std::vector<u32> frames_taken;
     u32 pte_writes = 0;

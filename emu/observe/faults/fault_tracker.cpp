@@ -279,6 +279,8 @@ void FaultTracker::open(const TraceEvent& event, const Scene& scene, std::vector
     fault.pid = scene.context.pid_of(event.address_space);
     fault.thread = scene.context.current_thread();
     fault.before = scene.reader.faulting_walk(event);
+    fault.in_stack = fault.before.present ? in_stack(scene.stacks.of(fault.address_space), address)
+                                          : scene.stacks.reaches(fault.address_space, address);
     fault.depth = depth;
     push(frames, {event.eip, fault.number, false, event.cpl});
     open_[fault.number].record = std::move(fault);
@@ -401,9 +403,8 @@ void FaultTracker::classify(OpenFault& open, const Scene& scene, bool retried) c
     } else if (permits(fault.before, fault.error_code)) {
         fault.page = FaultClass::Spurious;
     } else if (!fault.before.present) {
-        const bool in_stack = scene.layout.in_stack(fault.address);
         const bool zero = readable && is_zero(now);
-        fault.page = !zero ? FaultClass::File : in_stack ? FaultClass::Stack : FaultClass::DemandZero;
+        fault.page = !zero ? FaultClass::File : fault.in_stack ? FaultClass::Stack : FaultClass::DemandZero;
     } else if (fault.before.frame == fault.after.frame) {
         fault.page = FaultClass::CowReuse;
     } else {

@@ -8,6 +8,7 @@
 #include "emu/base/shared/shared_map.hpp"
 #include "emu/base/trace.hpp"
 #include "emu/observe/faults/fault_record.hpp"
+#include "emu/observe/processes/program_stacks.hpp"
 #include "emu/symbols/symbolizer.hpp"
 
 namespace forkscope {
@@ -20,7 +21,7 @@ class FaultTracker {
         const AddressSpaceReader& reader;
         Symbolizer* symbols = nullptr; // may be null
         bool stated = true;            // the guest says when its handler is done
-        const GuestLayout& layout;     // which fresh zero pages are stack growth where the guest does not say
+        const ProgramStacks& stacks;   // has had the event already
     };
 
     // The faults that the event closed, in order.

@@ -249,6 +249,7 @@ void archive_fork(Archive& ar, ForkRecord& fork, const FaultPool& faults) {
     archive_profile(ar, fork);
     ar.field("trimmed", fork.trimmed);
     archive_shared(ar, fork);
+    ar.sequence("stacks", fork.stacks, ProgramStacks::kMostStacks);
     ar.field("still_shared", fork.still_shared);
     ar.field("leaked_pages", fork.leaked_pages);
     ar.field("copied_pages", fork.copied_pages);

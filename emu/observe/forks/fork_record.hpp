@@ -12,6 +12,7 @@
 #include "emu/base/shared/shared_vector.hpp"
 #include "emu/observe/faults/fault_record.hpp"
 #include "emu/observe/processes/process_context.hpp"
+#include "emu/observe/processes/program_stacks.hpp"
 #include "emu/observe/tables/page_table_view.hpp"
 #include "emu/trace/tracepoints.hpp"
 
@@ -182,6 +183,7 @@ struct ForkRecord {
     bool trimmed = false; // some list entries were dropped; counts are complete
 
     SharedMap<u32, SharedPage> shared; // by linear page
+    std::vector<StackRange> stacks;    // of the parent when it became known
     // Counts of 4 KB each, a large page's too.
     u64 still_shared = 0;                      // copy-on-write pages that both sides still map and neither may write
     u64 leaked_pages = 0;                      // that one side writes and the other sees

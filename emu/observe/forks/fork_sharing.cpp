@@ -35,6 +35,7 @@ void ForkTracer::settle(ForkRecord& fork, const SharedSet<u32>& protects, const 
             state_.forks.rest(fork.number, options_.keep);
         return;
     }
+    state_.stacks.inherit(fork.child_directory, fork.parent_directory);
     const PageTableView child = user_pages(fork.child_directory);
     fork.differences = SharedVector<DifferenceRange>(AddressSpaceDiff(parent, child).ranges());
     for (const PageEntry& page : parent.entries()) {
@@ -428,6 +429,7 @@ void ForkTracer::space_ended(u32 directory) {
     for (const FaultRecord* fault : state_.faults.open_in(directory))
         check_refused_write(*fault, "the process was killed");
     state_.faults.space_ended(directory);
+    state_.stacks.forget(directory);
     forget_calls(directory);
     for (const u64 call : state_.open.pending_on(directory))
         state_.open.set_pending(call, 0);

@@ -202,8 +202,12 @@ void ForkTracer::on_cr3(const TraceEvent& event) {
             state_.forks.edit(number).child_first_run = event.cycle;
     if (state_.loaded.size() >= kMostLoaded)
         state_.loaded.clear();
-    if (state_.loaded.insert(directory))
+    if (state_.loaded.insert(directory)) {
+        // Whose stacks were seen there before has ended without a word.
+        if (!state_.guest_states_forks)
+            state_.stacks.forget(directory);
         first_load(directory, event);
+    }
     see_alive(directory);
 }
 

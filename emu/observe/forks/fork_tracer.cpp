@@ -32,6 +32,7 @@ void ForkTracer::State::serialize(Archive& ar) {
     }
     archive_faults(ar, "closed_faults", pool);
     ar.nested("context", context);
+    ar.nested("stacks", stacks);
     ar.nested("faults", faults);
     ar.nested("tables", tables);
     ar.nested("writers", writers);
@@ -124,6 +125,7 @@ std::optional<ForkRecord> ForkTracer::so_far() const {
         record.child_directory = made.back();
     if (record.parent_program.empty() && symbols_ != nullptr)
         record.parent_program = symbols_->program_of(record.parent_directory);
+    record.stacks = state_.stacks.of(record.parent_directory);
     sum_up_stops(record);
     name_sides(record);
     return record;
@@ -171,8 +173,9 @@ void ForkTracer::on_event(const TraceEvent& event) {
         on_entry_changed(event, owner);
         on_table_gone(event, owner);
     }
+    learn_stack(event);
     for (const FaultRef& fault : state_.faults.on_event(
-             event, {state_.context, tables_.reader(), symbols_, state_.guest_states_forks, options_.layout}))
+             event, {state_.context, tables_.reader(), symbols_, state_.guest_states_forks, state_.stacks}))
         on_fault(fault);
     switch (event.kind) {
     case TraceKind::Tracepoint:
@@ -201,6 +204,19 @@ void ForkTracer::on_event(const TraceEvent& event) {
     now_ = nullptr;
 }
 
+// Whose stack pointer it is, is sure where a program runs: behind a return to it, and when it faults.
+void ForkTracer::learn_stack(const TraceEvent& event) {
+    constexpr u32 kMostPushed = 128; // by one instruction, which may fault before the pointer moves: ENTER
+    const bool fault = event.kind == TraceKind::PageFault && event.cpl == 3;
+    if (!options_.stack_pointer || (!fault && (event.kind != TraceKind::InterruptReturn || event.c != 3)))
+        return;
+    const u32 pointer = options_.stack_pointer();
+    state_.stacks.seen(event.address_space, pointer);
+    const auto address = static_cast<u32>(event.a);
+    if (fault && pointer - address <= kMostPushed)
+        state_.stacks.seen(event.address_space, address);
+}
+
 u64 ForkTracer::find_open(u32 parent_pid, u32 child_pid) const {
     const u64 at_work = working();
     u64 best = kNone;
@@ -214,6 +230,7 @@ u64 ForkTracer::find_open(u32 parent_pid, u32 child_pid) const {
 
 void ForkTracer::on_process_end(u32 pid) {
     state_.workload.erase(pid);
+    state_.stacks.forget(state_.context.space_of(pid));
     process_ended(pid);
     state_.faults.process_ended(pid);
     // Its system calls will not return.
@@ -470,6 +487,7 @@ ForkRecord& ForkTracer::publish(u64 open) {
     if (record.number == 0)
         record.number = ++state_.numbers;
     name_sides(record);
+    record.stacks = state_.stacks.of(record.parent_directory);
     if (symbols_ != nullptr) {
         record.parent_program = symbols_->program_of(record.parent_directory);
         if (record.child_directory != 0)

@@ -15,13 +15,13 @@
 #include "emu/observe/forks/followed_forks.hpp"
 #include "emu/observe/forks/fork_store.hpp"
 #include "emu/observe/forks/open_forks.hpp"
+#include "emu/observe/processes/program_stacks.hpp"
 #include "emu/observe/tables/frame_writers.hpp"
 #include "emu/observe/tables/table_map.hpp"
 
 namespace forkscope {
 
 struct ForkTracerOptions {
-    GuestLayout layout = {};
     ForkStore::Limits keep = {};
     std::size_t most_entries = 1u << 18; // of each list of one fork
     std::size_t most_active = 256;       // forks that may still receive faults
@@ -31,6 +31,8 @@ struct ForkTracerOptions {
     std::function<PagingControl()> paging = {};
     // The running CPU's EBP at the moment of the event: tells who called what wrote an entry. May be empty.
     std::function<u32()> frame_pointer = {};
+    // Where its stack pointer points, linear, at the moment of the event. Empty: no memory is known to be a stack.
+    std::function<u32()> stack_pointer = {};
     // PhysicalMemory::begin_epoch: who stored into which frame, for kernels that do not say what they do. May be empty.
     std::function<u32()> begin_epoch = {};
     // The CPU's cycles by cause so far, at the moment of an event. May be empty.
@@ -46,6 +48,7 @@ class ForkTracer : public TraceSink {
     // All that a tracer has learned from the events so far.
     struct State {
         ProcessContext context;
+        ProgramStacks stacks;
         FaultTracker faults;
         TableMap::State tables;
         FrameWriters::State writers;
@@ -102,6 +105,7 @@ class ForkTracer : public TraceSink {
     void set_fork_listener(std::function<void(const ForkRecord&)> listener) { fork_listener_ = std::move(listener); }
     const TableMap& tables() const { return tables_; }
     const ProcessContext& context() const { return state_.context; }
+    const ProgramStacks& stacks() const { return state_.stacks; }
     const FaultTracker& faults() const { return state_.faults; }
     Symbolizer* symbols() const { return symbols_; }
 
@@ -110,7 +114,7 @@ class ForkTracer : public TraceSink {
     void restore(const State* state);
     // The guest has ended the machine: what was under way stays so, and is looked at.
     void guest_ended();
-    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 4, *this); }
+    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 5, *this); }
 
   private:
     static constexpr u64 kNone = OpenForks::kNone;
@@ -119,6 +123,7 @@ class ForkTracer : public TraceSink {
 
     // fork_tracer.cpp
     RunTime time_of(const TraceEvent& event) const;
+    void learn_stack(const TraceEvent& event);
     void on_tracepoint(const TraceEvent& event);
     void on_fork_stop(const TraceEvent& event);
     void on_frame(const TraceEvent& event);

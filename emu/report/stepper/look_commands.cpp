@@ -256,7 +256,7 @@ StepAnswer StepCommands::follow_forks(std::string_view) {
 
 StepAnswer StepCommands::fork(std::string_view rest) {
     const ForkTracer* tracer = session().tracer();
-    const ForkReportOptions options{.symbols = &session().symbols(), .layout = session().symbols().layout()};
+    const ForkReportOptions options{.symbols = &session().symbols()};
     std::optional<ForkRecord> record;
     if (tracer != nullptr && rest.empty() && tracer->current() != nullptr)
         record = tracer->so_far();

@@ -296,12 +296,36 @@ USER_CODE static void storm(void) {
     exit_program();
 }
 
+/* A child forks and ends before its own child has run; the first process then forks in the frames of the one that has
+ * ended. */
+USER_CODE static void orphan(void) {
+    touch_all();
+    if (call(SYS_FORK, 0, 0, 0) == 0) {
+        touch(0, 200);
+        if (call(SYS_FORK, 0, 0, 0) != 0) {
+            touch(1, 201);
+            exit_program();
+        }
+        touch(0, 300);
+        touch(2, 302);
+        print_pages(0, 4);
+        exit_program();
+    }
+    while (call(SYS_WAIT, 0, 0, 0) != NOBODY)
+        touch(1, 102);
+    if (call(SYS_FORK, 0, 0, 0) == 0)
+        touch(3, 403);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages(0, 4);
+    exit_program();
+}
+
 static const struct {
     const char* name;
     void (*program)(void);
-} programs[] = {{"plain", plain}, {"untouched", untouched}, {"chain", chain},
-                {"two", two},     {"create", create_one},   {"blocked", blocked},
-                {"late", late},   {"doomed", doomed},       {"storm", storm}};
+} programs[] = {{"plain", plain},       {"untouched", untouched}, {"chain", chain}, {"two", two},
+                {"create", create_one}, {"blocked", blocked},     {"late", late},   {"doomed", doomed},
+                {"storm", storm},       {"orphan", orphan}};
 
 void kernel_start(void) {
     reuses_always = has_word("bug=reuse");

@@ -1,6 +1,6 @@
 /* A kernel at 80000000h whose spaces each have kernel tables of their own. Fork copies every page at once. Words of the
  * command line: the program's name; first=child (the child runs before fork has returned to its parent); guard (a page
- * below the stack that the program may not touch, and its copy in a child may be); junk. */
+ * below the stack that the program may not touch, and its copy in a child may be); junk; based; reap. */
 #include "kernel.h"
 
 enum { DATA_PAGES = 4 };
@@ -22,6 +22,20 @@ static void copy_page(uint32_t to, uint32_t from) {
         copy[i] = source[i];
 }
 
+/* A signal is pending: the child goes to the handler first, which finds the registers and where to go on on its stack.
+ */
+static void deliver_signal(struct process* child, uint32_t handler) {
+    const uint32_t saved[] = {child->frame.edi, child->frame.esi, child->frame.ebp, 0,
+                              child->frame.ebx, child->frame.edx, child->frame.ecx, child->frame.eax,
+                              child->frame.eip};
+    child->frame.esp -= sizeof(saved);
+    uint32_t* stack = window(frame_of(*entry_at(child->space, child->frame.esp)));
+    for (uint32_t i = 0; i < sizeof(saved) / sizeof(*saved); ++i)
+        stack[child->frame.esp % PAGE_BYTES / sizeof(*stack) + i] = saved[i];
+    child->frame.eip = handler - code_base();
+}
+
+/* EBX: where the child has a signal to handle before it goes on; 0: none. */
 static void fork(struct frame* frame) {
     const uint32_t space = space_new();
     struct fork_counts counts = {.entries = MEMORY_END / PAGE_BYTES};
@@ -39,6 +53,8 @@ static void fork(struct frame* frame) {
     struct process* child = process_new(current, space);
     child->frame = *frame;
     child->frame.eax = 0;
+    if (frame->ebx != 0)
+        deliver_signal(child, frame->ebx);
     frame->eax = child->number;
     if (has_word("first=child"))
         switch_to(child);
@@ -230,12 +246,58 @@ USER_CODE static void tree(void) {
     exit_program();
 }
 
+void signal_begins(void);
+__asm__(".section .user.text, \"ax\", @progbits\n"
+        ".global signal_begins\n"
+        "signal_begins:\n\t"
+        "call handle_signal\n\t"
+        "popal\n\t"
+        "ret\n\t"
+        ".previous");
+
+__attribute__((section(".user.text"), used)) void handle_signal(void) { touch(2, 222); }
+
+/* The child handles a signal before it goes on behind its fork. */
+USER_CODE static void signalled(void) {
+    touch_all();
+    if (call(SYS_FORK, (uint32_t)signal_begins, 0, 0) == 0) {
+        touch(0, 200);
+        print_pages(0, DATA_PAGES);
+        exit_program();
+    }
+    touch(1, 301);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages(0, DATA_PAGES);
+    exit_program();
+}
+
+/* A child forks and ends before its own child has run; the first process then forks in the frames of the one that has
+ * ended. */
+USER_CODE static void orphan(void) {
+    touch_all();
+    if (call(SYS_FORK, 0, 0, 0) == 0) {
+        touch(0, 200);
+        if (call(SYS_FORK, 0, 0, 0) != 0)
+            exit_program();
+        touch(2, 302);
+        print_pages(0, DATA_PAGES);
+        exit_program();
+    }
+    while (call(SYS_WAIT, 0, 0, 0) != NOBODY)
+        touch(1, 102);
+    if (call(SYS_FORK, 0, 0, 0) == 0)
+        touch(3, 403);
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages(0, DATA_PAGES);
+    exit_program();
+}
+
 static const struct {
     const char* name;
     void (*program)(void);
 } programs[] = {{"plain", plain},        {"refork", exec_fork}, {"exec", exec_one}, {"create", create_one},
                 {"early", create_early}, {"tree", tree},        {"again", again},   {"heir", heir},
-                {"spawn", spawn}};
+                {"spawn", spawn},        {"signal", signalled}, {"orphan", orphan}};
 
 void kernel_start(void) {
     for (uint32_t i = 0; i < sizeof(programs) / sizeof(programs[0]); ++i)

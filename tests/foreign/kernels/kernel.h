@@ -136,6 +136,10 @@ void switch_to(struct process* process);
 bool basic_call(struct frame* frame); /* false: it is none of the calls that all kernels have */
 void print_fork(uint32_t parent, uint32_t child, const struct fork_counts* counts);
 
+/* With "based" the programs' code segment begins here. */
+#define CODE_BASE 0x1000u
+LOCAL uint32_t code_base(void) { return has_word("based") ? CODE_BASE : 0; }
+
 LOCAL uint32_t frame_of(entry_t entry) { return (uint32_t)entry & ~(uint32_t)ENTRY_FLAGS; }
 
 LOCAL void flush_page(uint32_t address) { __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory"); }

@@ -1,7 +1,9 @@
 /* A kernel mapped low whose programs have one large page each, of 4 MB or with PAE 2 MB, behind their small ones. Fork
  * shares all of it for copying. Words of the command line: the program's name; at=fault and at=fork (when a large page
  * that is shared becomes a table of its pieces: with the write that needs a copy of one, or with the fork; else the
- * whole page is copied); copy (fork copies all at once); clear (the entry is cleared before it leads to the table). */
+ * whole page is copied); copy (fork copies all at once); clear (the entry is cleared before it leads to the table);
+ * with at=fork also first (the parent's page is split before its pieces lose the right to write) and empty (the table
+ * is filled after the entry leads to it, with pieces that never had it). */
 #include "kernel.h"
 
 #define LARGE_PAGE USER_END
@@ -77,12 +79,36 @@ static entry_t protect(entry_t* entry, struct fork_counts* counts) {
     return *entry & ~(entry_t)(ENTRY_ACCESSED | ENTRY_DIRTY);
 }
 
+/* What fork shares is small from then on. */
+static void share_pieces(uint32_t space, struct fork_counts* counts) {
+    entry_t* large = directory_entry(space, LARGE_PAGE);
+    if (has_word("first")) {
+        split(space);
+        entry_t* pieces = window(frame_of(*large));
+        for (uint32_t i = 0; i < PIECES; ++i)
+            protect(&pieces[i], counts);
+        return;
+    }
+    const entry_t old = *large & ~(entry_t)(ENTRY_LARGE | ENTRY_WRITE);
+    const uint32_t table = frame_new();
+    *large = table | ENTRY_PRESENT | ENTRY_WRITE | ENTRY_USER;
+    for (uint32_t i = 0; i < PIECES; ++i)
+        ((entry_t*)window(table))[i] = (old | ENTRY_COW) + i * PAGE_BYTES;
+}
+
 static void share_large_page(uint32_t parent, uint32_t child, struct fork_counts* counts) {
     entry_t* large = directory_entry(parent, LARGE_PAGE);
     entry_t* copy = directory_entry(child, LARGE_PAGE);
     if ((*large & ENTRY_LARGE) == 0)
         stop("panic: the page is split");
     ++*large_references_of(frame_of(*large));
+    if (has_word("first") || has_word("empty")) {
+        *copy = *large;
+        counts->shared += PIECES;
+        share_pieces(parent, counts);
+        share_pieces(child, counts);
+        return;
+    }
     *copy = protect(large, counts);
     counts->shared += PIECES;
     if (has_word("at=fork")) {

@@ -107,6 +107,7 @@ static void load_descriptors(void) {
         uint32_t base;
     } __attribute__((packed)) table = {sizeof(descriptors) - 1, (uint32_t)descriptors};
     const uint32_t base = (uint32_t)&task;
+    descriptors[3] |= (uint64_t)code_base() << 16;
     descriptors[5] = (uint64_t)(base & 0xFF000000u) << 32 | (uint64_t)0x89 << 40 | (uint64_t)(base & 0xFFFFFF) << 16 |
                      (sizeof(task) - 1);
     task.esp0 = (uint32_t)kernel_stack_top;

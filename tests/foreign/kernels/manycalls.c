@@ -1,10 +1,14 @@
 /* A kernel at F0000000h that has no fork: programs make one out of many calls, and copy pages in a handler of their
- * own. A window at EF400000h shows a program its own page tables. Word of the command line: the program's name. */
+ * own. A window at EF400000h shows a program its own page tables. It alone fills in fresh pages of a stack and of a
+ * heap when they are touched. Word of the command line: the program's name. */
 #include "kernel.h"
 
 #define TABLES_WINDOW (USER_END + 0x800000u)
 #define EXCEPTION_STACK (USER_END - PAGE_BYTES)
 #define SPARE_PAGE 0x00B00000u
+#define STACK_LOW (USER_STACK - 15 * PAGE_BYTES)
+#define HEAP_BEGIN 0x00C00000u
+#define HEAP_END 0x00C10000u
 
 enum { DATA_PAGES = 6, SELF = 0xFFF };
 
@@ -109,9 +113,21 @@ void system_call(struct frame* frame) {
         stop("panic: no such call");
 }
 
+static bool grow(uint32_t page) {
+    const bool stack = page >= STACK_LOW && page < USER_STACK;
+    const entry_t* entry = entry_at(current->space, page);
+    if ((!stack && (page < HEAP_BEGIN || page >= HEAP_END)) || (entry != 0 && *entry != 0))
+        return false;
+    put_page(current, page, frame_new(), ENTRY_WRITE);
+    print("grown space=%x page=%x %s\n", current->space, page, stack ? "stack" : "heap");
+    return true;
+}
+
 /* Sends the program to its handler. A fault of the handler itself comes below it, with a word between: the handler
  * writes the address to go on at below the stack that it goes back to. */
 void page_fault(struct frame* frame, uint32_t address) {
+    if (grow(address & ~(uint32_t)ENTRY_FLAGS))
+        return;
     if (current->upcall == 0) {
         print("killed space=%x page=%x\n", current->space, address & ~(uint32_t)ENTRY_FLAGS);
         return process_exit();
@@ -190,7 +206,9 @@ USER_CODE static uint32_t fork_by_calls(void) {
         return 0;
     for (uint32_t address = USER_BASE; address < (uint32_t)data + sizeof(data); address += PAGE_BYTES)
         give_page(child, address);
-    give_page(child, USER_STACK);
+    for (uint32_t address = STACK_LOW; address <= USER_STACK; address += PAGE_BYTES)
+        if (own_entry(address) != 0)
+            give_page(child, address);
     set_upcall(child);
     call(SYS_START, child, 0, 0);
     return child;
@@ -293,10 +311,36 @@ USER_CODE static void spawn(void) {
     exit_program();
 }
 
+/* So many frames of more than a page each, of which the deepest is written first. */
+USER_CODE static uint32_t descend(uint32_t frames) {
+    volatile uint32_t local[PAGE_BYTES / sizeof(uint32_t)];
+    local[0] = frames;
+    const uint32_t below = frames > 1 ? descend(frames - 1) : 0;
+    return below + (local[0] == frames ? 1 : 100);
+}
+
+/* The stack grows before fork, and on either side after it; so does a heap, by pages touched far from any stack. */
+USER_CODE static void grow_stacks(void) {
+    begin();
+    touch(0, descend(3));
+    *(volatile uint32_t*)HEAP_BEGIN = 1;
+    if (fork_by_calls() == 0) {
+        touch(1, 200 + descend(5));
+        *(volatile uint32_t*)(HEAP_BEGIN + PAGE_BYTES) = 1;
+        print_pages(0, 2);
+        exit_program();
+    }
+    touch(2, 300 + descend(4));
+    call(SYS_WAIT, 0, 0, 0);
+    print_pages(0, 3);
+    exit_program();
+}
+
 static const struct {
     const char* name;
     void (*program)(void);
-} programs[] = {{"plain", plain}, {"chain", chain}, {"two", two}, {"spawn", spawn}, {"dumb", dumb}};
+} programs[] = {{"plain", plain}, {"chain", chain}, {"two", two},
+                {"spawn", spawn}, {"dumb", dumb},   {"grow", grow_stacks}};
 
 void kernel_start(void) {
     for (uint32_t address = 0; address < MEMORY_END; address += PAGE_BYTES)

@@ -24,7 +24,7 @@ struct process* process_numbered(uint32_t number) {
 }
 
 void process_enter(struct process* process, void (*program)(void)) {
-    process->frame = (struct frame){.eip = (uint32_t)program,
+    process->frame = (struct frame){.eip = (uint32_t)program - code_base(),
                                     .cs = SELECTOR_USER_CODE,
                                     .eflags = EFLAGS_FIXED,
                                     .esp = USER_STACK + PAGE_BYTES - 16,
@@ -54,7 +54,17 @@ void run_next(void) {
     stop("panic: nobody can run");
 }
 
-/* The first process's end is the end of the run. */
+/* A process whose parent ends is the first one's. */
+static void adopt(struct process* orphan) {
+    orphan->parent = &processes[0];
+    if (orphan->state != STATE_EXITED)
+        return;
+    orphan->state = STATE_FREE;
+    orphan->parent = 0;
+}
+
+/* The first process's end is the end of the run. With "reap" the tables of one that ends are cleared before anybody
+ * else runs. */
 void process_exit(void) {
     struct process* ended = current;
     print("exit space=%x\n", ended->space);
@@ -62,7 +72,7 @@ void process_exit(void) {
         stop("done");
     for (uint32_t i = 0; i < PROCESSES; ++i)
         if (processes[i].parent == ended)
-            stop("panic: a parent went before its child");
+            adopt(&processes[i]);
     struct process* parent = ended->parent;
     ended->state = STATE_EXITED;
     if (parent->state == STATE_WAITING) {
@@ -70,6 +80,11 @@ void process_exit(void) {
         parent->frame.eax = ended->number;
         ended->state = STATE_FREE;
         ended->parent = 0;
+    }
+    if (has_word("reap")) {
+        write_cr3(parent->space);
+        space_free(ended->space);
+        return run_next();
     }
     run_next();
     space_free(ended->space);

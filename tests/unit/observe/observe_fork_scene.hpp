@@ -22,8 +22,13 @@ class ForkScene : public SyntheticMachine {
         for (u32 i = 0; i < pages; ++i)
             map(parent, kPages + i * kPageSize, fresh(static_cast<u8>(i + 1)), kUserWrite);
         map(parent, kStack, fresh(0x55), kUserWrite);
-        tracer = std::make_unique<ForkTracer>(memory, nullptr, std::move(options));
+        tracer = another_tracer(std::move(options));
         sink = tracer.get();
+    }
+    // One more that asks the same machine.
+    std::unique_ptr<ForkTracer> another_tracer(ForkTracerOptions options = {}) const {
+        options.stack_pointer = [this] { return stack_pointer; };
+        return std::make_unique<ForkTracer>(memory, nullptr, std::move(options));
     }
 
     u32 fresh(u8 value) {
@@ -86,6 +91,7 @@ class ForkScene : public SyntheticMachine {
 
     u32 pages;
     u32 parent = 0;
+    u32 stack_pointer = kStack + 0xF00;
     std::unique_ptr<ForkTracer> tracer;
 
   private:

@@ -82,30 +82,6 @@ void look_at(std::span<const u8> bytes) {
     (*image)->lowest();
 }
 
-// A kernel with a segment of one page at each address.
-std::unique_ptr<ElfImage> kernel_linked_at(const std::vector<u32>& addresses) {
-    Elf32_Ehdr head{};
-    std::memcpy(head.e_ident, ELFMAG, SELFMAG);
-    head.e_ident[EI_CLASS] = ELFCLASS32;
-    head.e_ident[EI_DATA] = ELFDATA2LSB;
-    head.e_type = ET_EXEC;
-    head.e_machine = EM_386;
-    head.e_phoff = sizeof head;
-    head.e_phentsize = sizeof(Elf32_Phdr);
-    head.e_phnum = static_cast<u16>(addresses.size());
-    std::vector<u8> bytes(sizeof head + addresses.size() * sizeof(Elf32_Phdr));
-    std::memcpy(bytes.data(), &head, sizeof head);
-    for (std::size_t i = 0; i < addresses.size(); ++i) {
-        Elf32_Phdr part{};
-        part.p_type = PT_LOAD;
-        part.p_vaddr = addresses[i];
-        part.p_memsz = kPageSize;
-        std::memcpy(bytes.data() + sizeof head + i * sizeof part, &part, sizeof part);
-    }
-    auto image = ElfImage::from_bytes("kernel", bytes);
-    return image ? std::move(image).value() : nullptr;
-}
-
 } // namespace
 
 TEST(ElfImage, FindsFunctionsAndLinesOfARealProgram) {
@@ -307,27 +283,6 @@ TEST(Symbolizer, ReadsSourceThroughItsReaderAlone) {
     EXPECT_EQ(reading.source_line("/nowhere/fork.c", 3), std::nullopt);
     EXPECT_EQ(calls, 1u);
     EXPECT_EQ(reading.source_text("/nowhere/exec.c"), nullptr);
-}
-
-TEST(GuestLayout, BelievesAForeignKernelThatItsHalfBeginsBelowWhereItIsLinked) {
-    const GuestLayout ours;
-    EXPECT_TRUE(ours.in_stack(0xBFFFEFFC) && ours.is_user(0xBFFFFFFF) && ours.is_kernel(0xC0000000));
-    EXPECT_FALSE(ours.in_stack(0xBFFFF000) || ours.in_stack(0xBFEFEFFC));
-    struct Case {
-        std::vector<u32> linked;
-        u32 base;
-    };
-    // xv6; JOS; Linux, whose first part runs before paging; one in the lower half, which says nothing.
-    for (const auto& [linked, base] :
-         {Case{{0x80100000}, 0x80000000}, Case{{0xF0100000}, 0xF0000000},
-          Case{{0x00100000, 0xC1400000, 0xC1000000}, 0xC0000000}, Case{{0x00100000}, ours.kernel_base}}) {
-        const auto image = kernel_linked_at(linked);
-        ASSERT_NE(image, nullptr);
-        const GuestLayout layout = GuestLayout::of_kernel(*image);
-        EXPECT_EQ(layout.kernel_base, base);
-        for (const u32 address : {base - 0x2000, ours.stack_low, 0xEEBFC000u})
-            EXPECT_FALSE(layout.in_stack(address)) << "no address tells a foreign program's stack";
-    }
 }
 
 TEST(Tar, ReadsWhatTarWrites) {

@@ -45,13 +45,13 @@ void expect_equal(const ForkTracer& tracer, const ForkTracer& other) {
 }
 
 // A tracer that was made from what another one wrote.
-std::unique_ptr<ForkTracer> reborn(const ForkTracer& tracer, const PhysicalMemory& memory) {
-    const std::vector<u8> bytes = bytes_of(tracer);
+std::unique_ptr<ForkTracer> reborn(const ForkScene& scene) {
+    const std::vector<u8> bytes = bytes_of(*scene.tracer);
     ForkTracer::State state;
     LoadArchive ar(bytes);
     state.serialize(ar);
     EXPECT_TRUE(ar.finish().ok()) << ar.finish().error().message;
-    auto other = std::make_unique<ForkTracer>(memory, nullptr);
+    auto other = scene.another_tracer();
     other->restore(&state);
     return other;
 }
@@ -76,6 +76,8 @@ class AnyEvents {
         const auto kind = static_cast<TraceKind>(random.below(static_cast<u64>(TraceKind::Count)));
         scene_.cpl = static_cast<u8>(random.below(4));
         scene_.cr3 = frames_[random.below(6)];
+        if (random.below(8) == 0)
+            scene_.stack_pointer = static_cast<u32>(any());
         const u64 first = kind == TraceKind::Tracepoint ? 0x10 + random.below(0x30) : any();
         const bool pids = kind == TraceKind::Tracepoint && random.below(2) == 0;
         const u64 second = pids ? 3 + random.below(4) : any();
@@ -97,7 +99,7 @@ TEST(TracerState, ComesBackInTheMiddleOfAFork) {
     scene.enter_system_call(kForkInstruction);
     scene.tracepoint(TP_FORK_ENTER, 3, 0, 0);
     scene.tracepoint(TP_FORK_CHILD_SLOT, 3, 5, 0);
-    const auto other = reborn(*scene.tracer, scene.memory);
+    const auto other = reborn(scene);
     ASSERT_NE(other->current(), nullptr);
     EXPECT_EQ(other->current()->number, 2u);
     EXPECT_EQ(other->current()->stops.size(), 2u);
@@ -119,7 +121,7 @@ TEST(TracerState, KeepsOpenFaultsAndWhoSharesWhat) {
     scene.switch_to(4, child);
     scene.cow_fault(child, 4, kPages);
     scene.fault(kPages + kPageSize, kFaultProtection | kFaultWrite | kFaultUser, kWriteInstruction);
-    const auto other = reborn(*scene.tracer, scene.memory);
+    const auto other = reborn(scene);
     EXPECT_EQ(other->faults().open_count(), 1u);
     Both both(*scene.tracer, *other);
     scene.sink = &both;
@@ -167,7 +169,7 @@ TEST(TracerState, GoesOnAlikeFromAnyPlaceInAnyStream) {
         Random random(seed);
         for (u64 left = random.below(4000); left > 0; --left)
             events.emit(random);
-        const auto other = reborn(*scene.tracer, scene.memory);
+        const auto other = reborn(scene);
         Both both(*scene.tracer, *other);
         scene.sink = &both;
         for (u64 left = random.below(4000); left > 0; --left)
@@ -203,14 +205,14 @@ TEST(TracerState, FromADamagedSectionIsRefusedOrSound) {
             ++refused;
             continue;
         }
-        ForkTracer tracer(scene.memory, nullptr);
-        tracer.restore(&state);
-        show_all(tracer);
-        scene.sink = &tracer;
+        const auto tracer = scene.another_tracer();
+        tracer->restore(&state);
+        show_all(*tracer);
+        scene.sink = tracer.get();
         AnyEvents events(scene);
         for (int i = 0; i < 50; ++i)
             events.emit(random);
-        show_all(tracer);
+        show_all(*tracer);
     }
     EXPECT_GT(refused, 500);
     EXPECT_LT(refused, 3000);

@@ -250,3 +250,17 @@ TEST(ForkReport, NamesMemoryByRightsAndNotByAddress) {
     fault.before.present = true;
     EXPECT_EQ(memory_name(fork, fault, {}), "supervisor memory");
 }
+
+// A stack is where its pointer was seen: of the parent when it forked, or of who takes the fault.
+TEST(ForkReport, NamesAStackByItsPointer) {
+    ForkRecord fork;
+    EXPECT_EQ(memory_name(fork, 0xEEBFD010, {}), "mapped memory");
+    fork.stacks = {{0xEEBFC100, 0xEEBFDFF0}};
+    EXPECT_EQ(memory_name(fork, 0xEEBFD010, {}), "stack");
+    EXPECT_EQ(memory_name(fork, 0xEEBFBFFC, {}), "mapped memory") << "nothing grows here";
+    FaultRecord fault;
+    fault.address = 0xEEBFBFFC;
+    EXPECT_EQ(memory_name(fork, fault, {}), "mapped memory");
+    fault.in_stack = true;
+    EXPECT_EQ(memory_name(fork, fault, {}), "stack");
+}
