@@ -70,6 +70,7 @@ ForkTracerOptions tracer_options_for(Machine& machine) {
     options.begin_epoch = [&machine] { return machine.mmu().memory().begin_epoch(); };
     options.account = [&machine] { return machine.cpu().cycles_by_cause(); };
     options.frame_pointer = [&machine] { return machine.registers().reg<u32>(kEbp); };
+    options.code_base = [&machine] { return machine.registers().segments[kCs].base; };
     options.stack_pointer = [&machine] { return machine.registers().linear_esp(); };
     return options;
 }

@@ -65,6 +65,12 @@ constexpr Scenario kScenarios[] = {
     {"manycalls_spawn", "manycalls", "spawn", "400 0 0 0, 100 101 102 103"},
     {"manycalls_grow", "manycalls", "grow", "3 205, 3 101 304"},
     {"manycalls_pae_grow", "manycalls_pae", "grow", "3 205, 3 101 304"},
+    {"cow_orphan", "cow", "orphan reap junk", "300 101 302 103, 100 102 102 403, 100 102 102 103"},
+    {"cow_pae_orphan", "cow_pae", "orphan reap junk", "300 101 302 103, 100 102 102 403, 100 102 102 103"},
+    {"fullcopy_orphan", "fullcopy", "orphan reap junk", "200 101 302 103, 100 102 102 403, 100 102 102 103"},
+    {"fullcopy_signal", "fullcopy", "signal", "200 101 222 103, 100 301 102 103"},
+    {"fullcopy_based", "fullcopy", "plain based first=child", "200 101 102 103, 100 301 102 103"},
+    {"large_filled", "large", "plain at=fork empty", "200 101 500 601 602 503, 100 101 700 701 502 503"},
     {"cow_bug_reuse", "cow", "plain bug=reuse", "200 201 202 303, 200 201 202 303 300"},
     {"cow_bug_mark", "cow", "untouched bug=mark", "100 201, 100 101"},
     {"cow_doomed", "cow", "doomed", "201, 300, 201, 301, 100 301"},
@@ -289,6 +295,71 @@ TEST(ForeignForks, ThatCopyALargePageAtOnceAreCounted) {
         const ForeignRun run(image, "plain copy");
         for (const ForkRecord& fork : run.tracer().forks())
             EXPECT_EQ(fork.still_shared, 0u);
+    }
+}
+
+// The entry leads to a table that is filled afterwards, with pieces that never had the right to write; or with pieces
+// that lose it one by one.
+TEST(ForeignForks, ThatSplitALargePageBeforeTheyShareItAreCounted) {
+    for (const char* image : {"large", "large_pae"})
+        for (const char* words : {"plain at=fork empty", "plain at=fork first", "plain at=fork clear"}) {
+            SCOPED_TRACE(fmt::format("{} {}", image, words));
+            expect_sound(image, words);
+            const ForeignRun run(image, words);
+            ASSERT_FALSE(run.tracer().forks().empty());
+            EXPECT_GT(run.tracer().forks().back().still_shared, 500u);
+        }
+}
+
+// The parent's tables are cleared, and its frames filled with other bytes, before its child runs.
+TEST(ForeignForks, WhoseParentEndsBeforeTheChildRunsAreCounted) {
+    for (const auto& [image, words] : {std::pair{"cow", "orphan reap junk"},
+                                       {"cow_pae", "orphan reap junk"},
+                                       {"fullcopy", "orphan reap junk"},
+                                       {"fullcopy_pae", "orphan reap junk"},
+                                       {"cow", "orphan"},
+                                       {"fullcopy", "orphan junk"}}) {
+        SCOPED_TRACE(fmt::format("{} {}", image, words));
+        const ForeignRun run(image, words);
+        const std::string& console = run.console();
+        const Lines forks = run.lines("fork");
+        ASSERT_EQ(forks.size(), 3u) << console;
+        ASSERT_LT(console.find(forks[1]), console.find("exit space")) << console;
+        ASSERT_LT(console.find("exit space"), console.find("value")) << console;
+        expect_sound(image, words);
+        std::vector<const ForkRecord*> found;
+        for (const ForkRecord& fork : run.tracer().forks())
+            found.push_back(&fork);
+        ASSERT_EQ(found.size(), 3u);
+        EXPECT_TRUE(found[1]->parent_ended);
+        // Whose tables stay as they were has not ended, as far as anybody can see.
+        EXPECT_EQ(found[1]->child_ended, std::string(words).find("junk") != std::string::npos);
+        EXPECT_EQ(found[1]->made_parent, found[0]->number);
+        // The third has the first one's child's directory, and is nobody's grandchild.
+        EXPECT_EQ(found[2]->child_directory, found[0]->child_directory);
+        EXPECT_EQ(found[2]->made_parent, 0u);
+    }
+}
+
+// Its first instruction is the handler's, and not the one behind the call that made it.
+TEST(ForeignForks, WhoseChildHandlesASignalFirstAreCounted) {
+    for (const char* image : {"fullcopy", "fullcopy_pae"})
+        for (const char* words : {"signal", "signal first=child"}) {
+            SCOPED_TRACE(fmt::format("{} {}", image, words));
+            expect_sound(image, words);
+        }
+}
+
+// Where an interrupt came from is said in CS, where it returns to is not.
+TEST(ForeignForks, OfProgramsWhoseCodeSegmentHasABaseAreCounted) {
+    for (const auto& [image, words] : {std::pair{"fullcopy", "plain based"},
+                                       {"fullcopy", "plain based first=child"},
+                                       {"fullcopy", "tree based first=child"},
+                                       {"fullcopy", "spawn based first=child"},
+                                       {"fullcopy", "signal based"},
+                                       {"cow", "chain based"}}) {
+        SCOPED_TRACE(fmt::format("{} {}", image, words));
+        expect_sound(image, words);
     }
 }
 

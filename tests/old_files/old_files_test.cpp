@@ -120,6 +120,7 @@ constexpr Wrote kOld[] = {
     {"6939f43", nullptr, "its section 'cpu' has version 1; this program reads version 2; save it again", 2},
     {"b82ed5d", nullptr, "its section 'cpu' has version 1; this program reads version 2; save it again", 4},
     {"b71f19b", nullptr, nullptr, 4},
+    {"6f55160", nullptr, nullptr, 4},
 };
 
 } // namespace

@@ -337,7 +337,7 @@ void FaultTracker::on_return(const TraceEvent& event, const Scene& scene, std::v
         if (frame.fault != 0)
             return frame.eip == to && frame.from_cpl == event.c;
         // SYSENTER keeps no return address: its kernel returns where it likes.
-        return frame.by_sysenter ? frame.from_cpl == event.c : to - frame.eip <= kLongestInstruction;
+        return frame.by_sysenter ? frame.from_cpl == event.c : scene.return_offset - frame.eip <= kLongestInstruction;
     };
     auto match = std::find_if(frames.rbegin(), frames.rend(), returns_to);
     const bool retried = match != frames.rend();

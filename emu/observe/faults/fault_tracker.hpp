@@ -22,6 +22,7 @@ class FaultTracker {
         Symbolizer* symbols = nullptr; // may be null
         bool stated = true;            // the guest says when its handler is done
         const ProgramStacks& stacks;   // has had the event already
+        u32 return_offset = 0;         // of an InterruptReturn: where it goes, in CS
     };
 
     // The faults that the event closed, in order.

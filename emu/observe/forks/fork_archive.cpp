@@ -284,6 +284,11 @@ void archive_open_fork(Archive& ar, OpenFork& fork, const FaultPool& faults) {
     archive_set(ar, "returns", fork.returns, kMostReturns);
     ar.field("pending_child", fork.pending_child);
     ar.field("pending_eip", fork.pending_eip);
+    archive_map(ar, "were_large", fork.were_large, kMostRows);
+    ar.field("kept_child", fork.kept_child);
+    ar.field("kept_shares", fork.kept_shares);
+    ar.field("looked_at", fork.looked_at);
+    ar.field("maker_ended", fork.maker_ended);
     ar.end();
 }
 

@@ -2,6 +2,7 @@
 // by entries that were seen written, or by the frames that hold the tables, which somebody stored into last. It was a
 // fork if the space holds its maker's pages, shared for copying or copied.
 #include <algorithm>
+#include <cstring>
 #include <span>
 
 #include "emu/base/trace_vocabulary.hpp"
@@ -26,21 +27,6 @@ bool are_pointers(std::span<const u64> words, const AddressSpaceReader& reader) 
 bool is_used(u64 entry) { return (entry & (kPtePresent | kPteUser)) == (kPtePresent | kPteUser); }
 
 } // namespace
-
-// What a new space has of its maker's.
-struct ForkTracer::Likeness {
-    u64 shared = 0; // pages in the same frames
-    u64 cow = 0;    // of those: that are shared for copying
-    u64 copied = 0; // in frames of its own, where the maker has a page too: with its contents, or written by the call
-    // The same without pages of zeros, which are alike by chance.
-    u64 alike = 0, counted = 0;
-    u64 writable_alike = 0, writable = 0;
-
-    bool fork() const {
-        const bool copies = writable_alike != 0 && writable_alike * 2 >= writable;
-        return (cow != 0 || copies) && (shared + alike) * 2 >= shared + counted;
-    }
-};
 
 void ForkTracer::system_call_begins(const TraceEvent& event) {
     const ProcessContext& context = state_.context;
@@ -159,14 +145,15 @@ void ForkTracer::on_return(const TraceEvent& event) {
         call.protects.empty() && call.foreign.empty() && call.new_directories.empty() && call.pending_child == 0;
     // Back in another space than it began in: that was exec, whatever the new space looks like.
     const bool exec = call.pending_child != 0 && event.address_space != call.directory;
-    const bool elsewhere = call.pending_eip != 0 && call.pending_eip != event.a;
+    const u32 to = return_offset(event);
+    const bool elsewhere = call.pending_eip != 0 && call.pending_eip != to;
     if (nothing || exec || elsewhere)
         return state_.open.remove(id);
     if (call.pending_eip != 0)
         return become_fork(id, event);
     end_stop(id, event);
     OpenFork& ended = state_.open.edit(id);
-    ended.returns.insert(static_cast<u32>(event.a));
+    ended.returns.insert(to);
     sum_up_stops(ended.record);
     ended.record.left_instructions = event.instructions;
     ended.record.left_cycle = event.cycle;
@@ -217,6 +204,7 @@ void ForkTracer::merge_into_builder(u64 id) {
         return;
     const OpenFork merged = call;
     state_.open.remove(id);
+    drop_sides(into);
     for (const u32 directory : directories)
         state_.open.built(into, directory);
     OpenFork& whole = state_.open.edit(into);
@@ -269,112 +257,51 @@ u64 ForkTracer::builder_of(u32 directory) const {
     return most == frames_by_call.end() ? kNone : most->first;
 }
 
-// What the caller's program could touch when the call returned: since then it may have left pages by faults.
-PageTableView ForkTracer::parent_at_return(const OpenFork& call) const {
-    PageTableView pages = user_pages(call.directory);
-    if (call.kind == OpenKind::EndedCall)
-        for (auto fault = state_.loose_faults.rbegin(); fault != state_.loose_faults.rend(); ++fault)
-            if (fault->second->address_space == call.directory &&
-                fault->second->begin_instructions >= call.record.left_instructions)
-                pages.put_back(fault->second->address, fault->second->before, large_bytes());
-    return pages;
-}
-
-// A page that the maker's program may not touch, as one below a stack; its copy in the new space may be open to all.
-bool ForkTracer::copied_from_hidden(const OpenFork& call, const PageEntry& page) const {
-    const AddressSpaceReader& reader = tables_.reader();
-    const WalkView own = reader.walk(AddressSpace(call.directory), LinearAddress(page.linear));
-    std::array<u8, kPageSize> bytes, others;
-    return page.bytes() == kPageSize && own.present && !own.user() && own.frame != page.physical &&
-           reader.memory().read(PhysicalAddress(own.frame), others) &&
-           reader.memory().read(PhysicalAddress(page.physical), bytes) && bytes == others;
-}
-
-ForkTracer::Likeness ForkTracer::compare(const OpenFork& call, const PageTableView& parent,
-                                         const PageTableView& child) const {
-    Likeness likeness;
-    for (const PageEntry& page : child.entries()) {
-        if (page.state == PageState::Window)
-            continue;
-        const PageEntry* other = parent.find(page.linear);
-        const bool same_size = other != nullptr && other->linear == page.linear && other->bytes() == page.bytes();
-        if (same_size && (other->physical == page.physical || is_common(page, *other))) {
-            compare_piece(call, page, other, likeness);
-            continue;
-        }
-        for (u64 at = page.linear; at < page.linear + page.bytes(); at += kPageSize) {
-            const auto piece = static_cast<u32>(at);
-            const PageEntry* beside = parent.find(piece);
-            if (beside == nullptr)
-                compare_piece(call, page.piece_at(piece), nullptr, likeness);
-            else if (const PageEntry theirs = beside->piece_at(piece); beside->state != PageState::Window)
-                compare_piece(call, page.piece_at(piece), &theirs, likeness);
-        }
-    }
-    return likeness;
-}
-
-// 4 KB, or a large page that is whole in the same memory on both sides.
-void ForkTracer::compare_piece(const OpenFork& call, const PageEntry& page, const PageEntry* other,
-                               Likeness& likeness) const {
-    const PhysicalMemory& memory = tables_.reader().memory();
-    if (other == nullptr && copied_from_hidden(call, page)) {
-        ++likeness.copied;
-        return;
-    }
-    if (other != nullptr && is_common(page, *other))
-        return;
-    if (other != nullptr && other->physical == page.physical) {
-        const u64 pages = page.bytes() / kPageSize;
-        const bool read_only = ((page.rights | other->rights) & kPteWritable) == 0;
-        const bool cow = read_only && (is_protected(call.protects, *other) ||
-                                       was_copy_on_write(call.record, page.linear, static_cast<u32>(page.physical)));
-        likeness.shared += pages;
-        likeness.cow += cow ? pages : 0;
-        return;
-    }
-    std::array<u8, kPageSize> bytes, others;
-    if (!memory.read(PhysicalAddress(page.physical), bytes))
-        return;
-    const bool zero = std::all_of(bytes.begin(), bytes.end(), [](u8 byte) { return byte == 0; });
-    const bool writable = (page.rights & kPteWritable) != 0;
-    const bool alike = other != nullptr && memory.read(PhysicalAddress(other->physical), others) && bytes == others;
-    const bool by_call =
-        other != nullptr && writers_.last(page.physical >> kPageShift) == static_cast<FrameWriters::Writer>(call.id);
-    likeness.copied += alike || by_call ? 1 : 0;
-    if (zero)
-        return;
-    ++likeness.counted;
-    likeness.alike += alike ? 1 : 0;
-    likeness.writable += writable ? 1 : 0;
-    likeness.writable_alike += alike && writable ? 1 : 0;
-}
-
 // As far as the guest or its profile tells; a directory is used again.
 u32 ForkTracer::pid_in(u32 directory) const {
     return options_.current_pid && !state_.guest_states_forks ? options_.current_pid().value_or(0)
                                                               : state_.context.pid_of(directory);
 }
 
+// The caller begins to lose pages, by a copy or because it is about to end, before the space that it built has run.
+// What both have of each other now is what fork left them.
+void ForkTracer::on_page_gone(const TraceEvent& event, const EntryOwner& owner) {
+    const bool stays = is_used(event.c) && ((event.b ^ event.c) & kPteFrame) == 0;
+    if (state_.guest_states_forks || !is_used(event.b) || stays || owner.space == AddressSpace())
+        return;
+    for (const u64 id : state_.open.ended_in(owner.space.root)) {
+        const OpenFork& call = state_.open.at(id);
+        if (call.looked_at || call.many_calls || call.kept_child != 0)
+            continue;
+        std::set<u32> built = call.foreign;
+        built.insert(call.new_directories.begin(), call.new_directories.end());
+        state_.open.edit(id).looked_at = true;
+        for (const u32 directory : built)
+            if (state_.loaded.count(directory) == 0 && directory != call.directory &&
+                keep_sides(id, directory, std::pair(event.a, event.b)))
+                break;
+    }
+}
+
 // Makes the system call a fork if the new space holds its caller's pages.
 bool ForkTracer::adopt(u64 id, u32 child, const TraceEvent& event) {
-    const OpenFork& call = state_.open.at(id);
-    if (call.directory == child)
-        return false;
-    const PageTableView parent_pages = parent_at_return(call);
-    const PageTableView child_pages = user_pages(child);
-    const Likeness likeness = compare(call, parent_pages, child_pages);
-    if (!likeness.fork())
-        return false;
+    if (state_.open.at(id).kept_child != child) {
+        if (state_.open.at(id).maker_ended != 0 || state_.open.at(id).directory == child)
+            return false;
+        drop_sides(id);
+        if (!keep_sides(id, child, std::nullopt))
+            return false;
+    }
+    state_.open.edit(id).kept_child = 0;
     space_ended(child); // who had its frame for a directory before
+    state_.open.edit(id).kept_child = child;
     state_.open.set_child(id, pid_in(child), child);
-    edit_record(id).copied_pages = likeness.copied;
     edit_record(id).child_first_run = event.cycle;
     // Copies may also be what exec has made, or a process from an image that the maker has not written to.
-    if (likeness.cow == 0)
-        state_.open.set_pending(id, child);
+    if (state_.open.at(id).kept_shares)
+        become_fork(id, event);
     else
-        make_fork_of(id, parent_pages, child_pages, event);
+        state_.open.set_pending(id, child);
     return true;
 }
 
@@ -382,16 +309,32 @@ bool ForkTracer::adopt(u64 id, u32 child, const TraceEvent& event) {
 void ForkTracer::program_begins(const TraceEvent& event) {
     for (const u64 id : state_.open.pending_on(event.address_space)) {
         const OpenFork& call = state_.open.at(id);
-        const auto eip = static_cast<u32>(event.a);
+        const u32 eip = return_offset(event);
         if (call.pending_eip != 0)
             continue;
-        if (call.returns.count(eip) != 0)
+        if (call.returns.count(eip) != 0 || stack_returns(call, event.address_space))
             return become_fork(id, event);
         if (!call.returns.empty())
             state_.open.remove(id);
         else
             state_.open.edit(id).pending_eip = eip; // SYSENTER says not where it returns to
     }
+}
+
+// A signal was waiting: a copy of the caller begins in the handler, and its stack holds where it goes on afterwards.
+bool ForkTracer::stack_returns(const OpenFork& call, u32 space) const {
+    constexpr u32 kMostFrame = 2048; // Linux's and FreeBSD's take 0.7 KB with the registers of x87 and SSE
+    const u32 pointer = options_.stack_pointer ? options_.stack_pointer() : 0;
+    for (u32 at = pointer; pointer != 0 && at - pointer < kMostFrame && at >= pointer; at += sizeof(u32)) {
+        std::array<u8, sizeof(u32)> bytes;
+        if (!tables_.reader().read(AddressSpace(space), LinearAddress(at), bytes))
+            return false;
+        u32 word;
+        std::memcpy(&word, bytes.data(), sizeof word);
+        if (call.returns.count(word) != 0)
+            return true;
+    }
+    return false;
 }
 
 // It enters the kernel, and no return to it was seen before: a switch of tasks has begun it. Its pages are all there is
@@ -403,15 +346,10 @@ void ForkTracer::program_began(const TraceEvent& event) {
 }
 
 void ForkTracer::become_fork(u64 id, const TraceEvent& event) {
-    const OpenFork& call = state_.open.at(id);
-    const u32 child = call.pending_child;
-    make_fork_of(id, parent_at_return(call), user_pages(child), event);
-}
-
-void ForkTracer::make_fork_of(u64 id, const PageTableView& parent, const PageTableView& child,
-                              const TraceEvent& event) {
     const OpenFork call = state_.open.at(id);
+    const PageTableView child = user_pages(call.kept_child);
     ForkRecord& record = edit_record(id);
+    record.settled = true;
     record.child_directory = child.space().root;
     record.child_pid = call.child_pid;
     record.result = record.child_pid;
@@ -435,17 +373,32 @@ void ForkTracer::make_fork_of(u64 id, const PageTableView& parent, const PageTab
     ForkRecord& fork = publish(id);
     state_.open.remove(id);
     share_left_pages(fork, child);
-    settle(fork, call.protects, parent);
-    catch_up(fork);
+    begin_following(fork);
+    const auto pages = fork.shared;
+    for (const auto& [page, shared] : pages)
+        if (call.looked_at) // the caller has lost some
+            reconsider(fork.number, page);
+    catch_up(fork, call.maker_ended);
+    if (call.maker_ended != 0)
+        end_sides(fork, true, false);
 }
 
-// Of a space that is no more: who made the calls will not come back from them.
+// Of a space that is no more: who made the calls will not come back from them. What is known to be the fork of a child
+// that has not run waits for it.
 void ForkTracer::forget_calls(u32 directory) {
     if (const u64 call = state_.open.call_of(ProcessContext::space_key(directory)); call != kNone)
         state_.open.remove(call);
+    for (const u64 call : state_.open.ended_in(directory)) {
+        if (state_.open.at(call).kept_child == 0 || state_.open.at(call).kept_child == directory) {
+            state_.open.remove(call);
+            continue;
+        }
+        know_maker(edit_record(call));
+        state_.open.orphan(call, now_->instructions);
+    }
     const SharedSet<u64> ended = state_.open.of_kind(OpenKind::EndedCall);
     for (const u64 call : ended)
-        if (state_.open.at(call).directory == directory)
+        if (state_.open.at(call).kept_child == directory)
             state_.open.remove(call);
 }
 
@@ -524,12 +477,13 @@ void ForkTracer::share_left_pages(ForkRecord& fork, const PageTableView& child) 
 }
 
 // The parent may have written before the child ran, and so before anybody knew that there was a fork.
-void ForkTracer::catch_up(ForkRecord& fork) {
+void ForkTracer::catch_up(ForkRecord& fork, u64 maker_ended) {
     const auto loose = state_.loose_faults;
     for (const auto& [place, fault] : loose) {
         const u32 page = fault->mapped_page(large_bytes());
         const auto shared = fork.shared.find(page);
         const bool ours = fault->address_space == fork.parent_directory && shared != fork.shared.end() &&
+                          (maker_ended == 0 || fault->begin_instructions < maker_ended) &&
                           fault->mapped_frame(large_bytes()) == shared->second.frame &&
                           fault->begin_instructions >=
                               (shared->second.left_inside ? fork.begin_instructions : fork.left_instructions);

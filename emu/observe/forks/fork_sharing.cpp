@@ -14,8 +14,9 @@ constexpr u64 kPteSoftware = 7u << 9; // bits that the processor leaves to softw
 
 } // namespace
 
-PageTableView ForkTracer::user_pages(u32 directory) const {
+PageTableView ForkTracer::user_pages(u32 directory, std::optional<std::pair<u64, u64>> before) const {
     PageTableViewOptions options;
+    options.before = before;
     options.control = tables_.reader().control();
     options.user_only = true;
     return PageTableView::read(tables_.reader().memory(), AddressSpace(directory), options);
@@ -35,8 +36,19 @@ void ForkTracer::settle(ForkRecord& fork, const SharedSet<u32>& protects, const 
             state_.forks.rest(fork.number, options_.keep);
         return;
     }
-    state_.stacks.inherit(fork.child_directory, fork.parent_directory);
-    const PageTableView child = user_pages(fork.child_directory);
+    share_pages(fork, protects, parent, user_pages(fork.child_directory));
+    begin_following(fork);
+}
+
+void ForkTracer::begin_following(ForkRecord& fork) {
+    state_.stacks.inherit(fork.child_directory, fork.stacks);
+    follow(fork);
+    check_private(fork);
+}
+
+// Fills in what the sides have in common, and what not, as they stand.
+void ForkTracer::share_pages(ForkRecord& fork, const SharedSet<u32>& protects, const PageTableView& parent,
+                             const PageTableView& child) {
     fork.differences = SharedVector<DifferenceRange>(AddressSpaceDiff(parent, child).ranges());
     for (const PageEntry& page : parent.entries()) {
         if (page.state == PageState::Window)
@@ -54,8 +66,6 @@ void ForkTracer::settle(ForkRecord& fork, const SharedSet<u32>& protects, const 
         }
     }
     check_rights(fork);
-    follow(fork);
-    check_private(fork);
 }
 
 // `page` is the parent's, `other` the child's at the same place.
@@ -429,10 +439,12 @@ void ForkTracer::space_ended(u32 directory) {
     for (const FaultRecord* fault : state_.faults.open_in(directory))
         check_refused_write(*fault, "the process was killed");
     state_.faults.space_ended(directory);
-    state_.stacks.forget(directory);
     forget_calls(directory);
-    for (const u64 call : state_.open.pending_on(directory))
+    state_.stacks.forget(directory);
+    for (const u64 call : state_.open.pending_on(directory)) {
         state_.open.set_pending(call, 0);
+        drop_sides(call);
+    }
     for (const u64 number : followed_.of_directory(directory)) {
         ForkRecord& fork = state_.forks.edit(number);
         end_sides(fork, fork.parent_directory == directory, fork.child_directory == directory);

@@ -7,6 +7,7 @@ namespace forkscope {
 namespace {
 
 constexpr u32 kFrameMask = ~kPageMask;
+constexpr u64 kMayWrite = kPtePresent | kPteUser | kPteWritable;
 
 bool takes_write_right(u64 old_value, u64 new_value) {
     return (old_value & kPtePresent) != 0 && (new_value & kPtePresent) != 0 && (old_value & kPteWritable) != 0 &&
@@ -37,7 +38,7 @@ void ForkTracer::add_pte(u64 open, PteChange change) {
         if (now_->address_space == own)
             state_.open.await_flush(open, change.linear);
     }
-    if (change.level == 2 && change.directory == own)
+    if (change.written && change.directory == own)
         protect_by_split(open, change);
     if (!is_listed(change))
         return;
@@ -48,19 +49,32 @@ void ForkTracer::add_pte(u64 open, PteChange change) {
         fork.trimmed = true;
 }
 
-// A large page of the parent's becomes a table whose entries map its pieces, and do not allow what it allowed.
+// A large page of the parent's becomes a table of its pieces. Those that do not allow what it allowed are
+// write-protected, whether they were there before the directory's entry led to the table or come afterwards.
 void ForkTracer::protect_by_split(u64 open, const PteChange& change) {
-    constexpr u64 kMayWrite = kPtePresent | kPteUser | kPteWritable;
     const AddressSpaceReader& reader = tables_.reader();
+    if (change.level == 1)
+        return protect_piece(open, change.linear, change.new_value);
     const bool may_write = (change.old_value & kMayWrite) == kMayWrite;
-    if (!reader.is_large(change.old_value) || (change.new_value & kPtePresent) == 0 ||
-        reader.is_large(change.new_value) || (!may_write && state_.open.at(open).protects.count(change.linear) == 0))
+    if (reader.is_large(change.old_value) && (may_write || state_.open.at(open).protects.count(change.linear) != 0))
+        state_.open.edit(open).were_large[change.linear] = change.old_value & kPteFrame & ~u64{change.bytes - 1};
+    if (state_.open.at(open).were_large.empty() || (change.new_value & kPtePresent) == 0 ||
+        reader.is_large(change.new_value))
         return;
-    const u64 whole = change.old_value & kPteFrame & ~u64{change.bytes - 1};
     const std::vector<u64> pieces = reader.table(change.new_value & kPteFrame);
     for (u32 i = 0; i < pieces.size(); ++i)
-        if ((pieces[i] & (kMayWrite | kPteFrame)) == (kPtePresent | kPteUser | (whole + u64{i} * kPageSize)))
-            state_.open.edit(open).protects.insert(change.linear + i * kPageSize);
+        protect_piece(open, change.linear + i * kPageSize, pieces[i]);
+}
+
+void ForkTracer::protect_piece(u64 open, u32 linear, u64 entry) {
+    const SharedMap<u32, u64>& were_large = state_.open.at(open).were_large;
+    if (were_large.empty())
+        return;
+    const u32 large = linear & ~(large_bytes() - 1);
+    const auto whole = were_large.find(large);
+    if (whole != were_large.end() &&
+        (entry & (kMayWrite | kPteFrame)) == (kPtePresent | kPteUser | (whole->second + (linear - large))))
+        state_.open.edit(open).protects.insert(linear);
 }
 
 // Follows the chain of saved frame pointers: {saved EBP, return address} at each. The kernel's lie in pages that no

@@ -171,11 +171,13 @@ void ForkTracer::on_event(const TraceEvent& event) {
     tables_.on_event(event);
     if (event.kind == TraceKind::PteWrite) {
         on_entry_changed(event, owner);
+        on_page_gone(event, owner);
         on_table_gone(event, owner);
     }
     learn_stack(event);
+    const u32 returns_to = event.kind == TraceKind::InterruptReturn ? return_offset(event) : 0;
     for (const FaultRef& fault : state_.faults.on_event(
-             event, {state_.context, tables_.reader(), symbols_, state_.guest_states_forks, state_.stacks}))
+             event, {state_.context, tables_.reader(), symbols_, state_.guest_states_forks, state_.stacks, returns_to}))
         on_fault(fault);
     switch (event.kind) {
     case TraceKind::Tracepoint:
@@ -481,18 +483,11 @@ void ForkTracer::give_up(u64 open) {
         state_.forks.rest(published, options_.keep);
 }
 
-// Puts the record among those that everybody sees, where it lives from now on.
-ForkRecord& ForkTracer::publish(u64 open) {
-    ForkRecord record = std::move(edit_record(open));
-    if (record.number == 0)
-        record.number = ++state_.numbers;
-    name_sides(record);
+// As long as it lives.
+void ForkTracer::know_maker(ForkRecord& record) const {
     record.stacks = state_.stacks.of(record.parent_directory);
-    if (symbols_ != nullptr) {
+    if (symbols_ != nullptr)
         record.parent_program = symbols_->program_of(record.parent_directory);
-        if (record.child_directory != 0)
-            symbols_->bind_like(record.child_directory, record.parent_directory);
-    }
     // A process keeps its pid through exec, but not its directory.
     if (record.parent_pid != 0)
         record.made_parent = state_.forks.maker_of_pid(record.parent_pid);
@@ -500,6 +495,23 @@ ForkRecord& ForkTracer::publish(u64 open) {
     const ForkRecord* made = maker > record.made_parent ? state_.forks.find(maker) : nullptr;
     if (made != nullptr && !made->child_ended && (record.parent_pid == 0 || made->child_pid == 0))
         record.made_parent = maker;
+}
+
+// Puts the record among those that everybody sees, where it lives from now on.
+ForkRecord& ForkTracer::publish(u64 open) {
+    ForkRecord record = std::move(edit_record(open));
+    if (record.number == 0)
+        record.number = ++state_.numbers;
+    name_sides(record);
+    const bool maker_lives = state_.open.at(open).maker_ended == 0;
+    if (maker_lives)
+        know_maker(record);
+    if (symbols_ != nullptr && record.child_directory != 0) {
+        if (maker_lives)
+            symbols_->bind_like(record.child_directory, record.parent_directory);
+        else
+            static_cast<void>(symbols_->bind(record.child_directory, record.parent_program));
+    }
     record.followed = true;
     state_.open.edit(open).published = record.number;
     if (fork_listener_)

@@ -33,6 +33,8 @@ struct ForkTracerOptions {
     std::function<u32()> frame_pointer = {};
     // Where its stack pointer points, linear, at the moment of the event. Empty: no memory is known to be a stack.
     std::function<u32()> stack_pointer = {};
+    // The base of its CS at the moment of the event: where an interrupt came from is said without it. Empty: 0.
+    std::function<u32()> code_base = {};
     // PhysicalMemory::begin_epoch: who stored into which frame, for kernels that do not say what they do. May be empty.
     std::function<u32()> begin_epoch = {};
     // The CPU's cycles by cause so far, at the moment of an event. May be empty.
@@ -114,7 +116,7 @@ class ForkTracer : public TraceSink {
     void restore(const State* state);
     // The guest has ended the machine: what was under way stays so, and is looked at.
     void guest_ended();
-    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 5, *this); }
+    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 6, *this); }
 
   private:
     static constexpr u64 kNone = OpenForks::kNone;
@@ -144,8 +146,13 @@ class ForkTracer : public TraceSink {
     void on_cr3(const TraceEvent& event);
     void add_pte(u64 open, PteChange change);
     void protect_by_split(u64 open, const PteChange& change);
+    void protect_piece(u64 open, u32 linear, u64 entry);
     std::array<u32, 3> callers(const TraceEvent& event) const;
     u32 pid_in(u32 directory) const;
+    // Where an interrupt returns to, in CS: as its delivery says where it came from.
+    u32 return_offset(const TraceEvent& event) const {
+        return static_cast<u32>(event.a) - (options_.code_base ? options_.code_base() : 0);
+    }
     u32 space_of(u64 cr3) const { return tables_.reader().space_of(cr3).root; }
     u32 large_bytes() const { return tables_.reader().geometry().large_bytes(); }
     u32 bytes_at(u8 level) const { // that an entry maps
@@ -169,11 +176,15 @@ class ForkTracer : public TraceSink {
         if (!fork.stops.empty())
             count(fork.stops.edit_back().counts);
     }
+    void know_maker(ForkRecord& record) const;
     ForkRecord& publish(u64 open);
     static void name_sides(ForkRecord& record);
 
     // fork_sharing.cpp: after the fork
     void settle(ForkRecord& fork, const SharedSet<u32>& protects, const PageTableView& parent);
+    void share_pages(ForkRecord& fork, const SharedSet<u32>& protects, const PageTableView& parent,
+                     const PageTableView& child);
+    void begin_following(ForkRecord& fork);
     void child_runs_early(u64 open, const TraceEvent& event);
     void check_rights(ForkRecord& fork);
     bool was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const;
@@ -217,19 +228,23 @@ class ForkTracer : public TraceSink {
     Likeness compare(const OpenFork& call, const PageTableView& parent, const PageTableView& child) const;
     bool copied_from_hidden(const OpenFork& call, const PageEntry& page) const;
     void compare_piece(const OpenFork& call, const PageEntry& page, const PageEntry* other, Likeness& likeness) const;
-    PageTableView parent_at_return(const OpenFork& call) const;
+    PageTableView parent_at_return(const OpenFork& call, std::optional<std::pair<u64, u64>> before) const;
+    bool keep_sides(u64 call, u32 child, std::optional<std::pair<u64, u64>> before);
+    void drop_sides(u64 call);
+    void on_page_gone(const TraceEvent& event, const EntryOwner& owner);
     bool adopt(u64 call, u32 child, const TraceEvent& event);
-    void make_fork_of(u64 call, const PageTableView& parent, const PageTableView& child, const TraceEvent& event);
+    bool stack_returns(const OpenFork& call, u32 space) const;
     void program_begins(const TraceEvent& event);
     void program_began(const TraceEvent& event);
     void become_fork(u64 call, const TraceEvent& event);
     void add_unseen_entries(u64 call, const PageTableView& child, const TraceEvent& event);
     void share_left_pages(ForkRecord& fork, const PageTableView& child);
-    void catch_up(ForkRecord& fork);
+    void catch_up(ForkRecord& fork, u64 maker_ended);
     void on_table_gone(const TraceEvent& event, const EntryOwner& owner);
     void end_if_empty(u32 directory);
     void forget_calls(u32 directory);
-    PageTableView user_pages(u32 directory) const;
+    // `before`: the entry that was just written, and its value before.
+    PageTableView user_pages(u32 directory, std::optional<std::pair<u64, u64>> before = {}) const;
 
     Symbolizer* symbols_;
     ForkTracerOptions options_;

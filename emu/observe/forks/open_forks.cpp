@@ -38,7 +38,10 @@ void OpenForks::index(const OpenFork& fork) {
     if (fork.kind == OpenKind::Call) {
         calls_[fork.key] = fork.id;
         calls_by_pid_.insert({fork.pid, fork.id});
-    } else if (fork.kind == OpenKind::Fork) {
+    } else if (fork.kind == OpenKind::EndedCall) {
+        if (fork.maker_ended == 0)
+            ended_.insert({fork.directory, fork.id});
+    } else {
         for (const Key key : {fork.key, fork.helper})
             if (key != ProcessContext::kNobody)
                 by_key_.insert({key, fork.id});
@@ -59,6 +62,7 @@ void OpenForks::unindex(const OpenFork& fork) {
     if (const auto call = calls_.find(fork.key); call != calls_.end() && call->second == fork.id)
         calls_.erase(fork.key);
     calls_by_pid_.erase({fork.pid, fork.id});
+    ended_.erase({fork.directory, fork.id});
     by_key_.erase({fork.key, fork.id});
     by_key_.erase({fork.helper, fork.id});
     by_pid_.erase({fork.pid, fork.id});
@@ -93,6 +97,14 @@ void OpenForks::end_call(u64 call) {
     unindex(ended);
     ended.kind = OpenKind::EndedCall;
     index(ended);
+}
+
+void OpenForks::orphan(u64 call, u64 instructions) {
+    OpenFork& fork = edit(call);
+    unindex(fork);
+    fork.key = ProcessContext::kNobody;
+    fork.maker_ended = instructions;
+    index(fork);
 }
 
 void OpenForks::set_helper(u64 id, Key helper) {

@@ -36,12 +36,18 @@ struct OpenFork {
     RunTime begun;                          // since power-on
     SharedSet<u32> unflushed;               // write-protected pages of the parent whose translation may be cached
     SharedSet<u32> protects;                // user pages whose right to write was taken, on the parent's side
+    SharedMap<u32, u64> were_large;         // frames of writable large pages, which have become tables, by page
     std::vector<u32> new_directories;       // that became known meanwhile
     std::set<u32> foreign;                  // other spaces' directories whose entries were written
     bool many_calls = false;                // several system calls have built the space
     std::set<u32> returns;                  // where the calls return to: a copy of the caller goes on at one of them
     u32 pending_child = 0;                  // looks like a copy of the caller; where its program begins will tell
     u32 pending_eip = 0;                    // there, where nobody knows yet where the call returns to
+    // What fork left both with is in the record already, of this child; it shares pages for copying.
+    u32 kept_child = 0;
+    bool kept_shares = false;
+    bool looked_at = false; // the caller began to lose pages
+    u64 maker_ended = 0;    // instructions then; 0: it lives, as far as it shows
 
     // By its entries, or because its directory became known meanwhile.
     bool built(u32 space) const {
@@ -63,6 +69,8 @@ class OpenForks {
     // A system call turns out to be a fork, the last that began; or returns.
     u64 make_fork(u64 call, u32 pid);
     void end_call(u64 call);
+    // Who made it has ended, and its space may be another's.
+    void orphan(u64 call, u64 instructions);
     void set_helper(u64 id, Key helper);
     void set_child(u64 id, u32 pid, u32 directory);
     // Another space's entries were written; a directory became known meanwhile.
@@ -97,6 +105,8 @@ class OpenForks {
     std::vector<u64> calls_of_pid(u32 pid) const { return range(calls_by_pid_, pid); }
     // The newest call that built the space: by its entries, or because its directory became known meanwhile.
     u64 builder_of(u32 directory) const;
+    // Calls that have returned, by the space that they returned to.
+    std::vector<u64> ended_in(u32 directory) const { return range(ended_, directory); }
     const SharedSet<u64>& of_kind(OpenKind kind) const { return by_kind_[static_cast<std::size_t>(kind)]; }
 
     void serialize(Archive& ar, const FaultPool& faults);
@@ -117,7 +127,7 @@ class OpenForks {
     Index<Key> by_key_;                           // forks, by key and by helper
     Index<u32> by_pid_, by_directory_, by_child_; // forks
     SharedMap<Key, u64> calls_;
-    Index<u32> calls_by_pid_, builders_;
+    Index<u32> calls_by_pid_, builders_, ended_;
     SharedSet<u64> unflushed_, pending_;
 };
 

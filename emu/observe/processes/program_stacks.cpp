@@ -36,11 +36,10 @@ void ProgramStacks::seen(u32 space, u32 pointer) {
     add(spaces_[space], {pointer, pointer});
 }
 
-void ProgramStacks::inherit(u32 child, u32 parent) {
-    const std::vector<StackRange> stacks = of(parent);
-    if (stacks.empty() || child == parent)
+void ProgramStacks::inherit(u32 space, const std::vector<StackRange>& stacks) {
+    if (stacks.empty())
         return;
-    std::vector<StackRange>& own = spaces_[child];
+    std::vector<StackRange>& own = spaces_[space];
     for (const StackRange& stack : stacks)
         add(own, stack);
 }

@@ -29,8 +29,8 @@ class ProgramStacks {
 
     // A program of this space runs with this stack pointer, or has just pushed there.
     void seen(u32 space, u32 pointer);
-    // A fork: the child's program has the parent's stacks besides those it has shown already.
-    void inherit(u32 child, u32 parent);
+    // The child of a fork: its program has the parent's stacks besides those it has shown already.
+    void inherit(u32 space, const std::vector<StackRange>& stacks);
     // Another program has the space: exec, or the end of a process.
     void forget(u32 space) { spaces_.erase(space); }
 

@@ -176,7 +176,7 @@ PageTableView PageTableView::read(const PhysicalMemory& memory, AddressSpace spa
 void PageTableView::add_directory(const AddressSpaceReader& reader, const PageTableViewOptions& options, u64 directory,
                                   u32 first) {
     const PagingGeometry& geometry = reader.geometry();
-    const std::vector<u64> entries = reader.table(directory);
+    const std::vector<u64> entries = options.table(reader, directory);
     const u32 self = self_slot(entries, directory);
     for (u32 slot = 0; slot < entries.size(); ++slot) {
         const u64 entry = entries[slot];
@@ -199,20 +199,28 @@ void PageTableView::add_directory(const AddressSpaceReader& reader, const PageTa
             window.state = PageState::Window;
             window.size = geometry.large_bytes();
         } else {
-            add_table(reader, linear, entry, options.user_only);
+            add_table(reader, options, linear, entry);
         }
     }
 }
 
-void PageTableView::add_table(const AddressSpaceReader& reader, u32 linear, u64 directory_entry, bool user_only) {
+std::vector<u64> PageTableViewOptions::table(const AddressSpaceReader& reader, u64 frame) const {
+    std::vector<u64> entries = reader.table(frame);
+    if (before && before->first - frame < kPageSize && !entries.empty())
+        entries[(before->first - frame) / reader.geometry().entry_bytes] = before->second;
+    return entries;
+}
+
+void PageTableView::add_table(const AddressSpaceReader& reader, const PageTableViewOptions& options, u32 linear,
+                              u64 directory_entry) {
     const u64 frame = directory_entry & kPteFrame;
-    const std::vector<u64> entries = reader.table(frame);
+    const std::vector<u64> entries = options.table(reader, frame);
     if (entries.empty() || frame > kMostFrame)
         return;
     tables_.push_back(static_cast<u32>(frame));
     const u32 width = reader.geometry().entry_bytes;
     for (u32 i = 0; i < entries.size(); ++i)
-        if ((entries[i] & kPtePresent) != 0 && (!user_only || (entries[i] & kPteUser) != 0))
+        if ((entries[i] & kPtePresent) != 0 && (!options.user_only || (entries[i] & kPteUser) != 0))
             add_entry(reader, linear | i << kPageShift, entries[i], frame + u64{i} * width, directory_entry, 1);
 }
 

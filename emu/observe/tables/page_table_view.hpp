@@ -3,8 +3,10 @@
 // D bit, no TLB; any contents of the tables, also hostile ones, give a bounded answer.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "emu/base/trace.hpp"
@@ -125,6 +127,10 @@ struct PageTableViewOptions {
     bool user_only = false; // only what a program may touch
     // Other directories: an entry of one directory that points to another is a window on it, not a table.
     std::vector<u64> directories = {};
+    // An entry that was written just now is read as it was: its address, and its value before.
+    std::optional<std::pair<u64, u64>> before = {};
+
+    std::vector<u64> table(const AddressSpaceReader& reader, u64 frame) const;
 };
 
 // Everything that one address space maps.
@@ -149,7 +155,8 @@ class PageTableView {
 
   private:
     void add_directory(const AddressSpaceReader& reader, const PageTableViewOptions& options, u64 directory, u32 first);
-    void add_table(const AddressSpaceReader& reader, u32 linear, u64 directory_entry, bool user_only);
+    void add_table(const AddressSpaceReader& reader, const PageTableViewOptions& options, u32 linear,
+                   u64 directory_entry);
     PageEntry& add_entry(const AddressSpaceReader& reader, u32 linear, u64 entry, u64 entry_address,
                          u64 directory_entry, u8 level);
 

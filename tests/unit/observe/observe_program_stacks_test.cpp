@@ -80,12 +80,12 @@ TEST(ProgramStacks, AreBoundedAndTheOldestStay) {
 TEST(ProgramStacks, AreInheritedBesideTheChildsOwn) {
     ProgramStacks stacks = with({kTop, kTop - 0x2000});
     stacks.seen(0x300000, kTop - 0x2100);
-    stacks.inherit(0x300000, kSpace);
+    stacks.inherit(0x300000, stacks.of(kSpace));
     EXPECT_EQ(stacks.of(0x300000), Ranges({{kTop - 0x2100, kTop}}));
     EXPECT_EQ(stacks.of(kSpace), Ranges({{kTop - 0x2000, kTop}}));
     stacks.forget(kSpace);
     EXPECT_TRUE(stacks.of(kSpace).empty());
-    stacks.inherit(0x300000, kSpace); // knows nothing
+    stacks.inherit(0x300000, stacks.of(kSpace)); // knows nothing
     EXPECT_EQ(stacks.of(0x300000), Ranges({{kTop - 0x2100, kTop}}));
 }
 
