@@ -37,7 +37,8 @@ static void add_value(std::vector<StackView::Row>& rows, const ValueNode& node, 
     ValueNode own = node;
     if (node.parts.size() > 1)
         own.parts.clear();
-    std::string text = std::string(2 * depth, ' ') + (node.parts.size() > 1 ? node.name + " =" : to_text(own));
+    std::string text =
+        std::string(2 * depth, ' ') + node.name + " =" + (node.parts.size() > 1 ? "" : " " + to_text(own));
     if (text.size() > kMostLetters)
         text = text.substr(0, kMostLetters) + "…";
     rows.push_back({text, ValueSubject{text.substr(2 * depth), space, node.address.value_or(0)}});
@@ -67,7 +68,8 @@ StackView observe_stack(const Observed& from) {
     for (const std::string& expression : choices.printed) {
         auto value = print(stack, row, expression);
         if (!value.ok()) {
-            view.printed.push_back({expression + ": " + value.error().message, {}});
+            const std::string& message = value.error().message; // then the place, marked below it
+            view.printed.push_back({expression + ": " + message.substr(0, message.find('\n')), {}});
             continue;
         }
         value->name = expression;

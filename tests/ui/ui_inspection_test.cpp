@@ -182,7 +182,13 @@ TEST_F(Inspecting, ShowsMemoryCodeAndValuesThatWereAskedFor) {
     ASSERT_TRUE(show("print nonsense").ok());
     const StackView stack = view().stack;
     ASSERT_EQ(stack.printed.size(), 2u);
-    EXPECT_NE(stack.printed[0].text.find("42"), std::string::npos) << stack.printed[0].text;
+    EXPECT_EQ(stack.printed[0].text, "6*7 = 42");
+    EXPECT_EQ(stack.printed[1].text.find('\n'), std::string::npos) << stack.printed[1].text;
+    ASSERT_FALSE(stack.variables.empty());
+    EXPECT_TRUE(std::any_of(stack.variables.begin(), stack.variables.end(), [](const StackView::Row& row) {
+        return row.text.starts_with("main_thread = ");
+    })) << stack.variables.front().text;
+    EXPECT_NE(commands.execute("locals").text.find("main_thread = "), std::string::npos);
     EXPECT_FALSE(show("memory nowhere").ok());
     EXPECT_FALSE(show("nothing").ok());
     EXPECT_FALSE(show("").ok());

@@ -123,7 +123,7 @@ StepAnswer StepCommands::locals(std::string_view) {
         for (const Variable& variable : stack.variables(stack.rows()[std::min(row_, stack.rows().size() - 1)])) {
             const std::string text = to_text(reader.read(variable.value, variable.name));
             rows.emplace_back().text("name", variable.name).flag("argument", variable.argument).text("value", text);
-            answer.text += (answer.text.empty() ? "" : "\n") + text;
+            answer.text += fmt::format("{}{} = {}", answer.text.empty() ? "" : "\n", variable.name, text);
         }
     }
     answer.data.rows("variables", std::move(rows));

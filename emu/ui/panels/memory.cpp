@@ -18,7 +18,8 @@ void draw_memory(const MemoryView& memory, const Rect& rect, const Fonts& fonts,
         TextLine line(touch);
         line.put(0, i == memory.chosen ? kChanged : kDim, fmt::format("{:08x}", row.address));
         line.put(kBytesColumn, kText, row.bytes, static_cast<std::size_t>(std::max(1, columns - kBytesColumn)));
-        line.put(kLettersColumn, kAccent, row.letters, static_cast<std::size_t>(std::max(0, columns - kLettersColumn)));
+        if (columns >= kLettersColumn + static_cast<int>(row.letters.size()))
+            line.put(kLettersColumn, kAccent, row.letters);
         line.end();
         for (std::size_t word = 0; word < row.words.size(); ++word) {
             const auto column = static_cast<std::size_t>(kWordLetters) * word;
