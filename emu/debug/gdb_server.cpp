@@ -22,6 +22,7 @@ namespace forkscope {
 namespace {
 
 constexpr std::size_t kPiece = 4096;
+constexpr char kCtrlC = 3;
 
 sockaddr_in address_of(const GdbPlace& place) {
     sockaddr_in address{};
@@ -92,6 +93,7 @@ void GdbServer::serve(Session& session, AtStart start) {
     target_ = std::make_unique<DebugTarget>(session);
     session.keep_past();
     stub_ = std::make_unique<GdbStub>(*target_);
+    stub_->set_interrupted([this] { return client_has_enough(); });
     if (start == AtStart::Hold)
         stub_->hold();
     session.set_debugger(this);
@@ -111,6 +113,17 @@ Debugger::Wants GdbServer::poll() {
     if (client_ >= 0)
         send();
     return stub_->wants();
+}
+
+// An answer takes long: the next byte is a Ctrl-C, or nobody is there any more. gdb itself sends no Ctrl-C for a
+// command of the monitor; it asks, and hangs up.
+bool GdbServer::client_has_enough() const {
+    char next = 0;
+    const auto rest = std::string_view(unheard_).substr(std::min(heard_, unheard_.size()));
+    if (!rest.empty())
+        return rest[0] == kCtrlC;
+    const ssize_t count = ::recv(client_, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+    return count == 0 || (count == 1 && next == kCtrlC);
 }
 
 // A client must read its answers before it may ask for more.
@@ -150,10 +163,11 @@ void GdbServer::receive() {
             return drop_client();
         unheard_.append(piece.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
     }
-    std::size_t heard = 0;
-    while (heard < unheard_.size() && !is_full() && !stub_->is_full())
-        stub_->receive(static_cast<u8>(unheard_[heard++]));
-    unheard_.erase(0, heard);
+    heard_ = 0;
+    while (heard_ < unheard_.size() && !is_full() && !stub_->is_full())
+        stub_->receive(static_cast<u8>(unheard_[heard_++]));
+    unheard_.erase(0, heard_);
+    heard_ = 0;
     send();
 }
 

@@ -47,6 +47,7 @@ class GdbServer final : public Debugger {
     GdbServer(int listener, std::string where) : listener_(listener), where_(std::move(where)) {}
 
     bool wait_for_client(int milliseconds) const;
+    bool client_has_enough() const;
     bool is_full() const { return unsent_.size() >= kMostPayload; }
     void accept_client();
     void receive();
@@ -56,7 +57,8 @@ class GdbServer final : public Debugger {
     int listener_ = -1;
     int client_ = -1;
     std::string where_;
-    std::string unheard_; // received, not handled yet
+    std::string unheard_;   // received, not handled yet
+    std::size_t heard_ = 0; // of it
     std::string unsent_;
     std::unique_ptr<DebugTarget> target_;
     std::unique_ptr<GdbStub> stub_;

@@ -18,7 +18,8 @@ std::string_view watch_word(PointKind kind) {
 
 } // namespace
 
-GdbStub::GdbStub(DebugTarget& target) : target_(target), monitor_(target) {}
+GdbStub::GdbStub(DebugTarget& target)
+    : target_(target), monitor_(target, [this] { return interrupted_ && interrupted_(); }) {}
 
 void GdbStub::attach() {
     packets_.reset();

@@ -19,6 +19,8 @@ namespace forkscope {
 class GdbStub {
   public:
     explicit GdbStub(DebugTarget& target);
+    // Whether the client has said, behind what it was answered to, that it does not want to wait.
+    void set_interrupted(std::function<bool()> asked) { interrupted_ = std::move(asked); }
 
     // A client has come, and finds the machine held; it has gone. What it set is taken away with it.
     void attach();
@@ -79,6 +81,7 @@ class GdbStub {
     void monitor(std::string_view digits);
 
     DebugTarget& target_;
+    std::function<bool()> interrupted_;
     Monitor monitor_;
     PacketReader packets_;
     std::string output_;

@@ -14,7 +14,9 @@ namespace forkscope {
 
 class Monitor {
   public:
-    explicit Monitor(DebugTarget& target) : target_(target), why_(target.session(), {}) {}
+    // `interrupted` is asked now and then on a long search.
+    Monitor(DebugTarget& target, std::function<bool()> interrupted)
+        : target_(target), why_(target.session(), std::move(interrupted)) {}
 
     // Whole lines. `thread`: the one that the person looks at.
     std::string answer(std::string_view line, const GuestThread& thread);

@@ -147,6 +147,27 @@ class Server(Case):
             client.close()
         self.assertEqual(self.client(guest).ask(b"qAttached"), "1")
 
+    def test_a_client_that_has_enough_ends_a_search(self):
+        guest = self.guest(*DEMO)
+        client = self.client(guest)
+        client.ask(b"Z1,%x,1" % int(re.search(r"([0-9a-f]+) T fork_process", subprocess.run(
+            ["nm", KERNEL], capture_output=True, text=True).stdout)[1], 16))
+        client.ask(b"vCont;c")
+        question = b"qRcmd," + b"why 0xbfffe000 byte".hex().encode()
+
+        def answer(data):
+            client.wire.sendall(data)
+            text = ""
+            while True:
+                packet = client.packet()
+                if packet == "OK":
+                    return text
+                text += bytes.fromhex(packet[1:]).decode()
+
+        self.assertIn("written by", answer(framed(question)))
+        self.assertIn("interrupted", answer(framed(question) + b"\x03"))
+        self.assertIn("written by", answer(framed(question)), "and it can be asked again")
+
     def test_a_flood_takes_bounded_memory_and_keeps_nobody_waiting(self):
         guest = self.guest()
         client = self.client(guest)
