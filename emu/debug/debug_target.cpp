@@ -167,21 +167,34 @@ std::vector<u8> DebugTarget::read_register(u32 number, const GuestThread& thread
     return {};
 }
 
-bool DebugTarget::write_register(u32 number, std::span<const u8> bytes) {
+Result<void> DebugTarget::write_register(u32 number, std::span<const u8> bytes) {
     const GdbRegister& row = registers_[number];
-    u32 value = 0;
-    if (!row.written_as || bytes.size() != sizeof value || !may_write())
-        return false;
-    std::memcpy(&value, bytes.data(), sizeof value);
-    if (number == kGdbEip)
-        value -= machine_.registers().segments[kCs].base;
-    inject({.kind = InputKind::Register,
-            .size = sizeof value,
-            .data = value,
-            .address = static_cast<u64>(*row.written_as)});
-    // Of the flags some cannot be written; any other value was taken or refused.
+    if (!row.written_as || bytes.size() != row.bits / 8u)
+        return Error{fmt::format("{} is only read", row.name)};
+    if (!may_write())
+        return Error{"this is in the past; 'monitor branch on' lets the next write start a branch"};
+    std::vector<InputEvent> parts;
+    for (std::size_t at = 0; at < bytes.size(); at += sizeof(u64)) {
+        const std::size_t size = std::min(bytes.size() - at, sizeof(u64));
+        InputEvent part{.kind = InputKind::Register, .size = static_cast<u8>(size)};
+        part.address = static_cast<u64>(*row.written_as) + parts.size();
+        std::memcpy(&part.data, bytes.data() + at, size);
+        if (number == kGdbEip)
+            part.data = static_cast<u32>(part.data - machine_.registers().segments[kCs].base);
+        if (auto fits = check_register(machine_.cpu(), machine_.mmu().paging(),
+                                       static_cast<RegisterNumber>(part.address), part.data);
+            !fits.ok())
+            return fits.error();
+        parts.push_back(part);
+    }
+    for (const InputEvent& part : parts)
+        inject(part);
+    // Of these some bits cannot be written, or follow from others; any other value was taken whole or not at all.
+    const bool fixed_bits = number == kGdbEflags || (number >= kGdbFloatControl && number < kGdbCoreCount);
     const std::vector<u8> now = register_bytes(row, row.read(machine_, row.index));
-    return number == kGdbEflags || std::equal(bytes.begin(), bytes.end(), now.begin(), now.end());
+    if (!fixed_bits && !std::equal(bytes.begin(), bytes.end(), now.begin(), now.end()))
+        return Error{fmt::format("not all bits of {} can be written", row.name)};
+    return {};
 }
 
 bool DebugTarget::may_write() const {

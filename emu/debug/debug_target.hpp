@@ -48,8 +48,8 @@ class DebugTarget {
     const std::vector<GdbRegister>& registers() const { return registers_; }
     // Empty: not known of that thread.
     std::vector<u8> read_register(u32 number, const GuestThread& thread) const;
-    // Of the thread that runs. False: not such a value, or not to be written from outside.
-    bool write_register(u32 number, std::span<const u8> bytes);
+    // Of the thread that runs. Error: why the processor does not take this value, or nobody may write it.
+    Result<void> write_register(u32 number, std::span<const u8> bytes);
 
     GuestThreads& threads() { return threads_; }
     const GuestThreads& threads() const { return threads_; }

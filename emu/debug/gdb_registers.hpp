@@ -24,11 +24,13 @@ struct GdbRegister {
     RegisterFeature feature{};
     Vector128 (*read)(const Machine& machine, u8 index) = nullptr;
     u8 index = 0;
-    std::optional<RegisterNumber> written_as = {}; // none: it is only read
+    // None: it is only read. Of more than 64 bits the first of two.
+    std::optional<RegisterNumber> written_as = {};
 };
 
 inline constexpr u32 kGdbEsp = 4, kGdbEbp = 5, kGdbEip = 8, kGdbEflags = 9;
-inline constexpr u32 kGdbGeneral = 16;   // EAX to GS
+inline constexpr u32 kGdbGeneral = 16; // EAX to GS
+inline constexpr u32 kGdbFloatControl = 24;
 inline constexpr u32 kGdbCoreCount = 32; // and st0 to fop: what a `g` packet holds
 
 // By number.

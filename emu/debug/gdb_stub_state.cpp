@@ -30,14 +30,14 @@ void GdbStub::read_register(PayloadReader in) {
     reply(bytes.empty() ? std::string(target_.registers()[*number].bits / 4u, 'x') : hex_of_bytes(bytes));
 }
 
-// An empty answer would make gdb write all registers instead.
+// An empty answer would make gdb write all registers instead. gdb shows what stands behind "E.".
 void GdbStub::write_register(PayloadReader in) {
     const auto number = in.word();
     const auto bytes = number && in.take("=") ? bytes_of_hex(in.rest()) : std::nullopt;
-    const bool running = thread().id == target_.threads().current().id;
-    const bool written =
-        bytes && running && *number < target_.registers().size() && target_.write_register(*number, *bytes);
-    reply(written ? "OK" : "E01");
+    if (!bytes || *number >= target_.registers().size() || thread().id != target_.threads().current().id)
+        return reply("E01");
+    const auto written = target_.write_register(*number, *bytes);
+    reply(written.ok() ? "OK" : "E." + written.error().message);
 }
 
 // Those that differ are written, one by one; the first that cannot be is an error.

@@ -367,8 +367,7 @@ void Machine::poke(const InputEvent& event) {
                             std::span(bytes).first(std::min<std::size_t>(event.size, bytes.size())));
         return;
     }
-    static_cast<void>(write_register(*cpu_, mmu_->paging(), static_cast<RegisterNumber>(event.address),
-                                     static_cast<u32>(event.data)));
+    static_cast<void>(write_register(*cpu_, mmu_->paging(), static_cast<RegisterNumber>(event.address), event.data));
 }
 
 Result<std::vector<InputEvent>> owed_keys(const std::string& text) {
