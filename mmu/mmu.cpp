@@ -138,6 +138,59 @@ void Mmu::tell_of_range(const Span& span, AccessKind kind) const {
             return range_watcher_(span.linear, span.size, kind);
 }
 
+// Of the page's two tags the access needs the one of its kind, of all its bytes, and aligned where that is asked for.
+const FastSlot* Mmu::touch_slot(FastTlb& table, u32 linear, u32 wanted, Privilege privilege, AccessKind kind) {
+    const FastSlot& slot = table.slot(privilege, linear);
+    if ((kind == AccessKind::Write ? slot.write_tag : slot.read_tag) != wanted)
+        return nullptr;
+    unit_.tlb().touch(slot.set, slot.touch);
+    if (!MMU_MUTANT(RecentSurvivesTouch))
+        table.make_recent(privilege, linear, slot);
+    return &slot;
+}
+
+Access<u64> Mmu::load_other_way(LinearAddress address, u32 size, Privilege privilege) {
+    const u32 linear = static_cast<u32>(address.value);
+    const FastSlot* const slot =
+        touch_slot(unit_.front().data(), linear, wanted_tag(linear, size), privilege, AccessKind::Read);
+    if (slot == nullptr)
+        return load_slow(address, size, privilege);
+    u64 value = 0;
+    std::memcpy(&value, slot->host(linear), size);
+    return {value, true};
+}
+
+bool Mmu::store_other_way(LinearAddress address, u32 size, u64 value, Privilege privilege) {
+    const u32 linear = static_cast<u32>(address.value);
+    const FastSlot* const slot =
+        touch_slot(unit_.front().data(), linear, wanted_tag(linear, size), privilege, AccessKind::Write);
+    if (slot == nullptr)
+        return store_slow(address, size, value, privilege);
+    std::memcpy(slot->host(linear), &value, size);
+    return true;
+}
+
+Access<u64> Mmu::load_for_update_other_way(LinearAddress address, u32 size, Privilege privilege) {
+    const u32 linear = static_cast<u32>(address.value);
+    const FastSlot* const slot =
+        touch_slot(unit_.front().data(), linear, wanted_tag(linear, size), privilege, AccessKind::Write);
+    if (slot == nullptr)
+        return load_for_update_slow(address, size, privilege);
+    update_host_ = slot->host(linear);
+    u64 value = 0;
+    std::memcpy(&value, update_host_, size);
+    return {value, true};
+}
+
+Access<PhysicalAddress> Mmu::fetch_other_way(LinearAddress address, Privilege privilege) {
+    const u32 linear = static_cast<u32>(address.value);
+    const FastSlot* const slot =
+        touch_slot(unit_.front().fetches(), linear, linear & ~kPageMask, privilege, AccessKind::Fetch);
+    if (slot == nullptr)
+        return fetch_slow(address, privilege);
+    return {PhysicalAddress(slot->physical | (linear & kPageMask)), true};
+}
+
 Access<u64> Mmu::load_slow(LinearAddress address, u32 size, Privilege privilege) {
     record(MmuRecorder::Act::Load, address, size, 0, privilege);
     Span span{address, size, 0, {}, {}};
@@ -172,6 +225,10 @@ void Mmu::finish_update_slow(u64 value) {
 
 bool Mmu::probe_write_slow(LinearAddress address, u32 size, Privilege privilege) {
     EMU_ASSERT(size != 0 && size <= kPageSize, "a probe of {} bytes", size);
+    const u32 linear = static_cast<u32>(address.value);
+    const u32 wanted = (linear + size - 1) & ~kPageMask;
+    if (touch_slot(unit_.front().data(), linear, wanted, privilege, AccessKind::Write) != nullptr)
+        return true;
     record(MmuRecorder::Act::Probe, address, size, 0, privilege);
     Span span{address, size, 0, {}, {}};
     return translate(span, privilege, AccessKind::Write);
@@ -187,6 +244,9 @@ Access<PhysicalAddress> Mmu::fetch_slow(LinearAddress address, Privilege privile
 
 // A plain hit on plain memory or on none, or nothing at all.
 u8* Mmu::bulk_slow(LinearAddress address, Privilege privilege, AccessKind kind) {
+    const u32 linear = static_cast<u32>(address.value);
+    if (const FastSlot* slot = touch_slot(unit_.front().data(), linear, linear & ~kPageMask, privilege, kind))
+        return slot->host(linear);
     const Access<PhysicalAddress> hit = unit_.find_plain_hit(address, privilege, kind);
     const u8 slow = kind == AccessKind::Write ? static_cast<u8>(~kFrameClean) : u8{kFrameDevice | kFrameWatched};
     if (!hit.ok)

@@ -53,6 +53,17 @@ class Mmu {
 
     const PageFaultInfo& fault() const { return unit_.fault(); }
 
+    // --- For code that does the guest's accesses by itself, where the recent slots of the front allow it. What they do
+    // not allow it asks for here: the host address, where another way of the set holds the page and grants the access,
+    // which then counts as one; or nullptr, having changed nothing.
+    const FastTlb& data_front() const { return unit_.front().data(); }
+    const FastTlb& fetch_front() const { return unit_.front().fetches(); }
+    u8* other_way(u32 linear, u32 size, Privilege privilege, AccessKind kind) {
+        const FastSlot* const slot =
+            touch_slot(unit_.front().data(), linear, wanted_tag(linear, size), privilege, kind);
+        return slot != nullptr ? slot->host(linear) : nullptr;
+    }
+
     // --- Control. Writes of control registers apply the flush rules of SDM 3A 4.10.4 and 11.9 and emit ControlRegister
     // or Cr3Load, and TlbFlush. A task switch to the same CR3 flushes nothing. Where PAE paging is in use afterwards
     // they load the PDPTE registers if the manual says so (4.4.1): the caller first asks paging() whether those may be
@@ -136,6 +147,14 @@ class Mmu {
         return ((linear + size - 1) & ~kPageMask) | (linear & (size - 1) & data_.misaligned_mask());
     }
 
+    // The slot of an access that found its page not to be its set's recent one: touched, and made recent. nullptr if it
+    // does not have the tag that the access wants.
+    const FastSlot* touch_slot(FastTlb& table, u32 linear, u32 wanted, Privilege privilege, AccessKind kind);
+    Access<u64> load_other_way(LinearAddress address, u32 size, Privilege privilege);
+    bool store_other_way(LinearAddress address, u32 size, u64 value, Privilege privilege);
+    Access<u64> load_for_update_other_way(LinearAddress address, u32 size, Privilege privilege);
+    Access<PhysicalAddress> fetch_other_way(LinearAddress address, Privilege privilege);
+
     Access<u64> load_slow(LinearAddress address, u32 size, Privilege privilege);
     bool store_slow(LinearAddress address, u32 size, u64 value, Privilege privilege);
     Access<u64> load_for_update_slow(LinearAddress address, u32 size, Privilege privilege);
@@ -165,39 +184,36 @@ class Mmu {
 
 template <class T> inline Access<T> Mmu::load(LinearAddress address, Privilege privilege) {
     const u32 linear = static_cast<u32>(address.value);
-    const FastSlot& slot = unit_.front().data().slot(privilege, linear);
-    if (slot.read_tag == wanted_tag(linear, sizeof(T))) [[likely]] {
-        unit_.tlb().touch(slot.set, slot.touch);
+    const RecentSlot& recent = unit_.front().data().recent(privilege, linear);
+    if (recent.read_tag == wanted_tag(linear, sizeof(T))) [[likely]] {
         T value;
-        std::memcpy(&value, slot.host(linear), sizeof value);
+        std::memcpy(&value, recent.host(linear), sizeof value);
         return {value, true};
     }
-    const Access<u64> result = load_slow(LinearAddress(linear), sizeof(T), privilege);
+    const Access<u64> result = load_other_way(LinearAddress(linear), sizeof(T), privilege);
     return {static_cast<T>(result.value), result.ok};
 }
 
 template <class T> inline Access<void> Mmu::store(LinearAddress address, T value, Privilege privilege) {
     const u32 linear = static_cast<u32>(address.value);
-    const FastSlot& slot = unit_.front().data().slot(privilege, linear);
-    if (slot.write_tag == wanted_tag(linear, sizeof(T))) [[likely]] {
-        unit_.tlb().touch(slot.set, slot.touch);
-        std::memcpy(slot.host(linear), &value, sizeof value);
+    const RecentSlot& recent = unit_.front().data().recent(privilege, linear);
+    if (recent.write_tag == wanted_tag(linear, sizeof(T))) [[likely]] {
+        std::memcpy(recent.host(linear), &value, sizeof value);
         return {true};
     }
-    return {store_slow(LinearAddress(linear), sizeof(T), value, privilege)};
+    return {store_other_way(LinearAddress(linear), sizeof(T), value, privilege)};
 }
 
 template <class T> inline Access<T> Mmu::load_for_update(LinearAddress address, Privilege privilege) {
     const u32 linear = static_cast<u32>(address.value);
-    const FastSlot& slot = unit_.front().data().slot(privilege, linear);
-    if (slot.write_tag == wanted_tag(linear, sizeof(T))) [[likely]] {
-        unit_.tlb().touch(slot.set, slot.touch);
-        update_host_ = slot.host(linear);
+    const RecentSlot& recent = unit_.front().data().recent(privilege, linear);
+    if (recent.write_tag == wanted_tag(linear, sizeof(T))) [[likely]] {
+        update_host_ = recent.host(linear);
         T value;
         std::memcpy(&value, update_host_, sizeof value);
         return {value, true};
     }
-    const Access<u64> result = load_for_update_slow(LinearAddress(linear), sizeof(T), privilege);
+    const Access<u64> result = load_for_update_other_way(LinearAddress(linear), sizeof(T), privilege);
     return {static_cast<T>(result.value), result.ok};
 }
 
@@ -210,50 +226,43 @@ template <class T> inline void Mmu::finish_update(T value) {
 
 inline Access<void> Mmu::probe_write(LinearAddress address, u32 size, Privilege privilege) {
     const u32 linear = static_cast<u32>(address.value);
-    const FastSlot& slot = unit_.front().data().slot(privilege, linear);
-    if (slot.write_tag == ((linear + size - 1) & ~kPageMask)) [[likely]] {
-        unit_.tlb().touch(slot.set, slot.touch);
+    if (unit_.front().data().recent(privilege, linear).write_tag == ((linear + size - 1) & ~kPageMask)) [[likely]]
         return {true};
-    }
     return {probe_write_slow(LinearAddress(linear), size, privilege)};
 }
 
 inline Access<PhysicalAddress> Mmu::fetch(LinearAddress address, Privilege privilege) {
     const u32 linear = static_cast<u32>(address.value);
-    const FastSlot& slot = unit_.front().fetches().slot(privilege, linear);
-    if (slot.read_tag == (linear & ~kPageMask)) [[likely]] {
-        unit_.tlb().touch(slot.set, slot.touch);
-        return {PhysicalAddress(slot.physical | (linear & kPageMask)), true};
-    }
-    return fetch_slow(LinearAddress(linear), privilege);
+    const RecentSlot& recent = unit_.front().fetches().recent(privilege, linear);
+    if (recent.read_tag == (linear & ~kPageMask)) [[likely]]
+        return {PhysicalAddress(recent.physical | (linear & kPageMask)), true};
+    return fetch_other_way(LinearAddress(linear), privilege);
 }
 
 inline const u8* Mmu::bulk_read(LinearAddress address, Privilege privilege) {
     const u32 linear = static_cast<u32>(address.value);
-    const FastSlot& slot = unit_.front().data().slot(privilege, linear);
-    if (slot.read_tag == (linear & ~kPageMask)) [[likely]] {
-        unit_.tlb().touch(slot.set, slot.touch);
-        return slot.host(linear);
-    }
+    const RecentSlot& recent = unit_.front().data().recent(privilege, linear);
+    if (recent.read_tag == (linear & ~kPageMask)) [[likely]]
+        return recent.host(linear);
     return bulk_slow(LinearAddress(linear), privilege, AccessKind::Read);
 }
 
 inline bool Mmu::bulk_fetch(LinearAddress address, Privilege privilege, PhysicalAddress expected) {
     const u32 linear = static_cast<u32>(address.value);
-    const FastSlot& slot = unit_.front().fetches().slot(privilege, linear);
+    FastTlb& table = unit_.front().fetches();
+    const FastSlot& slot = table.slot(privilege, linear);
     if (slot.read_tag != (linear & ~kPageMask) || (slot.physical | (linear & kPageMask)) != expected.value)
         return false;
     unit_.tlb().touch(slot.set, slot.touch);
+    table.touched(slot.set, slot.touch);
     return true;
 }
 
 inline u8* Mmu::bulk_write(LinearAddress address, Privilege privilege) {
     const u32 linear = static_cast<u32>(address.value);
-    const FastSlot& slot = unit_.front().data().slot(privilege, linear);
-    if (slot.write_tag == (linear & ~kPageMask)) [[likely]] {
-        unit_.tlb().touch(slot.set, slot.touch);
-        return slot.host(linear);
-    }
+    const RecentSlot& recent = unit_.front().data().recent(privilege, linear);
+    if (recent.write_tag == (linear & ~kPageMask)) [[likely]]
+        return recent.host(linear);
     return bulk_slow(LinearAddress(linear), privilege, AccessKind::Write);
 }
 

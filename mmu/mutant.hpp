@@ -44,7 +44,9 @@
     X(FifoStands)                                                                                                      \
     X(RandomNotSaved)                                                                                                  \
     X(InvlpgForgetsLargeFetch)                                                                                         \
-    X(SparseFlushForgets)
+    X(SparseFlushForgets)                                                                                              \
+    X(RecentSurvivesSlowTouch)                                                                                         \
+    X(RecentSurvivesTouch)
 
 namespace forkscope {
 

@@ -104,8 +104,8 @@ void PagingUnit::drop_faulting_entry(LinearAddress address) {
 }
 
 void PagingUnit::set_tlb_model(const TlbModel& model) {
-    front_.drop_all();
     tlb_ = Tlb(model);
+    front_.set_geometry();
     tlb_.set_large_shift(state_.control().large_shift());
 }
 

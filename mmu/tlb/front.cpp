@@ -50,23 +50,37 @@ void TlbFront::publish(LinearAddress address, Privilege privilege, AccessKind ki
                        PhysicalAddress physical) {
     const auto linear = static_cast<u32>(address.value);
     const u32 page = linear & ~kPageMask;
-    FastSlot& slot = table_for(kind).slot(privilege, linear);
+    FastTlb& table = table_for(kind);
+    FastSlot& slot = table.slot(privilege, linear);
+    const u32 set = place.found ? tlb_.plru_number(place) : Tlb::kNoSet;
+    const PlruTouch touch = place.found ? tlb_.touch_of(place) : PlruTouch{};
+    if (!MMU_MUTANT(RecentSurvivesSlowTouch))
+        table.touched(set, touch);
     const u8 flags = memory_.flags(physical.page());
     if ((flags & (kFrameDevice | kFrameWatched)) != 0 || keeps_out(address, privilege, kind)) {
-        if (slot.read_tag == page)
-            slot = {};
+        table.drop_page(linear);
         return;
     }
     slot.read_tag = page;
     slot.write_tag = store_ready(place, privilege, flags) ? page : FastSlot::kNone;
     slot.physical = static_cast<u32>(physical.value) & ~kPageMask;
     slot.addend = reinterpret_cast<std::uintptr_t>(memory_.host(physical.page_start())) - page;
-    slot.set = static_cast<u8>(place.found ? tlb_.plru_number(place) : Tlb::kNoSet);
-    slot.touch = place.found ? tlb_.touch_of(place) : PlruTouch{};
+    slot.set = static_cast<u8>(set);
+    slot.touch = touch;
+    table.make_recent(privilege, linear, slot);
     if (MMU_MUTANT(FrontHitTouchesNothing))
         slot.touch = {};
     if (MMU_MUTANT(UserSharesSupervisorFront))
-        table_for(kind).slot(Privilege::User, linear) = slot;
+        table.slot(Privilege::User, linear) = slot;
+}
+
+void TlbFront::set_geometry() {
+    const bool unified = tlb_.model().unified();
+    const auto set_table = [this](FastTlb& table, TlbArray array, FastTlb* twin) {
+        table.set_geometry(tlb_.geometry(array).sets, tlb_.plru_number({.array = array}), latest_, twin);
+    };
+    set_table(data_, TlbArray::Data4K, unified ? &fetches_ : nullptr);
+    set_table(fetches_, unified ? TlbArray::Data4K : TlbArray::Instruction4K, unified ? &data_ : nullptr);
 }
 
 // May stores use the front, too? Not without the right, not before D is set, not into a frame with any flag.

@@ -26,10 +26,16 @@ class TlbFront {
     };
 
     TlbFront(const PhysicalMemory& memory, const PagingState& paging, const Tlb& tlb)
-        : memory_(memory), paging_(paging), tlb_(tlb) {}
+        : memory_(memory), paging_(paging), tlb_(tlb) {
+        set_geometry();
+    }
+    // The modelled TLB has another geometry; everything is dropped.
+    void set_geometry();
 
     FastTlb& data() { return data_; }
     FastTlb& fetches() { return fetches_; }
+    const FastTlb& data() const { return data_; }
+    const FastTlb& fetches() const { return fetches_; }
 
     void keep_out(Reason reason, bool applies);
     // Pages with data breakpoints.
@@ -56,6 +62,7 @@ class TlbFront {
     const PhysicalMemory& memory_;
     const PagingState& paging_;
     const Tlb& tlb_;
+    LatestTouches latest_{};
     FastTlb data_;
     FastTlb fetches_;
     u8 reasons_ = 0;

@@ -79,6 +79,7 @@ bool parse_study(const std::string& text, TlbStudy& study, u64& seed);
 struct PlruTouch {
     u8 keep = 0xFF;
     u8 point = 0;
+    bool operator==(const PlruTouch&) const = default;
 };
 constexpr PlruTouch plru_touch(u32 way, u32 ways) {
     PlruTouch touch;
