@@ -63,7 +63,7 @@ void Cpu::set_model(CpuModel model, CostModelKind clock, BusWidth bus) {
 }
 
 void Cpu::set_engine(EngineKind engine) {
-    if (engine == EngineKind::Block) {
+    if (engine != EngineKind::Interpreter) {
         set_engine([](Context& context, Interpreter&) { return std::make_unique<BlockEngine>(context); });
         return;
     }

@@ -80,6 +80,15 @@ void BlockCache::clear() {
     std::fill(frames_.begin(), frames_.end(), nullptr);
     used_ = 0;
     blocks_ = 0;
+    ++generation_;
+}
+
+void BlockCache::forget_derived() {
+    for (Block* block : frames_)
+        for (; block != nullptr; block = block->next_in_frame) {
+            block->derived = nullptr;
+            block->heat = 0;
+        }
 }
 
 } // namespace forkscope

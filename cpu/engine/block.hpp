@@ -43,6 +43,8 @@ struct Block {
     const QueuedInstruction* queued = nullptr; // of the 386 with a prefetch queue: each instruction, and what follows
     PipelineState entry, exit; // what its clocks were bound behind, and what it leaves if all of it runs
     Block* next_in_frame = nullptr;
+    u32 heat = 0;            // how often it ran, for an engine that translates what runs often
+    void* derived = nullptr; // what such an engine has made of it
 
     Lookahead lookahead() const { return {queued, ahead, 0}; }
     // Whether a store behind its own bytes, where its clocks looked, kills it.
@@ -66,6 +68,9 @@ class BlockCache {
     // `frame_is_empty` tells that the frame holds no code any more.
     bool kill(PhysicalAddress address, u32 size, const Block* running, bool& frame_is_empty);
     void clear();
+    u64 generation() const { return generation_; } // another one after each clear()
+    // No block has anything derived from it, or has run.
+    void forget_derived();
 
   private:
     static constexpr u32 kSlots = 1u << 16;
@@ -81,6 +86,7 @@ class BlockCache {
     std::unique_ptr<u8[], void (*)(void*)> arena_;
     u64 used_ = 0;
     u64 blocks_ = 0;
+    u64 generation_ = 0;
 };
 
 } // namespace forkscope

@@ -10,6 +10,7 @@ namespace forkscope {
 enum class EngineKind : u8 {
     Interpreter, // the reference: decodes each instruction anew, and keeps nothing
     Block,       // keeps decoded runs
+    Translator,  // runs those that run often as host code, by a factory from outside
 };
 
 class Engine {

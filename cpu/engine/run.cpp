@@ -129,6 +129,25 @@ void run_instructions(Context& cpu, const Block* block, const Instruction* first
         cpu.attention().end_step(step);
 }
 
+bool run_within(Context& cpu, const Block& block, const Instruction& in) {
+    Progress& p = cpu.progress();
+    p.running = &block;
+    p.leave = false;
+    p.task_switched = false;
+    p.current = &in;
+    const Step step = in.handler(cpu, in);
+    if (step == Step::Next) [[likely]] {
+        if (!p.leave && in.number + 1 < block.count) [[likely]] {
+            p.current = nullptr;
+            p.running = nullptr;
+            return true;
+        }
+        cpu.regs().eip = p.next_eip(in);
+    }
+    settle(cpu, step, in);
+    return false;
+}
+
 void run_block(Context& cpu, Block& block, u64 instruction_limit) {
     if (!first_fits(cpu, *block.first)) [[unlikely]]
         return protection::deliver(cpu, cpu.fault(kGeneralProtection, 0));

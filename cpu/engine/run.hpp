@@ -20,4 +20,8 @@ void run_block(Context& cpu, Block& block, u64 instruction_limit);
 // `count` instructions from `first` on, which stands at EIP; `block` is null if they are in none.
 void run_instructions(Context& cpu, const Block* block, const Instruction* first, u32 count);
 
+// One instruction of a block whose earlier ones have run, while Progress stands before the block. True: time and count
+// stand there still, and the next one may run. False: as behind run_instructions, settled.
+bool run_within(Context& cpu, const Block& block, const Instruction& in);
+
 } // namespace forkscope
