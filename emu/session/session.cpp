@@ -6,8 +6,10 @@
 #include <new>
 #include <optional>
 
+#include "cpu/engine/translator/translator_factory.hpp"
 #include "emu/base/assert.hpp"
 #include "emu/base/log.hpp"
+#include "emu/files/code_memory.hpp"
 #include "emu/files/interruption.hpp"
 #include "emu/files/read_file.hpp"
 #include "emu/files/source_folders.hpp"
@@ -87,6 +89,7 @@ Session::~Session() {
 Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     std::unique_ptr<Session> session(new Session(options));
     MachineConfig config = options.machine;
+    config.translator = translator_factory(map_code_memory);
     std::optional<SnapshotFile> snapshot;
     if (!options.load_path.empty()) {
         auto opened = SnapshotFile::open(options.load_path, config.ram_bytes);

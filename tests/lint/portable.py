@@ -26,6 +26,9 @@ HOST_FILES = {
 X86_FILES = ("cpu/numbers/float80_fast.hpp", "cpu/numbers/simd_operations.hpp")
 X86 = re.compile(r"\b(?:__)?asm(?:__)?\b(?= *(?:volatile|goto)?\b *\()|\b_mm_\w+|\b__builtin_ia32_\w+|\b__m(?:64|128|256|512)[id]?\b")
 
+# A library of its own, for x86-64 hosts alone.
+HOST_FOLDER = "cpu/engine/translator/"
+
 FORBIDDEN = (
     (re.compile(r"\bstd::bit_cast\b"), "libc++ 13 lacks std::bit_cast: __builtin_bit_cast(To, value)"),
     (re.compile(r"\bstd::(?:ranges|format|source_location|jthread|stop_token|latch|barrier|atomic_ref)\b"),
@@ -47,7 +50,7 @@ def check_text(path, text):
 
 def check(root):
     for path in sources.files(root):
-        if sources.room_of(path) not in include_rules.CORE or not path.endswith(sources.CXX):
+        if sources.room_of(path) not in include_rules.CORE or not path.endswith(sources.CXX) or path.startswith(HOST_FOLDER):
             continue
         for line, _, angled in include_rules.includes(root, path):
             if angled and angled not in PORTABLE and angled not in HOST_FILES.get(path, ()):

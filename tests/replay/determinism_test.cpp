@@ -2,6 +2,7 @@
 #include "guest_machine.hpp"
 
 #include "emu/base/random.hpp"
+#include "tests/eager_translator.hpp"
 
 namespace forkscope {
 
@@ -58,6 +59,7 @@ TEST_P(Modes, HashAsTheReferenceAtEveryStep) {
         kWorkload,
         [mode = mode](MachineConfig& config) {
             config.engine = mode.engine;
+            config.translator = test::eager_translator();
             config.fast_table = mode.fast_table;
         },
         os);
@@ -76,7 +78,10 @@ INSTANTIATE_TEST_SUITE_P(
                                          Mode{"interp_slow_table_amnesia", EngineKind::Interpreter, false, true},
                                          Mode{"block_slow_table", EngineKind::Block, false, false},
                                          Mode{"block_amnesia", EngineKind::Block, true, true},
-                                         Mode{"block_slow_table_amnesia", EngineKind::Block, false, true}),
+                                         Mode{"block_slow_table_amnesia", EngineKind::Block, false, true},
+                                         Mode{"translator", EngineKind::Translator, true, false},
+                                         Mode{"translator_slow_table", EngineKind::Translator, false, false},
+                                         Mode{"translator_amnesia", EngineKind::Translator, true, true}),
                        ::testing::ValuesIn(embedded_kernel_names())),
     [](const auto& mode) { return std::get<1>(mode.param) + "_" + std::get<0>(mode.param).name; });
 

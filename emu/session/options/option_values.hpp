@@ -16,7 +16,8 @@ namespace forkscope {
 template <class T> struct Words;
 template <> struct Words<EngineKind> {
     static constexpr std::array kAll = {std::pair{"interp", EngineKind::Interpreter},
-                                        std::pair{"block", EngineKind::Block}};
+                                        std::pair{"block", EngineKind::Block},
+                                        std::pair{"jit", EngineKind::Translator}};
 };
 template <> struct Words<CostModelKind> {
     static constexpr std::array kAll = {std::pair{"flat", CostModelKind::Flat},

@@ -10,7 +10,9 @@ namespace {
 constexpr std::size_t kMostLines = 20; // of fields that differ
 
 const char* engine_name(EngineKind engine) {
-    return engine == EngineKind::Interpreter ? "interpreter" : "block engine";
+    return engine == EngineKind::Interpreter  ? "interpreter"
+           : engine == EngineKind::Translator ? "translator"
+                                              : "block engine";
 }
 
 void list_fields(ReplayResult& result, const std::vector<std::string>& fields) {
@@ -98,9 +100,9 @@ class Search {
             return {};
         }
         const bool alike = mine->machine().hash() == other->machine().hash();
-        result.differences.push_back(alike ? "interpreter and block engine do the same now: the run itself is another, "
+        result.differences.push_back(alike ? "both engines do the same now: the run itself is another, "
                                              "by its inputs or by this program"
-                                           : "interpreter and block engine differ now, and neither does what was "
+                                           : "the engines differ now, and neither does what was "
                                              "recorded");
         return compare_events(result);
     }

@@ -1,5 +1,8 @@
 #include "emu/session/recording/rerun.hpp"
 
+#include "cpu/engine/translator/translator_factory.hpp"
+#include "emu/files/code_memory.hpp"
+
 namespace forkscope {
 
 InputLog inputs_from(const Recording& recording, u64 first) {
@@ -10,6 +13,7 @@ InputLog inputs_from(const Recording& recording, u64 first) {
 Result<Rerun> Rerun::create(const Recording& recording, EngineKind engine) {
     MachineConfig config = recording.machine();
     config.engine = engine;
+    config.translator = translator_factory(map_code_memory);
     auto machine = Machine::create(std::move(config));
     if (!machine.ok())
         return machine.error();

@@ -4,6 +4,7 @@
 
 #include "emu/base/archive.hpp"
 #include "emu/base/assert.hpp"
+#include "tests/eager_translator.hpp"
 
 namespace forkscope::test {
 
@@ -11,7 +12,10 @@ CodeRunner::CodeRunner(Way way, CpuModel model, CostModelKind clock, BusWidth bu
     : memory_(memory), log_port_(log), mmu(memory_, bus_, tracer_), cpu(mmu, bus_, tracer_) {
     bus_.map_ports(kLogPort, 4, log_port_, 4);
     cpu.set_model(model, clock, bus);
-    cpu.set_engine(way.engine);
+    if (const EngineFactory translator = eager_translator(); way.engine == EngineKind::Translator && translator)
+        cpu.set_engine(translator);
+    else
+        cpu.set_engine(way.engine);
     mmu.set_fast_table(way.fast_table);
     mmu.set_a20(true);
 }

@@ -1,6 +1,6 @@
 // Owns: CodeRunner, a processor with 2 MB of memory and a port that logs, for running a few bytes of code.
 // Callers: tests of the Cpu. Promises: every_way() lists engine x fast table; a test that runs in each of them and
-// compares hash() proves that they agree.
+// compares hash() proves that they agree; the translator translates all at once.
 #pragma once
 
 #include <initializer_list>
@@ -16,13 +16,17 @@ struct Way {
     bool fast_table;
 };
 inline void PrintTo(const Way& way, std::ostream* out) {
-    *out << (way.engine == EngineKind::Interpreter ? "interpreter" : "block") << (way.fast_table ? "" : "_full_model");
+    *out << (way.engine == EngineKind::Interpreter ? "interpreter"
+             : way.engine == EngineKind::Block     ? "block"
+                                                   : "translator")
+         << (way.fast_table ? "" : "_full_model");
 }
 inline std::vector<Way> every_way() {
-    return {{EngineKind::Interpreter, true},
-            {EngineKind::Interpreter, false},
-            {EngineKind::Block, true},
-            {EngineKind::Block, false}};
+    std::vector<Way> ways;
+    for (const bool fast_table : {true, false})
+        for (const EngineKind engine : {EngineKind::Interpreter, EngineKind::Block, EngineKind::Translator})
+            ways.push_back({engine, fast_table});
+    return ways;
 }
 
 // An interrupt controller that always gives one vector, as long as the line is held.

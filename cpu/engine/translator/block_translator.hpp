@@ -1,0 +1,186 @@
+// Owns: BlockTranslator, from a decoded block to x86-64 code. Callers: the translator engine. Promises: the code keeps
+// guest registers in the host's, touches memory only where a recent slot (mmu/tlb/fast_tlb.hpp) allows it, and leaves
+// every other access, and all that it does not know, to the instruction's handler, having committed nothing of it.
+#pragma once
+
+#include <asmjit/x86.h>
+
+#include <optional>
+
+#include "cpu/engine/translator/frame.hpp"
+#include "cpu/engine/translator/plan.hpp"
+#include "cpu/engine/translator/translation.hpp"
+#include "mmu/tlb/fast_tlb.hpp"
+
+namespace forkscope::translator {
+
+// What the code must know of the machine that it runs in.
+struct Surroundings {
+    u32 data_mask = 0;    // of recent slots, for loads and stores
+    u32 fetch_mask = 0;   // for fetches
+    i32 fetches_from = 0; // bytes from the data's recent slots to the fetches', of one privilege
+    u64 slow_code = 0;    // host addresses of the engine's own code (entry_code.hpp)
+    u64 exit_code = 0;
+    u64 flags_code = 0;
+    u64 way_code = 0;
+    const void* jump_cache = nullptr;
+};
+
+struct JumpCacheEntry {
+    u32 eip = 1; // no entry: looked for at its own place only, where EIP 1 is not
+    u32 physical = 0;
+    u64 code = 0;
+};
+inline constexpr u32 kJumpCacheEntries = 4096;
+
+using HostOperand = asmjit::Operand;
+
+class BlockTranslator {
+  public:
+    // Code that will run at the host address `run_at`.
+    BlockTranslator(const Surroundings& around, Translation& translation, u64 run_at);
+
+    // nullopt: nothing in the block is worth it, or the assembler refused. Fills in the translation's offsets, from
+    // `memory_at` on.
+    std::optional<std::vector<u8>> translate(u32 memory_at);
+
+  private:
+    // Where a part of a flags record is.
+    enum class Where : u8 { Nowhere, Register, Immediate, Frame };
+    struct Part {
+        Where where = Where::Nowhere;
+        u8 reg = 0;
+        u32 value = 0;
+    };
+    enum class FlagState : u8 {
+        InFrame, // the frame's record is right
+        Pending, // by `pending_`, whose parts still hold what they held
+        Dead,    // nobody will look
+    };
+    struct Pending {
+        FlagsOf of = FlagsOf::Settled;
+        u8 size = 4;
+        Part a, b;
+        u32 native = 0; // flags that the host's instruction gives as the guest's does
+    };
+    // The way that an access takes which no recent slot allows.
+    struct Slow {
+        asmjit::Label entry;
+        asmjit::Label granted; // the host address is in r8 after all: another way of the set held the page
+        u32 size;
+        bool writes;
+        const Instruction* in;
+        FlagState state; // before the instruction
+        Pending pending;
+        u32 end; // which of `ends_`
+    };
+    // Behind an instruction that may be slow.
+    struct End {
+        asmjit::Label resume;
+        bool again = false; // the code behind counts on `after`, and on the host's flags
+        Pending after;
+    };
+
+    // The block
+    void analyse();
+    void emit_instruction(u32 number);
+    void emit_other(const Instruction& in, const Plan& plan);
+    void emit_transfer(const Instruction& in, const Plan& plan);
+    void emit_entry();
+    void emit_cold();
+    void emit_slow(const Slow& slow);
+    void emit_compared(const Pending& compared);
+    void emit_exit_stubs();
+    void end_instruction(std::size_t first_slow, bool sets_flags);
+
+    // Memory. The host address of the operand is in r8 afterwards.
+    void address_of(const Instruction& in);
+    void access(const Instruction& in, u32 size, bool writes);
+    void access_at(const Instruction& in, u32 size, bool writes); // the linear address is in r8
+    void run_handler(const Instruction& in);
+
+    // Flags
+    void spill();
+    void emit_record(const Pending& pending);
+    void emit_part(u32 offset, const Part& part, u8 size);
+    void need_flags(u32 bits);
+    void emit_again(const Pending& pending);
+    HostOperand operand_of(const Part& part, u32 offset, u8 size);
+    void load_part(const Part& part, u32 offset, u8 size); // into r9
+    void sets_flags(const Pending& pending);
+    u32 condition_flags(u8 condition) const;
+    void writes_register(u8 reg);
+    void writes_register(u8 size, u8 reg) { writes_register(size == 1 ? reg & 3 : reg); }
+
+    // Instructions
+    void alu(const Instruction& in, const Plan& plan);
+    void alu_to_memory(const Instruction& in, const Plan& plan);
+    void alu_to_register(const Instruction& in, const Plan& plan);
+    void test(const Instruction& in, const Plan& plan);
+    void inc_dec(const Instruction& in, const Plan& plan);
+    void neg_not(const Instruction& in, const Plan& plan);
+    void move(const Instruction& in, const Plan& plan);
+    void move_immediate(const Instruction& in, const Plan& plan);
+    void move_extended(const Instruction& in, const Plan& plan);
+    void exchange(const Instruction& in, const Plan& plan);
+    void shift_immediate(const Instruction& in, const Plan& plan);
+    void shift_cl(const Instruction& in, const Plan& plan);
+    void multiply(const Instruction& in, const Plan& plan);
+    void multiply_wide(const Instruction& in, const Plan& plan);
+    void lea(const Instruction& in, const Plan& plan);
+    void push_slot(const HostOperand& value);
+    void push(const Instruction& in, const Plan& plan);
+    void pop(const Instruction& in, const Plan& plan);
+    void leave(const Instruction& in);
+    void sign(const Plan& plan);
+    void set(const Instruction& in, const Plan& plan);
+    void conditional_move(const Instruction& in, const Plan& plan);
+
+    // Transfers
+    void branch(const Instruction& in, const Plan& plan);
+    void branch_counter(const Instruction& in, const Plan& plan);
+    void call(const Instruction& in, const Plan& plan);
+    void jump_to(const Instruction& in, const Plan& plan);
+    void return_(const Instruction& in);
+    void go_on(u32 link, u32 target); // jump there
+    void jump_if(asmjit::x86::CondCode condition, u32 link, u32 target);
+    void go_to_eip_in_r8();
+    void prepare_link(u32 link, u32 target);
+    bool same_page(u32 target) const { return ((target ^ translation_.eip) & ~u32{0xFFF}) == 0; }
+    void emit_page_check(u32 link, u32 target);
+    u32 next_eip(const Instruction& in) const { return translation_.eip + in.offset + in.length; }
+
+    static asmjit::x86::Gp gp(u8 size, u8 reg);
+    static asmjit::x86::Gp scratch(u8 size); // r9
+    static bool high(u8 size, u8 reg) { return size == 1 && reg >= 4; }
+    static asmjit::x86::Mem field(u32 offset, u32 size = 4) {
+        return asmjit::x86::ptr(asmjit::x86::rsp, static_cast<i32>(offset), size);
+    }
+    static asmjit::Imm immediate(u32 value, u8 size);
+    HostOperand byte_safe(u8 size, u8 reg); // the register, or where a high byte was copied to
+    static asmjit::x86::Mem operand_memory(u8 size) { return asmjit::x86::ptr(asmjit::x86::r8, 0, size); }
+
+    const Surroundings& around_;
+    Translation& translation_;
+    asmjit::CodeHolder code_;
+    asmjit::x86::Assembler a_;
+    u64 run_at_;
+    bool ended_ = false; // the block's last instruction has left
+
+    std::array<Plan, kMostInstructionsInBlock> plans_;
+    std::array<u32, kMostInstructionsInBlock> live_after_{};
+    u32 live_ = 0; // behind the present instruction
+    FlagState state_ = FlagState::InFrame;
+    Pending pending_;
+    u32 host_flags_ = 0; // those of the guest's that the host's hold now
+    std::vector<Slow> slow_;
+    std::vector<End> ends_;
+    asmjit::Label common_, deadline_;
+    struct ExitParts {
+        asmjit::Label jump, stub, check, frame;
+        bool checked_cold = false;
+    };
+    std::array<ExitParts, 2> exits_;
+};
+
+} // namespace forkscope::translator

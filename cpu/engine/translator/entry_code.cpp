@@ -1,0 +1,171 @@
+#include "cpu/engine/translator/entry_code.hpp"
+
+#include <asmjit/x86.h>
+
+namespace forkscope::translator {
+
+using namespace asmjit;
+
+namespace {
+
+// Behind the Frame on the stack: where the caller's lies, and the guest's registers.
+constexpr i32 kCallersFrame = sizeof(Frame);
+constexpr i32 kRegisters = sizeof(Frame) + 8;
+constexpr i32 kStack = sizeof(Frame) + 24; // with the six saved registers and the return address, 16-byte aligned
+static_assert((kStack + 7 * 8) % 16 == 0 && sizeof(Frame) % 16 == 0);
+
+class Writer {
+  public:
+    Writer(u64 run_at, const EngineFunctions& functions) : run_at_(run_at), functions_(functions) {
+        code_.init(Environment::host(), run_at);
+        code_.attach(&a_);
+    }
+
+    std::optional<EntryCode> write() {
+        EntryCode entry;
+        entry.enter_at = here();
+        enter();
+        entry.slow_at = here();
+        slow();
+        entry.exit_at = here();
+        exit();
+        entry.flags_at = here();
+        flags();
+        entry.way_at = here();
+        way();
+        if (code_.flatten() != kErrorOk || code_.resolveUnresolvedLinks() != kErrorOk ||
+            code_.relocateToBase(run_at_) != kErrorOk)
+            return std::nullopt;
+        entry.bytes.resize(code_.codeSize());
+        if (code_.copyFlattenedData(entry.bytes.data(), entry.bytes.size()) != kErrorOk)
+            return std::nullopt;
+        return entry;
+    }
+
+  private:
+    u32 here() const { return static_cast<u32>(a_.offset()); }
+    static x86::Mem frame(std::size_t offset) { return x86::qword_ptr(x86::rsp, static_cast<i32>(offset)); }
+    static x86::Mem frame_half(std::size_t offset) { return x86::dword_ptr(x86::rsp, static_cast<i32>(offset)); }
+
+    void enter() {
+        for (const x86::Gp& reg : {x86::rbx, x86::rbp, x86::r12, x86::r13, x86::r14, x86::r15})
+            a_.push(reg);
+        a_.sub(x86::rsp, Imm(kStack));
+        a_.mov(frame(kCallersFrame), x86::rdx);
+        a_.mov(frame(kRegisters), x86::rcx);
+        a_.mov(x86::r10, x86::rdi);
+        a_.mov(x86::r13, x86::rsi);
+        a_.mov(x86::r12, x86::qword_ptr(x86::rdx, offsetof(Frame, budget)));
+        a_.mov(x86::r11, x86::qword_ptr(x86::rdx, offsetof(Frame, instructions)));
+        a_.mov(frame_half(offsetof(Frame, record)), Imm(0));
+        a_.mov(frame_half(offsetof(Frame, expected)), Imm(0));
+        load_registers();
+        a_.jmp(x86::r10);
+    }
+
+    void load_registers() {
+        a_.mov(x86::r8, frame(kRegisters));
+        u32 number = 0;
+        for (const x86::Gp& reg : {x86::rax, x86::rcx, x86::rdx, x86::rbx, x86::r15, x86::rbp, x86::rsi, x86::rdi})
+            a_.mov(reg, x86::qword_ptr(x86::r8, static_cast<i32>(8 * number++)));
+    }
+    void store_registers() {
+        a_.mov(x86::r8, frame(kRegisters));
+        u32 number = 0;
+        for (const x86::Gp& reg : {x86::rax, x86::rcx, x86::rdx, x86::rbx, x86::r15, x86::rbp, x86::rsi, x86::rdi})
+            a_.mov(x86::qword_ptr(x86::r8, static_cast<i32>(8 * number++)), reg);
+    }
+    void store_progress() {
+        a_.mov(frame(offsetof(Frame, budget)), x86::r12);
+        a_.mov(frame(offsetof(Frame, instructions)), x86::r11);
+        store_registers();
+    }
+    void call_engine(const void* function) {
+        a_.mov(x86::rdi, Imm(reinterpret_cast<u64>(functions_.engine)));
+        a_.mov(x86::rax, Imm(reinterpret_cast<u64>(function)));
+        a_.call(x86::rax);
+    }
+    void leave(u32 result) {
+        a_.mov(x86::eax, Imm(result));
+        a_.add(x86::rsp, Imm(kStack));
+        for (const x86::Gp& reg : {x86::r15, x86::r14, x86::r13, x86::r12, x86::rbp, x86::rbx})
+            a_.pop(reg);
+        a_.ret();
+    }
+
+    // r8: the instruction, r9: where to go on, r10: the translation.
+    void slow() {
+        const Label out = a_.newLabel();
+        a_.mov(frame(offsetof(Frame, instruction)), x86::r8);
+        a_.mov(frame(offsetof(Frame, resume)), x86::r9);
+        a_.mov(frame(offsetof(Frame, translation)), x86::r10);
+        store_progress();
+        a_.mov(x86::rsi, x86::rsp);
+        call_engine(reinterpret_cast<const void*>(functions_.slow));
+        a_.test(x86::eax, x86::eax);
+        a_.jz(out);
+        load_registers();
+        a_.mov(x86::r12, frame(offsetof(Frame, budget)));
+        a_.mov(x86::r11, frame(offsetof(Frame, instructions)));
+        a_.jmp(frame(offsetof(Frame, resume)));
+        a_.bind(out);
+        leave(0);
+    }
+
+    // r8: the link, or 0.
+    void exit() {
+        a_.mov(frame(offsetof(Frame, link)), x86::r8);
+        store_progress();
+        a_.mov(x86::r8, frame(kCallersFrame));
+        for (u32 at = 0; at < sizeof(Frame); at += 8) {
+            a_.mov(x86::rax, frame(at));
+            a_.mov(x86::qword_ptr(x86::r8, static_cast<i32>(at)), x86::rax);
+        }
+        leave(1);
+    }
+
+    // Called from translated code: the guest's flags into the host's. r9 is lost.
+    void flags() {
+        const x86::Gp kept[] = {x86::rax, x86::rcx, x86::rdx, x86::rsi, x86::rdi, x86::r8, x86::r11};
+        for (const x86::Gp& reg : kept)
+            a_.push(reg);
+        a_.lea(x86::rsi, x86::ptr(x86::rsp, 8 * 8));
+        call_engine(reinterpret_cast<const void*>(functions_.flags));
+        a_.mov(x86::r9d, x86::eax);
+        for (u32 i = 7; i-- > 0;)
+            a_.pop(kept[i]);
+        a_.push(x86::r9);
+        a_.popfq();
+        a_.ret();
+    }
+
+    // Called from translated code: r8d is linear, r10d size and kind. Not zero: r8 is the host address.
+    void way() {
+        const x86::Gp kept[] = {x86::rax, x86::rcx, x86::rdx, x86::rsi, x86::rdi, x86::r11};
+        for (const x86::Gp& reg : kept)
+            a_.push(reg);
+        a_.sub(x86::rsp, Imm(8));
+        a_.mov(x86::esi, x86::r8d);
+        a_.mov(x86::edx, x86::r10d);
+        call_engine(reinterpret_cast<const void*>(functions_.way));
+        a_.mov(x86::r8, x86::rax);
+        a_.add(x86::rsp, Imm(8));
+        for (u32 i = 6; i-- > 0;)
+            a_.pop(kept[i]);
+        a_.test(x86::r8, x86::r8);
+        a_.ret();
+    }
+
+    u64 run_at_;
+    const EngineFunctions& functions_;
+    CodeHolder code_;
+    x86::Assembler a_;
+};
+
+} // namespace
+
+std::optional<EntryCode> make_entry_code(u64 run_at, const EngineFunctions& functions) {
+    return Writer(run_at, functions).write();
+}
+
+} // namespace forkscope::translator

@@ -1,0 +1,56 @@
+// Owns: Frame, what translated code and the engine tell each other, and the records of flags that lie in it.
+// Callers: the translator emits code that reads and writes its fields; the engine's slow functions. Promises: plain
+// data at fixed offsets; a record of flags gives what the interpreter would have (settle_flags).
+#pragma once
+
+#include <cstddef>
+
+#include "cpu/execute/flags.hpp"
+
+namespace forkscope::translator {
+
+// How the flags of the last instruction that set any come from a, b and c of the frame. `r` is its result, `x` and `y`
+// are its operands.
+enum class FlagsOf : u8 {
+    Settled, // LazyFlags has them
+    Add,     // a = r, b = y
+    Sub,     // a = r, b = y
+    Compare, // a = x, b = y
+    Logic,   // a = r
+    Test,    // a = x, b = y
+    Adc,     // a = r, b = y, c = carry in
+    Sbb,     // a = r, b = y, c = carry in
+    Inc,     // a = r, b = CF, which stays
+    Dec,     // a = r, b = CF, which stays
+    Neg,     // a = r
+    Shl,     // a = x, b = count, not 0
+    Shr,     // a = x, b = count, not 0
+    Sar,     // a = x, b = count, not 0
+    Multiply // a = low half of r, b = CF = OF
+};
+
+// A record's kind and operand size, as one word: Settled is 0.
+constexpr u32 flags_record(FlagsOf of, u32 size) { return static_cast<u32>(of) << 3 | size; }
+
+// On the host's stack, at rsp, while translated code runs.
+struct Frame {
+    u32 a = 0, b = 0, c = 0;
+    u32 record = 0;                    // flags_record
+    u32 eip = 0;                       // where the guest goes on
+    u32 expected = 0;                  // the record that the code behind a slow instruction counts on; 0: none
+    u32 bounce = 0;                    // a byte on its way from or to AH, CH, DH, BH
+    u32 ways = 0;                      // keeps what follows aligned
+    const void* instruction = nullptr; // const Instruction*: that is slow
+    const void* resume = nullptr;      // where the code goes on behind it
+    void* translation = nullptr;       // that it belongs to
+    void* link = nullptr;              // the exit taken, if it may be linked
+    i64 budget = 0;                    // clocks left before the code must leave, less one
+    u64 instructions = 0;              // retired, those of the running block included
+};
+
+// Brings `flags` up to date with the record, which is then Settled.
+void settle_flags(Frame& frame, LazyFlags& flags);
+// The other way round: puts into a, b and c what gives `flags` by the record `expected`.
+void record_flags(Frame& frame, const LazyFlags& flags);
+
+} // namespace forkscope::translator

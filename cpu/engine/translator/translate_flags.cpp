@@ -1,0 +1,150 @@
+// Flags: those that an instruction sets stay in the host's, and as operands from which they can be had again, until
+// somebody needs them in the frame.
+#include "cpu/engine/translator/block_translator.hpp"
+
+namespace forkscope::translator {
+
+using namespace asmjit;
+
+void BlockTranslator::sets_flags(const Pending& pending) {
+    host_flags_ = pending.native;
+    state_ = live_ == 0 ? FlagState::Dead : FlagState::Pending;
+    pending_ = pending;
+}
+
+// Into the frame. Leaves the host's flags alone.
+void BlockTranslator::spill() {
+    if (state_ == FlagState::Pending)
+        emit_record(pending_);
+    state_ = FlagState::InFrame;
+}
+
+void BlockTranslator::emit_record(const Pending& pending) {
+    emit_part(offsetof(Frame, a), pending.a, pending.size);
+    emit_part(offsetof(Frame, b), pending.b, pending.size);
+    a_.mov(field(offsetof(Frame, record)), Imm(flags_record(pending.of, pending.size)));
+}
+
+void BlockTranslator::emit_part(u32 offset, const Part& part, u8 size) {
+    if (part.where == Where::Register)
+        a_.mov(field(offset, size), gp(size, part.reg));
+    else if (part.where == Where::Immediate)
+        a_.mov(field(offset), immediate(part.value, 4));
+}
+
+// Before a register is written that they come from.
+void BlockTranslator::writes_register(u8 reg) {
+    if (state_ != FlagState::Pending)
+        return;
+    const auto holds = [this, reg](const Part& part) {
+        const u8 whole = pending_.size == 1 ? part.reg & 3 : part.reg;
+        return part.where == Where::Register && whole == reg;
+    };
+    if (!holds(pending_.a) && !holds(pending_.b))
+        return;
+    if (live_ == 0)
+        state_ = FlagState::Dead;
+    else
+        spill();
+}
+
+u32 BlockTranslator::condition_flags(u8 condition) const {
+    constexpr u32 flags[] = {kFlagO, kFlagC, kFlagZ,          kFlagC | kFlagZ,
+                             kFlagS, kFlagP, kFlagS | kFlagO, kFlagZ | kFlagS | kFlagO};
+    return flags[condition >> 1];
+}
+
+// The host's flags are the guest's, as far as these bits go. r9 and r10 are lost, r8 is kept.
+void BlockTranslator::need_flags(u32 bits) {
+    if ((host_flags_ & bits) == bits)
+        return;
+    if (state_ == FlagState::Pending && (pending_.native & bits) == bits) {
+        emit_again(pending_);
+        host_flags_ = pending_.native;
+        return;
+    }
+    spill();
+    a_.call(Imm(around_.flags_code));
+    host_flags_ = kFlagsArithmetic;
+}
+
+// An operand for an instruction whose other one is r9.
+HostOperand BlockTranslator::operand_of(const Part& part, u32 offset, u8 size) {
+    switch (part.where) {
+    case Where::Register:
+        return byte_safe(size, part.reg);
+    case Where::Immediate:
+        return immediate(part.value, size);
+    default:
+        return field(offset, size);
+    }
+}
+
+void BlockTranslator::load_part(const Part& part, u32 offset, u8 size) {
+    const x86::Gp r9 = scratch(size);
+    const HostOperand from = operand_of(part, offset, size);
+    a_.emit(x86::Inst::kIdMov, r9, from);
+}
+
+// The instruction again, or another that gives the same flags.
+void BlockTranslator::emit_again(const Pending& p) {
+    const x86::Gp r9 = scratch(p.size);
+    const auto by = [&](u32 id, const HostOperand& operand) { a_.emit(id, r9, operand); };
+    const auto carry = [&](u32 offset) { a_.bt(field(offset), Imm(0)); };
+    if (p.of == FlagsOf::Multiply) {
+        emit_record(p);
+        a_.call(Imm(around_.flags_code));
+        return;
+    }
+    load_part(p.a, offsetof(Frame, a), p.size);
+    const HostOperand b = operand_of(p.b, offsetof(Frame, b), p.size);
+    switch (p.of) {
+    case FlagsOf::Add:
+        by(x86::Inst::kIdSub, b);
+        return by(x86::Inst::kIdAdd, b);
+    case FlagsOf::Sub:
+        by(x86::Inst::kIdAdd, b);
+        return by(x86::Inst::kIdSub, b);
+    case FlagsOf::Compare:
+        return by(x86::Inst::kIdCmp, b);
+    case FlagsOf::Logic:
+        return by(x86::Inst::kIdTest, r9);
+    case FlagsOf::Test:
+        return by(x86::Inst::kIdAnd, b);
+    case FlagsOf::Adc:
+        carry(offsetof(Frame, c));
+        by(x86::Inst::kIdSbb, b);
+        carry(offsetof(Frame, c));
+        return by(x86::Inst::kIdAdc, b);
+    case FlagsOf::Sbb:
+        carry(offsetof(Frame, c));
+        by(x86::Inst::kIdAdc, b);
+        carry(offsetof(Frame, c));
+        return by(x86::Inst::kIdSbb, b);
+    case FlagsOf::Inc:
+        by(x86::Inst::kIdSub, Imm(1));
+        carry(offsetof(Frame, b));
+        a_.inc(r9);
+        return;
+    case FlagsOf::Dec:
+        by(x86::Inst::kIdAdd, Imm(1));
+        carry(offsetof(Frame, b));
+        a_.dec(r9);
+        return;
+    case FlagsOf::Neg:
+        a_.neg(r9);
+        a_.neg(r9);
+        return;
+    case FlagsOf::Shl:
+        return by(x86::Inst::kIdShl, b);
+    case FlagsOf::Shr:
+        return by(x86::Inst::kIdShr, b);
+    case FlagsOf::Sar:
+        return by(x86::Inst::kIdSar, b);
+    case FlagsOf::Settled:
+    case FlagsOf::Multiply:
+        return;
+    }
+}
+
+} // namespace forkscope::translator

@@ -1,0 +1,305 @@
+#include "cpu/engine/translator/translator_engine.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/engine/block_engine.hpp"
+#include "cpu/engine/run.hpp"
+#include "cpu/protection/interrupts.hpp"
+#include "emu/base/log.hpp"
+
+namespace forkscope::translator {
+
+namespace {
+
+constexpr u32 kNeverTranslated = 0x80000000; // Block::heat
+constexpr u32 kMostKills = 8;                // of translations in a frame: then its code is patched too often
+constexpr u32 kMostCodeOfBlock = 32u << 10;
+constexpr i64 kMostBudget = i64{1} << 60;
+
+} // namespace
+
+TranslatorEngine::TranslatorEngine(Context& cpu, CodeMemory memory, const TranslatorOptions& options)
+    : cpu_(cpu), memory_(std::move(memory)), options_(options), jump_cache_(new JumpCacheEntry[kJumpCacheEntries]) {
+    const EngineFunctions functions{this, slow, flags, way};
+    if (auto entry = make_entry_code(reinterpret_cast<u64>(memory_.executable), functions)) {
+        entry_code_ = std::move(*entry);
+        std::memcpy(memory_.writable, entry_code_.bytes.data(), entry_code_.bytes.size());
+        usable_ = true;
+    }
+    set_surroundings();
+    drop_translations();
+}
+
+// --- Running
+
+void TranslatorEngine::run(u64 instruction_limit) {
+    do {
+        const auto start = cpu_.mmu().fetch(LinearAddress(cpu_.state().linear_eip()), cpu_.privilege());
+        if (!start.ok) [[unlikely]] {
+            taken_ = nullptr;
+            return protection::deliver(cpu_, cpu_.page_fault());
+        }
+        Block* block = blocks_.find(start.value, cpu_.state().code_mode());
+        if (block == nullptr) [[unlikely]]
+            block = build(start.value);
+        if (block != nullptr) [[likely]] {
+            run_here(*block, instruction_limit);
+        } else {
+            taken_ = nullptr;
+            run_crossing_instruction(cpu_, code_);
+        }
+    } while (goes_on(cpu_, instruction_limit));
+}
+
+void TranslatorEngine::run_here(Block& block, u64 instruction_limit) {
+    if (Translation* const translation = translation_of(block); translation != nullptr && machine_fits()) {
+        if (taken_ != nullptr)
+            link_to(*translation);
+        if (enter(*translation, instruction_limit))
+            return;
+    }
+    taken_ = nullptr;
+    run_block(cpu_, block, instruction_limit);
+}
+
+// Null: the instruction there lies in two pages or in device memory.
+Block* TranslatorEngine::build(PhysicalAddress start) {
+    if (!read_run(cpu_, start, kMostInstructionsInBlock, code_))
+        return nullptr;
+    cpu_.mmu().flag_frame(start.page(), kFrameCode);
+    Block* const block = blocks_.insert(start, cpu_.state().code_mode(), code_.instructions.data(),
+                                        static_cast<u16>(code_.count), code_.lookahead);
+    block->entry = cpu_.meter().pipeline();
+    block->exit = code_.exit;
+    if (blocks_.generation() != generation_) { // it dropped all older ones
+        generation_ = blocks_.generation();
+        drop_translations();
+    }
+    return block;
+}
+
+// What the code takes for granted beyond its bytes: flat segments, and that only retired cost and the machine's own
+// memory accesses can end a block early.
+bool TranslatorEngine::machine_fits() const {
+    const CpuState& r = cpu_.state();
+    const auto flat = [&r](u8 segment) {
+        const SegmentCache& cache = r.segments[segment];
+        return cache.base == 0 && cache.flat_read && cache.flat_write;
+    };
+    const SegmentCache& cs = r.segments[kCs];
+    return cs.base == 0 && cs.limit == 0xFFFFFFFF && cs.big && cs.flat_read && flat(kSs) && r.segments[kSs].big &&
+           flat(kDs) && flat(kEs) && !r.flag(kFlagT | kFlagR) && !cpu_.attention().wanted() &&
+           !cpu_.meter().repeating();
+}
+
+bool TranslatorEngine::enter(Translation& translation, u64 instruction_limit) {
+    Progress& p = cpu_.progress();
+    CpuState& r = cpu_.regs();
+    // Every instruction costs a cycle at least, so that one budget keeps both bounds.
+    const u64 left = std::min<u64>({p.deadline - p.cycle, instruction_limit - p.instructions, kMostBudget});
+    if (translation.block->clocks >= left)
+        return false;
+    JumpCacheEntry& entry = jump_cache_[translation.eip & (kJumpCacheEntries - 1)];
+    entry = {translation.eip, static_cast<u32>(translation.block->start.page_start().value),
+             reinterpret_cast<u64>(memory_.executable + translation.entry_at)};
+    Frame frame;
+    frame.budget = static_cast<i64>(left) - 1;
+    frame.instructions = p.instructions;
+    budget_end_ = p.cycle + left;
+    cpu_.meter().begin();
+    const auto enter_code =
+        reinterpret_cast<EnterFunction>(reinterpret_cast<std::uintptr_t>(memory_.executable + entry_code_.enter_at));
+    const RecentSlot* const data = cpu_.mmu().data_front().recent_slots(cpu_.privilege());
+    if (!enter_code(memory_.executable + translation.entry_at, data, &frame, r.gpr.data())) {
+        taken_ = nullptr; // slow() has settled all
+        return true;
+    }
+    r.eip = frame.eip;
+    settle_flags(frame, r.flags);
+    p.cycle = budget_end_ - 1 - static_cast<u64>(frame.budget);
+    p.instructions = frame.instructions;
+    taken_ = static_cast<Link*>(frame.link);
+    return true;
+}
+
+// The instruction that the code cannot do, or not now, by its handler.
+u32 TranslatorEngine::slow(void* engine, Frame* frame) {
+    auto& self = *static_cast<TranslatorEngine*>(engine);
+    Context& cpu = self.cpu_;
+    Progress& p = cpu.progress();
+    CpuState& r = cpu.regs();
+    const auto& translation = *static_cast<const Translation*>(frame->translation);
+    const Block& block = *translation.block;
+    p.cycle = self.budget_end_ - 1 - static_cast<u64>(frame->budget + block.clocks);
+    p.instructions = frame->instructions - block.count;
+    p.block_eip = r.eip = translation.eip;
+    settle_flags(*frame, r.flags);
+    if (!run_within(cpu, block, *static_cast<const Instruction*>(frame->instruction)))
+        return 0;
+    if (frame->expected != 0)
+        record_flags(*frame, r.flags);
+    frame->expected = 0;
+    frame->budget = static_cast<i64>(self.budget_end_ - 1 - p.cycle) - i64{block.clocks};
+    return 1;
+}
+
+u32 TranslatorEngine::flags(void* engine, Frame* frame) {
+    LazyFlags& flags = static_cast<TranslatorEngine*>(engine)->cpu_.regs().flags;
+    settle_flags(*frame, flags);
+    return flags.pack();
+}
+
+u8* TranslatorEngine::way(void* engine, u32 linear, u32 size_and_kind) {
+    Context& cpu = static_cast<TranslatorEngine*>(engine)->cpu_;
+    const AccessKind kind = (size_and_kind & 0x100) != 0 ? AccessKind::Write : AccessKind::Read;
+    return cpu.mmu().other_way(linear, size_and_kind & 0xFF, cpu.privilege(), kind);
+}
+
+// --- Translations
+
+Translation* TranslatorEngine::translation_of(Block& block) {
+    if (block.derived != nullptr) [[likely]] {
+        auto* const translation = static_cast<Translation*>(block.derived);
+        return translation->eip == cpu_.state().eip ? translation : nullptr;
+    }
+    if (++block.heat < options_.threshold || (block.heat & kNeverTranslated) != 0)
+        return nullptr;
+    Translation* const translation = worth_translating(block) && machine_fits() ? translate(block) : nullptr;
+    if (translation == nullptr)
+        block.heat = worth_translating(block) && !machine_fits() ? 0 : kNeverTranslated;
+    return translation;
+}
+
+bool TranslatorEngine::worth_translating(const Block& block) const {
+    const auto killed = killed_in_frame_.find(block.start.page());
+    return usable_ && cpu_.meter().cost_model().flat() && !cpu_.mmu().fetches_each_instruction() &&
+           !cpu_.mmu().reports_misaligned() && (killed == killed_in_frame_.end() || killed->second < kMostKills);
+}
+
+Translation* TranslatorEngine::translate(Block& block) {
+    if (memory_.size - used_ < kMostCodeOfBlock)
+        drop_translations();
+    auto translation = std::make_unique<Translation>();
+    translation->block = &block;
+    translation->eip = cpu_.state().eip;
+    BlockTranslator translator(around_, *translation, reinterpret_cast<u64>(memory_.executable + used_));
+    const auto bytes = translator.translate(used_);
+    if (!bytes || bytes->size() > kMostCodeOfBlock)
+        return nullptr;
+    std::memcpy(memory_.writable + used_, bytes->data(), bytes->size());
+    used_ = (used_ + static_cast<u32>(bytes->size()) + 15) & ~15u;
+    block.derived = translation.get();
+    by_frame_[block.start.page()].push_back(translation.get());
+    translations_.push_back(std::move(translation));
+    return translations_.back().get();
+}
+
+void TranslatorEngine::patch(u32 at, u32 value) { std::memcpy(memory_.writable + at, &value, sizeof value); }
+
+void TranslatorEngine::link_to(Translation& target) {
+    Link& link = *taken_;
+    if (!options_.links || link.to != nullptr || link.from->block == nullptr || link.target != target.eip)
+        return;
+    const auto frame = static_cast<u32>(target.block->start.page_start().value);
+    if (link.frame_at == 0 && link.from->block->start.page_start().value != frame)
+        return;
+    if (link.frame_at != 0)
+        patch(link.frame_at, frame);
+    jump_to(link.jump_at, target.entry_at);
+    link.to = &target;
+    target.incoming.push_back(&link);
+}
+
+void TranslatorEngine::unlink(Link& link) {
+    jump_to(link.jump_at, link.stub_at);
+    link.to = nullptr;
+}
+
+// Nothing leads to it any more; its memory comes back when all is dropped.
+void TranslatorEngine::retire(Translation& translation) {
+    for (Link* const link : translation.incoming)
+        unlink(*link);
+    translation.incoming.clear();
+    for (Link& link : translation.links) {
+        if (link.to != nullptr)
+            std::erase(link.to->incoming, &link);
+        link.to = nullptr;
+    }
+    JumpCacheEntry& entry = jump_cache_[translation.eip & (kJumpCacheEntries - 1)];
+    if (entry.eip == translation.eip)
+        entry = {};
+    translation.block->derived = nullptr;
+    translation.block = nullptr;
+}
+
+bool TranslatorEngine::code_changed(PhysicalAddress address, u32 size) {
+    bool frame_is_empty = false;
+    if (blocks_.kill(address, size, cpu_.progress().running, frame_is_empty))
+        cpu_.progress().leave = true;
+    retire_dead(address.page());
+    return !frame_is_empty;
+}
+
+void TranslatorEngine::retire_dead(u64 frame) {
+    const auto found = by_frame_.find(frame);
+    if (found == by_frame_.end())
+        return;
+    std::erase_if(found->second, [&](Translation* translation) {
+        if (translation->block->alive)
+            return false;
+        ++killed_in_frame_[frame];
+        retire(*translation);
+        return true;
+    });
+}
+
+void TranslatorEngine::forget() {
+    blocks_.clear();
+    generation_ = blocks_.generation();
+    drop_translations();
+    killed_in_frame_.clear();
+    set_surroundings();
+}
+
+// The blocks may be gone already; those that are not are heated up anew.
+void TranslatorEngine::drop_translations() {
+    blocks_.forget_derived();
+    translations_.clear();
+    by_frame_.clear();
+    std::fill_n(jump_cache_.get(), kJumpCacheEntries, JumpCacheEntry{});
+    taken_ = nullptr;
+    used_ = (static_cast<u32>(entry_code_.bytes.size()) + 15) & ~15u;
+}
+
+void TranslatorEngine::set_surroundings() {
+    const FastTlb& data = cpu_.mmu().data_front();
+    const FastTlb& fetches = cpu_.mmu().fetch_front();
+    const auto address = [this](u32 at) { return reinterpret_cast<u64>(memory_.executable + at); };
+    around_ = {.data_mask = data.recent_mask(),
+               .fetch_mask = fetches.recent_mask(),
+               .fetches_from =
+                   static_cast<i32>(reinterpret_cast<std::intptr_t>(fetches.recent_slots(Privilege::Supervisor)) -
+                                    reinterpret_cast<std::intptr_t>(data.recent_slots(Privilege::Supervisor))),
+               .slow_code = address(entry_code_.slow_at),
+               .exit_code = address(entry_code_.exit_at),
+               .flags_code = address(entry_code_.flags_at),
+               .way_code = address(entry_code_.way_at),
+               .jump_cache = jump_cache_.get()};
+}
+
+} // namespace forkscope::translator
+
+namespace forkscope {
+
+EngineFactory translator_factory(MapCodeMemory map, const TranslatorOptions& options) {
+    return [map = std::move(map), options](Context& cpu, Interpreter&) -> std::unique_ptr<Engine> {
+        CodeMemory memory = map(options.code_bytes);
+        if (memory.size != 0)
+            return std::make_unique<translator::TranslatorEngine>(cpu, std::move(memory), options);
+        log_warning_once("no code memory", "this host gives no executable memory: guest code is interpreted");
+        return std::make_unique<BlockEngine>(cpu);
+    };
+}
+
+} // namespace forkscope
