@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "emu/base/archive.hpp"
+#include "emu/base/shared/footprint.hpp"
 
 namespace forkscope {
 
@@ -17,6 +18,8 @@ class PartState {
   public:
     virtual ~PartState() = default;
     virtual void serialize(Archive& ar) = 0;
+    // What it takes in memory and an earlier state of the same owner, or none, does not.
+    virtual u64 bytes_beyond(const PartState* before) const = 0;
 };
 
 struct CheckpointPart {
@@ -30,13 +33,18 @@ struct CheckpointPart {
     std::function<void(const PartState*)> restore;
 };
 
-// The part of an owner that has `State state() const`, a value with serialize(), and `void restore(const State*)`.
+// The part of an owner that has `State state() const`, a value with serialize(), and `void restore(const State*)`. The
+// state's members that hold memory are named by its held(), as Footprint wants them.
 // The owner outlives the part.
 template <class Owner> CheckpointPart checkpoint_part(std::string name, u32 version, Owner& owner) {
     using State = decltype(std::as_const(owner).state());
     struct Kept final : PartState {
         explicit Kept(State kept = {}) : state(std::move(kept)) {}
         void serialize(Archive& ar) override { state.serialize(ar); }
+        u64 bytes_beyond(const PartState* before) const override {
+            return sizeof *this + forkscope::bytes_beyond(
+                                      state, before != nullptr ? &static_cast<const Kept*>(before)->state : nullptr);
+        }
         State state;
     };
     CheckpointPart part;

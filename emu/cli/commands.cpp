@@ -209,13 +209,13 @@ Outcome show_and_run(Session& session, std::unique_ptr<Window>& window, Terminal
     if (window != nullptr) {
         window->show(session);
         window.reset();
-        outcome = session.outcome();
+        outcome = session.outcome_here();
         outcome.message.clear(); // the window has said it
     } else if (terminal != nullptr) {
         shown = terminal->show(session, starts == Starts::AtPlace ? Terminal::First::Stands
                                         : stepping                ? Terminal::First::ToStop
                                                                   : Terminal::First::ForGuest);
-        outcome = session.outcome();
+        outcome = session.outcome_here();
         outcome.message.clear();
     } else {
         if (starts == Starts::AtPlace)

@@ -51,6 +51,7 @@ class GuestThreads : public TraceSink {
         u32 last_space = 0;                 // so many have been seen
         std::map<u32, GuestThread> threads; // by id
         void serialize(Archive& ar);
+        auto held() const { return std::tie(threads); }
     };
     State state() const { return state_; }
     void restore(const State* state) { state_ = state != nullptr ? *state : State(); }

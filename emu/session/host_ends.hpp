@@ -64,6 +64,7 @@ class HostEnds {
     struct Said {
         std::string text;
         void serialize(Archive& ar) { ar.text("text", text); }
+        auto held() const { return std::tie(text); }
     };
     friend CheckpointPart checkpoint_part<HostEnds>(std::string, u32, HostEnds&);
     Said state() const { return {said_}; }

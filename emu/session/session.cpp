@@ -417,6 +417,7 @@ bool Session::ended(const StopReason& reason, StopConditions::After after) {
     if (!outcome)
         return false;
     outcome_ = *std::move(outcome);
+    ended_at_ = machine_->position();
     const bool by_guest =
         reason.kind == StopKind::Exit || reason.kind == StopKind::Halted || reason.kind == StopKind::Shutdown;
     if (by_guest && tracer_ != nullptr)

@@ -78,6 +78,8 @@ class Session {
     void hear_console(std::function<void(u8 byte)> hear);
     // How the last slice or step that ended a run did so.
     const Outcome& outcome() const { return outcome_; }
+    // The same where the machine still is there. From an end that one went back from, the run has not come to it.
+    Outcome outcome_here() const { return machine_->position() == ended_at_ ? outcome_ : Outcome{}; }
     // Where the machine is: "dup_proc+0x1c (fork.c:88)", or the address.
     std::string place() const;
     // The end of what the guest has said on its serial port; where that is silent, of its screen. "": nothing.
@@ -129,6 +131,7 @@ class Session {
     std::unique_ptr<StopConditions> stops_;
     Debugger* debugger_ = nullptr;
     Outcome outcome_;
+    Position ended_at_;
     u64 next_hash_ = 0;
     int assert_hook_ = -1;
 };

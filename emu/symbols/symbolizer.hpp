@@ -62,6 +62,7 @@ class Symbolizer {
     struct State {
         std::map<u32, std::string> programs;
         void serialize(Archive& ar);
+        auto held() const { return std::tie(programs); }
     };
     State state() const;
     void restore(const State* state);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include <malloc.h>
+
 #include "cpu/engine/block_engine.hpp"
 #include "emu/machine/timeline/timeline.hpp"
 #include "timeline_ways.hpp"
@@ -101,6 +103,38 @@ TEST(Timeline, CountsCyclesWhereInstructionsTakeMany) {
     ASSERT_TRUE(timeline.go_to(std::prev(all.end(), 2)->first).ok());
     ASSERT_TRUE(timeline.go_to(timeline.end()).ok());
     EXPECT_EQ(guest.machine->hash(), hash);
+}
+
+// Observers' states are the larger part of it. The heap's own account is the judge.
+TEST(Timeline, StaysBelowItsLimitWithAllThatCheckpointsTake) {
+    constexpr u64 kLimit = u64{24} << 20;
+    Watched watched({embedded_kernel_names().front()}, EngineKind::Block, "run=forkstorm 400");
+    TimelineLimits limits;
+    limits.bytes = kLimit;
+    limits.spacing = 300'000;
+    limits.near = 6'000'000;
+    limits.far_spacing = 3'000'000;
+    auto timeline = std::make_unique<Timeline>(watched.machine(), limits);
+    while (watched.machine().instructions() < 30'000'000) {
+        timeline->run({kNever, watched.machine().instructions() + limits.spacing});
+        ASSERT_LE(timeline->bytes(), kLimit);
+    }
+    EXPECT_EQ(timeline->beginning().instructions, 0u) << "coarser, not shorter";
+    const u64 counted = timeline->bytes();
+    EXPECT_GT(counted, kLimit / 2);
+    const u64 in_use = ::mallinfo2().uordblks + ::mallinfo2().hblkhd;
+    ASSERT_TRUE(timeline->go_to(15'000'000).ok());
+    ASSERT_TRUE(timeline->go_to(timeline->end()).ok());
+    ASSERT_LE(timeline->bytes(), kLimit) << "with what was laid on the way";
+    const u64 with = ::mallinfo2().uordblks + ::mallinfo2().hblkhd;
+    const u64 kept = timeline->bytes();
+    timeline.reset();
+    watched.tracer->restore(nullptr); // it goes on with a part of them
+    const u64 freed = with - (::mallinfo2().uordblks + ::mallinfo2().hblkhd);
+    if (in_use == 0)
+        return; // a sanitizer's heap keeps no account
+    EXPECT_GT(kept, freed * 85 / 100);
+    EXPECT_LT(kept, freed * 115 / 100);
 }
 
 // Checkpoints are forgotten where they lie too close; what they knew of stores must not be.

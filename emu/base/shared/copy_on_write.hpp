@@ -7,6 +7,8 @@
 #include <memory>
 #include <utility>
 
+#include "emu/base/shared/footprint.hpp"
+
 namespace forkscope {
 
 template <class T> class CopyOnWrite {
@@ -23,6 +25,12 @@ template <class T> class CopyOnWrite {
     }
     // Equal without a look at the values.
     bool shares_with(const CopyOnWrite& other) const { return value_ == other.value_; }
+    void add_beyond(Footprint& footprint, const CopyOnWrite* before) const {
+        if (value_ == nullptr || (before != nullptr && shares_with(*before)))
+            return;
+        footprint.add_shared(sizeof(T));
+        footprint.add(*value_, before != nullptr ? &**before : nullptr);
+    }
 
   private:
     inline static const T kDefault{};

@@ -113,6 +113,21 @@ template <class Element, class Key, class KeyOf> class SharedTree {
         leaves_ = {};
         size_ = 0;
     }
+    void add_beyond(Footprint& footprint, const SharedTree* before) const {
+        if (leaves_->empty() || (before != nullptr && leaves_.shares_with(before->leaves_)))
+            return;
+        footprint.add_shared(sizeof(Leaves));
+        footprint.add_array(leaves_->capacity() * sizeof(CopyOnWrite<Leaf>));
+        for (const CopyOnWrite<Leaf>& leaf : *leaves_) {
+            if (before != nullptr && before->has_leaf(leaf))
+                continue;
+            footprint.add_shared(sizeof(Leaf));
+            footprint.add_array(leaf->capacity() * sizeof(Element));
+            if constexpr (!Footprint::HoldsNothing<Element>::value)
+                for (const Element& element : *leaf)
+                    footprint.add(element, before != nullptr ? before->element(KeyOf()(element)) : nullptr);
+        }
+    }
 
   protected:
     bool is_at(const const_iterator& at, const Key& key) const { return at != end() && !(key < KeyOf()(*at)); }
@@ -136,6 +151,14 @@ template <class Element, class Key, class KeyOf> class SharedTree {
     }
 
   private:
+    bool has_leaf(const CopyOnWrite<Leaf>& leaf) const {
+        const const_iterator at = lower_bound(KeyOf()(leaf->front()));
+        return at != end() && (*leaves_)[at.leaf_].shares_with(leaf);
+    }
+    const Element* element(const Key& key) const {
+        const const_iterator at = lower_bound(key);
+        return is_at(at, key) ? &*at : nullptr;
+    }
     static std::size_t place_in(const Leaf& leaf, const Key& key) {
         const auto at = std::partition_point(leaf.begin(), leaf.end(),
                                              [&](const Element& element) { return KeyOf()(element) < key; });

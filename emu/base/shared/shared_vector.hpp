@@ -122,6 +122,16 @@ template <class T> class SharedVector {
                 edit(at).*part = value;
     }
     void clear() { *this = SharedVector(); }
+    void add_beyond(Footprint& footprint, const SharedVector* before) const {
+        if (chunks_->empty() || (before != nullptr && chunks_.shares_with(before->chunks_)))
+            return;
+        footprint.add_shared(sizeof *chunks_);
+        footprint.add_array(chunks_->capacity() * sizeof(CopyOnWrite<Chunk>));
+        for (std::size_t i = 0; i < chunks_->size(); ++i) {
+            const bool was = before != nullptr && i < before->chunks_->size();
+            (*chunks_)[i].add_beyond(footprint, was ? &(*before->chunks_)[i] : nullptr);
+        }
+    }
 
   private:
     CopyOnWrite<std::vector<CopyOnWrite<Chunk>>> chunks_; // all but the last full

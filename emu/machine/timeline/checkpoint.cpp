@@ -37,7 +37,39 @@ std::shared_ptr<const Checkpoint> CheckpointKeeper::make() {
     checkpoint->absent_parts = machine_.absent_parts();
     epoch_ = memory.begin_epoch();
     checkpoint->memory = memory_;
+    checkpoint->written.shrink_to_fit();
+    checkpoint->charge = charge(*checkpoint, last_.get());
     return last_ = checkpoint;
+}
+
+// What both share was counted with the earlier one. Observers may have come meanwhile, but none left.
+Charge CheckpointKeeper::charge(const Checkpoint& checkpoint, const Checkpoint* before) const {
+    Footprint lists;
+    lists.add_array(checkpoint.written.capacity() * sizeof checkpoint.written[0]);
+    lists.add_array(checkpoint.parts.capacity() * sizeof checkpoint.parts[0]);
+    for (const Checkpoint::Section& section : checkpoint.state)
+        lists.add_array(sizeof section + section.pages.capacity() * sizeof section.pages[0]);
+    u64 bytes = sizeof checkpoint + lists.bytes();
+    const FrameImage nothing(machine_.mmu().memory().frame_count());
+    bytes += checkpoint.memory.bytes_beyond(before != nullptr ? before->memory : nothing);
+    for (std::size_t i = 0; i < checkpoint.parts.size(); ++i)
+        bytes += checkpoint.parts[i]->bytes_beyond(
+            before != nullptr && i < before->parts.size() ? before->parts[i].get() : nullptr);
+    return Charge(others_, bytes);
+}
+
+std::shared_ptr<const Checkpoint> CheckpointKeeper::without(const Checkpoint& before, const Checkpoint& gone,
+                                                            const Checkpoint& next) const {
+    auto joined = std::make_shared<Checkpoint>(next);
+    if (gone.at >= next.written_since) {
+        joined->written_since = std::min(gone.written_since, next.written_since);
+        joined->written.clear();
+        std::set_union(gone.written.begin(), gone.written.end(), next.written.begin(), next.written.end(),
+                       std::back_inserter(joined->written));
+        joined->written.shrink_to_fit();
+    }
+    joined->charge = charge(*joined, &before);
+    return joined;
 }
 
 Page CheckpointKeeper::last_page(std::size_t section, std::size_t page) const {

@@ -283,20 +283,15 @@ void Timeline::lay_rung() {
             if (const auto rung = branch->second.checkpoints.find(rungs_.front().second);
                 rung != branch->second.checkpoints.end())
                 forget(branch->second.checkpoints, rung);
+    keep_below_limit();
 }
 
-// The next one knows then of what was written since the one before.
+// Never the first.
 Timeline::Checkpoints::iterator Timeline::forget(Checkpoints& all, Checkpoints::iterator at) {
     const std::shared_ptr<const Checkpoint> gone = at->second;
     const auto next = all.erase(at);
-    if (next == all.end() || gone->at < next->second->written_since)
-        return next;
-    auto joined = std::make_shared<Checkpoint>(*next->second);
-    joined->written_since = std::min(gone->written_since, joined->written_since);
-    joined->written.clear();
-    std::set_union(gone->written.begin(), gone->written.end(), next->second->written.begin(),
-                   next->second->written.end(), std::back_inserter(joined->written));
-    next->second = std::move(joined);
+    if (next != all.end())
+        next->second = keeper_.without(*std::prev(next)->second, *gone, *next->second);
     return next;
 }
 

@@ -1,7 +1,7 @@
 // Owns: Timeline, a machine's past: checkpoints, the way back to any position, and branches where the past was changed.
 // Callers: the session runs its machine through it; faces ask for positions. Promises: a position that is gone to is
 // the state that was, bit for bit, observers included; what left the machine there before is not put out again;
-// pages stay below their limit (observers' states are not counted): the past becomes coarser, not shorter.
+// checkpoints stay below their limit, observers' states with them: the past becomes coarser, not shorter.
 #pragma once
 
 #include <deque>
@@ -153,7 +153,7 @@ class Timeline {
     // How long the way is: a string instruction takes one count and many cycles.
     static u64 length(const Checkpoint& from, const Checkpoint& to);
     u64 spacing_at(u64 age) const;
-    static Checkpoints::iterator forget(Checkpoints& all, Checkpoints::iterator at);
+    Checkpoints::iterator forget(Checkpoints& all, Checkpoints::iterator at);
     void thin();
     void keep_below_limit();
 

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "emu/observe/processes/process_context.hpp"
@@ -44,6 +45,7 @@ struct FaultRecord {
     u32 frames_copied = 0;
     std::vector<std::string> findings;
 
+    auto held() const { return std::tie(program, frames_taken, findings); }
     bool is_write() const { return (error_code & kFaultWrite) != 0; }
     bool is_cow() const { return page == FaultClass::CowCopy || page == FaultClass::CowReuse; }
     u32 page_address() const { return address & ~kPageMask; }

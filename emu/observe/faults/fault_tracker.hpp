@@ -44,6 +44,7 @@ class FaultTracker {
     // Whether anybody stands in a fault or another interrupt of this space, where the guest does not say who runs.
     bool waits_in(u32 address_space) const;
     void serialize(Archive& ar);
+    auto held() const { return std::tie(stacks_, open_, delivered_); }
 
   private:
     // What a context has to return to: a fault, or another interrupt.
@@ -58,6 +59,8 @@ class FaultTracker {
         FaultRecord record;
         bool compared = false;
         u32 true_copy = 0; // a frame that was seen to hold what the old one held; others may write to either later
+
+        auto held() const { return std::tie(record); }
     };
     using Stack = std::vector<Frame>; // outermost first
     using Stacks = SharedMap<ProcessContext::Key, Stack>;

@@ -33,6 +33,7 @@ class UnmappedTouches : public BusListener {
         std::vector<UnmappedTouch> places; // in the order of their first touches
         u64 further = 0;                   // accesses to places that found no room
         void serialize(Archive& ar);
+        auto held() const { return std::tie(places); }
     };
 
     explicit UnmappedTouches(std::function<Moment()> now) : now_(std::move(now)) {}

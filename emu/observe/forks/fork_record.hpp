@@ -5,6 +5,7 @@
 
 #include <array>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -115,6 +116,8 @@ struct ForkStop {
     u32 eip = 0;
     std::array<u32, 3> callers{}; // return addresses, innermost first; 0 = unknown
     std::string program;          // that eip belongs to; empty: the kernel, or unknown
+
+    auto held() const { return std::tie(program); }
 };
 // A page that parent and child had in the same memory when fork left. A large one is whole until either side splits it.
 struct SharedPage {
@@ -142,6 +145,8 @@ struct ForkFault {
     ForkSide side = ForkSide::Unknown;
     bool belongs = false; // a copy-on-write fault on a page that this fork shared
     bool in_fork = false; // taken inside fork itself
+
+    auto held() const { return std::tie(record); }
 };
 
 struct ForkRecord {
@@ -196,6 +201,10 @@ struct ForkRecord {
     }
     // What a later system call did for the same fork, which nobody has stated.
     void append(const ForkRecord& later, std::size_t most_entries);
+    auto held() const {
+        return std::tie(parent_program, stacks, stops, ptes, frames, flushes, cr3_loads, faults, by_instruction, shared,
+                        differences, findings);
+    }
     // About what the lists take, in memory or in a snapshot.
     u64 list_bytes() const {
         return ptes.size() * sizeof(PteChange) + frames.size() * sizeof(FrameChange) +

@@ -72,6 +72,7 @@ class ForkStore {
     void serialize(Archive& ar, const FaultPool& faults);
     // Adds the faults of all records.
     void collect(FaultPool& faults) const;
+    auto held() const { return std::tie(records_, resting_, whole_, by_child_pid_, by_child_directory_); }
 
   private:
     using Index = SharedSet<std::pair<u32, u64>>; // key and number

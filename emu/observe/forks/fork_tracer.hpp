@@ -68,6 +68,10 @@ class ForkTracer : public TraceSink {
         u64 since = 0; // instructions at the last moment that stores were settled at
 
         void serialize(Archive& ar);
+        auto held() const {
+            return std::tie(context, stacks, faults, tables, writers, open, forks, followed, loose_faults, loaded,
+                            workload, doubtful);
+        }
 
       private:
         void check(Archive& ar);

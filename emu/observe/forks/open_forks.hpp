@@ -49,6 +49,7 @@ struct OpenFork {
     bool looked_at = false; // the caller began to lose pages
     u64 maker_ended = 0;    // instructions then; 0: it lives, as far as it shows
 
+    auto held() const { return std::tie(record, unflushed, protects, were_large, new_directories, foreign, returns); }
     // By its entries, or because its directory became known meanwhile.
     bool built(u32 space) const {
         return foreign.count(space) != 0 ||
@@ -111,6 +112,10 @@ class OpenForks {
 
     void serialize(Archive& ar, const FaultPool& faults);
     void collect(FaultPool& faults) const;
+    auto held() const {
+        return std::tie(all_, by_kind_, by_key_, by_pid_, by_directory_, by_child_, calls_, calls_by_pid_, builders_,
+                        ended_, unflushed_, pending_);
+    }
 
   private:
     explicit OpenForks(u64 ids) : ids_(ids) {}

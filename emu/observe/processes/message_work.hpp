@@ -23,6 +23,7 @@ class MessageWork {
     // For whom the process works now, nearest first; empty: for itself.
     const std::vector<u32>& clients_of(u32 pid) const;
     void serialize(Archive& ar);
+    auto held() const { return std::tie(workers_, servers_, newborn_); }
 
   private:
     // A request not answered yet, and for whom the client worked when it asked.
@@ -30,11 +31,13 @@ class MessageWork {
         u32 client = 0;
         std::vector<u32> clients;
         void serialize(Archive& ar);
+        auto held() const { return std::tie(clients); }
     };
     struct Worker {
         std::vector<u32> clients;
         std::vector<Duty> duties;
         void serialize(Archive& ar);
+        auto held() const { return std::tie(clients, duties); }
     };
 
     std::vector<u32> chain_from(u32 sender) const;

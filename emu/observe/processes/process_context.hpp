@@ -62,6 +62,7 @@ class ProcessContext {
     u32 current_thread() const { return stated_ ? thread_ : 0; }
     void set_pid(u32 address_space, u32 pid);
     void serialize(Archive& ar);
+    auto held() const { return std::tie(pids_, spaces_, work_); }
 
   private:
     void on_tracepoint(const TraceEvent& event);

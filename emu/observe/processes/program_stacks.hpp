@@ -38,6 +38,7 @@ class ProgramStacks {
     // What a first touch of the address makes grow.
     bool reaches(u32 space, u32 address) const;
     void serialize(Archive& ar);
+    auto held() const { return std::tie(spaces_); }
 
   private:
     static void add(std::vector<StackRange>& stacks, StackRange more);

@@ -19,6 +19,7 @@ class FrameWriters {
         SharedVector<u64> pending;    // a bit for each frame stored to since the last moment; empty: none
         bool began = false;           // the first moment has been
         void serialize(Archive& ar);
+        auto held() const { return std::tie(writers, pending); }
     };
 
     // `begin_epoch` is PhysicalMemory's; empty: nothing is ever found.

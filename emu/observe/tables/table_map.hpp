@@ -74,6 +74,7 @@ class TableMap : public TraceSink {
         SharedMap<u32, DirectoryUse> directories; // by frame address
         SharedMap<u32, TableUse> tables;
         void serialize(Archive& ar);
+        auto held() const { return std::tie(directories, tables); }
     };
     State state() const { return {reader_.control(), active_, directories_, tables_}; }
     // Memory has been put back already.

@@ -48,6 +48,10 @@ class StopConditions : public TraceSink {
         std::vector<NodeMemory> nodes;
 
         void serialize(Archive& ar);
+        void add_beyond(Footprint& footprint, const Kept* before) const {
+            footprint.add(text, before != nullptr ? &before->text : nullptr);
+            footprint.add(nodes, before != nullptr ? &before->nodes : nullptr);
+        }
     };
 
   public:
@@ -57,6 +61,7 @@ class StopConditions : public TraceSink {
         std::vector<Kept> conditions;
 
         void serialize(Archive& ar);
+        auto held() const { return std::tie(conditions); }
     };
 
     StopConditions(Machine& machine, Symbolizer& symbols);

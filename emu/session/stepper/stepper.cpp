@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "emu/session/stepper/slices.hpp"
+
 namespace forkscope {
 
 namespace {
@@ -149,11 +151,11 @@ Result<Arrival> Stepper::travel(const std::string& condition, Way way) {
 
 // In the past up to the present, then from there.
 Arrival Stepper::forwards() {
-    constexpr u64 kSlicesPerSecond = 50;
     Machine& machine = session_.machine();
+    Slices slices(machine.cycles_per_second());
     const bool from_past = timeline().in_past();
     for (;;) {
-        Cycles slice = std::max<Cycles>(1, machine.cycles_per_second() / kSlicesPerSecond);
+        Cycles slice = slices.next();
         if (from_past)
             slice = std::min(slice, std::max<Cycles>(1, timeline().end().cycle - machine.now()));
         const Position before = timeline().position();
@@ -181,7 +183,7 @@ Result<Arrival> Stepper::backwards() {
     const auto run = [&](const RunLimit& limit) {
         return stops.run(limit, [this](const RunLimit& next) { return timeline().run(next); });
     };
-    WayBack way(timeline(), session_.machine(), look, run);
+    WayBack way(timeline(), session_.machine(), look, run, [this] { return interrupted(); });
     for (;;) {
         const auto progress = way.search();
         if (!progress.ok())
@@ -193,11 +195,15 @@ Result<Arrival> Stepper::backwards() {
             return Arrival{Arrival::End::Met, met[timeline().position()], ExitCode::Ok};
         }
         met.clear();
-        if (!interrupted())
+        if (*progress == WayBack::Progress::Searching && !interrupted())
             continue;
         if (auto back = way.give_up(); !back.ok())
             return back.error();
-        return Arrival{Arrival::End::Interrupted, "interrupted; back where the search began", ExitCode::Ok};
+        return Arrival{Arrival::End::Interrupted,
+                       fmt::format("interrupted; back where the search began. It was not met from instruction {} on: "
+                                   "goto {} and search from there",
+                                   way.searched().instructions, way.searched().instructions),
+                       ExitCode::Ok};
     }
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "emu/session/stepper/slices.hpp"
+
 namespace forkscope {
 
 void step_forward(Timeline& timeline, const Machine& machine, Position most) {
@@ -34,9 +36,9 @@ Result<bool> step_back(Timeline& timeline, Machine& machine) {
     }
 }
 
-WayBack::WayBack(Timeline& timeline, Machine& machine, Look look, Run run)
+WayBack::WayBack(Timeline& timeline, Machine& machine, Look look, Run run, std::function<bool()> interrupted)
     : timeline_(timeline), machine_(machine), look_(std::move(look)), run_(std::move(run)),
-      origin_(timeline.position()), end_(origin_) {
+      interrupted_(std::move(interrupted)), origin_(timeline.position()), end_(origin_) {
     if (!run_)
         run_ = [this](const RunLimit& limit) { return timeline_.run(limit); };
 }
@@ -50,19 +52,25 @@ void WayBack::note(Met met) {
 }
 
 // Stops at each thing that is met, and goes on.
-void WayBack::look_through(Position end) {
+bool WayBack::look_through(Position end) {
+    Slices slices(machine_.cycles_per_second());
     while (timeline_.position() < end) {
+        if (interrupted_ && interrupted_())
+            return false;
         const Position before = timeline_.position();
         RunLimit limit;
+        if (interrupted_)
+            limit.cycle = before.cycle + slices.next();
         if (before.instructions < end.instructions)
             limit.instructions = end.instructions;
         else
-            limit.cycle = end.cycle;
+            limit.cycle = std::min(limit.cycle, end.cycle);
         const StopReason reason = run_(limit);
         note(look_(reason));
         if (timeline_.position() == before && reason.kind != StopKind::Breakpoint && reason.kind != StopKind::Requested)
             break; // the guest has ended
     }
+    return true;
 }
 
 Result<WayBack::Progress> WayBack::search() {
@@ -76,7 +84,10 @@ Result<WayBack::Progress> WayBack::search() {
     if (auto gone = timeline_.go_to(*begin); !gone.ok())
         return gone.error();
     static_cast<void>(look_({})); // what was met on the way there is forgotten
-    look_through(end_);
+    if (!look_through(end_)) {
+        found_.reset();
+        return Progress::Interrupted;
+    }
     if (end_ != origin_ && timeline_.position() == end_)
         note(look_({StopKind::Breakpoint})); // whoever begins there passes it
     end_ = *begin;

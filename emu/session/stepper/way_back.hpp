@@ -21,28 +21,32 @@ class WayBack {
     // Whether a stop means that it was met: at this position, or by the instruction that led here.
     enum class Met : u8 { No, Here, ByTheLastInstruction };
     using Look = std::function<Met(const StopReason& reason)>;
-    enum class Progress : u8 { Searching, Found, AtBeginning };
+    enum class Progress : u8 { Searching, Found, AtBeginning, Interrupted };
 
     // How the machine is run through an interval; empty: as its timeline does it.
     using Run = std::function<StopReason(const RunLimit&)>;
 
     // From where the machine is, which does not count.
-    WayBack(Timeline& timeline, Machine& machine, Look look, Run run = {});
+    WayBack(Timeline& timeline, Machine& machine, Look look, Run run = {}, std::function<bool()> interrupted = {});
 
     // Looks through one interval. Found: the machine is there; before the instruction by which it was met.
     Result<Progress> search();
+    // From here on all was looked through, but where it began.
+    Position searched() const { return end_; }
     // Back to where it began.
     Result<void> give_up() { return timeline_.go_to(origin_); }
 
   private:
     Result<Progress> settle();
-    void look_through(Position end);
+    // False: interrupted.
+    bool look_through(Position end);
     void note(Met met);
 
     Timeline& timeline_;
     Machine& machine_;
     Look look_;
     Run run_;
+    std::function<bool()> interrupted_;
     Position origin_;
     Position end_; // everything behind it was looked through
     std::optional<Position> found_;

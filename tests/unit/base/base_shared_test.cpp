@@ -2,9 +2,11 @@
 // copy of any age.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <deque>
 #include <map>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "emu/base/random.hpp"
@@ -207,6 +209,53 @@ TEST(CopyOnWrite, DefaultsShareNothingOnceOneIsChanged) {
     EXPECT_FALSE(one.shares_with(other));
     EXPECT_EQ(one->size(), 1u);
     EXPECT_TRUE(other->empty());
+}
+
+// --- What a copy takes beyond an earlier one
+
+struct Named {
+    std::string name;
+    std::shared_ptr<const std::array<u64, 100>> big;
+    auto held() const { return std::tie(name, big); }
+};
+
+TEST(Footprint, IsNothingForACopyAndOneLeafForAChange) {
+    SharedMap<u32, std::array<u64, 4>> map;
+    for (u32 key = 0; key < 10'000; ++key)
+        map[key] = {key};
+    const u64 whole = bytes_beyond(map, static_cast<decltype(&map)>(nullptr));
+    EXPECT_GE(whole, map.size() * sizeof(std::pair<u32, std::array<u64, 4>>));
+    EXPECT_LT(whole, 3 * map.size() * sizeof(std::pair<u32, std::array<u64, 4>>));
+    const auto before = map;
+    EXPECT_EQ(bytes_beyond(map, &before), 0u);
+    map[5'000] = {1};
+    const u64 change = bytes_beyond(map, &before);
+    EXPECT_GT(change, 16 * sizeof(std::pair<u32, std::array<u64, 4>>));
+    EXPECT_LT(change, whole / 20);
+
+    SharedVector<u64> list;
+    for (u64 i = 0; i < 10'000; ++i)
+        list.push_back(i);
+    const SharedVector<u64> shorter = list;
+    EXPECT_EQ(bytes_beyond(list, &shorter), 0u);
+    list.push_back(1);
+    EXPECT_GT(bytes_beyond(list, &shorter), sizeof(u64));
+    EXPECT_LT(bytes_beyond(list, &shorter), 8'000u);
+}
+
+TEST(Footprint, CountsOnceWhatTwoPointTo) {
+    const auto big = std::make_shared<const std::array<u64, 100>>();
+    SharedMap<u32, CopyOnWrite<Named>> map;
+    map[1] = CopyOnWrite<Named>({"a name that is too long for the string itself", big});
+    const u64 one = bytes_beyond(map, static_cast<decltype(&map)>(nullptr));
+    EXPECT_GE(one, sizeof *big + sizeof(Named) + 45);
+    const auto before = map;
+    map[2] = CopyOnWrite<Named>({"", big});
+    const u64 two = bytes_beyond(map, static_cast<decltype(&map)>(nullptr));
+    EXPECT_GE(two, one + sizeof(Named));
+    EXPECT_LT(two, one + sizeof *big);
+    map[1].edit().name.clear(); // the pointer beside it leads where it led
+    EXPECT_LT(bytes_beyond(map[1], &before.at(1)), sizeof *big);
 }
 
 } // namespace

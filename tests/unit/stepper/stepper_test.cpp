@@ -1,5 +1,6 @@
 // What is met forwards is met backwards, at every grain; both ends of history are answers.
 #include <algorithm>
+#include <ctime>
 
 #include "emu/base/random.hpp"
 #include "tests/unit/stepper/stepped_session.hpp"
@@ -186,6 +187,54 @@ TEST(Stepper, ReadsPlacesAndBookmarks) {
     for (const char* bad : {"", "nowhere", "12x", "-1", "1e99s", "99999999999999999999", "0x10", "500000+200"})
         EXPECT_FALSE(stepper.go_to(bad).ok()) << bad;
     EXPECT_FALSE(stepper.go_to(std::to_string(here.instructions + 1)).ok());
+}
+
+// A condition that is asked after each instruction: a cycle costs the host a hundred times as much as usual.
+TEST(Stepper, AsksAtLeastTenTimesASecondWhetherToGoOn) {
+    const auto cpu_seconds = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
+    const auto session = session_in_fork("lunaix", "fork");
+    Stepper stepper(*session);
+    const Position end = stepper.timeline().position();
+    for (const Way way : {Way::Forwards, Way::Backwards}) {
+        const Position from = way == Way::Forwards ? stepper.timeline().beginning() : end;
+        stepper.set_interrupted({});
+        ASSERT_TRUE(stepper.go_to(from).ok());
+        const double began = cpu_seconds();
+        double last = began, longest = 0;
+        stepper.set_interrupted([&] {
+            longest = std::max(longest, cpu_seconds() - last);
+            last = cpu_seconds();
+            return last - began > 0.03;
+        });
+        const auto arrival = stepper.run_until("eax == 0x12345678 && ebx == 0x87654321", way);
+        ASSERT_TRUE(arrival.ok());
+        EXPECT_EQ(arrival->end, Arrival::End::Interrupted) << arrival->why;
+        EXPECT_LT(std::max(longest, cpu_seconds() - last), 0.1);
+        if (way == Way::Backwards) {
+            EXPECT_EQ(stepper.timeline().position(), end);
+            EXPECT_NE(arrival->why.find("from instruction"), std::string::npos) << arrival->why;
+        }
+    }
+}
+
+// The exit code of a window that is closed in the past, too.
+TEST(Stepper, HasNoOutcomeWhereTheRunHasNotEnded) {
+    Options options;
+    options.command = Command::Step;
+    options.os = "lunaix";
+    options.machine.command_line = "run=forkdemo --pages 8";
+    options.serial = "none";
+    options.history = u64{128} << 20;
+    options.limit.instructions = 100'000;
+    auto session = std::move(Session::create(options)).value();
+    ASSERT_EQ(session->run_to_end().code, ExitCode::LimitReached);
+    EXPECT_EQ(session->outcome_here().code, ExitCode::LimitReached);
+    Stepper stepper(*session);
+    const Position end = stepper.timeline().position();
+    ASSERT_TRUE(stepper.move(Grain::Instruction, Way::Backwards).ok());
+    EXPECT_EQ(session->outcome_here().code, ExitCode::Ok);
+    ASSERT_TRUE(stepper.go_to(end).ok());
+    EXPECT_EQ(session->outcome_here().code, ExitCode::LimitReached);
 }
 
 } // namespace forkscope
