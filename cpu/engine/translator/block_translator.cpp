@@ -278,6 +278,7 @@ void BlockTranslator::run_handler(const Instruction& in) {
     a_.long_().jmp(common_);
     a_.bind(resume);
     state_ = FlagState::InFrame;
+    known_ = false;
     host_flags_ = 0;
     if (in.number + 1u == translation_.block->count)
         ended_ = true; // the engine leaves behind the last one

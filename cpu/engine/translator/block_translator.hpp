@@ -102,6 +102,7 @@ class BlockTranslator {
     // Flags
     void spill();
     void emit_record(const Pending& pending);
+    void emit_record_word(u32 record);
     void emit_part(u32 offset, const Part& part, u8 size);
     void need_flags(u32 bits);
     void emit_again(const Pending& pending);
@@ -172,6 +173,7 @@ class BlockTranslator {
     u32 live_ = 0; // behind the present instruction
     FlagState state_ = FlagState::InFrame;
     Pending pending_;
+    bool known_ = false; // in the frame, by `pending_`, whose parts are there
     u32 host_flags_ = 0; // those of the guest's that the host's hold now
     std::vector<Slow> slow_;
     std::vector<End> ends_;

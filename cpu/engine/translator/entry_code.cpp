@@ -57,7 +57,7 @@ class Writer {
         a_.mov(x86::r13, x86::rsi);
         a_.mov(x86::r12, x86::qword_ptr(x86::rdx, offsetof(Frame, budget)));
         a_.mov(x86::r11, x86::qword_ptr(x86::rdx, offsetof(Frame, instructions)));
-        a_.mov(frame_half(offsetof(Frame, record)), Imm(0));
+        a_.mov(frame(offsetof(Frame, record)), Imm(0));
         a_.mov(frame_half(offsetof(Frame, expected)), Imm(0));
         load_registers();
         a_.jmp(x86::r10);

@@ -53,6 +53,12 @@ template <class T> void settle(FlagsOf of, T a, T b, bool c, LazyFlags& flags) {
         flags.set_result<T>(a);
         flags.set_carries((b & 1) != 0, (b & 1) != 0);
         break;
+    case FlagsOf::IncOver:
+        Inc::apply<T>(flags, static_cast<T>(a - 1));
+        break;
+    case FlagsOf::DecOver:
+        Dec::apply<T>(flags, static_cast<T>(a + 1));
+        break;
     }
 }
 
@@ -84,6 +90,10 @@ template <class T> void record(FlagsOf of, const LazyFlags& flags, Frame& frame)
     case FlagsOf::Adc:
     case FlagsOf::Sbb:
         return find_operands<T>(of, flags, frame);
+    case FlagsOf::IncOver:
+    case FlagsOf::DecOver:
+        frame.over = static_cast<T>(flags.result);
+        return;
     default:
         frame.a = static_cast<T>(flags.result);
         frame.b = of == FlagsOf::Test ? frame.a : u32{flags.c()};
@@ -93,19 +103,21 @@ template <class T> void record(FlagsOf of, const LazyFlags& flags, Frame& frame)
 } // namespace
 
 void settle_flags(Frame& frame, LazyFlags& flags) {
-    const auto of = static_cast<FlagsOf>(frame.record >> 3);
-    const bool c = (frame.c & 1) != 0;
-    switch (frame.record & 7) {
-    case 1:
-        settle<u8>(of, static_cast<u8>(frame.a), static_cast<u8>(frame.b), c, flags);
-        break;
-    case 2:
-        settle<u16>(of, static_cast<u16>(frame.a), static_cast<u16>(frame.b), c, flags);
-        break;
-    default:
-        settle<u32>(of, frame.a, frame.b, c, flags);
-    }
-    frame.record = 0;
+    const auto settle_record = [&](u32 record, u32 a, u32 b) {
+        const auto of = static_cast<FlagsOf>(record >> 3);
+        const bool c = (frame.c & 1) != 0;
+        if ((record & 7) == 4)
+            settle<u32>(of, a, b, c, flags);
+        else if ((record & 7) == 2)
+            settle<u16>(of, static_cast<u16>(a), static_cast<u16>(b), c, flags);
+        else
+            settle<u8>(of, static_cast<u8>(a), static_cast<u8>(b), c, flags);
+    };
+    if (frame.record != 0)
+        settle_record(frame.record, frame.a, frame.b);
+    if (frame.over_record != 0)
+        settle_record(frame.over_record, frame.over, 0);
+    frame.record = frame.over_record = 0;
 }
 
 void record_flags(Frame& frame, const LazyFlags& flags) {

@@ -12,34 +12,38 @@ namespace forkscope::translator {
 // How the flags of the last instruction that set any come from a, b and c of the frame. `r` is its result, `x` and `y`
 // are its operands.
 enum class FlagsOf : u8 {
-    Settled, // LazyFlags has them
-    Add,     // a = r, b = y
-    Sub,     // a = r, b = y
-    Compare, // a = x, b = y
-    Logic,   // a = r
-    Test,    // a = x, b = y
-    Adc,     // a = r, b = y, c = carry in
-    Sbb,     // a = r, b = y, c = carry in
-    Inc,     // a = r, b = CF, which stays
-    Dec,     // a = r, b = CF, which stays
-    Neg,     // a = r
-    Shl,     // a = x, b = count, not 0
-    Shr,     // a = x, b = count, not 0
-    Sar,     // a = x, b = count, not 0
-    Multiply // a = low half of r, b = CF = OF
+    Settled,  // LazyFlags has them
+    Add,      // a = r, b = y
+    Sub,      // a = r, b = y
+    Compare,  // a = x, b = y
+    Logic,    // a = r
+    Test,     // a = x, b = y
+    Adc,      // a = r, b = y, c = carry in
+    Sbb,      // a = r, b = y, c = carry in
+    Inc,      // a = r, b = CF, which stays
+    Dec,      // a = r, b = CF, which stays
+    Neg,      // a = r
+    Shl,      // a = x, b = count, not 0
+    Shr,      // a = x, b = count, not 0
+    Sar,      // a = x, b = count, not 0
+    Multiply, // a = low half of r, b = CF = OF
+    IncOver,  // over = r; CF is what the record below says
+    DecOver,  // over = r; CF is what the record below says
 };
+constexpr bool lies_over(FlagsOf of) { return of >= FlagsOf::IncOver; }
 
 // A record's kind and operand size, as one word: Settled is 0.
 constexpr u32 flags_record(FlagsOf of, u32 size) { return static_cast<u32>(of) << 3 | size; }
 
 // On the host's stack, at rsp, while translated code runs.
-struct Frame {
-    u32 a = 0, b = 0, c = 0;
-    u32 record = 0;                    // flags_record
+struct alignas(16) Frame {
+    u32 a = 0, b = 0;
+    u32 record = 0;      // flags_record
+    u32 over_record = 0; // of one that lies over it; 0: none. Both are written at once
+    u32 c = 0, over = 0;
     u32 eip = 0;                       // where the guest goes on
     u32 expected = 0;                  // the record that the code behind a slow instruction counts on; 0: none
     u32 bounce = 0;                    // a byte on its way from or to AH, CH, DH, BH
-    u32 ways = 0;                      // keeps what follows aligned
     const void* instruction = nullptr; // const Instruction*: that is slow
     const void* resume = nullptr;      // where the code goes on behind it
     void* translation = nullptr;       // that it belongs to

@@ -119,17 +119,18 @@ void BlockTranslator::test(const Instruction& in, const Plan& plan) {
                     given ? Part{Where::Immediate, 0, in.immediate} : Part{Where::Register, in.reg}, kCompared});
 }
 
-// CF stays, so it belongs to what the others come from.
+// CF stays. Where it is at hand, it belongs to what the others come from; else they lie over the frame's record.
 void BlockTranslator::inc_dec(const Instruction& in, const Plan& plan) {
     const u8 size = plan.size;
     const u32 id = plan.number == 0 ? x86::Inst::kIdInc : x86::Inst::kIdDec;
     if (plan.writes_memory)
         access(in, size, true);
+    const bool over = state_ == FlagState::InFrame || (state_ == FlagState::Pending && lies_over(pending_.of));
     const bool carry_lives = (live_ & kFlagC) != 0;
-    if (carry_lives) {
+    if (carry_lives && !over) {
         need_flags(kFlagC);
         a_.setc(field(offsetof(Frame, b), 1));
-    } else if (live_ != 0) {
+    } else if (live_ != 0 && !over) {
         a_.mov(field(offsetof(Frame, b), 1), Imm(0));
     }
     const u8 reg = plan.fixed_register ? plan.reg : in.rm;
@@ -143,10 +144,12 @@ void BlockTranslator::inc_dec(const Instruction& in, const Plan& plan) {
         a_.mov(scratch(size), operand_memory(size));
         a_.emit(id, scratch(size));
         a_.mov(operand_memory(size), scratch(size));
-        a_.mov(field(offsetof(Frame, a), size), scratch(size));
+        a_.mov(field(over ? offsetof(Frame, over) : offsetof(Frame, a), size), scratch(size));
     }
-    const u32 native = (kCompared & ~u32{kFlagC}) | (carry_lives ? u32{kFlagC} : 0);
-    sets_flags({plan.number == 0 ? FlagsOf::Inc : FlagsOf::Dec, size, a, {Where::Frame}, native});
+    const u32 native = (kCompared & ~u32{kFlagC}) | (carry_lives && !over ? u32{kFlagC} : 0);
+    const FlagsOf of =
+        plan.number == 0 ? (over ? FlagsOf::IncOver : FlagsOf::Inc) : (over ? FlagsOf::DecOver : FlagsOf::Dec);
+    sets_flags({of, size, a, over ? Part{} : Part{Where::Frame}, native});
 }
 
 void BlockTranslator::neg_not(const Instruction& in, const Plan& plan) {
@@ -311,9 +314,10 @@ void BlockTranslator::shift_cl(const Instruction& in, const Plan& plan) {
     a_.long_().jz(none);
     a_.mov(field(offsetof(Frame, a), plan.size), to);
     a_.mov(field(offsetof(Frame, b)), x86::r9d);
-    a_.mov(field(offsetof(Frame, record)), Imm(flags_record(of, plan.size)));
+    emit_record_word(flags_record(of, plan.size));
     a_.emit(ids[plan.number], to, x86::cl);
     a_.bind(none);
+    known_ = false;
 }
 
 void BlockTranslator::multiply(const Instruction& in, const Plan& plan) {

@@ -10,19 +10,37 @@ void BlockTranslator::sets_flags(const Pending& pending) {
     host_flags_ = pending.native;
     state_ = live_ == 0 ? FlagState::Dead : FlagState::Pending;
     pending_ = pending;
+    known_ = false;
 }
 
 // Into the frame. Leaves the host's flags alone.
 void BlockTranslator::spill() {
-    if (state_ == FlagState::Pending)
+    if (state_ == FlagState::Pending) {
         emit_record(pending_);
+        known_ = true;
+        for (Part* const part : {&pending_.a, &pending_.b})
+            if (part->where == Where::Register)
+                part->where = Where::Frame;
+    }
     state_ = FlagState::InFrame;
 }
 
 void BlockTranslator::emit_record(const Pending& pending) {
+    const u32 record = flags_record(pending.of, pending.size);
+    if (lies_over(pending.of)) {
+        emit_part(offsetof(Frame, over), pending.a, pending.size);
+        a_.mov(field(offsetof(Frame, over_record)), Imm(record));
+        return;
+    }
     emit_part(offsetof(Frame, a), pending.a, pending.size);
     emit_part(offsetof(Frame, b), pending.b, pending.size);
-    a_.mov(field(offsetof(Frame, record)), Imm(flags_record(pending.of, pending.size)));
+    emit_record_word(record);
+}
+
+// With none over it.
+void BlockTranslator::emit_record_word(u32 record) {
+    static_assert(offsetof(Frame, over_record) == offsetof(Frame, record) + 4);
+    a_.mov(field(offsetof(Frame, record), 8), Imm(record));
 }
 
 void BlockTranslator::emit_part(u32 offset, const Part& part, u8 size) {
@@ -58,7 +76,8 @@ u32 BlockTranslator::condition_flags(u8 condition) const {
 void BlockTranslator::need_flags(u32 bits) {
     if ((host_flags_ & bits) == bits)
         return;
-    if (state_ == FlagState::Pending && (pending_.native & bits) == bits) {
+    const bool at_hand = state_ == FlagState::Pending || (state_ == FlagState::InFrame && known_);
+    if (at_hand && (pending_.native & bits) == bits) {
         emit_again(pending_);
         host_flags_ = pending_.native;
         return;
@@ -96,7 +115,7 @@ void BlockTranslator::emit_again(const Pending& p) {
         a_.call(Imm(around_.flags_code));
         return;
     }
-    load_part(p.a, offsetof(Frame, a), p.size);
+    load_part(p.a, lies_over(p.of) ? offsetof(Frame, over) : offsetof(Frame, a), p.size);
     const HostOperand b = operand_of(p.b, offsetof(Frame, b), p.size);
     switch (p.of) {
     case FlagsOf::Add:
@@ -129,6 +148,14 @@ void BlockTranslator::emit_again(const Pending& p) {
     case FlagsOf::Dec:
         by(x86::Inst::kIdAdd, Imm(1));
         carry(offsetof(Frame, b));
+        a_.dec(r9);
+        return;
+    case FlagsOf::IncOver:
+        a_.dec(r9);
+        a_.inc(r9);
+        return;
+    case FlagsOf::DecOver:
+        a_.inc(r9);
         a_.dec(r9);
         return;
     case FlagsOf::Neg:
