@@ -62,8 +62,12 @@ class FastTlb {
     const RecentSlot& recent(Privilege privilege, u32 linear) const {
         return recent_[static_cast<u32>(privilege)][(linear >> kPageShift) & recent_mask_];
     }
+    // For code that does what touched() and make_recent() do.
+    const FastSlot* slots(Privilege privilege) const { return slots_[static_cast<u32>(privilege)].data(); }
     const RecentSlot* recent_slots(Privilege privilege) const { return recent_[static_cast<u32>(privilege)].data(); }
     u32 recent_mask() const { return recent_mask_; }
+    u32 first_set() const { return first_set_; }
+    const LatestTouches& latest() const { return *latest_; }
 
     // A way of a set was touched: the set's other ways are no longer recent.
     void touched(u32 set, PlruTouch touch) {

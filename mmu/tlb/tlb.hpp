@@ -184,6 +184,7 @@ class Tlb {
         return a.geometry.ways > 1 ? a.first_plru + place.set : kNoSet;
     }
     static constexpr u32 kNoSet = 63;
+    const u8* plru_of_all() const { return plru_.data(); } // by that number
 
     void serialize(Archive& ar);
 

@@ -56,8 +56,8 @@ std::optional<std::vector<u8>> BlockTranslator::translate(u32 memory_at) {
     for (ExitParts& exit : exits_)
         exit = {a_.newLabel(), a_.newLabel(), a_.newLabel(), a_.newLabel()};
     emit_entry();
-    for (u32 number = 0; number < block.count; ++number)
-        emit_instruction(number);
+    for (u32 number = 0; number < block.count;)
+        number += emit_instructions(number);
     if (!ended_) {
         spill();
         const Instruction& last = block.first[block.count - 1];
@@ -108,6 +108,22 @@ void BlockTranslator::emit_entry() {
     a_.add(x86::r11, Imm(translation_.block->count));
 }
 
+// One, or all that run by their handlers up to the next that does not. How many?
+u32 BlockTranslator::emit_instructions(u32 number) {
+    const auto by_handler = [this](u32 i) {
+        return i < translation_.block->count && plans_[i].shape == Shape::Handler;
+    };
+    if (!by_handler(number)) {
+        emit_instruction(number);
+        return 1;
+    }
+    u32 end = number;
+    while (by_handler(end))
+        ++end;
+    run_handlers(translation_.block->first[number], end - number);
+    return end - number;
+}
+
 void BlockTranslator::emit_instruction(u32 number) {
     const Instruction& in = translation_.block->first[number];
     const Plan& plan = plans_[number];
@@ -115,8 +131,6 @@ void BlockTranslator::emit_instruction(u32 number) {
     const std::size_t first_slow = slow_.size();
     bool sets = false;
     switch (plan.shape) {
-    case Shape::Handler:
-        return run_handler(in);
     case Shape::Alu:
         alu(in, plan);
         sets = true;
@@ -251,7 +265,7 @@ void BlockTranslator::access(const Instruction& in, u32 size, bool writes) {
 
 // All of the access must lie in the page that the slot of its first byte's set holds.
 void BlockTranslator::access_at(const Instruction& in, u32 size, bool writes) {
-    Slow slow{a_.newLabel(), a_.newLabel(), size, writes, &in, state_, pending_, 0};
+    Slow slow{a_.newLabel(), a_.newLabel(), writes, &in, state_, pending_, 0};
     a_.mov(x86::r9d, x86::r8d);
     a_.shr(x86::r9d, kSlotShift);
     a_.and_(x86::r9d, Imm(around_.data_mask * sizeof(RecentSlot)));
@@ -269,18 +283,19 @@ void BlockTranslator::access_at(const Instruction& in, u32 size, bool writes) {
     slow_.push_back(slow);
 }
 
-// Always by its handler, whose flags are in the processor's state then.
-void BlockTranslator::run_handler(const Instruction& in) {
+// `count` instructions, always by their handlers, whose flags are in the processor's state then.
+void BlockTranslator::run_handlers(const Instruction& first, u32 count) {
     spill();
     const Label resume = a_.newLabel();
-    a_.mov(x86::r8, Imm(reinterpret_cast<u64>(&in)));
+    a_.mov(field(offsetof(Frame, handlers)), Imm(count));
+    a_.mov(x86::r8, Imm(reinterpret_cast<u64>(&first)));
     a_.lea(x86::r9, x86::ptr(resume));
     a_.long_().jmp(common_);
     a_.bind(resume);
     state_ = FlagState::InFrame;
     known_ = false;
     host_flags_ = 0;
-    if (in.number + 1u == translation_.block->count)
+    if (first.number + count == translation_.block->count)
         ended_ = true; // the engine leaves behind the last one
 }
 
@@ -303,8 +318,7 @@ void BlockTranslator::emit_cold() {
 void BlockTranslator::emit_slow(const Slow& slow) {
     const End& end = ends_[slow.end];
     a_.bind(slow.entry);
-    a_.mov(x86::r10d, Imm(slow.size | (slow.writes ? 0x100u : 0u)));
-    a_.call(Imm(around_.way_code));
+    a_.call(Imm(slow.writes ? around_.write_way_code : around_.read_way_code));
     a_.long_().jnz(slow.granted);
     if (slow.state == FlagState::Pending)
         emit_record(slow.pending);

@@ -22,7 +22,8 @@ struct Surroundings {
     u64 slow_code = 0;    // host addresses of the engine's own code (entry_code.hpp)
     u64 exit_code = 0;
     u64 flags_code = 0;
-    u64 way_code = 0;
+    u64 read_way_code = 0;
+    u64 write_way_code = 0;
     const void* jump_cache = nullptr;
 };
 
@@ -67,7 +68,6 @@ class BlockTranslator {
     struct Slow {
         asmjit::Label entry;
         asmjit::Label granted; // the host address is in r8 after all: another way of the set held the page
-        u32 size;
         bool writes;
         const Instruction* in;
         FlagState state; // before the instruction
@@ -83,6 +83,7 @@ class BlockTranslator {
 
     // The block
     void analyse();
+    u32 emit_instructions(u32 number);
     void emit_instruction(u32 number);
     void emit_other(const Instruction& in, const Plan& plan);
     void emit_transfer(const Instruction& in, const Plan& plan);
@@ -97,7 +98,7 @@ class BlockTranslator {
     void address_of(const Instruction& in);
     void access(const Instruction& in, u32 size, bool writes);
     void access_at(const Instruction& in, u32 size, bool writes); // the linear address is in r8
-    void run_handler(const Instruction& in);
+    void run_handlers(const Instruction& first, u32 count);
 
     // Flags
     void spill();
@@ -106,6 +107,7 @@ class BlockTranslator {
     void emit_part(u32 offset, const Part& part, u8 size);
     void need_flags(u32 bits);
     void emit_again(const Pending& pending);
+    void emit_again_with(const Pending& pending);
     HostOperand operand_of(const Part& part, u32 offset, u8 size);
     void load_part(const Part& part, u32 offset, u8 size); // into r9
     void sets_flags(const Pending& pending);

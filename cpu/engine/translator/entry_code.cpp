@@ -16,7 +16,8 @@ static_assert((kStack + 7 * 8) % 16 == 0 && sizeof(Frame) % 16 == 0);
 
 class Writer {
   public:
-    Writer(u64 run_at, const EngineFunctions& functions) : run_at_(run_at), functions_(functions) {
+    Writer(u64 run_at, const EngineFunctions& functions, const FrontPlaces& places)
+        : run_at_(run_at), functions_(functions), places_(places) {
         code_.init(Environment::host(), run_at);
         code_.attach(&a_);
     }
@@ -31,8 +32,13 @@ class Writer {
         exit();
         entry.flags_at = here();
         flags();
-        entry.way_at = here();
-        way();
+        way_by_engine_ = a_.newLabel();
+        entry.read_way_at = here();
+        way(offsetof(FastSlot, read_tag), 0);
+        entry.write_way_at = here();
+        way(offsetof(FastSlot, write_tag), 0x100);
+        a_.bind(way_by_engine_);
+        way_by_engine();
         if (code_.flatten() != kErrorOk || code_.resolveUnresolvedLinks() != kErrorOk ||
             code_.relocateToBase(run_at_) != kErrorOk)
             return std::nullopt;
@@ -59,6 +65,7 @@ class Writer {
         a_.mov(x86::r11, x86::qword_ptr(x86::rdx, offsetof(Frame, instructions)));
         a_.mov(frame(offsetof(Frame, record)), Imm(0));
         a_.mov(frame_half(offsetof(Frame, expected)), Imm(0));
+        a_.mov(frame_half(offsetof(Frame, handlers)), Imm(1));
         load_registers();
         a_.jmp(x86::r10);
     }
@@ -139,14 +146,103 @@ class Writer {
         a_.ret();
     }
 
-    // Called from translated code: r8d is linear, r10d size and kind. Not zero: r8 is the host address.
-    void way() {
+    // Called from translated code, where the recent slot does not grant an access: r8d is linear, r9 the recent slot's
+    // offset, r10d the page that a tag must name. Does what FastTlb::make_recent does. Not zero: r8 is the host
+    // address.
+    void way(std::size_t tag, u32 kind) {
+        static_assert(sizeof(FastSlot) == 32 && sizeof(PlruTouch) == 2);
+        const FastTlb& front = *places_.front;
+        const auto from_recent = static_cast<i32>(reinterpret_cast<std::intptr_t>(front.slots(Privilege::User)) -
+                                                  reinterpret_cast<std::intptr_t>(front.recent_slots(Privilege::User)));
+        const auto slot = [&](std::size_t offset, u32 size) {
+            return x86::ptr(x86::r13, x86::rax, 0, from_recent + static_cast<i32>(offset), size);
+        };
+        const Label refused = a_.newLabel(), fill = a_.newLabel(), large = a_.newLabel();
+        a_.push(x86::rax);
+        a_.push(x86::rcx);
+        a_.push(x86::rdx);
+        a_.mov(x86::eax, x86::r8d);
+        a_.shr(x86::eax, Imm(kPageShift - 5));
+        a_.and_(x86::eax, Imm((FastTlb::kSlots - 1) * sizeof(FastSlot)));
+        a_.cmp(x86::r10d, slot(tag, 4));
+        a_.jne(refused);
+        a_.movzx(x86::ecx, slot(offsetof(FastSlot, set), 1));
+        a_.cmp(x86::ecx, Imm(Tlb::kNoSet));
+        a_.je(fill);
+        // Only the one other slot of a set of the 4 KB array can be recent.
+        a_.lea(x86::edx, x86::ptr(x86::rcx, -static_cast<i32>(front.first_set())));
+        a_.cmp(x86::edx, Imm(front.recent_mask()));
+        a_.ja(large);
+        touch_set(slot(offsetof(FastSlot, touch), 2));
+        a_.bind(fill);
+        fill_recent(slot);
+        restore_three();
+        a_.test(x86::r8, x86::r8);
+        a_.ret();
+        a_.bind(refused);
+        restore_three();
+        a_.xor_(x86::r8d, x86::r8d);
+        a_.ret();
+        a_.bind(large);
+        restore_three();
+        a_.mov(x86::r10d, Imm(kind));
+        a_.jmp(way_by_engine_);
+    }
+    void restore_three() {
+        a_.pop(x86::rdx);
+        a_.pop(x86::rcx);
+        a_.pop(x86::rax);
+    }
+
+    // ecx: the set, edx: its number in the 4 KB array. Its replacement bits, then what else was recent in it.
+    void touch_set(const x86::Mem& touch) {
+        const FastTlb& front = *places_.front;
+        a_.movzx(x86::r14d, touch);
+        a_.mov(x86::r10, Imm(reinterpret_cast<u64>(&front.latest())));
+        a_.cmp(x86::word_ptr(x86::r10, x86::rcx, 1), x86::r14w);
+        a_.mov(x86::word_ptr(x86::r10, x86::rcx, 1), x86::r14w);
+        const Label same = a_.newLabel();
+        a_.je(same);
+        // The other privilege's; this one's is filled below.
+        const u64 both =
+            2 * reinterpret_cast<u64>(front.recent_slots(Privilege::Supervisor)) + sizeof(RecentSlot) * FastTlb::kSlots;
+        a_.mov(x86::r10, Imm(both));
+        a_.sub(x86::r10, x86::r13);
+        a_.shl(x86::edx, Imm(5));
+        a_.mov(x86::dword_ptr(x86::r10, x86::rdx, 0, offsetof(RecentSlot, read_tag)), Imm(FastSlot::kNone));
+        a_.mov(x86::dword_ptr(x86::r10, x86::rdx, 0, offsetof(RecentSlot, write_tag)), Imm(FastSlot::kNone));
+        a_.bind(same);
+        a_.mov(x86::r10, Imm(reinterpret_cast<u64>(places_.plru)));
+        a_.mov(x86::edx, x86::r14d);
+        a_.and_(x86::dl, x86::byte_ptr(x86::r10, x86::rcx)); // keep
+        a_.shr(x86::r14d, Imm(8));
+        a_.or_(x86::r14b, x86::dl); // point
+        a_.mov(x86::byte_ptr(x86::r10, x86::rcx), x86::r14b);
+    }
+    template <class Slot> void fill_recent(const Slot& slot) {
+        const auto recent = [](std::size_t offset, u32 size) {
+            return x86::ptr(x86::r13, x86::r9, 0, static_cast<i32>(offset), size);
+        };
+        static_assert(offsetof(FastSlot, write_tag) == 4 && offsetof(RecentSlot, write_tag) == 4);
+        a_.mov(x86::rcx, slot(offsetof(FastSlot, read_tag), 8));
+        a_.mov(recent(offsetof(RecentSlot, read_tag), 8), x86::rcx);
+        a_.mov(x86::rcx, slot(offsetof(FastSlot, addend), 8));
+        a_.mov(recent(offsetof(RecentSlot, addend), 8), x86::rcx);
+        a_.add(x86::r8, x86::rcx);
+        a_.mov(x86::ecx, slot(offsetof(FastSlot, physical), 4));
+        a_.mov(recent(offsetof(RecentSlot, physical), 4), x86::ecx);
+        a_.movzx(x86::ecx, slot(offsetof(FastSlot, set), 1));
+        a_.mov(recent(offsetof(RecentSlot, set), 4), x86::ecx);
+    }
+
+    // A large page's set has recent slots everywhere: the engine looks. r10d: the kind; the page is known to be right.
+    void way_by_engine() {
         const x86::Gp kept[] = {x86::rax, x86::rcx, x86::rdx, x86::rsi, x86::rdi, x86::r11};
         for (const x86::Gp& reg : kept)
             a_.push(reg);
         a_.sub(x86::rsp, Imm(8));
         a_.mov(x86::esi, x86::r8d);
-        a_.mov(x86::edx, x86::r10d);
+        a_.lea(x86::edx, x86::ptr(x86::r10, 1)); // one byte
         call_engine(reinterpret_cast<const void*>(functions_.way));
         a_.mov(x86::r8, x86::rax);
         a_.add(x86::rsp, Imm(8));
@@ -158,14 +254,16 @@ class Writer {
 
     u64 run_at_;
     const EngineFunctions& functions_;
+    const FrontPlaces& places_;
     CodeHolder code_;
     x86::Assembler a_;
+    Label way_by_engine_;
 };
 
 } // namespace
 
-std::optional<EntryCode> make_entry_code(u64 run_at, const EngineFunctions& functions) {
-    return Writer(run_at, functions).write();
+std::optional<EntryCode> make_entry_code(u64 run_at, const EngineFunctions& functions, const FrontPlaces& places) {
+    return Writer(run_at, functions, places).write();
 }
 
 } // namespace forkscope::translator

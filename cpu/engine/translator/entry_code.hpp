@@ -18,16 +18,23 @@ struct EngineFunctions {
     u8* (*way)(void* engine, u32 linear, u32 size_and_kind) = nullptr; // kind: 100h to write; null: slow
 };
 
+// The front of the TLB for data, whose slots the code touches by itself.
+struct FrontPlaces {
+    const FastTlb* front = nullptr;
+    const u8* plru = nullptr;
+};
+
 // Registers come from `registers`, and go back there. True: the code has left by an exit, of which `frame` tells; else
 // by the slow function, which has settled all.
 using EnterFunction = bool (*)(const void* code, const RecentSlot* data, Frame* frame, u64* registers);
 
 struct EntryCode {
-    u32 enter_at = 0, slow_at = 0, exit_at = 0, flags_at = 0, way_at = 0; // offsets from its start
+    u32 enter_at = 0, slow_at = 0, exit_at = 0, flags_at = 0; // offsets from its start
+    u32 read_way_at = 0, write_way_at = 0;
     std::vector<u8> bytes;
 };
 
 // Code that will run at the host address `run_at`; nullopt if the assembler refuses.
-std::optional<EntryCode> make_entry_code(u64 run_at, const EngineFunctions& functions);
+std::optional<EntryCode> make_entry_code(u64 run_at, const EngineFunctions& functions, const FrontPlaces& places);
 
 } // namespace forkscope::translator

@@ -43,6 +43,7 @@ struct alignas(16) Frame {
     u32 c = 0, over = 0;
     u32 eip = 0;                       // where the guest goes on
     u32 expected = 0;                  // the record that the code behind a slow instruction counts on; 0: none
+    u32 handlers = 0;                  // how many instructions from the slow one on run by their handlers
     u32 bounce = 0;                    // a byte on its way from or to AH, CH, DH, BH
     const void* instruction = nullptr; // const Instruction*: that is slow
     const void* resume = nullptr;      // where the code goes on behind it

@@ -71,7 +71,7 @@ void BlockTranslator::alu_to_memory(const Instruction& in, const Plan& plan) {
     const FlagsOf of = kAluFlags[plan.number];
     const bool takes_carry = plan.number == kAdc || plan.number == kSbb;
     if (takes_carry && live_ != 0) // what carry came in could not be told behind its handler
-        return run_handler(in);
+        return run_handlers(in, 1);
     access(in, size, plan.writes_memory);
     if (takes_carry)
         need_flags(kFlagC);
@@ -281,7 +281,7 @@ void BlockTranslator::shift_immediate(const Instruction& in, const Plan& plan) {
     if (plan.count == 0)
         return;
     if (live_ != 0 && plan.number < 2)
-        return run_handler(in);
+        return run_handlers(in, 1);
     if (live_ != 0)
         a_.mov(field(offsetof(Frame, a), plan.size), gp(plan.size, in.rm));
     if (plan.number < 2)
@@ -299,7 +299,7 @@ void BlockTranslator::shift_cl(const Instruction& in, const Plan& plan) {
                            x86::Inst::kIdShl, x86::Inst::kIdSar};
     const x86::Gp to = gp(plan.size, in.rm);
     if (live_ != 0 && plan.number < 2)
-        return run_handler(in);
+        return run_handlers(in, 1);
     host_flags_ = 0;
     if (live_ == 0) {
         state_ = FlagState::Dead;

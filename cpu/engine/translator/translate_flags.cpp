@@ -107,49 +107,14 @@ void BlockTranslator::load_part(const Part& part, u32 offset, u8 size) {
 
 // The instruction again, or another that gives the same flags.
 void BlockTranslator::emit_again(const Pending& p) {
-    const x86::Gp r9 = scratch(p.size);
-    const auto by = [&](u32 id, const HostOperand& operand) { a_.emit(id, r9, operand); };
-    const auto carry = [&](u32 offset) { a_.bt(field(offset), Imm(0)); };
     if (p.of == FlagsOf::Multiply) {
         emit_record(p);
         a_.call(Imm(around_.flags_code));
         return;
     }
+    const x86::Gp r9 = scratch(p.size);
     load_part(p.a, lies_over(p.of) ? offsetof(Frame, over) : offsetof(Frame, a), p.size);
-    const HostOperand b = operand_of(p.b, offsetof(Frame, b), p.size);
     switch (p.of) {
-    case FlagsOf::Add:
-        by(x86::Inst::kIdSub, b);
-        return by(x86::Inst::kIdAdd, b);
-    case FlagsOf::Sub:
-        by(x86::Inst::kIdAdd, b);
-        return by(x86::Inst::kIdSub, b);
-    case FlagsOf::Compare:
-        return by(x86::Inst::kIdCmp, b);
-    case FlagsOf::Logic:
-        return by(x86::Inst::kIdTest, r9);
-    case FlagsOf::Test:
-        return by(x86::Inst::kIdAnd, b);
-    case FlagsOf::Adc:
-        carry(offsetof(Frame, c));
-        by(x86::Inst::kIdSbb, b);
-        carry(offsetof(Frame, c));
-        return by(x86::Inst::kIdAdc, b);
-    case FlagsOf::Sbb:
-        carry(offsetof(Frame, c));
-        by(x86::Inst::kIdAdc, b);
-        carry(offsetof(Frame, c));
-        return by(x86::Inst::kIdSbb, b);
-    case FlagsOf::Inc:
-        by(x86::Inst::kIdSub, Imm(1));
-        carry(offsetof(Frame, b));
-        a_.inc(r9);
-        return;
-    case FlagsOf::Dec:
-        by(x86::Inst::kIdAdd, Imm(1));
-        carry(offsetof(Frame, b));
-        a_.dec(r9);
-        return;
     case FlagsOf::IncOver:
         a_.dec(r9);
         a_.inc(r9);
@@ -158,18 +123,61 @@ void BlockTranslator::emit_again(const Pending& p) {
         a_.inc(r9);
         a_.dec(r9);
         return;
+    case FlagsOf::Inc:
+        a_.dec(r9);
+        a_.bt(field(offsetof(Frame, b)), Imm(0));
+        a_.inc(r9);
+        return;
+    case FlagsOf::Dec:
+        a_.inc(r9);
+        a_.bt(field(offsetof(Frame, b)), Imm(0));
+        a_.dec(r9);
+        return;
     case FlagsOf::Neg:
         a_.neg(r9);
         a_.neg(r9);
         return;
+    case FlagsOf::Logic:
+        a_.test(r9, r9);
+        return;
+    default:
+        emit_again_with(p);
+    }
+}
+
+// Those of two operands; the first is in r9.
+void BlockTranslator::emit_again_with(const Pending& p) {
+    const HostOperand b = operand_of(p.b, offsetof(Frame, b), p.size);
+    const auto by = [&](u32 id) { a_.emit(id, scratch(p.size), b); };
+    const auto carry = [&] { a_.bt(field(offsetof(Frame, c)), Imm(0)); };
+    switch (p.of) {
+    case FlagsOf::Add:
+        by(x86::Inst::kIdSub);
+        return by(x86::Inst::kIdAdd);
+    case FlagsOf::Sub:
+        by(x86::Inst::kIdAdd);
+        return by(x86::Inst::kIdSub);
+    case FlagsOf::Compare:
+        return by(x86::Inst::kIdCmp);
+    case FlagsOf::Test:
+        return by(x86::Inst::kIdAnd);
+    case FlagsOf::Adc:
+        carry();
+        by(x86::Inst::kIdSbb);
+        carry();
+        return by(x86::Inst::kIdAdc);
+    case FlagsOf::Sbb:
+        carry();
+        by(x86::Inst::kIdAdc);
+        carry();
+        return by(x86::Inst::kIdSbb);
     case FlagsOf::Shl:
-        return by(x86::Inst::kIdShl, b);
+        return by(x86::Inst::kIdShl);
     case FlagsOf::Shr:
-        return by(x86::Inst::kIdShr, b);
+        return by(x86::Inst::kIdShr);
     case FlagsOf::Sar:
-        return by(x86::Inst::kIdSar, b);
-    case FlagsOf::Settled:
-    case FlagsOf::Multiply:
+        return by(x86::Inst::kIdSar);
+    default:
         return;
     }
 }

@@ -21,14 +21,7 @@ constexpr i64 kMostBudget = i64{1} << 60;
 
 TranslatorEngine::TranslatorEngine(Context& cpu, CodeMemory memory, const TranslatorOptions& options)
     : cpu_(cpu), memory_(std::move(memory)), options_(options), jump_cache_(new JumpCacheEntry[kJumpCacheEntries]) {
-    const EngineFunctions functions{this, slow, flags, way};
-    if (auto entry = make_entry_code(reinterpret_cast<u64>(memory_.executable), functions)) {
-        entry_code_ = std::move(*entry);
-        std::memcpy(memory_.writable, entry_code_.bytes.data(), entry_code_.bytes.size());
-        usable_ = true;
-    }
     set_surroundings();
-    drop_translations();
 }
 
 // --- Running
@@ -135,8 +128,11 @@ u32 TranslatorEngine::slow(void* engine, Frame* frame) {
     p.instructions = frame->instructions - block.count;
     p.block_eip = r.eip = translation.eip;
     settle_flags(*frame, r.flags);
-    if (!run_within(cpu, block, *static_cast<const Instruction*>(frame->instruction)))
-        return 0;
+    const auto* in = static_cast<const Instruction*>(frame->instruction);
+    for (u32 count = frame->handlers; count != 0; --count, ++in)
+        if (!run_within(cpu, block, *in))
+            return 0;
+    frame->handlers = 1;
     if (frame->expected != 0)
         record_flags(*frame, r.flags);
     frame->expected = 0;
@@ -257,7 +253,6 @@ void TranslatorEngine::retire_dead(u64 frame) {
 void TranslatorEngine::forget() {
     blocks_.clear();
     generation_ = blocks_.generation();
-    drop_translations();
     killed_in_frame_.clear();
     set_surroundings();
 }
@@ -272,7 +267,17 @@ void TranslatorEngine::drop_translations() {
     used_ = (static_cast<u32>(entry_code_.bytes.size()) + 15) & ~15u;
 }
 
+// The processor's TLB may have another geometry than before.
 void TranslatorEngine::set_surroundings() {
+    const EngineFunctions functions{this, slow, flags, way};
+    const FrontPlaces places{&cpu_.mmu().data_front(), cpu_.mmu().tlb().plru_of_all()};
+    auto entry = make_entry_code(reinterpret_cast<u64>(memory_.executable), functions, places);
+    usable_ = entry.has_value();
+    if (usable_) {
+        entry_code_ = std::move(*entry);
+        std::memcpy(memory_.writable, entry_code_.bytes.data(), entry_code_.bytes.size());
+    }
+    drop_translations();
     const FastTlb& data = cpu_.mmu().data_front();
     const FastTlb& fetches = cpu_.mmu().fetch_front();
     const auto address = [this](u32 at) { return reinterpret_cast<u64>(memory_.executable + at); };
@@ -284,7 +289,8 @@ void TranslatorEngine::set_surroundings() {
                .slow_code = address(entry_code_.slow_at),
                .exit_code = address(entry_code_.exit_at),
                .flags_code = address(entry_code_.flags_at),
-               .way_code = address(entry_code_.way_at),
+               .read_way_code = address(entry_code_.read_way_at),
+               .write_way_code = address(entry_code_.write_way_at),
                .jump_cache = jump_cache_.get()};
 }
 
