@@ -1,7 +1,8 @@
 // Owns: Attention, what has to be looked at before the next instruction: pins, traps, halt, and the shadows of STI
 // and MOV SS.
 // Callers: pins and handlers bring it about, engines ask wanted(), the run loop serves it in the manual's order.
-// Promises: no engine starts a block while wanted(); what makes it wanted also ends the running block.
+// Promises: no engine starts a block while wanted(), but where a breakpoint that is set is all and lies elsewhere; what
+// makes it wanted also ends the running block.
 #pragma once
 
 #include <utility>
@@ -28,7 +29,7 @@ class Attention {
         kShadowCast = 16,
         kTrap = 32, // EFLAGS.TF, or a debug trap is pending
         kShutdown = 64,
-        kBreakpointsSet = 128,   // breakpoints are set
+        kBreakpointsSet = 128,   // breakpoints are set; due only where one is on the next instruction
         kVirtualInterrupt = 256, // VIF and VIP may be set together
     };
 
@@ -36,6 +37,7 @@ class Attention {
     void reset();
 
     bool wanted() const { return reasons_ != 0; }
+    bool wanted_beside_breakpoints() const { return wanted_for(~u32{kBreakpointsSet}); }
     bool wanted_for(u32 reasons) const { return (reasons_ & reasons) != 0; }
     void want(u32 reasons) {
         reasons_ |= reasons;

@@ -28,10 +28,18 @@ class Engine {
     virtual void forget() = 0;
 };
 
+// Has the run loop to be asked before the next instruction?
+inline bool run_loop_wanted(const Context& cpu) {
+    const Attention& attention = cpu.attention();
+    if (!attention.wanted()) [[likely]]
+        return false;
+    return attention.wanted_beside_breakpoints() || cpu.breakpoints().any_within(cpu.state().linear_eip(), 1);
+}
+
 // Whether an engine may go on to the next block.
 inline bool goes_on(const Context& cpu, u64 instruction_limit) {
     const Progress& p = cpu.progress();
-    return !cpu.attention().wanted() && p.cycle < p.deadline && p.instructions < instruction_limit;
+    return !run_loop_wanted(cpu) && p.cycle < p.deadline && p.instructions < instruction_limit;
 }
 
 } // namespace forkscope

@@ -26,7 +26,7 @@ u32 instructions_allowed(Context& cpu, const Block& block, u64 instruction_limit
     const bool fits = block.clocks < p.deadline - p.cycle && count <= instruction_limit - p.instructions &&
                       r.eip <= cs.limit && block.bytes - 1u <= cs.limit - r.eip;
     const Breakpoints& breakpoints = cpu.breakpoints();
-    if (fits && !breakpoints.any_on_code()) [[likely]]
+    if (fits && !breakpoints.any_within(r.linear_eip(), block.bytes)) [[likely]]
         return count;
     // One instruction may start as long as the deadline lies ahead, whatever it costs.
     const Instruction* in = block.first;
@@ -34,7 +34,7 @@ u32 instructions_allowed(Context& cpu, const Block& block, u64 instruction_limit
     while (allowed < count && in[allowed].cost_before < p.deadline - p.cycle &&
            allowed < instruction_limit - p.instructions &&
            in[allowed].offset + in[allowed].length - 1u <= cs.limit - r.eip &&
-           !breakpoints.breaks_at(r, r.linear_eip() + in[allowed].offset))
+           !breakpoints.any_within(r.linear_eip() + in[allowed].offset, 1))
         ++allowed;
     return allowed;
 }

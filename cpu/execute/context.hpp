@@ -124,6 +124,7 @@ class Context {
     CostMeter& meter() { return meter_; }
     const CostMeter& meter() const { return meter_; }
     Breakpoints& breakpoints() { return breakpoints_; }
+    const Breakpoints& breakpoints() const { return breakpoints_; }
 
     // --- For the Cpu.
     void set_model(const Model& model) { model_ = &model; }

@@ -50,11 +50,33 @@ void Breakpoints::registers_changed(const CpuState& state, Mmu& mmu) {
         }
     }
     mmu.set_watches(watches);
+    std::copy_n(state.dr.begin(), guest_addresses_.size(), guest_addresses_.begin());
+    find_pieces();
 }
 
 void Breakpoints::set_addresses(std::vector<u32> linear) {
     addresses_ = std::move(linear);
     std::sort(addresses_.begin(), addresses_.end());
+    find_pieces();
+}
+
+void Breakpoints::find_pieces() {
+    pieces_ = 0;
+    for (const u32 linear : addresses_)
+        pieces_ |= pieces_of(linear, 1);
+    for (u8 number = 0; number < 4; ++number)
+        if ((on_code_ >> number & 1) != 0)
+            pieces_ |= pieces_of(guest_addresses_[number], 1);
+}
+
+bool Breakpoints::lies_within(u32 linear, u32 size) const {
+    const auto next = std::lower_bound(addresses_.begin(), addresses_.end(), linear);
+    if (next != addresses_.end() && *next - linear < size)
+        return true;
+    for (u8 number = 0; number < 4; ++number)
+        if ((on_code_ >> number & 1) != 0 && guest_addresses_[number] - linear < size)
+            return true;
+    return false;
 }
 
 u32 Breakpoints::hits_on_code(const CpuState& state, u32 linear) const {
@@ -64,10 +86,6 @@ u32 Breakpoints::hits_on_code(const CpuState& state, u32 linear) const {
             hits |= 1u << number;
     }
     return hits;
-}
-
-bool Breakpoints::breaks_at(const CpuState& state, u32 linear) const {
-    return hits_on_code(state, linear) != 0 || std::binary_search(addresses_.begin(), addresses_.end(), linear);
 }
 
 u32 Breakpoints::hits_on_port(const CpuState& state, u16 port, u32 size) const {

@@ -363,6 +363,33 @@ TEST(CodeBreakpoints, AreMetAtTheFirstInstructionOfAnInterruptHandler) {
     }
 }
 
+// A debugger's, wherever in a block they lie; others at the same place of another page, or beside it, stop nothing.
+TEST(CodeBreakpoints, OfADebuggerStopInTheMiddleOfABlockAndNowhereElse) {
+    constexpr u32 kCount = 200;
+    Bytes code(kCount, 0x40); // inc eax: several blocks over four pieces of 64 bytes
+    code.insert(code.end(), {0xE2, 0xFE, 0xF4});
+    for (const Way way : every_way()) {
+        CodeRunner runner(way);
+        runner.enter_protected_mode();
+        runner.code(code);
+        runner.edit().set_reg<u32>(kEcx, 3);
+        runner.apply();
+        const std::vector<u32> places = {kStart,      kStart + 3,   kStart + 63,
+                                         kStart + 64, kStart + 130, kStart + kCount - 1};
+        std::vector<u32> set = places;
+        for (const u32 place : {kStart + 3, kStart + 66, kStart + 129})
+            set.insert(set.end(), {place + kPageSize, place - kPageSize});
+        set.push_back(kStart + kCount + 1); // within LOOP
+        runner.cpu.set_breakpoints(set);
+        for (const u32 place : places) {
+            ASSERT_EQ(runner.run(), CpuStop::Breakpoint);
+            EXPECT_EQ(runner.cpu.linear_eip(), place);
+        }
+        EXPECT_EQ(runner.run(), CpuStop::Halted);
+        EXPECT_EQ(runner.cpu.instructions(), kCount + 4);
+    }
+}
+
 TEST(Shutdown, ExecutesNothingMore) {
     for (const Way way : every_way()) {
         CodeRunner runner(way);
