@@ -195,17 +195,10 @@ const std::pair<std::string_view, Chooser::Handler> Chooser::kHandlers[10] = {
 
 } // namespace
 
-// A process that has called exec has another directory than before, and the old one may still be known.
+// A process that has called exec has another directory than before.
 u32 Choices::Space::now(const ForkTracer* tracer) const {
-    if (pid == 0 || tracer == nullptr)
-        return root;
-    const FrameOwners& owners = tracer->tables().owners();
-    if (root != 0 && owners.is_known(AddressSpace(root)) && tracer->context().pid_of(root) == pid)
-        return root;
-    for (const AddressSpace space : owners.spaces())
-        if (tracer->context().pid_of(space.root) == pid)
-            return space.root;
-    return root;
+    const AddressSpace present(pid != 0 && tracer != nullptr ? tracer->context().space_of(pid) : 0);
+    return present.root != 0 && tracer->tables().owners().is_known(present) ? present.root : root;
 }
 
 Result<std::string> choose(Choices& choices, std::string_view words, Session& session) {

@@ -35,10 +35,8 @@ bool side_lives(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
 u32 present_directory(const ForkTracer& tracer, u32 directory, u32 pid, bool ended) {
     if (side_lives(tracer, directory, pid, ended))
         return directory;
-    for (const AddressSpace other : tracer.tables().owners().spaces())
-        if (pid != 0 && tracer.context().pid_of(other.root) == pid)
-            return other.root;
-    return 0;
+    const AddressSpace present(pid != 0 ? tracer.context().space_of(pid) : 0);
+    return tracer.tables().owners().is_known(present) ? present.root : 0;
 }
 
 u32 present_parent(const ForkTracer& tracer, const ForkRecord& fork) {

@@ -59,6 +59,8 @@ void ProcessContext::on_tracepoint(const TraceEvent& event) {
 
 void ProcessContext::set_pid(u32 address_space, u32 pid) {
     forget_space(address_space);
+    for (u32 older = space_of(pid); older != 0; older = space_of(pid)) // exec has left it behind
+        forget_space(older);
     if (pids_.size() >= kMostSpaces)
         forget_space(pids_.begin()->first);
     pids_[address_space] = pid;

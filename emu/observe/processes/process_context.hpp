@@ -57,7 +57,7 @@ class ProcessContext {
 
     // 0 where the guest does not say.
     u32 pid_of(u32 address_space) const;
-    u32 space_of(u32 pid) const;
+    u32 space_of(u32 pid) const; // the one that it was last said to have
     u32 current_pid() const { return stated_ ? pid_ : 0; }
     u32 current_thread() const { return stated_ ? thread_ : 0; }
     void set_pid(u32 address_space, u32 pid);
