@@ -130,6 +130,7 @@ Rows ForkData::stops() const {
             row.text("source", fmt::format("{}:{}", stated.file, stated.line));
         row.count("begin_cycle", stop.begin_cycle).count("end_cycle", stop.end_cycle);
         row.count("begin_instruction", stop.begin_instructions).count("end_instruction", stop.end_instructions);
+        row.count("reached_instruction", stop.reached_instructions);
         row.count("own_cycles", stop.spent.cycles).add("untraced_cycles", untraced(stop.spent, stop.counts));
         row.count("elapsed_cycles", elapsed_cycles(stop));
         row.count("instructions", stop.spent.instructions);

@@ -110,8 +110,8 @@ class Inspector {
         const ForkStopName name = fork_stop_name(stop.id);
         shown_.title = fmt::format("fork {}, stop {}: {}", one.fork, name.number, name.name);
         say(fmt::format("stated at {}", session_.symbols().lookup_in(stop.program, stop.eip).text()));
-        say(fmt::format("from instruction {}; {} instructions and {} cycles of its own", stop.begin_instructions,
-                        stop.spent.instructions, stop.spent.cycles));
+        say(fmt::format("reached at instruction {}; {} instructions and {} cycles of its own",
+                        stop.reached_instructions, stop.spent.instructions, stop.spent.cycles));
         say(fmt::format("{} entries written ({} only protected), {} frames taken, {} shared, {} copied",
                         stop.counts.pte_writes, stop.counts.pte_protects, stop.counts.frames_allocated,
                         stop.counts.frames_shared, stop.counts.frames_copied));

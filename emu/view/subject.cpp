@@ -6,7 +6,7 @@ namespace forkscope {
 
 namespace {
 
-// Behind the statement of a stop, where a run that waits for it ends.
+// Behind the instruction that made a system call.
 std::string behind(u64 instructions) { return fmt::format("goto {}", instructions + 1); }
 
 struct MomentOf {
@@ -22,7 +22,9 @@ struct MomentOf {
         return fmt::format("goto {}", fault.record->begin_instructions);
     }
     std::string operator()(const ForkSubject& fork) const { return behind(fork.begin_instructions); }
-    std::string operator()(const StopSubject& stop) const { return behind(stop.stop.begin_instructions); }
+    std::string operator()(const StopSubject& stop) const {
+        return fmt::format("goto {}", stop.stop.reached_instructions);
+    }
     std::string operator()(const WriteSubject& write) const {
         const PteChange& change = write.change;
         if (change.written)

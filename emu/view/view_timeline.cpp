@@ -45,8 +45,7 @@ void TimelineMarks::look(const Timeline& timeline, const ForkTracer* tracer) {
     OfBranch& marks = branches_[timeline.present().id];
     const auto add = [&](const ForkRecord& fork) {
         for (const ForkStop& stop : fork.stops) {
-            const u64 behind = stop.begin_instructions + 1; // where a run that waits for it ends
-            marks.stops[behind] = {behind, fork.number, stop.id, 0};
+            marks.stops[stop.reached_instructions] = {stop.reached_instructions, fork.number, stop.id, 0};
         }
         for (const ForkFault& fault : fork.faults)
             marks.faults[fault.record->begin_instructions] = {fault.record->begin_instructions, fork.number, 0,

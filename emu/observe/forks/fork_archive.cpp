@@ -54,6 +54,7 @@ void archive_stop(Archive& ar, ForkStop& stop) {
     ar.field("end_instructions", stop.end_instructions);
     ar.field("begin_cycle", stop.begin_cycle);
     ar.field("end_cycle", stop.end_cycle);
+    ar.field("reached_instructions", stop.reached_instructions);
     ar.nested("spent", stop.spent);
     archive_counts(ar, stop.counts);
     ar.field("eip", stop.eip);

@@ -177,7 +177,7 @@ void ForkTracer::on_profile_stop(const TraceEvent& event) {
             edit_record(open).parent_pid = options_.current_pid().value_or(0);
         if (stops.empty() || stops.back().id != event.a) {
             end_stop(open, event);
-            begin_stop(open, event);
+            begin_stop(open, event, event.instructions);
         }
     }
     now_ = nullptr;

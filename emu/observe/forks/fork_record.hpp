@@ -108,9 +108,11 @@ struct ShadowCounts {
 
 struct ForkStop {
     u32 id = 0; // TP_FORK_*
+    // What the stop's account covers: the first one's begins with the system call.
     u64 begin_instructions = 0, end_instructions = 0;
     Cycles begin_cycle = 0, end_cycle = 0;
-    RunTime spent; // by the forking thread, and by servers that work for it
+    u64 reached_instructions = 0; // where a run that waits for it ends: behind its statement, or before its function
+    RunTime spent;                // by the forking thread, and by servers that work for it
     ForkCounts counts;
     // Where the stop is stated: for the source line.
     u32 eip = 0;

@@ -344,7 +344,7 @@ void ForkTracer::sum_up_stops(ForkRecord& record) {
         record.spent += stop.spent;
 }
 
-void ForkTracer::begin_stop(u64 open, const TraceEvent& event) {
+void ForkTracer::begin_stop(u64 open, const TraceEvent& event, u64 reached_instructions) {
     ForkRecord& record = edit_record(open);
     if (record.stops.size() >= options_.most_entries)
         return;
@@ -352,6 +352,7 @@ void ForkTracer::begin_stop(u64 open, const TraceEvent& event) {
     stop.id = static_cast<u32>(event.a);
     stop.begin_instructions = stop.end_instructions = event.instructions;
     stop.begin_cycle = stop.end_cycle = event.cycle;
+    stop.reached_instructions = reached_instructions;
     stop.eip = event.eip;
     stop.callers = callers(event);
     if (symbols_ != nullptr && event.cpl == 3) {
@@ -419,7 +420,7 @@ void ForkTracer::on_fork_stop(const TraceEvent& event) {
         return;
     }
     if (!goes_on)
-        begin_stop(open, event);
+        begin_stop(open, event, event.instructions + 1);
     state_.open.set_helper(open, ProcessContext::kNobody);
     if (working() != open)
         state_.open.set_helper(open, state_.context.current());

@@ -120,7 +120,7 @@ class ForkTracer : public TraceSink {
     void restore(const State* state);
     // The guest has ended the machine: what was under way stays so, and is looked at.
     void guest_ended();
-    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 6, *this); }
+    CheckpointPart checkpoint_part() { return forkscope::checkpoint_part("forks", 7, *this); }
 
   private:
     static constexpr u64 kNone = OpenForks::kNone;
@@ -135,7 +135,7 @@ class ForkTracer : public TraceSink {
     void on_frame(const TraceEvent& event);
     void on_process_end(u32 pid);
     u64 begin_stated(const TraceEvent& event);
-    void begin_stop(u64 open, const TraceEvent& event);
+    void begin_stop(u64 open, const TraceEvent& event, u64 reached_instructions);
     void end_stop(u64 open, const TraceEvent& event);
     static void sum_up_stops(ForkRecord& record);
     void name_child(u64 open, u32 pid, u32 directory);

@@ -10,7 +10,7 @@
 namespace forkscope {
 
 inline std::unique_ptr<Session> session_in_fork(const std::string& os = "lunaix", const std::string& until = "stop:1",
-                                                const std::string& words = "") {
+                                                const std::string& words = "", const std::string& profile = "") {
     Options options;
     options.command = Command::Step;
     options.os = os;
@@ -19,6 +19,7 @@ inline std::unique_ptr<Session> session_in_fork(const std::string& os = "lunaix"
     options.trace_forks = true;
     options.history = u64{128} << 20;
     options.until = until;
+    options.profile = profile;
     auto session = Session::create(options);
     EXPECT_TRUE(session.ok()) << (session.ok() ? "" : session.error().message);
     EXPECT_EQ((*session)->run_to_end().code, ExitCode::Ok);

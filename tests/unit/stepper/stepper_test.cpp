@@ -1,6 +1,7 @@
 // What is met forwards is met backwards, at every grain; both ends of history are answers.
 #include <algorithm>
 #include <ctime>
+#include <set>
 
 #include "emu/base/random.hpp"
 #include "tests/unit/stepper/stepped_session.hpp"
@@ -71,6 +72,27 @@ TEST_P(StepperOf, LeavesAFunctionBehindItsCallAndComesBackBeforeIt) {
     ASSERT_TRUE(stepper.move(Grain::Instruction, Way::Forwards, 3).ok());
     ASSERT_EQ(stepper.move(Grain::Out, Way::Backwards)->end, Arrival::End::Done);
     EXPECT_EQ(stepper.timeline().position().instructions + 1, inside.instructions);
+}
+
+// A stop's place is one: where a step leads, what the record says, where the timeline's marks and its row lead.
+TEST_P(StepperOf, ReachesEachStopWhereItsForkSaysThatItWas) {
+    for (const std::string& profile : {std::string(), GetParam()}) {
+        if (profile == "minix")
+            continue; // names stops, but finds no fork
+        SCOPED_TRACE(profile);
+        const auto session = session_in_fork(GetParam(), "stop:0", "", profile);
+        Stepper stepper(*session);
+        std::set<u64> places = {stepper.timeline().position().instructions};
+        for (const Position& place : moves(stepper, Grain::Stop, Way::Forwards, 7))
+            places.insert(place.instructions);
+        const ForkTracer& tracer = *session->tracer();
+        const ForkRecord* const fork = tracer.current() != nullptr ? tracer.current() : tracer.last();
+        ASSERT_NE(fork, nullptr);
+        ASSERT_GE(fork->stops.size(), 5u);
+        for (const ForkStop& stop : fork->stops)
+            EXPECT_EQ(places.count(stop.reached_instructions), 1u) << fork_stop_name(stop.id).number;
+        EXPECT_LT(fork->stops[0].begin_instructions, fork->stops[0].reached_instructions) << "the way to it is its own";
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Systems, StepperOf, ::testing::ValuesIn(embedded_kernel_names()),
