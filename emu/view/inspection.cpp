@@ -247,6 +247,7 @@ class Inspector {
     void operator()(const BookmarkSubject& mark) {
         shown_.title = "bookmark " + mark.name;
         say(fmt::format("instruction {}, on branch {}", mark.position.instructions, mark.branch));
+        offer("delete it", fmt::format("delete {}", mark.name));
     }
 
     void operator()(const BranchSubject& branch) {

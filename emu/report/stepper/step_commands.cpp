@@ -21,7 +21,7 @@ constexpr StepCommandHelp kHelp[] = {
     {"goto PLACE", "instructions (123456, 123456+2), a time (1.5s), begin, end, or a bookmark"},
     {"mark [NAME]", "set a bookmark here, or list them"},
     {"break EXPR [ignore N]", "stop wherever the condition is met"},
-    {"delete N, breaks", "remove a breakpoint; list them"},
+    {"delete N|NAME, breaks", "remove a breakpoint or a bookmark; list breakpoints"},
     {"branches, branch N", "the ways that this run has taken where its past was changed; jump to one"},
     {"drop N", "forget a branch"},
     {"type TEXT", "type on the guest's keyboard; in the past this starts a branch"},
@@ -68,7 +68,7 @@ std::span<const StepCommands::Command> StepCommands::commands() {
         {"goto", "g", &C::go_to},
         {"mark", "m", &C::mark},
         {"break", "br", &C::set_break},
-        {"delete", "d", &C::remove_break},
+        {"delete", "d", &C::remove},
         {"breaks", "", &C::list_breaks},
         {"branches", "", &C::branches},
         {"branch", "", &C::branches},
@@ -242,12 +242,15 @@ StepAnswer StepCommands::set_break(std::string_view rest) {
     return answer;
 }
 
-StepAnswer StepCommands::remove_break(std::string_view rest) {
+// The names of bookmarks begin with a letter.
+StepAnswer StepCommands::remove(std::string_view rest) {
     const auto number = number_of(rest);
-    if (!number || *number > ~u32{0} || !stepper_.remove_breakpoint(static_cast<u32>(*number)))
-        return wrong(fmt::format("there is no breakpoint '{}'; 'breaks' lists them", rest));
+    const bool removed = number ? *number <= ~u32{0} && stepper_.remove_breakpoint(static_cast<u32>(*number))
+                                : stepper_.remove_bookmark(std::string(rest));
+    if (!removed)
+        return wrong(fmt::format("there is no breakpoint or bookmark '{}'; 'breaks' and 'mark' list them", rest));
     StepAnswer answer;
-    answer.text = fmt::format("breakpoint {} is gone", *number);
+    answer.text = fmt::format("{} {} is gone", number ? "breakpoint" : "bookmark", rest);
     return answer;
 }
 

@@ -68,7 +68,7 @@ class StepCommands {
     StepAnswer go_to(std::string_view rest);
     StepAnswer mark(std::string_view rest);
     StepAnswer set_break(std::string_view rest);
-    StepAnswer remove_break(std::string_view rest);
+    StepAnswer remove(std::string_view rest);
     StepAnswer list_breaks(std::string_view rest);
     StepAnswer branches(std::string_view rest);
     StepAnswer drop_branch(std::string_view rest);

@@ -115,9 +115,8 @@ Result<Arrival> Stepper::instructions_back(u64 times) {
     return Arrival{};
 }
 
-// The session's run has ended where it is.
-Arrival Stepper::ended() {
-    const Outcome& outcome = session_.outcome();
+// A run has ended where it is.
+Arrival Stepper::arrival_of(const Outcome& outcome) {
     const auto end = [&outcome] {
         switch (outcome.by) {
         case Outcome::By::Condition:
@@ -161,8 +160,13 @@ Arrival Stepper::forwards() {
         const Position before = timeline().position();
         if (!session_.run_slice(slice))
             return ended();
-        if (from_past && !timeline().in_past())
+        if (from_past && !timeline().in_past()) {
+            // Where the past ends with an interrupt's delivery, the run stopped before anybody asked for a breakpoint
+            // on the handler.
+            if (const auto met = session_.stops().ended({StopKind::Breakpoint}, StopConditions::After::Step))
+                return arrival_of(*met);
             return {Arrival::End::Present, "the present: all that was run so far", ExitCode::Ok};
+        }
         if (interrupted())
             return {Arrival::End::Interrupted, "interrupted", ExitCode::Ok};
         if (timeline().position() == before && session_.debugger() != nullptr)

@@ -92,6 +92,7 @@ class Stepper {
     u64 times_met(const StepBreakpoint& breakpoint) const;
 
     void set_bookmark(const std::string& name) { bookmarks_[name] = {timeline().present().id, timeline().position()}; }
+    bool remove_bookmark(const std::string& name) { return bookmarks_.erase(name) != 0; }
     struct Bookmark {
         u32 branch = 0;
         Position position;
@@ -110,7 +111,8 @@ class Stepper {
     Result<Arrival> one_instruction(Way way);
     Result<Arrival> instructions_back(u64 times);
     void arm(StepBreakpoint& breakpoint);
-    Arrival ended();
+    static Arrival arrival_of(const Outcome& outcome);
+    Arrival ended() { return arrival_of(session_.outcome()); }
 
     // source_steps.cpp
     Place place();

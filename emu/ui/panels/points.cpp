@@ -50,7 +50,7 @@ void draw_points(const PointsView& points, const Rect& rect, const Fonts& fonts,
     for (const BookmarkSubject& mark : points.bookmarks)
         draw_row(fmt::format("  *  {}: instruction {}, branch {}", mark.name, grouped(mark.position.instructions),
                              mark.branch),
-                 kAccent, mark, "", touch);
+                 kAccent, mark, fmt::format("delete {}", mark.name), touch);
     for (const BranchSubject& branch : points.branches)
         draw_row(fmt::format("     branch {}: {} to {}{}", branch.id, grouped(branch.from), grouped(branch.end),
                              branch.id == points.branch ? ", this one"

@@ -62,6 +62,20 @@ TEST(StepCommands, GradeWhatIsExpected) {
     console.said("expect cr3 ==", ExitCode::Usage);
 }
 
+TEST(StepCommands, DeleteBookmarksByNameAndBreakpointsByNumber) {
+    Console console;
+    console.said("mark here");
+    console.said("mark there");
+    console.said("break 0x12345678");
+    EXPECT_TRUE(holds(console.said("delete here"), "bookmark here is gone"));
+    EXPECT_EQ(console.said("mark").substr(0, 6), "there ");
+    EXPECT_TRUE(holds(console.said("goto here", ExitCode::Usage), "no place"));
+    EXPECT_TRUE(holds(console.said("delete here", ExitCode::Usage), "no breakpoint or bookmark 'here'"));
+    EXPECT_TRUE(holds(console.said("breaks"), "0x12345678"));
+    EXPECT_TRUE(holds(console.said("delete 1"), "breakpoint 1 is gone"));
+    EXPECT_TRUE(holds(console.said("delete", ExitCode::Usage), "no breakpoint or bookmark"));
+}
+
 TEST(StepCommands, SayWhatIsWrong) {
     Console console;
     EXPECT_TRUE(holds(console.said("setp", ExitCode::Usage), "did you mean 'step'"));

@@ -121,6 +121,39 @@ TEST(Stepper, StepsBackFromABreakpointAndMeetsItAgainForwards) {
     EXPECT_EQ(stepper.timeline().position(), first);
 }
 
+// Whatever brought the machine there, an interrupt's delivery among them, a breakpoint at the present is met by one who
+// comes from the past, once.
+TEST(Stepper, MeetsABreakpointAtThePresentFromThePast) {
+    const auto session = session_in_fork();
+    Stepper stepper(*session);
+    const auto comes_back = [&] {
+        const Position present = stepper.timeline().position();
+        const std::string here = fmt::format("{:#x}", session->machine().cpu().linear_eip());
+        ASSERT_EQ(stepper.move(Grain::Instruction, Way::Backwards, 3)->end, Arrival::End::Done);
+        const u32 number = stepper.add_breakpoint(here).value();
+        Arrival arrival = stepper.go_on(Way::Forwards).value();
+        while (arrival.end == Arrival::End::Met && stepper.timeline().in_past())
+            arrival = stepper.go_on(Way::Forwards).value();
+        EXPECT_EQ(arrival.end, Arrival::End::Met) << here << ": " << arrival.why;
+        EXPECT_EQ(stepper.timeline().position(), present);
+        const u64 met = stepper.times_met(stepper.breakpoints().back());
+        EXPECT_TRUE(stepper.go_on(Way::Forwards).ok());
+        EXPECT_GT(stepper.timeline().position(), present) << "it was met already";
+        EXPECT_LE(stepper.times_met(stepper.breakpoints().back()), met + 1);
+        stepper.remove_breakpoint(number);
+        ASSERT_TRUE(stepper.go_to(present).ok());
+    };
+    ASSERT_EQ(stepper.run_until("interrupt(0x20)", Way::Forwards)->end, Arrival::End::Met);
+    ASSERT_EQ(stepper.timeline().position().deliveries, 1u);
+    comes_back();
+    for (const GrainName& grain : grain_names()) {
+        SCOPED_TRACE(grain.name);
+        ASSERT_TRUE(stepper.go_to("end").ok());
+        ASSERT_TRUE(stepper.move(grain.grain, Way::Forwards).ok());
+        comes_back();
+    }
+}
+
 // rr #1516 and #1490: both ends stop, say so, and can be left again.
 TEST(Stepper, SaysWhereHistoryBeginsAndEnds) {
     const auto session = session_in_fork();
