@@ -102,6 +102,11 @@ u32 Bus::read_memory(PhysicalAddress address, u32 size) {
     return value;
 }
 
+std::optional<u8> Bus::peek_memory(PhysicalAddress address) const {
+    const Range* range = find_memory(address.value);
+    return range != nullptr ? range->handler->io_peek(static_cast<u32>(address.value - range->start)) : std::nullopt;
+}
+
 void Bus::write_memory(PhysicalAddress address, u32 size, u32 value) {
     bool answered = true;
     for (u32 done = 0; done < size;) {

@@ -3,6 +3,7 @@
 // declared; wider accesses are split low to high; a port or address without a device reads as all ones.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ class IoHandler {
     virtual ~IoHandler() = default;
     virtual u32 io_read(u32 address, u32 size) = 0; // size in bytes: 1, 2 or 4, never above the declared width
     virtual void io_write(u32 address, u32 size, u32 value) = 0;
+    // What a read of a byte would give now, for people who look; none: only a read tells, and does something.
+    virtual std::optional<u8> io_peek(u32 /*address*/) const { return std::nullopt; }
 };
 
 enum class BusAccess : u8 { ReadPort, WritePort, ReadMemory, WriteMemory };
@@ -44,6 +47,8 @@ class Bus {
     void write_port(u16 port, u32 size, u32 value);
     u32 read_memory(PhysicalAddress address, u32 size);
     void write_memory(PhysicalAddress address, u32 size, u32 value);
+    // Without any effect; none: no device there lets itself be looked at.
+    std::optional<u8> peek_memory(PhysicalAddress address) const;
 
   private:
     struct Range {

@@ -58,7 +58,19 @@ bool VgaMemory::decode(u32 address, u32& offset) const {
 
 u32 VgaMemory::io_read(u32 address, u32) {
     u32 offset = 0;
-    return decode(address, offset) ? read_byte(offset) : 0xFFu;
+    if (!decode(address, offset))
+        return 0xFF;
+    const Cell cell = cell_of(offset);
+    latches_ = planes_at(cell.at);
+    return value_of(latches_, cell.plane);
+}
+
+std::optional<u8> VgaMemory::io_peek(u32 address) const {
+    u32 offset = 0;
+    if (!decode(address, offset))
+        return u8{0xFF};
+    const Cell cell = cell_of(offset);
+    return value_of(planes_at(cell.at), cell.plane);
 }
 
 void VgaMemory::io_write(u32 address, u32, u32 value) {
@@ -67,7 +79,7 @@ void VgaMemory::io_write(u32 address, u32, u32 value) {
         write_byte(offset, static_cast<u8>(value));
 }
 
-u8 VgaMemory::read_byte(u32 offset) {
+VgaMemory::Cell VgaMemory::cell_of(u32 offset) const {
     u32 plane = graphics_[kReadMap];
     if ((sequencer_[kMemoryMode] & kChain4) != 0) {
         plane = offset & 3;
@@ -77,15 +89,16 @@ u8 VgaMemory::read_byte(u32 offset) {
         if ((graphics_[kMiscellaneous] & kChainOddEven) != 0)
             offset &= ~1u;
     }
-    const u16 at = static_cast<u16>(offset);
-    for (u32 i = 0; i < 4; ++i)
-        latches_[i] = this->plane(i, at);
+    return {plane, static_cast<u16>(offset)};
+}
+
+u8 VgaMemory::value_of(const std::array<u8, 4>& planes, u32 plane) const {
     if ((graphics_[kMode] & kReadCompare) == 0)
-        return latches_[plane];
+        return planes[plane];
     u8 differs = 0;
     for (u32 i = 0; i < 4; ++i) {
         if ((graphics_[kColourDontCare] >> i & 1) != 0)
-            differs |= latches_[i] ^ spread((graphics_[kColourCompare] >> i & 1) != 0);
+            differs |= planes[i] ^ spread((graphics_[kColourCompare] >> i & 1) != 0);
     }
     return static_cast<u8>(~differs);
 }

@@ -30,11 +30,18 @@ class VgaMemory : public IoHandler {
 
     u32 io_read(u32 address, u32 size) override;
     void io_write(u32 address, u32 size, u32 value) override;
+    std::optional<u8> io_peek(u32 address) const override; // the latches stay
     void serialize(Archive& ar);
 
   private:
     bool decode(u32 address, u32& offset) const;
-    u8 read_byte(u32 offset);
+    struct Cell {
+        u32 plane = 0; // that a read selects
+        u16 at = 0;
+    };
+    Cell cell_of(u32 offset) const;
+    u8 value_of(const std::array<u8, 4>& planes, u32 plane) const;
+    std::array<u8, 4> planes_at(u16 at) const { return {plane(0, at), plane(1, at), plane(2, at), plane(3, at)}; }
     void write_byte(u32 offset, u8 value);
     void write_planes(u16 at, u8 plane_mask, u8 value);
     u8 combine(u8 value, u8 latch, u8 bit_mask) const;

@@ -116,12 +116,25 @@ std::vector<u8> DebugTarget::read(u32 address, u32 size, AddressSpace space) con
                 break;
             physical = walk.physical;
         }
-        if (!machine_.mmu().memory().read(physical, std::span(bytes).subspan(done, piece)))
+        const auto part = std::span(bytes).subspan(done, piece);
+        if (!machine_.mmu().memory().read(physical, part) && !peek_device(physical, part))
             break;
         done += piece;
     }
     bytes.resize(done);
     return bytes;
+}
+
+// The screen's memory, without what a read of the guest's does to it.
+bool DebugTarget::peek_device(PhysicalAddress from, std::span<u8> to) const {
+    for (u8& byte : to) {
+        const std::optional<u8> seen = machine_.peek_device(from);
+        if (!seen)
+            return false;
+        byte = *seen;
+        from = from + 1;
+    }
+    return true;
 }
 
 bool DebugTarget::write(u32 address, std::span<const u8> bytes, AddressSpace space) {

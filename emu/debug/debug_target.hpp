@@ -74,6 +74,7 @@ class DebugTarget {
 
     std::vector<Point>::iterator find(PointKind kind, u32 address, u32 size);
     bool is_memory(u32 address, u32 size) const;
+    bool peek_device(PhysicalAddress from, std::span<u8> to) const;
     bool drop(const Point& point);
     void accessed(const WatchHit& hit);
     void inject(const InputEvent& event);

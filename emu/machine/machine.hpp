@@ -131,6 +131,8 @@ class Machine final : private Wiring {
     const Mmu& mmu() const { return *mmu_; }
     Mmu& mmu() { return *mmu_; }
     const Vga& vga() const { return *vga_; }
+    // A byte of a device's memory, if that device lets itself be looked at.
+    std::optional<u8> peek_device(PhysicalAddress address) const { return bus_.peek_memory(address); }
     const BootPlan& boot_plan() const { return boot_plan_; }
 
   private:

@@ -266,6 +266,20 @@ TEST_F(Stub, WritesMemoryAndRegistersOrSaysThatItDoesNot) {
     EXPECT_EQ(ask("Gxx"), "E01");
 }
 
+TEST_F(Stub, ReadsTheScreensMemoryAndChangesNothing) {
+    ask(fmt::format("Z0,{:x},1", kernel("fork_process")));
+    run("c");
+    const u64 hash = session->machine().hash();
+    const TextScreen screen = session->machine().vga().text_screen();
+    std::string cells;
+    for (std::size_t i = 0; i < 8; ++i)
+        cells += fmt::format("{:02x}{:02x}", screen.cells[i] & 0xFF, screen.cells[i] >> 8);
+    EXPECT_EQ(ask("Qqemu.PhyMemMode:1"), "OK");
+    EXPECT_EQ(ask("mb8000,10"), cells);
+    EXPECT_EQ(ask("Mb8000,1:41"), "E14");
+    EXPECT_EQ(session->machine().hash(), hash);
+}
+
 TEST_F(Stub, ReadsPhysicalMemoryWhereQemuWould) {
     EXPECT_EQ(ask("qqemu.PhyMemMode"), "0");
     ask(fmt::format("Z0,{:x},1", kernel("fork_process")));

@@ -380,6 +380,34 @@ TEST_F(VgaTest, UsesTheFontThatTheGuestLoads) {
     EXPECT_EQ(row(vga.render(), 1, 0, 7), "########.");
 }
 
+// What a debugger sees is what the guest would read, and the latches stay as the guest left them.
+TEST_F(VgaTest, CanBeLookedAtWithoutLoadingTheLatches) {
+    const auto look = [&](u64 address) { return wiring.bus().peek_memory(PhysicalAddress(address)); };
+    print(0, 0, 'H', 0x1F);
+    EXPECT_EQ(look(0xB8000), 'H');
+    EXPECT_EQ(look(0xB8001), 0x1F);
+    EXPECT_EQ(look(0xA0000), 0xFF) << "mode 3 has its memory elsewhere";
+    EXPECT_EQ(look(0x9F000), std::nullopt) << "no device";
+    sequencer(4, 0x06);
+    sequencer(2, 0x0F);
+    graphics(5, 0x00);
+    graphics(6, 0x05);
+    poke(0xA0000, 0xF0);
+    poke(0xA0001, 0x0F);
+    peek(0xA0000); // fills the latches
+    EXPECT_EQ(look(0xA0001), 0x0F);
+    graphics(5, 0x01); // write mode 1 copies the latches
+    poke(0xA0002, 0x00);
+    graphics(5, 0x00);
+    EXPECT_EQ(peek(0xA0002), 0xF0u) << "looking has loaded them";
+    graphics(5, 0x08); // read mode 1: compare
+    for (u64 address = 0xA0000; address < 0xA0004; ++address)
+        EXPECT_EQ(look(address), peek(address));
+    sequencer(4, 0x0E); // chain 4
+    for (u64 address = 0xA0000; address < 0xA0010; ++address)
+        EXPECT_EQ(look(address), peek(address));
+}
+
 TEST_F(VgaTest, WritesThroughLatchesMasksAndFunctions) {
     sequencer(4, 0x06);
     sequencer(2, 0x0F);
