@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Load|Stepper|BothWays|Clicks|LongMove|NoDisplay.
+"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Load|Stepper|BothWays|Clicks|Buttons|Rows|LongMove|NoDisplay.
 Exit codes: 0 passed, 1 failed, 77 cannot run here."""
 
 import collections
@@ -135,7 +135,7 @@ class Display:
         """How many pixels the screen has of each colour."""
         return collections.Counter(itertools.chain.from_iterable(self.rows()))
 
-    def press(self, *keys):
+    def press(self, *keys, hold=0.05):
         """Presses keys one after the other, by X key code, as a person would; a list is a chord."""
         with self.hands() as (test, x11, display):
             for key in keys:
@@ -143,7 +143,7 @@ class Display:
                 for down, part in [(1, part) for part in chord] + [(0, part) for part in reversed(chord)]:
                     test.XTestFakeKeyEvent(display, part, down, 0)
                     x11.XFlush(display)
-                    time.sleep(0.05)
+                    time.sleep(hold)
 
     def drag(self, *places):
         """Presses the mouse button at the first place, moves it along the others, and lets it go."""
@@ -173,7 +173,26 @@ class Display:
 
     def type(self, text):
         time.sleep(0.3)
-        self.press(*[SPACE if letter == " " else LETTERS[letter] for letter in text], ENTER)
+        self.press(*[KEYS[letter] for letter in text])
+        self.press(ENTER, hold=0.3)  # it is looked for once a frame, unlike letters
+
+    def clipboard(self):
+        """What another program would paste; None: nobody offers anything."""
+        with self.hands() as (_, x11, display):
+            for name in ("XDefaultRootWindow", "XInternAtom", "XCreateSimpleWindow"):
+                getattr(x11, name).restype = ctypes.c_ulong
+            atoms = [ctypes.c_ulong(x11.XInternAtom(display, name, 0)) for name in (b"CLIPBOARD", b"UTF8_STRING", b"PASTED")]
+            window = ctypes.c_ulong(x11.XCreateSimpleWindow(display, ctypes.c_ulong(x11.XDefaultRootWindow(display)),
+                                                            0, 0, 1, 1, 0, ctypes.c_ulong(0), ctypes.c_ulong(0)))
+            x11.XConvertSelection(display, *atoms, window, ctypes.c_ulong(0))
+            x11.XFlush(display)
+            kind, width, count, left, data = (ctypes.c_ulong(), ctypes.c_int(), ctypes.c_ulong(), ctypes.c_ulong(), ctypes.c_char_p())
+            end = time.monotonic() + 5
+            while not data.value and time.monotonic() < end:
+                time.sleep(0.1)
+                x11.XGetWindowProperty(display, window, atoms[2], ctypes.c_long(0), ctypes.c_long(1000), 0, ctypes.c_ulong(0),
+                                       *map(ctypes.byref, (kind, width, count, left, data)))
+            return data.value.decode() if data.value else None
 
     @contextlib.contextmanager
     def hands(self):
@@ -206,10 +225,17 @@ F5, F10, F11, SHIFT, ESCAPE = 71, 76, 95, 50, 9  # X key codes of a PC keyboard:
 BAR_LEFT, BAR_RIGHT, BAR_Y = 14, 926, 79  # of the timeline, in a window that fills the screen
 LETTERS = {letter: code for row, first in (("qwertyuiop", 24), ("asdfghjkl", 38), ("zxcvbnm", 52))
            for code, letter in enumerate(row, first)}
-ENTER, SPACE = 36, 65
+ENTER, SPACE, SLASH, CONTROL = 36, 65, 61, 37
+KEYS = {**LETTERS, " ": SPACE, "/": SLASH, **{digit: code for code, digit in enumerate("1234567890", 10)}}
 # x, y, width, height; and places to click at, in a window that fills the screen.
 ANSWER, TLB = (1180, 765, 400, 200), (755, 765, 400, 200)
+LINE, POINTS = (772, 40, 818, 22), (755, 785, 385, 180)
+CODE, FORKS = (284, 560, 440, 405), (985, 606, 600, 120)
 CHILD_CELL, COMMAND_LINE, BREAKPOINTS_TAB = (1280, 208), (1000, 51), (890, 758)
+FORK_STOP, FIRST_POINT_GOES, FIRST_BRANCH_GOES = (1040, 632), (1144, 793), (1144, 793)
+BUTTONS = {"over": (146, 51), "out": (241, 51), "evict": (419, 51)}
+BACK_BUTTONS = {"over": (106, 51), "out": (197, 51), "evict": (374, 51)}
+CHOSEN = 0x6CB6FF
 
 
 class Window:
@@ -243,6 +269,23 @@ class Window:
         """The pixels of a part of the screen: x, y, width, height."""
         x, y, width, height = rect
         return [row[x:x + width] for row in itertools.islice(self.display.rows(), y, y + height)]
+
+    def command(self, words):
+        before = self.panel(LINE)
+        self.display.click(*COMMAND_LINE)
+        wait_for(lambda: self.panel(LINE) != before, 5)  # the cursor stands there
+        self.display.type(words)
+
+    def chosen_row(self, rect):
+        """The height at which a part of the screen has the frame around the chosen row; -1: it has none."""
+        heights = [y for y, row in enumerate(self.panel(rect)) if row.count(CHOSEN) > rect[2] // 2]
+        return heights[0] if heights else -1
+
+    def settled(self, rect):
+        """A part of the screen once it stands still."""
+        seen = [self.panel(rect)]
+        wait_for(lambda: seen.append(self.panel(rect)) or seen[-1] == seen[-2])
+        return seen[-1]
 
     def close(self):
         self.process.send_signal(signal.SIGTERM)
@@ -357,11 +400,64 @@ def clicks(program):
         display.click(*COMMAND_LINE)
         display.type("goto end")
         check(wait_for(lambda: display.position() == present), "a typed command did not move the machine")
-        before = opened.panel(TLB)
+        before = opened.panel(POINTS)
         display.type("break fault")
         display.click(*BREAKPOINTS_TAB)
-        check(wait_for(lambda: opened.panel(TLB) != before), "the breakpoint is not listed")
+        check(wait_for(lambda: opened.panel(POINTS) != before), "the breakpoint is not listed")
         check(opened.branches() == 0, "what was typed reached the guest")
+
+
+def buttons(program):
+    """A button of a grain leads where its command leads, both ways."""
+    with window_of(program, "step", "--until", "stop:2b") as opened:
+        display = opened.display
+        check(wait_for(lambda: opened.colour(SHARED_WRITABLE) > 100 and opened.stopped()), "fork is not shown")
+        opened.command("mark here")
+        here = opened.settled(CODE)
+        for verb, places in (("step", BUTTONS), ("back", BACK_BUTTONS)):
+            for grain, place in places.items():
+                opened.command(f"{verb} {grain}")
+                check(wait_for(lambda: opened.panel(CODE) != here), f"'{verb} {grain}' moved nothing")
+                there = opened.settled(CODE)
+                opened.command("goto here")
+                check(wait_for(lambda: opened.panel(CODE) == here), f"'goto here' does not lead back from '{verb} {grain}'")
+                display.click(*place)
+                check(wait_for(lambda: opened.panel(CODE) == there), f"the button for '{verb} {grain}' leads elsewhere")
+                opened.command("goto here")
+                check(wait_for(lambda: opened.panel(CODE) == here), "'goto here' leads elsewhere")
+        check(opened.branches() == 0, "a button started a branch")
+
+
+def rows(program):
+    """Rows are copied and searched for; breakpoints, bookmarks and branches go by the buttons behind them."""
+    with window_of(program, "step", "--until", "stop:2b") as opened:
+        display = opened.display
+        check(wait_for(lambda: opened.colour(SHARED_WRITABLE) > 100 and opened.stopped()), "fork is not shown")
+        display.click(*FORK_STOP)
+        check(wait_for(lambda: opened.chosen_row(FORKS) >= 0), "the row that was clicked is not marked")
+        first = opened.chosen_row(FORKS)
+        time.sleep(1)
+        display.press([CONTROL, LETTERS["c"]])
+        copied = []
+        check(wait_for(lambda: copied.append(display.clipboard()) or "0 enter" in (copied[-1] or "")), f"the row was not copied: {copied[-1:]}")
+        opened.command("/register")
+        check(wait_for(lambda: opened.chosen_row(FORKS) > first), "the search does not mark a row farther down")
+        found = opened.chosen_row(FORKS)
+        opened.command("/address")
+        check(wait_for(lambda: first < opened.chosen_row(FORKS) < found), "the search does not go on from the top")
+        display.click(*BREAKPOINTS_TAB)
+        time.sleep(1)
+        empty = opened.settled(POINTS)
+        for words in ("break fault", "mark here"):
+            opened.command(words)
+            check(wait_for(lambda: opened.panel(POINTS) != empty), f"'{words}' is not listed")
+            opened.settled(POINTS)
+            display.click(*FIRST_POINT_GOES)
+            check(wait_for(lambda: opened.panel(POINTS) == empty), f"the button behind '{words}' does not remove it")
+        display.press([SHIFT, F11], LETTERS["a"])
+        check(wait_for(lambda: opened.branches() > 0), "a key in the past started no branch that is shown")
+        display.click(*FIRST_BRANCH_GOES)
+        check(wait_for(lambda: opened.branches() == 0), "the button behind the branch does not drop it")
 
 
 def long_move(program):
@@ -383,4 +479,4 @@ def long_move(program):
 
 
 if __name__ == "__main__":
-    {"Screenshot": screenshot, "Window": window, "Load": load, "Stepper": stepper, "BothWays": both_ways, "Clicks": clicks, "LongMove": long_move, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))
+    {"Screenshot": screenshot, "Window": window, "Load": load, "Stepper": stepper, "BothWays": both_ways, "Clicks": clicks, "Buttons": buttons, "Rows": rows, "LongMove": long_move, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))
