@@ -11,6 +11,7 @@ enum class EngineKind : u8 {
     Interpreter, // the reference: decodes each instruction anew, and keeps nothing
     Block,       // keeps decoded runs
     Translator,  // runs those that run often as host code, by a factory from outside
+    Automatic,   // the translator where there is one, else the block engine
 };
 
 class Engine {

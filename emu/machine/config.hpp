@@ -16,7 +16,7 @@ struct MachineConfig {
     u64 ram_bytes = u64{64} << 20;
     u64 cycles_per_second = 100'000'000;
     EngineKind engine = EngineKind::Block;
-    EngineFactory translator; // for EngineKind::Translator; none: the block engine takes its place
+    EngineFactory translator; // none: the block engine takes its place
     CpuModel cpu = kDefaultCpuModel;
     CostModelKind clock = CostModelKind::Flat;
     BusWidth bus = BusWidth::Bits32; // matters to the modelled clock of the 386 alone

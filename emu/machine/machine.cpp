@@ -100,7 +100,8 @@ Result<void> Machine::prepare_boot() {
     cpu_ = std::make_unique<Cpu>(*mmu_, bus_, tracer_);
     cpu_->set_model(config_.cpu, config_.clock, config_.bus);
     mmu_->set_tlb_model(studied(model_of(config_.cpu).tlb, config_.tlb, config_.tlb_seed));
-    if (config_.engine == EngineKind::Translator && config_.translator)
+    const bool translates = config_.engine == EngineKind::Translator || config_.engine == EngineKind::Automatic;
+    if (translates && config_.translator)
         cpu_->set_engine(config_.translator);
     else
         cpu_->set_engine(config_.engine);

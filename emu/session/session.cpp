@@ -89,6 +89,10 @@ Session::~Session() {
 Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     std::unique_ptr<Session> session(new Session(options));
     MachineConfig config = options.machine;
+    if (config.engine == EngineKind::Translator && !kHasTranslator)
+        return Error{
+            "--engine jit: this program was built for a host that has no translator; --engine block runs everywhere",
+            ExitCode::Usage};
     config.translator = translator_factory(map_code_memory);
     std::optional<SnapshotFile> snapshot;
     if (!options.load_path.empty()) {

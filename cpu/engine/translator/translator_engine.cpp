@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "cpu/engine/block_engine.hpp"
 #include "cpu/engine/run.hpp"
 #include "cpu/protection/interrupts.hpp"
-#include "emu/base/log.hpp"
 
 namespace forkscope::translator {
 
@@ -106,6 +106,8 @@ bool TranslatorEngine::enter(Translation& translation, u64 instruction_limit) {
     const RecentSlot* const data = cpu_.mmu().data_front().recent_slots(cpu_.privilege());
     if (!enter_code(memory_.executable + translation.entry_at, data, &frame, r.gpr.data())) {
         taken_ = nullptr; // slow() has settled all
+        if (thrown_) [[unlikely]]
+            std::rethrow_exception(std::exchange(thrown_, nullptr));
         return true;
     }
     r.eip = frame.eip;
@@ -129,9 +131,14 @@ u32 TranslatorEngine::slow(void* engine, Frame* frame) {
     p.block_eip = r.eip = translation.eip;
     settle_flags(*frame, r.flags);
     const auto* in = static_cast<const Instruction*>(frame->instruction);
-    for (u32 count = frame->handlers; count != 0; --count, ++in)
-        if (!run_within(cpu, block, *in))
-            return 0;
+    try {
+        for (u32 count = frame->handlers; count != 0; --count, ++in)
+            if (!run_within(cpu, block, *in))
+                return 0;
+    } catch (...) { // an observer's, out of memory: it cannot pass through translated code
+        self.thrown_ = std::current_exception();
+        return 0;
+    }
     frame->handlers = 1;
     if (frame->expected != 0)
         record_flags(*frame, r.flags);
@@ -303,7 +310,6 @@ EngineFactory translator_factory(MapCodeMemory map, const TranslatorOptions& opt
         CodeMemory memory = map(options.code_bytes);
         if (memory.size != 0)
             return std::make_unique<translator::TranslatorEngine>(cpu, std::move(memory), options);
-        log_warning_once("no code memory", "this host gives no executable memory: guest code is interpreted");
         return std::make_unique<BlockEngine>(cpu);
     };
 }

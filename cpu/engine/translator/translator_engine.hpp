@@ -3,6 +3,7 @@
 // is kept of it are bounded, and droppable between two instructions.
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -64,8 +65,9 @@ class TranslatorEngine final : public Engine {
     std::unordered_map<u64, std::vector<Translation*>> by_frame_;
     std::unordered_map<u64, u32> killed_in_frame_;
     std::unique_ptr<JumpCacheEntry[]> jump_cache_;
-    Link* taken_ = nullptr; // the exit that the last translation left by
-    Cycles budget_end_ = 0; // where the code's budget ends
+    Link* taken_ = nullptr;     // the exit that the last translation left by
+    std::exception_ptr thrown_; // while translated code ran
+    Cycles budget_end_ = 0;     // where the code's budget ends
 };
 
 } // namespace forkscope::translator

@@ -9,7 +9,7 @@ namespace forkscope {
 
 struct TranslatorOptions {
     u32 threshold = 64;             // a block is translated when it has run so often
-    u64 code_bytes = u64{64} << 20; // of memory for code; when it is full all is dropped
+    u64 code_bytes = u64{16} << 20; // of memory for code; when it is full all is dropped
     bool links = true;              // between translations
 };
 

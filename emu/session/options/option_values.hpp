@@ -16,8 +16,8 @@ namespace forkscope {
 template <class T> struct Words;
 template <> struct Words<EngineKind> {
     static constexpr std::array kAll = {std::pair{"interp", EngineKind::Interpreter},
-                                        std::pair{"block", EngineKind::Block},
-                                        std::pair{"jit", EngineKind::Translator}};
+                                        std::pair{"block", EngineKind::Block}, std::pair{"jit", EngineKind::Translator},
+                                        std::pair{"auto", EngineKind::Automatic}};
 };
 template <> struct Words<CostModelKind> {
     static constexpr std::array kAll = {std::pair{"flat", CostModelKind::Flat},

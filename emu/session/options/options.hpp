@@ -24,10 +24,17 @@ enum class Info : u8 { None, Tlb, Counters, Unmapped };
 
 class Recording;
 
+// What a session runs where nobody says otherwise.
+inline MachineConfig usual_machine() {
+    MachineConfig config;
+    config.engine = EngineKind::Automatic;
+    return config;
+}
+
 struct Options {
     Command command = Command::Default;
-    std::string help_text; // Command::Help and Version: what to print
-    MachineConfig machine; // the session loads its images
+    std::string help_text;                   // Command::Help and Version: what to print
+    MachineConfig machine = usual_machine(); // the session loads its images
 #define OPTION(type, member, initial, ...) type member = initial;
 #define FLAG(member, ...) bool member = false;
 #include "emu/session/options/options.def"
