@@ -31,31 +31,33 @@ std::unique_ptr<Machine> machine_with(std::span<const u8> code) {
     return machine;
 }
 
-// The block engine, watched: how often it forgets all its blocks, and how often code under it changes.
+// An engine, watched: how often it forgets all that it derived, and how often code under it changes.
 class WatchedEngine final : public Engine {
   public:
-    WatchedEngine(Context& context, int& forgotten, int& changed)
-        : blocks_(context), forgotten_(forgotten), changed_(changed) {}
-    void run(u64 instruction_limit) override { blocks_.run(instruction_limit); }
+    WatchedEngine(std::unique_ptr<Engine> engine, int& forgotten, int& changed)
+        : engine_(std::move(engine)), forgotten_(forgotten), changed_(changed) {}
+    void run(u64 instruction_limit) override { engine_->run(instruction_limit); }
     bool code_changed(PhysicalAddress address, u32 size) override {
         ++changed_;
-        return blocks_.code_changed(address, size);
+        return engine_->code_changed(address, size);
     }
     void forget() override {
         ++forgotten_;
-        blocks_.forget();
+        engine_->forget();
     }
 
   private:
-    BlockEngine blocks_;
+    std::unique_ptr<Engine> engine_;
     int& forgotten_;
     int& changed_;
 };
 
 } // namespace
 
+namespace {
+
 // Each thousand rounds of a loop it changes the number that the loop adds.
-TEST(Timeline, GoesBackOverCodeThatChangesItself) {
+void go_back_over_code_that_changes_itself(const EngineFactory& engine) {
     const std::vector<u8> code = {0xB9, 0xE8, 0x03, 0x00, 0x00,       // 1000: mov ecx, 1000
                                   0x81, 0xC3, 0x01, 0x00, 0x00, 0x00, // 1005: add ebx, 1
                                   0x49,                               // 100B: dec ecx
@@ -71,8 +73,9 @@ TEST(Timeline, GoesBackOverCodeThatChangesItself) {
     }
     const auto machine = machine_with(code);
     int forgotten = 0, changed = 0;
-    machine->cpu().set_engine(
-        [&](Context& context, Interpreter&) { return std::make_unique<WatchedEngine>(context, forgotten, changed); });
+    machine->cpu().set_engine([&](Context& context, Interpreter& interpreter) {
+        return std::make_unique<WatchedEngine>(engine(context, interpreter), forgotten, changed);
+    });
     TimelineLimits limits;
     limits.spacing = 1'200;
     limits.ladder_spacing = 400;
@@ -85,6 +88,18 @@ TEST(Timeline, GoesBackOverCodeThatChangesItself) {
     }
     EXPECT_GT(changed, by_itself) << "the way back changes code, too";
     EXPECT_EQ(forgotten, 0) << "what is the same stays decoded";
+}
+
+} // namespace
+
+TEST(Timeline, GoesBackOverCodeThatChangesItself) {
+    go_back_over_code_that_changes_itself(
+        [](Context& context, Interpreter&) { return std::make_unique<BlockEngine>(context); });
+}
+
+TEST(Timeline, GoesBackOverTranslatedCodeThatChangesItself) {
+    if (const EngineFactory translator = test::eager_translator())
+        go_back_over_code_that_changes_itself(translator);
 }
 
 // The firmware copies the kernel by string instructions: few instructions, and most of the time until the kernel runs.

@@ -86,8 +86,15 @@ template <class Runner> void run_with(Runner& runner, Machine& machine, const st
     }
 }
 
-EngineKind other(EngineKind engine) {
-    return engine == EngineKind::Block ? EngineKind::Interpreter : EngineKind::Block;
+constexpr EngineKind kEngines[] = {EngineKind::Interpreter, EngineKind::Block, EngineKind::Translator};
+
+EngineKind engine_but(EngineKind engine, Random& random) {
+    const auto step = 1 + random.below(std::size(kEngines) - 1);
+    return kEngines[(static_cast<std::size_t>(engine) + step) % std::size(kEngines)];
+}
+
+std::string name(EngineKind engine) {
+    return engine == EngineKind::Interpreter ? "interpreter" : engine == EngineKind::Block ? "block" : "translator";
 }
 
 } // namespace
@@ -118,8 +125,9 @@ std::vector<TimelineChoice> timeline_choices() {
 void check_ways_to_a_place(const TimelineChoice& choice, Random& random) {
     const u64 at = 1000 + random.below(kWorkloadInstructions);
     const u64 end = at + 1 + random.below(300'000);
-    const EngineKind engine = random.below(4) == 0 ? EngineKind::Interpreter : EngineKind::Block;
-    SCOPED_TRACE(fmt::format("{}, {} to {}", choice.text(), at, end));
+    const EngineKind engine = kEngines[random.below(std::size(kEngines))];
+    const EngineKind other = engine_but(engine, random);
+    SCOPED_TRACE(fmt::format("{}, {} to {}, {}, then {}", choice.text(), at, end, name(engine), name(other)));
     const std::vector<Deed> deeds = random_deeds(random, 500'000, end);
 
     Watched straight(choice, engine);
@@ -150,7 +158,7 @@ void check_ways_to_a_place(const TimelineChoice& choice, Random& random) {
     ASSERT_TRUE(timeline.go_to(at).ok());
     ASSERT_EQ(difference(watched.machine().snapshot(), then), "") << "back once more";
 
-    Watched replayed(choice, other(engine));
+    Watched replayed(choice, other);
     Timeline known(replayed.machine(), limits);
     known.expect(straight.machine().inputs(), furthest);
     gone = known.go_to(there);

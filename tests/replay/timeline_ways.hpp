@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "guest_machine.hpp"
+#include "tests/eager_translator.hpp"
 
 #include "emu/base/random.hpp"
 #include "emu/base/sinks.hpp"
@@ -47,6 +48,7 @@ struct Watched {
                   config.tlb_seed = choice.tlb == TlbStudy::Random ? 7 : 0;
                   config.clock = choice.clock;
                   config.engine = engine;
+                  config.translator = test::eager_translator();
               },
               choice.os) {
         Machine& m = *guest.machine;
