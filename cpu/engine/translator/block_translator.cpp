@@ -1,5 +1,6 @@
 // The block: liveness of flags, its frame of code, memory accesses, and the slow ways.
 #include "cpu/engine/translator/block_translator.hpp"
+#include "cpu/engine/translator/mutant.hpp"
 
 namespace forkscope::translator {
 
@@ -269,7 +270,7 @@ void BlockTranslator::access_at(const Instruction& in, u32 size, bool writes) {
     a_.mov(x86::r9d, x86::r8d);
     a_.shr(x86::r9d, kSlotShift);
     a_.and_(x86::r9d, Imm(around_.data_mask * sizeof(RecentSlot)));
-    if (size > 1)
+    if (size > 1 && !TRANSLATOR_MUTANT(CrossingAccessStaysFast))
         a_.lea(x86::r10d, x86::ptr(x86::r8, static_cast<i32>(size - 1)));
     else
         a_.mov(x86::r10d, x86::r8d);
@@ -320,12 +321,14 @@ void BlockTranslator::emit_slow(const Slow& slow) {
     a_.bind(slow.entry);
     a_.call(Imm(slow.writes ? around_.write_way_code : around_.read_way_code));
     a_.long_().jnz(slow.granted);
-    if (slow.state == FlagState::Pending)
+    if (slow.state == FlagState::Pending && !TRANSLATOR_MUTANT(FlagsLostOverSlow))
         emit_record(slow.pending);
     const Label behind = a_.newLabel();
     if (end.again) {
         // Of a comparison the result comes back, as one of its operands is known.
-        const FlagsOf of = end.after.of == FlagsOf::Compare ? FlagsOf::Sub : end.after.of;
+        const FlagsOf of = TRANSLATOR_MUTANT(WrongRecordExpected) ? FlagsOf::Logic
+                           : end.after.of == FlagsOf::Compare     ? FlagsOf::Sub
+                                                                  : end.after.of;
         a_.mov(field(offsetof(Frame, expected)), Imm(flags_record(of, end.after.size)));
     }
     a_.mov(x86::r8, Imm(reinterpret_cast<u64>(slow.in)));

@@ -1,5 +1,6 @@
 // Moves, arithmetic and the stack: the host's instruction on the guest's registers, memory through an access.
 #include "cpu/engine/translator/block_translator.hpp"
+#include "cpu/engine/translator/mutant.hpp"
 
 namespace forkscope::translator {
 
@@ -125,8 +126,9 @@ void BlockTranslator::inc_dec(const Instruction& in, const Plan& plan) {
     const u32 id = plan.number == 0 ? x86::Inst::kIdInc : x86::Inst::kIdDec;
     if (plan.writes_memory)
         access(in, size, true);
-    const bool over = state_ == FlagState::InFrame || (state_ == FlagState::Pending && lies_over(pending_.of));
-    const bool carry_lives = (live_ & kFlagC) != 0;
+    const bool over = !TRANSLATOR_MUTANT(CarryLostAtInc) &&
+                      (state_ == FlagState::InFrame || (state_ == FlagState::Pending && lies_over(pending_.of)));
+    const bool carry_lives = (live_ & kFlagC) != 0 && !TRANSLATOR_MUTANT(CarryLostAtInc);
     if (carry_lives && !over) {
         need_flags(kFlagC);
         a_.setc(field(offsetof(Frame, b), 1));
@@ -311,7 +313,8 @@ void BlockTranslator::shift_cl(const Instruction& in, const Plan& plan) {
     const Label none = a_.newLabel();
     a_.mov(x86::r9d, x86::ecx);
     a_.and_(x86::r9d, Imm(31));
-    a_.long_().jz(none);
+    if (!TRANSLATOR_MUTANT(ShiftByZeroSetsFlags))
+        a_.long_().jz(none);
     a_.mov(field(offsetof(Frame, a), plan.size), to);
     a_.mov(field(offsetof(Frame, b)), x86::r9d);
     emit_record_word(flags_record(of, plan.size));

@@ -1,6 +1,7 @@
 // The end of a block: to a known address by an exit that the engine links, to others by the jump cache. Each checks
 // that the fetch would change nothing in the TLB: within the page that is so, elsewhere the page's slot must be recent.
 #include "cpu/engine/translator/block_translator.hpp"
+#include "cpu/engine/translator/mutant.hpp"
 
 namespace forkscope::translator {
 
@@ -21,10 +22,12 @@ void BlockTranslator::emit_page_check(u32 link, u32 target) {
     const i32 at = around_.fetches_from + static_cast<i32>(slot);
     a_.cmp(x86::dword_ptr(x86::r13, at + static_cast<i32>(offsetof(RecentSlot, read_tag))),
            immediate(target & ~kPageMask, 4));
-    a_.long_().jne(exits_[link].stub);
+    if (!TRANSLATOR_MUTANT(PageOfLinkUnchecked))
+        a_.long_().jne(exits_[link].stub);
     a_.cmp(x86::dword_ptr(x86::r13, at + static_cast<i32>(offsetof(RecentSlot, physical))), Imm(kToBePatched));
     a_.bind(exits_[link].frame);
-    a_.long_().jne(exits_[link].stub);
+    if (!TRANSLATOR_MUTANT(PageOfLinkUnchecked))
+        a_.long_().jne(exits_[link].stub);
 }
 
 void BlockTranslator::go_on(u32 link, u32 target) {
@@ -124,10 +127,12 @@ void BlockTranslator::go_to_eip_in_r8() {
         return x86::dword_ptr(x86::r13, x86::r10, 0, around_.fetches_from + static_cast<i32>(offset));
     };
     a_.cmp(slot(offsetof(RecentSlot, read_tag)), x86::r8d);
-    a_.jne(miss);
+    if (!TRANSLATOR_MUTANT(PageOfJumpUnchecked))
+        a_.jne(miss);
     a_.mov(x86::r8d, slot(offsetof(RecentSlot, physical)));
     a_.cmp(x86::dword_ptr(x86::r9, offsetof(JumpCacheEntry, physical)), x86::r8d);
-    a_.jne(miss);
+    if (!TRANSLATOR_MUTANT(PageOfJumpUnchecked))
+        a_.jne(miss);
     a_.jmp(x86::qword_ptr(x86::r9, offsetof(JumpCacheEntry, code)));
     a_.bind(miss);
     a_.xor_(x86::r8d, x86::r8d);

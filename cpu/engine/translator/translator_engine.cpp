@@ -6,6 +6,7 @@
 
 #include "cpu/engine/block_engine.hpp"
 #include "cpu/engine/run.hpp"
+#include "cpu/engine/translator/mutant.hpp"
 #include "cpu/protection/interrupts.hpp"
 
 namespace forkscope::translator {
@@ -13,7 +14,6 @@ namespace forkscope::translator {
 namespace {
 
 constexpr u32 kNeverTranslated = 0x80000000; // Block::heat
-constexpr u32 kMostKills = 8;                // of translations in a frame: then its code is patched too often
 constexpr u32 kMostCodeOfBlock = 32u << 10;
 constexpr i64 kMostBudget = i64{1} << 60;
 
@@ -100,6 +100,7 @@ bool TranslatorEngine::enter(Translation& translation, u64 instruction_limit) {
     frame.budget = static_cast<i64>(left) - 1;
     frame.instructions = p.instructions;
     budget_end_ = p.cycle + left;
+    ++entries_;
     cpu_.meter().begin();
     const auto enter_code =
         reinterpret_cast<EnterFunction>(reinterpret_cast<std::uintptr_t>(memory_.executable + entry_code_.enter_at));
@@ -127,7 +128,7 @@ u32 TranslatorEngine::slow(void* engine, Frame* frame) {
     const auto& translation = *static_cast<const Translation*>(frame->translation);
     const Block& block = *translation.block;
     p.cycle = self.budget_end_ - 1 - static_cast<u64>(frame->budget + block.clocks);
-    p.instructions = frame->instructions - block.count;
+    p.instructions = frame->instructions - (TRANSLATOR_MUTANT(CountWrongAtLeave) ? 0u : block.count);
     p.block_eip = r.eip = translation.eip;
     settle_flags(*frame, r.flags);
     const auto* in = static_cast<const Instruction*>(frame->instruction);
@@ -143,7 +144,8 @@ u32 TranslatorEngine::slow(void* engine, Frame* frame) {
     if (frame->expected != 0)
         record_flags(*frame, r.flags);
     frame->expected = 0;
-    frame->budget = static_cast<i64>(self.budget_end_ - 1 - p.cycle) - i64{block.clocks};
+    if (!TRANSLATOR_MUTANT(BudgetKeptOverSlow))
+        frame->budget = static_cast<i64>(self.budget_end_ - 1 - p.cycle) - i64{block.clocks};
     return 1;
 }
 
@@ -177,7 +179,8 @@ Translation* TranslatorEngine::translation_of(Block& block) {
 bool TranslatorEngine::worth_translating(const Block& block) const {
     const auto killed = killed_in_frame_.find(block.start.page());
     return usable_ && cpu_.meter().cost_model().flat() && !cpu_.mmu().fetches_each_instruction() &&
-           !cpu_.mmu().reports_misaligned() && (killed == killed_in_frame_.end() || killed->second < kMostKills);
+           !cpu_.mmu().reports_misaligned() &&
+           (killed == killed_in_frame_.end() || killed->second < options_.most_kills);
 }
 
 Translation* TranslatorEngine::translate(Block& block) {
@@ -222,7 +225,8 @@ void TranslatorEngine::unlink(Link& link) {
 // Nothing leads to it any more; its memory comes back when all is dropped.
 void TranslatorEngine::retire(Translation& translation) {
     for (Link* const link : translation.incoming)
-        unlink(*link);
+        if (!TRANSLATOR_MUTANT(DeadBlockStaysLinked))
+            unlink(*link);
     translation.incoming.clear();
     for (Link& link : translation.links) {
         if (link.to != nullptr)
@@ -230,7 +234,7 @@ void TranslatorEngine::retire(Translation& translation) {
         link.to = nullptr;
     }
     JumpCacheEntry& entry = jump_cache_[translation.eip & (kJumpCacheEntries - 1)];
-    if (entry.eip == translation.eip)
+    if (entry.eip == translation.eip && !TRANSLATOR_MUTANT(JumpCacheNotCleared))
         entry = {};
     translation.block->derived = nullptr;
     translation.block = nullptr;

@@ -24,6 +24,7 @@ class TranslatorEngine final : public Engine {
     void forget() override;
 
     u64 translations() const { return translations_.size(); }
+    u64 entries() const { return entries_; } // how often code was entered from here
 
   private:
     Block* build(PhysicalAddress start);
@@ -65,6 +66,7 @@ class TranslatorEngine final : public Engine {
     std::unordered_map<u64, std::vector<Translation*>> by_frame_;
     std::unordered_map<u64, u32> killed_in_frame_;
     std::unique_ptr<JumpCacheEntry[]> jump_cache_;
+    u64 entries_ = 0;
     Link* taken_ = nullptr;     // the exit that the last translation left by
     std::exception_ptr thrown_; // while translated code ran
     Cycles budget_end_ = 0;     // where the code's budget ends

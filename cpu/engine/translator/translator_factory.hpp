@@ -11,6 +11,7 @@ struct TranslatorOptions {
     u32 threshold = 64;             // a block is translated when it has run so often
     u64 code_bytes = u64{16} << 20; // of memory for code; when it is full all is dropped
     bool links = true;              // between translations
+    u32 most_kills = 8;             // of translations in a frame: then its code is patched too often
 };
 
 #ifdef FORKSCOPE_TRANSLATOR

@@ -1,0 +1,37 @@
+// Owns: the translator's seeded bugs, with which the tests prove that a comparison of the engines would notice them.
+// Callers: the .cpp files of this folder at the marked places. Promises: outside the test build TRANSLATOR_MUTANT is
+// `false`, a constant, so the program holds no trace of it.
+#pragma once
+
+#define FORKSCOPE_TRANSLATOR_MUTANT_NAMES(X)                                                                           \
+    X(CrossingAccessStaysFast)                                                                                         \
+    X(FlagsLostOverSlow)                                                                                               \
+    X(WrongRecordExpected)                                                                                             \
+    X(DeadBlockStaysLinked)                                                                                            \
+    X(PageOfLinkUnchecked)                                                                                             \
+    X(PageOfJumpUnchecked)                                                                                             \
+    X(JumpCacheNotCleared)                                                                                             \
+    X(BudgetKeptOverSlow)                                                                                              \
+    X(CountWrongAtLeave)                                                                                               \
+    X(CarryLostAtInc)                                                                                                  \
+    X(ShiftByZeroSetsFlags)
+
+namespace forkscope {
+
+enum class TranslatorMutant {
+    None,
+#define MUTANT(name) name,
+    FORKSCOPE_TRANSLATOR_MUTANT_NAMES(MUTANT)
+#undef MUTANT
+};
+
+} // namespace forkscope
+
+#ifdef FORKSCOPE_TRANSLATOR_MUTANTS
+namespace forkscope {
+extern TranslatorMutant active_translator_mutant;
+}
+#define TRANSLATOR_MUTANT(name) (::forkscope::active_translator_mutant == ::forkscope::TranslatorMutant::name)
+#else
+#define TRANSLATOR_MUTANT(name) false
+#endif
