@@ -1,6 +1,6 @@
-// Owns: the translator as tests want it: everything is translated at once, as it comes, however
-// often its code is patched. Callers: tests that run every
-// engine. Promises: empty where programs hold no translator (MachineConfig then takes the block engine).
+// Owns: the translator as tests want it: everything is translated at once, as it comes, however often its code is
+// patched. Callers: tests that run every engine. Promises: empty where programs hold no translator (MachineConfig then
+// takes the block engine).
 #pragma once
 
 #include "cpu/engine/translator/translator_factory.hpp"

@@ -11,7 +11,7 @@
     X(PageOfLinkUnchecked)                                                                                             \
     X(PageOfJumpUnchecked)                                                                                             \
     X(JumpCacheNotCleared)                                                                                             \
-    X(BudgetKeptOverSlow)                                                                                              \
+    X(BudgetNotRestored)                                                                                               \
     X(CountWrongAtLeave)                                                                                               \
     X(CarryLostAtInc)                                                                                                  \
     X(ShiftByZeroSetsFlags)

@@ -144,8 +144,8 @@ u32 TranslatorEngine::slow(void* engine, Frame* frame) {
     if (frame->expected != 0)
         record_flags(*frame, r.flags);
     frame->expected = 0;
-    if (!TRANSLATOR_MUTANT(BudgetKeptOverSlow))
-        frame->budget = static_cast<i64>(self.budget_end_ - 1 - p.cycle) - i64{block.clocks};
+    const i64 clocks = TRANSLATOR_MUTANT(BudgetNotRestored) ? 0 : i64{block.clocks};
+    frame->budget = static_cast<i64>(self.budget_end_ - 1 - p.cycle) - clocks;
     return 1;
 }
 

@@ -110,6 +110,7 @@ class CodeRunner {
     }
     u64 hash();
     PhysicalMemory& memory() { return memory_; }
+    Bus& bus() { return bus_; }
     // Saves everything and loads it again.
     void reload();
 
