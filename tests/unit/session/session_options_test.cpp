@@ -43,7 +43,8 @@ TEST(Options, AreDeclaredOnceForEachCommand) {
             EXPECT_NE(row.help.substr(row.help.empty() ? 0 : row.help.size() - 1), ".") << row.name;
             EXPECT_TRUE(is_flag(row) || is_operand(row) || !value_name(row).empty()) << row.name;
         }
-        EXPECT_FALSE(names.empty()) << command.words;
+        // An editor's launch request says what `dap` runs: the command line has nothing to add.
+        EXPECT_EQ(names.empty(), command.command == Command::Dap) << command.words;
     }
 }
 
