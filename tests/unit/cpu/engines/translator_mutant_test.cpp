@@ -80,9 +80,9 @@ INSTANTIATE_TEST_SUITE_P(All, TranslatorMutants, ::testing::ValuesIn(kMutants), 
 
 // The rules by which translated code may leave the TLB alone, broken where the Mmu keeps them.
 TEST(TranslatorMutantsOfRecentSlots, AreNoticedInLockStep) {
-    for (const MmuMutant mutant : {MmuMutant::RecentSurvivesTouch, MmuMutant::RecentSurvivesSlowTouch,
-                                   MmuMutant::FrontSurvivesInvlpg, MmuMutant::FrontSurvivesEviction,
-                                   MmuMutant::WriteTagIgnoresDirty, MmuMutant::WriteTagIgnoresFlags}) {
+    for (const MmuMutant mutant :
+         {MmuMutant::RecentSurvivesTouch, MmuMutant::RecentSurvivesSlowTouch, MmuMutant::FrontSurvivesInvlpg,
+          MmuMutant::FrontSurvivesEviction, MmuMutant::WriteTagIgnoresDirty, MmuMutant::WriteTagIgnoresFlags}) {
         active_mmu_mutant = mutant;
         EXPECT_NE(search("recent slots", kMostPrograms), Found::Nothing) << "number " << static_cast<int>(mutant);
     }
