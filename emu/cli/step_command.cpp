@@ -83,7 +83,9 @@ Result<ExitCode> run_script(LineMode& mode, const std::vector<std::string>& scri
             return goes_on.error();
         if (mode.code() != ExitCode::Ok)
             worst = mode.code();
-        if (!*goes_on || (worst != ExitCode::Ok && worst != ExitCode::Findings) || Interruption::requested())
+        if (Interruption::requested())
+            return worst == ExitCode::Ok ? ExitCode::LimitReached : worst; // what was left to grade was not
+        if (!*goes_on || (worst != ExitCode::Ok && worst != ExitCode::Findings))
             break;
     }
     return worst;

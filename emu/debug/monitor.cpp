@@ -102,7 +102,13 @@ std::string Monitor::tlb() const {
 }
 
 std::string Monitor::why(const std::string& words, const GuestThread& thread) {
-    const auto request = read_why(words, target_.session().symbols(), target_.space_of(thread));
+    const AddressSpace space = target_.space_of(thread);
+    const auto address = [&](std::string_view word) -> Result<u32> {
+        if (const auto named = address_of(word, target_.session().symbols(), space.root))
+            return *named;
+        return Error{fmt::format("'{}' is neither an address nor a symbol", word), ExitCode::Usage};
+    };
+    const auto request = read_why(words, address, space);
     if (!request.ok())
         return request.error().message + "\n";
     if (request->go)

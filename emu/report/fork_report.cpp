@@ -94,6 +94,8 @@ void ForkDocument::summary() {
     if (fork_.failed) {
         shown().number("error", static_cast<u64>(-fork_.result));
         line("failed with error {error}");
+    } else if (!fork_.left && fork_.child_pid == 0 && fork_.child_directory == 0) {
+        line("has made no process yet");
     } else {
         shown().text("child_text", process_text(fork_.child_pid, fork_.child_directory, ""));
         line(fork_.stated || fork_.counts.system_calls < 2

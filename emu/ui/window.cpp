@@ -261,8 +261,18 @@ class Keys {
 
 bool is_function_key(SDL_Keycode key) { return key >= SDLK_F1 && key <= SDLK_F12; }
 
-// False when the window is to close.
-bool handle_events(Keys& keys, RunControl& control, Touch& touch) {
+// In how many frames ImGui has taken in an event, before what follows it may come. It looks at keys once a frame, and
+// would miss one that was pressed and let go between two; only two frames behind a click it says that it takes text.
+u32 frames_for(const SDL_Event& event, const Command& command) {
+    const SDL_Keycode key = event.key.keysym.sym;
+    const bool letter = key >= ' ' && key < SDLK_DELETE; // these come as text besides
+    if (event.type == SDL_MOUSEBUTTONDOWN || command.kind == Command::Kind::Ask)
+        return 2;
+    return event.type == SDL_KEYDOWN && !letter && ImGui::GetIO().WantTextInput ? 1 : 0;
+}
+
+// False when the window is to close. `frames`: that pass until events are looked at again.
+bool handle_events(Keys& keys, RunControl& control, Touch& touch, u32& frames) {
     const auto obey = [&](const Command& command) {
         switch (command.kind) {
         case Command::Kind::Copy:
@@ -279,8 +289,10 @@ bool handle_events(Keys& keys, RunControl& control, Touch& touch) {
             control.obey(command);
         }
     };
+    frames -= std::min(frames, 1u);
     SDL_Event event;
-    while (SDL_PollEvent(&event) != 0) {
+    while (frames == 0 && SDL_PollEvent(&event) != 0) {
+        Command command;
         ImGui_ImplSDL2_ProcessEvent(&event);
         switch (event.type) {
         case SDL_QUIT:
@@ -289,7 +301,8 @@ bool handle_events(Keys& keys, RunControl& control, Touch& touch) {
             if (event.key.keysym.sym == SDLK_ESCAPE && touch.has_choice())
                 touch.let_go();
             else if (!ImGui::GetIO().WantTextInput || is_function_key(event.key.keysym.sym))
-                obey(keys.press(event.key, control.in_past(), touch.has_choice(), !control.running()));
+                command = keys.press(event.key, control.in_past(), touch.has_choice(), !control.running());
+            obey(command);
             break;
         case SDL_MOUSEBUTTONDOWN:
             if (event.button.button == SDL_BUTTON_LEFT)
@@ -305,6 +318,7 @@ bool handle_events(Keys& keys, RunControl& control, Touch& touch) {
         default:
             break;
         }
+        frames = frames_for(event, command);
     }
     keys.settle(control.in_past());
     return true;
@@ -373,6 +387,7 @@ void Window::show(Session& session) {
     View view;
     Touch touch;
     ScreenTexture screen;
+    u32 frames = 0;   // that have to pass until events are looked at
     Uint64 shown = 0; // when the window did something last, in milliseconds
     const auto draw = [&] {
         control.describe(view);
@@ -390,7 +405,7 @@ void Window::show(Session& session) {
     });
     const auto events = [&] {
         shown = SDL_GetTicks64();
-        return handle_events(keys, control, touch);
+        return handle_events(keys, control, touch, frames);
     };
     u64 seen = ~u64{0}, answered = 0;
     for (u64 frame = 0;; ++frame) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "emu/base/text/words.hpp"
+#include "emu/session/conditions/given_address.hpp"
 
 namespace forkscope {
 
@@ -53,10 +54,7 @@ class Chooser {
     }
     Result<u32> address(std::string_view word) const {
         const u32 space = choices_.followed ? choices_.followed->now(session_.tracer()) : loaded();
-        const auto found = address_of(word, session_.symbols(), space);
-        if (!found)
-            return wrong(fmt::format("'{}' is neither an address nor a symbol", word));
-        return *found;
+        return given_address(word, session_.machine(), session_.symbols(), space);
     }
     // Small numbers are pids: no directory lies in the first page.
     Result<Choices::Space> space(std::string_view word) const {

@@ -330,6 +330,18 @@ class Codes(Case):
             self.assertEqual(result.returncode, RUNTIME_ERROR, result.text)
             self.assertRegex(result.text, "damaged.trace.* is damaged")
 
+    def test_a_script_of_the_stepper_that_is_interrupted_has_not_graded(self):
+        words = "continue until cr3 == 1; expect cr3 == 1"
+        running = subprocess.Popen([bad_input.PROGRAM, "step", "--workload", "forkstorm 20000", "-c", words], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            time.sleep(2)
+            running.send_signal(signal.SIGINT)
+            self.assertIn(b"interrupted", running.communicate(timeout=10)[0])
+            self.assertEqual(running.returncode, LIMIT_REACHED)
+        finally:
+            running.kill()
+
 
 class Forks(Case):
     def reported(self, *arguments):

@@ -69,7 +69,7 @@ TEST(DapAdapter, AnswersWhatItDoesNotKnow) {
     DapAdapter adapter(deaf());
     adapter.receive(R"({"seq":7,"type":"request","command":"fly"})");
     adapter.receive(R"({"seq":8,"type":"request","command":"next"})");
-    adapter.receive(R"({"seq":9,"type":"request","command":"launch","arguments":{"args":[1,null]}})");
+    adapter.receive(R"({"seq":9,"type":"request","command":"launch","arguments":{"args":["1"]}})");
     adapter.receive(R"({"seq":"x","type":"request"})");
     adapter.receive(R"({"type":"response","success":true})");
     const auto all = answers(adapter);
@@ -82,6 +82,18 @@ TEST(DapAdapter, AnswersWhatItDoesNotKnow) {
     }
     EXPECT_EQ(all[0]["request_seq"], 7);
     EXPECT_EQ(all[3]["request_seq"], 0);
+}
+
+// What is of another type is not taken for what is absent.
+TEST(DapAdapter, RefusesToLaunchWithArgumentsOfAnotherType) {
+    for (const std::string given : {R"("args":"--os minix")", R"("args":["--os",1])", R"("until":5)", R"("at":-1)",
+                                    R"("at":1e30)", R"("at":"7")", R"("stopOnEntry":"yes")", R"("recording":true)"}) {
+        DapAdapter adapter(deaf());
+        adapter.receive(R"({"seq":1,"type":"request","command":"launch","arguments":{)" + given + "}}");
+        const auto all = answers(adapter);
+        ASSERT_EQ(all.size(), 1u);
+        EXPECT_NE(all[0]["message"].get<std::string>().find("is to be"), std::string::npos) << given << all[0];
+    }
 }
 
 TEST(DapAdapter, SaysOfMessagesThatTheyAreNotUnderstood) {

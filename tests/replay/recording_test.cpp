@@ -252,6 +252,14 @@ TEST(Recording, ThatWasCutOffIsDoneAgainAsFarAsItGoes) {
     EXPECT_EQ(shorter, 5u);
 }
 
+TEST(Recording, ThatWasCutBeforeItHasItsImagesSaysSo) {
+    const Bytes& whole = long_run();
+    const auto recording = Recording::from_bytes(Bytes(whole.begin(), whole.begin() + 100'000), "a recording");
+    ASSERT_FALSE(recording.ok());
+    EXPECT_NE(recording.error().message.find("lacks an image"), std::string::npos) << recording.error().message;
+    EXPECT_NE(recording.error().message.find("was cut off"), std::string::npos) << recording.error().message;
+}
+
 TEST(Recording, HoldsWhatWasTypedBeforeItIsFinished) {
     const std::string path = temporary("running.rec");
     auto session = Session::create(options_for("", path));

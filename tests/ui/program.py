@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Load|Stepper|BothWays|Clicks|Buttons|Rows|LongMove|NoDisplay.
+"""The window and its pictures as a person meets them: through the program. Usage: program.py FORKSCOPE Screenshot|Window|Load|Stepper|BothWays|Clicks|Buttons|Rows|Hasty|LongMove|NoDisplay.
 Exit codes: 0 passed, 1 failed, 77 cannot run here."""
 
 import collections
@@ -460,6 +460,28 @@ def rows(program):
         check(wait_for(lambda: opened.branches() == 0), "the button behind the branch does not drop it")
 
 
+def hasty(program):
+    """Keys that come with the click on the line for commands, faster than frames, are the line's: none is lost, none the guest's."""
+    with window_of(program, "step") as opened:
+        display = opened.display
+        check(wait_for(lambda: display.position() > 800 and opened.stopped()), "the timeline does not end in the present")
+        present = display.position()
+        for words in ("goto begin", "goto end", "goto begin"):
+            with display.hands() as (test, x11, connection):
+                test.XTestFakeMotionEvent(connection, -1, *COMMAND_LINE, 0)
+                x11.XFlush(connection)
+                time.sleep(0.5)
+                for down in (1, 0):
+                    test.XTestFakeButtonEvent(connection, 1, down, 0)
+                for key in [*(SPACE if letter == " " else LETTERS[letter] for letter in words), ENTER]:
+                    for down in (1, 0):
+                        test.XTestFakeKeyEvent(connection, key, down, 0)
+                x11.XFlush(connection)
+            begins = words == "goto begin"
+            check(wait_for(lambda: (display.position() < 30) if begins else (display.position() == present)), f"'{words}' did not move the machine")
+        check(opened.branches() == 0, "what was typed reached the guest")
+
+
 def long_move(program):
     """A move that takes long shows how far it is, waits with other keys, and ends with Esc where it began."""
     with window_of(program, "run", "--append", "run=forkstorm 20000") as opened:
@@ -479,4 +501,4 @@ def long_move(program):
 
 
 if __name__ == "__main__":
-    {"Screenshot": screenshot, "Window": window, "Load": load, "Stepper": stepper, "BothWays": both_ways, "Clicks": clicks, "Buttons": buttons, "Rows": rows, "LongMove": long_move, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))
+    {"Screenshot": screenshot, "Window": window, "Load": load, "Stepper": stepper, "BothWays": both_ways, "Clicks": clicks, "Buttons": buttons, "Rows": rows, "Hasty": hasty, "LongMove": long_move, "NoDisplay": no_display}[sys.argv[2]](os.path.abspath(sys.argv[1]))

@@ -164,14 +164,43 @@ Result<Json> DapAdapter::initialize(const Json& arguments) {
     return able;
 }
 
+namespace {
+
+// Of launch: the first argument that is of another type than it takes, which would else go for one that is not there.
+std::string mistyped(const Json& arguments) {
+    struct Argument {
+        const char *name, *type;
+        bool (*fits)(const Json&);
+    };
+    constexpr auto is_text = [](const Json& value) { return value.is_string(); };
+    constexpr auto are_texts = [](const Json& value) {
+        return value.is_array() && std::all_of(value.begin(), value.end(), [](auto& one) { return one.is_string(); });
+    };
+    constexpr Argument kArguments[] = {
+        {"args", "a list of strings", are_texts},
+        {"until", "a string", is_text},
+        {"stopOnEntry", "true or false", [](const Json& value) { return value.is_boolean(); }},
+        {"recording", "a string", is_text},
+        {"at", "a count of instructions", [](const Json& value) { return value.is_number_unsigned(); }},
+        {"sources", "a string", is_text}};
+    for (const auto& [name, type, fits] : kArguments)
+        if (arguments.is_object() && arguments.contains(name) && !fits(arguments[name]))
+            return fmt::format("{} is to be {}", name, type);
+    return {};
+}
+
+} // namespace
+
 Result<Json> DapAdapter::launch(const Json& arguments) {
     if (session_ != nullptr)
         return usage("there is a machine already");
+    if (const std::string why = mistyped(arguments); !why.empty())
+        return usage(why);
     std::vector<std::string> words = texts_of(arguments, "args");
     if (const std::string recording = text_of(arguments, "recording"); !recording.empty())
         words.insert(words.begin(), recording);
-    if (const i64 place = number_of(arguments, "at", -1); place >= 0)
-        words.insert(words.end(), {"--at", std::to_string(place)});
+    if (arguments.is_object() && arguments.contains("at"))
+        words.insert(words.end(), {"--at", std::to_string(arguments["at"].get<u64>())});
     auto options = host_.options(words);
     if (!options.ok())
         return options.error();
@@ -202,7 +231,10 @@ Result<Json> DapAdapter::launch(const Json& arguments) {
     });
     if (!flag_of(arguments, "stopOnEntry") && !session_->starts_paused())
         first_ = until.empty() ? Move{.kind = Move::Kind::GoOn, .reason = "breakpoint"}
-                               : Move{.kind = Move::Kind::Until, .condition = until, .reason = "entry"};
+                               : Move{.kind = Move::Kind::Until,
+                                      .condition = until,
+                                      .in_workload = !options->own_kernel(),
+                                      .reason = "entry"};
     event("initialized", Json::object());
     return Json::object();
 }
@@ -290,9 +322,10 @@ bool DapAdapter::interrupted() {
 void DapAdapter::move() {
     const Move made = *pending_;
     values_->forget();
-    const Result<Arrival> arrival = made.kind == Move::Kind::Grain   ? stepper_->move(made.grain, made.way)
-                                    : made.kind == Move::Kind::Until ? stepper_->run_until(made.condition, made.way)
-                                                                     : stepper_->go_on(made.way);
+    const Result<Arrival> arrival = made.kind == Move::Kind::Grain ? stepper_->move(made.grain, made.way)
+                                    : made.kind == Move::Kind::Until
+                                        ? stepper_->run_until(made.condition, made.way, made.in_workload)
+                                        : stepper_->go_on(made.way);
     if (over_)
         return;
     const bool interrupted = arrival.ok() && arrival->end == Arrival::End::Interrupted;

@@ -57,7 +57,9 @@ class DapAdapter {
         enum class Kind : u8 { Grain, GoOn, Until } kind = Kind::GoOn;
         Way way = Way::Forwards;
         Grain grain = Grain::Instruction;
-        std::string condition = {}, reason = "step";
+        std::string condition = {};
+        bool in_workload = false; // of forks the workload's alone, as of --until
+        std::string reason = "step";
     };
     static std::span<const Request> requests();
 

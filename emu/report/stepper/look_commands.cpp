@@ -13,6 +13,7 @@
 #include "emu/report/text_writer.hpp"
 #include "emu/report/tlb_report.hpp"
 #include "emu/session/conditions/evaluation/machine_evaluator.hpp"
+#include "emu/session/conditions/given_address.hpp"
 #include "emu/session/guest_state_of.hpp"
 #include "emu/session/guest_words.hpp"
 #include "emu/symbols/inspect/expression.hpp"
@@ -41,6 +42,10 @@ Location location_of(Session& session) {
 u32 StepCommands::space() const {
     const Machine& machine = session().machine();
     return machine.mmu().control().space_of(machine.registers().cr3).root;
+}
+
+Result<u32> StepCommands::given(std::string_view address) const {
+    return given_address(address, session().machine(), session().symbols(), space());
 }
 
 std::string StepCommands::where_text() const {
@@ -167,17 +172,18 @@ StepAnswer StepCommands::physical(std::string_view rest) { return dump(rest, tru
 StepAnswer StepCommands::dump(std::string_view rest, bool is_physical) {
     constexpr u32 kMost = 4096, kPerLine = 16;
     const auto [where, more] = first_word(rest);
-    const auto address = address_of(where, session().symbols(), space());
-    const u32 count = std::min(kMost, address_of(more, session().symbols(), space()).value_or(64));
-    if (!address)
-        return wrong(fmt::format("'{}' is neither an address nor a symbol", where));
+    const auto address = given(where);
+    const auto count = more.empty() ? Result<u32>(64) : given(more);
+    if (!address.ok() || !count.ok())
+        return wrong(address.ok() ? count.error().message : address.error().message);
+    const u32 shown = std::min(kMost, *count);
     StepAnswer answer;
     Rows rows;
     const Mmu& mmu = session().machine().mmu();
-    for (u32 done = 0; done < count; done += kPerLine) {
+    for (u32 done = 0; done < shown; done += kPerLine) {
         std::array<u8, kPerLine> bytes{};
         std::string text, letters;
-        for (u32 i = 0; i < std::min(kPerLine, count - done); ++i) {
+        for (u32 i = 0; i < std::min(kPerLine, shown - done); ++i) {
             const std::span<u8> byte = std::span(bytes).subspan(i, 1);
             const u32 at = *address + done + i;
             const bool there =
@@ -189,15 +195,17 @@ StepAnswer StepCommands::dump(std::string_view rest, bool is_physical) {
         answer.text +=
             fmt::format("{}{:08x} {:<48}  {}", answer.text.empty() ? "" : "\n", *address + done, text, letters);
     }
+    if (shown < *count)
+        answer.text += fmt::format("\n{} of {} bytes: more are shown from 0x{:x} on", shown, *count, *address + shown);
     answer.data.rows("memory", std::move(rows));
     return answer;
 }
 
 StepAnswer StepCommands::entry(std::string_view rest) {
-    const auto address = address_of(rest, session().symbols(), space());
+    const auto address = given(rest);
     const PagingState& paging = session().machine().mmu().paging();
-    if (!address)
-        return wrong(fmt::format("'{}' is neither an address nor a symbol", rest));
+    if (!address.ok())
+        return wrong(address.error().message);
     if (!paging.control().paging())
         return wrong("paging is off: linear addresses are physical ones", ExitCode::RuntimeError);
     const WalkView walk = AddressSpaceReader(paging).walk(

@@ -28,7 +28,7 @@ constexpr StepCommandHelp kHelp[] = {
     {"set REGISTER VALUE", "or set ADDRESS VALUE (four bytes, linear); in the past this starts a branch"},
     {"where", "the place, the position, the process"},
     {"stack [N]", "the calls that lead here; N: look at row N from now on"},
-    {"print EXPR", "a value in C: *current->mm, table[3].pid, list(head, next)"},
+    {"print EXPR", "a value in C: *current_process, table[3].pid, list(head, next)"},
     {"locals", "arguments and variables of the stack's row"},
     {"registers", "of the processor"},
     {"source [N]", "N lines of source around the place"},
@@ -69,29 +69,29 @@ std::span<const StepCommands::Command> StepCommands::commands() {
         {"mark", "m", &C::mark},
         {"break", "br", &C::set_break},
         {"delete", "d", &C::remove},
-        {"breaks", "", &C::list_breaks},
+        {"breaks", "", &C::list_breaks, true},
         {"branches", "", &C::branches},
         {"branch", "", &C::branches},
         {"drop", "", &C::drop_branch},
         {"type", "", &C::type},
         {"set", "", &C::set},
-        {"where", "w", &C::where},
+        {"where", "w", &C::where, true},
         {"stack", "bt", &C::stack},
         {"print", "p", &C::print},
-        {"locals", "", &C::locals},
-        {"registers", "regs", &C::registers},
+        {"locals", "", &C::locals, true},
+        {"registers", "regs", &C::registers, true},
         {"source", "l", &C::source},
         {"x", "", &C::memory},
         {"xp", "", &C::physical},
         {"pte", "", &C::entry},
         {"why", "y", &C::why},
-        {"tlb", "", &C::tlb},
-        {"forks", "", &C::follow_forks},
+        {"tlb", "", &C::tlb, true},
+        {"forks", "", &C::follow_forks, true},
         {"fork", "f", &C::fork},
-        {"screen", "", &C::screen},
+        {"screen", "", &C::screen, true},
         {"expect", "", &C::expect},
         {"help", "h", &C::help},
-        {"quit", "q", &C::quit},
+        {"quit", "q", &C::quit, true},
     };
     return kCommands;
 }
@@ -120,6 +120,8 @@ StepAnswer StepCommands::execute(std::string_view line) {
                                   : fmt::format("there is no command '{}'{}; 'help' lists them", word,
                                                 guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess)));
     }
+    if (at->alone && !rest.empty())
+        return wrong(fmt::format("'{}' stands alone: '{}' is not understood", at->name, rest));
     const std::string command(line);
     StepAnswer answer = (this->*at->handler)(rest);
     if (answer.moved) {
@@ -160,22 +162,25 @@ StepAnswer StepCommands::arrived(const Result<Arrival>& arrival) {
 }
 
 StepAnswer StepCommands::move(std::string_view rest, Way way) {
-    Grain grain = Grain::Instruction;
-    u64 times = 1;
+    std::optional<Grain> grain;
+    std::optional<u64> times;
     for (auto [word, more] = first_word(rest); !word.empty(); std::tie(word, more) = first_word(more)) {
         const auto names = grain_names();
         const auto at =
             std::find_if(names.begin(), names.end(), [word = word](const GrainName& one) { return one.name == word; });
+        const auto number = number_of(word);
+        if ((at != names.end() && grain) || (number && times))
+            return wrong(fmt::format("'{}' is one word too many: one grain, and one number", word));
         if (at != names.end())
             grain = at->grain;
-        else if (const auto number = number_of(word); number && *number != 0)
+        else if (number && *number != 0)
             times = *number;
         else
-            return wrong(fmt::format("'{}' is neither a number nor a grain: instruction, line, over, out, stop, entry, "
-                                     "fill, evict, flush, fault, syscall or switch",
+            return wrong(fmt::format("'{}' is neither a number from 1 on nor a grain: instruction, line, over, out, "
+                                     "stop, entry, fill, evict, flush, fault, syscall or switch",
                                      word));
     }
-    return arrived(stepper_.move(grain, way, times));
+    return arrived(stepper_.move(grain.value_or(Grain::Instruction), way, times.value_or(1)));
 }
 
 StepAnswer StepCommands::travel(std::string_view rest, Way way) {
@@ -279,7 +284,8 @@ StepAnswer StepCommands::branches(std::string_view rest) {
     Timeline& timeline = stepper_.timeline();
     if (!rest.empty()) {
         const auto number = number_of(rest);
-        const auto found = number ? timeline.branches().find(static_cast<u32>(*number)) : timeline.branches().end();
+        const auto found = number && *number <= ~u32{0} ? timeline.branches().find(static_cast<u32>(*number))
+                                                        : timeline.branches().end();
         if (found == timeline.branches().end())
             return wrong(fmt::format("there is no branch '{}'; 'branches' lists them", rest));
         const Position end = found->first == timeline.present().id ? timeline.end() : found->second.end;
@@ -315,6 +321,8 @@ StepAnswer StepCommands::drop_branch(std::string_view rest) {
 }
 
 StepAnswer StepCommands::type(std::string_view rest) {
+    if (rest.empty())
+        return wrong("type what? type TEXT; \\n is Enter");
     const u32 before = stepper_.timeline().present().id;
     if (auto typed = session().type(unescape(std::string(rest))); !typed.ok())
         return wrong(typed.error().message, typed.error().code);
@@ -326,9 +334,10 @@ StepAnswer StepCommands::type(std::string_view rest) {
 
 StepAnswer StepCommands::set(std::string_view rest) {
     const auto [what, value_text] = first_word(rest);
-    const auto value = address_of(value_text, session().symbols(), space());
-    if (!value)
-        return wrong("set REGISTER VALUE, or set ADDRESS VALUE; the value is a number of 32 bits or a symbol");
+    const auto value = given(value_text);
+    if (!value.ok())
+        return wrong("set REGISTER VALUE, or set ADDRESS VALUE; the value is a number of 32 bits, a symbol, or a sum "
+                     "such as esp+4");
     const auto event = poke_event(std::string(what), *value, session());
     if (!event.ok())
         return wrong(event.error().message, event.error().code);

@@ -47,6 +47,7 @@ class StepCommands {
     struct Command {
         std::string_view name, short_name;
         Handler handler;
+        bool alone = false; // takes no more words
     };
     static std::span<const Command> commands();
     static const Command* command_named(std::string_view word);
@@ -57,6 +58,7 @@ class StepCommands {
     StepAnswer travel(std::string_view rest, Way way);
     Session& session() const { return stepper_.session(); }
     u32 space() const;
+    Result<u32> given(std::string_view address) const;
 
     // step_commands.cpp
     StepAnswer step(std::string_view rest);

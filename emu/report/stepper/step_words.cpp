@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cpu/register_number.hpp"
+#include "emu/session/conditions/given_address.hpp"
 
 namespace forkscope {
 
@@ -22,8 +23,8 @@ Result<InputEvent> poke_event(const std::string& what, u32 value, Session& sessi
         if (what == name)
             return InputEvent{.kind = InputKind::Register, .size = 4, .data = value, .address = number};
     const u32 space = session.machine().mmu().control().space_of(session.machine().registers().cr3).root;
-    const auto address = address_of(what, session.symbols(), space);
-    if (!address)
+    const auto address = given_address(what, session.machine(), session.symbols(), space);
+    if (!address.ok())
         return Error{fmt::format("'{}' is neither a register that can be set (eax to edi, eip, eflags, cr0, cr2, cr3, "
                                  "cr4, dr0 to dr3) nor an address",
                                  what),

@@ -8,7 +8,8 @@
 namespace forkscope {
 
 StepAnswer StepCommands::why(std::string_view rest) {
-    const auto request = read_why(rest, session().symbols(), AddressSpace(space()));
+    const auto request = read_why(
+        rest, [this](std::string_view word) { return given(word); }, AddressSpace(space()));
     if (!request.ok())
         return wrong(request.error().message, request.error().code);
     const auto reasons = why_.explain(request->address, request->space, request->part);

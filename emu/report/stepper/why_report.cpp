@@ -50,22 +50,21 @@ std::string act_text(const Act& act) {
 
 } // namespace
 
-Result<WhyRequest> read_why(std::string_view words, const Symbolizer& symbols, AddressSpace current) {
+Result<WhyRequest> read_why(std::string_view words, const std::function<Result<u32>(std::string_view)>& address,
+                            AddressSpace current) {
     auto [first, rest] = first_word(words);
-    const auto address = address_of(first, symbols, current.root);
-    if (!address)
-        return Error{fmt::format("'{}' is neither an address nor a symbol: why ADDRESS [in CR3] "
-                                 "[entry|directory|tlb|frame|byte] [go]",
-                                 first),
+    const auto asked = address(first);
+    if (!asked.ok())
+        return Error{asked.error().message + ": why ADDRESS [in CR3] [entry|directory|tlb|frame|byte] [go]",
                      ExitCode::Usage};
-    WhyRequest request{LinearAddress(*address), current, std::nullopt, false};
+    WhyRequest request{LinearAddress(*asked), current, std::nullopt, false};
     while (!rest.empty()) {
         auto [word, more] = first_word(rest);
         rest = more;
         if (word == "in") {
             std::tie(word, rest) = first_word(rest);
-            const auto root = address_of(word, symbols, current.root);
-            if (!root)
+            const auto root = address(word);
+            if (!root.ok() || *root < kPageSize) // no directory lies in the first page
                 return Error{fmt::format("'{}' is no CR3: 'in' takes a directory's physical address", word),
                              ExitCode::Usage};
             request.space = AddressSpace(*root & ~kPageMask);

@@ -3,6 +3,7 @@
 // it.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,9 @@ struct WhyRequest {
     bool go = false;
 };
 // "ADDRESS [in CR3] [entry|directory|tlb|frame|byte] [go]". Error: which word is not understood.
-Result<WhyRequest> read_why(std::string_view words, const Symbolizer& symbols, AddressSpace current);
+// `address`: what a word means that stands for one.
+Result<WhyRequest> read_why(std::string_view words, const std::function<Result<u32>(std::string_view)>& address,
+                            AddressSpace current);
 
 std::string why_text(const std::vector<Reason>& reasons);
 Rows why_rows(const std::vector<Reason>& reasons);

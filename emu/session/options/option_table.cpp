@@ -93,6 +93,9 @@ std::string check_recording(const Options& options) {
 }
 
 std::string check_place(const Options& options) {
+    for (const char* const option : {"--from", "--at"})
+        if (options.given(option) && options.recorded_place == kNoPlace)
+            return fmt::format("{} '{}': no run is that long", option, kNoPlace);
     return options.recorded_place != kNoPlace && options.recording_path.empty()
                ? "--from and --at are places in a recording: name its file, too"
                : "";

@@ -26,8 +26,11 @@ Result<std::shared_ptr<const Recording>> Recording::of(Result<ChunkFileReader> f
                                          chunk.version, kVersion, kRecordingFile.refresh)};
     std::shared_ptr<Recording> recording(new Recording(std::move(events).value(), name));
     for (const auto read : {&Recording::read_run, &Recording::read_images, &Recording::read_past})
-        if (auto done = (recording.get()->*read)(); !done.ok())
-            return Error{fmt::format("the recording '{}' {}; {}", name, done.error().message, kRecordingFile.refresh)};
+        if (auto done = (recording.get()->*read)(); !done.ok()) {
+            const std::string& damage = recording->events_.damage();
+            return Error{fmt::format("the recording '{}' {}; {}{}", name, done.error().message,
+                                     damage.empty() ? "" : damage + "; ", kRecordingFile.refresh)};
+        }
     recording->list_checkpoints();
     return std::shared_ptr<const Recording>(recording);
 }

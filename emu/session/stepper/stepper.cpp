@@ -134,13 +134,13 @@ Arrival Stepper::arrival_of(const Outcome& outcome) {
     return {end(), outcome.why, outcome.code};
 }
 
-Result<Arrival> Stepper::travel(const std::string& condition, Way way) {
+Result<Arrival> Stepper::travel(const std::string& condition, Way way, bool in_workload) {
     u32 number = 0;
     if (!condition.empty()) {
         auto compiled = compile_condition(condition, session_.symbols());
         if (!compiled.ok())
             return compiled.error();
-        number = session_.stops().add(*std::move(compiled), {.keep = Keep::Stay});
+        number = session_.stops().add(*std::move(compiled), {.keep = Keep::Stay, .in_workload = in_workload});
     }
     Result<Arrival> arrival = way == Way::Forwards ? forwards() : backwards();
     if (number != 0)

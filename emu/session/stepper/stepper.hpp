@@ -75,8 +75,11 @@ class Stepper {
 
     Result<Arrival> move(Grain grain, Way way, u64 times = 1);
     // To the next breakpoint, or end, that way; or to where a condition is met, if that comes first.
+    // `in_workload`: of forks only those count that the workload's processes make.
     Result<Arrival> go_on(Way way) { return travel("", way); }
-    Result<Arrival> run_until(const std::string& condition, Way way) { return travel(condition, way); }
+    Result<Arrival> run_until(const std::string& condition, Way way, bool in_workload = false) {
+        return travel(condition, way, in_workload);
+    }
     Result<Arrival> go_to(Position position);
     // "123456", "123456+2" (deliveries), "1.5s", "begin", "end" or a bookmark's name.
     Result<Arrival> go_to(std::string_view place);
@@ -105,7 +108,7 @@ class Stepper {
   private:
     struct Place; // in source (source_steps.cpp)
 
-    Result<Arrival> travel(const std::string& condition, Way way);
+    Result<Arrival> travel(const std::string& condition, Way way, bool in_workload = false);
     Arrival forwards();
     Result<Arrival> backwards();
     Result<Arrival> one_instruction(Way way);

@@ -24,7 +24,7 @@ void draw_stack(const StackView& stack, const Rect& rect, const Fonts& fonts, To
         dim_line(touch, fmt::format("arguments and variables of row {}", stack.chosen));
     for (const StackView::Row& row : stack.variables)
         draw_row(row, kText, columns, touch);
-    dim_line(touch, stack.printed.empty() ? "'show print *current->mm' shows a value here" : "values asked for");
+    dim_line(touch, stack.printed.empty() ? "'show print *current_process' shows a value here" : "values asked for");
     for (const StackView::Row& row : stack.printed)
         draw_row(row, kAccent, columns, touch);
     ImGui::EndChild();

@@ -1,4 +1,6 @@
 // The stepper's commands as a person or a script writes them.
+#include <fmt/format.h>
+
 #include "emu/base/random.hpp"
 #include "emu/report/json_writer.hpp"
 #include "emu/report/stepper/step_commands.hpp"
@@ -74,6 +76,38 @@ TEST(StepCommands, DeleteBookmarksByNameAndBreakpointsByNumber) {
     EXPECT_TRUE(holds(console.said("breaks"), "0x12345678"));
     EXPECT_TRUE(holds(console.said("delete 1"), "breakpoint 1 is gone"));
     EXPECT_TRUE(holds(console.said("delete", ExitCode::Usage), "no breakpoint or bookmark"));
+}
+
+// An address is whatever has a value: registers and sums, too.
+TEST(StepCommands, TakeRegistersAndSumsForAddresses) {
+    Console console;
+    const Machine& machine = console.session->machine();
+    const u32 esp = static_cast<u32>(machine.registers().gpr[4]);
+    EXPECT_EQ(console.said("x esp 16"), console.said(fmt::format("x {} 16", esp)));
+    EXPECT_EQ(console.said("x esp+4 esp-esp+16"), console.said(fmt::format("x {} 16", esp + 4)));
+    EXPECT_EQ(console.said("xp cr3 16"), console.said(fmt::format("xp {} 16", machine.registers().cr3)));
+    EXPECT_EQ(console.said("pte $esp"), console.said(fmt::format("pte {}", esp)));
+    EXPECT_EQ(console.said("pte cr2 + 4096"), console.said(fmt::format("pte {}", machine.registers().cr2 + 4096)));
+    EXPECT_EQ(console.said("why esp byte"), console.said(fmt::format("why {} byte", esp)));
+    EXPECT_TRUE(holds(console.said("x u32(5)", ExitCode::Usage), "no value here"));
+    EXPECT_TRUE(holds(console.said("x fault", ExitCode::Usage), "neither an address"));
+    EXPECT_TRUE(holds(console.said("x", ExitCode::Usage), "missing"));
+    EXPECT_TRUE(holds(console.said("x 0xc0100000 4100"), "4096 of 4100 bytes: more are shown from 0xc0101000 on"));
+}
+
+// Nothing that was typed is passed over.
+TEST(StepCommands, RefuseWordsTooMany) {
+    Console console;
+    for (const char* line : {"where now", "registers x", "locals 3", "tlb 4", "screen 1", "breaks 1", "forks all"})
+        EXPECT_TRUE(holds(console.said(line, ExitCode::Usage), "stands alone")) << line;
+    for (const char* line : {"step line fault", "step 3 4", "next fault", "back stop 2 entry"})
+        EXPECT_TRUE(holds(console.said(line, ExitCode::Usage), "too many")) << line;
+    console.said("x fork_process 16 32", ExitCode::Usage);
+    console.said("x fork_process nowhere", ExitCode::Usage);
+    console.said("type", ExitCode::Usage);
+    console.said("branch 4294967297", ExitCode::Usage);
+    console.said("why 0xbfffe000 in 3", ExitCode::Usage);
+    console.said("step 0", ExitCode::Usage);
 }
 
 TEST(StepCommands, SayWhatIsWrong) {
