@@ -257,9 +257,9 @@ void BlockTranslator::set(const Instruction& in, const Plan& plan) {
     const auto condition = static_cast<x86::CondCode>(plan.number);
     if (plan.writes_memory)
         access(in, 1, true);
-    else
+    need_flags(condition_flags(plan.number)); // before the register goes that they may come from
+    if (!plan.writes_memory)
         writes_register(1, in.rm);
-    need_flags(condition_flags(plan.number));
     plan.writes_memory ? a_.set(condition, operand_memory(1)) : a_.set(condition, gp(1, in.rm));
 }
 
