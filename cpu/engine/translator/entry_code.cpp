@@ -2,6 +2,8 @@
 
 #include <asmjit/x86.h>
 
+#include "cpu/engine/translator/mutant.hpp"
+
 namespace forkscope::translator {
 
 using namespace asmjit;
@@ -196,6 +198,8 @@ class Writer {
 
     // ecx: the set, edx: its number in the 4 KB array. Its replacement bits, then what else was recent in it.
     void touch_set(const x86::Mem& touch) {
+        if (TRANSLATOR_MUTANT(OtherWayNotTouched))
+            return;
         const FastTlb& front = *places_.front;
         a_.movzx(x86::r14d, touch);
         a_.mov(x86::r10, Imm(reinterpret_cast<u64>(&front.latest())));
@@ -209,6 +213,8 @@ class Writer {
         a_.mov(x86::r10, Imm(both));
         a_.sub(x86::r10, x86::r13);
         a_.shl(x86::edx, Imm(5));
+        if (TRANSLATOR_MUTANT(OtherPrivilegeStaysRecent))
+            a_.jmp(same);
         a_.mov(x86::dword_ptr(x86::r10, x86::rdx, 0, offsetof(RecentSlot, read_tag)), Imm(FastSlot::kNone));
         a_.mov(x86::dword_ptr(x86::r10, x86::rdx, 0, offsetof(RecentSlot, write_tag)), Imm(FastSlot::kNone));
         a_.bind(same);

@@ -5,6 +5,9 @@
 
 #define FORKSCOPE_TRANSLATOR_MUTANT_NAMES(X)                                                                           \
     X(CrossingAccessStaysFast)                                                                                         \
+    X(OtherWayNotTouched)                                                                                              \
+    X(OtherPrivilegeStaysRecent)                                                                                       \
+    X(OlderFlagsLieOver)                                                                                               \
     X(FlagsLostOverSlow)                                                                                               \
     X(WrongRecordExpected)                                                                                             \
     X(DeadBlockStaysLinked)                                                                                            \

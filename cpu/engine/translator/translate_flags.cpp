@@ -1,6 +1,7 @@
 // Flags: those that an instruction sets stay in the host's, and as operands from which they can be had again, until
 // somebody needs them in the frame.
 #include "cpu/engine/translator/block_translator.hpp"
+#include "cpu/engine/translator/mutant.hpp"
 
 namespace forkscope::translator {
 
@@ -40,7 +41,7 @@ void BlockTranslator::emit_record(const Pending& pending) {
 // With none over it.
 void BlockTranslator::emit_record_word(u32 record) {
     static_assert(offsetof(Frame, over_record) == offsetof(Frame, record) + 4);
-    a_.mov(field(offsetof(Frame, record), 8), Imm(record));
+    a_.mov(field(offsetof(Frame, record), TRANSLATOR_MUTANT(OlderFlagsLieOver) ? 4 : 8), Imm(record));
 }
 
 void BlockTranslator::emit_part(u32 offset, const Part& part, u8 size) {
