@@ -44,14 +44,32 @@ StopReason Timeline::run(RunLimit limit) {
 }
 
 StopReason Timeline::step() {
-    // What is left of the past lies within one instruction: waiting, or a string's repetition.
     if (replaying_ && machine_.instructions() == here().end.instructions)
-        machine_.run(toward(here().end));
-    note_end();
+        if (const auto reason = step_to_end())
+            return *reason;
     const StopReason reason = machine_.step();
     note_end();
     lay_if_due(Boundary::Perhaps);
     return reason;
+}
+
+// What is left of the past lies within one instruction: waiting, a string's repetition, or deliveries, each of which is
+// a step.
+std::optional<StopReason> Timeline::step_to_end() {
+    const u32 deliveries = machine_.position().deliveries;
+    const auto goes_on = [&](StopReason reason) {
+        return (reason.kind == StopKind::Limit || reason.kind == StopKind::Breakpoint) &&
+               machine_.position().deliveries == deliveries;
+    };
+    StopReason reason;
+    do {
+        RunLimit limit = toward(here().end);
+        if (!machine_.cpu().halted())
+            limit.cycle = std::min(limit.cycle, machine_.now() + 1);
+        reason = machine_.run(limit);
+    } while (goes_on(reason) && machine_.now() < here().end.cycle);
+    note_end();
+    return goes_on(reason) ? std::nullopt : std::optional(reason);
 }
 
 void Timeline::note_end() {

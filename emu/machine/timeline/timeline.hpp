@@ -130,6 +130,7 @@ class Timeline {
     static constexpr Cycles kCyclesPerInstruction = 4; // where they are more, they count in place of instructions
 
     Branch& here() { return branches_.at(present_); }
+    std::optional<StopReason> step_to_end();
     void note_end();
     void set_replaying(bool replaying);
     // Where the way to the target is shortest.

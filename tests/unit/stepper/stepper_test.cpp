@@ -134,10 +134,14 @@ TEST(Stepper, MeetsABreakpointAtThePresentFromThePast) {
             arrival = stepper.go_on(Way::Forwards).value();
         EXPECT_EQ(arrival.end, Arrival::End::Met) << here << ": " << arrival.why;
         EXPECT_EQ(stepper.timeline().position(), present);
+        EXPECT_TRUE(stepper.go_on(Way::Forwards).ok());
+        EXPECT_GT(stepper.timeline().position(), present) << "it was met already";
     };
     check([](Stepper& stepper) { return stepper.run_until("interrupt(0x20)", Way::Forwards); }, 1);
-    for (const Grain grain : {Grain::Instruction, Grain::Line, Grain::TableWrite})
-        check([grain](Stepper& stepper) { return stepper.move(grain, Way::Forwards); }, 0);
+    for (const GrainName& grain : grain_names()) {
+        SCOPED_TRACE(grain.name);
+        check([&](Stepper& stepper) { return stepper.move(grain.grain, Way::Forwards); }, 0);
+    }
 }
 
 // rr #1516 and #1490: both ends stop, say so, and can be left again.
