@@ -8,8 +8,8 @@ GuestState guest_state_of(const Machine& machine) {
     // DWARF counts the first eight as the processor does.
     for (u32 i = 0; i < 8; ++i)
         state.registers.values[i] = static_cast<u32>(cpu.gpr[i]);
-    state.registers.values[FrameRegisters::kEip] = cpu.linear_eip();
-    state.registers.values[FrameRegisters::kEflags] = cpu.eflags();
+    state.registers.values[FrameRegisters::Eip] = cpu.linear_eip();
+    state.registers.values[FrameRegisters::Eflags] = cpu.eflags();
     state.cs = cpu.segments[kCs].selector;
     state.address_space = machine.mmu().control().space_of(cpu.cr3).root;
     state.memory = [&machine](u32 address, std::span<u8> bytes) {

@@ -82,7 +82,7 @@ void look_at_stacks(std::unique_ptr<ElfImage> image) {
     symbols.add_kernel(std::move(image));
     for (u32 address = kBase; address < kBase + kAddresses; address += 7) {
         GuestState state;
-        for (u32 number = 0; number < FrameRegisters::kCount; ++number)
+        for (u32 number = 0; number < FrameRegisters::Count; ++number)
             state.registers.values[number] = address + number;
         state.memory = [](u32 from, std::span<u8> out) {
             for (std::size_t at = 0; at < out.size(); ++at)

@@ -40,7 +40,7 @@ void look_at_debug_information(std::unique_ptr<ElfImage> image) {
     symbols.add_kernel(std::move(image));
     for (u32 i = 0; i < 100; ++i) {
         GuestState state;
-        for (u32 number = 0; number < FrameRegisters::kCount; ++number)
+        for (u32 number = 0; number < FrameRegisters::Count; ++number)
             state.registers.values[number] = 0x100000 + i * 977;
         state.memory = [](u32 address, std::span<u8> out) {
             for (std::size_t at = 0; at < out.size(); ++at)

@@ -71,8 +71,8 @@ std::optional<GuestState> DapValues::state_of(const GuestThread& thread) const {
     GuestState state;
     for (u32 i = 0; i < 8; ++i)
         state.registers.values[i] = thread.registers[i];
-    state.registers.values[FrameRegisters::kEip] = thread.registers[kGdbEip];
-    state.registers.values[FrameRegisters::kEflags] = thread.registers[kGdbEflags];
+    state.registers.values[FrameRegisters::Eip] = thread.registers[kGdbEip];
+    state.registers.values[FrameRegisters::Eflags] = thread.registers[kGdbEflags];
     state.cs = static_cast<u16>(thread.registers[kGdbEflags + 1]);
     state.address_space = thread.root;
     state.memory = [&machine, root = thread.root](u32 address, std::span<u8> bytes) {

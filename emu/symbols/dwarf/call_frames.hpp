@@ -21,8 +21,8 @@ struct FrameRule {
 
 struct FrameRules {
     FrameRule frame_address; // Register: its value plus the offset
-    std::array<FrameRule, FrameRegisters::kCount> registers;
-    u32 return_register = FrameRegisters::kEip;
+    std::array<FrameRule, FrameRegisters::Count> registers;
+    u32 return_register = FrameRegisters::Eip;
     bool interrupted = false; // the caller did not call: it was interrupted (.eh_frame's "S")
 };
 

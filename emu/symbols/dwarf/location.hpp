@@ -17,11 +17,11 @@ using PeekMemory = std::function<bool(u32 address, std::span<u8> bytes)>;
 
 // By DWARF's numbers for i386: eax, ecx, edx, ebx, esp, ebp, esi, edi, eip, eflags. Unknown: not to be had any more.
 struct FrameRegisters {
-    enum : u32 { kEax, kEcx, kEdx, kEbx, kEsp, kEbp, kEsi, kEdi, kEip, kEflags, kCount };
-    std::array<std::optional<u32>, kCount> values;
+    enum : u32 { Eax, Ecx, Edx, Ebx, Esp, Ebp, Esi, Edi, Eip, Eflags, Count };
+    std::array<std::optional<u32>, Count> values;
 
     // Of any number that a file has.
-    std::optional<u32> operator[](u32 number) const { return number < kCount ? values[number] : std::nullopt; }
+    std::optional<u32> operator[](u32 number) const { return number < Count ? values[number] : std::nullopt; }
 };
 
 // What expressions may ask for.

@@ -14,8 +14,8 @@ namespace {
 constexpr u32 kDeepest = 64;
 constexpr u64 kMostElements = 1 << 16; // of p@N
 
-constexpr std::array<std::string_view, FrameRegisters::kCount> kRegisterNames{"eax", "ecx", "edx", "ebx", "esp",
-                                                                              "ebp", "esi", "edi", "eip", "eflags"};
+constexpr std::array<std::string_view, FrameRegisters::Count> kRegisterNames{"eax", "ecx", "edx", "ebx", "esp",
+                                                                             "ebp", "esi", "edi", "eip", "eflags"};
 
 // Binary operators by how strongly they bind; the weakest first.
 int strength(std::string_view operation) {
@@ -450,10 +450,10 @@ class PrintEvaluator {
             if (kRegisterNames[i] != name)
                 continue;
             const std::optional<u32> value = stack_.frame_of(row_).registers[i];
-            const bool points = i == FrameRegisters::kEsp || i == FrameRegisters::kEbp;
-            const Type& type = i == FrameRegisters::kEip ? types_->code_pointer()
-                               : points                  ? types_->data_pointer()
-                                                         : types_->integer(4, true);
+            const bool points = i == FrameRegisters::Esp || i == FrameRegisters::Ebp;
+            const Type& type = i == FrameRegisters::Eip ? types_->code_pointer()
+                               : points                 ? types_->data_pointer()
+                                                        : types_->integer(4, true);
             return value ? GuestValue::of_number(type, *value) : GuestValue::optimized_out(type);
         }
         fail_at(place, fmt::format("there is no register '{}'", name));

@@ -66,7 +66,7 @@ class Unwinder {
                 return interrupted;
         if (!frame.called_out)
             if (const std::optional<u32> at = return_address_of_innermost(frame); at)
-                return by_place(frame, *at, at != frame.registers[Register::kEsp]);
+                return by_place(frame, *at, at != frame.registers[Register::Esp]);
         return by_frame_pointer(frame);
     }
 
@@ -113,20 +113,20 @@ class Unwinder {
         if (!address)
             return ended("the frame's address is not known");
         frame.frame_address = address;
-        if (rules.return_register >= Register::kCount ||
+        if (rules.return_register >= Register::Count ||
             rules.registers[rules.return_register].kind == FrameRule::Kind::Undefined)
             return std::nullopt; // the outermost
         Frame caller;
-        for (u32 i = 0; i < Register::kCount; ++i) {
+        for (u32 i = 0; i < Register::Count; ++i) {
             const bool saved_by_callee =
-                i == Register::kEbx || i == Register::kEbp || i == Register::kEsi || i == Register::kEdi;
+                i == Register::Ebx || i == Register::Ebp || i == Register::Esi || i == Register::Edi;
             const bool same = saved_by_callee || rules.registers[i].kind == FrameRule::Kind::Same;
             caller.registers.values[i] =
                 value_of(rules.registers[i], scene, *address, same ? frame.registers[i] : std::optional<u32>());
         }
-        if (rules.registers[Register::kEsp].kind == FrameRule::Kind::Unspecified)
-            caller.registers.values[Register::kEsp] = address;
-        caller.registers.values[Register::kEip] = value_of(rules.registers[rules.return_register], scene, *address, {});
+        if (rules.registers[Register::Esp].kind == FrameRule::Kind::Unspecified)
+            caller.registers.values[Register::Esp] = address;
+        caller.registers.values[Register::Eip] = value_of(rules.registers[rules.return_register], scene, *address, {});
         caller.called_out = !rules.interrupted;
         caller.found_by = rules.interrupted ? FoundBy::Interrupt : FoundBy::CallFrames;
         return checked(frame, std::move(caller));
@@ -135,7 +135,7 @@ class Unwinder {
     // What the processor pushed for an interrupt: eip, cs, eflags, and from ring 3 esp and ss. Its place is not told;
     // code that handles interrupts is mostly written by hand.
     std::optional<Frame> by_interrupt(Frame& frame) {
-        const std::optional<u32> stack = frame.registers[Register::kEsp];
+        const std::optional<u32> stack = frame.registers[Register::Esp];
         if (!stack)
             return std::nullopt;
         for (u32 i = 0; i < kInterruptWords; ++i) {
@@ -159,7 +159,7 @@ class Unwinder {
         before.found_by = FoundBy::Interrupt;
         before.in_kernel = !from_user;
         // Handlers in C have kept these, and the code that called them has not touched them yet.
-        for (const u32 number : {Register::kEbx, Register::kEbp, Register::kEsi, Register::kEdi})
+        for (const u32 number : {Register::Ebx, Register::Ebp, Register::Esi, Register::Edi})
             before.registers.values[number] = frame.registers[number];
         // PUSHAD leaves a sign: its own end in the place of esp. Its order is that of the numbers, backwards.
         constexpr u32 kPlaceOfEsp = 12;
@@ -167,16 +167,16 @@ class Unwinder {
             if (state_.word(block + kPlaceOfEsp) == block + kPushedAll)
                 for (u32 number = 0; number < 8; ++number)
                     before.registers.values[number] = state_.word(block + 4 * (7 - number));
-        before.registers.values[Register::kEip] = state_.word(at);
-        before.registers.values[Register::kEflags] = state_.word(at + 8);
-        before.registers.values[Register::kEsp] = from_user ? state_.word(at + 12) : at + 12;
+        before.registers.values[Register::Eip] = state_.word(at);
+        before.registers.values[Register::Eflags] = state_.word(at + 8);
+        before.registers.values[Register::Esp] = from_user ? state_.word(at + 12) : at + 12;
         return checked(frame, std::move(before));
     }
 
     // Where the innermost function's return address lies, if its code tells: before or within the prologue, or at its
     // return. A function written by hand has no frame at all, mostly: then it is the first word that looks like one.
     std::optional<u32> return_address_of_innermost(const Frame& frame) {
-        const std::optional<u32> stack = frame.registers[Register::kEsp];
+        const std::optional<u32> stack = frame.registers[Register::Esp];
         const Symbol* symbol = frame.image == nullptr ? nullptr : frame.image->symbol_at(frame.eip());
         u8 next = 0;
         if (!stack || !state_.memory || !state_.memory(frame.eip(), std::span(&next, 1)))
@@ -210,33 +210,33 @@ class Unwinder {
     std::optional<Frame> by_place(Frame& frame, u32 at, bool guess) {
         Frame caller;
         frame.frame_address = at + 4;
-        for (const u32 number : {Register::kEbx, Register::kEbp, Register::kEsi, Register::kEdi})
+        for (const u32 number : {Register::Ebx, Register::Ebp, Register::Esi, Register::Edi})
             caller.registers.values[number] = frame.registers[number];
-        caller.registers.values[Register::kEsp] = at + 4;
-        caller.registers.values[Register::kEip] = state_.word(at);
+        caller.registers.values[Register::Esp] = at + 4;
+        caller.registers.values[Register::Eip] = state_.word(at);
         caller.called_out = true;
         caller.found_by = guess ? FoundBy::ReturnAddress : FoundBy::FramePointer;
         return checked(frame, std::move(caller));
     }
 
     std::optional<Frame> by_frame_pointer(Frame& frame) {
-        const std::optional<u32> base = frame.registers[Register::kEbp];
+        const std::optional<u32> base = frame.registers[Register::Ebp];
         if (!base || *base == 0)
             return std::nullopt; // the outermost clears it
         Frame caller;
         frame.frame_address = *base + 8;
-        caller.registers.values[Register::kEbp] = state_.word(*base);
-        caller.registers.values[Register::kEip] = state_.word(*base + 4);
-        caller.registers.values[Register::kEsp] = *base + 8;
+        caller.registers.values[Register::Ebp] = state_.word(*base);
+        caller.registers.values[Register::Eip] = state_.word(*base + 4);
+        caller.registers.values[Register::Esp] = *base + 8;
         caller.called_out = true;
         caller.found_by = FoundBy::FramePointer;
         return checked(frame, std::move(caller));
     }
 
     std::optional<Frame> checked(const Frame& frame, Frame caller) {
-        const std::optional<u32> eip = caller.registers[Register::kEip];
-        const std::optional<u32> before = frame.registers[Register::kEsp];
-        const std::optional<u32> after = caller.registers[Register::kEsp];
+        const std::optional<u32> eip = caller.registers[Register::Eip];
+        const std::optional<u32> before = frame.registers[Register::Esp];
+        const std::optional<u32> after = caller.registers[Register::Esp];
         if (!eip)
             return ended(fmt::format("the stack at 0x{:08x} cannot be read", frame.frame_address.value_or(0)));
         if (*eip == 0)

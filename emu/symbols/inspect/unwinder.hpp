@@ -27,7 +27,7 @@ struct Frame {
     bool called_out = false; // eip is where a call returns to
     bool in_kernel = true;
 
-    u32 eip() const { return registers[FrameRegisters::kEip].value_or(0); }
+    u32 eip() const { return registers[FrameRegisters::Eip].value_or(0); }
     // An address within the instruction that is under way.
     u32 place() const { return called_out ? eip() - 1 : eip(); }
 };

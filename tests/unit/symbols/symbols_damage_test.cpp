@@ -19,10 +19,10 @@ u64 look_at(std::unique_ptr<ElfImage> image) {
     for (std::size_t i = 0; i < places.size(); i += 61) {
         GuestState state;
         state.cs = 8;
-        for (u32 number = 0; number < FrameRegisters::kCount; ++number)
+        for (u32 number = 0; number < FrameRegisters::Count; ++number)
             state.registers.values[number] = places[i];
-        state.registers.values[FrameRegisters::kEsp] = 0x1000;
-        state.registers.values[FrameRegisters::kEbp] = 0x1040;
+        state.registers.values[FrameRegisters::Esp] = 0x1000;
+        state.registers.values[FrameRegisters::Ebp] = 0x1040;
         state.memory = [&](u32 address, std::span<u8> bytes) {
             for (u8& byte : bytes) {
                 byte = static_cast<u8>(places[address / 4 % places.size()] >> 8 * (address & 3));

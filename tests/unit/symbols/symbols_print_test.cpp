@@ -168,11 +168,11 @@ TEST(SymbolsStack, EndsOnStacksOfNonsense) {
     for (u32 i = 0; i < 3000; ++i) {
         GuestState state = guest.state();
         const u64 seed = random.next();
-        for (u32 number = 0; number < FrameRegisters::kCount; ++number)
+        for (u32 number = 0; number < FrameRegisters::Count; ++number)
             if ((random.next() & 3) == 0)
                 state.registers.values[number] = static_cast<u32>(random.next());
         if ((seed & 1) != 0)
-            state.registers.values[FrameRegisters::kEip] = code + static_cast<u32>(random.next() % 4096);
+            state.registers.values[FrameRegisters::Eip] = code + static_cast<u32>(random.next() % 4096);
         // Words that are code, stack, selectors: more likely to lead on than noise.
         state.memory = [seed, code](u32 address, std::span<u8> bytes) {
             for (std::size_t at = 0; at < bytes.size(); ++at) {

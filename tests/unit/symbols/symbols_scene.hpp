@@ -124,9 +124,9 @@ class StoppedGuest {
         note.resize(note.size() + 72);
         using R = FrameRegisters;
         const auto value = [&](u32 number) { return *state_.registers[number]; };
-        for (const u32 word : {value(R::kEbx), value(R::kEcx), value(R::kEdx), value(R::kEsi), value(R::kEdi),
-                               value(R::kEbp), value(R::kEax), 0x10u, 0x10u, 0u, 0u, ~0u, value(R::kEip),
-                               u32{state_.cs}, value(R::kEflags), value(R::kEsp), 0x10u, 0u})
+        for (const u32 word :
+             {value(R::Ebx), value(R::Ecx), value(R::Edx), value(R::Esi), value(R::Edi), value(R::Ebp), value(R::Eax),
+              0x10u, 0x10u, 0u, 0u, ~0u, value(R::Eip), u32{state_.cs}, value(R::Eflags), value(R::Esp), 0x10u, 0u})
             put(note, word);
         return note;
     }
