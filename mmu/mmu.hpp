@@ -53,9 +53,9 @@ class Mmu {
 
     const PageFaultInfo& fault() const { return unit_.fault(); }
 
-    // --- For code that does the guest's accesses by itself, where the recent slots of the front allow it. What they do
-    // not allow it asks for here: the host address, where another way of the set holds the page and grants the access,
-    // which then counts as one; or nullptr, having changed nothing.
+    // --- For generated code, which reads the recent slots without a call. Where a recent slot refuses an access, the
+    // code asks other_way(): if another way of the set holds the page and grants the access, that way is touched and
+    // the host address returned; if not, the answer is nullptr and nothing has changed.
     const FastTlb& data_front() const { return unit_.front().data(); }
     const FastTlb& fetch_front() const { return unit_.front().fetches(); }
     u8* other_way(u32 linear, u32 size, Privilege privilege, AccessKind kind) {

@@ -18,7 +18,7 @@ struct EngineFunctions {
     u8* (*way)(void* engine, u32 linear, u32 size_and_kind) = nullptr; // kind: 100h to write; null: slow
 };
 
-// The front of the TLB for data, whose slots the code touches by itself.
+// The TLB's front for data. Generated code reads its slots without a call.
 struct FrontPlaces {
     const FastTlb* front = nullptr;
     const u8* plru = nullptr;
