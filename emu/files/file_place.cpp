@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "emu/base/text/words.hpp"
+
 namespace forkscope {
 
 namespace {
@@ -72,7 +74,7 @@ std::optional<Identity> identity_of(const std::string& path) {
     const std::string target = target_of(path);
     if (errno != ENOENT || ::stat(folder_of(target).c_str(), &info) != 0)
         return std::nullopt;
-    return Identity{info.st_dev, info.st_ino, target.substr(target.rfind('/') + 1)};
+    return Identity{info.st_dev, info.st_ino, std::string(base_name(target))};
 }
 
 } // namespace

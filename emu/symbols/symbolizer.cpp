@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "emu/base/archive/containers.hpp"
+#include "emu/base/text/words.hpp"
 #include "emu/symbols/tar.hpp"
 
 namespace forkscope {
@@ -13,11 +14,6 @@ namespace forkscope {
 namespace {
 
 constexpr std::size_t kMostPlaces = 65536; // remembered
-
-std::string base_name(const std::string& path) {
-    const std::size_t slash = path.rfind('/');
-    return slash == std::string::npos ? path : path.substr(slash + 1);
-}
 
 // Whether the page in memory holds the image's code. Writable parts change, so only code tells programs apart.
 bool stands_in_memory(const ElfImage& image, u32 page, std::span<const u8> bytes) {

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "emu/base/text/words.hpp"
 #include "emu/report/report_text.hpp"
 
 namespace forkscope::terminal {
@@ -12,7 +13,7 @@ namespace {
 
 PanelText source_text(const SourceView& source) {
     PanelText text;
-    text.note = source.file.substr(source.file.find_last_of('/') + 1);
+    text.note = base_name(source.file);
     if (source.line == 0)
         text.lines.emplace_back("no source line is known here: Tab leads to the code", Style::Dim);
     else if (source.lines.empty())

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "emu/base/text/words.hpp"
 #include "emu/observe/tables/walk_text.hpp"
 #include "emu/trace/trace_text.hpp"
 
@@ -152,13 +153,12 @@ class Inspector {
     }
 
     void operator()(const LineSubject& line) {
-        const std::string name = line.file.substr(line.file.find_last_of('/') + 1);
-        const std::string place =
-            fmt::format("{}{}{}:{}", line.program, line.program.empty() ? "" : ":", name, line.line);
+        const std::string place = line.place();
         shown_.title = place;
         if (const auto text = session_.symbols().source_line(line.file, line.line))
             say(*text);
-        const std::vector<u32> places = session_.symbols().places_of_line(line.program, name, line.line);
+        const std::vector<u32> places =
+            session_.symbols().places_of_line(line.program, std::string(base_name(line.file)), line.line);
         for (const u32 at : places)
             say(fmt::format("its code begins at {:08x}", at));
         if (places.empty())

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "emu/base/text/words.hpp"
+
 namespace forkscope {
 
 namespace {
@@ -34,10 +36,7 @@ struct MomentOf {
     std::string operator()(const InstructionSubject& code) const {
         return fmt::format("reverse until {:#x}", code.address);
     }
-    std::string operator()(const LineSubject& line) const {
-        return fmt::format("reverse until {}{}{}:{}", line.program, line.program.empty() ? "" : ":",
-                           line.file.substr(line.file.find_last_of('/') + 1), line.line);
-    }
+    std::string operator()(const LineSubject& line) const { return "reverse until " + line.place(); }
     std::string operator()(const WordSubject& word) const {
         return fmt::format("why {:#x} in {:#x} byte go", word.address, word.space);
     }
@@ -66,6 +65,10 @@ struct MomentOf {
 };
 
 } // namespace
+
+std::string LineSubject::place() const {
+    return fmt::format("{}{}{}:{}", program, program.empty() ? "" : ":", base_name(file), line);
+}
 
 std::string moment_of(const Subject& subject) { return std::visit(MomentOf(), subject); }
 

@@ -43,6 +43,8 @@ struct LineSubject {
     std::string program; // empty: the kernel
     std::string file;
     u32 line = 0;
+
+    std::string place() const; // as expressions name it: init:init.c:12, fork.c:31
 };
 struct WordSubject { // four bytes at a linear address
     u32 space = 0, address = 0;

@@ -2,13 +2,15 @@
 
 #include <algorithm>
 
+#include "emu/base/text/words.hpp"
+
 namespace forkscope {
 
 std::string program_name(const ForkTracer* tracer, const Symbolizer& symbols, u32 directory) {
     std::string name = symbols.program_of(directory);
     if (name.empty() && tracer != nullptr && tracer->current() != nullptr)
         name = symbols.program_of(tracer->current()->parent_directory); // a child runs what its parent runs
-    return name.substr(name.find_last_of('/') + 1);
+    return std::string(base_name(name));
 }
 
 TlbView observe_tlb(const Observed& from) { return tlb_view(from.machine.mmu()); }

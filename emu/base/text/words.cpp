@@ -15,4 +15,6 @@ std::pair<std::string_view, std::string_view> first_word(std::string_view text) 
     return {text.substr(0, end), end == std::string_view::npos ? std::string_view{} : trimmed(text.substr(end))};
 }
 
+std::string_view base_name(std::string_view path) { return path.substr(path.find_last_of('/') + 1); }
+
 } // namespace forkscope

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "emu/base/text/base64.hpp"
+#include "emu/base/text/words.hpp"
 #include "emu/debug/dap/adapter.hpp"
 #include "emu/debug/dap/arguments.hpp"
 #include "emu/report/stepper/step_words.hpp"
@@ -19,8 +21,6 @@ using Json = nlohmann::json;
 Error usage(std::string text) { return Error{std::move(text), ExitCode::Usage}; }
 
 std::string hexadecimal(u32 address) { return fmt::format("0x{:08x}", address); }
-
-std::string base_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
 
 } // namespace
 

@@ -52,16 +52,4 @@ std::optional<u32> address_of_reference(const std::string& text) {
     return read.ec == std::errc{} && read.ptr == end ? std::optional(address) : std::nullopt;
 }
 
-std::string base64(const std::vector<u8>& bytes) {
-    constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string text;
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const auto byte = [&](std::size_t k) { return i + k < bytes.size() ? u32{bytes[i + k]} : 0; };
-        const u32 word = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for (std::size_t k = 0; k < 4; ++k)
-            text += i + k > bytes.size() ? '=' : kDigits[word >> (18 - 6 * k) & 63];
-    }
-    return text;
-}
-
 } // namespace forkscope

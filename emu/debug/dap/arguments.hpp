@@ -24,6 +24,5 @@ std::vector<std::string> texts_of(const nlohmann::json& object, const char* name
 
 // "0xc0100000", "3222274048"; of 32 bits.
 std::optional<u32> address_of_reference(const std::string& text);
-std::string base64(const std::vector<u8>& bytes);
 
 } // namespace forkscope

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "emu/base/text/words.hpp"
+
 namespace forkscope {
 
 namespace {
@@ -14,11 +16,6 @@ bool same_letters(std::string_view a, std::string_view b) {
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
     return a.size() == b.size() &&
            std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-std::string_view without_blanks(std::string_view text) {
-    const std::size_t begin = text.find_first_not_of(" \t");
-    return begin == std::string_view::npos ? "" : text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
 }
 
 // The length that a head states. Fields that are not known are allowed, as in HTTP's.
@@ -32,7 +29,7 @@ Result<std::size_t> body_length(std::string_view head) {
             return Error{"a message's head has a line without a colon"};
         if (!same_letters(line.substr(0, colon), "Content-Length"))
             continue;
-        const std::string_view digits = without_blanks(line.substr(colon + 1));
+        const std::string_view digits = trimmed(line.substr(colon + 1));
         std::size_t value = 0;
         const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
         if (error != std::errc() || end != digits.data() + digits.size() || length)

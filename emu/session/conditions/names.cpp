@@ -5,6 +5,7 @@
 
 #include "emu/base/log.hpp"
 #include "emu/base/text/nearest.hpp"
+#include "emu/base/text/words.hpp"
 
 namespace forkscope {
 
@@ -79,7 +80,7 @@ std::string hint_for(std::string_view name, std::vector<std::string> words, cons
                                                   : kernels.front();
     if (!code.program.empty() && image == nullptr) {
         for (const auto& [path, program] : symbols.programs())
-            words.push_back(path.substr(path.rfind('/') + 1));
+            words.emplace_back(base_name(path));
         const std::string meant = nearest(std::string(code.program), words);
         return meant.empty() ? "" : fmt::format("; did you mean {}:{}?", meant, code.symbol);
     }

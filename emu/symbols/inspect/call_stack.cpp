@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "emu/base/text/words.hpp"
 #include "emu/symbols/dwarf/constants.hpp"
 #include "emu/symbols/elf_lines.hpp"
 
@@ -228,9 +229,8 @@ std::string CallStack::text(std::size_t number) const {
             text = text.substr(variable.value.type().text().size() + 3);
         arguments += (arguments.empty() ? "" : ", ") + variable.name + "=" + text;
     }
-    const std::size_t slash = row.line.file.rfind('/');
-    const std::string file = slash == std::string::npos ? row.line.file : row.line.file.substr(slash + 1);
-    const std::string place = row.line.line == 0 ? "" : fmt::format(" at {}:{}", file, row.line.line);
+    const std::string place =
+        row.line.line == 0 ? "" : fmt::format(" at {}:{}", base_name(row.line.file), row.line.line);
     const std::string where = number == 0 || row.inlined ? "" : fmt::format("0x{:08x} in ", row.address);
     std::string how;
     if (frame.found_by == FoundBy::Interrupt && (number == 0 || rows_[number - 1].frame != row.frame))
