@@ -60,6 +60,7 @@ std::optional<std::vector<u8>> BlockTranslator::translate(u32 memory_at) {
     for (u32 number = 0; number < block.count;)
         number += emit_instructions(number);
     if (!ended_) {
+        store_x87_last();
         spill();
         const Instruction& last = block.first[block.count - 1];
         go_on(0, next_eip(last));
@@ -97,8 +98,10 @@ void BlockTranslator::analyse() {
         live_after_[number] = live;
         const FlagUse use = flag_use(in, plan);
         live = (live & ~use.sets) | use.reads;
-        if (plan.shape == Shape::Handler || plan.accesses())
+        if (plan.shape == Shape::Handler || plan.accesses() || plan.is_x87())
             live = kFlagsArithmetic;
+        if (plan.is_x87())
+            last_x87_ = std::max(last_x87_, number);
     }
 }
 
@@ -131,6 +134,8 @@ void BlockTranslator::emit_instruction(u32 number) {
     live_ = live_after_[number];
     const std::size_t first_slow = slow_.size();
     bool sets = false;
+    if (plan.ends_block())
+        store_x87_last();
     switch (plan.shape) {
     case Shape::Alu:
         alu(in, plan);
@@ -162,6 +167,8 @@ void BlockTranslator::emit_instruction(u32 number) {
         emit_other(in, plan);
     }
     end_instruction(first_slow, sets);
+    if (plan.shape == Shape::X87 && plan.accesses())
+        note_x87_operand(in);
 }
 
 // Those that set no flags, or touch no memory where they do.
@@ -202,7 +209,7 @@ void BlockTranslator::emit_other(const Instruction& in, const Plan& plan) {
     case Shape::ConditionalMove:
         return conditional_move(in, plan);
     default:
-        emit_transfer(in, plan);
+        return plan.is_x87() ? x87(in, plan) : emit_transfer(in, plan);
     }
 }
 
@@ -266,7 +273,8 @@ void BlockTranslator::access(const Instruction& in, u32 size, bool writes) {
 
 // All of the access must lie in the page that the slot of its first byte's set holds.
 void BlockTranslator::access_at(const Instruction& in, u32 size, bool writes) {
-    Slow slow{a_.newLabel(), a_.newLabel(), writes, &in, state_, pending_, 0};
+    Slow slow{a_.newLabel(), a_.newLabel(), writes, &in, state_, pending_, 0, x87_last_, false};
+    slow.takes_x87 = x87_taken_ && in.number < last_x87_;
     a_.mov(x86::r9d, x86::r8d);
     a_.shr(x86::r9d, kSlotShift);
     a_.and_(x86::r9d, Imm(around_.data_mask * sizeof(RecentSlot)));
@@ -286,6 +294,8 @@ void BlockTranslator::access_at(const Instruction& in, u32 size, bool writes) {
 
 // `count` instructions, always by their handlers, whose flags are in the processor's state then.
 void BlockTranslator::run_handlers(const Instruction& first, u32 count) {
+    store_x87_last();
+    x87_taken_ = false;
     spill();
     const Label resume = a_.newLabel();
     a_.mov(field(offsetof(Frame, handlers)), Imm(count));
@@ -310,6 +320,7 @@ void BlockTranslator::emit_cold() {
     a_.jmp(Imm(around_.exit_code));
     for (const Slow& slow : slow_)
         emit_slow(slow);
+    emit_x87_cold();
     a_.bind(common_);
     a_.mov(x86::r10, Imm(reinterpret_cast<u64>(&translation_)));
     a_.jmp(Imm(around_.slow_code));
@@ -323,6 +334,7 @@ void BlockTranslator::emit_slow(const Slow& slow) {
     a_.long_().jnz(slow.granted);
     if (slow.state == FlagState::Pending && !TRANSLATOR_MUTANT(FlagsLostOverSlow))
         emit_record(slow.pending);
+    emit_x87_last(slow.x87_last);
     const Label behind = a_.newLabel();
     if (end.again) {
         // Of a comparison the result comes back, as one of its operands is known.
@@ -335,6 +347,8 @@ void BlockTranslator::emit_slow(const Slow& slow) {
     a_.lea(x86::r9, x86::ptr(behind));
     a_.long_().jmp(common_);
     a_.bind(behind);
+    if (slow.takes_x87)
+        take_x87_again(*slow.in);
     if (end.again && end.after.of == FlagsOf::Compare)
         emit_compared(end.after);
     if (end.again)

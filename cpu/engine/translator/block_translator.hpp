@@ -24,6 +24,8 @@ struct Surroundings {
     u64 flags_code = 0;
     u64 read_way_code = 0;
     u64 write_way_code = 0;
+    u64 take_x87_code = 0;
+    const u16* x87_control = nullptr; // the guest's control word
     const void* jump_cache = nullptr;
 };
 
@@ -64,6 +66,23 @@ class BlockTranslator {
         Part a, b;
         u32 native = 0; // flags that the host's instruction gives as the guest's does
     };
+    // What ran last on the x87, not in the frame yet; null: that is.
+    struct X87Last {
+        const Instruction* instruction = nullptr;
+        const Instruction* operand = nullptr; // with a memory operand, whose address is in the frame
+    };
+    // Where handlers run the rest of the block.
+    struct Rest {
+        asmjit::Label entry;
+        u32 number; // of the first
+        FlagState state;
+        Pending pending;
+        X87Last last;
+    };
+    struct TakeX87 {
+        asmjit::Label entry, done;
+        asmjit::Label refused; // of a Rest
+    };
     // The way that an access takes which no recent slot allows.
     struct Slow {
         asmjit::Label entry;
@@ -73,6 +92,8 @@ class BlockTranslator {
         FlagState state; // before the instruction
         Pending pending;
         u32 end; // which of `ends_`
+        X87Last x87_last;
+        bool takes_x87; // the code behind counts on it
     };
     // Behind an instruction that may be slow.
     struct End {
@@ -139,6 +160,20 @@ class BlockTranslator {
     void set(const Instruction& in, const Plan& plan);
     void conditional_move(const Instruction& in, const Plan& plan);
 
+    // The x87
+    void x87(const Instruction& in, const Plan& plan);
+    void x87_compare(const Instruction& in);
+    void x87_word(const Instruction& in, const Plan& plan);
+    void x87_load_control(const Instruction& in);
+    void emit_x87(const Instruction& in);
+    void take_x87(u32 number);
+    void take_x87_again(const Instruction& slow);
+    asmjit::Label rest_from(u32 number);
+    void note_x87_operand(const Instruction& in);
+    void store_x87_last();
+    void emit_x87_last(const X87Last& last);
+    void emit_x87_cold();
+
     // Transfers
     void branch(const Instruction& in, const Plan& plan);
     void branch_counter(const Instruction& in, const Plan& plan);
@@ -179,6 +214,11 @@ class BlockTranslator {
     u32 host_flags_ = 0; // those of the guest's that the host's hold now
     std::vector<Slow> slow_;
     std::vector<End> ends_;
+    bool x87_taken_ = false; // the host holds the guest's
+    u32 last_x87_ = 0;       // the number of the block's last such instruction
+    X87Last x87_last_;
+    std::vector<TakeX87> x87_takes_;
+    std::vector<Rest> rests_;
     asmjit::Label common_, deadline_;
     struct ExitParts {
         asmjit::Label jump, stub, check, frame;

@@ -3,6 +3,7 @@
 #include <asmjit/x86.h>
 
 #include "cpu/engine/translator/mutant.hpp"
+#include "cpu/engine/translator/x87_image.hpp"
 
 namespace forkscope::translator {
 
@@ -18,8 +19,8 @@ static_assert((kStack + 7 * 8) % 16 == 0 && sizeof(Frame) % 16 == 0);
 
 class Writer {
   public:
-    Writer(u64 run_at, const EngineFunctions& functions, const FrontPlaces& places)
-        : run_at_(run_at), functions_(functions), places_(places) {
+    Writer(u64 run_at, const EngineFunctions& functions, const FrontPlaces& places, const X87Image& x87)
+        : run_at_(run_at), functions_(functions), places_(places), x87_(x87) {
         code_.init(Environment::host(), run_at);
         code_.attach(&a_);
     }
@@ -34,6 +35,8 @@ class Writer {
         exit();
         entry.flags_at = here();
         flags();
+        entry.take_x87_at = here();
+        take_x87();
         way_by_engine_ = a_.newLabel();
         entry.read_way_at = here();
         way(offsetof(FastSlot, read_tag), 0);
@@ -68,6 +71,7 @@ class Writer {
         a_.mov(frame(offsetof(Frame, record)), Imm(0));
         a_.mov(frame_half(offsetof(Frame, expected)), Imm(0));
         a_.mov(frame_half(offsetof(Frame, handlers)), Imm(1));
+        a_.mov(frame_half(offsetof(Frame, x87_taken)), Imm(0));
         load_registers();
         a_.jmp(x86::r10);
     }
@@ -108,6 +112,7 @@ class Writer {
         a_.mov(frame(offsetof(Frame, instruction)), x86::r8);
         a_.mov(frame(offsetof(Frame, resume)), x86::r9);
         a_.mov(frame(offsetof(Frame, translation)), x86::r10);
+        give_x87();
         store_progress();
         a_.mov(x86::rsi, x86::rsp);
         call_engine(reinterpret_cast<const void*>(functions_.slow));
@@ -124,6 +129,7 @@ class Writer {
     // r8: the link, or 0.
     void exit() {
         a_.mov(frame(offsetof(Frame, link)), x86::r8);
+        give_x87();
         store_progress();
         a_.mov(x86::r8, frame(kCallersFrame));
         for (u32 at = 0; at < sizeof(Frame); at += 8) {
@@ -145,6 +151,37 @@ class Writer {
             a_.pop(kept[i]);
         a_.push(x86::r9);
         a_.popfq();
+        a_.ret();
+    }
+
+    // If the guest's x87 is there: into the image, and the host's is as C++ code wants it. r8 is lost.
+    void give_x87() {
+        const Label done = a_.newLabel();
+        a_.cmp(frame_half(offsetof(Frame, x87_taken)), Imm(0));
+        a_.je(done);
+        a_.mov(x86::r8, Imm(reinterpret_cast<u64>(&x87_)));
+        a_.fxsave(x86::ptr(x86::r8));
+        a_.emms();
+        a_.fldcw(x86::word_ptr(x86::r8, offsetof(X87Image, abi_control)));
+        a_.bind(done);
+    }
+
+    // Called from translated code: the guest's x87 becomes the host's. Zero: refused. r9 and r10 are lost.
+    void take_x87() {
+        const Label refused = a_.newLabel();
+        const x86::Gp kept[] = {x86::rax, x86::rcx, x86::rdx, x86::rsi, x86::rdi, x86::r8, x86::r11};
+        for (const x86::Gp& reg : kept)
+            a_.push(reg);
+        a_.lea(x86::rsi, x86::ptr(x86::rsp, 8 * 8));
+        call_engine(reinterpret_cast<const void*>(functions_.take_x87));
+        a_.mov(x86::r9d, x86::eax);
+        for (u32 i = 7; i-- > 0;)
+            a_.pop(kept[i]);
+        a_.test(x86::r9d, x86::r9d);
+        a_.jz(refused);
+        a_.mov(x86::r10, Imm(reinterpret_cast<u64>(&x87_)));
+        a_.fxrstor(x86::ptr(x86::r10));
+        a_.bind(refused);
         a_.ret();
     }
 
@@ -261,6 +298,7 @@ class Writer {
     u64 run_at_;
     const EngineFunctions& functions_;
     const FrontPlaces& places_;
+    const X87Image& x87_;
     CodeHolder code_;
     x86::Assembler a_;
     Label way_by_engine_;
@@ -268,8 +306,9 @@ class Writer {
 
 } // namespace
 
-std::optional<EntryCode> make_entry_code(u64 run_at, const EngineFunctions& functions, const FrontPlaces& places) {
-    return Writer(run_at, functions, places).write();
+std::optional<EntryCode> make_entry_code(u64 run_at, const EngineFunctions& functions, const FrontPlaces& places,
+                                         const X87Image& x87) {
+    return Writer(run_at, functions, places, x87).write();
 }
 
 } // namespace forkscope::translator

@@ -15,6 +15,7 @@ struct EngineFunctions {
     void* engine = nullptr;
     u32 (*slow)(void* engine, Frame* frame) = nullptr;                 // runs frame->instruction; 0: leave
     u32 (*flags)(void* engine, Frame* frame) = nullptr;                // settled and packed
+    u32 (*take_x87)(void* engine, Frame* frame) = nullptr;             // to the image; 0: refused
     u8* (*way)(void* engine, u32 linear, u32 size_and_kind) = nullptr; // kind: 100h to write; null: slow
 };
 
@@ -24,17 +25,21 @@ struct FrontPlaces {
     const u8* plru = nullptr;
 };
 
+// Where the guest's x87 goes when the code is left.
+struct X87Image;
+
 // Registers come from `registers`, and go back there. True: the code has left by an exit, of which `frame` tells; else
 // by the slow function, which has settled all.
 using EnterFunction = bool (*)(const void* code, const RecentSlot* data, Frame* frame, u64* registers);
 
 struct EntryCode {
     u32 enter_at = 0, slow_at = 0, exit_at = 0, flags_at = 0; // offsets from its start
-    u32 read_way_at = 0, write_way_at = 0;
+    u32 read_way_at = 0, write_way_at = 0, take_x87_at = 0;
     std::vector<u8> bytes;
 };
 
 // Code that will run at the host address `run_at`; nullopt if the assembler refuses.
-std::optional<EntryCode> make_entry_code(u64 run_at, const EngineFunctions& functions, const FrontPlaces& places);
+std::optional<EntryCode> make_entry_code(u64 run_at, const EngineFunctions& functions, const FrontPlaces& places,
+                                         const X87Image& x87);
 
 } // namespace forkscope::translator

@@ -4,6 +4,11 @@ namespace forkscope::translator {
 
 namespace {
 
+u32 compared_flags(u32 bytes) {
+    const auto bit = [bytes](u32 byte, u32 flag) { return (bytes >> 8 * byte & 1) * flag; };
+    return bit(0, kFlagC) | bit(1, kFlagP) | bit(2, kFlagZ);
+}
+
 template <class T> void settle(FlagsOf of, T a, T b, bool c, LazyFlags& flags) {
     switch (of) {
     case FlagsOf::Settled:
@@ -52,6 +57,9 @@ template <class T> void settle(FlagsOf of, T a, T b, bool c, LazyFlags& flags) {
     case FlagsOf::Multiply:
         flags.set_result<T>(a);
         flags.set_carries((b & 1) != 0, (b & 1) != 0);
+        break;
+    case FlagsOf::FloatCompare:
+        flags.unpack(compared_flags(a));
         break;
     case FlagsOf::IncOver:
         Inc::apply<T>(flags, static_cast<T>(a - 1));

@@ -12,23 +12,24 @@ namespace forkscope::translator {
 // How the flags of the last instruction that set any come from a, b and c of the frame. `r` is its result, `x` and `y`
 // are its operands.
 enum class FlagsOf : u8 {
-    Settled,  // LazyFlags has them
-    Add,      // a = r, b = y
-    Sub,      // a = r, b = y
-    Compare,  // a = x, b = y
-    Logic,    // a = r
-    Test,     // a = x, b = y
-    Adc,      // a = r, b = y, c = carry in
-    Sbb,      // a = r, b = y, c = carry in
-    Inc,      // a = r, b = CF, which stays
-    Dec,      // a = r, b = CF, which stays
-    Neg,      // a = r
-    Shl,      // a = x, b = count, not 0
-    Shr,      // a = x, b = count, not 0
-    Sar,      // a = x, b = count, not 0
-    Multiply, // a = low half of r, b = CF = OF
-    IncOver,  // over = r; CF is what the record below says
-    DecOver,  // over = r; CF is what the record below says
+    Settled,      // LazyFlags has them
+    Add,          // a = r, b = y
+    Sub,          // a = r, b = y
+    Compare,      // a = x, b = y
+    Logic,        // a = r
+    Test,         // a = x, b = y
+    Adc,          // a = r, b = y, c = carry in
+    Sbb,          // a = r, b = y, c = carry in
+    Inc,          // a = r, b = CF, which stays
+    Dec,          // a = r, b = CF, which stays
+    Neg,          // a = r
+    Shl,          // a = x, b = count, not 0
+    Shr,          // a = x, b = count, not 0
+    Sar,          // a = x, b = count, not 0
+    Multiply,     // a = low half of r, b = CF = OF
+    FloatCompare, // a = CF, PF and ZF, a byte each; the others are clear
+    IncOver,      // over = r; CF is what the record below says
+    DecOver,      // over = r; CF is what the record below says
 };
 constexpr bool lies_over(FlagsOf of) { return of >= FlagsOf::IncOver; }
 
@@ -51,6 +52,12 @@ struct alignas(16) Frame {
     void* link = nullptr;              // the exit taken, if it may be linked
     i64 budget = 0;                    // clocks left before the code must leave, less one
     u64 instructions = 0;              // retired, those of the running block included
+    // The guest's x87 is in the host's; then what has run there last, kNone: nothing since.
+    u32 x87_taken = 0;
+    u32 x87_opcode = kNone, x87_eip = 0;
+    u32 x87_segment = kNone, x87_operand = 0; // of the last memory operand
+
+    static constexpr u32 kNone = 0xFFFF;
 };
 
 // Brings `flags` up to date with the record, which is then Settled.

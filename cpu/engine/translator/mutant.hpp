@@ -17,7 +17,15 @@
     X(BudgetNotRestored)                                                                                               \
     X(CountWrongAtLeave)                                                                                               \
     X(CarryLostAtInc)                                                                                                  \
-    X(ShiftByZeroSetsFlags)
+    X(ShiftByZeroSetsFlags)                                                                                            \
+    X(SetWrittenBeforeFlagsAreTaken)                                                                                   \
+    X(LastX87InstructionLost)                                                                                          \
+    X(LastX87OperandLost)                                                                                              \
+    X(X87NotTakenAgain)                                                                                                \
+    X(EmptyRegistersForgotten)                                                                                         \
+    X(FloatFlagsLost)                                                                                                  \
+    X(PrecisionIgnored)                                                                                                \
+    X(UnmaskedX87Taken)
 
 namespace forkscope {
 

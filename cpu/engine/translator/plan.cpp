@@ -286,6 +286,66 @@ Plan two_bytes(const Instruction& in, u8 opcode) {
     }
 }
 
+// --- The x87, by the opcode's low three bits and ModRM, as Instruction::immediate has them. Left to the handlers: what
+// moves the whole state, decimal numbers, transcendentals, and what no manual has.
+
+// Bytes by ModRM.reg: read, or written if negative; 0: by its handler.
+constexpr i8 kX87Operands[8][8] = {
+    {4, 4, 4, 4, 4, 4, 4, 4}, {4, 0, -4, -4, 0, 2, 0, -2}, {4, 4, 4, 4, 4, 4, 4, 4}, {4, 0, -4, -4, 0, 10, 0, -10},
+    {8, 8, 8, 8, 8, 8, 8, 8}, {8, 0, -8, -8, 0, 0, 0, -2}, {2, 2, 2, 2, 2, 2, 2, 2}, {2, 0, -2, -2, 0, 8, 0, -8}};
+
+Plan x87_memory_plan(u8 opcode, u8 digit) {
+    const i8 bytes = kX87Operands[opcode][digit];
+    if (bytes == 0)
+        return {};
+    const bool word = (opcode == 1 || opcode == 5) && digit == 7;
+    const bool control = opcode == 1 && digit == 5;
+    Plan plan{.shape = word ? Shape::X87Word : control ? Shape::X87LoadControl : Shape::X87};
+    plan.size = static_cast<u8>(bytes < 0 ? -bytes : bytes);
+    (bytes < 0 ? plan.writes_memory : plan.reads_memory) = true;
+    return plan;
+}
+
+// D9 E0 to FF: all but the transcendentals.
+constexpr u32 kX87Alone = 1u << 0x00 | 1u << 0x01 | 1u << 0x04 | 1u << 0x05 | 0x7Fu << 0x08 | 1u << 0x14 | 1u << 0x15 |
+                          1u << 0x16 | 1u << 0x17 | 1u << 0x18 | 1u << 0x1A | 1u << 0x1C | 1u << 0x1D;
+
+bool x87_register_form(u8 opcode, u8 mod_rm) {
+    const u8 digit = mod_rm >> 3 & 7;
+    switch (opcode) {
+    case 0:
+        return true;
+    case 1:
+        return digit < 2 || mod_rm == 0xD0 || (digit >= 4 && (kX87Alone >> (mod_rm & 31) & 1) != 0);
+    case 2:
+        return mod_rm == 0xE9;
+    case 4:
+        return digit < 2 || digit >= 4;
+    case 5:
+        return digit == 0 || (digit >= 2 && digit <= 5);
+    case 6:
+        return digit < 2 || digit >= 4 || mod_rm == 0xD9;
+    default:
+        return false;
+    }
+}
+
+Plan x87_plan(const Instruction& in) {
+    const u8 opcode = static_cast<u8>(in.immediate >> 8 & 7);
+    const u8 mod_rm = static_cast<u8>(in.immediate);
+    const u8 digit = mod_rm >> 3 & 7;
+    if (in.has_memory())
+        return x87_memory_plan(opcode, digit);
+    if (opcode == 7 && mod_rm == 0xE0)
+        return {.shape = Shape::X87Word, .fixed_register = true, .reg = kEax};
+    if ((opcode == 3 || opcode == 7) && (digit == 5 || digit == 6))
+        return {.shape = Shape::X87Compare};
+    constexpr u8 kConditions[] = {2, 4, 6, 10}; // B, E, BE, U
+    if ((opcode == 2 || opcode == 3) && digit < 4)
+        return {.shape = Shape::X87Move, .number = static_cast<u8>(kConditions[digit] | (opcode & 1))};
+    return x87_register_form(opcode, mod_rm) ? Plan{.shape = Shape::X87} : Plan{};
+}
+
 } // namespace
 
 Plan plan_of(const Instruction& in) {
@@ -295,7 +355,11 @@ Plan plan_of(const Instruction& in) {
         return {};
     const u8 group = form.group >= 0 && form.group < 8 ? static_cast<u8>(form.group) : u8{0};
     Plan plan;
-    if (form.map == 1 && form.opcode < 0x40)
+    if (form.map == 1 && (form.opcode & 0xF8) == 0xD8)
+        plan = x87_plan(in);
+    else if (form.map == 1 && form.opcode == 0x9B)
+        plan = {.shape = Shape::X87Wait};
+    else if (form.map == 1 && form.opcode < 0x40)
         plan = (form.opcode & 7) < 6 ? alu_row(in, form.opcode) : Plan{};
     else if (form.map == 1)
         plan = form.opcode < 0x80   ? from_40_to_7F(in, form.opcode)

@@ -36,6 +36,13 @@ enum class Shape : u8 {
     Set, // number: the condition
     ConditionalMove,
     Nothing,
+    // Of the x87: the host's own instruction, on the host's x87
+    X87,
+    X87Compare, // sets EFLAGS
+    X87Move,    // number: the condition
+    X87Word,    // FNSTSW, FNSTCW: not kept as the last instruction
+    X87LoadControl,
+    X87Wait,
     // These end a block
     Branch,        // number: the condition
     BranchCounter, // number: 0 JECXZ, 1 LOOP
@@ -61,6 +68,7 @@ struct Plan {
 
     bool ends_block() const { return shape >= Shape::Branch; }
     bool accesses() const { return reads_memory || writes_memory; }
+    bool is_x87() const { return shape >= Shape::X87 && shape <= Shape::X87Wait; }
 };
 
 Plan plan_of(const Instruction& in);

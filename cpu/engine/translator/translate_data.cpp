@@ -257,6 +257,8 @@ void BlockTranslator::set(const Instruction& in, const Plan& plan) {
     const auto condition = static_cast<x86::CondCode>(plan.number);
     if (plan.writes_memory)
         access(in, 1, true);
+    if (TRANSLATOR_MUTANT(SetWrittenBeforeFlagsAreTaken))
+        writes_register(1, in.rm);
     need_flags(condition_flags(plan.number)); // before the register goes that they may come from
     if (!plan.writes_memory)
         writes_register(1, in.rm);

@@ -108,7 +108,7 @@ void BlockTranslator::load_part(const Part& part, u32 offset, u8 size) {
 
 // The instruction again, or another that gives the same flags.
 void BlockTranslator::emit_again(const Pending& p) {
-    if (p.of == FlagsOf::Multiply) {
+    if (p.of == FlagsOf::Multiply || p.of == FlagsOf::FloatCompare) {
         emit_record(p);
         a_.call(Imm(around_.flags_code));
         return;

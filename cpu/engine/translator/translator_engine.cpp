@@ -111,6 +111,7 @@ bool TranslatorEngine::enter(Translation& translation, u64 instruction_limit) {
             std::rethrow_exception(std::exchange(thrown_, nullptr));
         return true;
     }
+    give_x87(frame);
     r.eip = frame.eip;
     settle_flags(frame, r.flags);
     p.cycle = budget_end_ - 1 - static_cast<u64>(frame.budget);
@@ -130,6 +131,7 @@ u32 TranslatorEngine::slow(void* engine, Frame* frame) {
     p.cycle = self.budget_end_ - 1 - static_cast<u64>(frame->budget + block.clocks);
     p.instructions = frame->instructions - (TRANSLATOR_MUTANT(CountWrongAtLeave) ? 0u : block.count);
     p.block_eip = r.eip = translation.eip;
+    self.give_x87(*frame);
     settle_flags(*frame, r.flags);
     const auto* in = static_cast<const Instruction*>(frame->instruction);
     try {
@@ -153,6 +155,37 @@ u32 TranslatorEngine::flags(void* engine, Frame* frame) {
     LazyFlags& flags = static_cast<TranslatorEngine*>(engine)->cpu_.regs().flags;
     settle_flags(*frame, flags);
     return flags.pack();
+}
+
+u32 TranslatorEngine::take_x87(void* engine, Frame* frame) {
+    auto& self = *static_cast<TranslatorEngine*>(engine);
+    const CpuState& r = self.cpu_.state();
+    const bool masked = host_may_run(r.x87.control) || TRANSLATOR_MUTANT(UnmaskedX87Taken);
+    if (!masked || (r.cr0 & (kCr0Em | kCr0Ts)) != 0 || self.cpu_.host_x87() == HostFloat::Never)
+        return 0;
+    to_image(r.x87, self.x87_image_);
+    frame->x87_opcode = frame->x87_segment = Frame::kNone;
+    frame->x87_taken = 1;
+    return 1;
+}
+
+// The code is left: what the host's x87 held lies in the image.
+void TranslatorEngine::give_x87(Frame& frame) {
+    if (frame.x87_taken == 0)
+        return;
+    frame.x87_taken = 0;
+    CpuState& r = cpu_.regs();
+    X87State& x87 = r.x87;
+    from_image(x87_image_, x87);
+    if (frame.x87_opcode != Frame::kNone) {
+        x87.opcode = static_cast<u16>(frame.x87_opcode);
+        x87.instruction_selector = r.segments[kCs].selector;
+        x87.instruction_offset = frame.x87_eip;
+    }
+    if (frame.x87_segment != Frame::kNone && !TRANSLATOR_MUTANT(LastX87OperandLost)) {
+        x87.data_selector = r.segments[frame.x87_segment].selector;
+        x87.data_offset = frame.x87_operand;
+    }
 }
 
 u8* TranslatorEngine::way(void* engine, u32 linear, u32 size_and_kind) {
@@ -280,9 +313,9 @@ void TranslatorEngine::drop_translations() {
 
 // The processor's TLB may have another geometry than before.
 void TranslatorEngine::set_surroundings() {
-    const EngineFunctions functions{this, slow, flags, way};
+    const EngineFunctions functions{this, slow, flags, take_x87, way};
     const FrontPlaces places{&cpu_.mmu().data_front(), cpu_.mmu().tlb().plru_of_all()};
-    auto entry = make_entry_code(reinterpret_cast<u64>(memory_.executable), functions, places);
+    auto entry = make_entry_code(reinterpret_cast<u64>(memory_.executable), functions, places, x87_image_);
     usable_ = entry.has_value();
     if (usable_) {
         entry_code_ = std::move(*entry);
@@ -302,6 +335,8 @@ void TranslatorEngine::set_surroundings() {
                .flags_code = address(entry_code_.flags_at),
                .read_way_code = address(entry_code_.read_way_at),
                .write_way_code = address(entry_code_.write_way_at),
+               .take_x87_code = address(entry_code_.take_x87_at),
+               .x87_control = &cpu_.state().x87.control,
                .jump_cache = jump_cache_.get()};
 }
 

@@ -12,6 +12,7 @@
 #include "cpu/engine/translator/block_translator.hpp"
 #include "cpu/engine/translator/entry_code.hpp"
 #include "cpu/engine/translator/translator_factory.hpp"
+#include "cpu/engine/translator/x87_image.hpp"
 
 namespace forkscope::translator {
 
@@ -49,6 +50,8 @@ class TranslatorEngine final : public Engine {
 
     static u32 slow(void* engine, Frame* frame);
     static u32 flags(void* engine, Frame* frame);
+    static u32 take_x87(void* engine, Frame* frame);
+    void give_x87(Frame& frame);
     static u8* way(void* engine, u32 linear, u32 size_and_kind);
 
     Context& cpu_;
@@ -58,6 +61,7 @@ class TranslatorEngine final : public Engine {
     DecodedRun code_;    // being decoded
     u64 generation_ = 0; // of the block cache
 
+    X87Image x87_image_;
     EntryCode entry_code_;
     bool usable_ = false;
     Surroundings around_;

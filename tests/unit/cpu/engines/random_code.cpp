@@ -344,14 +344,6 @@ void RandomCode::string() {
     pointer();
 }
 
-void RandomCode::float_point() {
-    put({0xD9});
-    memory_operand(0); // FLD
-    put({0xD8, 0xC0});
-    put({0xD9});
-    memory_operand(3); // FSTP
-}
-
 // INC becomes DEC, or a byte stays what it is; also by an address that maps the same frame a second time.
 void RandomCode::patch_code() {
     if (patchable_.empty())
@@ -515,7 +507,8 @@ void RandomCode::piece() {
                                  &RandomCode::call,
                                  &RandomCode::call,
                                  &RandomCode::string,
-                                 &RandomCode::float_point,
+                                 &RandomCode::x87,
+                                 &RandomCode::x87,
                                  &RandomCode::patch_code,
                                  &RandomCode::page_table,
                                  &RandomCode::segments,

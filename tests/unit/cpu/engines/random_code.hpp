@@ -71,7 +71,11 @@ class RandomCode {
     void loop();
     void call();
     void string();
-    void float_point();
+    void x87();
+    void x87_memory();
+    void x87_registers();
+    void x87_control();
+    void x87_compare();
     void patch_code();
     void page_table();
     void segments();
