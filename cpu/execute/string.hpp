@@ -156,6 +156,24 @@ template <class T, bool> Step lods(Context& cpu, const Instruction& in) {
     return repeat(cpu, in, body, bulk, never);
 }
 
+// At least so many of `count` pairs of elements are equal, from the first on.
+template <class T> u32 equal_pairs(const u8* left, const u8* right, u32 count) {
+    constexpr u32 kStep = sizeof(u64) / sizeof(T);
+    u32 equal = 0;
+    for (; equal + kStep <= count; equal += kStep)
+        if (std::memcmp(left + equal * sizeof(T), right + equal * sizeof(T), sizeof(u64)) != 0)
+            break;
+    return equal;
+}
+
+// At least so many of `count` elements differ from `value`.
+template <class T> u32 different_elements(const u8* elements, T value, u32 count) {
+    if constexpr (sizeof(T) != 1)
+        return 0;
+    const void* const found = std::memchr(elements, value, count);
+    return found == nullptr ? count : static_cast<u32>(static_cast<const u8*>(found) - elements);
+}
+
 template <class T, bool> Step cmps(Context& cpu, const Instruction& in) {
     const auto body = [](Context& c, const Instruction& i) {
         TRY(a, c.read<T>(i.segment, source_offset(c, i)));
@@ -181,7 +199,7 @@ template <class T, bool> Step cmps(Context& cpu, const Instruction& in) {
             return 0;
         T a = 0;
         T b = 0;
-        u32 done = 0;
+        u32 done = while_equal ? equal_pairs<T>(left, right, n - 1) : 0; // the last one gives the flags
         while (done < n && !stopped) {
             std::memcpy(&a, left + done * sizeof(T), sizeof(T));
             std::memcpy(&b, right + done * sizeof(T), sizeof(T));
@@ -216,7 +234,7 @@ template <class T, bool> Step scas(Context& cpu, const Instruction& in) {
             return 0;
         const T a = c.regs().reg<T>(kEax);
         T b = 0;
-        u32 done = 0;
+        u32 done = while_equal ? 0 : different_elements<T>(right, a, n - 1);
         while (done < n && !stopped) {
             std::memcpy(&b, right + done * sizeof(T), sizeof(T));
             stopped = (a == b) != while_equal;
