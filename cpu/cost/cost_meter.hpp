@@ -97,6 +97,12 @@ class CostMeter {
     // case.
     Cycles iteration_cost(const Instruction& in) const;
     void begin_repeat(u32 count);
+    // For code that does as much: where the count goes, and what the iterations cost.
+    struct RepeatPlaces {
+        u32* asked;
+        Cycles* charged;
+    };
+    RepeatPlaces repeat_places() { return {&repeat_asked_, &by_cause_[static_cast<std::size_t>(CycleCause::Base)]}; }
     void end_repeat(const Instruction& in);
     u64 iterations_left(Cycles cost) const;
 

@@ -129,7 +129,7 @@ void run_instructions(Context& cpu, const Block* block, const Instruction* first
         cpu.attention().end_step(step);
 }
 
-bool run_within(Context& cpu, const Block& block, const Instruction& in) {
+bool run_within(Context& cpu, const Block& block, const Instruction& in, bool may_pass_end) {
     Progress& p = cpu.progress();
     p.running = &block;
     p.leave = false;
@@ -137,7 +137,7 @@ bool run_within(Context& cpu, const Block& block, const Instruction& in) {
     p.current = &in;
     const Step step = in.handler(cpu, in);
     if (step == Step::Next) [[likely]] {
-        if (!p.leave && in.number + 1 < block.count) [[likely]] {
+        if (!p.leave && (may_pass_end || in.number + 1 < block.count)) [[likely]] {
             p.current = nullptr;
             p.running = nullptr;
             return true;

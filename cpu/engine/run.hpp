@@ -21,7 +21,8 @@ void run_block(Context& cpu, Block& block, u64 instruction_limit);
 void run_instructions(Context& cpu, const Block* block, const Instruction* first, u32 count);
 
 // One instruction of a block whose earlier ones have run, while Progress stands before the block. True: time and count
-// stand there still, and the next one may run. False: as behind run_instructions, settled.
-bool run_within(Context& cpu, const Block& block, const Instruction& in);
+// stand there still, and the next one may run; behind the last one only if the caller `may_pass_end`. False: as behind
+// run_instructions, settled.
+bool run_within(Context& cpu, const Block& block, const Instruction& in, bool may_pass_end = false);
 
 } // namespace forkscope

@@ -6,13 +6,6 @@ namespace forkscope::translator {
 
 using namespace asmjit;
 
-namespace {
-
-constexpr u32 kSlotShift = 7; // from a linear address to its slot's offset: a page's number times 32
-static_assert(sizeof(RecentSlot) == 1u << (kPageShift - kSlotShift));
-
-} // namespace
-
 BlockTranslator::BlockTranslator(const Surroundings& around, Translation& translation, u64 run_at)
     : around_(around), translation_(translation), run_at_(run_at) {
     code_.init(Environment::host(), run_at);
@@ -208,6 +201,10 @@ void BlockTranslator::emit_other(const Instruction& in, const Plan& plan) {
         return set(in, plan);
     case Shape::ConditionalMove:
         return conditional_move(in, plan);
+    case Shape::SetDirection:
+        return direction(plan);
+    case Shape::String:
+        return string(in, plan);
     default:
         return plan.is_x87() ? x87(in, plan) : emit_transfer(in, plan);
     }
@@ -330,8 +327,10 @@ void BlockTranslator::emit_cold() {
 void BlockTranslator::emit_slow(const Slow& slow) {
     const End& end = ends_[slow.end];
     a_.bind(slow.entry);
-    a_.call(Imm(slow.writes ? around_.write_way_code : around_.read_way_code));
-    a_.long_().jnz(slow.granted);
+    if (slow.granted.isValid()) {
+        a_.call(Imm(slow.writes ? around_.write_way_code : around_.read_way_code));
+        a_.long_().jnz(slow.granted);
+    }
     if (slow.state == FlagState::Pending && !TRANSLATOR_MUTANT(FlagsLostOverSlow))
         emit_record(slow.pending);
     emit_x87_last(slow.x87_last);
@@ -345,6 +344,8 @@ void BlockTranslator::emit_slow(const Slow& slow) {
     }
     a_.mov(x86::r8, Imm(reinterpret_cast<u64>(slow.in)));
     a_.lea(x86::r9, x86::ptr(behind));
+    if (plans_[slow.in->number].shape == Shape::String && slow.in->repeats())
+        a_.mov(field(offsetof(Frame, may_pass_end)), Imm(1));
     a_.long_().jmp(common_);
     a_.bind(behind);
     if (slow.takes_x87)

@@ -7,6 +7,7 @@
 
 #include <optional>
 
+#include "cpu/cost/cost_meter.hpp"
 #include "cpu/engine/translator/frame.hpp"
 #include "cpu/engine/translator/plan.hpp"
 #include "cpu/engine/translator/translation.hpp"
@@ -26,6 +27,8 @@ struct Surroundings {
     u64 write_way_code = 0;
     u64 take_x87_code = 0;
     const u16* x87_control = nullptr; // the guest's control word
+    u32* system_flags = nullptr;      // the guest's EFLAGS but for the arithmetic ones
+    CostMeter* meter = nullptr;
     const void* jump_cache = nullptr;
 };
 
@@ -35,6 +38,9 @@ struct JumpCacheEntry {
     u64 code = 0;
 };
 inline constexpr u32 kJumpCacheEntries = 4096;
+
+inline constexpr u32 kSlotShift = 7; // from a linear address to its slot's offset: a page's number times 32
+static_assert(sizeof(RecentSlot) == 1u << (kPageShift - kSlotShift));
 
 using HostOperand = asmjit::Operand;
 
@@ -86,7 +92,8 @@ class BlockTranslator {
     // The way that an access takes which no recent slot allows.
     struct Slow {
         asmjit::Label entry;
-        asmjit::Label granted; // the host address is in r8 after all: another way of the set held the page
+        asmjit::Label
+            granted; // where the host address is in r8 after all, as another way of the set held the page; or none
         bool writes;
         const Instruction* in;
         FlagState state; // before the instruction
@@ -173,6 +180,18 @@ class BlockTranslator {
     void store_x87_last();
     void emit_x87_last(const X87Last& last);
     void emit_x87_cold();
+
+    // Strings
+    void direction(const Plan& plan);
+    void check_direction(const asmjit::Label& slow);
+    asmjit::Label slow_from_here(const Instruction& in);
+    void string(const Instruction& in, const Plan& plan);
+    void repeated_string(const Instruction& in, const Plan& plan);
+    void string_addend(const asmjit::x86::Gp& at, u8 size, bool writes, const asmjit::x86::Gp& addend,
+                       const asmjit::Label& slow);
+    void emit_string(const Instruction& in, const Plan& plan);
+    void record_comparison(const Plan& plan);
+    void charge_iterations(u32 cost);
 
     // Transfers
     void branch(const Instruction& in, const Plan& plan);

@@ -72,6 +72,7 @@ class Writer {
         a_.mov(frame_half(offsetof(Frame, expected)), Imm(0));
         a_.mov(frame_half(offsetof(Frame, handlers)), Imm(1));
         a_.mov(frame_half(offsetof(Frame, x87_taken)), Imm(0));
+        a_.mov(frame_half(offsetof(Frame, may_pass_end)), Imm(0));
         load_registers();
         a_.jmp(x86::r10);
     }

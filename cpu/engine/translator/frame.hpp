@@ -52,6 +52,7 @@ struct alignas(16) Frame {
     void* link = nullptr;              // the exit taken, if it may be linked
     i64 budget = 0;                    // clocks left before the code must leave, less one
     u64 instructions = 0;              // retired, those of the running block included
+    u32 may_pass_end = 0;              // the code goes on behind the slow instruction though it is the block's last
     // The guest's x87 is in the host's; then what has run there last, kNone: nothing since.
     u32 x87_taken = 0;
     u32 x87_opcode = kNone, x87_eip = 0;

@@ -19,6 +19,9 @@
     X(CarryLostAtInc)                                                                                                  \
     X(ShiftByZeroSetsFlags)                                                                                            \
     X(SetWrittenBeforeFlagsAreTaken)                                                                                   \
+    X(StringsGoUpwards)                                                                                                \
+    X(StringsIgnoreTime)                                                                                               \
+    X(StringFlagsLost)                                                                                                 \
     X(LastX87InstructionLost)                                                                                          \
     X(LastX87OperandLost)                                                                                              \
     X(X87NotTakenAgain)                                                                                                \

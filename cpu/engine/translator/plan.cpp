@@ -176,6 +176,19 @@ Plan exchange_plan(const Instruction& in, u8 size, bool fixed) {
     return with_memory(plan, in, true, true);
 }
 
+// Repeated comparisons stop at an element; repeated LODS is as good as unknown.
+Plan string_plan(const Instruction& in, u8 opcode) {
+    Plan plan{.shape = Shape::String, .number = static_cast<u8>(opcode & 0xE), .size = size_of(in, opcode)};
+    const bool moves = (opcode & 0xFE) == 0xA4;
+    const bool compares = (opcode & 0xF6) == 0xA6;
+    const bool loads = (opcode & 0xFE) == 0xAC;
+    if (in.segment == kFs || in.segment == kGs || (compares ? !in.repeats() : loads && in.repeats()))
+        return {};
+    plan.reads_memory = moves || compares || loads;
+    plan.writes_memory = !compares && !loads;
+    return plan;
+}
+
 Plan from_80_to_AF(const Instruction& in, u8 opcode, u8 group) {
     if (opcode <= 0x83)
         return alu_plan(in, group, size_of(in, opcode), Direction::FromImmediate, 0, false);
@@ -211,7 +224,7 @@ Plan from_80_to_AF(const Instruction& in, u8 opcode, u8 group) {
     case 0xA9:
         return test_plan(in, opcode, Direction::FromImmediate, true);
     default:
-        return {};
+        return opcode >= 0xA4 ? string_plan(in, opcode) : Plan{};
     }
 }
 
@@ -245,6 +258,9 @@ Plan from_B0(const Instruction& in, u8 opcode, u8 group) {
     case 0xF6:
     case 0xF7:
         return group_3(in, opcode, group);
+    case 0xFC:
+    case 0xFD:
+        return {.shape = Shape::SetDirection, .number = static_cast<u8>(opcode & 1)};
     case 0xFE:
     case 0xFF:
         return group_5(in, opcode, group);
@@ -388,7 +404,8 @@ FlagUse flag_use(const Instruction& in, const Plan& plan) {
     };
     const FormFlags& flags = form_at(in.form).flags;
     FlagUse use{bits_of(flags.read), bits_of(flags.written) | bits_of(flags.undefined)};
-    const bool may_keep_all = plan.shape == Shape::ShiftCl || (plan.shape == Shape::ShiftImmediate && plan.count == 0);
+    const bool may_keep_all = plan.shape == Shape::ShiftCl ||
+                              (plan.shape == Shape::ShiftImmediate && plan.count == 0) || plan.shape == Shape::String;
     if (may_keep_all)
         use.sets = 0;
     return use;

@@ -36,6 +36,8 @@ enum class Shape : u8 {
     Set, // number: the condition
     ConditionalMove,
     Nothing,
+    SetDirection, // number: 0 CLD, 1 STD
+    String,       // number: the opcode's low bits
     // Of the x87: the host's own instruction, on the host's x87
     X87,
     X87Compare, // sets EFLAGS

@@ -136,13 +136,14 @@ u32 TranslatorEngine::slow(void* engine, Frame* frame) {
     const auto* in = static_cast<const Instruction*>(frame->instruction);
     try {
         for (u32 count = frame->handlers; count != 0; --count, ++in)
-            if (!run_within(cpu, block, *in))
+            if (!run_within(cpu, block, *in, frame->may_pass_end != 0))
                 return 0;
     } catch (...) { // an observer's, out of memory: it cannot pass through translated code
         self.thrown_ = std::current_exception();
         return 0;
     }
     frame->handlers = 1;
+    frame->may_pass_end = 0;
     if (frame->expected != 0)
         record_flags(*frame, r.flags);
     frame->expected = 0;
@@ -337,6 +338,8 @@ void TranslatorEngine::set_surroundings() {
                .write_way_code = address(entry_code_.write_way_at),
                .take_x87_code = address(entry_code_.take_x87_at),
                .x87_control = &cpu_.state().x87.control,
+               .system_flags = &cpu_.regs().system_flags,
+               .meter = &cpu_.meter(),
                .jump_cache = jump_cache_.get()};
 }
 

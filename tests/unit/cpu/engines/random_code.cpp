@@ -330,17 +330,30 @@ void RandomCode::string() {
     if (in_loop_)
         return;
     put({0xB9});
-    put32(random_.chance(4) ? 0 : below(24));
+    put32(random_.chance(4) ? 0 : random_.chance(6) ? below(2 * kPageSize) : below(24));
     for (const int reg : {0xBE, 0xBF}) {
         put({reg});
         put32(address());
     }
+    if (random_.chance(3)) {     // the pages were just touched
+        put({0x8A, 0x0E});       // MOV CL, [ESI]: and so many elements
+        put({0xC0, 0x0F, 0x00}); // ROR BYTE [EDI], 0
+    }
+    const bool down = random_.chance(5);
+    if (down || random_.chance(3))
+        put({down ? 0xFD : 0xFC});
+    if (random_.chance(2))
+        put({0x66});
     constexpr int kStrings[] = {0xA4, 0xA5, 0xAA, 0xAB, 0xA6, 0xA7, 0xAE, 0xAF, 0xAC, 0xAD};
     const int which = kStrings[below(10)];
     if (random_.chance(4))
         put({which}); // once
     else
         put({random_.chance(2) ? 0xF3 : 0xF2, which});
+    if (down)
+        put({0xFC});
+    if (random_.chance(2))
+        conditional();
     pointer();
 }
 
@@ -506,6 +519,7 @@ void RandomCode::piece() {
                                  &RandomCode::loop,
                                  &RandomCode::call,
                                  &RandomCode::call,
+                                 &RandomCode::string,
                                  &RandomCode::string,
                                  &RandomCode::x87,
                                  &RandomCode::x87,
