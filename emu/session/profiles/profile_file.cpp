@@ -8,6 +8,14 @@
 
 #include <fmt/format.h>
 
+// toml++ 3.3 takes for granted, by an assertion, what some bad texts do not have. There it throws, for good texts are
+// all that may pass; assertions that are assumptions of the optimizer (NDEBUG) would not do.
+struct TomlAssertion {};
+[[noreturn]] static void toml_gives_up() { throw TomlAssertion(); }
+#ifdef NDEBUG
+#error "toml++ needs its assertions"
+#endif
+#define TOML_ASSERT(expression) ((expression) ? static_cast<void>(0) : toml_gives_up())
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/toml.h>
@@ -218,7 +226,14 @@ const std::map<std::string, EmbeddedProfile, std::less<>>& embedded_profiles() {
 Result<ForkProfile> parse_fork_profile(std::string_view text, const std::string& name, const std::string& file) {
     if (auto error = too_large(text, file))
         return *std::move(error);
-    const toml::parse_result parsed = toml::parse(text);
+    std::optional<toml::parse_result> result;
+    try {
+        result = toml::parse(text);
+    } catch (const TomlAssertion&) {
+        return Error{file + ": this is no TOML: something stands where a name is due; see docs/fork-profiles.md",
+                     ExitCode::Usage};
+    }
+    const toml::parse_result& parsed = *result;
     if (!parsed) {
         const toml::parse_error& error = parsed.error();
         const ProfilePlace place = place_of(error.source());

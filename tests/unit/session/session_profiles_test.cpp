@@ -88,6 +88,12 @@ TEST(ForkProfiles, SayWhatIsWrongAndWhere) {
     EXPECT_EQ(message_of(kStop), "no error");
 }
 
+// Texts that toml++ has assertions against.
+TEST(ForkProfiles, AreRefusedWhereTheParserGivesUp) {
+    for (const char* text : {"[.a]\n", "[[.a]]\n", "[]\n", "[=]\n", "[\x01]\n", "[\xc2\x85]\n", ".a = 1\n", "a. = 1\n"})
+        EXPECT_NE(message_of(text).find("no TOML"), std::string::npos) << text;
+}
+
 TEST(ForkProfiles, OfStrangersAreBounded) {
     EXPECT_NE(message_of(std::string(70'000, '#')).find("at most 65536"), std::string::npos);
     std::string deep = "a";
