@@ -42,6 +42,7 @@ class Cpu final : public MomentSource, public InterruptInput, private AccessList
     void set_engine(const EngineFactory& factory);
     // The amnesia test calls it at random moments: no hash may change.
     void forget_derived_state();
+    std::vector<HostCode> host_code(u32 linear) { return engine_->host_code(linear); }
     // Whether the x87 may use the host's, where that gives the same (float80_fast.hpp); without it all is done in
     // integers.
     void set_host_float(HostFloat host) { context_.set_host_float(host); }

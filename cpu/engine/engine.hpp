@@ -3,6 +3,8 @@
 // the same instructions at the same cycles with the same state and events; what it keeps is derived and may be dropped.
 #pragma once
 
+#include <vector>
+
 #include "cpu/execute/context.hpp"
 
 namespace forkscope {
@@ -12,6 +14,19 @@ enum class EngineKind : u8 {
     Block,       // keeps decoded runs
     Translator,  // runs those that run often as host code, by a factory from outside
     Automatic,   // the translator where there is one, else the block engine
+};
+
+// What an engine has made of a block of the guest's code, for whoever looks at it.
+struct HostCode {
+    struct Part { // from `at` on, up to the next part: what was made of the instruction at `guest`
+        u32 guest = 0;
+        u32 at = 0;
+    };
+    u32 eip = 0;             // of the block; what lies before the first part is the way in
+    u64 address = 0;         // where the host runs it
+    std::vector<u8> bytes;   // as they are now, links followed
+    std::vector<Part> parts; // in order; not every instruction has one
+    u32 aside = 0;           // from this byte on: what is seldom gone to, slow ways and exits
 };
 
 class Engine {
@@ -27,6 +42,8 @@ class Engine {
     virtual bool code_changed(PhysicalAddress address, u32 size) = 0;
     // Drops everything derived, between two instructions.
     virtual void forget() = 0;
+    // Of each block that has an instruction at this linear address; none where the engine makes no host code.
+    virtual std::vector<HostCode> host_code(u32) { return {}; }
 };
 
 // Has the run loop to be asked before the next instruction?

@@ -9,12 +9,14 @@
 
 #include "emu/base/log.hpp"
 #include "emu/base/text/printable.hpp"
+#include "emu/cli/host_code_report.hpp"
 #include "emu/debug/gdb_server.hpp"
 #include "emu/files/interruption.hpp"
 #include "emu/report/counter_report.hpp"
 #include "emu/report/json_writer.hpp"
 #include "emu/report/text_writer.hpp"
 #include "emu/report/tlb_report.hpp"
+#include "emu/session/conditions/given_address.hpp"
 #include "emu/session/recording/recorded_run.hpp"
 #include "emu/session/recording/replay.hpp"
 #include "emu/session/session.hpp"
@@ -135,9 +137,9 @@ CpuCounts counts_of(const Cpu& cpu) {
 }
 
 Result<void> print_info(Session& session, const Options& options) {
-    if (options.info == Info::None)
+    if (options.info.kind == InfoKind::None)
         return {};
-    if (options.info == Info::Counters) {
+    if (options.info.kind == InfoKind::Counters) {
         const CpuCounts counts = counts_of(session.machine().cpu());
         const Mmu& mmu = session.machine().mmu();
         return print_document(counter_document(counts, mmu), options);
@@ -146,10 +148,18 @@ Result<void> print_info(Session& session, const Options& options) {
         const Location location = session.symbols().lookup(space, address);
         return location.known() ? location.text() : fmt::format("{:08x}", address);
     };
-    if (options.info == Info::Unmapped)
+    if (options.info.kind == InfoKind::Unmapped)
         return print_document(unmapped_document(session.unmapped()->state(), name_in), options);
-    const Machine& machine = session.machine();
+    Machine& machine = session.machine();
     const u32 space = machine.mmu().control().space_of(machine.registers().cr3).root;
+    if (options.info.kind == InfoKind::Code) {
+        const auto address = given_address(options.info.address, machine, session.symbols(), space);
+        if (!address.ok())
+            return Error{fmt::format("--info code:{}: {}", options.info.address, address.error().message),
+                         ExitCode::Usage};
+        return print_document(host_code_document(machine, *address, [&](u32 at) { return name_in(space, at); }),
+                              options);
+    }
     const auto name = [&](u32 address) { return name_in(space, address); };
     return print_document(tlb_document(tlb_view(machine.mmu()), name), options);
 }
@@ -181,7 +191,7 @@ bool wants_terminal(const Options& options, bool has_window) {
     if (options.display != Display::Automatic || has_window)
         return options.display == Display::Terminal;
     return options.command == Command::Step && sits_at_terminal() && options.screenshot_path.empty() &&
-           options.info == Info::None && options.gdb.empty();
+           options.info.kind == InfoKind::None && options.gdb.empty();
 }
 
 // Nullptr: there can be none, as was said where somebody asked for it. Error: two want the terminal.

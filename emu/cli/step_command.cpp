@@ -114,7 +114,8 @@ Result<ExitCode> talk(LineMode& mode) {
 bool steps_by_lines(const Options& options) {
     const bool script = !options.step_commands.empty() || !options.step_script.empty();
     const bool person = options.display == Display::None && sits_at_terminal();
-    return script || (person && options.screenshot_path.empty() && options.info == Info::None && options.gdb.empty());
+    return script ||
+           (person && options.screenshot_path.empty() && options.info.kind == InfoKind::None && options.gdb.empty());
 }
 
 Result<void> prepare_stepping(Options& options) {

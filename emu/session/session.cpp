@@ -202,7 +202,7 @@ Result<void> Session::begin(const SnapshotFile* snapshot) {
     if (options_.command == Command::Record && !by_profile && !options_.profile.empty())
         if (auto fits = check_profile(); !fits.ok())
             return fits;
-    if (options_.info == Info::Unmapped)
+    if (options_.info.kind == InfoKind::Unmapped)
         watch_unmapped();
     if (snapshot != nullptr)
         if (auto loaded = snapshot->load(*machine_); !loaded.ok())

@@ -3,9 +3,8 @@
 #include <cstring>
 #include <optional>
 
-#include <capstone/capstone.h>
-
 #include "emu/base/log.hpp"
+#include "emu/view/disassembler.hpp"
 #include "emu/view/disassembly.hpp"
 #include "emu/view/view.hpp"
 
@@ -16,37 +15,6 @@ namespace {
 constexpr u32 kLongestInstruction = 15;
 constexpr u32 kMostBefore = 4096; // bytes from a function's start that are decoded to get in step
 constexpr std::size_t kLinesBefore = 60, kInstructionsAfter = 120;
-
-class Disassembler {
-  public:
-    explicit Disassembler(bool wide) {
-        open_ = cs_open(CS_ARCH_X86, wide ? CS_MODE_32 : CS_MODE_16, &handle_) == CS_ERR_OK;
-        if (open_)
-            instruction_ = cs_malloc(handle_);
-    }
-    ~Disassembler() {
-        if (instruction_ != nullptr)
-            cs_free(instruction_, 1);
-        if (open_)
-            cs_close(&handle_);
-    }
-    Disassembler(const Disassembler&) = delete;
-    Disassembler& operator=(const Disassembler&) = delete;
-
-    // The instruction at `address`, or null where the bytes are none.
-    const cs_insn* decode(std::span<const u8> bytes, u32 address) {
-        const u8* code = bytes.data();
-        std::size_t size = bytes.size();
-        u64 at = address;
-        const bool decoded = instruction_ != nullptr && cs_disasm_iter(handle_, &code, &size, &at, instruction_);
-        return decoded ? instruction_ : nullptr;
-    }
-
-  private:
-    csh handle_ = 0;
-    bool open_ = false;
-    cs_insn* instruction_ = nullptr;
-};
 
 // The bytes at an address, as many as are mapped, up to the longest instruction.
 std::vector<u8> code_bytes(const Mmu& mmu, u32 address) {
@@ -85,7 +53,7 @@ class Listing {
         : mmu_(from.machine.mmu()), symbols_(from.symbols), space_(from.space()), eip_(from.machine.cpu().linear_eip()),
           shown_(from.choices != nullptr ? from.choices->code.value_or(eip_) : eip_),
           tracepoints_(from.choices == nullptr || from.choices->tracepoints),
-          disassembler_(from.machine.registers().segments[kCs].big) {}
+          disassembler_(Disassembler::bits_of(from.machine.registers().segments[kCs].big)) {}
 
     CodeView view() {
         const Location here = symbols_.lookup(space_, shown_);
@@ -216,7 +184,7 @@ CodeView observe_code(const Observed& from) { return Listing(from).view(); }
 
 std::vector<CodeLine> disassembly(const Observed& from, u32 address, i64 first, std::size_t count) {
     const Mmu& mmu = from.machine.mmu();
-    Disassembler disassembler(from.machine.registers().segments[kCs].big);
+    Disassembler disassembler(Disassembler::bits_of(from.machine.registers().segments[kCs].big));
     const auto line_at = [&](u32 at, u32& length) {
         return instruction_line(disassembler, code_bytes(mmu, at), at, length);
     };

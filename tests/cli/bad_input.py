@@ -207,7 +207,7 @@ class Options(Case):
 
     def test_choices_that_do_not_exist(self):
         for option, value in (("--os", "plan9"), ("--cpu", "i999"), ("--engine", "steam"), ("--tlb", "purple"),
-                              ("--tlb", "random:"), ("--tlb", "random:x"), ("--tlb", "tiny:2"), ("--info", "weather"), ("--serial", "carrier:pigeon")):
+                              ("--tlb", "random:"), ("--tlb", "random:x"), ("--tlb", "tiny:2"), ("--info", "weather"), ("--info", "code:"), ("--serial", "carrier:pigeon")):
             self.refuses(USAGE, re.escape(value), *HEADLESS, option, value)
         for display in ("braille", "vnc"):
             self.refuses(USAGE, "choose sdl, tui, none or auto", "run", "--limit", "1000i", "--display", display)

@@ -50,14 +50,17 @@ std::optional<std::vector<u8>> BlockTranslator::translate(u32 memory_at) {
     for (ExitParts& exit : exits_)
         exit = {a_.newLabel(), a_.newLabel(), a_.newLabel(), a_.newLabel()};
     emit_entry();
-    for (u32 number = 0; number < block.count;)
+    for (u32 number = 0; number < block.count;) {
+        parts_.push_back({translation_.eip + block.first[number].offset, static_cast<u32>(a_.offset())});
         number += emit_instructions(number);
+    }
     if (!ended_) {
         store_x87_last();
         spill();
         const Instruction& last = block.first[block.count - 1];
         go_on(0, next_eip(last));
     }
+    aside_ = static_cast<u32>(a_.offset());
     emit_cold();
     if (code_.flatten() != kErrorOk || code_.resolveUnresolvedLinks() != kErrorOk ||
         code_.relocateToBase(run_at_) != kErrorOk || code_.hasUnresolvedLinks())

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "cpu/cost/cost_meter.hpp"
+#include "cpu/engine/engine.hpp"
 #include "cpu/engine/translator/frame.hpp"
 #include "cpu/engine/translator/plan.hpp"
 #include "cpu/engine/translator/translation.hpp"
@@ -52,6 +53,11 @@ class BlockTranslator {
     // nullopt: nothing in the block is worth it, or the assembler refused. Fills in the translation's offsets, from
     // `memory_at` on.
     std::optional<std::vector<u8>> translate(u32 memory_at);
+
+    // Afterwards: where the code of an instruction, and of all that are handed over with it, begins; and the end of
+    // all.
+    const std::vector<HostCode::Part>& parts() const { return parts_; }
+    u32 aside() const { return aside_; }
 
   private:
     // Where a part of a flags record is.
@@ -223,6 +229,8 @@ class BlockTranslator {
     asmjit::x86::Assembler a_;
     u64 run_at_;
     bool ended_ = false; // the block's last instruction has left
+    std::vector<HostCode::Part> parts_;
+    u32 aside_ = 0;
 
     std::array<Plan, kMostInstructionsInBlock> plans_;
     std::array<u32, kMostInstructionsInBlock> live_after_{};

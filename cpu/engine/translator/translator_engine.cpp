@@ -312,6 +312,27 @@ void TranslatorEngine::drop_translations() {
     used_ = (static_cast<u32>(entry_code_.bytes.size()) + 15) & ~15u;
 }
 
+// Translating again gives the same code, and says which part of it is whose.
+std::vector<HostCode> TranslatorEngine::host_code(u32 address) {
+    std::vector<HostCode> found;
+    for (const auto& translation : translations_) {
+        if (translation->block == nullptr || address - translation->eip >= translation->block->bytes)
+            continue;
+        const u32 at = translation->entry_at;
+        const auto run_at = reinterpret_cast<u64>(memory_.executable + at);
+        BlockTranslator translator(around_, *translation, run_at);
+        if (!translator.translate(at))
+            continue;
+        const u8* const bytes = memory_.executable + at;
+        found.push_back({.eip = translation->eip,
+                         .address = run_at,
+                         .bytes = {bytes, bytes + translation->size},
+                         .parts = translator.parts(),
+                         .aside = translator.aside()});
+    }
+    return found;
+}
+
 // The processor's TLB may have another geometry than before.
 void TranslatorEngine::set_surroundings() {
     const EngineFunctions functions{this, slow, flags, take_x87, way};

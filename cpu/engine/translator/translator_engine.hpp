@@ -23,6 +23,7 @@ class TranslatorEngine final : public Engine {
     void run(u64 instruction_limit) override;
     bool code_changed(PhysicalAddress address, u32 size) override;
     void forget() override;
+    std::vector<HostCode> host_code(u32 address) override;
 
     u64 translations() const { return translations_.size(); }
     u64 entries() const { return entries_; } // how often code was entered from here

@@ -1,5 +1,6 @@
 #include "emu/session/options/option_values.hpp"
 
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -17,6 +18,10 @@ template <class T> std::string read_number(const std::string& text, T& value) {
                                                                     : fmt::format("give a number from 0 to {}", ~T{0});
 }
 
+constexpr std::array kInfoWords = {std::pair{"tlb", InfoKind::Tlb}, std::pair{"counters", InfoKind::Counters},
+                                   std::pair{"unmapped", InfoKind::Unmapped}};
+constexpr std::string_view kCodeOf = "code:";
+
 } // namespace
 
 std::string choose(const std::vector<std::string>& words) {
@@ -31,6 +36,26 @@ template <> std::vector<std::string> words_of<CpuModel>() {
     for (const Model* model : all_models())
         words.emplace_back(model->name);
     return words;
+}
+
+template <> std::vector<std::string> words_of<Info>() {
+    std::vector<std::string> words;
+    for (const auto& [word, kind] : kInfoWords)
+        words.emplace_back(word);
+    words.push_back(std::string(kCodeOf) + "ADDRESS");
+    return words;
+}
+
+std::string read_value(const std::string& text, Info& value) {
+    for (const auto& [word, kind] : kInfoWords)
+        if (text == word) {
+            value = {kind, ""};
+            return {};
+        }
+    if (!text.starts_with(kCodeOf) || text.size() == kCodeOf.size())
+        return choose(words_of<Info>());
+    value = {InfoKind::Code, text.substr(kCodeOf.size())};
+    return {};
 }
 
 std::string read_value(const std::string& text, std::string& value) {
@@ -106,6 +131,13 @@ std::string show_value(const std::vector<std::string>& value) {
 
 std::string show_value(u64 value) { return value == 0 ? "" : std::to_string(value); }
 std::string show_value(CpuModel value) { return std::string(model_of(value).name); }
+
+std::string show_value(const Info& value) {
+    for (const auto& [word, kind] : kInfoWords)
+        if (value.kind == kind)
+            return word;
+    return value.kind == InfoKind::Code ? std::string(kCodeOf) + value.address : "";
+}
 
 std::string show_value(const RunLimit& value) {
     return value.instructions != RunLimit{}.instructions ? fmt::format("{}i", value.instructions)

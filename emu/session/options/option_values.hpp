@@ -28,10 +28,6 @@ template <> struct Words<Display> {
     static constexpr std::array kAll = {std::pair{"sdl", Display::Window}, std::pair{"tui", Display::Terminal},
                                         std::pair{"none", Display::None}, std::pair{"auto", Display::Automatic}};
 };
-template <> struct Words<Info> {
-    static constexpr std::array kAll = {std::pair{"tlb", Info::Tlb}, std::pair{"counters", Info::Counters},
-                                        std::pair{"unmapped", Info::Unmapped}};
-};
 template <class T>
 concept Chosen = requires {
     Words<T>::kAll;
@@ -48,6 +44,7 @@ template <class T> std::vector<std::string> words_of() {
     return words;
 }
 template <> std::vector<std::string> words_of<CpuModel>();
+template <> std::vector<std::string> words_of<Info>();
 
 template <Chosen T> std::string read_value(const std::string& text, T& value) {
     for (const auto& [word, meant] : Words<T>::kAll)
@@ -62,6 +59,8 @@ std::string read_value(const std::string& text, std::vector<std::string>& value)
 std::string read_value(const std::string& text, u32& value);
 std::string read_value(const std::string& text, u64& value);
 std::string read_value(const std::string& text, CpuModel& value);
+// "tlb", or "code:ADDRESS".
+std::string read_value(const std::string& text, Info& value);
 // "30000000i" instructions, "1e6c" cycles, "10s" or "500ms" simulated time at the default rate of cycles.
 std::string read_value(const std::string& text, RunLimit& value);
 // "64M", "2G", "512K", "1048576"; a plain number below 64 KiB counts MiB, as QEMU's -m does.
@@ -77,6 +76,7 @@ std::string show_value(const std::string& value);
 std::string show_value(const std::vector<std::string>& value);
 std::string show_value(u64 value); // 0: empty
 std::string show_value(CpuModel value);
+std::string show_value(const Info& value);
 std::string show_value(const RunLimit& value);
 
 } // namespace forkscope

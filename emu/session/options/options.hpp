@@ -20,7 +20,13 @@ enum class Command : u8 {
 };
 enum class Display : u8 { Automatic, Window, Terminal, None };
 inline constexpr u64 kNoPlace = ~u64{0};
-enum class Info : u8 { None, Tlb, Counters, Unmapped };
+enum class InfoKind : u8 { None, Tlb, Counters, Unmapped, Code };
+struct Info {
+    InfoKind kind = InfoKind::None;
+    std::string address; // Code: of what, as the person has written it
+
+    bool operator==(const Info&) const = default;
+};
 
 class Recording;
 
