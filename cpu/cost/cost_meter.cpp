@@ -29,6 +29,12 @@ void CostMeter::reset() {
 }
 
 void CostMeter::bind(Instruction& in, const Instruction* previous, PipelineState& pipeline) const {
+    if (cost_model_.flat()) [[likely]] {
+        in.cost = cost_model_.flat_clocks(in.form);
+        if (previous != nullptr)
+            in.cost_before = static_cast<u16>(previous->cost_before + previous->cost);
+        return;
+    }
     const StaticCost cost = cost_model_.advance(pipeline, in);
     in.cost = cost.clocks;
     in.penalty = cost.penalty;

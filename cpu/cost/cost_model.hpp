@@ -98,7 +98,8 @@ class CostModel {
     u32 row(const Instruction& in) const;
     // What takes its place outside of real mode.
     const LateCost& late(const Instruction& in) const { return rows_[in.form].late; }
-    // Flat clock: what an interrupt or exception costs.
+    // Flat clock: what a form costs; what an interrupt or exception costs.
+    u16 flat_clocks(u16 form) const { return rows_[form].cell.reg; }
     u32 delivery() const { return delivery_; }
     // One iteration of a repeated string or port instruction.
     u32 iteration(const Instruction& in) const;

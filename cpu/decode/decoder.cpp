@@ -403,11 +403,23 @@ bool take_opcode(const u8*& at, CodeMode mode, Instruction& in) {
 
 } // namespace
 
+namespace {
+
+// What decoding starts from, by CodeMode. Copied: a compiler makes a temporary of an Instruction{} member by member,
+// and reading that as a whole waits for each of those stores.
+constexpr Instruction blank(u8 size) {
+    Instruction in;
+    in.operand_size = in.address_size = size;
+    return in;
+}
+constexpr Instruction kBlank[] = {blank(2), blank(4)};
+
+} // namespace
+
 DecodeStatus decode(std::span<const u8> bytes, CodeMode mode, Instruction& instruction) {
     // Written in place: copying bytes that were written one by one stalls for longer than the fields take to decode.
     Instruction& in = instruction;
-    in = Instruction{};
-    in.operand_size = in.address_size = mode.default_32 ? 4 : 2;
+    std::memcpy(static_cast<void*>(&in), &kBlank[mode.default_32 ? 1 : 0], sizeof in);
     const u32 given = bytes.size() < kMaxLength ? static_cast<u32>(bytes.size()) : kMaxLength;
     const u32 prefixes = take_prefixes(bytes.data(), given, mode, in);
 

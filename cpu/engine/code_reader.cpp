@@ -42,7 +42,6 @@ bool read_run(Context& cpu, PhysicalAddress start, u32 most, DecodedRun& run) {
     PipelineState pipeline = cpu.meter().pipeline();
     for (u32 at = 0; run.count < most && at < available;) {
         Instruction& in = run.instructions[run.count];
-        in = Instruction{};
         const DecodeStatus status = decode({bytes + at, available - at}, cpu.state().code_mode(), in);
         if (status == DecodeStatus::Truncated)
             break;
