@@ -10,7 +10,7 @@
 namespace forkscope {
 
 // The arena is untouched memory until blocks reach it, so its size costs nothing in a short run.
-BlockCache::BlockCache() : slots_(kSlots, nullptr), arena_(static_cast<u8*>(std::malloc(kArenaBytes)), std::free) {
+BlockCache::BlockCache() : slots_(kSlots), arena_(static_cast<u8*>(std::malloc(kArenaBytes)), std::free) {
     if (arena_ == nullptr)
         throw std::bad_alloc();
 }
@@ -32,6 +32,7 @@ Block* BlockCache::insert(PhysicalAddress start, CodeMode mode, const Instructio
         block->queued = copy;
         block->ahead = lookahead.count;
     }
+    const u32 at = static_cast<u32>(used_);
     used_ += size;
     ++blocks_;
 
@@ -42,7 +43,7 @@ Block* BlockCache::insert(PhysicalAddress start, CodeMode mode, const Instructio
     block->watched = static_cast<u16>(block->bytes + lookahead.bytes);
     block->count = count;
     block->clocks = last.cost_before + last.cost;
-    slots_[slot(start, mode)] = block;
+    slots_[slot_of(start, mode)] = {key_of(start, mode), at};
     if (start.page() >= frames_.size())
         frames_.resize(start.page() + 1, nullptr);
     block->next_in_frame = frames_[start.page()];
@@ -76,7 +77,7 @@ bool BlockCache::kill(PhysicalAddress address, u32 size, const Block* running, b
 void BlockCache::clear() {
     if (used_ == 0)
         return;
-    std::fill(slots_.begin(), slots_.end(), nullptr);
+    std::fill(slots_.begin(), slots_.end(), Slot{});
     std::fill(frames_.begin(), frames_.end(), nullptr);
     used_ = 0;
     blocks_ = 0;

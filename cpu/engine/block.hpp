@@ -57,13 +57,17 @@ class BlockCache {
 
     // nullptr if there is none.
     Block* find(PhysicalAddress start, CodeMode mode) const {
-        Block* block = slots_[slot(start, mode)];
-        return block != nullptr && block->start == start && block->mode == mode && block->alive ? block : nullptr;
+        const Slot& slot = slots_[slot_of(start, mode)];
+        if (slot.key != key_of(start, mode))
+            return nullptr;
+        auto* const block = reinterpret_cast<Block*>(arena_.get() + slot.at);
+        return block->alive ? block : nullptr;
     }
     // Keeps a copy of the decoded run. May drop every older block to make room; none may be running.
     Block* insert(PhysicalAddress start, CodeMode mode, const Instruction* instructions, u16 count,
                   const Lookahead& lookahead);
 
+    bool any_in(u64 frame) const { return frame < frames_.size() && frames_[frame] != nullptr; }
     // Kills the blocks that overlap [address, address + size). Returns true if one of them is `running`.
     // `frame_is_empty` tells that the frame holds no code any more.
     bool kill(PhysicalAddress address, u32 size, const Block* running, bool& frame_is_empty);
@@ -74,14 +78,26 @@ class BlockCache {
 
   private:
     static constexpr u32 kSlots = 1u << 16;
-    static constexpr u64 kArenaBytes = u64{96} << 20;
+    static constexpr u64 kArenaBytes = u64{48} << 20;
 
-    static u32 slot(PhysicalAddress start, CodeMode mode) {
-        const u64 mixed = start.value * 0x9E3779B97F4A7C15ull + (mode.default_32 ? 1 : 0);
-        return static_cast<u32>(mixed >> 48);
+    // What the slot's number does not tell of the key, and where in the arena the block is.
+    struct Slot {
+        u32 key = kNoKey;
+        u32 at = 0;
+    };
+    static constexpr u32 kNoKey = ~u32{0};
+
+    // The low 16 bits follow from the slot and these.
+    static u32 key_of(PhysicalAddress start, CodeMode mode) {
+        return static_cast<u32>(start.value >> 16) << 1 | (mode.default_32 ? 1 : 0);
+    }
+    // Neighbours lie side by side, as code runs.
+    static u32 slot_of(PhysicalAddress start, CodeMode mode) {
+        const u64 mixed = (start.value >> 16) * 0x9E3779B97F4A7C15ull >> 48;
+        return static_cast<u32>((start.value ^ mixed ^ (mode.default_32 ? 0 : 1)) & (kSlots - 1));
     }
 
-    std::vector<Block*> slots_;
+    std::vector<Slot> slots_;
     std::vector<Block*> frames_; // first block of each frame, indexed by frame number
     std::unique_ptr<u8[], void (*)(void*)> arena_;
     u64 used_ = 0;

@@ -25,7 +25,8 @@ void BlockEngine::run(u64 instruction_limit) {
 Block* BlockEngine::build(PhysicalAddress start) {
     if (!read_run(cpu_, start, kMostInstructionsInBlock, code_))
         return nullptr;
-    cpu_.mmu().flag_frame(start.page(), kFrameCode);
+    if (!blocks_.any_in(start.page())) // else it is flagged
+        cpu_.mmu().flag_frame(start.page(), kFrameCode);
     Block* const block = blocks_.insert(start, cpu_.state().code_mode(), code_.instructions.data(),
                                         static_cast<u16>(code_.count), code_.lookahead);
     block->entry = cpu_.meter().pipeline();

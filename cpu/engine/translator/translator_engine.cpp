@@ -60,7 +60,8 @@ void TranslatorEngine::run_here(Block& block, u64 instruction_limit) {
 Block* TranslatorEngine::build(PhysicalAddress start) {
     if (!read_run(cpu_, start, kMostInstructionsInBlock, code_))
         return nullptr;
-    cpu_.mmu().flag_frame(start.page(), kFrameCode);
+    if (!blocks_.any_in(start.page())) // else it is flagged
+        cpu_.mmu().flag_frame(start.page(), kFrameCode);
     Block* const block = blocks_.insert(start, cpu_.state().code_mode(), code_.instructions.data(),
                                         static_cast<u16>(code_.count), code_.lookahead);
     block->entry = cpu_.meter().pipeline();
