@@ -130,7 +130,11 @@ class Context {
     void set_model(const Model& model) { model_ = &model; }
     void set_float_error_line(const IrqLine& line) { float_error_line_ = line; }
     void set_host_float(HostFloat host); // Never in a new one
-    void breakpoints_changed() { attention_.set_breakpoints(breakpoints_.any_on_code()); }
+    // Behind the present instruction the engine has to look anew.
+    void breakpoints_changed() {
+        attention_.set_breakpoints(breakpoints_.any_on_code());
+        progress_.leave = true;
+    }
 
   private:
     void report_port_breakpoints(u16 port, u32 size);

@@ -51,32 +51,33 @@ void Breakpoints::registers_changed(const CpuState& state, Mmu& mmu) {
     }
     mmu.set_watches(watches);
     std::copy_n(state.dr.begin(), guest_addresses_.size(), guest_addresses_.begin());
-    find_pieces();
+    find_places();
 }
 
 void Breakpoints::set_addresses(std::vector<u32> linear) {
     addresses_ = std::move(linear);
     std::sort(addresses_.begin(), addresses_.end());
-    find_pieces();
+    find_places();
 }
 
-void Breakpoints::find_pieces() {
-    pieces_ = 0;
-    for (const u32 linear : addresses_)
-        pieces_ |= pieces_of(linear, 1);
+void Breakpoints::find_places() {
+    std::vector<u32> places = addresses_;
     for (u8 number = 0; number < 4; ++number)
         if ((on_code_ >> number & 1) != 0)
-            pieces_ |= pieces_of(guest_addresses_[number], 1);
+            places.push_back(guest_addresses_[number]);
+    std::sort(places.begin(), places.end());
+    if (places == places_)
+        return;
+    places_ = std::move(places);
+    ++generation_;
+    pieces_ = 0;
+    for (const u32 linear : places_)
+        pieces_ |= pieces_of(linear, 1);
 }
 
 bool Breakpoints::lies_within(u32 linear, u32 size) const {
-    const auto next = std::lower_bound(addresses_.begin(), addresses_.end(), linear);
-    if (next != addresses_.end() && *next - linear < size)
-        return true;
-    for (u8 number = 0; number < 4; ++number)
-        if ((on_code_ >> number & 1) != 0 && guest_addresses_[number] - linear < size)
-            return true;
-    return false;
+    const auto next = std::lower_bound(places_.begin(), places_.end(), linear);
+    return next != places_.end() && *next - linear < size;
 }
 
 u32 Breakpoints::hits_on_code(const CpuState& state, u32 linear) const {

@@ -19,11 +19,13 @@ class Breakpoints {
     // A debugger's: instructions at these linear addresses stop the run before they execute.
     void set_addresses(std::vector<u32> linear);
 
-    bool any_on_code() const { return !addresses_.empty() || on_code_ != 0; }
+    bool any_on_code() const { return !places_.empty(); }
     // One of the guest's or of a debugger's is on a byte of [linear, linear + size), which lies in one page.
     bool any_within(u32 linear, u32 size) const {
         return (pieces_ & pieces_of(linear, size)) != 0 && lies_within(linear, size);
     }
+    // Another one whenever any_within() may answer otherwise than before: for who keeps what it said.
+    u64 generation() const { return generation_; }
     bool any_on_ports() const { return on_ports_ != 0; }
     // Bits of DR6: the guest's on this instruction; on this access to a port.
     u32 hits_on_code(const CpuState& state, u32 linear) const;
@@ -46,13 +48,15 @@ class Breakpoints {
         return ~u64{0} << first & ~u64{0} >> (63 - last);
     }
     bool lies_within(u32 linear, u32 size) const;
-    void find_pieces();
+    void find_places();
 
+    std::vector<u32> places_; // all on code, sorted
+    u64 generation_ = 0;
     u64 pieces_ = 0; // that some breakpoint on code lies in, whatever its page: most blocks need ask no further
     std::array<u32, 4> guest_addresses_{}; // DR0 to DR3
     u8 on_code_ = 0;                       // the guest's that are enabled, by number
     u8 on_ports_ = 0;
-    std::vector<u32> addresses_; // sorted
+    std::vector<u32> addresses_; // a debugger's, sorted
     u64 reported_at_ = ~u64{0};  // instruction count
     u32 reported_linear_ = 0;
 };

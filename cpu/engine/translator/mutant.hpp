@@ -28,7 +28,9 @@
     X(EmptyRegistersForgotten)                                                                                         \
     X(FloatFlagsLost)                                                                                                  \
     X(PrecisionIgnored)                                                                                                \
-    X(UnmaskedX87Taken)
+    X(UnmaskedX87Taken)                                                                                                \
+    X(BreakpointsTranslated)                                                                                           \
+    X(NewBreakpointsIgnored)
 
 namespace forkscope {
 

@@ -46,6 +46,8 @@ void TranslatorEngine::run(u64 instruction_limit) {
 }
 
 void TranslatorEngine::run_here(Block& block, u64 instruction_limit) {
+    if (cpu_.breakpoints().generation() != breakpoints_) [[unlikely]]
+        retire_those_with_breakpoints();
     if (Translation* const translation = translation_of(block); translation != nullptr && machine_fits()) {
         if (taken_ != nullptr)
             link_to(*translation);
@@ -83,7 +85,7 @@ bool TranslatorEngine::machine_fits() const {
     };
     const SegmentCache& cs = r.segments[kCs];
     return cs.base == 0 && cs.limit == 0xFFFFFFFF && cs.big && cs.flat_read && flat(kSs) && r.segments[kSs].big &&
-           flat(kDs) && flat(kEs) && !r.flag(kFlagT | kFlagR) && !cpu_.attention().wanted() &&
+           flat(kDs) && flat(kEs) && !r.flag(kFlagT | kFlagR) && !cpu_.attention().wanted_beside_breakpoints() &&
            !cpu_.meter().repeating();
 }
 
@@ -205,9 +207,12 @@ Translation* TranslatorEngine::translation_of(Block& block) {
     }
     if (++block.heat < options_.threshold || (block.heat & kNeverTranslated) != 0)
         return nullptr;
-    Translation* const translation = worth_translating(block) && machine_fits() ? translate(block) : nullptr;
+    const bool worth = worth_translating(block);
+    const bool now =
+        machine_fits() && (!has_breakpoint(block, cpu_.state().eip) || TRANSLATOR_MUTANT(BreakpointsTranslated));
+    Translation* const translation = worth && now ? translate(block) : nullptr;
     if (translation == nullptr)
-        block.heat = worth_translating(block) && !machine_fits() ? 0 : kNeverTranslated;
+        block.heat = worth && !now ? 0 : kNeverTranslated;
     return translation;
 }
 
@@ -294,6 +299,26 @@ void TranslatorEngine::retire_dead(u64 frame) {
         retire(*translation);
         return true;
     });
+}
+
+bool TranslatorEngine::has_breakpoint(const Block& block, u32 eip) const {
+    return cpu_.breakpoints().any_within(eip, block.bytes);
+}
+
+// Code is entered by links, too, where nobody asks. The others stay: debuggers set and remove theirs at every step.
+void TranslatorEngine::retire_those_with_breakpoints() {
+    breakpoints_ = cpu_.breakpoints().generation();
+    if (!cpu_.breakpoints().any_on_code() || TRANSLATOR_MUTANT(NewBreakpointsIgnored))
+        return;
+    taken_ = nullptr;
+    for (auto& [frame, translations] : by_frame_)
+        std::erase_if(translations, [this](Translation* translation) {
+            if (!has_breakpoint(*translation->block, translation->eip))
+                return false;
+            translation->block->heat = 0;
+            retire(*translation);
+            return true;
+        });
 }
 
 void TranslatorEngine::forget() {

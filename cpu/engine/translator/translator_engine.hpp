@@ -38,6 +38,8 @@ class TranslatorEngine final : public Engine {
     Translation* translate(Block& block);
     void retire(Translation& translation);
     void retire_dead(u64 frame);
+    bool has_breakpoint(const Block& block, u32 eip) const;
+    void retire_those_with_breakpoints();
     void drop_translations();
     void set_surroundings();
 
@@ -70,6 +72,7 @@ class TranslatorEngine final : public Engine {
     std::vector<std::unique_ptr<Translation>> translations_;
     std::unordered_map<u64, std::vector<Translation*>> by_frame_;
     std::unordered_map<u64, u32> killed_in_frame_;
+    u64 breakpoints_ = 0; // their generation: no translation has one of these
     std::unique_ptr<JumpCacheEntry[]> jump_cache_;
     u64 entries_ = 0;
     Link* taken_ = nullptr;     // the exit that the last translation left by

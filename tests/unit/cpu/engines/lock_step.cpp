@@ -81,7 +81,8 @@ struct LockStep::Machine {
     Engine* engine = nullptr;
 };
 
-LockStep::LockStep(u64 seed, const std::vector<Contender>& contenders) : random_(seed + 1), seed_(seed) {
+LockStep::LockStep(u64 seed, const std::vector<Contender>& contenders)
+    : random_(seed + 1), breakpoint_random_(~seed), seed_(seed) {
     for (const Contender& contender : contenders) {
         machines_.push_back(std::make_unique<Machine>(contender));
         RandomCode(seed).load(machines_.back()->runner);
@@ -107,6 +108,7 @@ std::string LockStep::run() {
         if (std::string difference = cut(cycles, instructions); !difference.empty())
             return difference;
         disturb();
+        change_breakpoints();
     }
     return {};
 }
@@ -154,6 +156,27 @@ void LockStep::disturb() {
             runner.cpu.forget_derived_state();
         if (machine->what.forgetful && reload)
             runner.reload();
+    }
+}
+
+// A debugger's and one of the guest's, near where the program is: set and taken away again, as loops run through them.
+void LockStep::change_breakpoints() {
+    Random& random = breakpoint_random_;
+    if (!random.chance(breakpoints_ != 0 ? 3 : 12))
+        return;
+    breakpoints_ = breakpoints_ != 0 ? 0 : static_cast<u32>(1 + random.below(3));
+    const u32 eip = machines_.front()->runner.cpu.linear_eip();
+    std::vector<u32> places;
+    while (places.size() < breakpoints_)
+        places.push_back(eip - 64 + static_cast<u32>(random.below(192)));
+    const bool guest = breakpoints_ != 0 && random.chance(3);
+    const u32 of_guest = eip + static_cast<u32>(random.below(48));
+    for (const auto& machine : machines_) {
+        CodeRunner& runner = machine->runner;
+        runner.cpu.set_breakpoints(places);
+        runner.edit().dr[0] = of_guest;
+        runner.edit().dr[7] = guest ? 0x402 : 0x400;
+        runner.apply();
     }
 }
 

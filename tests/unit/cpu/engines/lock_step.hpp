@@ -58,10 +58,12 @@ class LockStep {
     struct Machine;
     std::string cut(Cycles cycles, u64 instructions);
     void disturb();
+    void change_breakpoints();
 
-    Random random_;
+    Random random_, breakpoint_random_;
     u64 seed_;
     u32 cuts_ = 0;
+    u32 breakpoints_ = 0; // how many are set
     bool ended_ = false;
     std::vector<std::unique_ptr<Machine>> machines_;
 };
