@@ -49,11 +49,10 @@ std::optional<std::vector<u8>> BlockTranslator::translate(u32 memory_at) {
     deadline_ = a_.newLabel();
     for (ExitParts& exit : exits_)
         exit = {a_.newLabel(), a_.newLabel(), a_.newLabel(), a_.newLabel()};
-    emit_entry();
-    for (u32 number = 0; number < block.count;) {
-        parts_.push_back({translation_.eip + block.first[number].offset, static_cast<u32>(a_.offset())});
-        number += emit_instructions(number);
-    }
+    emit_entry(deadline_);
+    emit_body();
+    if (turn_)
+        emit_turn();
     if (!ended_) {
         store_x87_last();
         spill();
@@ -82,6 +81,27 @@ std::optional<std::vector<u8>> BlockTranslator::translate(u32 memory_at) {
     return bytes;
 }
 
+void BlockTranslator::emit_body() {
+    const Block& block = *translation_.block;
+    for (u32 number = 0; number < block.count;) {
+        parts_.push_back({translation_.eip + block.first[number].offset, static_cast<u32>(a_.offset())});
+        number += emit_instructions(number);
+    }
+}
+
+void BlockTranslator::emit_turn() {
+    turning_ = true;
+    ended_ = false;
+    x87_taken_ = false;
+    state_ = live_at_start_ == 0 ? FlagState::Dead : FlagState::Pending;
+    pending_ = turn_->before;
+    known_ = false;
+    host_flags_ = 0;
+    a_.bind(turn_->top);
+    emit_entry(turn_->deadline);
+    emit_body();
+}
+
 // Plans, and which flags each instruction leaves that somebody may look at: a later instruction, whoever takes over at
 // the end or at an instruction that may be slow.
 void BlockTranslator::analyse() {
@@ -99,12 +119,13 @@ void BlockTranslator::analyse() {
         if (plan.is_x87())
             last_x87_ = std::max(last_x87_, number);
     }
+    live_at_start_ = live;
 }
 
 // r12: clocks before the code must leave, less one; negative: the block does not fit.
-void BlockTranslator::emit_entry() {
+void BlockTranslator::emit_entry(const Label& deadline) {
     a_.sub(x86::r12, Imm(translation_.block->clocks));
-    a_.long_().js(deadline_);
+    a_.long_().js(deadline);
     a_.add(x86::r11, Imm(translation_.block->count));
 }
 
@@ -313,6 +334,11 @@ void BlockTranslator::run_handlers(const Instruction& first, u32 count) {
 // --- What is seldom run
 
 void BlockTranslator::emit_cold() {
+    if (turn_) {
+        a_.bind(turn_->deadline);
+        if (!TRANSLATOR_MUTANT(FlagsLostBetweenTurns))
+            emit_record(turn_->before);
+    }
     a_.bind(deadline_);
     a_.add(x86::r12, Imm(translation_.block->clocks));
     a_.mov(field(offsetof(Frame, eip)), immediate(translation_.eip, 4));

@@ -66,6 +66,7 @@ class BlockTranslator {
         Where where = Where::Nowhere;
         u8 reg = 0;
         u32 value = 0;
+        bool operator==(const Part&) const = default;
     };
     enum class FlagState : u8 {
         InFrame, // the frame's record is right
@@ -77,6 +78,14 @@ class BlockTranslator {
         u8 size = 4;
         Part a, b;
         u32 native = 0; // flags that the host's instruction gives as the guest's does
+        bool operator==(const Pending&) const = default;
+    };
+    // A block that ends in a branch to its own start is there twice: entered, and from its second turn on, with the
+    // flags of the turn before not in the frame but still where they come from.
+    struct Turn {
+        asmjit::Label top, deadline;
+        asmjit::Label over; // the branch is not taken, and flags are in the frame
+        Pending before;
     };
     // What ran last on the x87, not in the frame yet; null: that is.
     struct X87Last {
@@ -121,7 +130,9 @@ class BlockTranslator {
     void emit_instruction(u32 number);
     void emit_other(const Instruction& in, const Plan& plan);
     void emit_transfer(const Instruction& in, const Plan& plan);
-    void emit_entry();
+    void emit_body();
+    void emit_turn();
+    void emit_entry(const asmjit::Label& deadline);
     void emit_cold();
     void emit_slow(const Slow& slow);
     void emit_compared(const Pending& compared);
@@ -201,6 +212,7 @@ class BlockTranslator {
 
     // Transfers
     void branch(const Instruction& in, const Plan& plan);
+    bool turns_at(const Instruction& in) const;
     void branch_counter(const Instruction& in, const Plan& plan);
     void call(const Instruction& in, const Plan& plan);
     void jump_to(const Instruction& in, const Plan& plan);
@@ -247,6 +259,9 @@ class BlockTranslator {
     std::vector<TakeX87> x87_takes_;
     std::vector<Rest> rests_;
     asmjit::Label common_, deadline_;
+    u32 live_at_start_ = 0;
+    std::optional<Turn> turn_;
+    bool turning_ = false; // the second turn is being made
     struct ExitParts {
         asmjit::Label jump, stub, check, frame;
         bool checked_cold = false;

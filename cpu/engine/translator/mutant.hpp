@@ -18,6 +18,7 @@
     X(CountWrongAtLeave)                                                                                               \
     X(CarryLostAtInc)                                                                                                  \
     X(ShiftByZeroSetsFlags)                                                                                            \
+    X(FlagsLostBetweenTurns)                                                                                           \
     X(SetWrittenBeforeFlagsAreTaken)                                                                                   \
     X(StringsGoUpwards)                                                                                                \
     X(StringsIgnoreTime)                                                                                               \

@@ -50,10 +50,32 @@ void BlockTranslator::jump_if(x86::CondCode condition, u32 link, u32 target) {
 }
 
 void BlockTranslator::branch(const Instruction& in, const Plan& plan) {
+    const auto condition = static_cast<x86::CondCode>(plan.number);
     need_flags(condition_flags(plan.number));
-    spill();
-    jump_if(static_cast<x86::CondCode>(plan.number), 0, next_eip(in) + in.displacement);
+    if (turns_at(in)) {
+        turn_ = {a_.newLabel(), a_.newLabel(), a_.newLabel(), pending_};
+        a_.long_().j(condition, turn_->top);
+        spill();
+        a_.long_().jmp(turn_->over);
+        return;
+    }
+    if (turning_ && state_ == FlagState::Pending && pending_ == turn_->before) {
+        a_.long_().j(condition, turn_->top);
+        spill();
+    } else {
+        spill();
+        jump_if(condition, 0, next_eip(in) + in.displacement);
+    }
+    if (turning_)
+        a_.bind(turn_->over);
     go_on(1, next_eip(in));
+}
+
+// Kept small. A block that is killed while it turns is left, as every block that is running.
+bool BlockTranslator::turns_at(const Instruction& in) const {
+    constexpr u32 kMostInstructions = 24;
+    return !turning_ && next_eip(in) + in.displacement == translation_.eip && state_ == FlagState::Pending &&
+           translation_.block->count <= kMostInstructions;
 }
 
 void BlockTranslator::branch_counter(const Instruction& in, const Plan& plan) {

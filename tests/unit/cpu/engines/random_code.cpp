@@ -299,6 +299,33 @@ void RandomCode::loop() {
     put32(top - (here() + 4));
 }
 
+// One block that branches to itself by flags, a good many turns.
+void RandomCode::tight_loop() {
+    if (in_loop_)
+        return;
+    put({0xB9});
+    put32(2 + below(60));
+    const u32 top = here();
+    in_loop_ = true;
+    for (u32 count = below(3); count-- > 0;) {
+        constexpr void (RandomCode::*kPieces[])() = {&RandomCode::arithmetic, &RandomCode::unary, &RandomCode::shift,
+                                                     &RandomCode::conditional, &RandomCode::move};
+        (this->*kPieces[below(std::size(kPieces))])();
+    }
+    in_loop_ = false;
+    switch (below(3)) {
+    case 0:
+        put({0x49}); // DEC ECX
+        break;
+    case 1:
+        put({0x83, 0xE9, 0x01}); // SUB ECX, 1
+        break;
+    default:
+        put({0x49, 0x83, 0xF9, 0x00}); // DEC ECX; CMP ECX, 0
+    }
+    put({0x75, static_cast<int>(top - (here() + 2)) & 0xFF}); // JNZ
+}
+
 void RandomCode::call() {
     if (depth_ != 0 || in_loop_)
         return;
@@ -517,6 +544,7 @@ void RandomCode::piece() {
                                  &RandomCode::branch,
                                  &RandomCode::branch,
                                  &RandomCode::loop,
+                                 &RandomCode::tight_loop,
                                  &RandomCode::call,
                                  &RandomCode::call,
                                  &RandomCode::string,

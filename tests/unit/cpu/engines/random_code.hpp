@@ -69,6 +69,7 @@ class RandomCode {
     void carry_chain();
     void branch();
     void loop();
+    void tight_loop();
     void call();
     void string();
     void x87();
