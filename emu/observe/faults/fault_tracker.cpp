@@ -43,6 +43,12 @@ bool permits(const WalkView& walk, u32 error_code) {
            ((error_code & kFaultUser) == 0 || walk.user());
 }
 
+// Tracepoints that a fault's record has a use for.
+bool concerns_faults(u64 tracepoint) {
+    return tracepoint == TP_FRAME_ALLOC || tracepoint == TP_FRAME_COPY || tracepoint == TP_FAULT_ENTER ||
+           tracepoint == TP_FAULT_LEAVE;
+}
+
 // Whose code lies there. A program not known yet is looked for in memory.
 std::string program_of(const FaultRecord& fault, const FaultTracker::Scene& scene) {
     if (scene.symbols == nullptr || fault.cpl != 3)
@@ -167,6 +173,9 @@ std::vector<FaultRef> FaultTracker::on_event(const TraceEvent& event, const Scen
         on_program_work(event, scene, closed);
         break;
     case TraceKind::Tracepoint:
+        if (concerns_faults(event.a))
+            on_work(event, scene);
+        break;
     case TraceKind::TlbFlush:
         on_work(event, scene);
         break;

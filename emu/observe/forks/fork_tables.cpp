@@ -117,7 +117,9 @@ void ForkTracer::on_pte_write(const TraceEvent& event, const EntryOwner& owner) 
     change.linear = static_cast<u32>(owner.linear.value);
     change.level = owner.space != AddressSpace() ? owner.level : static_cast<u8>(event.d);
     change.bytes = bytes_at(change.level);
-    if (change.directory != 0 && change.directory != state_.open.at(open).directory) {
+    // It has run, and the guest says who runs there: a server that resolves a fault for that process builds nothing.
+    const auto lives = [&](u32 space) { return state_.loaded.count(space) != 0 && state_.context.pid_of(space) != 0; };
+    if (change.directory != 0 && change.directory != state_.open.at(open).directory && !lives(change.directory)) {
         // Who gives it pages or clears its directory builds a space; who only takes from it may be wait(), which frees
         // a dead child's.
         constexpr u64 kUsable = kPtePresent | kPteUser;
@@ -149,9 +151,10 @@ void ForkTracer::on_table_found(u32 frame, const EntryOwner& owner, const TraceE
         state_.open.found(open, owner.space.root);
     const AddressSpaceReader& reader = tables_.reader();
     const u32 width = reader.geometry().entry_bytes;
-    for (u32 i = 0; i < reader.geometry().entries(); ++i) {
+    const std::vector<u64> entries = reader.table(frame);
+    for (u32 i = 0; i < entries.size(); ++i) {
         PteChange change;
-        change.new_value = reader.entry(u64{frame} + i * width);
+        change.new_value = entries[i];
         if ((change.new_value & kPtePresent) == 0)
             continue;
         change.instructions = event.instructions;

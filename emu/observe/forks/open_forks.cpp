@@ -53,21 +53,29 @@ void OpenForks::index(const OpenFork& fork) {
 
 void OpenForks::unindex(const OpenFork& fork) {
     by_kind_[static_cast<std::size_t>(fork.kind)].erase(fork.id);
-    unflushed_.erase(fork.id);
-    pending_.erase(fork.id);
-    for (const u32 directory : fork.foreign)
-        builders_.erase({directory, fork.id});
-    for (const u32 directory : fork.new_directories)
-        builders_.erase({directory, fork.id});
-    if (const auto call = calls_.find(fork.key); call != calls_.end() && call->second == fork.id)
-        calls_.erase(fork.key);
-    calls_by_pid_.erase({fork.pid, fork.id});
-    ended_.erase({fork.directory, fork.id});
-    by_key_.erase({fork.key, fork.id});
-    by_key_.erase({fork.helper, fork.id});
-    by_pid_.erase({fork.pid, fork.id});
-    by_directory_.erase({fork.directory, fork.id});
-    by_child_.erase({fork.child_directory, fork.id});
+    if (!fork.unflushed.empty())
+        unflushed_.erase(fork.id);
+    if (fork.pending_child != 0)
+        pending_.erase(fork.id);
+    if (fork.kind != OpenKind::Fork) {
+        for (const u32 directory : fork.foreign)
+            builders_.erase({directory, fork.id});
+        for (const u32 directory : fork.new_directories)
+            builders_.erase({directory, fork.id});
+    }
+    if (fork.kind == OpenKind::Call) {
+        if (const auto call = calls_.find(fork.key); call != calls_.end() && call->second == fork.id)
+            calls_.erase(fork.key);
+        calls_by_pid_.erase({fork.pid, fork.id});
+    } else if (fork.kind == OpenKind::EndedCall) {
+        ended_.erase({fork.directory, fork.id});
+    } else {
+        for (const Key key : {fork.key, fork.helper})
+            by_key_.erase({key, fork.id});
+        by_pid_.erase({fork.pid, fork.id});
+        by_directory_.erase({fork.directory, fork.id});
+        by_child_.erase({fork.child_directory, fork.id});
+    }
 }
 
 u64 OpenForks::add(OpenFork fork) {

@@ -57,14 +57,15 @@ u64 AddressSpaceReader::entry(u64 physical) const {
 }
 
 std::vector<u64> AddressSpaceReader::table(u64 frame_address) const {
-    std::array<u8, kPageSize> bytes;
-    if (!memory().read(PhysicalAddress(frame_address & kPteFrame), bytes))
-        return {};
-    const u32 width = geometry().entry_bytes;
-    std::vector<u64> entries(geometry().entries());
-    for (u32 slot = 0; slot < entries.size(); ++slot)
-        std::memcpy(&entries[slot], bytes.data() + slot * width, width);
-    return entries;
+    const PhysicalAddress first(frame_address & kPteFrame);
+    const auto read = [&](auto& words) {
+        return memory().read(first, {reinterpret_cast<u8*>(words.data()), kPageSize})
+                   ? std::vector<u64>(words.begin(), words.end())
+                   : std::vector<u64>{};
+    };
+    std::array<u32, kPageSize / sizeof(u32)> narrow;
+    std::array<u64, kPageSize / sizeof(u64)> wide;
+    return geometry().entry_bytes == sizeof(u32) ? read(narrow) : read(wide);
 }
 
 std::vector<u64> AddressSpaceReader::directories(AddressSpace space) const {
