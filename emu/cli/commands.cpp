@@ -286,7 +286,7 @@ Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
     if (!created.ok())
         return created.error();
     Session& session = **created;
-    if (terminal != nullptr && session.timeline() == nullptr)
+    if (terminal != nullptr && options.history == 0) // a recording has one whatever is asked
         return Error{"the terminal steps both ways and needs a history; leave --history 0 away", ExitCode::Usage};
     std::optional<Interruption> interruption;
     if (!has_face)

@@ -123,6 +123,8 @@ Result<void> prepare_stepping(Options& options) {
         return adopted.error();
     options.machine.command_line = workload_command_line(options);
     options.trace_forks = true;
+    if (options.given("--history") && options.history == 0)
+        return Error{"the stepper needs a history; leave --history 0 away", ExitCode::Usage};
     if (!options.given("--history"))
         options.history = TimelineLimits{}.bytes;
     if (options.serial.empty())
@@ -150,8 +152,6 @@ Result<ExitCode> step_by_lines(Options options) {
     if (!created.ok())
         return created.error();
     Session& session = **created;
-    if (session.timeline() == nullptr)
-        return Error{"the stepper needs a history; leave --history 0 away", ExitCode::Usage};
     std::optional<Interruption> interruption(std::in_place);
     const bool runs = !session.starts_paused() || !options.until.empty();
     if (const Outcome outcome = runs ? session.run_to_end() : Outcome{}; outcome.code != ExitCode::Ok)

@@ -6,6 +6,7 @@
 #include "emu/base/text/printable.hpp"
 #include "emu/base/trace_vocabulary.hpp"
 #include "emu/trace/fault_class.hpp"
+#include "emu/trace/trace_columns.hpp"
 #include "emu/trace/tracepoints.hpp"
 #include "guest/abi/tracepoints.h"
 
@@ -14,7 +15,8 @@ namespace forkscope {
 namespace {
 
 constexpr std::size_t kHottest = 20;
-constexpr u32 kPresent = 1; // of a page-table entry
+constexpr u32 kPresent = 1;                   // of a page-table entry
+constexpr u64 kMostOtherBytes = u64{1} << 30; // of a chunk that holds no events
 
 std::string lower(std::string_view text) {
     std::string result(text);
@@ -181,6 +183,14 @@ std::string memory_line(const TraceFileReader& trace) {
                        static_cast<double>(most) / kMegabyte);
 }
 
+// A recording's images, inputs and checkpoints.
+Result<void> check_other_chunks(const ChunkFileReader& file) {
+    for (const Chunk& chunk : file.chunks())
+        if (chunk.type != trace_layout::kEventsType && !file.read(chunk, kMostOtherBytes))
+            return Error{fmt::format("the chunk at offset {}, which holds no events, is damaged", chunk.offset)};
+    return {};
+}
+
 } // namespace
 
 Result<void> trace_info(const TraceFileReader& trace, const TextOutput& print) {
@@ -198,7 +208,9 @@ Result<void> trace_info(const TraceFileReader& trace, const TextOutput& print) {
             text += fmt::format("{:<10} {}\n", printable_line(key), printable_line(value));
     print(text + memory_line(trace));
     // What the head of a chunk says is true only if its events are there.
-    const Result<void> read = trace.for_each([](const TraceEvent&) { return true; });
+    Result<void> read = trace.for_each([](const TraceEvent&) { return true; });
+    if (read.ok())
+        read = check_other_chunks(trace.file());
     print(fmt::format("chunks     {}\n", read.ok() ? "all sound" : "not all sound: " + read.error().message));
     return read;
 }

@@ -147,6 +147,20 @@ class Recordings(bad_input.Case):
             self.assertIn("did not end in order", result.text)
         self.expect_equal(self.path)
 
+    def test_info_finds_a_changed_byte_wherever_it_lies(self):
+        whole, numbers = self.record("--pages", "2"), random.Random(9)
+        self.assertIn(b"chunks     all sound\n", self.start("trace", "info", self.path).stdout)
+        for _ in range(12):
+            content = bytearray(whole)
+            content[numbers.randrange(len(content) // 20, len(content))] ^= 1
+            result = self.start("trace", "info", self.file("changed.rec", content))
+            self.assertNotIn(b"chunks     all sound\n", result.stdout)
+            self.assertRegex(result.text, "damaged|did not end in order")
+
+    def test_are_stepped_through_with_a_history_only(self):
+        self.record("--pages", "2")
+        self.refuses(USAGE, "needs a history", "step", "--display", "none", "--history", "0", "-c", "where", self.path)
+
     def test_damaged_in_any_way_are_refused_or_equal(self):
         whole, numbers = self.record("--pages", "2"), random.Random(5)
         for _ in range(25):

@@ -114,7 +114,7 @@ class DapAdapter {
     std::string output_;
     i64 sequence_ = 0;
     std::vector<Json> events_; // for behind the answer under way
-    bool answering_ = false, over_ = false, pause_asked_ = false, lines_from_0_ = false;
+    bool answering_ = false, over_ = false, lines_from_0_ = false;
 
     std::unique_ptr<Session> session_;
     std::unique_ptr<DebugTarget> target_;

@@ -18,7 +18,7 @@ constexpr StepCommandHelp kHelp[] = {
     {"next, finish", "step over, step out"},
     {"continue [until EXPR]", "to the next breakpoint, or to where a condition is met (forkscope help conditions)"},
     {"reverse [until EXPR]", "the same backwards"},
-    {"goto PLACE", "instructions (123456, 123456+2), a time (1.5s), begin, end, or a bookmark"},
+    {"goto PLACE", "instructions (123456, 123456+2), a time (1.5s, 20ms), begin, end, or a bookmark"},
     {"mark [NAME]", "set a bookmark here, or list them"},
     {"break EXPR [ignore N]", "stop wherever the condition is met"},
     {"delete N|NAME, breaks", "remove a breakpoint or a bookmark; list breakpoints"},

@@ -231,7 +231,7 @@ Result<Arrival> Stepper::relive() {
 Result<Arrival> Stepper::go_to(std::string_view place) {
     const auto bad = [&] {
         return Error{fmt::format("'{}' is no place: give a count of instructions (123456, or 123456+2 behind two "
-                                 "deliveries), a time (1.5s), begin, end or a bookmark",
+                                 "deliveries), a time (1.5s, 20ms), begin, end or a bookmark",
                                  place),
                      ExitCode::Usage};
     };
@@ -244,10 +244,13 @@ Result<Arrival> Stepper::go_to(std::string_view place) {
     }
     const char* const last = place.data() + place.size();
     if (place.ends_with('s')) {
+        const bool thousandths = place.ends_with("ms");
+        const char* const unit = last - (thousandths ? 2 : 1);
         double seconds = 0;
-        const auto read = std::from_chars(place.data(), last - 1, seconds);
-        if (read.ec != std::errc{} || read.ptr != last - 1 || !(seconds >= 0) || seconds > 1e9)
+        const auto read = std::from_chars(place.data(), unit, seconds);
+        if (read.ec != std::errc{} || read.ptr != unit || !(seconds >= 0) || seconds > 1e9)
             return bad();
+        seconds /= thousandths ? 1e3 : 1;
         const auto cycle =
             static_cast<Cycles>(std::llround(seconds * static_cast<double>(session_.machine().cycles_per_second())));
         if (auto gone = timeline().go_to_cycle(cycle); !gone.ok())

@@ -229,7 +229,12 @@ TEST(Stepper, ReadsPlacesAndBookmarks) {
     ASSERT_TRUE(stepper.go_to("0.01s").ok());
     EXPECT_GE(stepper.timeline().position().cycle, 1'000'000u);
     EXPECT_LT(stepper.timeline().position().cycle, 1'001'000u);
-    for (const char* bad : {"", "nowhere", "12x", "-1", "1e99s", "99999999999999999999", "0x10", "500000+200"})
+    const Position after_ten_milliseconds = stepper.timeline().position();
+    ASSERT_TRUE(stepper.go_to("begin").ok());
+    ASSERT_TRUE(stepper.go_to("10ms").ok());
+    EXPECT_EQ(stepper.timeline().position(), after_ten_milliseconds);
+    for (const char* bad :
+         {"", "nowhere", "12x", "-1", "1e99s", "ms", "1e99ms", "99999999999999999999", "0x10", "500000+200"})
         EXPECT_FALSE(stepper.go_to(bad).ok()) << bad;
     EXPECT_FALSE(stepper.go_to(std::to_string(here.instructions + 1)).ok());
 }
