@@ -84,11 +84,10 @@ void Cpu::forget_derived_state() {
 
 Moment Cpu::moment() const {
     const CpuState& r = context_.state();
-    const Progress& p = context_.progress();
     Moment m;
     m.instructions = instructions();
     m.cycle = now();
-    m.eip = r.segments[kCs].base + (p.current != nullptr ? p.present_eip(*p.current) : r.eip);
+    m.eip = present_linear_eip();
     m.address_space = context_.mmu().control().space_of(r.cr3).root;
     m.cpl = r.cpl;
     return m;

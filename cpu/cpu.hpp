@@ -66,6 +66,7 @@ class Cpu final : public MomentSource, public InterruptInput, private AccessList
     void set_float_error_line(const IrqLine& line) { context_.set_float_error_line(line); }
 
     Moment moment() const override;
+    TracePlace place() const override { return {present_linear_eip(), now()}; }
     Cycles now() const { return context_.progress().now(); }
     u64 instructions() const { return context_.progress().retired(); }
     // Interrupts and faults delivered since the last instruction retired.
@@ -95,6 +96,10 @@ class Cpu final : public MomentSource, public InterruptInput, private AccessList
         context_.meter().memory_accessed(physical, size, kind);
     }
 
+    u32 present_linear_eip() const {
+        const Progress& p = context_.progress();
+        return state().segments[kCs].base + (p.current != nullptr ? p.present_eip(*p.current) : state().eip);
+    }
     enum class Served : u8 { Nothing, Delivery };
     bool nothing_can_wake() const; // halted
     std::optional<CpuStop> serve_attention(Served& served);

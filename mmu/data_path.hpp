@@ -8,6 +8,7 @@
 
 #include "mmu/bus.hpp"
 #include "mmu/listeners.hpp"
+#include "mmu/mutant.hpp"
 #include "mmu/physical_memory.hpp"
 #include "mmu/table_marks.hpp"
 
@@ -32,6 +33,14 @@ class DataPath {
 
     u64 read(const Span& span);
     void write(const Span& span, u64 value);
+    // Within one page, where a page table is and nothing else is to be told. False: it is not so, nothing was written.
+    bool write_table(PhysicalAddress physical, u32 size, u64 value) {
+        const u8 flags = memory_.flags(physical.page());
+        if (flags != kFramePageTable && !((flags & kFramePageTable) != 0 && MMU_MUTANT(TableStoreIgnoresFlags)))
+            return false;
+        marks_.store(physical, size, reinterpret_cast<const u8*>(&value));
+        return true;
+    }
     // A fetch reads nothing here; a watcher of the frame is told.
     void fetched(LinearAddress linear, PhysicalAddress physical) const;
     // As Mmu::poke_physical.

@@ -258,6 +258,16 @@ u8* Mmu::bulk_slow(LinearAddress address, Privilege privilege, AccessKind kind) 
     return place;
 }
 
+Mmu::Way Mmu::fill_way(u32 linear, u32 size, Privilege privilege, AccessKind kind) {
+    if ((linear & kPageMask) + size > kPageSize)
+        return {};
+    const auto at = unit_.try_translate(LinearAddress(linear), privilege, kind);
+    const RecentSlot& recent = unit_.front().data().recent(privilege, linear);
+    const u32 tag = kind == AccessKind::Write ? recent.write_tag : recent.read_tag;
+    const bool granted = at.ok && tag == wanted_tag(linear, size);
+    return {granted ? recent.host(linear) : nullptr, at.value, at.ok};
+}
+
 // --- Looking
 
 bool Mmu::peek(LinearAddress address, std::span<u8> bytes) const {

@@ -9,6 +9,7 @@
 
 #include "emu/base/access.hpp"
 #include "mmu/data_path.hpp"
+#include "mmu/mutant.hpp"
 #include "mmu/paging_unit.hpp"
 
 namespace forkscope {
@@ -51,6 +52,17 @@ class Mmu {
     // others.
     bool bulk_fetch(LinearAddress address, Privilege privilege, PhysicalAddress expected);
 
+    // For what reads or writes several values that lie together: where they are in the host if each of these accesses
+    // would change nothing in the TLB and nobody is told of them, else nullptr.
+    u8* plain_bytes(LinearAddress address, u32 size, Privilege privilege, AccessKind kind) {
+        const u32 linear = static_cast<u32>(address.value);
+        const RecentSlot& recent = unit_.front().data().recent(privilege, linear);
+        const u32 tag = kind == AccessKind::Write ? recent.write_tag : recent.read_tag;
+        const u32 last = MMU_MUTANT(PlainBytesIgnoreTheirEnd) ? linear : linear + size - 1;
+        const bool plain = tag == (last & ~kPageMask) && !reports_misaligned();
+        return plain ? recent.host(linear) : nullptr;
+    }
+
     const PageFaultInfo& fault() const { return unit_.fault(); }
 
     // --- For generated code, which reads the recent slots without a call. Where a recent slot refuses an access, the
@@ -62,6 +74,19 @@ class Mmu {
         const FastSlot* const slot =
             touch_slot(unit_.front().data(), linear, wanted_tag(linear, size), privilege, kind);
         return slot != nullptr ? slot->host(linear) : nullptr;
+    }
+
+    // What neither grants, by the TLB and the tables. Not translated: the access would fault, spans two pages, changes
+    // code by a walk or is told of as a whole. Then, and without a host address, the access itself does the rest.
+    struct Way {
+        u8* host = nullptr;
+        PhysicalAddress physical;
+        bool translated = false;
+    };
+    Way fill_way(u32 linear, u32 size, Privilege privilege, AccessKind kind);
+    // The store of such an access, if that is all that keeps it from its host address: the frame is a page table.
+    bool store_into_table(const Way& way, u32 size, u64 value) {
+        return way.translated && data_.write_table(way.physical, size, value);
     }
 
     // --- Control. Writes of control registers apply the flush rules of SDM 3A 4.10.4 and 11.9 and emit ControlRegister

@@ -46,7 +46,10 @@
     X(InvlpgForgetsLargeFetch)                                                                                         \
     X(SparseFlushForgets)                                                                                              \
     X(RecentSurvivesSlowTouch)                                                                                         \
-    X(RecentSurvivesTouch)
+    X(RecentSurvivesTouch)                                                                                             \
+    X(FaultCountedTwice)                                                                                               \
+    X(PlainBytesIgnoreTheirEnd)                                                                                        \
+    X(TableStoreIgnoresFlags)
 
 namespace forkscope {
 

@@ -80,15 +80,11 @@ void PagingState::reset() {
     control_.features = features;
 }
 
-PhysicalAddress PagingState::on_bus(u64 physical) const {
-    constexpr u64 kRomAlias = 0xFFFE0000, kFourGigabytes = u64{1} << 32;
-    if (physical >= kRomAlias && physical < kFourGigabytes) [[unlikely]] {
-        const PhysicalAddress low(physical & 0xFFFFF);
-        if ((memory_->flags(low.page()) & kFrameReadOnly) != 0)
-            return low;
-    }
-    constexpr u64 kA20 = 1u << 20;
-    return PhysicalAddress(a20_ ? physical : physical & ~kA20);
+u64 PagingState::behind_rom_alias(u64 physical) const {
+    constexpr u64 kFourGigabytes = u64{1} << 32;
+    const PhysicalAddress low(physical & 0xFFFFF);
+    const bool aliased = physical < kFourGigabytes && (memory_->flags(low.page()) & kFrameReadOnly) != 0;
+    return aliased ? low.value : physical;
 }
 
 Walk PagingState::look(LinearAddress address, Privilege privilege, AccessKind kind) const {

@@ -41,7 +41,12 @@ class PagingState {
 
     // The address as it appears on the bus: the firmware's alias below 4 GiB is decoded (the last 128 KiB repeat ROM
     // below 1 MiB), then A20 gates bit 20.
-    PhysicalAddress on_bus(u64 physical) const;
+    PhysicalAddress on_bus(u64 physical) const {
+        constexpr u64 kA20 = 1u << 20;
+        if (physical >= kRomAlias) [[unlikely]]
+            physical = behind_rom_alias(physical);
+        return PhysicalAddress(a20_ ? physical : physical & ~kA20);
+    }
     // Entries outside memory read as an open bus, all ones: a device is never asked by a page walk.
     template <class Entry> void read_entry(PhysicalAddress at, Entry& entry) const {
         entry = static_cast<Entry>(~u64{0});
@@ -63,6 +68,9 @@ class PagingState {
     void serialize(Archive& ar);
 
   private:
+    static constexpr u64 kRomAlias = 0xFFFE0000;
+
+    u64 behind_rom_alias(u64 physical) const;
     bool pdptes_valid(AddressSpace space) const;
     PagingControl control_in(AddressSpace space) const;
 

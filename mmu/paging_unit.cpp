@@ -22,7 +22,9 @@ void MmuCounters::serialize(Archive& ar) {
 // The policy of the guest's own walks: marks the frames that they use, sets A and D.
 struct PagingUnit::GuestWalk {
     PagingUnit& unit;
+    Code code = Code::MayChange;
     PhysicalAddress last_entry{}; // that led to the next table
+    bool stopped = false;
 
     PhysicalAddress locate(u64 table, u32 offset, u32 level) const {
         const PhysicalAddress frame = unit.state_.on_bus(table);
@@ -35,9 +37,12 @@ struct PagingUnit::GuestWalk {
     }
     // The locked read-modify-write of A and D, which lie in the low word of every mode's entries. ROM ignores it as it
     // ignores every store.
-    void set_bits(PhysicalAddress at, u64 old_entry, u64 new_entry, u32 level) const {
+    void set_bits(PhysicalAddress at, u64 old_entry, u64 new_entry, u32 level) {
         const u8 flags = unit.memory_.flags(at.page());
         if ((flags & (kFrameReadOnly | kFrameDevice)) != 0)
+            return;
+        stopped |= code == Code::StopsWalk && (flags & kFrameCode) != 0;
+        if (stopped)
             return;
         // The directory and the table may be one frame (a self-map): keep what the upper level's update just wrote.
         u32 now = 0;
@@ -212,12 +217,13 @@ PhysicalAddress PagingUnit::physical_of(const TlbPlace& place, LinearAddress add
     return state_.on_bus((tlb_.entry(place).entry & kPteFrame & ~u64{mask}) | (address.value & mask));
 }
 
-Walk PagingUnit::walk(LinearAddress address, Privilege privilege, AccessKind kind) {
-    GuestWalk policy{*this};
+Walk PagingUnit::walk(LinearAddress address, Privilege privilege, AccessKind kind, Code code) {
+    GuestWalk policy{*this, code};
     if (MMU_MUTANT(PdptesReadFromMemory))
         state_.load_pdptes();
     const u64 before = counters_.accessed_dirty_writes;
-    const Walk result = walk_page_tables(policy, state_.control(), static_cast<u32>(address.value), privilege, kind);
+    Walk result = walk_page_tables(policy, state_.control(), static_cast<u32>(address.value), privilege, kind);
+    result.ok = result.ok && !policy.stopped;
     if (listener_ != nullptr)
         listener_->page_walk_done(static_cast<u32>(counters_.accessed_dirty_writes - before));
     return result;
@@ -235,46 +241,85 @@ void PagingUnit::note_write(PhysicalAddress physical, AccessKind kind) {
         memory_.mark_written(physical.page());
 }
 
-Access<PhysicalAddress> PagingUnit::translate(LinearAddress address, Privilege privilege, AccessKind kind) {
-    const auto linear = static_cast<u32>(address.value);
-    PhysicalAddress physical;
-    TlbPlace place;
-    if (!state_.control().paging()) {
-        physical = state_.on_bus(linear);
-        note_write(physical, kind);
-        front_.publish(address, privilege, kind, place, physical);
-        return {physical, true};
-    }
-    const u32 side = kind == AccessKind::Fetch ? 1 : 0;
-    place = tlb_.find(kind, linear);
-    const bool permitted = place.found && permits(tlb_.entry(place), state_.control(), privilege, kind);
-    const bool clean = kind == AccessKind::Write && place.found && (tlb_.entry(place).entry & kPteDirty) == 0;
-    if (permitted && (!clean || MMU_MUTANT(DirtyWithoutWalk))) {
-        ++counters_.tlb_hits[side];
-        physical = physical_of(place, address);
-        if (count_hits_)
-            tlb_.count_hit(place);
-    } else {
-        if (!place.found)
-            ++counters_.tlb_misses[side];
-        else if (permitted)
-            ++counters_.dirty_walks;
-        else
-            ++counters_.permission_walks;
-        const Walk result = walk(address, privilege, kind);
-        if (!result.ok || (place.found && !permitted && MMU_MUTANT(FaultStraightFromTlb))) {
-            take_fault(address, result);
-            return Access<PhysicalAddress>::fault();
-        }
-        physical = state_.on_bus(result.physical.value);
-        if (memory_.is_memory(physical)) // the host fetches the bytes while the books are kept
-            __builtin_prefetch(memory_.host(physical));
-        place = refill(address, kind, result, place);
-    }
+PagingUnit::Lookup PagingUnit::look_up(u32 linear, Privilege privilege, AccessKind kind) const {
+    Lookup lookup;
+    lookup.place = tlb_.find(kind, linear);
+    if (!lookup.place.found)
+        return lookup;
+    const TlbEntry& entry = tlb_.entry(lookup.place);
+    lookup.permitted = permits(entry, state_.control(), privilege, kind);
+    const bool clean = kind == AccessKind::Write && (entry.entry & kPteDirty) == 0;
+    lookup.suffices = lookup.permitted && (!clean || MMU_MUTANT(DirtyWithoutWalk));
+    return lookup;
+}
+
+void PagingUnit::count_walk(const Lookup& lookup, AccessKind kind) {
+    if (!lookup.place.found)
+        ++counters_.tlb_misses[kind == AccessKind::Fetch ? 1 : 0];
+    else if (lookup.permitted)
+        ++counters_.dirty_walks;
+    else
+        ++counters_.permission_walks;
+}
+
+// What a walk that was allowed has found becomes an entry.
+PhysicalAddress PagingUnit::enter(LinearAddress address, Privilege privilege, AccessKind kind, const Walk& walk,
+                                  const Lookup& lookup) {
+    const PhysicalAddress physical = state_.on_bus(walk.physical.value);
+    if (memory_.is_memory(physical)) // the host fetches the bytes while the books are kept
+        __builtin_prefetch(memory_.host(physical));
+    touch(address, privilege, kind, refill(address, kind, walk, lookup.place), physical);
+    return physical;
+}
+
+void PagingUnit::touch(LinearAddress address, Privilege privilege, AccessKind kind, const TlbPlace& place,
+                       PhysicalAddress physical) {
     tlb_.touch(place);
     note_write(physical, kind);
     front_.publish(address, privilege, kind, place, physical);
-    return {physical, true};
+}
+
+Access<PhysicalAddress> PagingUnit::translate(LinearAddress address, Privilege privilege, AccessKind kind) {
+    const auto linear = static_cast<u32>(address.value);
+    if (!state_.control().paging()) {
+        const PhysicalAddress physical = state_.on_bus(linear);
+        note_write(physical, kind);
+        front_.publish(address, privilege, kind, {}, physical);
+        return {physical, true};
+    }
+    const Lookup lookup = look_up(linear, privilege, kind);
+    if (lookup.suffices) {
+        ++counters_.tlb_hits[kind == AccessKind::Fetch ? 1 : 0];
+        const PhysicalAddress physical = physical_of(lookup.place, address);
+        if (count_hits_)
+            tlb_.count_hit(lookup.place);
+        touch(address, privilege, kind, lookup.place, physical);
+        return {physical, true};
+    }
+    count_walk(lookup, kind);
+    const Walk result = walk(address, privilege, kind);
+    if (!result.ok || (lookup.place.found && !lookup.permitted && MMU_MUTANT(FaultStraightFromTlb))) {
+        take_fault(address, result);
+        return Access<PhysicalAddress>::fault();
+    }
+    return {enter(address, privilege, kind, result, lookup), true};
+}
+
+Access<PhysicalAddress> PagingUnit::try_translate(LinearAddress address, Privilege privilege, AccessKind kind) {
+    if (!state_.control().paging() || front_.keeps_out(address, privilege, kind))
+        return Access<PhysicalAddress>::fault();
+    const Lookup lookup = look_up(static_cast<u32>(address.value), privilege, kind);
+    if (lookup.suffices) {
+        const PhysicalAddress physical = physical_of(lookup.place, address);
+        touch(address, privilege, kind, lookup.place, physical);
+        return {physical, true};
+    }
+    const Walk result = walk(address, privilege, kind, Code::StopsWalk);
+    if (result.ok || MMU_MUTANT(FaultCountedTwice))
+        count_walk(lookup, kind);
+    if (!result.ok)
+        return Access<PhysicalAddress>::fault();
+    return {enter(address, privilege, kind, result, lookup), true};
 }
 
 Access<PhysicalAddress> PagingUnit::find_plain_hit(LinearAddress address, Privilege privilege, AccessKind kind) const {
@@ -300,7 +345,7 @@ TlbPlace PagingUnit::refill(LinearAddress address, AccessKind kind, const Walk& 
     if (old.found && old.array != array && !MMU_MUTANT(LargeEntrySurvivesSplit))
         drop_outgrown(old);
     unmark_user_page(walk);
-    TlbPlace place = tlb_.take_place(array, static_cast<u32>(address.value));
+    TlbPlace place = place_for(array, static_cast<u32>(address.value), old);
     if (MMU_MUTANT(RefillTakesNewWay) && old.found)
         place.way ^= 1;
     clear_place(place);
@@ -309,6 +354,13 @@ TlbPlace PagingUnit::refill(LinearAddress address, AccessKind kind, const Walk& 
     place.found = true;
     emit_entry(TraceKind::TlbFill, place, entry);
     return place;
+}
+
+// `old` was found first, so its array holds no other entry of the page that an access would find.
+TlbPlace PagingUnit::place_for(TlbArray array, u32 linear, const TlbPlace& old) {
+    if (!old.found)
+        return tlb_.take_other_place(array, linear);
+    return old.array == array ? old : tlb_.take_place(array, linear);
 }
 
 // The page changed its size behind the TLB's back: the old entry must not shadow the new one.
@@ -343,14 +395,15 @@ TlbEntry PagingUnit::entry_of(LinearAddress address, const Walk& walk, u32 page_
     entry.entry = (walk.physical.value & ~u64{page_mask}) | walk.rights | kPtePresent | kPteAccessed |
                   (walk.dirty ? u32{kPteDirty} : 0) | (walk.large ? u32{kPteLarge} : 0) |
                   (walk.no_execute ? kPteNoExecute : 0);
-    const Moment now = tracer_.now();
-    entry.filled_by = now.eip;
-    entry.filled_at = now.cycle;
+    const TracePlace place = tracer_.place();
+    entry.filled_by = place.eip;
+    entry.filled_at = place.cycle;
     return entry;
 }
 
 void PagingUnit::emit_entry(TraceKind kind, const TlbPlace& place, const TlbEntry& entry) {
-    tracer_.emit(kind, entry.tag, entry.entry, tlb_set_way(place.set, place.way), static_cast<u64>(place.array));
+    if (tracer_.wants(kind))
+        tracer_.emit(kind, entry.tag, entry.entry, tlb_set_way(place.set, place.way), static_cast<u64>(place.array));
 }
 
 // --- State

@@ -39,6 +39,9 @@ class PagingUnit {
     // One access to one page: what the chip does, in its order. The address is on the bus, after A20. If !ok, fault()
     // says why, and nothing of the TLB was touched.
     Access<PhysicalAddress> translate(LinearAddress address, Privilege privilege, AccessKind kind);
+    // The same but for what would fault, change code or is kept out of the front: !ok. Then nothing has happened that
+    // translate(), called next, does not go on from to the same end.
+    Access<PhysicalAddress> try_translate(LinearAddress address, Privilege privilege, AccessKind kind);
     // Where translate() would find the page in the TLB, with the right, and D set if writing; !ok where it would not,
     // or where the front keeps such accesses out. Nothing changes.
     Access<PhysicalAddress> find_plain_hit(LinearAddress address, Privilege privilege, AccessKind kind) const;
@@ -82,12 +85,26 @@ class PagingUnit {
     struct GuestWalk;
 
     PhysicalAddress physical_of(const TlbPlace& place, LinearAddress address) const;
-    Walk walk(LinearAddress address, Privilege privilege, AccessKind kind);
+    // A page that is translated without the tables, or what the TLB lacks for that.
+    struct Lookup {
+        TlbPlace place; // `found`: though it may not suffice
+        bool permitted = false;
+        bool suffices = false;
+    };
+    Lookup look_up(u32 linear, Privilege privilege, AccessKind kind) const;
+    void count_walk(const Lookup& lookup, AccessKind kind);
+    PhysicalAddress enter(LinearAddress address, Privilege privilege, AccessKind kind, const Walk& walk,
+                          const Lookup& lookup);
+    void touch(LinearAddress address, Privilege privilege, AccessKind kind, const TlbPlace& place,
+               PhysicalAddress physical);
+    enum class Code : u8 { MayChange, StopsWalk }; // by the bits that a walk sets
+    Walk walk(LinearAddress address, Privilege privilege, AccessKind kind, Code code = Code::MayChange);
     void take_fault(LinearAddress address, const Walk& walk);
     void note_write(PhysicalAddress physical, AccessKind kind);
 
     // Fills
     TlbPlace refill(LinearAddress address, AccessKind kind, const Walk& walk, const TlbPlace& old);
+    TlbPlace place_for(TlbArray array, u32 linear, const TlbPlace& old);
     void drop_outgrown(const TlbPlace& old);
     void unmark_user_page(const Walk& walk);
     void clear_place(const TlbPlace& place);

@@ -9,15 +9,13 @@ namespace forkscope {
 TableMarks::TableMarks(PhysicalMemory& memory, const PagingState& paging, FastTlb& data_front, Tracer& tracer)
     : memory_(memory), paging_(paging), data_front_(data_front), tracer_(tracer), marks_(memory.frame_count()) {}
 
-void TableMarks::mark(u64 frame, u8 level, PhysicalAddress by) {
+void TableMarks::mark_anew(u64 frame, u8 level, PhysicalAddress by) {
     if (frame >= marks_.size() || !memory_.is_memory(PhysicalAddress(frame << kPageShift)))
         return;
     Mark& mark = marks_[frame];
     mark.stores = 0;
     if (level == 1)
         mark.entry = static_cast<u32>(by.value);
-    if ((mark.levels & level) != 0)
-        return;
     mark.levels = static_cast<u8>(mark.levels | level);
     memory_.set_flags(frame, kFramePageTable);
     data_front_.drop_write_tags_of_frame(frame);

@@ -21,7 +21,13 @@ class TableMarks {
     u8 levels(u64 frame) const { return frame < marks_.size() ? marks_[frame].levels : u8{0}; }
     // The walker, or a directory in use, refers to the frame as a table of `level`, 1 or 2, by the entry at `entry`
     // (0: by CR3). Of a directory its tables are marked, too.
-    void mark(u64 frame, u8 level, PhysicalAddress entry = {});
+    void mark(u64 frame, u8 level, PhysicalAddress entry = {}) {
+        if ((levels(frame) & level) == 0) [[unlikely]]
+            return mark_anew(frame, level, entry);
+        marks_[frame].stores = 0;
+        if (level == 1)
+            marks_[frame].entry = static_cast<u32>(entry.value);
+    }
     // Whether the frame is a table still: the directory in force, one whose tables are, or one that an entry leads to.
     bool in_use(u64 frame) const;
     // All directories of an address space.
@@ -45,6 +51,7 @@ class TableMarks {
         u32 entry = 0;  // the physical address of the one that led to it last; 0: CR3, or an observer says so
     };
 
+    void mark_anew(u64 frame, u8 level, PhysicalAddress entry);
     void mark_target(PhysicalAddress at, u64 directory_entry);
     bool leads_to(u64 entry_address, u64 frame) const;
     bool is_root(u64 frame) const;

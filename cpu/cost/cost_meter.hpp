@@ -122,7 +122,10 @@ class CostMeter {
     void charge_task_switch(const TaskSwitchRequest& request, bool from_virtual_8086, bool wide);
 
     // --- What the Mmu tells.
-    void page_walk_done(u32 entries_updated) { charge(cost_model_.walk(entries_updated), CycleCause::TlbWalk); }
+    void page_walk_done(u32 entries_updated) {
+        if (!cost_model_.flat())
+            charge(cost_model_.walk(entries_updated), CycleCause::TlbWalk);
+    }
     void misaligned_access() {
         ++misaligned_accesses_;
         charge_path(CostPath::Misaligned, CycleCause::Misaligned);

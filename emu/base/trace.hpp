@@ -79,11 +79,21 @@ class TraceSink {
     virtual void on_event(const TraceEvent& event) = 0;
 };
 
+// The part of a moment that a TLB entry keeps of its fill.
+struct TracePlace {
+    u32 eip = 0;
+    Cycles cycle = 0;
+};
+
 // The source of the exact time: the Cpu.
 class MomentSource {
   public:
     virtual ~MomentSource() = default;
     virtual Moment moment() const = 0;
+    virtual TracePlace place() const {
+        const Moment now = moment();
+        return {now.eip, now.cycle};
+    }
 };
 
 class Tracer {
@@ -95,10 +105,12 @@ class Tracer {
     }
     TraceSink* sink() const { return sink_; }
     // For bookkeeping that is shown but never read by the simulated side, such as which instruction filled a TLB entry.
+    TracePlace place() const { return source_ != nullptr ? source_->place() : TracePlace{}; }
     Moment now() const { return source_ != nullptr ? source_->moment() : Moment{}; }
+    bool wants(TraceKind kind) const { return ((kinds_ >> static_cast<u8>(kind)) & 1) != 0; }
 
     void emit(TraceKind kind, u64 a = 0, u64 b = 0, u64 c = 0, u64 d = 0) {
-        if (((kinds_ >> static_cast<u8>(kind)) & 1) != 0) [[unlikely]]
+        if (wants(kind)) [[unlikely]]
             deliver(kind, a, b, c, d);
     }
 

@@ -17,20 +17,23 @@ bool permits(const TlbEntry& entry, const PagingControl& control, Privilege priv
 
 void TlbFront::keep_out(Reason reason, bool applies) {
     reasons_ = static_cast<u8>(applies ? reasons_ | reason : reasons_ & ~reason);
+    update_any_out();
     drop_all();
 }
 
 void TlbFront::keep_out_watched(std::span<const LinearWatch> watches) {
     watches_.assign(watches.begin(), watches.end());
+    update_any_out();
     data_.drop_all();
 }
 
 void TlbFront::keep_out_ranges(std::span<const WatchedRange> ranges) {
     ranges_.assign(ranges.begin(), ranges.end());
+    update_any_out();
     data_.drop_all();
 }
 
-bool TlbFront::keeps_out(LinearAddress address, Privilege privilege, AccessKind kind) const {
+bool TlbFront::keeps_out_this(LinearAddress address, Privilege privilege, AccessKind kind) const {
     if ((reasons_ & (kSwitchedOff | kHitsCounted | kRecorded)) != 0)
         return true;
     if (kind == AccessKind::Fetch)

@@ -43,7 +43,9 @@ class TlbFront {
     std::span<const LinearWatch> watches() const { return watches_; }
     void keep_out_ranges(std::span<const WatchedRange> ranges);
     std::span<const WatchedRange> ranges() const { return ranges_; }
-    bool keeps_out(LinearAddress address, Privilege privilege, AccessKind kind) const;
+    bool keeps_out(LinearAddress address, Privilege privilege, AccessKind kind) const {
+        return any_out_ && keeps_out_this(address, privilege, kind);
+    }
 
     // Lets later accesses like this one use the front: `place` was just touched. `place.found` is false if paging is
     // off.
@@ -56,7 +58,9 @@ class TlbFront {
     void drop_all();
 
   private:
+    void update_any_out() { any_out_ = reasons_ != 0 || !watches_.empty() || !ranges_.empty(); }
     FastTlb& table_for(AccessKind kind) { return kind == AccessKind::Fetch ? fetches_ : data_; }
+    bool keeps_out_this(LinearAddress address, Privilege privilege, AccessKind kind) const;
     bool store_ready(const TlbPlace& place, Privilege privilege, u8 frame_flags) const;
 
     const PhysicalMemory& memory_;
@@ -66,6 +70,7 @@ class TlbFront {
     FastTlb data_;
     FastTlb fetches_;
     u8 reasons_ = 0;
+    bool any_out_ = false; // any access is kept out, for whatever reason
     std::vector<LinearWatch> watches_;
     std::vector<WatchedRange> ranges_;
 };

@@ -67,9 +67,9 @@ void PagingUnit::write_for_test(u32 command, u32 data) {
         entry.entry = (data & ~kPageMask) | kPtePresent | kPteAccessed;
         for (const Tag& tag : kTags)
             entry.entry |= (command & tag.bit) != 0 ? tag.entry_bit : 0;
-        const Moment now = tracer_.now();
-        entry.filled_by = now.eip;
-        entry.filled_at = now.cycle;
+        const TracePlace place_of_fill = tracer_.place();
+        entry.filled_by = place_of_fill.eip;
+        entry.filled_at = place_of_fill.cycle;
     }
     const TlbEntry previous = tlb_.entry(place);
     front_.unpublish(place);

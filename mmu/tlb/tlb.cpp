@@ -81,11 +81,13 @@ Tlb::Tlb(const TlbModel& model) : model_(model), generator_(model.seed) {
     u32 sets = 0;
     for (u32 i = 0; i < arrays_.size(); ++i) {
         const TlbGeometry& g = geometries[i];
-        EMU_ASSERT((g.ways & (g.ways - 1)) == 0 && g.ways <= 8 && (g.sets & (g.sets - 1)) == 0,
+        EMU_ASSERT((g.ways & (g.ways - 1)) == 0 && g.ways <= kMostWays && (g.sets & (g.sets - 1)) == 0,
                    "a TLB of {} sets and {} ways cannot be indexed by address bits", g.sets, g.ways);
         Storage& a = arrays_[i];
         a.geometry = g;
         a.first_plru = sets;
+        for (u32 way = 0; way < g.ways && model.policy == TlbPolicy::TreePlru; ++way)
+            a.touches[way] = plru_touch(way, g.ways);
         a.sparse = a.places() > kMostScanned;
         // Zero bytes are an invalid entry; of a large array the host keeps only the pages that are used.
         a.entries = {static_cast<TlbEntry*>(std::calloc(a.places() + 1, sizeof(TlbEntry))), std::free};
@@ -97,34 +99,13 @@ Tlb::Tlb(const TlbModel& model) : model_(model), generator_(model.seed) {
     EMU_ASSERT(sets <= kNoSet, "{} sets have no room for their replacement bits", sets);
 }
 
-TlbPlace Tlb::find(TlbArray array, u32 linear) const {
-    const Storage& a = storage(array);
-    TlbPlace place{.array = array};
-    if (a.geometry.sets == 0)
-        return place;
-    place.set = set_of(array, linear);
-    const u32 tag = linear & ~page_mask(array);
-    const TlbEntry* const set = &a.entries[place.set * a.geometry.ways];
-    for (u32 way = 0; way < a.geometry.ways; ++way) {
-        if (set[way].tag == tag && set[way].valid()) {
-            place.way = static_cast<u8>(way);
-            place.found = true;
-            return place;
-        }
-    }
-    return place;
-}
-
-TlbPlace Tlb::find(AccessKind kind, u32 linear) const {
-    const TlbPlace small = find(small_array(kind), linear);
-    const TlbArray large = large_array(kind);
-    return small.found || large == small.array ? small : find(large, linear);
-}
-
 TlbPlace Tlb::take_place(TlbArray array, u32 linear) {
-    TlbPlace place = find(array, linear);
-    if (place.found)
-        return place;
+    const TlbPlace place = find(array, linear);
+    return place.found ? place : take_other_place(array, linear);
+}
+
+TlbPlace Tlb::take_other_place(TlbArray array, u32 linear) {
+    TlbPlace place{.array = array, .set = set_of(array, linear)};
     const u32 ways = storage(array).geometry.ways;
     for (u32 way = 0; way < ways && !MMU_MUTANT(PlruEvenIfInvalidWay); ++way) {
         place.way = static_cast<u8>(way);
@@ -164,6 +145,7 @@ void Tlb::touch(const TlbPlace& place) {
 void Tlb::set_entry(const TlbPlace& place, const TlbEntry& entry) {
     Storage& a = storage(place.array);
     const u32 index = place.set * a.geometry.ways + place.way;
+    a.valid += (entry.valid() ? 1u : 0u) - (a.entries[index].valid() ? 1u : 0u);
     a.entries[index] = entry;
     if (a.sparse && entry.valid() && !a.is_listed[index]) {
         a.is_listed[index] = true;
@@ -186,7 +168,7 @@ void Tlb::compact() {
 }
 
 void Tlb::reset() {
-    for_each_valid([this](const TlbPlace& place) { entry_at(place) = {}; });
+    for_each_valid([this](const TlbPlace& place) { set_entry(place, {}); });
     compact();
     plru_ = {};
     generator_ = model_.seed;
@@ -203,12 +185,20 @@ void Tlb::serialize(Archive& ar) {
             for (u32 index = 0; index < a.places(); ++index)
                 ar.nested("entry", a.entries[index]);
         }
+        if (ar.loading())
+            count_valid(a);
         if (a.geometry.ways > 1)
             ar.raw("plru", plru_.data() + a.first_plru, a.geometry.sets);
         ar.end();
     }
     if (!MMU_MUTANT(RandomNotSaved))
         ar.field("generator", generator_);
+}
+
+void Tlb::count_valid(Storage& a) {
+    a.valid = 0;
+    for (u32 i = 0, count = a.sparse ? static_cast<u32>(a.listed.size()) : a.places(); i < count; ++i)
+        a.valid += a.entries[a.sparse ? a.listed[i] : i].valid() ? 1 : 0;
 }
 
 // The valid entries alone, each after its place, in order.

@@ -34,7 +34,7 @@ struct TlbEntry {
 
 struct TlbGeometry {
     u32 sets = 0; // a power of two; 0: there is no such array
-    u32 ways = 0; // a power of two up to 8
+    u32 ways = 0; // a power of two up to Tlb::kMostWays
 };
 
 enum class TlbPolicy : u8 {
@@ -114,6 +114,7 @@ struct TlbPlace {
 class Tlb {
   public:
     static constexpr u32 kArrays = 4;
+    static constexpr u32 kMostWays = 8;
 
     explicit Tlb(const TlbModel& model = {});
 
@@ -144,18 +145,18 @@ class Tlb {
     }
 
     u32 set_of(TlbArray array, u32 linear) const { return (linear >> page_shift(array)) & (geometry(array).sets - 1); }
-    // Where the page of `linear` is in one array.
+    // Where the page of `linear` is in one array, or its set if it is not there.
     TlbPlace find(TlbArray array, u32 linear) const;
     // What an access would hit: 4 KB entries come before large ones.
     TlbPlace find(AccessKind kind, u32 linear) const;
-    // Where a new entry for `linear` goes: over an entry of the same page, else the first invalid way, else the victim,
-    // which moves a FIFO's pointer or the generator.
+    // Where a new entry for `linear` goes: over an entry of the same page, else as take_other_place().
     TlbPlace take_place(TlbArray array, u32 linear);
+    // Where it goes if the array holds no entry of the page: the first invalid way, else the victim, which moves a
+    // FIFO's pointer or the generator.
+    TlbPlace take_other_place(TlbArray array, u32 linear);
 
     void touch(const TlbPlace& place);
-    PlruTouch touch_of(const TlbPlace& place) const {
-        return model_.policy == TlbPolicy::TreePlru ? plru_touch(place.way, geometry(place.array).ways) : PlruTouch{};
-    }
+    PlruTouch touch_of(const TlbPlace& place) const { return storage(place.array).touches[place.way]; }
     void set_entry(const TlbPlace& place, const TlbEntry& entry);
     void count_hit(const TlbPlace& place) { ++entry_at(place).hits; }
     // Everything invalid and the replacement state 0, the generator at its seed: the state after RESET.
@@ -192,6 +193,8 @@ class Tlb {
     struct Storage {
         TlbGeometry geometry;
         u32 first_plru = 0;
+        u32 valid = 0;                                                          // entries
+        std::array<PlruTouch, kMostWays> touches;                               // by way, as the policy has it
         std::unique_ptr<TlbEntry[], void (*)(void*)> entries{nullptr, nullptr}; // set-major
         // An array too large to scan: the places that hold an entry, and some that no longer do.
         bool sparse = false;
@@ -213,6 +216,7 @@ class Tlb {
         return a.entries[place.set * a.geometry.ways + place.way];
     }
     u32 take_victim(const TlbPlace& place);
+    void count_valid(Storage& storage);
     void serialize_sparse(Archive& ar, Storage& storage);
 
     TlbModel model_;
@@ -222,8 +226,36 @@ class Tlb {
     u32 large_shift_ = 22;
 };
 
+inline TlbPlace Tlb::find(TlbArray array, u32 linear) const {
+    const Storage& a = storage(array);
+    TlbPlace place{.array = array};
+    if (a.geometry.sets == 0)
+        return place;
+    place.set = set_of(array, linear);
+    if (a.valid == 0)
+        return place;
+    const u32 tag = linear & ~page_mask(array);
+    const TlbEntry* const set = &a.entries[place.set * a.geometry.ways];
+    for (u32 way = 0; way < a.geometry.ways; ++way) {
+        if (set[way].tag == tag && set[way].valid()) {
+            place.way = static_cast<u8>(way);
+            place.found = true;
+            return place;
+        }
+    }
+    return place;
+}
+
+inline TlbPlace Tlb::find(AccessKind kind, u32 linear) const {
+    const TlbPlace small = find(small_array(kind), linear);
+    const TlbArray large = large_array(kind);
+    return small.found || large == small.array ? small : find(large, linear);
+}
+
 template <class Act> void Tlb::for_each_valid(TlbArray array, Act act) const {
     const Storage& a = storage(array);
+    if (a.valid == 0)
+        return;
     const u32 count = a.sparse ? static_cast<u32>(a.listed.size()) : a.places();
     for (u32 i = 0; i < count; ++i) {
         const u32 index = a.sparse ? a.listed[i] : i;

@@ -84,7 +84,9 @@ void Duel::step() {
 void Duel::access(u32 linear, bool user) {
     const u64 dice = random_.below(64);
     const u32 size = 1u << random_.below(4);
-    if (dice < 26)
+    if (dice < 2)
+        plain(linear, static_cast<u32>(1 + random_.below(64)), user, dice == 1);
+    else if (dice < 26)
         load(linear, size, user);
     else if (dice < 44)
         store(linear, size, random_.next(), user);
@@ -104,10 +106,16 @@ void Duel::load(u32 linear, u32 size, bool user) {
     const LinearAddress at(linear);
     const Privilege privilege = user ? Privilege::User : Privilege::Supervisor;
     const Outcome expected = reference_.load(linear, size, user);
-    const Access<u64> is = size == 1   ? widen(mmu_.load<u8>(at, privilege))
-                           : size == 2 ? widen(mmu_.load<u16>(at, privilege))
-                           : size == 4 ? widen(mmu_.load<u32>(at, privilege))
-                                       : mmu_.load<u64>(at, privilege);
+    bool stored = false;
+    const u8* const way = random_.chance(4) ? fill_way(linear, size, user, AccessKind::Read, 0, stored) : nullptr;
+    Access<u64> read;
+    if (way != nullptr)
+        std::memcpy(&read.value, way, size);
+    const Access<u64> is = way != nullptr ? read
+                           : size == 1    ? widen(mmu_.load<u8>(at, privilege))
+                           : size == 2    ? widen(mmu_.load<u16>(at, privilege))
+                           : size == 4    ? widen(mmu_.load<u32>(at, privilege))
+                                          : mmu_.load<u64>(at, privilege);
     after(expected, is.ok, is.value, linear, user);
 }
 
@@ -115,10 +123,15 @@ void Duel::store(u32 linear, u32 size, u64 value, bool user) {
     const LinearAddress at(linear);
     const Privilege privilege = user ? Privilege::User : Privilege::Supervisor;
     const Outcome expected = reference_.store(linear, size, value, user);
-    const Access<void> is = size == 1   ? mmu_.store(at, static_cast<u8>(value), privilege)
-                            : size == 2 ? mmu_.store(at, static_cast<u16>(value), privilege)
-                            : size == 4 ? mmu_.store(at, static_cast<u32>(value), privilege)
-                                        : mmu_.store(at, value, privilege);
+    bool stored = false;
+    u8* const way = random_.chance(4) ? fill_way(linear, size, user, AccessKind::Write, value, stored) : nullptr;
+    if (way != nullptr)
+        std::memcpy(way, &value, size);
+    const Access<void> is = way != nullptr || stored ? Access<void>{}
+                            : size == 1              ? mmu_.store(at, static_cast<u8>(value), privilege)
+                            : size == 2              ? mmu_.store(at, static_cast<u16>(value), privilege)
+                            : size == 4              ? mmu_.store(at, static_cast<u32>(value), privilege)
+                                                     : mmu_.store(at, value, privilege);
     after(expected, is.ok, 0, linear, user);
 }
 
@@ -182,6 +195,35 @@ void Duel::bulk(u32 linear, bool user, bool write) {
             place[i] = value;
         else if (place[i] != expected.value)
             return disagree("a bulk pointer leads to other bytes");
+    }
+    Outcome fine;
+    fine.ok = true;
+    after(fine, true, 0, linear, user);
+}
+
+// As translated code asks where its own tables say nothing; where it gets no answer the access follows.
+u8* Duel::fill_way(u32 linear, u32 size, bool user, AccessKind kind, u64 value, bool& stored) {
+    const Mmu::Way way = mmu_.fill_way(linear, size, user ? Privilege::User : Privilege::Supervisor, kind);
+    stored = way.host == nullptr && kind == AccessKind::Write && mmu_.store_into_table(way, size, value);
+    modes_[kFilled] += way.host != nullptr;
+    modes_[kTableStore] += stored;
+    return way.host;
+}
+
+// Several values at once: for the reference a byte each, for the Mmu none at all, if it offers a pointer.
+void Duel::plain(u32 linear, u32 size, bool user, bool write) {
+    const Privilege privilege = user ? Privilege::User : Privilege::Supervisor;
+    const AccessKind kind = write ? AccessKind::Write : AccessKind::Read;
+    u8* const bytes = mmu_.plain_bytes(LinearAddress(linear), size, privilege, kind);
+    modes_[kPlain] += bytes != nullptr;
+    for (u32 i = 0; i < size && bytes != nullptr; ++i) {
+        const u8 value = static_cast<u8>(linear * 5 + i);
+        const Outcome expected =
+            write ? reference_.store(linear + i, 1, value, user) : reference_.load(linear + i, 1, user);
+        if (write)
+            bytes[i] = value;
+        if (!expected.ok || (!write && bytes[i] != expected.value))
+            return disagree("plain bytes are none, or others");
     }
     Outcome fine;
     fine.ok = true;

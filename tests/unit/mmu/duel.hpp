@@ -20,8 +20,20 @@ class Duel : private AccessListener, private IoHandler {
     std::string run(u64 accesses);
     u64 accesses() const { return accesses_; }
     const u64* seen() const { return reference_.seen; }
-    // How often each of the Mmu's own modes was exercised: fast table off, amnesia, snapshot, epoch, bulk, repair.
-    enum Mode : u32 { kFastOff, kAmnesia, kSnapshot, kEpoch, kBulkHit, kBulkRefused, kModeCount };
+    // How often each of the Mmu's own modes was exercised: fast table off, amnesia, snapshot, epoch, bulk,
+    // plain bytes, ways found by the tables.
+    enum Mode : u32 {
+        kFastOff,
+        kAmnesia,
+        kSnapshot,
+        kEpoch,
+        kBulkHit,
+        kBulkRefused,
+        kPlain,
+        kFilled,
+        kTableStore,
+        kModeCount
+    };
     const u64* modes() const { return modes_; }
     // Of the hits, how many of each 100 were served by the front.
     u64 front_percent() const;
@@ -45,6 +57,8 @@ class Duel : private AccessListener, private IoHandler {
     void probe(u32 linear, u32 size, bool user);
     PhysicalAddress fetch(u32 linear, bool user);
     void bulk(u32 linear, bool user, bool write);
+    void plain(u32 linear, u32 size, bool user, bool write);
+    u8* fill_way(u32 linear, u32 size, bool user, AccessKind kind, u64 value, bool& stored);
     void repeat(bool user);
     void after(const reference::Outcome& expected, bool ok, u64 value, u32 linear, bool user);
     void serve_fault(u32 linear, u32 code);
