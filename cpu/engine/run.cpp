@@ -132,7 +132,6 @@ void run_instructions(Context& cpu, const Block* block, const Instruction* first
 bool run_within(Context& cpu, const Block& block, const Instruction& in, bool may_pass_end) {
     Progress& p = cpu.progress();
     p.running = &block;
-    p.leave = false;
     p.task_switched = false;
     p.current = &in;
     const Step step = in.handler(cpu, in);
@@ -146,6 +145,13 @@ bool run_within(Context& cpu, const Block& block, const Instruction& in, bool ma
     }
     settle(cpu, step, in);
     return false;
+}
+
+void leave_behind(Context& cpu, const Block& block, const Instruction& in) {
+    Progress& p = cpu.progress();
+    p.running = &block;
+    cpu.regs().eip = p.next_eip(in);
+    settle(cpu, Step::Next, in);
 }
 
 void run_block(Context& cpu, Block& block, u64 instruction_limit) {

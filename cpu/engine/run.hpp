@@ -22,7 +22,9 @@ void run_instructions(Context& cpu, const Block* block, const Instruction* first
 
 // One instruction of a block whose earlier ones have run, while Progress stands before the block. True: time and count
 // stand there still, and the next one may run; behind the last one only if the caller `may_pass_end`. False: as behind
-// run_instructions, settled.
+// run_instructions, settled. Progress::leave counts as it is found: whoever begins the block clears it.
 bool run_within(Context& cpu, const Block& block, const Instruction& in, bool may_pass_end = false);
+// Settles behind one that has been carried out otherwise.
+void leave_behind(Context& cpu, const Block& block, const Instruction& in);
 
 } // namespace forkscope

@@ -61,6 +61,13 @@ class Context {
     template <class T> Access<T> peek_stack(u32 bytes_above = 0) { // reads without popping
         return read<T>(kSs, (state_.esp() + bytes_above) & stack_mask());
     }
+    // [offset, offset + size) of a flat stack, as Mmu::plain_bytes; else nullptr.
+    u8* plain_stack(u32 offset, u32 size, AccessKind kind) {
+        const SegmentCache& ss = state_.segments[kSs];
+        if (!ss.big || !(kind == AccessKind::Write ? ss.flat_write : ss.flat_read))
+            return nullptr;
+        return mmu_.plain_bytes(LinearAddress(ss.base + offset), size, privilege_, kind);
+    }
     Access<void> probe_stack(u32 offset, u32 size) { return probe_write(kSs, offset, size); }
 
     // --- Faults: recorded here, for the caller to return. Without and with an error code; what the last access through

@@ -85,6 +85,15 @@ template <u8 kSegment, class T> Step pop_segment(Context& cpu, const Instruction
 
 template <class T> Step pusha(Context& cpu, const Instruction&) {
     const u32 top = cpu.regs().esp();
+    constexpr u32 kBytes = 8 * sizeof(T);
+    if (u8* const plain = cpu.plain_stack(top - kBytes, kBytes, AccessKind::Write); plain != nullptr) [[likely]] {
+        for (u8 i = 0; i < 8; ++i) {
+            const T value = cpu.regs().reg<T>(i);
+            std::memcpy(plain + (7u - i) * sizeof(T), &value, sizeof(T));
+        }
+        cpu.set_stack_pointer(top - kBytes);
+        return Step::Next;
+    }
     // The lowest word first: if it and the highest can be stored, all can, unless the limit lies between; so probe all.
     for (u32 i = 0; i < 8; ++i)
         TRY_VOID(cpu.probe_stack((top - (i + 1) * u32{sizeof(T)}) & cpu.stack_mask(), sizeof(T)));
@@ -96,7 +105,10 @@ template <class T> Step pusha(Context& cpu, const Instruction&) {
 
 template <class T> Step popa(Context& cpu, const Instruction&) {
     T values[8];
-    for (u32 i = 0; i < 8; ++i) {
+    const u8* const plain = cpu.plain_stack(cpu.regs().esp(), sizeof values, AccessKind::Read);
+    for (u32 i = 0; i < 8 && plain != nullptr; ++i)
+        std::memcpy(&values[7 - i], plain + i * sizeof(T), sizeof(T));
+    for (u32 i = 0; i < 8 && plain == nullptr; ++i) {
         TRY(value, cpu.peek_stack<T>(i * u32{sizeof(T)}));
         values[7 - i] = value;
     }

@@ -2,19 +2,6 @@
 
 namespace forkscope {
 
-SegmentCache SegmentCache::from(u16 selector, const Descriptor& descriptor) {
-    SegmentCache cache;
-    cache.selector = selector;
-    cache.base = descriptor.base();
-    cache.limit = descriptor.limit();
-    cache.access = descriptor.access();
-    cache.big = descriptor.big();
-    cache.granular = descriptor.granular();
-    cache.valid = true;
-    cache.update_flat();
-    return cache;
-}
-
 SegmentCache SegmentCache::null(u16 selector) {
     SegmentCache cache;
     cache.selector = selector;
@@ -42,12 +29,6 @@ SegmentCache SegmentCache::at_reset(u16 selector, u32 base) {
     cache.valid = true;
     cache.update_flat();
     return cache;
-}
-
-void SegmentCache::update_flat() {
-    const bool whole = valid && limit == 0xFFFFFFFFu && !expand_down();
-    flat_read = whole && readable();
-    flat_write = whole && writable();
 }
 
 void SegmentCache::serialize(Archive& ar) {

@@ -168,4 +168,23 @@ struct SegmentCache {
     void serialize(Archive& ar);
 };
 
+inline void SegmentCache::update_flat() {
+    const bool whole = valid && limit == 0xFFFFFFFFu && !expand_down();
+    flat_read = whole && readable();
+    flat_write = whole && writable();
+}
+
+inline SegmentCache SegmentCache::from(u16 selector, const Descriptor& descriptor) {
+    SegmentCache cache;
+    cache.selector = selector;
+    cache.base = descriptor.base();
+    cache.limit = descriptor.limit();
+    cache.access = descriptor.access();
+    cache.big = descriptor.big();
+    cache.granular = descriptor.granular();
+    cache.valid = true;
+    cache.update_flat();
+    return cache;
+}
+
 } // namespace forkscope

@@ -52,14 +52,8 @@ bool read_gate(Context& cpu, const InterruptRequest& request, Descriptor& gate) 
     const u32 at = request.vector * 8u;
     if (at + 7 > r.idtr.limit)
         return cpu.fault(kGeneralProtection, error);
-    gate.address = LinearAddress(r.idtr.base + at);
-    const auto low = cpu.read_system<u32>(r.idtr.base + at);
-    if (!low.ok)
+    if (!read_table_entry(cpu, r.idtr.base + at, gate))
         return false;
-    const auto high = cpu.read_system<u32>(r.idtr.base + at + 4);
-    if (!high.ok)
-        return false;
-    gate.bits = u64{high.value} << 32 | low.value;
     const bool is_gate = gate.is_any(kInterruptGates) || gate.is_any(kTrapGates) || gate.is(SystemType::TaskGate);
     if (!is_gate || (software && gate.dpl() < r.cpl))
         return cpu.fault(kGeneralProtection, error);
@@ -198,15 +192,12 @@ bool interrupt_return_protected(Context& cpu, u32 size, u32 eip, u16 selector, u
         set_code_segment(cpu, SegmentCache::from(selector, descriptor), rpl);
         r.eip = eip;
     } else {
-        const auto esp = peek_element(cpu, 3, size);
-        if (!esp.ok)
-            return false;
-        const auto ss = peek_element(cpu, 4, size);
-        if (!ss.ok)
+        std::array<u32, 2> outer;
+        if (!peek_elements(cpu, 3, size, outer))
             return false;
         // IRET alone calls an absent stack segment #NP (SDM 2A, IRET: exceptions).
         const OuterReturn to{
-            eip, selector, esp.value, static_cast<u16>(ss.value), kSegmentNotPresent, CostPath::ReturnOuter};
+            eip, selector, outer[0], static_cast<u16>(outer[1]), kSegmentNotPresent, CostPath::ReturnOuter};
         if (!return_outer(cpu, to, descriptor))
             return false;
     }
@@ -220,13 +211,9 @@ bool interrupt_return_by_stack(Context& cpu, u32 size) {
     const bool virtual_flags = size == 2 && virtual_interrupts(r);
     if (r.virtual_8086() && r.iopl() < 3 && !virtual_flags)
         return cpu.fault(kGeneralProtection, 0);
-    std::array<u32, 3> popped{};
-    for (u32 i = 0; i < 3; ++i) {
-        const auto element = peek_element(cpu, i, size);
-        if (!element.ok)
-            return false;
-        popped[i] = element.value;
-    }
+    std::array<u32, 3> popped;
+    if (!peek_elements(cpu, 0, size, popped))
+        return false;
     const auto [eip, cs, flags] = popped;
     const u16 selector = static_cast<u16>(cs);
     if (r.protected_mode() && !r.virtual_8086())

@@ -3,6 +3,23 @@
 
 namespace forkscope::protection {
 
+bool read_table_entry(Context& cpu, u32 linear, Descriptor& entry) {
+    entry.address = LinearAddress(linear);
+    const u8* plain = cpu.mmu().plain_bytes(entry.address, 8, Privilege::Supervisor, AccessKind::Read);
+    if (plain != nullptr) [[likely]] {
+        std::memcpy(&entry.bits, plain, sizeof entry.bits);
+        return true;
+    }
+    const auto low = cpu.read_system<u32>(linear);
+    if (!low.ok)
+        return false;
+    const auto high = cpu.read_system<u32>(linear + 4);
+    if (!high.ok)
+        return false;
+    entry.bits = u64{high.value} << 32 | low.value;
+    return true;
+}
+
 bool read_descriptor(Context& cpu, u16 selector, u8 vector, u32 ext, Descriptor& descriptor) {
     CpuState& r = cpu.regs();
     const bool local = (selector & 4) != 0;
@@ -11,15 +28,7 @@ bool read_descriptor(Context& cpu, u16 selector, u8 vector, u32 ext, Descriptor&
     const u32 at = selector & 0xFFF8u;
     if ((local && !r.ldtr.valid) || at + 7 > limit)
         return cpu.fault(vector, (selector & 0xFFFCu) | ext);
-    descriptor.address = LinearAddress(base + at);
-    const auto low = cpu.read_system<u32>(base + at);
-    if (!low.ok)
-        return false;
-    const auto high = cpu.read_system<u32>(base + at + 4);
-    if (!high.ok)
-        return false;
-    descriptor.bits = u64{high.value} << 32 | low.value;
-    return true;
+    return read_table_entry(cpu, base + at, descriptor);
 }
 
 bool mark_accessed(Context& cpu, Descriptor& descriptor) {

@@ -16,7 +16,9 @@ void set_real_code_segment(Context& cpu, u16 selector);
 [[nodiscard]] bool load_ldtr(Context& cpu, u16 selector);
 [[nodiscard]] bool load_task_register(Context& cpu, u16 selector);
 
-// Reads the descriptor from the GDT or LDT; outside the table: `vector` with the selector's error code | `ext`.
+// Reads eight bytes of the GDT, LDT or IDT. The descriptor of the GDT or LDT; outside the table: `vector` with the
+// selector's error code | `ext`.
+[[nodiscard]] bool read_table_entry(Context& cpu, u32 linear, Descriptor& entry);
 [[nodiscard]] bool read_descriptor(Context& cpu, u16 selector, u8 vector, u32 ext, Descriptor& descriptor);
 [[nodiscard]] bool mark_accessed(Context& cpu, Descriptor& descriptor);
 // For LAR, LSL, VERR, VERW: may the present privilege see the descriptor?

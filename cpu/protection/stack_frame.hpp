@@ -2,6 +2,8 @@
 // Callers: cpu/protection. Promises: all of a frame is written, or nothing.
 #pragma once
 
+#include <span>
+
 #include "cpu/execute/context.hpp"
 
 namespace forkscope::protection {
@@ -26,6 +28,8 @@ struct StackFrame {
 StackFrame present_stack(const Context& cpu, u32 size);
 // The ring's stack from the TSS, checked as for a transfer inwards.
 [[nodiscard]] bool inner_stack(Context& cpu, u8 ring, u32 ext, StackFrame& frame);
+// Elements of the stack, `size` bytes each, zero-extended, upwards from the number `first` above its top.
+[[nodiscard]] bool peek_elements(Context& cpu, u32 first, u32 size, std::span<u32> elements);
 // An element of the stack, `size` bytes, zero-extended.
 Access<u32> peek_element(Context& cpu, u32 index, u32 size, u32 skipped = 0);
 

@@ -46,6 +46,7 @@ std::optional<std::vector<u8>> BlockTranslator::translate(u32 memory_at) {
     if (all_handlers)
         return std::nullopt;
     common_ = a_.newLabel();
+    fill_ = a_.newLabel();
     deadline_ = a_.newLabel();
     for (ExitParts& exit : exits_)
         exit = {a_.newLabel(), a_.newLabel(), a_.newLabel(), a_.newLabel()};
@@ -296,6 +297,7 @@ void BlockTranslator::access(const Instruction& in, u32 size, bool writes) {
 void BlockTranslator::access_at(const Instruction& in, u32 size, bool writes) {
     Slow slow{a_.newLabel(), a_.newLabel(), writes, &in, state_, pending_, 0, x87_last_, false};
     slow.takes_x87 = x87_taken_ && in.number < last_x87_;
+    slow.size = size;
     a_.mov(x86::r9d, x86::r8d);
     a_.shr(x86::r9d, kSlotShift);
     a_.and_(x86::r9d, Imm(around_.data_mask * sizeof(RecentSlot)));
@@ -350,6 +352,9 @@ void BlockTranslator::emit_cold() {
     a_.bind(common_);
     a_.mov(x86::r10, Imm(reinterpret_cast<u64>(&translation_)));
     a_.jmp(Imm(around_.slow_code));
+    a_.bind(fill_);
+    a_.mov(x86::r10, Imm(reinterpret_cast<u64>(&translation_)));
+    a_.jmp(Imm(around_.fill_code));
     emit_exit_stubs();
 }
 
@@ -359,6 +364,7 @@ void BlockTranslator::emit_slow(const Slow& slow) {
     if (slow.granted.isValid()) {
         a_.call(Imm(slow.writes ? around_.write_way_code : around_.read_way_code));
         a_.long_().jnz(slow.granted);
+        emit_fill(slow, end);
     }
     if (slow.state == FlagState::Pending && !TRANSLATOR_MUTANT(FlagsLostOverSlow))
         emit_record(slow.pending);
@@ -385,6 +391,30 @@ void BlockTranslator::emit_slow(const Slow& slow) {
         emit_again(end.after);
     if (code_.isLabelBound(end.resume))
         a_.long_().jmp(end.resume);
+}
+
+// Then the tables are asked. A doubleword that only goes to memory may have been stored behind it.
+void BlockTranslator::emit_fill(const Slow& slow, const End& end) {
+    const Plan& plan = plans_[slow.in->number];
+    const bool immediate_value = plan.shape == Shape::MoveImmediate;
+    const bool stores = slow.writes && slow.size == 4 && (plan.shape == Shape::Move || immediate_value);
+    const u32 asked = WayAsked::of(slow.in->number, slow.size, slow.writes);
+    a_.mov(x86::r14d, Imm(asked | (stores ? WayAsked::kStore : 0)));
+    if (stores && immediate_value)
+        a_.mov(field(offsetof(Frame, bounce)), immediate(slow.in->immediate, 4));
+    else if (stores)
+        a_.mov(field(offsetof(Frame, bounce)), gp(4, plan.reg));
+    a_.call(fill_);
+    if (!stores) {
+        a_.long_().jnz(slow.granted);
+        return;
+    }
+    const Label refused = a_.newLabel();
+    a_.jz(refused);
+    a_.cmp(x86::r8, Imm(kStored));
+    a_.long_().jne(slow.granted);
+    a_.long_().jmp(end.resume);
+    a_.bind(refused);
 }
 
 // Its result is in the frame's a: from there the operand that came from memory.

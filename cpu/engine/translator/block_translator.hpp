@@ -26,6 +26,7 @@ struct Surroundings {
     u64 flags_code = 0;
     u64 read_way_code = 0;
     u64 write_way_code = 0;
+    u64 fill_code = 0;
     u64 take_x87_code = 0;
     const u16* x87_control = nullptr; // the guest's control word
     u32* system_flags = nullptr;      // the guest's EFLAGS but for the arithmetic ones
@@ -116,6 +117,7 @@ class BlockTranslator {
         u32 end; // which of `ends_`
         X87Last x87_last;
         bool takes_x87; // the code behind counts on it
+        u32 size = 0;   // of the access
     };
     // Behind an instruction that may be slow.
     struct End {
@@ -135,6 +137,7 @@ class BlockTranslator {
     void emit_entry(const asmjit::Label& deadline);
     void emit_cold();
     void emit_slow(const Slow& slow);
+    void emit_fill(const Slow& slow, const End& end);
     void emit_compared(const Pending& compared);
     void emit_exit_stubs();
     void end_instruction(std::size_t first_slow, bool sets_flags);
@@ -258,7 +261,7 @@ class BlockTranslator {
     X87Last x87_last_;
     std::vector<TakeX87> x87_takes_;
     std::vector<Rest> rests_;
-    asmjit::Label common_, deadline_;
+    asmjit::Label common_, fill_, deadline_;
     u32 live_at_start_ = 0;
     std::optional<Turn> turn_;
     bool turning_ = false; // the second turn is being made

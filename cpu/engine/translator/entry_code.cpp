@@ -44,6 +44,8 @@ class Writer {
         way(offsetof(FastSlot, write_tag), 0x100);
         a_.bind(way_by_engine_);
         way_by_engine();
+        entry.fill_at = here();
+        fill();
         if (code_.flatten() != kErrorOk || code_.resolveUnresolvedLinks() != kErrorOk ||
             code_.relocateToBase(run_at_) != kErrorOk)
             return std::nullopt;
@@ -66,6 +68,7 @@ class Writer {
         a_.mov(frame(kRegisters), x86::rcx);
         a_.mov(x86::r10, x86::rdi);
         a_.mov(x86::r13, x86::rsi);
+        a_.mov(frame(offsetof(Frame, recent)), x86::rsi);
         a_.mov(x86::r12, x86::qword_ptr(x86::rdx, offsetof(Frame, budget)));
         a_.mov(x86::r11, x86::qword_ptr(x86::rdx, offsetof(Frame, instructions)));
         a_.mov(frame(offsetof(Frame, record)), Imm(0));
@@ -122,6 +125,7 @@ class Writer {
         load_registers();
         a_.mov(x86::r12, frame(offsetof(Frame, budget)));
         a_.mov(x86::r11, frame(offsetof(Frame, instructions)));
+        a_.mov(x86::r13, frame(offsetof(Frame, recent)));
         a_.jmp(frame(offsetof(Frame, resume)));
         a_.bind(out);
         leave(0);
@@ -188,7 +192,7 @@ class Writer {
 
     // Called from translated code, where the recent slot does not grant an access: r8d is linear, r9 the recent slot's
     // offset, r10d the page that a tag must name. Does what FastTlb::make_recent does. Not zero: r8 is the host
-    // address.
+    // address; else it is as before.
     void way(std::size_t tag, u32 kind) {
         static_assert(sizeof(FastSlot) == 32 && sizeof(PlruTouch) == 2);
         const FastTlb& front = *places_.front;
@@ -221,7 +225,7 @@ class Writer {
         a_.ret();
         a_.bind(refused);
         restore_three();
-        a_.xor_(x86::r8d, x86::r8d);
+        a_.xor_(x86::r10d, x86::r10d);
         a_.ret();
         a_.bind(large);
         restore_three();
@@ -293,6 +297,35 @@ class Writer {
         for (u32 i = 6; i-- > 0;)
             a_.pop(kept[i]);
         a_.test(x86::r8, x86::r8);
+        a_.ret();
+    }
+
+    // Called from translated code, when that was of no use: r8d is linear, r14d says what is asked for, r10 is the
+    // translation. Not zero: r8 is the host address. While the host's x87 is the guest's, no C++ code that may be long
+    // is called.
+    void fill() {
+        const Label refused = a_.newLabel();
+        a_.cmp(frame_half(8 + offsetof(Frame, x87_taken)), Imm(0));
+        a_.jne(refused);
+        a_.mov(frame(8 + offsetof(Frame, budget)), x86::r12);
+        a_.mov(frame(8 + offsetof(Frame, instructions)), x86::r11);
+        const x86::Gp kept[] = {x86::rax, x86::rcx, x86::rdx, x86::rsi, x86::rdi, x86::r11};
+        for (const x86::Gp& reg : kept)
+            a_.push(reg);
+        a_.sub(x86::rsp, Imm(8));
+        a_.mov(x86::esi, x86::r8d);
+        a_.mov(x86::edx, x86::r14d);
+        a_.mov(x86::rcx, x86::r10);
+        a_.lea(x86::r8, frame(8 * 8));
+        call_engine(reinterpret_cast<const void*>(functions_.fill));
+        a_.mov(x86::r8, x86::rax);
+        a_.add(x86::rsp, Imm(8));
+        for (u32 i = 6; i-- > 0;)
+            a_.pop(kept[i]);
+        a_.test(x86::r8, x86::r8);
+        a_.ret();
+        a_.bind(refused);
+        a_.cmp(x86::eax, x86::eax);
         a_.ret();
     }
 

@@ -17,6 +17,8 @@ struct EngineFunctions {
     u32 (*flags)(void* engine, Frame* frame) = nullptr;                // settled and packed
     u32 (*take_x87)(void* engine, Frame* frame) = nullptr;             // to the image; 0: refused
     u8* (*way)(void* engine, u32 linear, u32 size_and_kind) = nullptr; // kind: 100h to write; null: slow
+    // The same by a walk, for an instruction of the block (WayAsked), with budget and count in the frame; or kStored.
+    u8* (*fill)(void* engine, u32 linear, u32 asked, void* translation, Frame* frame) = nullptr;
 };
 
 // The TLB's front for data. Generated code reads its slots without a call.
@@ -34,7 +36,7 @@ using EnterFunction = bool (*)(const void* code, const RecentSlot* data, Frame* 
 
 struct EntryCode {
     u32 enter_at = 0, slow_at = 0, exit_at = 0, flags_at = 0; // offsets from its start
-    u32 read_way_at = 0, write_way_at = 0, take_x87_at = 0;
+    u32 read_way_at = 0, write_way_at = 0, fill_at = 0, take_x87_at = 0;
     std::vector<u8> bytes;
 };
 

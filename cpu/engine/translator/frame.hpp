@@ -47,8 +47,9 @@ struct alignas(16) Frame {
     u32 handlers = 0;                  // how many instructions from the slow one on run by their handlers
     u32 bounce = 0;                    // a byte on its way from or to AH, CH, DH, BH
     const void* instruction = nullptr; // const Instruction*: that is slow
-    const void* resume = nullptr;      // where the code goes on behind it
+    const void* resume = nullptr;      // where the code goes on behind it, or in another block
     void* translation = nullptr;       // that it belongs to
+    const void* recent = nullptr;      // the recent slots of the privilege
     void* link = nullptr;              // the exit taken, if it may be linked
     i64 budget = 0;                    // clocks left before the code must leave, less one
     u64 instructions = 0;              // retired, those of the running block included
@@ -60,6 +61,17 @@ struct alignas(16) Frame {
 
     static constexpr u32 kNone = 0xFFFF;
 };
+
+// What an access asks for, in one word: the number of its instruction, its kind, its size.
+struct WayAsked {
+    static constexpr u32 kWrite = 0x100;
+    static constexpr u32 kStore = 0x200; // the value of a doubleword is in Frame::bounce, and all that is written
+
+    static constexpr u32 of(u32 instruction, u32 size, bool writes) {
+        return instruction << 16 | (writes ? kWrite : 0) | size;
+    }
+};
+inline constexpr std::uintptr_t kStored = 1; // instead of a host address: it has been done
 
 // Brings `flags` up to date with the record, which is then Settled.
 void settle_flags(Frame& frame, LazyFlags& flags);

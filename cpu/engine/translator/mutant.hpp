@@ -31,7 +31,11 @@
     X(PrecisionIgnored)                                                                                                \
     X(UnmaskedX87Taken)                                                                                                \
     X(BreakpointsTranslated)                                                                                           \
-    X(NewBreakpointsIgnored)
+    X(NewBreakpointsIgnored)                                                                                           \
+    X(RunLoopNotAsked)                                                                                                 \
+    X(PageOfNextBlockUnchecked)                                                                                        \
+    X(SlotsOfOldPrivilege)                                                                                             \
+    X(TableStoreForgotten)
 
 namespace forkscope {
 

@@ -27,6 +27,7 @@ TranslatorEngine::TranslatorEngine(Context& cpu, CodeMemory memory, const Transl
 // --- Running
 
 void TranslatorEngine::run(u64 instruction_limit) {
+    instruction_limit_ = instruction_limit;
     do {
         const auto start = cpu_.mmu().fetch(LinearAddress(cpu_.state().linear_eip()), cpu_.privilege());
         if (!start.ok) [[unlikely]] {
@@ -51,7 +52,7 @@ void TranslatorEngine::run_here(Block& block, u64 instruction_limit) {
     if (Translation* const translation = translation_of(block); translation != nullptr && machine_fits()) {
         if (taken_ != nullptr)
             link_to(*translation);
-        if (enter(*translation, instruction_limit))
+        if (enter(*translation))
             return;
     }
     taken_ = nullptr;
@@ -89,22 +90,33 @@ bool TranslatorEngine::machine_fits() const {
            !cpu_.meter().repeating();
 }
 
-bool TranslatorEngine::enter(Translation& translation, u64 instruction_limit) {
+// Every instruction costs a cycle at least, so that one budget keeps both bounds.
+u64 TranslatorEngine::left() const {
+    const Progress& p = cpu_.progress();
+    return std::min<u64>({p.deadline - p.cycle, instruction_limit_ - p.instructions, kMostBudget});
+}
+
+void TranslatorEngine::grant(Frame& frame, u64 left) {
+    Progress& p = cpu_.progress();
+    frame.budget = static_cast<i64>(left) - 1;
+    frame.instructions = p.instructions;
+    budget_end_ = p.cycle + left;
+    p.leave = false;
+    cpu_.meter().begin();
+}
+
+bool TranslatorEngine::enter(Translation& translation) {
     Progress& p = cpu_.progress();
     CpuState& r = cpu_.regs();
-    // Every instruction costs a cycle at least, so that one budget keeps both bounds.
-    const u64 left = std::min<u64>({p.deadline - p.cycle, instruction_limit - p.instructions, kMostBudget});
-    if (translation.block->clocks >= left)
+    const u64 cycles = left();
+    if (translation.block->clocks >= cycles)
         return false;
     JumpCacheEntry& entry = jump_cache_[translation.eip & (kJumpCacheEntries - 1)];
     entry = {translation.eip, static_cast<u32>(translation.block->start.page_start().value),
              reinterpret_cast<u64>(memory_.executable + translation.entry_at)};
     Frame frame;
-    frame.budget = static_cast<i64>(left) - 1;
-    frame.instructions = p.instructions;
-    budget_end_ = p.cycle + left;
+    grant(frame, cycles);
     ++entries_;
-    cpu_.meter().begin();
     const auto enter_code =
         reinterpret_cast<EnterFunction>(reinterpret_cast<std::uintptr_t>(memory_.executable + entry_code_.enter_at));
     const RecentSlot* const data = cpu_.mmu().data_front().recent_slots(cpu_.privilege());
@@ -123,6 +135,42 @@ bool TranslatorEngine::enter(Translation& translation, u64 instruction_limit) {
     return true;
 }
 
+// Behind a handler that has left its block all is settled. The code at EIP follows without a way out and in again where
+// the run loop has nothing to look at and the jump cache knows it.
+bool TranslatorEngine::go_on_elsewhere(Frame& frame) {
+    const CpuState& r = cpu_.state();
+    if ((!goes_on(cpu_, instruction_limit_) && !TRANSLATOR_MUTANT(RunLoopNotAsked)) || !machine_fits() ||
+        cpu_.breakpoints().generation() != breakpoints_)
+        return false;
+    const auto start = cpu_.mmu().fetch(LinearAddress(r.eip), cpu_.privilege());
+    if (!start.ok) [[unlikely]] {
+        protection::deliver(cpu_, cpu_.page_fault());
+        return false;
+    }
+    const JumpCacheEntry& entry = jump_cache_[r.eip & (kJumpCacheEntries - 1)];
+    const bool same_page =
+        entry.physical == start.value.page_start().value || TRANSLATOR_MUTANT(PageOfNextBlockUnchecked);
+    if (entry.eip != r.eip || !same_page)
+        return false;
+    frame.handlers = 1;
+    frame.may_pass_end = 0;
+    frame.expected = 0;
+    if (!TRANSLATOR_MUTANT(SlotsOfOldPrivilege))
+        frame.recent = cpu_.mmu().data_front().recent_slots(cpu_.privilege());
+    frame.resume = reinterpret_cast<const void*>(entry.code);
+    grant(frame, left());
+    return true;
+}
+
+// Progress as it was before the block, whose clocks and instructions the code has counted already.
+void TranslatorEngine::stand_before(const Translation& translation, i64 budget, u64 instructions) {
+    const Block& block = *translation.block;
+    Progress& p = cpu_.progress();
+    p.cycle = budget_end_ - 1 - static_cast<u64>(budget + block.clocks);
+    p.instructions = instructions - (TRANSLATOR_MUTANT(CountWrongAtLeave) ? 0u : block.count);
+    p.block_eip = translation.eip;
+}
+
 // The instruction that the code cannot do, or not now, by its handler.
 u32 TranslatorEngine::slow(void* engine, Frame* frame) {
     auto& self = *static_cast<TranslatorEngine*>(engine);
@@ -131,16 +179,25 @@ u32 TranslatorEngine::slow(void* engine, Frame* frame) {
     CpuState& r = cpu.regs();
     const auto& translation = *static_cast<const Translation*>(frame->translation);
     const Block& block = *translation.block;
-    p.cycle = self.budget_end_ - 1 - static_cast<u64>(frame->budget + block.clocks);
-    p.instructions = frame->instructions - (TRANSLATOR_MUTANT(CountWrongAtLeave) ? 0u : block.count);
-    p.block_eip = r.eip = translation.eip;
+    self.stand_before(translation, frame->budget, frame->instructions);
+    r.eip = translation.eip;
     self.give_x87(*frame);
     settle_flags(*frame, r.flags);
     const auto* in = static_cast<const Instruction*>(frame->instruction);
+    if (self.thrown_) [[unlikely]] { // while a page was looked for
+        p.cycle += in->cost_before;
+        p.instructions += in->number;
+        r.eip = p.present_eip(*in);
+        return 0;
+    }
     try {
+        if (std::exchange(self.stored_, false)) [[unlikely]] {
+            leave_behind(cpu, block, *in);
+            return self.go_on_elsewhere(*frame) ? 1 : 0;
+        }
         for (u32 count = frame->handlers; count != 0; --count, ++in)
             if (!run_within(cpu, block, *in, frame->may_pass_end != 0))
-                return 0;
+                return self.go_on_elsewhere(*frame) ? 1 : 0;
     } catch (...) { // an observer's, out of memory: it cannot pass through translated code
         self.thrown_ = std::current_exception();
         return 0;
@@ -190,6 +247,36 @@ void TranslatorEngine::give_x87(Frame& frame) {
         x87.data_selector = r.segments[frame.x87_segment].selector;
         x87.data_offset = frame.x87_operand;
     }
+}
+
+// A walk, with all that it may tell. Whoever hears of it may want the code left behind the instruction, which its
+// handler sees to then.
+u8* TranslatorEngine::fill(void* engine, u32 linear, u32 asked, void* translation, Frame* frame) {
+    auto& self = *static_cast<TranslatorEngine*>(engine);
+    Mmu& mmu = self.cpu_.mmu();
+    Progress& p = self.cpu_.progress();
+    const auto& asking = *static_cast<const Translation*>(translation);
+    self.stand_before(asking, frame->budget, frame->instructions);
+    p.running = asking.block;
+    p.current = asking.block->first + (asked >> 16);
+    u8* host = nullptr;
+    bool stored = false;
+    try {
+        const AccessKind kind = (asked & WayAsked::kWrite) != 0 ? AccessKind::Write : AccessKind::Read;
+        const Mmu::Way way = mmu.fill_way(linear, asked & 0xFF, self.cpu_.privilege(), kind);
+        host = way.host;
+        const bool stores = host == nullptr && (asked & WayAsked::kStore) != 0;
+        stored = stores && (TRANSLATOR_MUTANT(TableStoreForgotten) || mmu.store_into_table(way, 4, frame->bounce));
+    } catch (...) {
+        self.thrown_ = std::current_exception();
+    }
+    p.current = nullptr;
+    p.running = nullptr;
+    if (p.leave) [[unlikely]] {
+        self.stored_ = stored;
+        return nullptr;
+    }
+    return stored ? reinterpret_cast<u8*>(kStored) : host;
 }
 
 u8* TranslatorEngine::way(void* engine, u32 linear, u32 size_and_kind) {
@@ -361,7 +448,7 @@ std::vector<HostCode> TranslatorEngine::host_code(u32 address) {
 
 // The processor's TLB may have another geometry than before.
 void TranslatorEngine::set_surroundings() {
-    const EngineFunctions functions{this, slow, flags, take_x87, way};
+    const EngineFunctions functions{this, slow, flags, take_x87, way, fill};
     const FrontPlaces places{&cpu_.mmu().data_front(), cpu_.mmu().tlb().plru_of_all()};
     auto entry = make_entry_code(reinterpret_cast<u64>(memory_.executable), functions, places, x87_image_);
     usable_ = entry.has_value();
@@ -383,6 +470,7 @@ void TranslatorEngine::set_surroundings() {
                .flags_code = address(entry_code_.flags_at),
                .read_way_code = address(entry_code_.read_way_at),
                .write_way_code = address(entry_code_.write_way_at),
+               .fill_code = address(entry_code_.fill_at),
                .take_x87_code = address(entry_code_.take_x87_at),
                .x87_control = &cpu_.state().x87.control,
                .system_flags = &cpu_.regs().system_flags,

@@ -45,7 +45,10 @@ class TranslatorEngine final : public Engine {
 
     // Running them
     bool machine_fits() const;
-    bool enter(Translation& translation, u64 instruction_limit);
+    bool enter(Translation& translation);
+    u64 left() const;
+    void grant(Frame& frame, u64 left);
+    bool go_on_elsewhere(Frame& frame);
     void link_to(Translation& target);
     void unlink(Link& link);
     void patch(u32 at, u32 value);
@@ -55,6 +58,8 @@ class TranslatorEngine final : public Engine {
     static u32 flags(void* engine, Frame* frame);
     static u32 take_x87(void* engine, Frame* frame);
     void give_x87(Frame& frame);
+    void stand_before(const Translation& translation, i64 budget, u64 instructions);
+    static u8* fill(void* engine, u32 linear, u32 asked, void* translation, Frame* frame);
     static u8* way(void* engine, u32 linear, u32 size_and_kind);
 
     Context& cpu_;
@@ -77,6 +82,8 @@ class TranslatorEngine final : public Engine {
     u64 entries_ = 0;
     Link* taken_ = nullptr;     // the exit that the last translation left by
     std::exception_ptr thrown_; // while translated code ran
+    u64 instruction_limit_ = 0; // of the present run
+    bool stored_ = false;       // the slow instruction has been done, but for leaving behind it
     Cycles budget_end_ = 0;     // where the code's budget ends
 };
 
