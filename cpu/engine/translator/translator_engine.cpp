@@ -15,7 +15,7 @@ namespace {
 
 constexpr u32 kNeverTranslated = 0x80000000; // Block::heat
 constexpr u32 kMostCodeOfBlock = 32u << 10;
-constexpr u64 kMostBudget = u64{1} << 60;
+constexpr i64 kMostBudget = i64{1} << 60;
 
 } // namespace
 
@@ -93,7 +93,7 @@ bool TranslatorEngine::machine_fits() const {
 // Every instruction costs a cycle at least, so that one budget keeps both bounds.
 u64 TranslatorEngine::left() const {
     const Progress& p = cpu_.progress();
-    return std::min(std::min(p.deadline - p.cycle, instruction_limit_ - p.instructions), kMostBudget);
+    return std::min<u64>({p.deadline - p.cycle, instruction_limit_ - p.instructions, kMostBudget});
 }
 
 void TranslatorEngine::grant(Frame& frame, u64 left) {
@@ -135,40 +135,31 @@ bool TranslatorEngine::enter(Translation& translation) {
     return true;
 }
 
-// Behind a handler that has left its block all is settled. What follows runs without a way out and in again, as long as
-// the run loop has nothing to look at: blocks that are handlers only, then the code that the jump cache knows.
+// Behind a handler that has left its block all is settled. The code at EIP follows without a way out and in again where
+// the run loop has nothing to look at and the jump cache knows it.
 bool TranslatorEngine::go_on_elsewhere(Frame& frame) {
     const CpuState& r = cpu_.state();
-    const auto may_go_on = [this] { return goes_on(cpu_, instruction_limit_) || TRANSLATOR_MUTANT(RunLoopNotAsked); };
-    while (may_go_on() && machine_fits() && cpu_.breakpoints().generation() == breakpoints_) {
-        const auto start = cpu_.mmu().fetch(LinearAddress(r.eip), cpu_.privilege());
-        if (!start.ok) [[unlikely]] {
-            protection::deliver(cpu_, cpu_.page_fault());
-            return false;
-        }
-        const JumpCacheEntry& entry = jump_cache_[r.eip & (kJumpCacheEntries - 1)];
-        const bool same_page =
-            entry.physical == start.value.page_start().value || TRANSLATOR_MUTANT(PageOfNextBlockUnchecked);
-        if (entry.eip == r.eip && same_page) [[likely]] {
-            enter_from_slow(frame, entry.code);
-            return true;
-        }
-        Block* const block = blocks_.find(start.value, r.code_mode());
-        if (block == nullptr || (block->heat & kNeverTranslated) == 0)
-            return false;
-        run_block(cpu_, *block, instruction_limit_);
+    if ((!goes_on(cpu_, instruction_limit_) && !TRANSLATOR_MUTANT(RunLoopNotAsked)) || !machine_fits() ||
+        cpu_.breakpoints().generation() != breakpoints_)
+        return false;
+    const auto start = cpu_.mmu().fetch(LinearAddress(r.eip), cpu_.privilege());
+    if (!start.ok) [[unlikely]] {
+        protection::deliver(cpu_, cpu_.page_fault());
+        return false;
     }
-    return false;
-}
-
-void TranslatorEngine::enter_from_slow(Frame& frame, u64 code) {
+    const JumpCacheEntry& entry = jump_cache_[r.eip & (kJumpCacheEntries - 1)];
+    const bool same_page =
+        entry.physical == start.value.page_start().value || TRANSLATOR_MUTANT(PageOfNextBlockUnchecked);
+    if (entry.eip != r.eip || !same_page)
+        return false;
     frame.handlers = 1;
     frame.may_pass_end = 0;
     frame.expected = 0;
     if (!TRANSLATOR_MUTANT(SlotsOfOldPrivilege))
         frame.recent = cpu_.mmu().data_front().recent_slots(cpu_.privilege());
-    frame.resume = reinterpret_cast<const void*>(code);
+    frame.resume = reinterpret_cast<const void*>(entry.code);
     grant(frame, left());
+    return true;
 }
 
 // Progress as it was before the block, whose clocks and instructions the code has counted already.

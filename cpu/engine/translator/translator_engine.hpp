@@ -49,7 +49,6 @@ class TranslatorEngine final : public Engine {
     u64 left() const;
     void grant(Frame& frame, u64 left);
     bool go_on_elsewhere(Frame& frame);
-    void enter_from_slow(Frame& frame, u64 code);
     void link_to(Translation& target);
     void unlink(Link& link);
     void patch(u32 at, u32 value);

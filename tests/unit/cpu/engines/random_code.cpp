@@ -443,11 +443,9 @@ void RandomCode::segments() {
 }
 
 void RandomCode::system() {
-    switch (below(9)) {
+    switch (below(7)) {
     case 0:
-        return put({0xCD, below(2) == 0 ? 0x30 : kLend});
-    case 7:
-        return put({0xCD, kMove});
+        return put({0xCD, 0x30});
     case 1:
         return put({0x0F, 0x31}); // RDTSC
     case 2:
