@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import select
+import signal
 import statistics
 import subprocess
 import sys
@@ -44,7 +45,7 @@ class Systems:
 
     def command(self, system, words, serial, folder):
         if system == "bochs":
-            return [self.bochs, "-q", "-f", self.bochs_configuration(words, serial, folder)]
+            return [self.bochs, "-q", "-f", self.bochs_configuration(words, serial, folder), *self.bochs_debugger(folder)]
         if system == "v86":
             return ["node", os.path.join(os.path.dirname(os.path.abspath(__file__)), "v86.mjs"), self.v86, self.kernel, serial, words]
         if system in ("qemu", "icount"):
@@ -55,6 +56,15 @@ class Systems:
         more = {"forkscope": [], "model": ["--clock", "model"], "tlb": ["--tlb", "random:1"], "block": ["--engine", "block"]}[system]
         return [self.forkscope, "run", "--headless", "-m", f"{MEMORY}M", "--serial", f"file:{serial}", "--kernel", self.kernel,
                 "--append", words, *more]
+
+    def bochs_debugger(self, folder):
+        """Debian's Bochs has one, and waits for its commands."""
+        if "-rc" not in subprocess.run([self.bochs, "--help"], capture_output=True, text=True, check=False).stderr:
+            return []
+        path = os.path.join(folder, "commands")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("c\nq\n")
+        return ["-rc", path]
 
     def bochs_configuration(self, words, serial, folder):
         """Bochs loads no multiboot kernel: it boots from a disk whose boot sector does."""
@@ -67,6 +77,7 @@ class Systems:
                 with open(os.path.join(self.folder, name), "rb") as part:
                     file.write(part.read())
             file.truncate(20 * 16 * 63 * 512)
+        display = "nogui" if os.path.basename(self.bochs) != "bochs-bin" else 'rfb, options="timeout=0"'
         with open(path, "w", encoding="ascii") as file:
             file.write(f"""megs: {MEMORY}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
@@ -74,7 +85,7 @@ vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 boot: disk
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path={disk}, mode=flat, cylinders=20, heads=16, spt=63
-display_library: nogui
+display_library: {display}
 cpu: count=1, ips=200000000, reset_on_triple_fault=0
 clock: sync=none, time0=1
 com1: enabled=1, mode=file, dev={serial}
@@ -100,7 +111,7 @@ def lines_of(descriptor, deadline, process):
         ready, _, _ = select.select([descriptor], [], [], 0.1)
         data = os.read(descriptor, 65536) if ready else b""
         if not data:
-            if process.poll() is not None:
+            if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 return
             time.sleep(0.001)
             continue
@@ -121,30 +132,22 @@ def measure(systems, system, workload, rounds):
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder,
                                        env={**os.environ, "SDL_VIDEODRIVER": "dummy"})
         try:
-            begin = end = verdict = None
+            begin = verdict = None
             for line in lines_of(descriptor, time.monotonic() + SECONDS, process):
                 if line.startswith("B "):
                     begin = cpu_seconds(process.pid)
                 elif line.startswith("E "):
-                    end, verdict = cpu_seconds(process.pid), line
+                    verdict = line
                     break
         finally:
-            memory = peak_memory(process.pid)
-            process.kill()
-            process.wait()
+            os.kill(process.pid, signal.SIGKILL)  # Popen's own would take its times away
+            _, _, usage = os.wait4(process.pid, 0)
+            process.returncode = 0
             os.close(descriptor)
         if verdict is None or " OK" not in verdict:
             with open(os.path.join(folder, "output"), "rb") as output:
                 raise Failed(f"{system} failed {workload}: {verdict}: {output.read()[-300:].decode(errors='replace')}")
-        return (end - begin) / rounds, memory
-
-
-def peak_memory(pid):
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii") as file:
-            return next((int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM")), 0)
-    except OSError:
-        return 0
+        return (usage.ru_utime + usage.ru_stime - begin) / rounds, usage.ru_maxrss / 1024
 
 
 def own_guest(options, system, workload, folder):
@@ -178,8 +181,8 @@ def whole_run(command, prompt):
         said += data
     wall = time.monotonic() - started
     if prompt is not None:
-        process.kill()
-    _, status, usage = os.wait4(process.pid, 0)
+        os.kill(process.pid, signal.SIGKILL)
+    _, _, usage = os.wait4(process.pid, 0)
     process.returncode = 0
     process.stdin.close()
     process.stdout.close()
