@@ -34,7 +34,6 @@
     X(NewBreakpointsIgnored)                                                                                           \
     X(RunLoopNotAsked)                                                                                                 \
     X(PageOfNextBlockUnchecked)                                                                                        \
-    X(SlotsOfOldPrivilege)                                                                                             \
     X(TableStoreForgotten)
 
 namespace forkscope {

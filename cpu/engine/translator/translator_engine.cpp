@@ -136,30 +136,34 @@ bool TranslatorEngine::enter(Translation& translation) {
 }
 
 // Behind a handler that has left its block all is settled. The code at EIP follows without a way out and in again where
-// the run loop has nothing to look at and the jump cache knows it.
+// the run loop has nothing to look at, the jump cache knows it, and its fetch changes nothing: behind a fetch that does
+// (or is heard of) the instruction has to run, whatever wants the run loop then.
 bool TranslatorEngine::go_on_elsewhere(Frame& frame) {
     const CpuState& r = cpu_.state();
     if ((!goes_on(cpu_, instruction_limit_) && !TRANSLATOR_MUTANT(RunLoopNotAsked)) || !machine_fits() ||
         cpu_.breakpoints().generation() != breakpoints_)
         return false;
-    const auto start = cpu_.mmu().fetch(LinearAddress(r.eip), cpu_.privilege());
-    if (!start.ok) [[unlikely]] {
-        protection::deliver(cpu_, cpu_.page_fault());
-        return false;
-    }
+    const FastTlb& front = cpu_.mmu().fetch_front();
+    const RecentSlot& slot = front.recent_slots(cpu_.privilege())[(r.eip >> kPageShift) & front.recent_mask()];
     const JumpCacheEntry& entry = jump_cache_[r.eip & (kJumpCacheEntries - 1)];
-    const bool same_page =
-        entry.physical == start.value.page_start().value || TRANSLATOR_MUTANT(PageOfNextBlockUnchecked);
+    const bool same_page = (slot.read_tag == (r.eip & ~kPageMask) && slot.physical == entry.physical) ||
+                           TRANSLATOR_MUTANT(PageOfNextBlockUnchecked);
     if (entry.eip != r.eip || !same_page)
         return false;
     frame.handlers = 1;
     frame.may_pass_end = 0;
     frame.expected = 0;
-    if (!TRANSLATOR_MUTANT(SlotsOfOldPrivilege))
-        frame.recent = cpu_.mmu().data_front().recent_slots(cpu_.privilege());
+    frame.recent = cpu_.mmu().data_front().recent_slots(cpu_.privilege());
     frame.resume = reinterpret_cast<const void*>(entry.code);
     grant(frame, left());
     return true;
+}
+
+bool TranslatorEngine::walks_are_heard() const {
+    const Tracer& tracer = cpu_.tracer();
+    return tracer.wants(TraceKind::TlbFill) || tracer.wants(TraceKind::TlbEvict) ||
+           tracer.wants(TraceKind::AccessedDirty) || tracer.wants(TraceKind::PteWrite) ||
+           tracer.wants(TraceKind::PageTableFrame);
 }
 
 // Progress as it was before the block, whose clocks and instructions the code has counted already.
@@ -249,10 +253,11 @@ void TranslatorEngine::give_x87(Frame& frame) {
     }
 }
 
-// A walk, with all that it may tell. Whoever hears of it may want the code left behind the instruction, which its
-// handler sees to then.
+// A walk that nobody hears of: who does may look at registers and flags, which a handler has in place.
 u8* TranslatorEngine::fill(void* engine, u32 linear, u32 asked, void* translation, Frame* frame) {
     auto& self = *static_cast<TranslatorEngine*>(engine);
+    if (self.walks_are_heard())
+        return nullptr;
     Mmu& mmu = self.cpu_.mmu();
     Progress& p = self.cpu_.progress();
     const auto& asking = *static_cast<const Translation*>(translation);

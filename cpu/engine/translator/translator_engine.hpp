@@ -49,6 +49,7 @@ class TranslatorEngine final : public Engine {
     u64 left() const;
     void grant(Frame& frame, u64 left);
     bool go_on_elsewhere(Frame& frame);
+    bool walks_are_heard() const;
     void link_to(Translation& target);
     void unlink(Link& link);
     void patch(u32 at, u32 value);

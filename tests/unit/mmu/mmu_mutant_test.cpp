@@ -52,7 +52,7 @@ TEST_P(MmuMutants, AreEachCaughtByTheDuel) {
     active_mmu_mutant = GetParam();
     // A compiler is free in the order in which it asks for random numbers: one seed may pass a bug by.
     std::string mismatch;
-    for (u64 seed = 100; mismatch.empty() && seed < 104; ++seed)
+    for (u64 seed = 100; mismatch.empty() && seed < 124; ++seed)
         mismatch = Duel(setup_named(processor_for(active_mmu_mutant)), seed).run(kMost);
     EXPECT_NE(mismatch, "") << "unnoticed for " << kMost << " accesses";
     RecordProperty("caught", mismatch);

@@ -25,7 +25,7 @@ void PrintTo(TranslatorMutant mutant, std::ostream* out) {
 namespace test {
 namespace {
 
-constexpr u64 kMostPrograms = 400;
+constexpr u64 kMostPrograms = 4000;
 constexpr u32 kMostSeconds = 100; // of a process: wrong code may run for ever
 
 constexpr TranslatorMutant kMutants[] = {
