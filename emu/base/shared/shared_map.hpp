@@ -79,10 +79,17 @@ template <class Element, class Key, class KeyOf> class SharedTree {
 
     const_iterator lower_bound(const Key& key) const {
         const Leaves& leaves = *leaves_;
+        // Who asks for an element asks for it again.
+        if (last_leaf_ < leaves.size() && last_at_ < leaves[last_leaf_]->size()) {
+            const Key& last = KeyOf()((*leaves[last_leaf_])[last_at_]);
+            if (!(last < key) && !(key < last))
+                return {leaves, last_leaf_, last_at_};
+        }
         const auto leaf = std::partition_point(
             leaves.begin(), leaves.end(), [&](const CopyOnWrite<Leaf>& one) { return KeyOf()(one->back()) < key; });
-        const auto number = static_cast<std::size_t>(leaf - leaves.begin());
-        return {leaves, number, leaf == leaves.end() ? 0 : place_in(**leaf, key)};
+        last_leaf_ = static_cast<std::size_t>(leaf - leaves.begin());
+        last_at_ = leaf == leaves.end() ? 0 : place_in(**leaf, key);
+        return {leaves, last_leaf_, last_at_};
     }
     const_iterator upper_bound(const Key& key) const {
         const const_iterator at = lower_bound(key);
@@ -187,6 +194,7 @@ template <class Element, class Key, class KeyOf> class SharedTree {
 
     CopyOnWrite<Leaves> leaves_;
     std::size_t size_ = 0;
+    mutable std::size_t last_leaf_ = 0, last_at_ = 0; // what lower_bound said last; nothing may be there any more
 };
 
 struct FirstOfPair {

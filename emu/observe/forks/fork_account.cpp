@@ -24,6 +24,15 @@ ForkRecord& ForkTracer::edit_record(u64 open) {
 }
 
 u64 ForkTracer::working() const {
+    const std::pair moment{state_.context.changes(), state_.open.changes()};
+    if (at_work_since_ != moment) {
+        at_work_since_ = moment;
+        at_work_ = find_work();
+    }
+    return at_work_;
+}
+
+u64 ForkTracer::find_work() const {
     const ProcessContext::Key key = state_.context.current();
     if (const u64 open = state_.open.fork_of(key); open != kNone)
         return open;

@@ -97,6 +97,7 @@ ForkTracer::State ForkTracer::state() const {
 
 void ForkTracer::restore(const State* state) {
     state_ = state != nullptr ? *state : State{};
+    at_work_since_ = {~u64{0}, 0};
     if (state == nullptr)
         state_.tables.control = control_now(options_);
     tables_.restore(state_.tables);

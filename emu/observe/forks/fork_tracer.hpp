@@ -165,6 +165,7 @@ class ForkTracer : public TraceSink {
     // fork_account.cpp: whose time and whose events
     // The open fork or system call that the running thread is in, or works for as a server; or a process. kNone: none.
     u64 working() const;
+    u64 find_work() const;
     u64 work_of(u32 pid) const;
     const ForkRecord& record(u64 open) const;
     ForkRecord& edit_record(u64 open);
@@ -259,6 +260,9 @@ class ForkTracer : public TraceSink {
     State state_; // `tables`, `writers` and `followed` stand in the members of those names
     FollowedForks followed_;
     const TraceEvent* now_ = nullptr;
+    // What working() said last, and when: as the context and the open forks count their changes.
+    mutable u64 at_work_ = kNone;
+    mutable std::pair<u64, u64> at_work_since_{~u64{0}, 0};
 };
 
 } // namespace forkscope

@@ -24,6 +24,7 @@ template <class K> std::vector<u64> OpenForks::range(const Index<K>& index, K ke
 template std::vector<u64> OpenForks::range(const Index<u32>&, u32);
 
 void OpenForks::index(const OpenFork& fork) {
+    ++changes_;
     by_kind_[static_cast<std::size_t>(fork.kind)].insert(fork.id);
     if (!fork.unflushed.empty())
         unflushed_.insert(fork.id);
@@ -52,6 +53,7 @@ void OpenForks::index(const OpenFork& fork) {
 }
 
 void OpenForks::unindex(const OpenFork& fork) {
+    ++changes_;
     by_kind_[static_cast<std::size_t>(fork.kind)].erase(fork.id);
     if (!fork.unflushed.empty())
         unflushed_.erase(fork.id);

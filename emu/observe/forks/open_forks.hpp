@@ -99,6 +99,8 @@ class OpenForks {
     u64 fork_of(Key key) const;
     u64 call_of(Key key) const;
     u64 call_of_pid(u32 pid) const;
+    // Another number: what the questions above and below answer may have changed.
+    u64 changes() const { return changes_; }
     // By id, that is by age.
     std::vector<u64> forks_of_pid(u32 pid) const { return range(by_pid_, pid); }
     std::vector<u64> forks_of_directory(u32 directory) const { return range(by_directory_, directory); }
@@ -128,6 +130,7 @@ class OpenForks {
     u64 ids_ = 0;
     SharedMap<u64, CopyOnWrite<OpenFork>> all_;
     // Derived.
+    u64 changes_ = 0;
     std::array<SharedSet<u64>, 3> by_kind_;
     Index<Key> by_key_;                           // forks, by key and by helper
     Index<u32> by_pid_, by_directory_, by_child_; // forks

@@ -14,9 +14,11 @@ constexpr std::size_t kMostSpaces = 65536; // more than any guest has alive
 void ProcessContext::on_event(const TraceEvent& event) {
     if (!started_) {
         started_ = true;
+        ++changes_;
         current_ = space_key(event.address_space);
     }
     if (event.kind == TraceKind::Cr3Load && !stated_) {
+        ++changes_;
         current_ = space_key(static_cast<u32>(event.b & ~u64{31}));
     } else if (event.kind == TraceKind::Tracepoint) {
         on_tracepoint(event);
@@ -29,6 +31,7 @@ void ProcessContext::on_tracepoint(const TraceEvent& event) {
     const auto directory = static_cast<u32>(event.d);
     switch (event.a) {
     case TP_CONTEXT_SWITCH:
+        ++changes_;
         stated_ = true;
         pid_ = first;
         thread_ = second;
@@ -37,6 +40,7 @@ void ProcessContext::on_tracepoint(const TraceEvent& event) {
             set_pid(directory, first);
         break;
     case TP_PROCESS_START:
+        ++changes_;
         work_.started(first, second);
         [[fallthrough]];
     case TP_PROCESS_EXEC:
@@ -44,12 +48,15 @@ void ProcessContext::on_tracepoint(const TraceEvent& event) {
             set_pid(directory, first);
         break;
     case TP_PROCESS_EXIT:
+        ++changes_;
         work_.ended(first);
         break;
     case TP_MESSAGE:
+        ++changes_;
         work_.delivered(first, second);
         break;
     case TP_NOTIFY:
+        ++changes_;
         work_.notified(first, second);
         break;
     default:

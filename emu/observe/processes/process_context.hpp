@@ -46,6 +46,8 @@ class ProcessContext {
     void on_event(const TraceEvent& event);
 
     Key current() const { return current_; }
+    // Another number: somebody else may run, or work for others.
+    u64 changes() const { return changes_; }
     // The keys of a process's threads lie from its first key up to the next process's.
     static Key first_key(u32 pid) { return u64{pid} << 32 >> 1; }
     static Key end_key(u32 pid) { return first_key(pid) + (Key{1} << 31); }
@@ -76,6 +78,7 @@ class ProcessContext {
     SharedMap<u32, u32> pids_;              // by address space
     SharedSet<std::pair<u32, u32>> spaces_; // pid and space
     MessageWork work_;
+    u64 changes_ = 0;
 };
 
 } // namespace forkscope
