@@ -401,10 +401,6 @@ bool take_opcode(const u8*& at, CodeMode mode, Instruction& in) {
     return (in.flags & kHasLock) == 0 || (rule.lockable && (in.flags & kHasMemory) != 0);
 }
 
-} // namespace
-
-namespace {
-
 // What decoding starts from, by CodeMode. Copied: a compiler makes a temporary of an Instruction{} member by member,
 // and reading that as a whole waits for each of those stores.
 constexpr Instruction blank(u8 size) {

@@ -13,25 +13,12 @@ void BlockEngine::run(u64 instruction_limit) {
             return protection::deliver(cpu_, cpu_.page_fault());
         Block* block = blocks_.find(start.value, r.code_mode());
         if (block == nullptr) [[unlikely]]
-            block = build(start.value);
+            block = read_block(cpu_, start.value, blocks_, code_);
         if (block != nullptr) [[likely]]
             run_block(cpu_, *block, instruction_limit);
         else
             run_crossing_instruction(cpu_, code_);
     } while (goes_on(cpu_, instruction_limit));
-}
-
-// Null: the instruction there lies in two pages or in device memory.
-Block* BlockEngine::build(PhysicalAddress start) {
-    if (!read_run(cpu_, start, kMostInstructionsInBlock, code_))
-        return nullptr;
-    if (!blocks_.any_in(start.page())) // else it is flagged
-        cpu_.mmu().flag_frame(start.page(), kFrameCode);
-    Block* const block = blocks_.insert(start, cpu_.state().code_mode(), code_.instructions.data(),
-                                        static_cast<u16>(code_.count), code_.lookahead);
-    block->entry = cpu_.meter().pipeline();
-    block->exit = code_.exit;
-    return block;
 }
 
 bool BlockEngine::code_changed(PhysicalAddress address, u32 size) {

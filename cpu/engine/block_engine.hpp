@@ -17,8 +17,6 @@ class BlockEngine final : public Engine {
     void forget() override { blocks_.clear(); }
 
   private:
-    Block* build(PhysicalAddress start);
-
     Context& cpu_;
     BlockCache blocks_;
     DecodedRun code_; // being decoded

@@ -62,6 +62,18 @@ bool read_run(Context& cpu, PhysicalAddress start, u32 most, DecodedRun& run) {
     return true;
 }
 
+Block* read_block(Context& cpu, PhysicalAddress start, BlockCache& blocks, DecodedRun& scratch) {
+    if (!read_run(cpu, start, kMostInstructionsInBlock, scratch))
+        return nullptr;
+    if (!blocks.any_in(start.page())) // else it is flagged
+        cpu.mmu().flag_frame(start.page(), kFrameCode);
+    Block* const block = blocks.insert(start, cpu.state().code_mode(), scratch.instructions.data(),
+                                       static_cast<u16>(scratch.count), scratch.lookahead);
+    block->entry = cpu.meter().pipeline();
+    block->exit = scratch.exit;
+    return block;
+}
+
 void run_crossing_instruction(Context& cpu, DecodedRun& scratch) {
     std::array<u8, 15> bytes{};
     Instruction& in = scratch.instructions[0];

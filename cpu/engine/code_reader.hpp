@@ -19,6 +19,9 @@ struct DecodedRun {
 // False: not one whole instruction lies in this page's memory.
 bool read_run(Context& cpu, PhysicalAddress start, u32 most, DecodedRun& run);
 
+// Reads a run and keeps it, while the frame is flagged as code's. Null: as above. May drop every older block.
+Block* read_block(Context& cpu, PhysicalAddress start, BlockCache& blocks, DecodedRun& scratch);
+
 // Fetches and runs such an instruction.
 void run_crossing_instruction(Context& cpu, DecodedRun& scratch);
 

@@ -24,7 +24,7 @@ class Breakpoints {
     bool any_within(u32 linear, u32 size) const {
         return (pieces_ & pieces_of(linear, size)) != 0 && lies_within(linear, size);
     }
-    // Another one whenever any_within() may answer otherwise than before: for who keeps what it said.
+    // Changes whenever any_within() may answer otherwise than before.
     u64 generation() const { return generation_; }
     bool any_on_ports() const { return on_ports_ != 0; }
     // Bits of DR6: the guest's on this instruction; on this access to a port.

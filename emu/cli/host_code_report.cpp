@@ -7,15 +7,6 @@ namespace forkscope {
 
 namespace {
 
-constexpr u32 kLongestInstruction = 15;
-
-std::vector<u8> guest_bytes(const Mmu& mmu, u32 address) {
-    std::vector<u8> bytes(kLongestInstruction);
-    while (!bytes.empty() && !mmu.peek(LinearAddress(address), bytes))
-        bytes.pop_back();
-    return bytes;
-}
-
 Object row_data(const HostCodeRow& row) {
     Object data;
     data.text("guest", row.guest == 0 ? "" : fmt::format("{:08x}", row.guest)).text("instruction", row.instruction);
@@ -33,7 +24,7 @@ Document host_code_document(Machine& machine, u32 address, const AddressName& na
     std::size_t bytes = 0;
     for (const HostCode& block : blocks) {
         bytes += block.bytes.size();
-        for (const HostCodeRow& row : host_code_rows(block, [&](u32 at) { return guest_bytes(machine.mmu(), at); }))
+        for (const HostCodeRow& row : host_code_rows(block, machine.mmu()))
             rows.push_back(row_data(row));
     }
     document.data.number("blocks", blocks.size()).number("host_bytes", bytes).rows("rows", std::move(rows));

@@ -1,12 +1,14 @@
 // Owns: Disassembler, Capstone for x86 code of one width.
-// Callers: what shows code in this room. Promises: any bytes get an answer; without memory no instruction is known.
+// Callers: what shows code in this room. Promises: looks only; any bytes get an answer; without memory no instruction
+// is known.
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include <capstone/capstone.h>
 
-#include "emu/base/types.hpp"
+#include "mmu/mmu.hpp"
 
 namespace forkscope {
 
@@ -45,5 +47,14 @@ class Disassembler {
     bool open_ = false;
     cs_insn* instruction_ = nullptr;
 };
+
+// The guest's bytes at a linear address, as many as are mapped, up to the longest instruction.
+inline std::vector<u8> code_bytes(const Mmu& mmu, u32 address) {
+    constexpr std::size_t kLongestInstruction = 15;
+    std::vector<u8> bytes(kLongestInstruction);
+    while (!bytes.empty() && !mmu.peek(LinearAddress(address), bytes))
+        bytes.pop_back();
+    return bytes;
+}
 
 } // namespace forkscope

@@ -14,7 +14,7 @@ std::string text_of(const cs_insn* instruction) {
 
 } // namespace
 
-std::vector<HostCodeRow> host_code_rows(const HostCode& code, const GuestBytes& guest_bytes) {
+std::vector<HostCodeRow> host_code_rows(const HostCode& code, const Mmu& mmu) {
     Disassembler guest(Disassembler::Bits::Code32), host(Disassembler::Bits::Code64);
     std::vector<HostCodeRow> rows;
     auto part = code.parts.begin();
@@ -26,7 +26,7 @@ std::vector<HostCodeRow> host_code_rows(const HostCode& code, const GuestBytes& 
             row.instruction = "(slow ways, exits)";
         while (part != code.parts.end() && part->at <= at) {
             row.guest = part->guest;
-            row.instruction = text_of(guest.decode(guest_bytes(part->guest), part->guest));
+            row.instruction = text_of(guest.decode(code_bytes(mmu, part->guest), part->guest));
             ++part;
         }
         row.host = code.address + at;

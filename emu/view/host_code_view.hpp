@@ -2,7 +2,6 @@
 // Callers: `--info code:ADDRESS`. Promises: looks only; what no engine has translated has no rows.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,8 +16,6 @@ struct HostCodeRow {
     std::string code;
 };
 
-// `guest_bytes` gives the bytes of the instruction at a linear address.
-using GuestBytes = std::function<std::vector<u8>(u32 address)>;
-std::vector<HostCodeRow> host_code_rows(const HostCode& code, const GuestBytes& guest_bytes);
+std::vector<HostCodeRow> host_code_rows(const HostCode& code, const Mmu& mmu);
 
 } // namespace forkscope

@@ -12,17 +12,8 @@ namespace forkscope {
 
 namespace {
 
-constexpr u32 kLongestInstruction = 15;
 constexpr u32 kMostBefore = 4096; // bytes from a function's start that are decoded to get in step
 constexpr std::size_t kLinesBefore = 60, kInstructionsAfter = 120;
-
-// The bytes at an address, as many as are mapped, up to the longest instruction.
-std::vector<u8> code_bytes(const Mmu& mmu, u32 address) {
-    std::vector<u8> bytes(kLongestInstruction);
-    while (!bytes.empty() && !mmu.peek(LinearAddress(address), bytes))
-        bytes.pop_back();
-    return bytes;
-}
 
 CodeLine instruction_line(Disassembler& disassembler, const std::vector<u8>& bytes, u32 address, u32& length) {
     CodeLine line;

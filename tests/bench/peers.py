@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """CPU time and memory of Forkscope and of other emulators on the same guests, in turn, as ratios to QEMU.
 
-Usage: peers.py BUILD [--systems qemu,icount,bochs,v86,model,tlb] [--workloads int,mmu…] [--passes 5] [--seconds 1]
+Usage: peers.py BUILD [--systems qemu,icount,bochs,v86,model,tlb,block] [--workloads int,mmu…] [--passes 5] [--seconds 1]
        [--bochs PROGRAM] [--v86 FOLDER] [--json FILE]
 
 BUILD is Forkscope's build folder. Each pass boots each system anew for each workload; ratios are made within a pass, and
@@ -25,6 +25,8 @@ import time
 ROUNDS = {"int": 50, "copy": 10, "sys": 2500, "mmu": 500, "fpu": 13, "str": 100, "chase": 5, "chasef": 5, "smc": 160, "cold": 330}
 SLOW = {"bochs": {"int": 10, "copy": 5, "sys": 1, "mmu": 2, "fpu": 1, "str": 10, "chase": 1, "chasef": 1}}
 OWN_GUEST = ("forkstorm", "boot")
+PEERS = ("qemu", "icount", "bochs", "v86")
+OUR_OTHERS = {"model": ["--clock", "model"], "tlb": ["--tlb", "random:1"], "block": ["--engine", "block"]}
 SECONDS = 600  # a run that takes longer has failed
 MEMORY = 256   # MB, of the benchmark guest
 PROMPT = b"$ "
@@ -53,7 +55,7 @@ class Systems:
             return ["qemu-system-i386", "-accel", "tcg,thread=single", "-m", str(MEMORY), "-display", "none", "-monitor", "none",
                     "-nodefaults", "-vga", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-chardev",
                     f"file,id=serial,path={serial}", "-serial", "chardev:serial", "-kernel", self.kernel, "-append", words, *more]
-        more = {"forkscope": [], "model": ["--clock", "model"], "tlb": ["--tlb", "random:1"], "block": ["--engine", "block"]}[system]
+        more = OUR_OTHERS.get(system, [])
         return [self.forkscope, "run", "--headless", "-m", f"{MEMORY}M", "--serial", f"file:{serial}", "--kernel", self.kernel,
                 "--append", words, *more]
 
@@ -248,8 +250,9 @@ def main():
     options = parser.parse_args()
     options.build = os.path.abspath(options.build)
     unknown = [name for name in options.workloads if name not in ROUNDS and name not in OWN_GUEST]
+    unknown += [name for name in options.systems if name not in PEERS and name not in OUR_OTHERS]
     if unknown or "qemu" not in options.systems:
-        parser.error(f"no such workload: {', '.join(unknown)}" if unknown else "qemu is what the others are compared with")
+        parser.error(f"there is no {', '.join(unknown)}" if unknown else "qemu is what the others are compared with")
     try:
         figures = passes(options, Systems(options))
     except Failed as failure:

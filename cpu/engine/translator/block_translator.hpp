@@ -108,8 +108,7 @@ class BlockTranslator {
     // The way that an access takes which no recent slot allows.
     struct Slow {
         asmjit::Label entry;
-        asmjit::Label
-            granted; // where the host address is in r8 after all, as another way of the set held the page; or none
+        asmjit::Label granted; // where the host address is in r8 after all; not valid: it never is
         bool writes;
         const Instruction* in;
         FlagState state; // before the instruction

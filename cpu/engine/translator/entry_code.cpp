@@ -144,16 +144,32 @@ class Writer {
         leave(1);
     }
 
-    // Called from translated code: the guest's flags into the host's. r9 is lost.
-    void flags() {
-        const x86::Gp kept[] = {x86::rax, x86::rcx, x86::rdx, x86::rsi, x86::rdi, x86::r8, x86::r11};
+    // Calls the engine from code that was called by translated code, whose registers stay, r9, r10 and r14 apart.
+    // `give` loads arguments from rsi on; the frame is at kFrameThen by then. The answer goes to r8, or else to r9d.
+    static constexpr i32 kFrameThen = 8 * 8; // seven registers and the way back
+    template <class Give> void call_keeping(const x86::Gp& answer, const void* function, Give give) {
+        const bool to_r8 = answer.id() == x86::r8.id();
+        const x86::Gp kept[] = {x86::r8, x86::rax, x86::rcx, x86::rdx, x86::rsi, x86::rdi, x86::r11};
         for (const x86::Gp& reg : kept)
             a_.push(reg);
-        a_.lea(x86::rsi, x86::ptr(x86::rsp, 8 * 8));
-        call_engine(reinterpret_cast<const void*>(functions_.flags));
-        a_.mov(x86::r9d, x86::eax);
-        for (u32 i = 7; i-- > 0;)
+        give();
+        call_engine(function);
+        if (to_r8)
+            a_.mov(x86::r8, x86::rax);
+        else
+            a_.mov(x86::r9d, x86::eax);
+        for (u32 i = static_cast<u32>(std::size(kept)); i-- > 1;)
             a_.pop(kept[i]);
+        if (to_r8)
+            a_.add(x86::rsp, Imm(8));
+        else
+            a_.pop(x86::r8);
+    }
+
+    // Called from translated code: the guest's flags into the host's. r9 is lost.
+    void flags() {
+        call_keeping(x86::r9d, reinterpret_cast<const void*>(functions_.flags),
+                     [this] { a_.lea(x86::rsi, x86::ptr(x86::rsp, kFrameThen)); });
         a_.push(x86::r9);
         a_.popfq();
         a_.ret();
@@ -174,14 +190,8 @@ class Writer {
     // Called from translated code: the guest's x87 becomes the host's. Zero: refused. r9 and r10 are lost.
     void take_x87() {
         const Label refused = a_.newLabel();
-        const x86::Gp kept[] = {x86::rax, x86::rcx, x86::rdx, x86::rsi, x86::rdi, x86::r8, x86::r11};
-        for (const x86::Gp& reg : kept)
-            a_.push(reg);
-        a_.lea(x86::rsi, x86::ptr(x86::rsp, 8 * 8));
-        call_engine(reinterpret_cast<const void*>(functions_.take_x87));
-        a_.mov(x86::r9d, x86::eax);
-        for (u32 i = 7; i-- > 0;)
-            a_.pop(kept[i]);
+        call_keeping(x86::r9d, reinterpret_cast<const void*>(functions_.take_x87),
+                     [this] { a_.lea(x86::rsi, x86::ptr(x86::rsp, kFrameThen)); });
         a_.test(x86::r9d, x86::r9d);
         a_.jz(refused);
         a_.mov(x86::r10, Imm(reinterpret_cast<u64>(&x87_)));
@@ -285,17 +295,10 @@ class Writer {
 
     // A large page's set has recent slots everywhere: the engine looks. r10d: the kind; the page is known to be right.
     void way_by_engine() {
-        const x86::Gp kept[] = {x86::rax, x86::rcx, x86::rdx, x86::rsi, x86::rdi, x86::r11};
-        for (const x86::Gp& reg : kept)
-            a_.push(reg);
-        a_.sub(x86::rsp, Imm(8));
-        a_.mov(x86::esi, x86::r8d);
-        a_.lea(x86::edx, x86::ptr(x86::r10, 1)); // one byte
-        call_engine(reinterpret_cast<const void*>(functions_.way));
-        a_.mov(x86::r8, x86::rax);
-        a_.add(x86::rsp, Imm(8));
-        for (u32 i = 6; i-- > 0;)
-            a_.pop(kept[i]);
+        call_keeping(x86::r8, reinterpret_cast<const void*>(functions_.way), [this] {
+            a_.mov(x86::esi, x86::r8d);
+            a_.lea(x86::edx, x86::ptr(x86::r10, 1)); // one byte
+        });
         a_.test(x86::r8, x86::r8);
         a_.ret();
     }
@@ -309,19 +312,12 @@ class Writer {
         a_.jne(refused);
         a_.mov(frame(8 + offsetof(Frame, budget)), x86::r12);
         a_.mov(frame(8 + offsetof(Frame, instructions)), x86::r11);
-        const x86::Gp kept[] = {x86::rax, x86::rcx, x86::rdx, x86::rsi, x86::rdi, x86::r11};
-        for (const x86::Gp& reg : kept)
-            a_.push(reg);
-        a_.sub(x86::rsp, Imm(8));
-        a_.mov(x86::esi, x86::r8d);
-        a_.mov(x86::edx, x86::r14d);
-        a_.mov(x86::rcx, x86::r10);
-        a_.lea(x86::r8, frame(8 * 8));
-        call_engine(reinterpret_cast<const void*>(functions_.fill));
-        a_.mov(x86::r8, x86::rax);
-        a_.add(x86::rsp, Imm(8));
-        for (u32 i = 6; i-- > 0;)
-            a_.pop(kept[i]);
+        call_keeping(x86::r8, reinterpret_cast<const void*>(functions_.fill), [this] {
+            a_.mov(x86::esi, x86::r8d);
+            a_.mov(x86::edx, x86::r14d);
+            a_.mov(x86::rcx, x86::r10);
+            a_.lea(x86::r8, frame(kFrameThen));
+        });
         a_.test(x86::r8, x86::r8);
         a_.ret();
         a_.bind(refused);

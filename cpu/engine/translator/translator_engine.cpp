@@ -61,14 +61,7 @@ void TranslatorEngine::run_here(Block& block, u64 instruction_limit) {
 
 // Null: the instruction there lies in two pages or in device memory.
 Block* TranslatorEngine::build(PhysicalAddress start) {
-    if (!read_run(cpu_, start, kMostInstructionsInBlock, code_))
-        return nullptr;
-    if (!blocks_.any_in(start.page())) // else it is flagged
-        cpu_.mmu().flag_frame(start.page(), kFrameCode);
-    Block* const block = blocks_.insert(start, cpu_.state().code_mode(), code_.instructions.data(),
-                                        static_cast<u16>(code_.count), code_.lookahead);
-    block->entry = cpu_.meter().pipeline();
-    block->exit = code_.exit;
+    Block* const block = read_block(cpu_, start, blocks_, code_);
     if (blocks_.generation() != generation_) { // it dropped all older ones
         generation_ = blocks_.generation();
         drop_translations();
@@ -253,7 +246,7 @@ void TranslatorEngine::give_x87(Frame& frame) {
     }
 }
 
-// A walk that nobody hears of: who does may look at registers and flags, which a handler has in place.
+// A walk that nobody hears of: a listener may look at registers and flags, which only a handler has in place.
 u8* TranslatorEngine::fill(void* engine, u32 linear, u32 asked, void* translation, Frame* frame) {
     auto& self = *static_cast<TranslatorEngine*>(engine);
     if (self.walks_are_heard())

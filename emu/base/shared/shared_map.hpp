@@ -79,7 +79,7 @@ template <class Element, class Key, class KeyOf> class SharedTree {
 
     const_iterator lower_bound(const Key& key) const {
         const Leaves& leaves = *leaves_;
-        // Who asks for an element asks for it again.
+        // The same element is often asked for several times running.
         if (last_leaf_ < leaves.size() && last_at_ < leaves[last_leaf_]->size()) {
             const Key& last = KeyOf()((*leaves[last_leaf_])[last_at_]);
             if (!(last < key) && !(key < last))

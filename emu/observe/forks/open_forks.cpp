@@ -23,61 +23,49 @@ template <class K> std::vector<u64> OpenForks::range(const Index<K>& index, K ke
 }
 template std::vector<u64> OpenForks::range(const Index<u32>&, u32);
 
-void OpenForks::index(const OpenFork& fork) {
-    ++changes_;
-    by_kind_[static_cast<std::size_t>(fork.kind)].insert(fork.id);
+// Each index that the fork stands in, with its key there; but for `calls_`, where a later call takes an older one's
+// place.
+template <class Act> void OpenForks::each_index(const OpenFork& fork, Act act) {
+    act(by_kind_[static_cast<std::size_t>(fork.kind)], fork.id);
     if (!fork.unflushed.empty())
-        unflushed_.insert(fork.id);
+        act(unflushed_, fork.id);
     if (fork.pending_child != 0)
-        pending_.insert(fork.id);
+        act(pending_, fork.id);
     if (fork.kind != OpenKind::Fork) {
         for (const u32 directory : fork.foreign)
-            builders_.insert({directory, fork.id});
+            act(builders_, std::pair{directory, fork.id});
         for (const u32 directory : fork.new_directories)
-            builders_.insert({directory, fork.id});
+            act(builders_, std::pair{directory, fork.id});
     }
     if (fork.kind == OpenKind::Call) {
-        calls_[fork.key] = fork.id;
-        calls_by_pid_.insert({fork.pid, fork.id});
+        act(calls_by_pid_, std::pair{fork.pid, fork.id});
     } else if (fork.kind == OpenKind::EndedCall) {
         if (fork.maker_ended == 0)
-            ended_.insert({fork.directory, fork.id});
+            act(ended_, std::pair{fork.directory, fork.id});
     } else {
         for (const Key key : {fork.key, fork.helper})
             if (key != ProcessContext::kNobody)
-                by_key_.insert({key, fork.id});
-        by_pid_.insert({fork.pid, fork.id});
-        by_directory_.insert({fork.directory, fork.id});
-        by_child_.insert({fork.child_directory, fork.id});
+                act(by_key_, std::pair{key, fork.id});
+        act(by_pid_, std::pair{fork.pid, fork.id});
+        act(by_directory_, std::pair{fork.directory, fork.id});
+        act(by_child_, std::pair{fork.child_directory, fork.id});
     }
+}
+
+void OpenForks::index(const OpenFork& fork) {
+    ++changes_;
+    each_index(fork, [](auto& index, const auto& key) { index.insert(key); });
+    if (fork.kind == OpenKind::Call)
+        calls_[fork.key] = fork.id;
 }
 
 void OpenForks::unindex(const OpenFork& fork) {
     ++changes_;
-    by_kind_[static_cast<std::size_t>(fork.kind)].erase(fork.id);
-    if (!fork.unflushed.empty())
-        unflushed_.erase(fork.id);
-    if (fork.pending_child != 0)
-        pending_.erase(fork.id);
-    if (fork.kind != OpenKind::Fork) {
-        for (const u32 directory : fork.foreign)
-            builders_.erase({directory, fork.id});
-        for (const u32 directory : fork.new_directories)
-            builders_.erase({directory, fork.id});
-    }
-    if (fork.kind == OpenKind::Call) {
-        if (const auto call = calls_.find(fork.key); call != calls_.end() && call->second == fork.id)
-            calls_.erase(fork.key);
-        calls_by_pid_.erase({fork.pid, fork.id});
-    } else if (fork.kind == OpenKind::EndedCall) {
-        ended_.erase({fork.directory, fork.id});
-    } else {
-        for (const Key key : {fork.key, fork.helper})
-            by_key_.erase({key, fork.id});
-        by_pid_.erase({fork.pid, fork.id});
-        by_directory_.erase({fork.directory, fork.id});
-        by_child_.erase({fork.child_directory, fork.id});
-    }
+    each_index(fork, [](auto& index, const auto& key) { index.erase(key); });
+    if (fork.kind != OpenKind::Call)
+        return;
+    if (const auto call = calls_.find(fork.key); call != calls_.end() && call->second == fork.id)
+        calls_.erase(fork.key);
 }
 
 u64 OpenForks::add(OpenFork fork) {

@@ -99,7 +99,7 @@ class OpenForks {
     u64 fork_of(Key key) const;
     u64 call_of(Key key) const;
     u64 call_of_pid(u32 pid) const;
-    // Another number: what the questions above and below answer may have changed.
+    // Changes whenever the answers to the questions above and below may.
     u64 changes() const { return changes_; }
     // By id, that is by age.
     std::vector<u64> forks_of_pid(u32 pid) const { return range(by_pid_, pid); }
@@ -124,6 +124,7 @@ class OpenForks {
 
     template <class K> using Index = SharedSet<std::pair<K, u64>>;
     template <class K> static std::vector<u64> range(const Index<K>& index, K key);
+    template <class Act> void each_index(const OpenFork& fork, Act act);
     void index(const OpenFork& fork);
     void unindex(const OpenFork& fork);
 

@@ -46,7 +46,7 @@ class ProcessContext {
     void on_event(const TraceEvent& event);
 
     Key current() const { return current_; }
-    // Another number: somebody else may run, or work for others.
+    // Changes whenever somebody else may run, or work for others.
     u64 changes() const { return changes_; }
     // The keys of a process's threads lie from its first key up to the next process's.
     static Key first_key(u32 pid) { return u64{pid} << 32 >> 1; }
