@@ -179,7 +179,7 @@ u32 PagingUnit::drop_page(LinearAddress address) {
     u32 dropped = 0;
     for (u32 number = 0; number < Tlb::kArrays; ++number) {
         const auto array = static_cast<TlbArray>(number);
-        if (!tlb_.has(array) || (array == TlbArray::Instruction4K && MMU_MUTANT(InvlpgForgetsInstructionSide)) ||
+        if (tlb_.empty(array) || (array == TlbArray::Instruction4K && MMU_MUTANT(InvlpgForgetsInstructionSide)) ||
             (array == TlbArray::Instruction4M && MMU_MUTANT(InvlpgForgetsLargeFetch)))
             continue;
         dropped += drop_page_of(array, static_cast<u32>(address.value));
@@ -210,9 +210,80 @@ u32 PagingUnit::drop_page_of(TlbArray array, u32 linear) {
     return dropped;
 }
 
+// --- Fills
+
+// `old` was found first, so its array holds no other entry of the page that an access would find.
+[[gnu::always_inline]] inline TlbPlace PagingUnit::place_for(TlbArray array, u32 linear, const TlbPlace& old) {
+    if (!old.found)
+        return tlb_.take_other_place(array, linear);
+    return old.array == array ? old : tlb_.take_place(array, linear);
+}
+
+// Enters a walk's result. `old` is the entry that was hit but did not suffice, if there was one.
+[[gnu::always_inline]] inline TlbPlace PagingUnit::refill(LinearAddress address, AccessKind kind, const Walk& walk,
+                                                          const TlbPlace& old) {
+    const TlbArray array =
+        walk.large && !MMU_MUTANT(LargeFetchEntersAsPiece) ? tlb_.large_array(kind) : tlb_.small_array(kind);
+    if (old.found && old.array != array && !MMU_MUTANT(LargeEntrySurvivesSplit))
+        drop_outgrown(old);
+    unmark_user_page(walk);
+    TlbPlace place = place_for(array, static_cast<u32>(address.value), old);
+    if (MMU_MUTANT(RefillTakesNewWay) && old.found)
+        place.way ^= 1;
+    clear_place(place);
+    const TlbEntry entry = entry_of(address, walk, tlb_.page_mask(array));
+    tlb_.set_entry(place, entry);
+    place.found = true;
+    emit_entry(TraceKind::TlbFill, place, entry);
+    return place;
+}
+
+// The page changed its size behind the TLB's back: the old entry must not shadow the new one.
+void PagingUnit::drop_outgrown(const TlbPlace& old) {
+    emit_entry(TraceKind::TlbEvict, old, tlb_.entry(old));
+    front_.unpublish(old);
+    tlb_.set_entry(old, {});
+}
+
+// A page that a user may write is no table where none leads to its frame: it was freed and given out again.
+void PagingUnit::unmark_user_page(const Walk& walk) {
+    constexpr u32 kUserWritable = kPteUser | kPteWritable;
+    const u64 frame = state_.on_bus(walk.physical.value).page();
+    if ((walk.rights & kUserWritable) == kUserWritable && marks_.levels(frame) != 0 && !marks_.in_use(frame))
+        marks_.forget(frame);
+}
+
+// Before a fill: what the place holds leaves the front. It is evicted unless it is the same page's (`found`).
+void PagingUnit::clear_place(const TlbPlace& place) {
+    const TlbEntry& previous = tlb_.entry(place);
+    if (!previous.valid())
+        return;
+    if (!place.found)
+        emit_entry(TraceKind::TlbEvict, place, previous);
+    if (!MMU_MUTANT(FrontSurvivesEviction))
+        front_.unpublish(place);
+}
+
+TlbEntry PagingUnit::entry_of(LinearAddress address, const Walk& walk, u32 page_mask) const {
+    TlbEntry entry;
+    entry.tag = static_cast<u32>(address.value) & ~page_mask;
+    entry.entry = (walk.physical.value & ~u64{page_mask}) | walk.rights | kPtePresent | kPteAccessed |
+                  (walk.dirty ? u32{kPteDirty} : 0) | (walk.large ? u32{kPteLarge} : 0) |
+                  (walk.no_execute ? kPteNoExecute : 0);
+    const TracePlace place = tracer_.place();
+    entry.filled_by = place.eip;
+    entry.filled_at = place.cycle;
+    return entry;
+}
+
+void PagingUnit::emit_entry(TraceKind kind, const TlbPlace& place, const TlbEntry& entry) {
+    if (tracer_.wants(kind))
+        tracer_.emit(kind, entry.tag, entry.entry, tlb_set_way(place.set, place.way), static_cast<u64>(place.array));
+}
+
 // --- Translation
 
-PhysicalAddress PagingUnit::physical_of(const TlbPlace& place, LinearAddress address) const {
+inline PhysicalAddress PagingUnit::physical_of(const TlbPlace& place, LinearAddress address) const {
     const u32 mask = tlb_.page_mask(place.array);
     return state_.on_bus((tlb_.entry(place).entry & kPteFrame & ~u64{mask}) | (address.value & mask));
 }
@@ -236,12 +307,13 @@ void PagingUnit::take_fault(LinearAddress address, const Walk& walk) {
 }
 
 // The frame of an access for writing is written, whether or not the bytes follow.
-void PagingUnit::note_write(PhysicalAddress physical, AccessKind kind) {
+inline void PagingUnit::note_write(PhysicalAddress physical, AccessKind kind) {
     if (kind == AccessKind::Write && memory_.is_memory(physical))
         memory_.mark_written(physical.page());
 }
 
-PagingUnit::Lookup PagingUnit::look_up(u32 linear, Privilege privilege, AccessKind kind) const {
+[[gnu::always_inline]] inline PagingUnit::Lookup PagingUnit::look_up(u32 linear, Privilege privilege,
+                                                                     AccessKind kind) const {
     Lookup lookup;
     lookup.place = tlb_.find(kind, linear);
     if (!lookup.place.found)
@@ -272,8 +344,8 @@ PhysicalAddress PagingUnit::enter(LinearAddress address, Privilege privilege, Ac
     return physical;
 }
 
-void PagingUnit::touch(LinearAddress address, Privilege privilege, AccessKind kind, const TlbPlace& place,
-                       PhysicalAddress physical) {
+[[gnu::always_inline]] inline void PagingUnit::touch(LinearAddress address, Privilege privilege, AccessKind kind,
+                                                     const TlbPlace& place, PhysicalAddress physical) {
     tlb_.touch(place);
     note_write(physical, kind);
     front_.publish(address, privilege, kind, place, physical);
@@ -334,76 +406,6 @@ Access<PhysicalAddress> PagingUnit::find_plain_hit(LinearAddress address, Privil
     if (kind == AccessKind::Write && (tlb_.entry(place).entry & kPteDirty) == 0)
         return Access<PhysicalAddress>::fault();
     return {physical_of(place, address), true};
-}
-
-// --- Fills
-
-// Enters a walk's result. `old` is the entry that was hit but did not suffice, if there was one.
-TlbPlace PagingUnit::refill(LinearAddress address, AccessKind kind, const Walk& walk, const TlbPlace& old) {
-    const TlbArray array =
-        walk.large && !MMU_MUTANT(LargeFetchEntersAsPiece) ? tlb_.large_array(kind) : tlb_.small_array(kind);
-    if (old.found && old.array != array && !MMU_MUTANT(LargeEntrySurvivesSplit))
-        drop_outgrown(old);
-    unmark_user_page(walk);
-    TlbPlace place = place_for(array, static_cast<u32>(address.value), old);
-    if (MMU_MUTANT(RefillTakesNewWay) && old.found)
-        place.way ^= 1;
-    clear_place(place);
-    const TlbEntry entry = entry_of(address, walk, tlb_.page_mask(array));
-    tlb_.set_entry(place, entry);
-    place.found = true;
-    emit_entry(TraceKind::TlbFill, place, entry);
-    return place;
-}
-
-// `old` was found first, so its array holds no other entry of the page that an access would find.
-TlbPlace PagingUnit::place_for(TlbArray array, u32 linear, const TlbPlace& old) {
-    if (!old.found)
-        return tlb_.take_other_place(array, linear);
-    return old.array == array ? old : tlb_.take_place(array, linear);
-}
-
-// The page changed its size behind the TLB's back: the old entry must not shadow the new one.
-void PagingUnit::drop_outgrown(const TlbPlace& old) {
-    emit_entry(TraceKind::TlbEvict, old, tlb_.entry(old));
-    front_.unpublish(old);
-    tlb_.set_entry(old, {});
-}
-
-// A page that a user may write is no table where none leads to its frame: it was freed and given out again.
-void PagingUnit::unmark_user_page(const Walk& walk) {
-    constexpr u32 kUserWritable = kPteUser | kPteWritable;
-    const u64 frame = state_.on_bus(walk.physical.value).page();
-    if ((walk.rights & kUserWritable) == kUserWritable && marks_.levels(frame) != 0 && !marks_.in_use(frame))
-        marks_.forget(frame);
-}
-
-// Before a fill: what the place holds leaves the front. It is evicted unless it is the same page's (`found`).
-void PagingUnit::clear_place(const TlbPlace& place) {
-    const TlbEntry& previous = tlb_.entry(place);
-    if (!previous.valid())
-        return;
-    if (!place.found)
-        emit_entry(TraceKind::TlbEvict, place, previous);
-    if (!MMU_MUTANT(FrontSurvivesEviction))
-        front_.unpublish(place);
-}
-
-TlbEntry PagingUnit::entry_of(LinearAddress address, const Walk& walk, u32 page_mask) const {
-    TlbEntry entry;
-    entry.tag = static_cast<u32>(address.value) & ~page_mask;
-    entry.entry = (walk.physical.value & ~u64{page_mask}) | walk.rights | kPtePresent | kPteAccessed |
-                  (walk.dirty ? u32{kPteDirty} : 0) | (walk.large ? u32{kPteLarge} : 0) |
-                  (walk.no_execute ? kPteNoExecute : 0);
-    const TracePlace place = tracer_.place();
-    entry.filled_by = place.eip;
-    entry.filled_at = place.cycle;
-    return entry;
-}
-
-void PagingUnit::emit_entry(TraceKind kind, const TlbPlace& place, const TlbEntry& entry) {
-    if (tracer_.wants(kind))
-        tracer_.emit(kind, entry.tag, entry.entry, tlb_set_way(place.set, place.way), static_cast<u64>(place.array));
 }
 
 // --- State

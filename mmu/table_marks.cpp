@@ -101,19 +101,32 @@ void TableMarks::forget_all() {
     }
 }
 
+// As wide as the mode has entries; each width is read as such, so that the host need not wait for what was just
+// written.
+u64 TableMarks::entry_of(u64 at) const {
+    const u8* const place = memory_.host(PhysicalAddress(at));
+    if (paging_.control().entry_bytes() == sizeof(u32)) {
+        u32 entry = 0;
+        std::memcpy(&entry, place, sizeof entry);
+        return entry;
+    }
+    u64 entry = 0;
+    std::memcpy(&entry, place, sizeof entry);
+    return entry;
+}
+
 void TableMarks::store(PhysicalAddress at, u32 size, const u8* bytes) {
     const u32 width = paging_.control().entry_bytes();
     const u64 first = at.value & ~u64{width - 1};
     const u64 last = (at.value + size - 1) & ~u64{width - 1};
     std::array<u64, 3> old_entries{};
     for (u64 entry_at = first; entry_at <= last; entry_at += width)
-        std::memcpy(&old_entries[(entry_at - first) / width], memory_.host(PhysicalAddress(entry_at)), width);
+        old_entries[(entry_at - first) / width] = entry_of(entry_at);
     std::memcpy(memory_.host(at), bytes, size);
     const u8 used_as = marks_[at.page()].levels;
     const u64 level = (used_as & 2) != 0 ? 2 : used_as;
     for (u64 entry_at = first; entry_at <= last; entry_at += width) {
-        u64 entry = 0;
-        std::memcpy(&entry, memory_.host(PhysicalAddress(entry_at)), width);
+        const u64 entry = entry_of(entry_at);
         tracer_.emit(TraceKind::PteWrite, entry_at, old_entries[(entry_at - first) / width], entry, level);
         if (level == 2)
             mark_target(PhysicalAddress(entry_at), entry);

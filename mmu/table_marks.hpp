@@ -52,6 +52,7 @@ class TableMarks {
     };
 
     void mark_anew(u64 frame, u8 level, PhysicalAddress entry);
+    u64 entry_of(u64 at) const;
     void mark_target(PhysicalAddress at, u64 directory_entry);
     bool leads_to(u64 entry_address, u64 frame) const;
     bool is_root(u64 frame) const;

@@ -130,6 +130,7 @@ class Context {
     const Attention& attention() const { return attention_; }
     CostMeter& meter() { return meter_; }
     const CostMeter& meter() const { return meter_; }
+    ParsedDescriptors& parsed() { return parsed_; }
     Breakpoints& breakpoints() { return breakpoints_; }
     const Breakpoints& breakpoints() const { return breakpoints_; }
 
@@ -154,6 +155,7 @@ class Context {
     Attention attention_;
     CostMeter meter_;
     Breakpoints breakpoints_;
+    ParsedDescriptors parsed_;
     Bus& bus_;
     Tracer& tracer_;
     const Model* model_ = &model_of(kDefaultCpuModel);

@@ -4,6 +4,7 @@
 // segments.cpp's and transfers.cpp's.
 #pragma once
 
+#include <array>
 #include <initializer_list>
 
 #include "emu/base/archive.hpp"
@@ -186,5 +187,25 @@ inline SegmentCache SegmentCache::from(u16 selector, const Descriptor& descripto
     cache.update_flat();
     return cache;
 }
+
+// What SegmentCache::from makes of descriptors, kept by all that it depends on: nothing can make it stale. A segment
+// register is then loaded by a copy.
+class ParsedDescriptors {
+  public:
+    const SegmentCache& of(u16 selector, const Descriptor& descriptor) {
+        Parsed& parsed = kept_[selector >> 3 & (kKept - 1)];
+        if (parsed.bits != descriptor.bits || parsed.cache.selector != selector) [[unlikely]]
+            parsed = {descriptor.bits, SegmentCache::from(selector, descriptor)};
+        return parsed.cache;
+    }
+
+  private:
+    static constexpr u32 kKept = 32;
+    struct alignas(32) Parsed {
+        u64 bits = 0;
+        SegmentCache cache = SegmentCache::from(0, {});
+    };
+    std::array<Parsed, kKept> kept_;
+};
 
 } // namespace forkscope

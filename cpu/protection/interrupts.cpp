@@ -129,7 +129,7 @@ bool interrupt_protected(Context& cpu, const InterruptRequest& request, u32 retu
         return false;
 
     const bool inward = !code.is_conforming() && code.dpl() < r.cpl;
-    set_code_segment(cpu, SegmentCache::from(selector, code), inward ? code.dpl() : r.cpl);
+    set_code_segment(cpu, cpu.parsed().of(selector, code), inward ? code.dpl() : r.cpl);
     r.eip = offset;
     if (inward)
         r.segments[kSs] = frame.ss;
@@ -189,7 +189,7 @@ bool interrupt_return_protected(Context& cpu, u32 size, u32 eip, u16 selector, u
         if (!check_return_address(cpu, eip, descriptor) || !mark_accessed(cpu, descriptor))
             return false;
         cpu.set_stack_pointer(r.esp() + 3 * size);
-        set_code_segment(cpu, SegmentCache::from(selector, descriptor), rpl);
+        set_code_segment(cpu, cpu.parsed().of(selector, descriptor), rpl);
         r.eip = eip;
     } else {
         std::array<u32, 2> outer;

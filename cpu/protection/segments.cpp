@@ -75,7 +75,7 @@ bool load_segment(Context& cpu, u8 segment, u16 selector) {
         return cpu.fault(segment == kSs ? kStackFault : kSegmentNotPresent, error);
     if (!mark_accessed(cpu, descriptor))
         return false;
-    r.segments[segment] = SegmentCache::from(selector, descriptor);
+    r.segments[segment] = cpu.parsed().of(selector, descriptor);
     return true;
 }
 
@@ -110,7 +110,7 @@ bool load_ldtr(Context& cpu, u16 selector) {
         return cpu.fault(kGeneralProtection, selector & 0xFFFCu);
     if (!descriptor.present())
         return cpu.fault(kSegmentNotPresent, selector & 0xFFFCu);
-    r.ldtr = SegmentCache::from(selector, descriptor);
+    r.ldtr = cpu.parsed().of(selector, descriptor);
     return true;
 }
 
@@ -131,7 +131,7 @@ bool load_task_register(Context& cpu, u16 selector) {
     const u32 upper = static_cast<u32>(descriptor.bits >> 32);
     if (!cpu.write_system<u32>(static_cast<u32>(descriptor.address.value) + 4, upper).ok)
         return false;
-    r.tr = SegmentCache::from(selector, descriptor);
+    r.tr = cpu.parsed().of(selector, descriptor);
     return true;
 }
 

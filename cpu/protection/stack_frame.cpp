@@ -107,7 +107,7 @@ bool inner_stack(Context& cpu, u8 ring, u32 ext, StackFrame& frame) {
         return cpu.fault(kStackFault, error);
     if (!mark_accessed(cpu, descriptor))
         return false;
-    frame.ss = SegmentCache::from(selector, descriptor);
+    frame.ss = cpu.parsed().of(selector, descriptor);
     frame.privilege = ring == 3 ? Privilege::User : Privilege::Supervisor;
     frame.fault_error = error;
     return true;

@@ -19,7 +19,7 @@ bool transfer_to_code(Context& cpu, u16 selector, u32 offset, Descriptor& descri
         return cpu.fault(kGeneralProtection, error);
     if (!descriptor.present())
         return cpu.fault(kSegmentNotPresent, error);
-    const SegmentCache cache = SegmentCache::from(selector, descriptor);
+    const SegmentCache& cache = cpu.parsed().of(selector, descriptor);
     if (offset > cache.limit)
         return cpu.fault(kGeneralProtection, 0);
     return mark_accessed(cpu, descriptor);
@@ -78,7 +78,7 @@ bool transfer_by_call_gate(Context& cpu, const Descriptor& gate, FarTransfer kin
     }
     if (!mark_accessed(cpu, code) || !write_frame(cpu, frame))
         return false;
-    set_code_segment(cpu, SegmentCache::from(target, code), inward ? code.dpl() : r.cpl);
+    set_code_segment(cpu, cpu.parsed().of(target, code), inward ? code.dpl() : r.cpl);
     if (inward)
         r.segments[kSs] = frame.ss;
     if (call)
@@ -120,7 +120,7 @@ bool read_outer_stack(Context& cpu, u16 selector, u8 cpl, u8 absent, SegmentCach
         return cpu.fault(absent, error);
     if (!mark_accessed(cpu, descriptor))
         return false;
-    ss = SegmentCache::from(selector, descriptor);
+    ss = cpu.parsed().of(selector, descriptor);
     return true;
 }
 
@@ -155,7 +155,7 @@ bool far_jump(Context& cpu, u16 selector, u32 offset, u32 size, u32 next_eip) {
     if (descriptor.is_code()) {
         if (!transfer_to_code(cpu, selector, offset, descriptor))
             return false;
-        set_code_segment(cpu, SegmentCache::from(selector, descriptor), r.cpl);
+        set_code_segment(cpu, cpu.parsed().of(selector, descriptor), r.cpl);
         r.eip = offset;
         return true;
     }
@@ -189,7 +189,7 @@ bool far_call(Context& cpu, u16 selector, u32 offset, u32 size, u32 return_eip) 
     if (!transfer_to_code(cpu, selector, offset, descriptor) || !write_frame(cpu, frame))
         return false;
     cpu.set_stack_pointer(frame.esp);
-    set_code_segment(cpu, SegmentCache::from(selector, descriptor), r.cpl);
+    set_code_segment(cpu, cpu.parsed().of(selector, descriptor), r.cpl);
     r.eip = offset;
     return true;
 }
@@ -225,7 +225,7 @@ bool return_outer(Context& cpu, const OuterReturn& to, Descriptor& code) {
     if (!read_outer_stack(cpu, to.ss, cpl, to.absent_stack, ss) || !check_return_address(cpu, to.eip, code) ||
         !mark_accessed(cpu, code))
         return false;
-    set_code_segment(cpu, SegmentCache::from(to.selector, code), cpl);
+    set_code_segment(cpu, cpu.parsed().of(to.selector, code), cpl);
     r.eip = to.eip;
     r.segments[kSs] = ss;
     cpu.set_stack_pointer(to.esp);
@@ -258,7 +258,7 @@ bool far_return(Context& cpu, u32 size, u32 release) {
         if (!check_return_address(cpu, eip.value, descriptor) || !mark_accessed(cpu, descriptor))
             return false;
         cpu.set_stack_pointer(r.esp() + 2 * size + release);
-        set_code_segment(cpu, SegmentCache::from(selector, descriptor), r.cpl);
+        set_code_segment(cpu, cpu.parsed().of(selector, descriptor), r.cpl);
         r.eip = eip.value;
         return true;
     }

@@ -104,18 +104,6 @@ TlbPlace Tlb::take_place(TlbArray array, u32 linear) {
     return place.found ? place : take_other_place(array, linear);
 }
 
-TlbPlace Tlb::take_other_place(TlbArray array, u32 linear) {
-    TlbPlace place{.array = array, .set = set_of(array, linear)};
-    const u32 ways = storage(array).geometry.ways;
-    for (u32 way = 0; way < ways && !MMU_MUTANT(PlruEvenIfInvalidWay); ++way) {
-        place.way = static_cast<u8>(way);
-        if (!entry(place).valid())
-            return place;
-    }
-    place.way = static_cast<u8>(take_victim(place));
-    return place;
-}
-
 u32 Tlb::take_victim(const TlbPlace& place) {
     const u32 ways = storage(place.array).geometry.ways;
     u8& state = plru_[plru_number(place)];
@@ -132,25 +120,6 @@ u32 Tlb::take_victim(const TlbPlace& place) {
         break;
     }
     return static_cast<u32>(next_random(generator_) & (ways - 1));
-}
-
-void Tlb::touch(const TlbPlace& place) {
-    u8& bits = plru_[plru_number(place)];
-    const PlruTouch touched = touch_of(place);
-    bits = static_cast<u8>((bits & touched.keep) | touched.point);
-    if (MMU_MUTANT(FifoMovesOnHit) && model_.policy == TlbPolicy::Fifo)
-        bits = static_cast<u8>((bits + 1) & (geometry(place.array).ways - 1));
-}
-
-void Tlb::set_entry(const TlbPlace& place, const TlbEntry& entry) {
-    Storage& a = storage(place.array);
-    const u32 index = place.set * a.geometry.ways + place.way;
-    a.valid += (entry.valid() ? 1u : 0u) - (a.entries[index].valid() ? 1u : 0u);
-    a.entries[index] = entry;
-    if (a.sparse && entry.valid() && !a.is_listed[index]) {
-        a.is_listed[index] = true;
-        a.listed.push_back(index);
-    }
 }
 
 void Tlb::compact() {

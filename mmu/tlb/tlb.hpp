@@ -13,6 +13,7 @@
 #include "emu/base/archive.hpp"
 #include "emu/base/trace_vocabulary.hpp"
 #include "emu/base/types.hpp"
+#include "mmu/mutant.hpp"
 #include "mmu/paging.hpp"
 
 namespace forkscope {
@@ -121,6 +122,7 @@ class Tlb {
     const TlbModel& model() const { return model_; }
     const TlbGeometry& geometry(TlbArray array) const { return storage(array).geometry; }
     bool has(TlbArray array) const { return geometry(array).sets != 0; }
+    bool empty(TlbArray array) const { return storage(array).valid == 0; }
     const TlbEntry& entry(TlbArray array, u32 set, u32 way) const {
         return storage(array).entries[set * storage(array).geometry.ways + way];
     }
@@ -226,7 +228,7 @@ class Tlb {
     u32 large_shift_ = 22;
 };
 
-inline TlbPlace Tlb::find(TlbArray array, u32 linear) const {
+[[gnu::always_inline]] inline TlbPlace Tlb::find(TlbArray array, u32 linear) const {
     const Storage& a = storage(array);
     TlbPlace place{.array = array};
     if (a.geometry.sets == 0)
@@ -246,10 +248,41 @@ inline TlbPlace Tlb::find(TlbArray array, u32 linear) const {
     return place;
 }
 
-inline TlbPlace Tlb::find(AccessKind kind, u32 linear) const {
+[[gnu::always_inline]] inline TlbPlace Tlb::find(AccessKind kind, u32 linear) const {
     const TlbPlace small = find(small_array(kind), linear);
     const TlbArray large = large_array(kind);
     return small.found || large == small.array ? small : find(large, linear);
+}
+
+[[gnu::always_inline]] inline TlbPlace Tlb::take_other_place(TlbArray array, u32 linear) {
+    TlbPlace place{.array = array, .set = set_of(array, linear)};
+    const u32 ways = storage(array).geometry.ways;
+    for (u32 way = 0; way < ways && !MMU_MUTANT(PlruEvenIfInvalidWay); ++way) {
+        place.way = static_cast<u8>(way);
+        if (!entry(place).valid())
+            return place;
+    }
+    place.way = static_cast<u8>(take_victim(place));
+    return place;
+}
+
+inline void Tlb::touch(const TlbPlace& place) {
+    u8& bits = plru_[plru_number(place)];
+    const PlruTouch touched = touch_of(place);
+    bits = static_cast<u8>((bits & touched.keep) | touched.point);
+    if (MMU_MUTANT(FifoMovesOnHit) && model_.policy == TlbPolicy::Fifo)
+        bits = static_cast<u8>((bits + 1) & (geometry(place.array).ways - 1));
+}
+
+inline void Tlb::set_entry(const TlbPlace& place, const TlbEntry& entry) {
+    Storage& a = storage(place.array);
+    const u32 index = place.set * a.geometry.ways + place.way;
+    a.valid += (entry.valid() ? 1u : 0u) - (a.entries[index].valid() ? 1u : 0u);
+    a.entries[index] = entry;
+    if (a.sparse && entry.valid() && !a.is_listed[index]) {
+        a.is_listed[index] = true;
+        a.listed.push_back(index);
+    }
 }
 
 template <class Act> void Tlb::for_each_valid(TlbArray array, Act act) const {

@@ -15,7 +15,7 @@ namespace {
 
 constexpr u32 kNeverTranslated = 0x80000000; // Block::heat
 constexpr u32 kMostCodeOfBlock = 32u << 10;
-constexpr i64 kMostBudget = i64{1} << 60;
+constexpr u64 kMostBudget = u64{1} << 60;
 
 } // namespace
 
@@ -86,7 +86,7 @@ bool TranslatorEngine::machine_fits() const {
 // Every instruction costs a cycle at least, so that one budget keeps both bounds.
 u64 TranslatorEngine::left() const {
     const Progress& p = cpu_.progress();
-    return std::min<u64>({p.deadline - p.cycle, instruction_limit_ - p.instructions, kMostBudget});
+    return std::min(std::min(p.deadline - p.cycle, instruction_limit_ - p.instructions), kMostBudget);
 }
 
 void TranslatorEngine::grant(Frame& frame, u64 left) {
@@ -128,28 +128,40 @@ bool TranslatorEngine::enter(Translation& translation) {
     return true;
 }
 
-// Behind a handler that has left its block all is settled. The code at EIP follows without a way out and in again where
-// the run loop has nothing to look at, the jump cache knows it, and its fetch changes nothing: behind a fetch that does
-// (or is heard of) the instruction has to run, whatever wants the run loop then.
+// Behind a handler that has left its block all is settled. What follows runs without a way out and in again, as long as
+// the run loop has nothing to look at and a fetch changes nothing (behind one that does, or is heard of, the
+// instruction has to run, whatever wants the run loop then): blocks that are handlers only, then the code that the jump
+// cache knows.
 bool TranslatorEngine::go_on_elsewhere(Frame& frame) {
     const CpuState& r = cpu_.state();
-    if ((!goes_on(cpu_, instruction_limit_) && !TRANSLATOR_MUTANT(RunLoopNotAsked)) || !machine_fits() ||
-        cpu_.breakpoints().generation() != breakpoints_)
-        return false;
     const FastTlb& front = cpu_.mmu().fetch_front();
-    const RecentSlot& slot = front.recent_slots(cpu_.privilege())[(r.eip >> kPageShift) & front.recent_mask()];
-    const JumpCacheEntry& entry = jump_cache_[r.eip & (kJumpCacheEntries - 1)];
-    const bool same_page = (slot.read_tag == (r.eip & ~kPageMask) && slot.physical == entry.physical) ||
-                           TRANSLATOR_MUTANT(PageOfNextBlockUnchecked);
-    if (entry.eip != r.eip || !same_page)
-        return false;
+    const auto may_go_on = [this] { return goes_on(cpu_, instruction_limit_) || TRANSLATOR_MUTANT(RunLoopNotAsked); };
+    while (may_go_on() && machine_fits() && cpu_.breakpoints().generation() == breakpoints_) {
+        const RecentSlot& slot = front.recent_slots(cpu_.privilege())[(r.eip >> kPageShift) & front.recent_mask()];
+        const JumpCacheEntry& entry = jump_cache_[r.eip & (kJumpCacheEntries - 1)];
+        const bool plain = slot.read_tag == (r.eip & ~kPageMask);
+        const bool same_page =
+            (plain && slot.physical == entry.physical) || TRANSLATOR_MUTANT(PageOfNextBlockUnchecked);
+        if (entry.eip == r.eip && same_page) [[likely]] {
+            enter_from_slow(frame, entry.code);
+            return true;
+        }
+        Block* const block =
+            plain ? blocks_.find(PhysicalAddress(slot.physical | (r.eip & kPageMask)), r.code_mode()) : nullptr;
+        if (block == nullptr || (block->heat & kNeverTranslated) == 0)
+            return false;
+        run_block(cpu_, *block, instruction_limit_);
+    }
+    return false;
+}
+
+void TranslatorEngine::enter_from_slow(Frame& frame, u64 code) {
     frame.handlers = 1;
     frame.may_pass_end = 0;
     frame.expected = 0;
     frame.recent = cpu_.mmu().data_front().recent_slots(cpu_.privilege());
-    frame.resume = reinterpret_cast<const void*>(entry.code);
+    frame.resume = reinterpret_cast<const void*>(code);
     grant(frame, left());
-    return true;
 }
 
 bool TranslatorEngine::walks_are_heard() const {
@@ -246,7 +258,7 @@ void TranslatorEngine::give_x87(Frame& frame) {
     }
 }
 
-// A walk that nobody hears of: a listener may look at registers and flags, which only a handler has in place.
+// A walk that nobody hears of: who does may look at registers and flags, which a handler has in place.
 u8* TranslatorEngine::fill(void* engine, u32 linear, u32 asked, void* translation, Frame* frame) {
     auto& self = *static_cast<TranslatorEngine*>(engine);
     if (self.walks_are_heard())

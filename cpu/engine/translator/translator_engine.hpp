@@ -50,6 +50,7 @@ class TranslatorEngine final : public Engine {
     void grant(Frame& frame, u64 left);
     bool go_on_elsewhere(Frame& frame);
     bool walks_are_heard() const;
+    void enter_from_slow(Frame& frame, u64 code);
     void link_to(Translation& target);
     void unlink(Link& link);
     void patch(u32 at, u32 value);

@@ -129,5 +129,25 @@ TEST(SegmentCache, ComesBackFromASnapshotWithItsFlatBits) {
     EXPECT_EQ(other.selector, 0x10);
 }
 
+// Each bit of descriptor and selector changes what a register gets, or is asked for in vain: none may be overlooked.
+TEST(ParsedDescriptors, NoticeEachBitThatHasChanged) {
+    const auto hash_of = [](SegmentCache cache) {
+        HashArchive archive;
+        cache.serialize(archive);
+        return archive.digest();
+    };
+    ParsedDescriptors parsed;
+    const u64 flat = 0x00CF93000000FFFF;
+    for (u32 bit = 0; bit < 64 + 16; ++bit) {
+        EXPECT_EQ(hash_of(parsed.of(0x10, descriptor(flat))), hash_of(SegmentCache::from(0x10, descriptor(flat))));
+        const auto selector = static_cast<u16>(0x10 ^ (bit < 16 ? 1u << bit : 0));
+        const Descriptor other = descriptor(flat ^ (bit < 16 ? 0 : u64{1} << (bit - 16)));
+        const SegmentCache& got = parsed.of(selector, other);
+        const SegmentCache wanted = SegmentCache::from(selector, other);
+        EXPECT_EQ(hash_of(got), hash_of(wanted)) << "bit " << bit;
+        EXPECT_TRUE(got.flat_read == wanted.flat_read && got.flat_write == wanted.flat_write) << "bit " << bit;
+    }
+}
+
 } // namespace
 } // namespace forkscope

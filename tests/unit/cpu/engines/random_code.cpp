@@ -443,9 +443,11 @@ void RandomCode::segments() {
 }
 
 void RandomCode::system() {
-    switch (below(7)) {
+    switch (below(9)) {
     case 0:
-        return put({0xCD, 0x30});
+        return put({0xCD, below(2) == 0 ? 0x30 : kLend});
+    case 7:
+        return put({0xCD, kMove});
     case 1:
         return put({0x0F, 0x31}); // RDTSC
     case 2:

@@ -33,10 +33,12 @@ class RandomCode {
     static constexpr u32 kFunctionTable = kVariables + 0x100;
     static constexpr u32 kFunctions = 6;
     static constexpr u32 function_at(u32 number) { return 0x14000 + number * 0x1000 + (number % 3) * 0x7E0; }
-    static constexpr u32 kDataFrames = 0x80000;          // physical
-    static constexpr u16 kBasedData = CodeRunner::kFree; // a data segment that is not flat
-    static constexpr u32 kAliasPage = 4;                 // of the data: holds the program's first page once more
-    static constexpr u8 kPageTables = 0x32, kEnd = 0x33; // vectors
+    static constexpr u32 kDataFrames = 0x80000;                // physical
+    static constexpr u16 kBasedData = CodeRunner::kFree;       // a data segment that is not flat
+    static constexpr u32 kAliasPage = 4;                       // of the data: holds the program's first page once more
+    static constexpr u32 kTwin = kDataFrames + 12 * kPageSize; // physical: the first function once more, patched
+    static constexpr u8 kPageTables = 0x32, kEnd = 0x33, kMove = 0x34, kLend = 0x31; // vectors
+    static constexpr u32 kLent = data_page(6) + 0x120;                               // taken away by kLend
 
     // Bytes
     void put(std::initializer_list<int> bytes) { code_.insert(code_.end(), bytes); }
@@ -85,6 +87,7 @@ class RandomCode {
     void odd();
 
     void function(u32 number);
+    void twin(CodeRunner& runner);
     void main();
     void world(CodeRunner& runner);
 

@@ -3,11 +3,46 @@
 
 namespace forkscope::test {
 
+namespace {
+
+constexpr int kWord = -1;
+
+// Code with the next of `words` in place of each kWord.
+std::vector<int> with_words(const std::vector<int>& code, const std::vector<u32>& words) {
+    std::vector<int> bytes;
+    auto word = words.begin();
+    for (const int byte : code) {
+        if (byte != kWord) {
+            bytes.push_back(byte);
+            continue;
+        }
+        for (u32 shift = 0; shift < 32; shift += 8)
+            bytes.push_back(static_cast<int>(*word >> shift & 0xFF));
+        ++word;
+    }
+    return bytes;
+}
+
+} // namespace
+
 void RandomCode::function(u32 number) {
     origin_ = function_at(number);
     code_.clear();
     pieces(6);
+    if (number == 0) {
+        put({0xCD, kMove});
+        patchable_.push_back(here());
+        put({0x40, 0xCD, kLend, 0x8B, 0x15}); // INC EAX, in one of two frames; INT; MOV EDX, [the lent page]
+        put32(kLent);
+    }
     put({0xC3});
+}
+
+// Where the first function's bytes may be patched, they are.
+void RandomCode::twin(CodeRunner& runner) {
+    for (const u32 at : patchable_)
+        code_[at - origin_] ^= 8;
+    runner.put(kTwin, code_);
 }
 
 // Some turns through the pieces.
@@ -44,7 +79,16 @@ void RandomCode::world(CodeRunner& runner) {
     runner.put32(kCounter, 3 + below(6));
     runner.descriptor(kBasedData, 0x1000, 0xFFFFE, user_ ? 0xF3 : 0x93, true, true);
     runner.handler(0x30, {0x01, 0xC2, 0xCF}); // ADD EDX, EAX; IRET
-    runner.handler(0x31, {0x50, 0x8B, 0x44, 0x24, 0x04, 0x58, 0xCF});
+    // The lent page is the supervisor's once more, who reads it: PUSH EAX; AND [entry], ~4; INVLPG; MOV EAX, [it]; by
+    // SS
+    runner.handler(kLend, with_words({0x50, 0x36, 0x81, 0x25, kWord, kWord, 0x36, 0x0F, 0x01, 0x3D, kWord, 0x36, 0xA1,
+                                      kWord, 0x58, 0xCF},
+                                     {runner.page_entry(kLent), ~u32{kPteUser}, kLent, kLent}));
+    // The first function's page leads to its twin, or back: PUSH EAX; MOV EAX, [entry]; XOR; MOV [entry], EAX; INVLPG
+    const u32 entry = runner.page_entry(function_at(0));
+    runner.handler(kMove, with_words({0x50, 0x36, 0xA1, kWord, 0x35, kWord, 0x36, 0xA3, kWord, 0x36, 0x0F, 0x01, 0x3D,
+                                      kWord, 0x58, 0xCF},
+                                     {entry, function_at(0) ^ kTwin, entry, function_at(0)}));
     runner.handler(kEnd, {0xFA, 0xF4});
     // PUSH EAX; OR of the entry with 7; INVLPG; POP EAX; ADD ESP, 4; IRET; by SS, as DS may have a base
     runner.gate(14, CodeRunner::kCode, 0x4000, 0xEE);
@@ -68,6 +112,8 @@ void RandomCode::load(CodeRunner& runner) {
     for (u32 number = 0; number < kFunctions; ++number) {
         function(number);
         runner.put(origin_, code_);
+        if (number == 0)
+            twin(runner);
     }
     main();
     runner.put(origin_, code_);
