@@ -21,6 +21,12 @@ class SinkList : public TraceSink {
             all |= sink->kinds();
         return all;
     }
+    TraceKinds looks_at() const override {
+        TraceKinds all = 0;
+        for (const TraceSink* sink : sinks_)
+            all |= sink->looks_at();
+        return all;
+    }
     void on_event(const TraceEvent& event) override {
         for (TraceSink* sink : sinks_)
             if (((sink->kinds() >> static_cast<u8>(event.kind)) & 1) != 0)

@@ -75,6 +75,9 @@ class TraceSink {
     virtual ~TraceSink() = default;
     // The events it wants. Asked when the sink is attached.
     virtual TraceKinds kinds() const { return kAllTraceKinds; }
+    // Those of them at which it looks at the processor's registers and flags. At the others these may not be in place:
+    // an engine keeps them elsewhere. Asked together with kinds().
+    virtual TraceKinds looks_at() const { return kinds(); }
     // Called synchronously, in order, at the moment of the event. Must not touch the simulated side.
     virtual void on_event(const TraceEvent& event) = 0;
 };
@@ -102,12 +105,15 @@ class Tracer {
     void set_sink(TraceSink* sink) {
         sink_ = sink;
         kinds_ = sink != nullptr ? sink->kinds() : 0;
+        looked_at_ = sink != nullptr ? sink->looks_at() : 0;
     }
     TraceSink* sink() const { return sink_; }
     // For bookkeeping that is shown but never read by the simulated side, such as which instruction filled a TLB entry.
     TracePlace place() const { return source_ != nullptr ? source_->place() : TracePlace{}; }
     Moment now() const { return source_ != nullptr ? source_->moment() : Moment{}; }
     bool wants(TraceKind kind) const { return ((kinds_ >> static_cast<u8>(kind)) & 1) != 0; }
+    // Whether somebody looks at registers at events of one of these kinds.
+    bool looks_at(TraceKinds kinds) const { return (looked_at_ & kinds) != 0; }
 
     void emit(TraceKind kind, u64 a = 0, u64 b = 0, u64 c = 0, u64 d = 0) {
         if (wants(kind)) [[unlikely]]
@@ -120,6 +126,7 @@ class Tracer {
     const MomentSource* source_ = nullptr;
     TraceSink* sink_ = nullptr;
     TraceKinds kinds_ = 0;
+    TraceKinds looked_at_ = 0;
 };
 
 namespace trace_words {

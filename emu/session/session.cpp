@@ -278,6 +278,7 @@ void Session::attach_to_present(TraceSink& sink) {
     struct Filter final : TraceSink {
         Filter(const Session& of, TraceSink& to) : session(of), sink(to) {}
         TraceKinds kinds() const override { return sink.kinds(); }
+        TraceKinds looks_at() const override { return sink.looks_at(); }
         void on_event(const TraceEvent& event) override {
             if (!session.in_past())
                 sink.on_event(event);
@@ -294,6 +295,7 @@ void Session::attach_without_tracepoints(TraceSink& sink) {
     struct Filter final : TraceSink {
         explicit Filter(TraceSink& to) : sink(to) {}
         TraceKinds kinds() const override { return sink.kinds() & ~trace_kinds({TraceKind::Tracepoint}); }
+        TraceKinds looks_at() const override { return sink.looks_at() & kinds(); }
         void on_event(const TraceEvent& event) override { sink.on_event(event); }
         TraceSink& sink;
     };

@@ -14,7 +14,12 @@ class LastEvents : public TraceSink {
   public:
     explicit LastEvents(std::size_t capacity = 256) : ring_(capacity == 0 ? 1 : capacity) {}
     TraceKinds kinds() const override { return ~kTranslationKinds; }
-    void on_event(const TraceEvent& event) override { ring_[seen_++ % ring_.size()] = event; }
+    TraceKinds looks_at() const override { return 0; }
+    void on_event(const TraceEvent& event) override {
+        ring_[next_] = event;
+        next_ = next_ + 1 == ring_.size() ? 0 : next_ + 1;
+        ++seen_;
+    }
     u64 seen() const { return seen_; }
     // Oldest first.
     std::vector<TraceEvent> events() const;
@@ -23,6 +28,7 @@ class LastEvents : public TraceSink {
 
   private:
     std::vector<TraceEvent> ring_;
+    std::size_t next_ = 0; // seen_ modulo the ring's size
     u64 seen_ = 0;
 };
 

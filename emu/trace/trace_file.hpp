@@ -43,6 +43,7 @@ class TraceFileWriter : public TraceSink {
     TraceFileWriter& operator=(const TraceFileWriter&) = delete;
 
     TraceKinds kinds() const override { return kinds_; }
+    TraceKinds looks_at() const override { return 0; }
     void on_event(const TraceEvent& event) override;
     // Writes what is buffered, as a chunk of its own.
     void flush();

@@ -131,16 +131,32 @@ class Writer {
         leave(0);
     }
 
-    // r8: the link, or 0.
+    // r8: the link, or 0. The caller's frame gets what the engine asks for then.
     void exit() {
-        a_.mov(frame(offsetof(Frame, link)), x86::r8);
+        const Label no_x87 = a_.newLabel();
+        const auto callers = [](std::size_t offset) { return x86::qword_ptr(x86::r9, static_cast<i32>(offset)); };
+        a_.mov(x86::r9, frame(kCallersFrame));
+        a_.mov(callers(offsetof(Frame, link)), x86::r8);
+        a_.mov(callers(offsetof(Frame, budget)), x86::r12);
+        a_.mov(callers(offsetof(Frame, instructions)), x86::r11);
+        store_registers();
+        // Each as it was stored: a wider load would wait for the stores.
+        const auto copy = [&](std::initializer_list<std::size_t> fields) {
+            for (const std::size_t field : fields) {
+                a_.mov(x86::eax, frame_half(field));
+                a_.mov(x86::dword_ptr(x86::r9, static_cast<i32>(field)), x86::eax);
+            }
+        };
+        a_.mov(x86::rax, frame(offsetof(Frame, record)));
+        a_.mov(callers(offsetof(Frame, record)), x86::rax);
+        copy({offsetof(Frame, a), offsetof(Frame, b), offsetof(Frame, c), offsetof(Frame, over), offsetof(Frame, eip),
+              offsetof(Frame, x87_taken)});
+        a_.test(x86::eax, x86::eax);
+        a_.jz(no_x87);
         give_x87();
-        store_progress();
-        a_.mov(x86::r8, frame(kCallersFrame));
-        for (u32 at = 0; at < sizeof(Frame); at += 8) {
-            a_.mov(x86::rax, frame(at));
-            a_.mov(x86::qword_ptr(x86::r8, static_cast<i32>(at)), x86::rax);
-        }
+        copy({offsetof(Frame, x87_opcode), offsetof(Frame, x87_eip), offsetof(Frame, x87_segment),
+              offsetof(Frame, x87_operand)});
+        a_.bind(no_x87);
         leave(1);
     }
 

@@ -34,7 +34,10 @@
     X(NewBreakpointsIgnored)                                                                                           \
     X(RunLoopNotAsked)                                                                                                 \
     X(PageOfNextBlockUnchecked)                                                                                        \
-    X(TableStoreForgotten)
+    X(SlotsOfOldPrivilege)                                                                                             \
+    X(TableStoreForgotten)                                                                                             \
+    X(RegistersNotInPlace)                                                                                             \
+    X(FetchBeforeRunLoop)
 
 namespace forkscope {
 

@@ -107,7 +107,7 @@ bool TranslatorEngine::enter(Translation& translation) {
     JumpCacheEntry& entry = jump_cache_[translation.eip & (kJumpCacheEntries - 1)];
     entry = {translation.eip, static_cast<u32>(translation.block->start.page_start().value),
              reinterpret_cast<u64>(memory_.executable + translation.entry_at)};
-    Frame frame;
+    Frame& frame = left_;
     grant(frame, cycles);
     ++entries_;
     const auto enter_code =
@@ -139,6 +139,8 @@ bool TranslatorEngine::go_on_elsewhere(Frame& frame) {
     while (may_go_on() && machine_fits() && cpu_.breakpoints().generation() == breakpoints_) {
         const RecentSlot& slot = front.recent_slots(cpu_.privilege())[(r.eip >> kPageShift) & front.recent_mask()];
         const JumpCacheEntry& entry = jump_cache_[r.eip & (kJumpCacheEntries - 1)];
+        if (TRANSLATOR_MUTANT(FetchBeforeRunLoop) && slot.read_tag != (r.eip & ~kPageMask))
+            static_cast<void>(cpu_.mmu().fetch(LinearAddress(r.eip), cpu_.privilege()));
         const bool plain = slot.read_tag == (r.eip & ~kPageMask);
         const bool same_page =
             (plain && slot.physical == entry.physical) || TRANSLATOR_MUTANT(PageOfNextBlockUnchecked);
@@ -159,16 +161,16 @@ void TranslatorEngine::enter_from_slow(Frame& frame, u64 code) {
     frame.handlers = 1;
     frame.may_pass_end = 0;
     frame.expected = 0;
-    frame.recent = cpu_.mmu().data_front().recent_slots(cpu_.privilege());
+    if (!TRANSLATOR_MUTANT(SlotsOfOldPrivilege))
+        frame.recent = cpu_.mmu().data_front().recent_slots(cpu_.privilege());
     frame.resume = reinterpret_cast<const void*>(code);
     grant(frame, left());
 }
 
-bool TranslatorEngine::walks_are_heard() const {
-    const Tracer& tracer = cpu_.tracer();
-    return tracer.wants(TraceKind::TlbFill) || tracer.wants(TraceKind::TlbEvict) ||
-           tracer.wants(TraceKind::AccessedDirty) || tracer.wants(TraceKind::PteWrite) ||
-           tracer.wants(TraceKind::PageTableFrame);
+bool TranslatorEngine::somebody_looks_at_walks() const {
+    constexpr TraceKinds kOfWalks = trace_kinds({TraceKind::TlbFill, TraceKind::TlbEvict, TraceKind::AccessedDirty,
+                                                 TraceKind::PteWrite, TraceKind::PageTableFrame});
+    return cpu_.tracer().looks_at(kOfWalks) && !TRANSLATOR_MUTANT(RegistersNotInPlace);
 }
 
 // Progress as it was before the block, whose clocks and instructions the code has counted already.
@@ -258,10 +260,11 @@ void TranslatorEngine::give_x87(Frame& frame) {
     }
 }
 
-// A walk that nobody hears of: who does may look at registers and flags, which a handler has in place.
+// A walk at which nobody looks at registers and flags, which only a handler has in place. Who hears of it may want the
+// code left behind the instruction, which its handler sees to then.
 u8* TranslatorEngine::fill(void* engine, u32 linear, u32 asked, void* translation, Frame* frame) {
     auto& self = *static_cast<TranslatorEngine*>(engine);
-    if (self.walks_are_heard())
+    if (self.somebody_looks_at_walks())
         return nullptr;
     Mmu& mmu = self.cpu_.mmu();
     Progress& p = self.cpu_.progress();

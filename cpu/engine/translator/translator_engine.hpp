@@ -49,7 +49,7 @@ class TranslatorEngine final : public Engine {
     u64 left() const;
     void grant(Frame& frame, u64 left);
     bool go_on_elsewhere(Frame& frame);
-    bool walks_are_heard() const;
+    bool somebody_looks_at_walks() const;
     void enter_from_slow(Frame& frame, u64 code);
     void link_to(Translation& target);
     void unlink(Link& link);
@@ -87,6 +87,7 @@ class TranslatorEngine final : public Engine {
     u64 instruction_limit_ = 0; // of the present run
     bool stored_ = false;       // the slow instruction has been done, but for leaving behind it
     Cycles budget_end_ = 0;     // where the code's budget ends
+    Frame left_;                // as translated code left it
 };
 
 } // namespace forkscope::translator

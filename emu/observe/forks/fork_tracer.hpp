@@ -81,6 +81,7 @@ class ForkTracer : public TraceSink {
     ForkTracer(const PhysicalMemory& memory, Symbolizer* symbols, ForkTracerOptions options = {});
 
     TraceKinds kinds() const override { return ~kTranslationKinds; }
+    TraceKinds looks_at() const override { return kinds() & ~trace_kinds({TraceKind::AccessedDirty}); }
     void on_event(const TraceEvent& event) override;
 
     // All remembered forks in the order of their beginning.

@@ -88,6 +88,7 @@ class StopConditions : public TraceSink {
     bool panicked() const { return told_.panicked; }
 
     TraceKinds kinds() const override { return kinds_; }
+    TraceKinds looks_at() const override { return waiting_.empty() ? 0 : kinds_; }
     void on_event(const TraceEvent& event) override;
     // COM1 has put out one more character; `text` is the end of all its output.
     void on_console(const std::string& text);

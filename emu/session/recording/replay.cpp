@@ -28,6 +28,7 @@ class EventComparison final : public TraceSink {
     EventComparison(const Recording& recording, u64 first) : recording_(recording), next_(first) {}
 
     TraceKinds kinds() const override { return recording_.run().kinds; }
+    TraceKinds looks_at() const override { return 0; }
     void on_event(const TraceEvent& event) override {
         if (!difference_.empty() || over_)
             return;

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "tests/eager_translator.hpp"
+#include "tests/unit/cpu/engines/listener.hpp"
 #ifdef FORKSCOPE_TRANSLATOR
 #include "cpu/engine/translator/translator_engine.hpp"
 #endif
@@ -44,7 +47,7 @@ std::vector<Contender> every_contender() {
 }
 
 struct LockStep::Machine {
-    explicit Machine(const Contender& contender)
+    Machine(const Contender& contender, u64 seed)
         : what(contender),
           runner({what.engine == EngineKind::Translator ? EngineKind::Block : what.engine, what.fast_table}),
           controller(runner.cpu, 0x31), device(runner.cpu) {
@@ -56,6 +59,8 @@ struct LockStep::Machine {
                 engine = made.get();
                 return made;
             });
+        RandomCode(seed).load(runner);
+        listener.emplace(runner.cpu, Listener::wishes_of(seed));
     }
     u64 entries() const {
 #ifdef FORKSCOPE_TRANSLATOR
@@ -78,15 +83,14 @@ struct LockStep::Machine {
     CodeRunner runner;
     OneVector controller;
     TroubleDevice device;
+    std::optional<Listener> listener; // once all is loaded
     Engine* engine = nullptr;
 };
 
 LockStep::LockStep(u64 seed, const std::vector<Contender>& contenders)
     : random_(seed + 1), breakpoint_random_(~seed), seed_(seed) {
-    for (const Contender& contender : contenders) {
-        machines_.push_back(std::make_unique<Machine>(contender));
-        RandomCode(seed).load(machines_.back()->runner);
-    }
+    for (const Contender& contender : contenders)
+        machines_.push_back(std::make_unique<Machine>(contender, seed));
 }
 
 LockStep::~LockStep() = default;
@@ -99,6 +103,8 @@ u64 LockStep::entries() const {
 }
 
 u64 LockStep::instructions() const { return machines_.front()->runner.cpu.instructions(); }
+
+u64 LockStep::events() const { return machines_.front()->listener->count(); }
 
 std::string LockStep::run() {
     for (cuts_ = 0; cuts_ < kMostCuts && !ended_; ++cuts_) {
@@ -120,11 +126,16 @@ std::string LockStep::cut(Cycles cycles, u64 instructions) {
     CpuStop expected{};
     u64 hash = 0;
     for (const auto& machine : machines_) {
+        machine->listener->forget();
         const CpuStop stop = machine->runner.cpu.run_until(deadline, limit);
+        machine->listener->run_ended(stop);
         const u64 own = machine->runner.hash();
         if (machine == machines_.front()) {
             expected = stop;
             hash = own;
+        } else if (const std::string heard = Listener::difference(*machine->listener, *first.listener);
+                   !heard.empty()) {
+            return fmt::format("program {}, cut {}: {} {}", seed_, cuts_, machine->what.name, heard);
         } else if (stop != expected || own != hash || machine->device.heard != first.device.heard) {
             return fmt::format("program {}, cut {} ({} cycles, {} instructions): {} stops by {}, the reference by {}\n"
                                "  {}\n  {}",
@@ -154,8 +165,10 @@ void LockStep::disturb() {
         }
         if (machine->what.forgetful && forget)
             runner.cpu.forget_derived_state();
-        if (machine->what.forgetful && reload)
+        if (machine->what.forgetful && reload) {
             runner.reload();
+            machine->listener->loaded();
+        }
     }
 }
 

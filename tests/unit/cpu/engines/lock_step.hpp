@@ -1,6 +1,6 @@
 // Owns: LockStep, one random program on several engines side by side, cut at random cycles and counts; and the device
-// in memory space that disturbs them. Callers: tests of the engines. Promises: all that differs at a cut is said; the
-// reference is the interpreter without a fast table.
+// in memory space that disturbs them. Callers: tests of the engines. Promises: all that differs at a cut is said, and
+// what observers of most programs hear and see between cuts; the reference is the interpreter without a fast table.
 #pragma once
 
 #include <memory>
@@ -53,6 +53,7 @@ class LockStep {
     bool ended() const { return ended_; } // the program came to its end
     u64 entries() const;                  // of translated code, in all machines
     u64 instructions() const;             // of one machine
+    u64 events() const;                   // that a listener heard of it
 
   private:
     struct Machine;

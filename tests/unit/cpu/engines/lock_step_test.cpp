@@ -20,23 +20,26 @@ u64 number_of(const char* name, u64 otherwise) {
 TEST(LockStep, EveryEngineIsTheReferenceAtEachCut) {
     const u64 first = number_of("FORKSCOPE_SEED", 0);
     const u64 programs = number_of("FORKSCOPE_PROGRAMS", std::getenv("FORKSCOPE_LONG") != nullptr ? 20'000 : 150);
-    u64 ended = 0, entries = 0, instructions = 0;
+    u64 ended = 0, entries = 0, instructions = 0, events = 0;
     for (u64 seed = first; seed < first + programs; ++seed) {
         LockStep step(seed, every_contender());
         ASSERT_EQ(step.run(), "");
         ended += step.ended();
         entries += step.entries();
         instructions += step.instructions();
+        events += step.events();
     }
     RecordProperty("instructions", std::to_string(instructions));
     EXPECT_GT(instructions / programs, 200u) << "the programs lose their way at once";
+    EXPECT_GT(events / programs, 40u) << "nobody listens";
     EXPECT_GT(ended * 10, programs) << "the programs do not come to an end";
     if (kHasTranslator) {
         EXPECT_GT(entries / programs, 40u) << "the code is not translated";
     }
-    std::printf("%llu programs, %llu instructions each, %llu ended, code entered %llu times each\n",
+    std::printf("%llu programs, %llu instructions and %llu events each, %llu ended, code entered %llu times each\n",
                 static_cast<unsigned long long>(programs), static_cast<unsigned long long>(instructions / programs),
-                static_cast<unsigned long long>(ended), static_cast<unsigned long long>(entries / programs));
+                static_cast<unsigned long long>(events / programs), static_cast<unsigned long long>(ended),
+                static_cast<unsigned long long>(entries / programs));
 }
 
 #ifdef FORKSCOPE_TRANSLATOR
