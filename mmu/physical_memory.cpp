@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 
 #include <fmt/format.h>
@@ -16,12 +17,25 @@ constexpr u64 kGapEnd = 0x100000;
 
 u64 block_bytes(u64 ram_bytes) { return std::max(ram_bytes, kGapEnd); }
 
+// Aligned as the host's large pages are, so that a frame lies in one page of the host. What calloc gave stands before
+// it. It takes blocks of this size straight from the host's zero pages, so an untouched frame costs nothing.
+constexpr std::size_t kAlignment = 2u << 20;
+
 u8* allocate(u64 bytes) {
-    // calloc takes blocks of this size straight from the host's zero pages, so an untouched frame costs nothing.
-    auto* block = static_cast<u8*>(std::calloc(bytes, 1));
+    void* const block = std::calloc(bytes + kAlignment, 1);
     if (block == nullptr)
         throw std::bad_alloc(); // the host's trouble, and no bug of ours
-    return block;
+    void* aligned = static_cast<u8*>(block) + sizeof block;
+    std::size_t space = bytes + kAlignment - sizeof block;
+    std::align(kAlignment, bytes, aligned, space);
+    std::memcpy(static_cast<u8*>(aligned) - sizeof block, &block, sizeof block);
+    return static_cast<u8*>(aligned);
+}
+
+void release(void* aligned) {
+    void* block = nullptr;
+    std::memcpy(&block, static_cast<u8*>(aligned) - sizeof block, sizeof block);
+    std::free(block);
 }
 
 bool get_bit(const std::vector<u8>& bits, u64 index) { return (bits[index / 8] >> (index % 8) & 1) != 0; }
@@ -32,7 +46,7 @@ void set_bit(std::vector<u8>& bits, u64 index) {
 } // namespace
 
 PhysicalMemory::PhysicalMemory(u64 ram_bytes)
-    : ram_bytes_(ram_bytes), ram_(allocate(block_bytes(ram_bytes)), std::free),
+    : ram_bytes_(ram_bytes), ram_(allocate(block_bytes(ram_bytes)), release),
       flags_(block_bytes(ram_bytes) >> kPageShift, u8{kFrameClean}), written_(flags_.size(), 0),
       frame_hash_(flags_.size(), 0) {
     EMU_ASSERT(ram_bytes % kPageSize == 0 && ram_bytes != 0 && ram_bytes <= u64{2} << 30,

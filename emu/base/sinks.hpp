@@ -1,7 +1,9 @@
-// Owns: SinkList, several observers at once.
+// Owns: SinkList, several observers at once, and FilteredSink, one that is not told of all.
 // Callers: code that attaches observers to a machine. Promises: events pass in order and unchanged.
 #pragma once
 
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "emu/base/trace.hpp"
@@ -35,6 +37,24 @@ class SinkList : public TraceSink {
 
   private:
     std::vector<TraceSink*> sinks_;
+};
+
+// Passes on what a sink wants of some kinds, while it is open.
+class FilteredSink final : public TraceSink {
+  public:
+    FilteredSink(TraceSink& sink, TraceKinds kinds, std::function<bool()> open = {})
+        : sink_(sink), kinds_(kinds), open_(std::move(open)) {}
+    TraceKinds kinds() const override { return sink_.kinds() & kinds_; }
+    TraceKinds looks_at() const override { return sink_.looks_at() & kinds_; }
+    void on_event(const TraceEvent& event) override {
+        if (!open_ || open_())
+            sink_.on_event(event);
+    }
+
+  private:
+    TraceSink& sink_;
+    TraceKinds kinds_;
+    std::function<bool()> open_;
 };
 
 } // namespace forkscope

@@ -11,6 +11,7 @@
 #include "emu/base/log.hpp"
 #include "emu/files/code_memory.hpp"
 #include "emu/files/interruption.hpp"
+#include "emu/files/large_pages.hpp"
 #include "emu/files/read_file.hpp"
 #include "emu/files/source_folders.hpp"
 #include "emu/machine/images.hpp"
@@ -109,6 +110,8 @@ Result<std::unique_ptr<Session>> Session::create(const Options& options) {
     if (!machine.ok())
         return machine.error();
     session->machine_ = std::move(machine).value();
+    PhysicalMemory& memory = session->machine_->mmu().memory();
+    prefer_large_pages({memory.host(PhysicalAddress()), memory.ram_bytes()});
     session->machine_->mmu().set_count_hits(options.count_hits);
     if (auto symbols = session->load_symbols(); !symbols.ok())
         return symbols.error();
@@ -275,31 +278,13 @@ void Session::detach(TraceSink& sink) {
 
 // For who has no part in checkpoints: it has been told of the past already.
 void Session::attach_to_present(TraceSink& sink) {
-    struct Filter final : TraceSink {
-        Filter(const Session& of, TraceSink& to) : session(of), sink(to) {}
-        TraceKinds kinds() const override { return sink.kinds(); }
-        TraceKinds looks_at() const override { return sink.looks_at(); }
-        void on_event(const TraceEvent& event) override {
-            if (!session.in_past())
-                sink.on_event(event);
-        }
-        const Session& session;
-        TraceSink& sink;
-    };
-    filters_.push_back(std::make_unique<Filter>(*this, sink));
+    filters_.push_back(std::make_unique<FilteredSink>(sink, kAllTraceKinds, [this] { return !in_past(); }));
     attach(*filters_.back());
 }
 
 // What the guest states is not listened to: a profile stands in for it.
 void Session::attach_without_tracepoints(TraceSink& sink) {
-    struct Filter final : TraceSink {
-        explicit Filter(TraceSink& to) : sink(to) {}
-        TraceKinds kinds() const override { return sink.kinds() & ~trace_kinds({TraceKind::Tracepoint}); }
-        TraceKinds looks_at() const override { return sink.looks_at() & kinds(); }
-        void on_event(const TraceEvent& event) override { sink.on_event(event); }
-        TraceSink& sink;
-    };
-    filters_.push_back(std::make_unique<Filter>(sink));
+    filters_.push_back(std::make_unique<FilteredSink>(sink, ~trace_kinds({TraceKind::Tracepoint})));
     attach(*filters_.back());
 }
 
