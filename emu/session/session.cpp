@@ -10,6 +10,7 @@
 #include "emu/base/assert.hpp"
 #include "emu/base/log.hpp"
 #include "emu/files/code_memory.hpp"
+#include "emu/files/cpu_time.hpp"
 #include "emu/files/interruption.hpp"
 #include "emu/files/large_pages.hpp"
 #include "emu/files/read_file.hpp"
@@ -435,6 +436,7 @@ void Session::keep_past() {
         return;
     TimelineLimits limits;
     limits.bytes = options_.history != 0 ? options_.history : limits.bytes;
+    limits.clock = cpu_time;
     timeline_ = std::make_unique<Timeline>(*machine_, limits);
     timeline_->set_pass([this](const RunLimit& limit) {
         const StopReason reason = stops_->run(limit, [this](const RunLimit& next) { return machine_->run(next); });

@@ -7,7 +7,12 @@
 #include <string>
 #include <tuple>
 
+#include <malloc.h>
+
+#include "cpu/engine/translator/translator_factory.hpp"
 #include "emu/base/random.hpp"
+#include "emu/files/code_memory.hpp"
+#include "emu/files/cpu_time.hpp"
 #include "emu/machine/timeline/timeline.hpp"
 #include "emu/session/stepper/stepper.hpp"
 #include "tests/replay/guest_machine.hpp"
@@ -29,8 +34,21 @@ u64 resident_megabytes() {
     return resident * 4096 >> 20;
 }
 
+TimelineLimits limits_of_sessions() {
+    TimelineLimits limits;
+    limits.clock = cpu_time;
+    return limits;
+}
+
 struct Traced {
-    Traced(const std::string& os, const std::string& line, bool trace) : guest(line, {}, os) {
+    Traced(const std::string& os, const std::string& line, bool trace)
+        : guest(
+              line,
+              [](MachineConfig& config) {
+                  config.engine = EngineKind::Translator;
+                  config.translator = translator_factory(map_code_memory);
+              },
+              os) {
         Machine& m = *guest.machine;
         if (!trace)
             return;
@@ -46,12 +64,23 @@ struct Traced {
     std::unique_ptr<ForkTracer> tracer;
 };
 
+void print_memory(const Timeline& timeline) {
+    const auto used = ::mallinfo2();
+    std::printf(
+        "  %llu instructions, %.1f s; %zu checkpoints, %llu MB counted; heap %llu MB in use, %llu MB free; %llu "
+        "MB resident\n",
+        static_cast<unsigned long long>(timeline.end().instructions), static_cast<double>(timeline.end().cycle) / 1e8,
+        timeline.checkpoint_count(), static_cast<unsigned long long>(timeline.bytes() >> 20),
+        static_cast<unsigned long long>((used.uordblks + used.hblkhd) >> 20),
+        static_cast<unsigned long long>(used.fordblks >> 20), static_cast<unsigned long long>(resident_megabytes()));
+}
+
 double run_once(const std::string& os, const std::string& line, bool trace, bool keep, u64 cycles) {
     Traced traced(os, line, trace);
     Machine& m = *traced.guest.machine;
     std::unique_ptr<Timeline> timeline;
     if (keep)
-        timeline = std::make_unique<Timeline>(m);
+        timeline = std::make_unique<Timeline>(m, limits_of_sessions());
     const double began = cpu_seconds();
     constexpr Cycles kSlice = 5'000'000;
     for (StopReason reason; reason.kind != StopKind::Exit && m.now() < cycles;) {
@@ -60,38 +89,35 @@ double run_once(const std::string& os, const std::string& line, bool trace, bool
     }
     const double took = cpu_seconds() - began;
     if (keep)
-        std::printf("  %llu instructions, %zu checkpoints, %llu MB of pages, %llu MB resident\n",
-                    static_cast<unsigned long long>(m.instructions()), timeline->checkpoint_count(),
-                    static_cast<unsigned long long>(timeline->bytes() >> 20),
-                    static_cast<unsigned long long>(resident_megabytes()));
+        print_memory(*timeline);
     return took;
 }
 
-double median(std::vector<double> all) {
-    std::sort(all.begin(), all.end());
-    return all[all.size() / 2];
-}
+double least(const std::vector<double>& all) { return *std::min_element(all.begin(), all.end()); }
 
 void costs(const std::string& os, const std::string& line, u64 cycles, int rounds) {
     std::vector<double> times[4];
     for (int round = 0; round < rounds; ++round)
         for (int variant = 0; variant < 4; ++variant)
             times[variant].push_back(run_once(os, line, (variant & 1) != 0, (variant & 2) != 0, cycles));
-    const double base = median(times[0]);
-    const double traced = median(times[1]);
+    const double base = least(times[0]);
+    const double traced = least(times[1]);
     std::printf(
         "%s: untraced %.3f s; checkpoints %.3f; tracer %.3f; both %.3f (checkpoints add %.3f of the untraced)\n",
-        os.c_str(), base, median(times[2]) / base, traced / base, median(times[3]) / base,
-        (median(times[3]) - traced) / base);
+        os.c_str(), base, least(times[2]) / base, traced / base, least(times[3]) / base,
+        (least(times[3]) - traced) / base);
 }
 
 void latencies(const std::string& os, const std::string& line, u64 cycles, int places) {
     Traced traced(os, line, true);
     Machine& m = *traced.guest.machine;
-    Timeline timeline(m);
+    Timeline timeline(m, limits_of_sessions());
+    const double started = cpu_seconds();
     while (m.now() < cycles && timeline.run({cycles, ~u64{0}}).kind != StopKind::Exit) {
     }
     const Position end = timeline.end();
+    std::printf("%s, %s: run with the past kept: %.1f s\n", os.c_str(), line.c_str(), cpu_seconds() - started);
+    print_memory(timeline);
     Random random(5);
     std::vector<double> there;
     std::vector<double> back;
@@ -113,10 +139,7 @@ void latencies(const std::string& os, const std::string& line, u64 cycles, int p
         std::printf("%s %s: median %.1f ms, p95 %.1f ms, worst %.1f ms\n", os.c_str(), name, (*list)[list->size() / 2],
                     (*list)[list->size() * 95 / 100], list->back());
     }
-    std::printf("  %llu instructions, %zu checkpoints, %llu MB of pages, %llu MB resident\n",
-                static_cast<unsigned long long>(end.instructions), timeline.checkpoint_count(),
-                static_cast<unsigned long long>(timeline.bytes() >> 20),
-                static_cast<unsigned long long>(resident_megabytes()));
+    print_memory(timeline);
 }
 
 // A step back from the present, where nobody has gone back before; then the last fault, stop and entry before places

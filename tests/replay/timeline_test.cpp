@@ -102,6 +102,30 @@ TEST(Timeline, GoesBackOverTranslatedCodeThatChangesItself) {
         go_back_over_code_that_changes_itself(translator);
 }
 
+// How long the way back may take decides where checkpoints lie, and that alone.
+TEST(Timeline, LaysCheckpointsTheFartherApartTheFasterTheMachineRuns) {
+    const std::vector<u8> code = {0x43, 0xEB, 0xFD}; // inc ebx; jmp back
+    std::vector<u64> hashes;
+    for (const auto& [picoseconds, expected] :
+         {std::pair(4'000, 2'500), std::pair(250, 40'000), std::pair(1, 80'000)}) {
+        const auto machine = machine_with(code);
+        TimelineLimits limits;
+        limits.spacing = 10'000;
+        limits.near = 10'000'000;
+        limits.way = 10'000;
+        limits.clock = [&] { return machine->instructions() * picoseconds / 1'000; };
+        Timeline timeline(*machine, limits);
+        timeline.run({kNever, 2'000'000});
+        const auto last = std::prev(timeline.present().checkpoints.end());
+        EXPECT_NEAR(last->first.instructions - std::prev(last)->first.instructions, expected, expected / 50)
+            << picoseconds << " ps an instruction; 80,000 are eight times what is usual, which is the most";
+        ASSERT_TRUE(timeline.go_to(1'234'567).ok());
+        hashes.push_back(machine->hash());
+    }
+    EXPECT_EQ(hashes[0], hashes[1]);
+    EXPECT_EQ(hashes[0], hashes[2]);
+}
+
 // The firmware copies the kernel by string instructions: few instructions, and most of the time until the kernel runs.
 TEST(Timeline, CountsCyclesWhereInstructionsTakeMany) {
     GuestMachine guest(kTimelineWorkload);

@@ -14,7 +14,7 @@ Result<void> Timeline::relive(const std::function<bool()>& goes_on) {
     const Seeking seeking(*this);
     while (position() < target && goes_on()) {
         const Position before = position();
-        const u64 next = last_checkpoint().at.instructions + limits_.spacing;
+        const u64 next = last_checkpoint().at.instructions + spacing_;
         RunLimit limit = toward(target);
         limit.instructions = std::min(limit.instructions, next);
         const StopReason reason = pass_ ? pass_(limit) : machine_.run(limit);

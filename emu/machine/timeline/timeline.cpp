@@ -10,7 +10,7 @@
 namespace forkscope {
 
 Timeline::Timeline(Machine& machine, const TimelineLimits& limits)
-    : machine_(machine), limits_(limits), keeper_(machine) {
+    : machine_(machine), limits_(limits), spacing_(limits.spacing), keeper_(machine) {
     Branch& first = branches_[present_];
     first.id = present_;
     first.from = first.end = machine.position();
@@ -33,7 +33,7 @@ RunLimit Timeline::toward(Position target, RunLimit limit) const {
 StopReason Timeline::run(RunLimit limit) {
     for (;;) {
         const RunLimit piece = replaying_ ? toward(here().end, limit) : to_next_checkpoint(limit);
-        const StopReason reason = machine_.run(piece);
+        const StopReason reason = run_timed(piece);
         note_end();
         const bool counted = reason.kind == StopKind::Limit && machine_.instructions() == piece.instructions;
         lay_if_due(counted ? Boundary::Surely : Boundary::Perhaps);
@@ -193,7 +193,7 @@ bool Timeline::fetch_for(Position target, Position instead) {
     Position after = target;
     ++after.cycle;
     const auto shelved = shelved_before(after);
-    if (!shelved || shelf_->places()[*shelved].instructions < instead.instructions + limits_.spacing)
+    if (!shelved || shelf_->places()[*shelved].instructions < instead.instructions + spacing_)
         return false;
     std::vector<InputEvent> inputs = machine_.inputs().events();
     if (const auto fetched = shelf_->put_back(*shelved, machine_); !fetched.ok()) {
@@ -267,23 +267,51 @@ Cycles Timeline::busy() const { return machine_.cpu().count_of(Counted::Unhalted
 // Where cycles say that it is due, it lies behind the instruction.
 RunLimit Timeline::to_next_checkpoint(RunLimit limit) const {
     const Checkpoint& last = last_checkpoint();
-    const Cycles most = last.busy + kCyclesPerInstruction * limits_.spacing;
+    const Cycles most = last.busy + kCyclesPerInstruction * spacing_;
     if (busy() < most)
         return {std::min(limit.cycle, machine_.now() + (most - busy())),
-                std::min(limit.instructions, last.at.instructions + limits_.spacing)};
+                std::min(limit.instructions, last.at.instructions + spacing_)};
     return {limit.cycle, std::min(limit.instructions, machine_.instructions() + 1)};
 }
 
 void Timeline::lay_if_due(Boundary boundary) {
     const Checkpoint& last = last_checkpoint();
-    const bool by_count = machine_.instructions() >= last.at.instructions + limits_.spacing;
-    const bool by_cycles =
-        boundary == Boundary::Surely && busy() >= last.busy + kCyclesPerInstruction * limits_.spacing;
+    const bool by_count = machine_.instructions() >= last.at.instructions + spacing_;
+    const bool by_cycles = boundary == Boundary::Surely && busy() >= last.busy + kCyclesPerInstruction * spacing_;
     if (replaying_ || (!by_count && !by_cycles))
         return;
+    follow_pace();
     lay();
     thin();
     keep_below_limit();
+}
+
+StopReason Timeline::run_timed(const RunLimit& limit) {
+    if (!limits_.clock || replaying_)
+        return machine_.run(limit);
+    const u64 instructions = machine_.instructions();
+    const Cycles busy_before = busy();
+    const u64 began = limits_.clock();
+    const StopReason reason = machine_.run(limit);
+    ran_.nanoseconds += limits_.clock() - began;
+    ran_.length += length(machine_.instructions() - instructions, busy() - busy_before);
+    return reason;
+}
+
+// By halves, and never far from what is usual: one slow stretch says little about the next.
+void Timeline::follow_pace() {
+    const auto usual = static_cast<double>(limits_.spacing);
+    if (ran_.length >= spacing_ / 2 && ran_.nanoseconds != 0) {
+        const double in_time =
+            static_cast<double>(ran_.length) * static_cast<double>(limits_.way) / static_cast<double>(ran_.nanoseconds);
+        spacing_ = (spacing_ + static_cast<u64>(std::clamp(in_time, usual / kMostPace, usual * kMostPace))) / 2;
+    }
+    ran_ = {};
+}
+
+u64 Timeline::in_proportion(u64 distance) const {
+    return static_cast<u64>(static_cast<double>(distance) * static_cast<double>(spacing_) /
+                            static_cast<double>(limits_.spacing));
 }
 
 void Timeline::lay() {
@@ -313,14 +341,10 @@ Timeline::Checkpoints::iterator Timeline::forget(Checkpoints& all, Checkpoints::
     return next;
 }
 
-u64 Timeline::length(const Checkpoint& from, const Checkpoint& to) {
-    return std::max(to.at.instructions - from.at.instructions, (to.busy - from.busy) / kCyclesPerInstruction);
-}
-
 // The farther back, the wider apart.
 u64 Timeline::spacing_at(u64 age) const {
-    return age < limits_.near ? limits_.spacing
-                              : std::min(limits_.far_spacing, 2 * limits_.spacing * (age / limits_.near));
+    const u64 near = in_proportion(limits_.near);
+    return age < near ? spacing_ : std::min(in_proportion(limits_.far_spacing), 2 * spacing_ * (age / near));
 }
 
 void Timeline::thin() {
@@ -332,8 +356,11 @@ void Timeline::thin() {
     }
 }
 
-// Goes whose absence costs least: where the gap is small for the age.
+// Goes whose absence costs least: where the gap is small for the age. Where nothing lies closer than far_spacing, all
+// ages are alike: no place is then much farther than another.
 void Timeline::keep_below_limit() {
+    const u64 near = in_proportion(limits_.near);
+    const u64 old = near * in_proportion(limits_.far_spacing) / (2 * spacing_);
     while (bytes() > limits_.bytes) {
         Branch* poorest = nullptr;
         Position victim;
@@ -342,7 +369,7 @@ void Timeline::keep_below_limit() {
             auto& all = branch.checkpoints;
             for (auto at = std::next(all.begin()); at != all.end() && std::next(at) != all.end(); ++at) {
                 const u64 gap = length(*std::prev(at)->second, *std::next(at)->second);
-                const auto age = branch.end.instructions - at->first.instructions + limits_.near;
+                const u64 age = std::min(branch.end.instructions - at->first.instructions, old) + near;
                 const double cost = static_cast<double>(gap) / static_cast<double>(age);
                 if (poorest != nullptr && cost >= least)
                     continue;

@@ -4,6 +4,7 @@
 // checkpoints stay below their limit, observers' states with them: the past becomes coarser, not shorter.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -20,10 +21,15 @@ namespace forkscope {
 struct TimelineLimits {
     u64 bytes = u64{512} << 20;
     u64 spacing = 1'500'000;      // instructions between two checkpoints of the last `near`, or four times the cycles
-    u64 near = 100'000'000;       // instructions
-    u64 far_spacing = 16'000'000; // before those, as far as memory reaches
-    u64 ladder_spacing = 100'000; // between those that are laid on the way to a position
-    u32 ladder = 10;              // of which so many lead there
+    u64 near = 50'000'000;        // instructions
+    u64 far_spacing = 30'000'000; // before those, as far as memory reaches
+    u64 ladder_spacing = 200'000; // between those that are laid on the way to a position
+    u32 ladder = 5;               // of which so many lead there
+    // CPU time in nanoseconds, if one waits for the way back. The three distances above are then for a machine that
+    // takes `way` for the first of them; those of another are in proportion. Where checkpoints lie decides how long a
+    // way takes, never where it leads.
+    std::function<u64()> clock = {};
+    u64 way = 12'000'000;
 };
 
 // Checkpoints of a run that lie elsewhere, such as in a recording's file.
@@ -127,6 +133,7 @@ class Timeline {
         Timeline& timeline_;
     };
     static constexpr std::size_t kMostRungs = 64;
+    static constexpr double kMostPace = 8;             // of what is usual, or as little
     static constexpr Cycles kCyclesPerInstruction = 4; // where they are more, they count in place of instructions
 
     Branch& here() { return branches_.at(present_); }
@@ -152,7 +159,13 @@ class Timeline {
     void lay();
     void lay_rung();
     // How long the way is: a string instruction takes one count and many cycles.
-    static u64 length(const Checkpoint& from, const Checkpoint& to);
+    static u64 length(u64 instructions, Cycles busy) { return std::max(instructions, busy / kCyclesPerInstruction); }
+    static u64 length(const Checkpoint& from, const Checkpoint& to) {
+        return length(to.at.instructions - from.at.instructions, to.busy - from.busy);
+    }
+    StopReason run_timed(const RunLimit& limit);
+    void follow_pace();
+    u64 in_proportion(u64 distance) const;
     u64 spacing_at(u64 age) const;
     Checkpoints::iterator forget(Checkpoints& all, Checkpoints::iterator at);
     void thin();
@@ -160,6 +173,10 @@ class Timeline {
 
     Machine& machine_;
     TimelineLimits limits_;
+    u64 spacing_; // limits_.spacing, as this machine takes its time
+    struct {
+        u64 length = 0, nanoseconds = 0;
+    } ran_; // since spacing_ was last set
     CheckpointKeeper keeper_;
     std::map<u32, Branch> branches_;
     u32 present_ = 1;
