@@ -22,7 +22,25 @@ template <class Element, class Key, class KeyOf> class SharedTree {
   protected:
     static constexpr std::size_t kMost = 32; // elements of a leaf
     using Leaf = std::vector<Element>;
-    using Leaves = std::vector<CopyOnWrite<Leaf>>;
+    struct Leaves {
+        std::vector<CopyOnWrite<Leaf>> all;
+        std::vector<Key> last; // of each leaf: a search looks into one leaf only
+
+        std::size_t size() const { return all.size(); }
+        const Leaf& operator[](std::size_t leaf) const { return *all[leaf]; }
+        Leaf& edit(std::size_t leaf) { return all[leaf].edit(); }
+        void insert(std::size_t place, Leaf leaf) {
+            const auto by = static_cast<std::ptrdiff_t>(place);
+            last.insert(last.begin() + by, KeyOf()(leaf.back()));
+            all.insert(all.begin() + by, CopyOnWrite<Leaf>(std::move(leaf)));
+        }
+        void erase(std::size_t place) {
+            const auto by = static_cast<std::ptrdiff_t>(place);
+            last.erase(last.begin() + by);
+            all.erase(all.begin() + by);
+        }
+        void end_changed(std::size_t leaf) { last[leaf] = KeyOf()((*this)[leaf].back()); }
+    };
 
   public:
     using key_type = Key;
@@ -36,16 +54,16 @@ template <class Element, class Key, class KeyOf> class SharedTree {
         using pointer = const Element*;
         using reference = const Element&;
         const_iterator() = default;
-        reference operator*() const { return (*(*leaves_)[leaf_])[at_]; }
+        reference operator*() const { return (*leaves_)[leaf_][at_]; }
         pointer operator->() const { return &**this; }
         const_iterator& operator++() {
-            if (++at_ == (*leaves_)[leaf_]->size())
+            if (++at_ == (*leaves_)[leaf_].size())
                 ++leaf_, at_ = 0;
             return *this;
         }
         const_iterator& operator--() {
             if (at_-- == 0)
-                at_ = (*leaves_)[--leaf_]->size() - 1;
+                at_ = (*leaves_)[--leaf_].size() - 1;
             return *this;
         }
         const_iterator operator++(int) { return std::exchange(*this, std::next(*this)); }
@@ -80,15 +98,13 @@ template <class Element, class Key, class KeyOf> class SharedTree {
     const_iterator lower_bound(const Key& key) const {
         const Leaves& leaves = *leaves_;
         // The same element is often asked for several times running.
-        if (last_leaf_ < leaves.size() && last_at_ < leaves[last_leaf_]->size()) {
-            const Key& last = KeyOf()((*leaves[last_leaf_])[last_at_]);
+        if (last_leaf_ < leaves.size() && last_at_ < leaves[last_leaf_].size()) {
+            const Key& last = KeyOf()(leaves[last_leaf_][last_at_]);
             if (!(last < key) && !(key < last))
                 return {leaves, last_leaf_, last_at_};
         }
-        const auto leaf = std::partition_point(
-            leaves.begin(), leaves.end(), [&](const CopyOnWrite<Leaf>& one) { return KeyOf()(one->back()) < key; });
-        last_leaf_ = static_cast<std::size_t>(leaf - leaves.begin());
-        last_at_ = leaf == leaves.end() ? 0 : place_in(**leaf, key);
+        last_leaf_ = first_not(leaves.size(), [&](std::size_t leaf) { return leaves.last[leaf] < key; });
+        last_at_ = last_leaf_ == leaves.size() ? 0 : place_in(leaves[last_leaf_], key);
         return {leaves, last_leaf_, last_at_};
     }
     const_iterator upper_bound(const Key& key) const {
@@ -106,11 +122,12 @@ template <class Element, class Key, class KeyOf> class SharedTree {
         if (!is_at(at, key))
             return 0;
         Leaves& leaves = leaves_.edit();
-        if (leaves[at.leaf_]->size() == 1) {
-            leaves.erase(leaves.begin() + static_cast<std::ptrdiff_t>(at.leaf_));
+        if (leaves[at.leaf_].size() == 1) {
+            leaves.erase(at.leaf_);
         } else {
-            Leaf& leaf = leaves[at.leaf_].edit();
+            Leaf& leaf = leaves.edit(at.leaf_);
             leaf.erase(leaf.begin() + static_cast<std::ptrdiff_t>(at.at_));
+            leaves.end_changed(at.leaf_);
             join(leaves, at.leaf_);
         }
         --size_;
@@ -121,11 +138,12 @@ template <class Element, class Key, class KeyOf> class SharedTree {
         size_ = 0;
     }
     void add_beyond(Footprint& footprint, const SharedTree* before) const {
-        if (leaves_->empty() || (before != nullptr && leaves_.shares_with(before->leaves_)))
+        if (empty() || (before != nullptr && leaves_.shares_with(before->leaves_)))
             return;
         footprint.add_shared(sizeof(Leaves));
-        footprint.add_array(leaves_->capacity() * sizeof(CopyOnWrite<Leaf>));
-        for (const CopyOnWrite<Leaf>& leaf : *leaves_) {
+        footprint.add_array(leaves_->all.capacity() * sizeof(CopyOnWrite<Leaf>));
+        footprint.add_array(leaves_->last.capacity() * sizeof(Key));
+        for (const CopyOnWrite<Leaf>& leaf : leaves_->all) {
             if (before != nullptr && before->has_leaf(leaf))
                 continue;
             footprint.add_shared(sizeof(Leaf));
@@ -138,21 +156,26 @@ template <class Element, class Key, class KeyOf> class SharedTree {
 
   protected:
     bool is_at(const const_iterator& at, const Key& key) const { return at != end() && !(key < KeyOf()(*at)); }
-    Element& edit(const const_iterator& at) { return leaves_.edit()[at.leaf_].edit()[at.at_]; }
+    Element& edit(const const_iterator& at) { return leaves_.edit().edit(at.leaf_)[at.at_]; }
     // Before `at`, which is where its key belongs.
     const_iterator insert_at(const const_iterator& at, Element element) {
         Leaves& leaves = leaves_.edit();
         std::size_t number = at.leaf_;
         std::size_t place = at.at_;
         // Behind all others, where most that grow do so.
-        if (number == leaves.size() && number != 0 && leaves.back()->size() < kMost)
-            place = leaves[--number]->size();
-        else if (number == leaves.size())
-            leaves.emplace_back();
-        else if (leaves[number]->size() == kMost)
+        if (number == leaves.size() && number != 0 && leaves[number - 1].size() < kMost)
+            place = leaves[--number].size();
+        else if (number != leaves.size() && leaves[number].size() == kMost)
             split(leaves, number, place);
-        Leaf& leaf = leaves[number].edit();
-        leaf.insert(leaf.begin() + static_cast<std::ptrdiff_t>(place), std::move(element));
+        if (number == leaves.size()) {
+            Leaf fresh;
+            fresh.push_back(std::move(element));
+            leaves.insert(number, std::move(fresh));
+        } else {
+            Leaf& leaf = leaves.edit(number);
+            leaf.insert(leaf.begin() + static_cast<std::ptrdiff_t>(place), std::move(element));
+            leaves.end_changed(number);
+        }
         ++size_;
         return {leaves, number, place};
     }
@@ -160,23 +183,32 @@ template <class Element, class Key, class KeyOf> class SharedTree {
   private:
     bool has_leaf(const CopyOnWrite<Leaf>& leaf) const {
         const const_iterator at = lower_bound(KeyOf()(leaf->front()));
-        return at != end() && (*leaves_)[at.leaf_].shares_with(leaf);
+        return at != end() && leaves_->all[at.leaf_].shares_with(leaf);
     }
     const Element* element(const Key& key) const {
         const const_iterator at = lower_bound(key);
         return is_at(at, key) ? &*at : nullptr;
     }
     static std::size_t place_in(const Leaf& leaf, const Key& key) {
-        const auto at = std::partition_point(leaf.begin(), leaf.end(),
-                                             [&](const Element& element) { return KeyOf()(element) < key; });
-        return static_cast<std::size_t>(at - leaf.begin());
+        return first_not(leaf.size(), [&](std::size_t at) { return KeyOf()(leaf[at]) < key; });
+    }
+    // How many of `count` are below, which come first. Each step is an addition, not a branch: nobody can foretell it.
+    template <class Below> static std::size_t first_not(std::size_t count, Below below) {
+        std::size_t at = 0;
+        while (count > 1) {
+            const std::size_t half = count / 2;
+            at += half & (std::size_t{0} - static_cast<std::size_t>(below(at + half - 1)));
+            count -= half;
+        }
+        return at + (count == 1 && below(at) ? 1 : 0);
     }
     static void split(Leaves& leaves, std::size_t& number, std::size_t& place) {
-        Leaf& low = leaves[number].edit();
+        Leaf& low = leaves.edit(number);
         const auto middle = low.begin() + static_cast<std::ptrdiff_t>(kMost / 2);
         Leaf high(std::make_move_iterator(middle), std::make_move_iterator(low.end()));
         low.erase(middle, low.end());
-        leaves.insert(leaves.begin() + static_cast<std::ptrdiff_t>(number) + 1, CopyOnWrite<Leaf>(std::move(high)));
+        leaves.end_changed(number);
+        leaves.insert(number + 1, std::move(high));
         if (place > kMost / 2)
             ++number, place -= kMost / 2;
     }
@@ -184,12 +216,13 @@ template <class Element, class Key, class KeyOf> class SharedTree {
     static void join(Leaves& leaves, std::size_t number) {
         if (number + 1 == leaves.size() && number != 0)
             --number;
-        if (number + 1 >= leaves.size() || leaves[number]->size() + leaves[number + 1]->size() > kMost / 2)
+        if (number + 1 >= leaves.size() || leaves[number].size() + leaves[number + 1].size() > kMost / 2)
             return;
-        const Leaf next = *leaves[number + 1];
-        Leaf& leaf = leaves[number].edit();
+        const Leaf& next = leaves[number + 1];
+        Leaf& leaf = leaves.edit(number);
         leaf.insert(leaf.end(), next.begin(), next.end());
-        leaves.erase(leaves.begin() + static_cast<std::ptrdiff_t>(number) + 1);
+        leaves.end_changed(number);
+        leaves.erase(number + 1);
     }
 
     CopyOnWrite<Leaves> leaves_;

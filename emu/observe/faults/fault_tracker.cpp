@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <set>
 
 #include "emu/base/archive/containers.hpp"
@@ -25,8 +26,9 @@ bool read_frame(const AddressSpaceReader& reader, u64 frame, Page& bytes) {
     return reader.memory().read(PhysicalAddress(frame), bytes);
 }
 
+// Each byte equals the one before it, and the first is 0: compared in bulk.
 bool is_zero(const Page& page) {
-    return std::all_of(page.begin(), page.end(), [](u8 byte) { return byte == 0; });
+    return page.front() == 0 && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
 }
 
 // False only where both can be read and differ.

@@ -8,7 +8,7 @@ namespace {
 
 constexpr u32 kLargeShift = 21; // of the smaller of the large pages: 2 MB
 
-bool child_left(const ForkRecord& fork, u32 page) { return fork.child_ended || fork.shared.at(page).child_settled; }
+bool child_left(const ForkRecord& fork, const SharedPage& shared) { return fork.child_ended || shared.child_settled; }
 
 } // namespace
 
@@ -37,9 +37,7 @@ void FollowedForks::add(u64 number, const ForkStore& forks) {
     for (const auto& [linear, shared] : fork.shared) {
         each_list(shared, [&, page = linear](std::vector<Entry>& entries) {
             std::erase_if(entries, [&](const Entry& entry) {
-                const ForkRecord& earlier = *forks.find(entry.fork);
-                return entry.page == page && earlier.parent_directory == fork.parent_directory &&
-                       child_left(earlier, page);
+                return entry.page == page && entry.parent == fork.parent_directory && entry.left;
             });
         });
         add_page(fork, linear, places_);
@@ -59,10 +57,12 @@ template <class Act> void FollowedForks::each_list(const SharedPage& shared, Act
 }
 
 void FollowedForks::add_page(const ForkRecord& fork, u32 page, u64 place) {
-    each_list(fork.shared.at(page), [&](std::vector<Entry>& entries) {
+    const SharedPage& shared = fork.shared.at(page);
+    each_list(shared, [&](std::vector<Entry>& entries) {
         const auto after = std::upper_bound(entries.begin(), entries.end(), place,
                                             [](u64 value, const Entry& entry) { return value < entry.place; });
-        entries.insert(after, {place, fork.number, page});
+        entries.insert(after,
+                       {place, fork.number, page, shared.frame, fork.parent_directory, child_left(fork, shared)});
     });
 }
 
@@ -76,6 +76,20 @@ u64 FollowedForks::remove_page(const ForkRecord& fork, u32 page) {
         });
     });
     return place;
+}
+
+void FollowedForks::child_moved(const ForkRecord& fork, u32 page) {
+    const SharedPage& shared = fork.shared.at(page);
+    each_list(shared, [&](std::vector<Entry>& entries) {
+        for (Entry& entry : entries)
+            if (entry.fork == fork.number && entry.page == page)
+                entry.left = child_left(fork, shared);
+    });
+}
+
+void FollowedForks::child_ended(const ForkRecord& fork) {
+    for (const auto& [page, shared] : fork.shared)
+        child_moved(fork, page);
 }
 
 void FollowedForks::add_child(const ForkRecord& fork) {
@@ -111,25 +125,28 @@ std::vector<u64> FollowedForks::of_pid(u32 pid) const {
     return {numbers.begin(), numbers.end()};
 }
 
-std::vector<FollowedForks::Use> FollowedForks::uses(u32 frame, const ForkStore& forks) const {
-    std::vector<Entry> entries;
-    if (const auto small = by_frame_.find(frame); small != by_frame_.end())
-        entries = small->second;
-    if (const auto large = by_large_frame_.find(frame >> kLargeShift); large != by_large_frame_.end()) {
-        entries.insert(entries.end(), large->second.begin(), large->second.end());
-        std::stable_sort(entries.begin(), entries.end(),
-                         [](const Entry& a, const Entry& b) { return a.place < b.place; });
-    }
-    std::vector<Use> named;
+std::vector<FollowedForks::Use> FollowedForks::uses(u32 frame) const {
+    const auto small = by_frame_.find(frame);
+    const auto large = by_large_frame_.empty() ? by_large_frame_.end() : by_large_frame_.find(frame >> kLargeShift);
+    if (large == by_large_frame_.end())
+        return small == by_frame_.end() ? std::vector<Use>{} : named(small->second, frame);
+    std::vector<Entry> entries = large->second;
+    if (small != by_frame_.end())
+        entries.insert(entries.begin(), small->second.begin(), small->second.end());
+    std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.place < b.place; });
+    return named(entries, frame);
+}
+
+std::vector<FollowedForks::Use> FollowedForks::named(const std::vector<Entry>& entries, u32 frame) {
+    std::vector<Use> uses;
     std::set<std::pair<u32, u32>> parents; // directory and page
     for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
-        const ForkRecord& fork = *forks.find(entry->fork);
-        const Use use{entry->fork, entry->page, entry->page + (frame - fork.shared.at(entry->page).frame)};
-        const bool newest = parents.insert({fork.parent_directory, use.at}).second;
-        if (newest || !child_left(fork, use.page))
-            named.push_back(use);
+        const u32 at = entry->page + (frame - entry->frame);
+        const bool newest = entries.size() == 1 || parents.insert({entry->parent, at}).second;
+        if (newest || !entry->left)
+            uses.push_back({entry->fork, entry->page, at});
     }
-    return named;
+    return uses;
 }
 
 std::vector<u64> FollowedForks::in_order() const {

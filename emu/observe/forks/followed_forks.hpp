@@ -36,7 +36,10 @@ class FollowedForks {
     std::vector<u64> of_pid(u32 pid) const;
     // Who left a frame shared, newest first, on its own or in a large page. A page that a fork's child has left is its
     // parent's alone: of those only what the parent's newest fork left is named.
-    std::vector<Use> uses(u32 frame, const ForkStore& forks) const;
+    std::vector<Use> uses(u32 frame) const;
+    // The record says now that the child has ended, or something else of whether it has left the page.
+    void child_ended(const ForkRecord& fork);
+    void child_moved(const ForkRecord& fork, u32 page);
 
     // Large pages of a fork become pieces: before its record says so, and after.
     u64 remove_page(const ForkRecord& fork, u32 page);
@@ -58,9 +61,13 @@ class FollowedForks {
         u64 place = 0; // of the fork, in order_
         u64 fork = 0;
         u32 page = 0;
+        u32 frame = 0;     // the page's, as in the fork's record
+        u32 parent = 0;    // its directory
+        bool left = false; // by the child
     };
     // In the order of places. Large pages by each 2 MB of theirs.
     using Frames = std::unordered_map<u32, std::vector<Entry>>;
+    static std::vector<Use> named(const std::vector<Entry>& entries, u32 frame);
     template <class Act> void each_list(const SharedPage& shared, Act act);
     Frames by_frame_, by_large_frame_;
 };

@@ -108,7 +108,7 @@ void ForkTracer::check_rights(ForkRecord& fork) {
 
 // Read-only already before this fork because an earlier one left it so.
 bool ForkTracer::was_copy_on_write(const ForkRecord& fork, u32 page, u32 frame) const {
-    for (const FollowedForks::Use& use : followed_.uses(frame, state_.forks)) {
+    for (const FollowedForks::Use& use : followed_.uses(frame)) {
         if (use.at != page || use.fork == fork.number)
             continue;
         const ForkRecord& earlier = *state_.forks.find(use.fork);
@@ -205,7 +205,7 @@ void ForkTracer::share_fault(const FaultRef& fault, bool attached) {
     const u32 space = fault->address_space;
     const u32 page = fault->page_address();
     if (fault->is_cow()) {
-        for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(fault->before.frame), state_.forks)) {
+        for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(fault->before.frame))) {
             const ForkRecord& known = *state_.forks.find(use.fork);
             const bool is_child = known.child_directory == space && !known.child_ended;
             const bool is_parent = known.parent_directory == space && !known.parent_ended;
@@ -246,13 +246,15 @@ void ForkTracer::on_entry_changed(const TraceEvent& event, const EntryOwner& own
         return;
     const auto page = static_cast<u32>(owner.linear.value);
     if (owner.level == 1 || owner.space == AddressSpace()) {
-        std::set<std::pair<u64, u32>> concerned;
+        std::vector<std::pair<u64, u32>> concerned;
         const bool anywhere = owner.space == AddressSpace();
         for (const u64 entry : {event.b, event.c})
             if ((entry & kPtePresent) != 0)
-                for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(entry & kPteFrame), state_.forks))
+                for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(entry & kPteFrame)))
                     if (anywhere || use.at == page)
-                        concerned.insert({use.fork, use.page});
+                        concerned.emplace_back(use.fork, use.page);
+        std::sort(concerned.begin(), concerned.end());
+        concerned.erase(std::unique(concerned.begin(), concerned.end()), concerned.end());
         for (const auto& [fork, shared_page] : concerned)
             reconsider(fork, shared_page);
         return;
@@ -280,8 +282,11 @@ void ForkTracer::reconsider(u64 number, u32 page) {
     const WalkView parent = tables_.reader().walk(AddressSpace(fork.parent_directory), LinearAddress(page));
     const WalkView child = tables_.reader().walk(AddressSpace(fork.child_directory), LinearAddress(page));
     const bool waited = shared.waits();
+    const bool had_left = shared.child_settled;
     shared.parent_settled = !parent.present || parent.frame != shared.frame;
     shared.child_settled = !child.present || child.frame != shared.frame;
+    if (shared.child_settled != had_left)
+        followed_.child_moved(fork, page);
     shared.writable = shared.shared() && (parent.writable() || child.writable());
     if (!shared.copy_on_write)
         return;
@@ -382,7 +387,7 @@ void ForkTracer::check_refused_write(const FaultRecord& fault, const char* outco
     if (!fault.is_write() || fault.resolved || !fault.before.present || fault.before.writable() ||
         fault.stated == FaultClass::NoMemory)
         return;
-    for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(fault.before.frame), state_.forks)) {
+    for (const FollowedForks::Use& use : followed_.uses(static_cast<u32>(fault.before.frame))) {
         const ForkRecord& fork = *state_.forks.find(use.fork);
         const bool of_child = fork.child_directory == fault.address_space;
         if (use.at != fault.page_address() || (!of_child && fork.parent_directory != fault.address_space) ||
@@ -399,7 +404,7 @@ void ForkTracer::check_refused_write(const FaultRecord& fault, const char* outco
 
 // The kernel stored into a frame that no program may write, for it is shared for copying.
 void ForkTracer::check_store_into_shared(u32 frame) {
-    for (const FollowedForks::Use& use : followed_.uses(frame, state_.forks)) {
+    for (const FollowedForks::Use& use : followed_.uses(frame)) {
         const ForkRecord& fork = *state_.forks.find(use.fork);
         if (fork.shared.at(use.page).waits() && fork.left_instructions <= state_.since)
             return doubt(use.fork, use.page, SharedPage::Stored);
@@ -410,6 +415,8 @@ void ForkTracer::check_store_into_shared(u32 frame) {
 void ForkTracer::end_sides(ForkRecord& fork, bool parent, bool child) {
     fork.parent_ended = fork.parent_ended || parent;
     fork.child_ended = fork.child_ended || child;
+    if (child)
+        followed_.child_ended(fork);
     check_private(fork);
     const std::set<u64>& of_parent = followed_.of_parent(fork.parent_directory);
     const bool newer = !of_parent.empty() && *of_parent.rbegin() > fork.number;

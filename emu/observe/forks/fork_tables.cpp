@@ -138,8 +138,13 @@ void ForkTracer::on_space_lost(u32 directory) {
         return;
     space_ended(directory);
     state_.loaded.erase(directory);
-    if (const u64 maker = state_.forks.maker_of_directory(directory); state_.forks.find(maker) != nullptr)
-        state_.forks.edit(maker).child_ended = true;
+    const u64 maker = state_.forks.maker_of_directory(directory);
+    if (state_.forks.find(maker) == nullptr)
+        return;
+    ForkRecord& fork = state_.forks.edit(maker);
+    fork.child_ended = true;
+    if (fork.followed)
+        followed_.child_ended(fork);
 }
 
 // A table that becomes known in the middle of a fork: what it holds already was written before anybody looked.

@@ -21,7 +21,7 @@ bool leads_to_table(u64 entry, const AddressSpaceReader& reader) {
 } // namespace
 
 TableMap::TableMap(const PhysicalMemory& memory, Watch watch, const PagingControl& control)
-    : reader_(memory, control), owners_(memory), watch_(std::move(watch)), in_use_(memory.frame_count(), 0) {
+    : reader_(memory, control), owners_(memory), watch_(std::move(watch)), kinds_(memory.frame_count(), Kind::Data) {
     owners_.set_control(control);
 }
 
@@ -74,14 +74,13 @@ bool TableMap::is_entry(const TraceEvent& event) {
     // Attached in the middle of a run: the space in force is a directory too.
     if (directories_.empty())
         add_space(AddressSpace(event.address_space), event);
-    const u64 frame = event.a >> kPageShift;
-    return frame < in_use_.size() && in_use_[frame] != 0;
+    return kind_of(event.a) != Kind::Data;
 }
 
 void TableMap::forget_all() {
     directories_.clear();
     tables_.clear();
-    in_use_.assign(in_use_.size(), 0);
+    kinds_.assign(kinds_.size(), Kind::Data);
 }
 
 void TableMap::add_space(AddressSpace space, const TraceEvent& event) {
@@ -99,7 +98,7 @@ void TableMap::add_directory(u64 frame_address, AddressSpace space, u32 linear, 
     if (directory != frame_address)
         return;
     const bool loaded = event.kind == TraceKind::Cr3Load || event.address_space == space.root;
-    if (directories_.count(directory) != 0) {
+    if (is_directory(directory)) {
         if (loaded)
             own_by_loaded(directory, space);
         return;
@@ -117,7 +116,7 @@ void TableMap::add_directory(u64 frame_address, AddressSpace space, u32 linear, 
             self = slot;
     tables_.erase(directory);
     directories_[directory] = {space, linear, self, loaded};
-    in_use_[directory >> kPageShift] = 1;
+    kinds_[directory >> kPageShift] = Kind::Directory;
     ask(directory);
     if (found_)
         found_(directory, {space, LinearAddress(linear), 2}, event);
@@ -150,7 +149,7 @@ bool TableMap::leads_to(u64 entry_address, u64 frame_address) const {
 
 void TableMap::add_table(u64 frame_address, u32 directory, u32 slot, const TraceEvent& event) {
     const auto frame = static_cast<u32>(frame_address);
-    if (!reader_.memory().is_memory(PhysicalAddress(frame_address)) || directories_.count(frame) != 0)
+    if (!reader_.memory().is_memory(PhysicalAddress(frame_address)) || is_directory(frame))
         return;
     const auto shown_by = directories_.find(directory);
     if (shown_by == directories_.end())
@@ -163,10 +162,10 @@ void TableMap::add_table(u64 frame_address, u32 directory, u32 slot, const Trace
     const TableUse use{parent.space, parent.linear + (slot << reader_.geometry().large_shift),
                        directory + u64{slot} * reader_.geometry().entry_bytes};
     // A table of the kernel half appears in every directory; it stays with the one that showed it first.
-    if (const auto known = tables_.find(frame); known != tables_.end() && leads_to(known->second.entry_address, frame))
+    if (kind_of(frame) == Kind::Table && leads_to(tables_.at(frame).entry_address, frame))
         return;
     tables_[frame] = use;
-    in_use_[frame >> kPageShift] = 1;
+    kinds_[frame >> kPageShift] = Kind::Table;
     ask(frame);
     if (found_)
         found_(frame, {use.space, LinearAddress(use.linear), 1}, event);
@@ -196,13 +195,16 @@ void TableMap::forget_with_tables(u32 directory) {
 }
 
 void TableMap::forget(u32 frame_address) {
-    if (const auto directory = directories_.find(frame_address); directory != directories_.end()) {
-        owners_.remove_space(directory->second.space);
+    const Kind kind = kind_of(frame_address);
+    if (kind == Kind::Data)
+        return;
+    if (kind == Kind::Directory) {
+        owners_.remove_space(directories_.at(frame_address).space);
         directories_.erase(frame_address);
+    } else {
+        tables_.erase(frame_address);
     }
-    tables_.erase(frame_address);
-    if (frame_address >> kPageShift < in_use_.size())
-        in_use_[frame_address >> kPageShift] = 0;
+    kinds_[frame_address >> kPageShift] = Kind::Data;
 }
 
 // A kernel's code is in every space of its own; a directory that has lost it was freed, and holds data.
@@ -227,12 +229,13 @@ void TableMap::on_entry(const TraceEvent& event) {
         else if (leads_to_table(entry, reader_))
             add_table(target, frame, slot, event);
         const u64 old_target = event.b & kFrameMask;
-        const auto old = tables_.find(static_cast<u32>(old_target));
-        if (old_target != target && old != tables_.end() && old->second.entry_address == (event.a & ~u64{width - 1}))
-            forget(old->first);
+        const auto old = static_cast<u32>(old_target);
+        if (old_target != target && kind_of(old) == Kind::Table &&
+            tables_.at(old).entry_address == (event.a & ~u64{width - 1}))
+            forget(old);
         if (is_directory(frame) && !maps_running_code(directories_.at(frame), event))
             forget_with_tables(frame);
-    } else if (tables_.count(frame) != 0 && (entry & kPtePresent) != 0 && (entry & kPteUser) != 0 &&
+    } else if (kind_of(frame) == Kind::Table && (entry & kPtePresent) != 0 && (entry & kPteUser) != 0 &&
                target != active_.root) {
         // A frame that a program may touch is a table no longer, whatever it was.
         forget(static_cast<u32>(target));
@@ -243,12 +246,16 @@ EntryOwner TableMap::locate(u32 entry_address) const {
     const PagingGeometry& geometry = reader_.geometry();
     const auto frame = static_cast<u32>(entry_address & kFrameMask);
     const u32 index = (entry_address & kPageMask) / geometry.entry_bytes;
-    if (const auto directory = directories_.find(frame); directory != directories_.end())
-        return {directory->second.space, LinearAddress(directory->second.linear + (index << geometry.large_shift)), 2};
-    const auto use = tables_.find(frame);
-    if (use == tables_.end() || !leads_to(use->second.entry_address, frame))
+    if (is_directory(frame)) {
+        const DirectoryUse& use = directories_.at(frame);
+        return {use.space, LinearAddress(use.linear + (index << geometry.large_shift)), 2};
+    }
+    if (kind_of(frame) != Kind::Table)
         return {};
-    return {use->second.space, LinearAddress(use->second.linear | index << kPageShift), 1};
+    const TableUse& use = tables_.at(frame);
+    if (!leads_to(use.entry_address, frame))
+        return {};
+    return {use.space, LinearAddress(use.linear | index << kPageShift), 1};
 }
 
 void TableMap::DirectoryUse::serialize(Archive& ar) {
@@ -276,6 +283,10 @@ void TableMap::State::serialize(Archive& ar) {
     ar.field("active", active.root);
     archive_map(ar, "directories", directories, kMostDirectories);
     archive_map(ar, "tables", tables, kMostTables);
+    const auto lies_across = [](const auto& use) { return (use.first & kPageMask) != 0; };
+    if (ar.loading() && (std::any_of(directories.begin(), directories.end(), lies_across) ||
+                         std::any_of(tables.begin(), tables.end(), lies_across)))
+        ar.fail("a page table that lies across frames");
     if (ar.loading() && (control.features.physical_bits < 32 || control.features.physical_bits > 52))
         ar.fail("no such width of physical addresses");
 }
@@ -285,20 +296,20 @@ void TableMap::restore(const State& state) {
     active_ = state.active;
     directories_ = state.directories;
     tables_ = state.tables;
-    in_use_.assign(in_use_.size(), 0);
-    const auto mark = [this](u32 frame_address) {
-        if (frame_address >> kPageShift < in_use_.size())
-            in_use_[frame_address >> kPageShift] = 1;
+    kinds_.assign(kinds_.size(), Kind::Data);
+    const auto mark = [this](u32 frame_address, Kind kind) {
+        if (frame_address >> kPageShift < kinds_.size())
+            kinds_[frame_address >> kPageShift] = kind;
     };
     for (const AddressSpace space : owners_.spaces())
         owners_.remove_space(space);
     owners_.set_control(state.control);
     for (const auto& [frame, use] : directories_) {
-        mark(frame);
+        mark(frame, Kind::Directory);
         owners_.add_space(use.space);
     }
     for (const auto& [frame, use] : tables_)
-        mark(frame);
+        mark(frame, Kind::Table);
 }
 
 } // namespace forkscope

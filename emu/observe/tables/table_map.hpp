@@ -48,7 +48,7 @@ class TableMap : public TraceSink {
     bool is_entry(const TraceEvent& event);
     void add_space(AddressSpace space, const TraceEvent& event);
     std::vector<u64> directories() const; // frame addresses
-    bool is_directory(u32 frame_address) const { return directories_.count(frame_address) != 0; }
+    bool is_directory(u32 frame_address) const { return kind_of(frame_address) == Kind::Directory; }
     EntryOwner locate(u32 entry_address) const;
     const AddressSpaceReader& reader() const { return reader_; }
     // Who maps a frame, in all these spaces.
@@ -81,6 +81,11 @@ class TableMap : public TraceSink {
     void restore(const State& state);
 
   private:
+    enum class Kind : u8 { Data, Table, Directory };
+    Kind kind_of(u64 frame_address) const {
+        const u64 frame = frame_address >> kPageShift;
+        return frame < kinds_.size() ? kinds_[frame] : Kind::Data;
+    }
     void add_directory(u64 frame_address, AddressSpace space, u32 linear, const TraceEvent& event);
     void on_entry(const TraceEvent& event);
     bool maps_running_code(const DirectoryUse& use, const TraceEvent& event) const;
@@ -100,7 +105,7 @@ class TableMap : public TraceSink {
     Lost lost_;
     Renamed renamed_;
     AddressSpace active_;
-    std::vector<u8> in_use_; // by frame: whether it is in one of the maps below
+    std::vector<Kind> kinds_; // by frame: in which of the maps below it is
     SharedMap<u32, DirectoryUse> directories_;
     SharedMap<u32, TableUse> tables_;
 };
