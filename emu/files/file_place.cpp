@@ -113,16 +113,18 @@ FilePlace place_of(const std::string& path) {
 }
 
 Result<void> check_distinct(std::span<const NamedFile> files) {
-    const auto standard = identity_of("/dev/stdout");
+    const std::pair<std::string_view, std::optional<Identity>> standard[] = {
+        {"standard output goes", identity_of("/dev/stdout")}, {"messages go", identity_of("/dev/stderr")}};
     for (std::size_t i = 0; i < files.size(); ++i) {
         const auto mine = files[i].path.empty() ? std::nullopt : identity_of(files[i].path);
         if (!mine)
             continue;
         // By the name of its descriptor it is meant, and written where it stands.
-        if (files[i].written && mine == standard && !descriptor_named(target_of(files[i].path)))
-            return Error{fmt::format("{} '{}' is the file that standard output goes to; give it a file of its own",
-                                     files[i].what, files[i].path),
-                         ExitCode::Usage};
+        for (const auto& [goes, file] : standard)
+            if (files[i].written && mine == file && !descriptor_named(target_of(files[i].path)))
+                return Error{fmt::format("{} '{}' is the file that {} to; give it a file of its own", files[i].what,
+                                         files[i].path, goes),
+                             ExitCode::Usage};
         for (std::size_t j = 0; j < i; ++j)
             if ((files[i].written || files[j].written) && !files[j].path.empty() && mine == identity_of(files[j].path))
                 return Error{fmt::format("{} '{}' and {} '{}' are one file; give each a file of its own", files[j].what,

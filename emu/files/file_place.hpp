@@ -31,7 +31,7 @@ struct NamedFile {
 };
 
 // Error: two of the files are one, through links too or before it exists, and one of the two is written. Devices and
-// terminals may be named twice; what standard output goes to may have the name of none that is written.
+// terminals may be named twice; what standard output or error goes to may have the name of none that is written.
 Result<void> check_distinct(std::span<const NamedFile> files);
 
 } // namespace forkscope

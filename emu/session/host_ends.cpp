@@ -1,5 +1,7 @@
 #include "emu/session/host_ends.hpp"
 
+#include <algorithm>
+
 #include <unistd.h>
 
 #include "emu/files/file_place.hpp"
@@ -37,17 +39,60 @@ Result<RecordedNames> names_for_recording(const Options& options) {
     return names;
 }
 
+// What the run prints on standard output beside its files, in messages; empty: nothing.
+std::string printed_by(const Options& options) {
+    const bool steps = options.command == Command::Step;
+    if (SerialPort::on_stdio(options.serial))
+        return "the serial port";
+    if (SerialPort::on_stdio(options.debug_console))
+        return "the debug console";
+    if (options.command == Command::Fork || (steps && !(options.step_commands + options.step_script).empty()))
+        return "the report";
+    if (options.hash || options.hash_every != 0)
+        return "the hash";
+    return options.info.kind != InfoKind::None ? "--info" : "";
+}
+
+std::vector<NamedFile> whole_files(const Options& options) {
+    return {{"the trace", options.trace_path, true},
+            {"the new recording", options.record_path, true},
+            {"the snapshot", options.save_path, true},
+            {"the screenshot", options.screenshot_path, true}};
+}
+
+// Where a whole file goes to a standard descriptor, with all else that is written there: with other words in between,
+// or behind, it is no such file any more.
+std::vector<NamedFile> on_standard_descriptors(const Options& options) {
+    std::vector<NamedFile> files = whole_files(options);
+    const auto any_on = [&](int descriptor) {
+        return std::any_of(files.begin(), files.end(),
+                           [&](const NamedFile& file) { return place_of(file.path).descriptor == descriptor; });
+    };
+    const std::string printed = printed_by(options);
+    const bool on_output = any_on(STDOUT_FILENO);
+    const bool on_either = on_output || any_on(STDERR_FILENO);
+    if (on_either)
+        files.push_back({"the messages", "/dev/stderr", true});
+    if (on_output && !printed.empty())
+        files.push_back({printed + " on", "/dev/stdout", true});
+    return on_either ? files : std::vector<NamedFile>{};
+}
+
 std::vector<NamedFile> named_files(const Options& options) {
     const auto port = [](const std::string& where) { return where.starts_with("file:") ? where.substr(5) : ""; };
-    std::vector<NamedFile> files = {{"the kernel", options.kernel_path},
+    std::vector<NamedFile> files = {{"standard input", "/dev/stdin"},
+                                    {"the kernel", options.kernel_path},
                                     {"the loaded snapshot", options.load_path},
                                     {"the recording", options.recording_path},
-                                    {"the trace", options.trace_path, true},
-                                    {"the new recording", options.record_path, true},
-                                    {"the snapshot", options.save_path, true},
-                                    {"the screenshot", options.screenshot_path, true},
-                                    {"the serial port's file", port(options.serial), true},
-                                    {"the debug console's file", port(options.debug_console), true}};
+                                    {"the script", options.step_script == "-" ? "" : options.step_script}};
+    for (NamedFile& file : whole_files(options))
+        files.push_back(std::move(file));
+    files.push_back({"the serial port's file", port(options.serial), true});
+    files.push_back({"the debug console's file", port(options.debug_console), true});
+    files.push_back({"the fork profile", find_fork_profile(options.profile) != nullptr ? "" : options.profile});
+    for (const std::string& text : options.symbol_files)
+        if (const auto symbols = parse_symbol_file(text); symbols.ok())
+            files.push_back({"the symbols", symbols->path});
     for (const std::string& modules : options.initrds)
         for (const ModuleRequest& module : parse_modules(modules))
             files.push_back({"the initrd", module.path});
@@ -66,6 +111,8 @@ Result<void> HostEnds::check(const Options& options) {
                                      {&options.screenshot_path, "the screenshot"}})
         if (checked.ok() && !path->empty())
             checked = WholeFile::check(*path, what);
+    if (checked.ok())
+        checked = check_distinct(on_standard_descriptors(options));
     return checked.ok() ? check_distinct(named_files(options)) : checked;
 }
 

@@ -315,6 +315,12 @@ class Output(Case):
             self.refuses(USAGE, "are one file", *run, *arguments)
         with open(os.path.join(folder, "out"), "wb") as out:
             self.refuses(USAGE, "standard output", *run, "--trace", "out", stdout=out)
+            # With other words in between it would be no trace.
+            for words in (("run", "--display", "none"), (*run[:3], "--serial", "none", "--debugcon", "stdio"), ("fork",),
+                          (*run[:3], "--serial", "none", "--hash"), (*run[:3], "--serial", "none", "--info", "tlb"),
+                          ("step", "-c", "where")):
+                for option in ("--trace", "--save"):
+                    self.refuses(USAGE, "are one file", *words, "--limit", "1000i", option, "/dev/stdout", stdout=out)
         self.assertEqual(sorted(os.listdir(folder)), sorted(["deep", "kernel-link", "kernel-twin", "kernel.elf", "link", "out", "saved"]))
         for name, content in before.items():
             with open(os.path.join(folder, name), "rb") as file:
@@ -323,6 +329,40 @@ class Output(Case):
         self.assertEqual(self.start(*run, "--trace", "/dev/null", "--save", "/dev/null").returncode, LIMIT_REACHED)
         with open(os.path.join(folder, "out"), "wb") as out:
             self.assertEqual(self.start(*run, "--serial", "none", "--trace", "/dev/stdout", stdout=out).returncode, LIMIT_REACHED)
+
+    def test_leave_each_file_that_is_read_alone(self):
+        folder = self.directory.name
+        profile = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../guest/profiles/lunaix.toml")
+        with open(profile, "rb") as file:
+            self.file("profile.toml", file.read())
+        self.file("kernel.elf", images.elf_with_symbol())
+        self.file("script", b"where\n")
+        os.link(os.path.join(folder, "kernel.elf"), os.path.join(folder, "twin"))
+        os.symlink("profile.toml", os.path.join(folder, "link"))
+        before = {name: open(os.path.join(folder, name), "rb").read() for name in os.listdir(folder)}
+        for command, name in ((("run", "--display", "none", "--symbols", "kernel.elf"), "twin"),
+                              (("fork", "--symbols", "kernel.elf@0x100000"), "kernel.elf"),
+                              (("run", "--display", "none", "--profile", "profile.toml"), "link"),
+                              (("fork", "--profile", "./profile.toml"), "profile.toml"),
+                              (("step", "--script", "script"), "script")):
+            for option in ("--save", "--trace"):
+                self.refuses(USAGE, "are one file", *command, "--limit", "1000i", option, name)
+        self.refuses(USAGE, "are one file", "record", "--symbols", "kernel.elf", "-o", "twin")
+        for name, content in before.items():
+            with open(os.path.join(folder, name), "rb") as file:
+                self.assertEqual(file.read(), content)
+
+    def test_that_are_where_the_standard_descriptors_lead_are_refused(self):
+        script = 'exec "$0" run --display none --serial none --limit 1000i --trace {} {}'
+        for path, redirections in (("a", "2>a"), ("/dev/stderr", "2>a"), ("/proc/self/fd/2", "2>a"), ("/dev/stdout", ">a 2>&1"),
+                                   ("./a", ">>a"), ("a", "<a")):
+            self.file("a", b"")
+            result = subprocess.run(["bash", "-c", script.format(path, redirections), PROGRAM], stdin=subprocess.DEVNULL,
+                                    capture_output=True, timeout=SECONDS, check=False, cwd=self.directory.name)
+            with self.subTest(path=path, redirections=redirections):
+                self.assertEqual(result.returncode, USAGE)
+                with open(os.path.join(self.directory.name, "a"), "rb") as file:
+                    self.assertNotIn(b"FSCP", file.read())
 
     def test_with_closed_descriptors_are_whole(self):
         """The first file that is opened must not become standard output, which the serial port then writes into."""

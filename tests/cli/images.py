@@ -38,6 +38,20 @@ def elf(code=ENDLESS_LOOP, header=None, **fields):
     return (elf_header + program_header).ljust(PAGE, b"\0") + body
 
 
+def elf_with_symbol(name=b"main"):
+    """elf() with a symbol table that holds one name, of its code."""
+    image = elf()
+    names = b"\0" + name + b"\0"
+    symbols = bytes(16) + struct.pack("<IIIBBH", 1, CODE_ADDRESS, 2, 0x12, 0, 1)
+    section = lambda kind, at, size, link, entry: struct.pack("<IIIIIIIIII", 0, kind, 0, 0, at, size, link, 1, 1, entry)
+    symbols_at, names_at = len(image), len(image) + len(symbols)
+    sections = (bytes(40) + section(2, symbols_at, len(symbols), 2, 16) + section(3, names_at, len(names), 0, 0))
+    whole = bytearray(image + symbols + names + sections)
+    struct.pack_into("<I", whole, 32, names_at + len(names))
+    struct.pack_into("<HH", whole, 48, 3, 2)
+    return bytes(whole)
+
+
 def elf64():
     """The header of a 64-bit x86 executable, and a program header."""
     ident = b"\x7fELF" + bytes([2, 1, 1]) + bytes(9)
