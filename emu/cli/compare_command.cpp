@@ -65,7 +65,7 @@ Result<Run> run_one(const Options& options, const std::string& os, const std::st
     ForkReportOptions report;
     report.symbols = &session.symbols();
     report.profile = session.profile();
-    report.parent_pages = parent_pages_of(line);
+    report.parent_pages = ParentPages(line);
     Run run;
     run.tally = tally_forks(workload_forks(tracer.forks()), report);
     for (const ForkRecord& fork : tracer.forks())

@@ -63,7 +63,7 @@ Result<void> print_fork(Session& session, const Options& options, const ForkReco
     report.symbols = &session.symbols();
     if (!options.own_kernel())
         report.tracepoint = tracepoint_cost(options.machine);
-    report.parent_pages = parent_pages_of(session.machine().config().command_line);
+    report.parent_pages = ParentPages(session.machine().config().command_line);
     report.profile = session.profile();
     for (u32 cause = 0; cause < static_cast<u32>(CycleCause::Count); ++cause)
         report.estimated_causes |=

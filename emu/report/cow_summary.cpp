@@ -59,10 +59,10 @@ u32 rights_of(u64 entry) {
 
 } // namespace
 
-CowSummary cow_summary(const ForkRecord& fork, u64 parent_pages) {
+CowSummary cow_summary(const ForkRecord& fork, const ParentPages& parent_pages) {
     CowSummary summary;
     summary.pages_named = fork.pages_named;
-    summary.parent_pages = fork.in_workload ? parent_pages : 0;
+    summary.parent_pages = parent_pages.of(fork);
     summary.cow_faults = fork.cow_faults();
     summary.constant = static_cast<i64>(summary.cow_faults - summary.pages_named - summary.parent_pages);
     std::map<Writer, std::vector<const ForkFault*>> by_writer;
@@ -87,15 +87,31 @@ CowSummary cow_summary(const ForkRecord& fork, u64 parent_pages) {
     return summary;
 }
 
-u64 parent_pages_of(std::string_view command_line) {
-    constexpr std::string_view kProgram = "forkdemo ", kOption = " --parent ";
-    const std::size_t program = command_line.find(kProgram);
-    const std::size_t option = program == command_line.npos ? program : command_line.find(kOption, program);
-    u64 pages = 0;
-    if (option != command_line.npos)
-        std::from_chars(command_line.data() + option + kOption.size(), command_line.data() + command_line.size(),
-                        pages);
-    return pages;
+ParentPages::ParentPages(std::string_view command_line) {
+    constexpr std::string_view kProgram = "forkdemo";
+    constexpr u64 kPages = 8; // where forkdemo is told nothing
+    const auto number = [](std::string_view words, std::string_view option, u64 value) {
+        if (const std::size_t at = words.find(option); at != words.npos)
+            std::from_chars(words.data() + at + option.size(), words.data() + words.size(), value);
+        return value;
+    };
+    for (std::size_t at = command_line.find(kProgram); at != command_line.npos; at = command_line.find(kProgram, at)) {
+        at += kProgram.size();
+        const std::string_view words = command_line.substr(at, command_line.find_first_of(";&|()'\"", at) - at);
+        told_.push_back({number(words, " --pages ", kPages), number(words, " --parent ", 0)});
+    }
+}
+
+u64 ParentPages::of(const ForkRecord& fork) const {
+    std::optional<u64> pages;
+    for (const Forkdemo& one : told_) {
+        if (!fork.in_workload || one.pages != fork.pages_named)
+            continue;
+        if (pages && *pages != one.parent)
+            return 0;
+        pages = one.parent;
+    }
+    return pages.value_or(0);
 }
 
 std::vector<PteRange> pte_ranges(const ForkRecord& fork) {

@@ -152,7 +152,7 @@ ForkTally tally_forks(const std::vector<const ForkRecord*>& forks, const ForkRep
             add_stop(tally, stop, options);
         add(tally.shadows_inside, fork->shadows_inside);
         add(tally.shadows_after, fork->shadows_after);
-        tally.pages_named += fork->pages_named + (fork->in_workload ? options.parent_pages : 0);
+        tally.pages_named += fork->pages_named + options.parent_pages.of(*fork);
         tally.cow_faults += fork->cow_faults();
         tally.leaflets_duplicated += blocks_copied(*fork);
         add_faults(tally, *fork, options);

@@ -28,12 +28,28 @@ struct TracepointCost {
     }
 };
 
+// How many pages the parent writes in each forkdemo of a guest's command line, told to it by --parent. The guest states
+// only what it tells forkdemo by --pages; that is how a fork finds its own.
+class ParentPages {
+  public:
+    ParentPages() = default;
+    explicit ParentPages(std::string_view command_line);
+    // 0: none, not said there, or said differently of two with the same --pages.
+    u64 of(const ForkRecord& fork) const;
+
+  private:
+    struct Forkdemo {
+        u64 pages = 0, parent = 0;
+    };
+    std::vector<Forkdemo> told_;
+};
+
 struct ForkReportOptions {
     const Symbolizer* symbols = nullptr;
     const ForkProfile* profile = nullptr; // names of the original's functions
     u32 estimated_causes = 0;             // bits by CycleCause: their cycles rest on figures that nothing confirms
     TracepointCost tracepoint = {};
-    u64 parent_pages = 0;       // that the workload's parent writes (parent_pages_of)
+    ParentPages parent_pages = {};
     std::size_t most_rows = 40; // of a table; faults are always complete
 };
 
@@ -47,11 +63,7 @@ struct CowSummary {
     std::vector<const ForkFault*> named; // the faults on the workload's pages, by either side
     std::vector<const ForkFault*> rest;  // the others: the constant
 };
-// `parent_pages` is said of the workload's own fork, and of no other.
-CowSummary cow_summary(const ForkRecord& fork, u64 parent_pages = 0);
-// How many pages the parent writes in the workload of a guest's command line: what it tells forkdemo by --parent.
-// The guest states only what it tells it by --pages.
-u64 parent_pages_of(std::string_view command_line);
+CowSummary cow_summary(const ForkRecord& fork, const ParentPages& parent_pages = {});
 
 // Entries that changed in the same way on neighbouring pages.
 struct PteRange {

@@ -5,6 +5,7 @@ Usage: fork_faults.py FORKSCOPE [OS]
 """
 
 import json
+import re
 import subprocess
 import sys
 
@@ -46,6 +47,43 @@ def check_faults(fork, pages):
     return sorted((side, by_page[(side, page)][0]["class"]) for side, page in rest)
 
 
+PAGES_AND_PARENT_PAGES = ((20, 5), (5, 20), (0, 7), (64, 64), (1, 1), (3, 0))
+
+
+def check_sum(program, constant):
+    """Faults = pages + parent pages + those listed by name, in the figures, in the list, and in the text."""
+    for pages, parent_pages in PAGES_AND_PARENT_PAGES:
+        fork = report(program, pages, parent_pages)
+        belonging = [fault for fault in fork["faults"] if fault["belongs"]]
+        summary = fork["cow_summary"]
+        assert (summary["pages_named"], summary["parent_pages_named"], summary["constant"]) == (pages, parent_pages, constant), summary
+        assert summary["cow_faults"] == pages + parent_pages + constant == len(belonging), (summary, len(belonging))
+        text = subprocess.run([*program, "--pages", str(pages), "--parent-pages", str(parent_pages)], stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=120, check=True).stdout.decode()
+        section = re.search(r"\nCopy-on-write faults of this fork.*?\n\n", text, re.DOTALL)[0]
+        above, _, below = section.partition("  -----")
+        if not below:
+            above, below = (above, "") if pages + parent_pages else ("", above)
+        count = lambda rows, side: sum(int(number) for number in re.findall(rf"^  {side} +\S+ +(\d+) ", rows, re.MULTILINE))
+        assert (count(above, "child"), count(above, "parent")) == (pages, parent_pages), section
+        assert count(below, "child") + count(below, "parent") == constant, section
+        parent_part = f" + {parent_pages} that its parent writes" if parent_pages else ""
+        assert (f"total: {pages + parent_pages + constant} faults = {pages} pages named by the workload{parent_part} + {constant}\n"
+                in section), section
+        print(f"{pages} pages written by the child, {parent_pages} by the parent: {summary['cow_faults']} faults")
+
+
+def check_several(program, constant):
+    """Each forkdemo of a workload is told its own pages."""
+    line = "forkdemo --pages 3 --parent 2; forkdemo --pages 1; forkdemo --pages 2 --parent 9"
+    for fork, (pages, parent_pages) in zip((3, 5, 7), ((3, 2), (1, 0), (2, 9))):  # the shell's lie between
+        result = subprocess.run([*program, "--json", "--workload", line, "--fork", str(fork)], stdin=subprocess.DEVNULL,
+                                capture_output=True, timeout=120, check=True)
+        summary = json.loads(result.stdout)["cow_summary"]
+        assert (summary["pages_named"], summary["parent_pages_named"], summary["constant"]) == (pages, parent_pages, constant), (
+            fork, summary)
+
+
 def main(forkscope, system="lunaix"):
     program = [forkscope, "fork", "--os", system]
     rest = {}
@@ -63,6 +101,8 @@ def main(forkscope, system="lunaix"):
     for engine in ("interp", "block"):
         assert check_faults(report(program, 7, 0, "--engine", engine), 7) == rest[7]
     print(f"constant: {rest[0]}")
+    check_sum(program, len(rest[0]))
+    check_several(program, len(rest[0]))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ TEST(ForkReport, ExpectsWhatTheWorkloadsParentWrites) {
     const ForkdemoScene scene(3);
     ASSERT_EQ(scene.record().cow_faults(), 6u);
     ForkReportOptions options;
-    options.parent_pages = parent_pages_of("quiet run=forkdemo --pages 2 --parent 3");
+    options.parent_pages = ParentPages("quiet run=forkdemo --pages 2 --parent 3");
     const CowSummary summary = cow_summary(scene.record(), options.parent_pages);
     EXPECT_EQ(summary.pages_named, 2u);
     EXPECT_EQ(summary.parent_pages, 3u);
@@ -63,17 +63,31 @@ TEST(ForkReport, ExpectsWhatTheWorkloadsParentWrites) {
     expect_says(scene.text(), "total: 6 faults = 2 pages named by the workload + 4\n");
     // A page that the parent should have written and did not is missed.
     const ForkdemoScene less(2);
-    EXPECT_EQ(cow_summary(less.record(), 4).constant, 5 - 2 - 4);
-    options.parent_pages = 4;
+    options.parent_pages = ParentPages("run=forkdemo --pages 2 --parent 4");
+    EXPECT_EQ(cow_summary(less.record(), options.parent_pages).constant, 5 - 2 - 4);
     expect_says(less.text(options), "+ 4 that its parent writes - 1");
 }
 
 TEST(ForkReport, KnowsWhatForkdemosParentIsToldToWrite) {
-    EXPECT_EQ(parent_pages_of("run=forkdemo --pages 20 --parent 5"), 5u);
-    EXPECT_EQ(parent_pages_of("run=forkdemo --parent 12 --pages 20"), 12u);
-    for (const char* other : {"", "run=forkdemo --pages 20", "run=forkdemo", "run=forkdemo --parent",
-                              "run=sh --parent 5", "run=forkdemo --parent x", "run=forkdemo --parents 3"})
-        EXPECT_EQ(parent_pages_of(other), 0u) << other;
+    const auto told = [](const char* line, u64 pages = 20) {
+        ForkRecord fork;
+        fork.in_workload = true;
+        fork.pages_named = pages;
+        return ParentPages(line).of(fork);
+    };
+    EXPECT_EQ(told("run=forkdemo --pages 20 --parent 5"), 5u);
+    EXPECT_EQ(told("run=forkdemo --parent 12 --pages 20"), 12u);
+    EXPECT_EQ(told("run=forkdemo --parent 12", 8), 12u);
+    // Of several the one with this fork's pages; of two with as many pages, what both are told.
+    EXPECT_EQ(told("run=forkdemo --pages 3 --parent 2; forkdemo --pages 20"), 0u);
+    EXPECT_EQ(told("run=forkdemo --pages 20;forkdemo --pages 3 --parent 2", 3), 2u);
+    EXPECT_EQ(told("run=sh -c 'forkdemo --pages 3 --parent 2' && forkdemo --pages 20 --parent 4"), 4u);
+    EXPECT_EQ(told("run=forkdemo --pages 20 --parent 4; forkdemo --pages 20 --parent 4"), 4u);
+    EXPECT_EQ(told("run=forkdemo --pages 20 --parent 4; forkdemo --pages 20 --parent 5"), 0u);
+    for (const char* other :
+         {"", "run=forkdemo --pages 20", "run=forkdemo", "run=forkdemo --pages 20 --parent",
+          "run=sh --pages 20 --parent 5", "run=forkdemo --pages 20 --parent x", "run=forkdemo --pages 20 --parents 3"})
+        EXPECT_EQ(told(other), 0u) << other;
 }
 
 // Of a fork that lost its lists nothing is said that only a list could tell.
