@@ -199,6 +199,8 @@ PanelText tables_text(const TablesView& tables) {
     }
     if (!tables.writes.empty())
         text.lines.emplace_back("entries written, newest first", Style::Dim);
+    else if (tables.trimmed)
+        text.lines.emplace_back("entries written: list dropped to bound memory", Style::Dim);
     for (const WriteRow& row : tables.writes) {
         text.lines.push_back(
             Line(fmt::format("{:>2} {:<6} ", row.stop, fork_side_name(row.side)), Style::Dim)
@@ -241,7 +243,7 @@ PanelText faults_text(const FaultsView& faults) {
         text.about(row.subject());
     }
     if (faults.rows.empty())
-        text.lines.emplace_back("none yet", Style::Dim);
+        text.lines.emplace_back(faults.trimmed ? "list dropped to bound memory" : "none yet", Style::Dim);
     return text;
 }
 

@@ -3,6 +3,7 @@
 #include "emu/terminal/clipboard.hpp"
 #include "emu/terminal/command_line.hpp"
 #include "emu/terminal/layout.hpp"
+#include "emu/terminal/panels.hpp"
 
 namespace forkscope::terminal {
 
@@ -127,6 +128,23 @@ TEST_F(TerminalCommandLine, RemembersWhatWasTyped) {
     EXPECT_EQ(press(Key::Name::Enter), CommandLine::State::Done);
     line.open(":", "x");
     EXPECT_EQ(press(Key::Name::Escape), CommandLine::State::Closed);
+}
+
+// Where a list was dropped nobody says that there is nothing.
+TEST(TerminalPanels, SayOfDroppedListsThatTheyAre) {
+    const auto says = [](PanelId panel, bool trimmed, const std::string& words) {
+        Scene scene;
+        scene.view.tables.trimmed = scene.view.faults.trimmed = trimmed;
+        const std::vector<Line> lines = panel_text(panel, scene).lines;
+        return std::any_of(lines.begin(), lines.end(),
+                           [&](const Line& line) { return line.text().find(words) != std::string::npos; });
+    };
+    for (const PanelId panel : {PanelId::Tables, PanelId::Faults}) {
+        EXPECT_TRUE(says(panel, true, "list dropped to bound memory"));
+        EXPECT_FALSE(says(panel, true, "none"));
+        EXPECT_FALSE(says(panel, false, "dropped"));
+    }
+    EXPECT_TRUE(says(PanelId::Faults, false, "none yet"));
 }
 
 TEST(TerminalClipboard, IsOneControlSequenceInBase64) {

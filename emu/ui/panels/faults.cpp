@@ -65,7 +65,7 @@ void draw_faults(const FaultsView& faults, const Rect& rect, const Fonts& fonts,
     for (const FaultRow& row : faults.rows)
         draw_row(row, columns, touch);
     if (faults.rows.empty())
-        dim_line(touch, "none yet");
+        dim_line(touch, faults.trimmed ? "list dropped to bound memory" : "none yet");
     ImGui::EndChild();
 }
 
