@@ -186,6 +186,19 @@ void serve_gdb(GdbServer& server, Session& session, const Options& options) {
                      server.where()));
 }
 
+// Where one is asked for, or where nobody says and there is a display.
+Result<void> open_window(const Options& options, std::unique_ptr<Window>& window) {
+    if (options.display == Display::Automatic && window == nullptr)
+        window = automatic_window();
+    if (options.display != Display::Window)
+        return {};
+    auto opened = Window::open();
+    if (!opened.ok())
+        return opened.error();
+    window = std::move(opened).value();
+    return {};
+}
+
 // Whoever asks for the terminal, or steps at one and has no window, unless something else is to come of it.
 bool wants_terminal(const Options& options, bool has_window) {
     if (options.display != Display::Automatic || has_window)
@@ -245,29 +258,31 @@ Outcome show_and_run(Session& session, std::unique_ptr<Window>& window, Terminal
 
 bool sits_at_terminal() { return ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0; }
 
+Result<ExitCode> stopped_while_opening() {
+    tell("stopped by Ctrl-C or a signal");
+    return ExitCode::LimitReached;
+}
+
 Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
+    std::optional<Interruption> interruption(std::in_place); // a recording or a snapshot takes its time to open
     const bool stepping = options.command == Command::Step;
     if (auto adopted = adopt_recording(options); !adopted.ok())
         return adopted.error();
     auto server = listen_for_gdb(options);
     if (!server.ok())
         return server.error();
-    if (options.display == Display::Automatic && window == nullptr)
-        window = automatic_window();
-    if (options.display == Display::Window) {
-        auto opened = Window::open();
-        if (!opened.ok())
-            return opened.error();
-        window = std::move(opened).value();
-    }
+    if (auto opened = open_window(options, window); !opened.ok())
+        return opened.error();
     std::unique_ptr<Terminal> terminal;
     if (wants_terminal(options, window != nullptr)) {
         auto opened = open_terminal(options);
         if (!opened.ok())
             return opened.error();
         terminal = std::move(opened).value();
-        if (stepping && steps_by_lines(options))
+        if (stepping && steps_by_lines(options)) {
+            interruption.reset();
             return step_by_lines(std::move(options));
+        }
     }
     if (stepping) {
         options.machine.command_line = workload_command_line(options);
@@ -288,9 +303,10 @@ Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
     Session& session = **created;
     if (terminal != nullptr && options.history == 0) // a recording has one whatever is asked
         return Error{"the terminal steps both ways and needs a history; leave --history 0 away", ExitCode::Usage};
-    std::optional<Interruption> interruption;
-    if (!has_face)
-        interruption.emplace();
+    if (Interruption::requested())
+        return stopped_while_opening();
+    if (has_face) // they have ways of their own
+        interruption.reset();
     if (*server)
         serve_gdb(**server, session, options);
     Result<void> shown;
@@ -326,10 +342,10 @@ Result<ExitCode> record_command(Options options) {
 }
 
 Result<ExitCode> replay_command(const Options& options) {
+    const Interruption interruption;
     const auto recording = Recording::open(options.recording_path);
     if (!recording.ok())
         return recording.error();
-    const Interruption interruption;
     const auto result = replay(**recording, options.machine.engine);
     if (!result.ok())
         return result.error();

@@ -21,6 +21,8 @@ Result<ExitCode> trace_query_command(const Options& options);
 // `step` with commands, a script, or a person at the terminal; else it is run_command's.
 bool steps_by_lines(const Options& options);
 bool sits_at_terminal();
+// Ctrl-C came while the session was made.
+Result<ExitCode> stopped_while_opening();
 Result<ExitCode> step_by_lines(Options options);
 // What a session for the stepper needs besides what the person asked for.
 Result<void> prepare_stepping(Options& options);

@@ -85,6 +85,7 @@ void tell_of_other_findings(const ForkStore& forks, u64 shown) {
 } // namespace
 
 Result<ExitCode> fork_command(Options options) {
+    const Interruption interruption; // a recording or a snapshot takes its time to open
     if (auto adopted = adopt_recording(options); !adopted.ok())
         return adopted.error();
     options.machine.command_line = workload_command_line(options);
@@ -95,7 +96,6 @@ Result<ExitCode> fork_command(Options options) {
     if (!created.ok())
         return created.error();
     Session& session = **created;
-    const Interruption interruption;
     Outcome outcome = session.run_to_end();
     Result<void> shown = write_screenshot(session, options);
     const auto fork = chosen_fork(session, options, outcome);

@@ -133,6 +133,7 @@ Result<void> prepare_stepping(Options& options) {
 }
 
 Result<ExitCode> step_by_lines(Options options) {
+    std::optional<Interruption> interruption(std::in_place); // a recording or a snapshot takes its time to open
     if (auto prepared = prepare_stepping(options); !prepared.ok())
         return prepared.error();
     const bool to_first_stop = options.until.empty() && options.load_path.empty() && options.recording == nullptr;
@@ -152,7 +153,8 @@ Result<ExitCode> step_by_lines(Options options) {
     if (!created.ok())
         return created.error();
     Session& session = **created;
-    std::optional<Interruption> interruption(std::in_place);
+    if (Interruption::requested())
+        return stopped_while_opening();
     const bool runs = !session.starts_paused() || !options.until.empty();
     if (const Outcome outcome = runs ? session.run_to_end() : Outcome{}; outcome.code != ExitCode::Ok)
         tell(with_words(outcome.message.empty() ? outcome.why : outcome.message, session));

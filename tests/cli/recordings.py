@@ -157,6 +157,24 @@ class Recordings(bad_input.Case):
             self.assertNotIn(b"chunks     all sound\n", result.stdout)
             self.assertRegex(result.text, "damaged|did not end in order")
 
+    def test_being_opened_end_by_control_c_with_a_word(self):
+        self.record("--append", "run=forkstorm 150")
+        for command in (("step", "--display", "none", "--at", "19000000", "-c", "where"), ("fork",), ("replay",),
+                        (*HEADLESS, "--serial", "none", "--from", "19000000", "--limit", "60s")):
+            running = subprocess.Popen([bad_input.PROGRAM, *command, self.path], stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            files = f"/proc/{running.pid}/fd"
+            deadline = time.monotonic() + bad_input.SECONDS
+            opened = lambda: any(os.path.realpath(os.path.join(files, name)) == os.path.realpath(self.path)
+                                 for name in os.listdir(files))
+            while running.poll() is None and not opened() and time.monotonic() < deadline:
+                pass
+            running.send_signal(signal.SIGINT)
+            text = running.communicate(timeout=bad_input.SECONDS)[1]
+            with self.subTest(command=command):
+                self.assertEqual(running.returncode, LIMIT_REACHED, text)
+                self.assertIn(b"stopped by Ctrl-C or a signal", text)
+
     def test_are_stepped_through_with_a_history_only(self):
         self.record("--pages", "2")
         self.refuses(USAGE, "needs a history", "step", "--display", "none", "--history", "0", "-c", "where", self.path)
