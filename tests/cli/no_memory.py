@@ -14,6 +14,8 @@ import sys
 import tempfile
 import unittest
 
+import images
+
 OK, RUNTIME_ERROR, LIMIT_REACHED = 0, 1, 4
 NOT_LOADED = 127  # the dynamic loader's own: the program has not begun
 SECONDS = 60
@@ -44,6 +46,11 @@ class Limited(unittest.TestCase):
     def make_files(self):
         self.start(None, "record", "-o", self.trace, "--limit", "30000000i")
         self.start(None, "run", "--display", "none", "--serial", "none", "--limit", "30000000i", "--save", self.snapshot)
+
+    def make_recording(self):
+        path = os.path.join(self.directory.name, "good.rec")
+        self.assertEqual(self.start(None, "record", "-o", path, "--pages", "2").returncode, OK)
+        return path
 
     def ends_well_with_any_memory(self, *arguments, output=None, refused=True):
         """Down from 2 GB by halves to less than it needs, then on by FACTOR from the least that worked."""
@@ -129,6 +136,31 @@ class Limited(unittest.TestCase):
         path = os.path.join(self.directory.name, "new.trace")
         self.ends_well_with_any_memory("record", "-o", path, "--limit", "30000000i", output=path)
 
+    def test_step_by_commands(self):
+        self.ends_well_with_any_memory("step", "--pages", "2", "-c", "next; step fault; back; back stop; why esp; continue until stop == 5; fork")
+
+    def test_replay(self):
+        self.ends_well_with_any_memory("replay", self.make_recording())
+
+    def test_what_opens_a_recording(self):
+        path = self.make_recording()
+        self.ends_well_with_any_memory("fork", path)
+        self.ends_well_with_any_memory("run", "--display", "none", "--serial", "none", path, "--from", "300000", "--limit", "500000i")
+        self.ends_well_with_any_memory("step", path, "--at", "500000", "-c", "where; back; forks; fork")
+
+    def test_debug_and_dap(self):
+        """Nobody calls; with gdb's door open, the run goes on to its limit."""
+        self.ends_well_with_any_memory("run", "--display", "none", "--serial", "none", "--limit", "3000000i", "--gdb", "127.0.0.1:0")
+        self.ends_well_with_any_memory("dap", refused=False)
+
+    def test_files_that_name_things(self):
+        profile = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../guest/profiles/lunaix.toml")
+        self.ends_well_with_any_memory("fork", "--profile", profile)
+        kernel = os.path.join(self.directory.name, "kernel.elf")
+        with open(kernel, "wb") as file:
+            file.write(images.elf_with_symbol())
+        self.ends_well_with_any_memory("run", "--display", "none", "--serial", "none", "--limit", "3000000i", "--symbols", kernel)
+
     def test_run_with_every_tally(self):
         for info in ("counters", "tlb", "unmapped"):
             self.ends_well_with_any_memory("run", "--display", "none", "--serial", "none", "--limit", "3000000i", "--info", info)
@@ -142,6 +174,9 @@ class Limited(unittest.TestCase):
         for verb, *words in (("info",), ("stat",), ("dump",), ("query", "fault")):
             # Little more than what the dynamic loader needs: most sizes that are too small never reach main.
             self.ends_well_with_any_memory("trace", verb, self.trace, *words, refused=False)
+        path = self.make_recording()
+        for verb, *words in (("info",), ("stat",), ("dump",), ("query", "count(fault) == 3")):
+            self.ends_well_with_any_memory("trace", verb, path, *words, refused=False)
 
 
 if __name__ == "__main__":
