@@ -157,5 +157,48 @@ TEST(SelectorSlots, AreUsedAsTheModelDoes) {
     }
 }
 
+// PUSH and POP of each of them, with the upper half of the slot in a page that is not there: who uses two bytes does
+// not miss it.
+TEST(SelectorSlots, NeedTheirUpperHalfOnThePentiumAlone) {
+    struct Register {
+        u8 number;
+        Bytes push, pop;
+    };
+    const Register registers[] = {{kEs, {0x06}, {0x07}},
+                                  {kCs, {0x0E}, {}},
+                                  {kSs, {0x16}, {0x17}},
+                                  {kDs, {0x1E}, {0x1F}},
+                                  {kFs, {0x0F, 0xA0}, {0x0F, 0xA1}},
+                                  {kGs, {0x0F, 0xA8}, {0x0F, 0xA9}}};
+    constexpr u32 kSlot = 0x9FFE, kGone = 0xA000;
+    for (const Model* model : all_models()) {
+        const bool whole = model->name == "pentium";
+        for (const Way way : every_way())
+            for (const Register& one : registers)
+                for (const Bytes& bytes : {one.push, one.pop}) {
+                    if (bytes.empty())
+                        continue;
+                    const bool pushes = bytes == one.push;
+                    CodeRunner runner(way, model->number);
+                    runner.enter_protected_mode();
+                    runner.enable_paging();
+                    runner.put16(kSlot, pushes ? 0x5555 : CodeRunner::kData);
+                    runner.put16(kGone, 0x5555);
+                    runner.put32(runner.page_entry(kGone), 0);
+                    runner.edit().set_reg<u32>(kEsp, pushes ? kSlot + 4 : kSlot);
+                    runner.apply();
+                    runner.code(bytes);
+                    const u16 selector = runner.cpu.state().segments[one.number].selector;
+                    runner.step();
+                    const bool done = runner.eip() == CodeRunner::kStart + bytes.size();
+                    EXPECT_EQ(done, !whole) << model->name << " " << +one.number << (pushes ? " pushed" : " popped");
+                    EXPECT_EQ(runner.get16(kGone), 0x5555);
+                    if (pushes && done) {
+                        EXPECT_EQ(runner.get16(kSlot), selector) << model->name << " " << +one.number;
+                    }
+                }
+    }
+}
+
 } // namespace
 } // namespace forkscope::test
