@@ -26,14 +26,23 @@ void FirmwareConfig::reset() {
 u32 FirmwareConfig::io_read(u32 address, u32 size) {
     if (address < ABI_PORT_FIRMWARE_DATA)
         return selector_;
-    const auto item = items_.find(selector_);
     u32 value = 0;
-    for (u32 i = 0; i < size; ++i) {
-        const u64 at = position_++;
-        if (item != items_.end() && at < item->second.size())
-            value |= u32{item->second[at]} << (8 * i);
-    }
+    for (u32 i = 0; i < size; ++i)
+        value |= u32{next_byte()} << (8 * i);
     return value;
+}
+
+u8 FirmwareConfig::next_byte() {
+    u64 at = position_++;
+    const auto item = items_.find(selector_);
+    if (item == items_.end())
+        return 0;
+    for (const SharedBytes& part : item->second) {
+        if (at < part.size())
+            return part[at];
+        at -= part.size();
+    }
+    return 0;
 }
 
 void FirmwareConfig::io_write(u32 address, u32, u32 value) {

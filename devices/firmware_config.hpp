@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "devices/device.hpp"
+#include "emu/base/shared/shared_bytes.hpp"
 
 namespace forkscope {
 
@@ -15,7 +16,9 @@ class FirmwareConfig : public Device {
   public:
     FirmwareConfig(); // with its signature, and no other item
     // Replaces item `selector` (ABI_FIRMWARE_*).
-    void set_item(u16 selector, std::vector<u8> bytes) { items_[selector] = std::move(bytes); }
+    void set_item(u16 selector, std::vector<u8> bytes) { set_parts(selector, {SharedBytes(std::move(bytes))}); }
+    // One that consists of these, one behind the other.
+    void set_parts(u16 selector, std::vector<SharedBytes> parts) { items_[selector] = std::move(parts); }
 
     std::string_view name() const override { return "firmware_config"; }
     void attach(Wiring& wiring) override;
@@ -25,7 +28,9 @@ class FirmwareConfig : public Device {
     void serialize(Archive& ar) override;
 
   private:
-    std::map<u16, std::vector<u8>> items_;
+    u8 next_byte();
+
+    std::map<u16, std::vector<SharedBytes>> items_;
     u16 selector_ = 0;
     u64 position_ = 0; // of the next byte
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cpu/cpu.hpp"
+#include "emu/base/shared/shared_bytes.hpp"
 #include "emu/base/types.hpp"
 #include "emu/machine/multiboot.hpp"
 
@@ -22,8 +23,8 @@ struct MachineConfig {
     BusWidth bus = BusWidth::Bits32; // matters to the modelled clock of the 386 alone
     bool fast_table = true;
     TlbStudy tlb = TlbStudy::Model;
-    u64 tlb_seed = 0;       // of TlbStudy::Random
-    std::vector<u8> kernel; // a multiboot 1 image; empty: the firmware finds nothing to boot
+    u64 tlb_seed = 0;   // of TlbStudy::Random
+    SharedBytes kernel; // a multiboot 1 image; empty: the firmware finds nothing to boot
     std::string kernel_name = "kernel";
     std::vector<BootModule> modules; // the first one is called the initrd
     std::string command_line;

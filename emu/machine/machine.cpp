@@ -1,6 +1,7 @@
 #include "emu/machine/machine.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -170,15 +171,15 @@ void Machine::add_devices() {
     firmware_config_->set_item(ABI_FIRMWARE_BOOT_INFO, item);
     item.clear();
     append_word(item, boot_plan_.segments.size(), 4);
-    std::vector<u8> data;
+    std::vector<SharedBytes> data;
     for (const BootSegment& segment : boot_plan_.segments) {
         append_word(item, segment.address, 4);
         append_word(item, segment.bytes.size(), 4);
         append_word(item, segment.memory_bytes, 4);
-        data.insert(data.end(), segment.bytes.begin(), segment.bytes.end());
+        data.push_back(segment.bytes);
     }
     firmware_config_->set_item(ABI_FIRMWARE_SEGMENTS, item);
-    firmware_config_->set_item(ABI_FIRMWARE_SEGMENT_DATA, data);
+    firmware_config_->set_parts(ABI_FIRMWARE_SEGMENT_DATA, std::move(data));
 }
 
 void Machine::reset_everything() {
@@ -194,9 +195,11 @@ void Machine::enter_kernel_directly() {
     if (boot_plan_.segments.empty())
         return;
     for (const BootSegment& segment : boot_plan_.segments) {
-        std::vector<u8> bytes = segment.bytes;
-        bytes.resize(segment.memory_bytes, 0);
-        const bool written = memory_->write(PhysicalAddress(segment.address), bytes);
+        bool written = memory_->write(PhysicalAddress(segment.address), segment.bytes);
+        constexpr std::array<u8, kPageSize> kZeros{};
+        for (u64 at = segment.bytes.size(); written && at < segment.memory_bytes; at += kPageSize)
+            written = memory_->write(PhysicalAddress(segment.address + at),
+                                     std::span(kZeros).first(std::min<u64>(kPageSize, segment.memory_bytes - at)));
         EMU_ASSERT(written, "boot segment at {:#x} is outside RAM", segment.address);
     }
     CpuState state = cpu_->state();

@@ -18,7 +18,8 @@ constexpr u32 kInfo = 0x9000;
 
 class Planner {
   public:
-    Planner(const KernelImage& kernel, const std::string& name, u64 ram_bytes) : kernel_(kernel), name_(name) {
+    Planner(const SharedBytes& file, const KernelImage& kernel, const std::string& name, u64 ram_bytes)
+        : file_(file), kernel_(kernel), name_(name) {
         facts_.ram_bytes = ram_bytes;
     }
 
@@ -100,7 +101,7 @@ class Planner {
             plan_.stack_top = kStack + static_cast<u32>(kPageSize); // its own to overwrite
     }
 
-    Result<void> add(u32 address, std::vector<u8> bytes, u32 memory_bytes, const std::string& what) {
+    Result<void> add(u32 address, SharedBytes bytes, u32 memory_bytes, const std::string& what) {
         const u64 end = u64{address} + memory_bytes;
         if (end > facts_.ram_bytes)
             return Error{fmt::format("{} needs physical memory {:#x} to {:#x}, but this machine has {} KB of RAM; give "
@@ -140,7 +141,7 @@ class Planner {
         const auto bytes = piece.bytes.subspan(skipped, std::min(piece.bytes.size() - skipped, end - start));
         if (end > u64{1} << 32)
             return refuse_kernel(name_, "wants to lie beyond 4 GB");
-        return add(static_cast<u32>(start), {bytes.begin(), bytes.end()}, static_cast<u32>(end - start),
+        return add(static_cast<u32>(start), file_.part(bytes), static_cast<u32>(end - start),
                    fmt::format("the kernel '{}'", name_));
     }
 
@@ -150,7 +151,7 @@ class Planner {
         facts_.sections.assign(sections.headers.begin(), sections.headers.end());
         for (const ImageSections::Table& table : sections.tables) {
             const u32 place = next_free();
-            if (!add(place, {table.bytes.begin(), table.bytes.end()}, static_cast<u32>(table.bytes.size()), "").ok())
+            if (!add(place, file_.part(table.bytes), static_cast<u32>(table.bytes.size()), "").ok())
                 return;
             std::memcpy(facts_.sections.data() + u64{sections.entry_bytes} * table.header + 12, &place, sizeof place);
         }
@@ -168,7 +169,8 @@ class Planner {
                 kernel_.video->width, kernel_.video->height, kernel_.video->depth));
     }
 
-    const KernelImage& kernel_;
+    const SharedBytes& file_;
+    const KernelImage& kernel_; // of it
     const std::string& name_;
     BootFacts facts_;
     BootPlan plan_;
@@ -177,12 +179,12 @@ class Planner {
 
 } // namespace
 
-Result<BootPlan> plan_multiboot(std::span<const u8> kernel, const std::string& kernel_name,
+Result<BootPlan> plan_multiboot(const SharedBytes& kernel, const std::string& kernel_name,
                                 std::span<const BootModule> modules, const std::string& command_line, u64 ram_bytes) {
     const auto image = read_kernel_image(kernel, kernel_name);
     if (!image.ok())
         return image.error();
-    Planner planner(*image, kernel_name, ram_bytes);
+    Planner planner(kernel, *image, kernel_name, ram_bytes);
     if (auto placed = planner.place_kernel(); !placed.ok())
         return placed.error();
     for (const BootModule& module : modules)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "emu/base/result.hpp"
+#include "emu/base/shared/shared_bytes.hpp"
 #include "emu/base/types.hpp"
 
 namespace forkscope {
@@ -15,14 +16,14 @@ namespace forkscope {
 // A file that the kernel finds in memory, with its name and whatever words follow it.
 struct BootModule {
     std::string command_line;
-    std::vector<u8> bytes;
+    SharedBytes bytes;
 };
 
 // A piece of physical memory to be filled before the kernel runs: `bytes`, then zeroes up to `memory_bytes`.
 struct BootSegment {
     u32 address = 0;
     u32 memory_bytes = 0;
-    std::vector<u8> bytes;
+    SharedBytes bytes;
 };
 
 struct BootPlan {
@@ -37,7 +38,7 @@ inline constexpr u32 kMultibootLoaderMagic = 0x2BADB002; // in EAX at entry
 
 // Lays out kernel, modules, command line and information for a machine with `ram_bytes` of memory. What an image has
 // from A0000h to FFFFFh, where there is no RAM, is not loaded. Multiboot Specification 0.6.96.
-Result<BootPlan> plan_multiboot(std::span<const u8> kernel, const std::string& kernel_name,
+Result<BootPlan> plan_multiboot(const SharedBytes& kernel, const std::string& kernel_name,
                                 std::span<const BootModule> modules, const std::string& command_line, u64 ram_bytes);
 
 } // namespace forkscope

@@ -129,7 +129,7 @@ Result<void> Session::load_images(MachineConfig& config) {
         return {};
     if (options_.kernel_path.empty()) {
         const auto kernel = *embedded_kernel(options_.os);
-        config.kernel.assign(kernel.begin(), kernel.end());
+        config.kernel = SharedBytes::copy_of(kernel);
         config.kernel_name = options_.os;
     } else {
         auto kernel = read_file(options_.kernel_path, "the kernel", kMostKernel);
@@ -147,7 +147,7 @@ Result<void> Session::load_images(MachineConfig& config) {
         config.modules = std::move(modules).value();
     } else if (options_.kernel_path.empty()) {
         const auto initrd = embedded_initrd();
-        config.modules = {{"initrd.tar", {initrd.begin(), initrd.end()}}};
+        config.modules = {{"initrd.tar", SharedBytes::copy_of(initrd)}};
     }
     return {};
 }
@@ -173,7 +173,7 @@ Result<void> Session::find_sources() {
 // The images' own symbols are a help, never a condition: one without them runs all the same.
 Result<void> Session::load_symbols() {
     const MachineConfig& config = machine_->config();
-    auto kernel = ElfImage::from_bytes(config.kernel_name, config.kernel);
+    auto kernel = ElfImage::of(config.kernel_name, config.kernel);
     if (kernel.ok())
         symbols_.add_kernel(std::move(kernel).value());
     if (!config.modules.empty())
@@ -181,7 +181,7 @@ Result<void> Session::load_symbols() {
     if (options_.recording == nullptr || !options_.symbol_files.empty())
         return add_symbol_files(symbols_, options_.symbol_files);
     auto recorded = options_.recording->names();
-    return recorded.ok() ? add_recorded_symbols(symbols_, recorded->symbols) : recorded.error();
+    return recorded.ok() ? add_recorded_symbols(symbols_, std::move(recorded->symbols)) : recorded.error();
 }
 
 // Checks first; then files, which a mistake must leave as they were.

@@ -52,8 +52,8 @@ Result<SymbolFile> parse_symbol_file(const std::string& text) {
 namespace {
 
 Result<void> add_symbol_file(Symbolizer& symbols, const std::string& text, const std::string& name,
-                             std::optional<u32> base, std::span<const u8> bytes) {
-    auto image = ElfImage::from_bytes(name, bytes, {ElfClasses::Both, base});
+                             std::optional<u32> base, SharedBytes bytes) {
+    auto image = ElfImage::of(name, std::move(bytes), {ElfClasses::Both, base});
     if (!image)
         return Error{"--symbols: " + image.error().message, image.error().code};
     for (const std::string& note : (*image)->notes())
@@ -74,10 +74,10 @@ Result<void> add_symbol_files(Symbolizer& symbols, const std::vector<std::string
         const Result<SymbolFile> file = parse_symbol_file(text);
         if (!file)
             return file.error();
-        const auto bytes = read_file(file->path, "the symbols", kMostBytes);
+        auto bytes = read_file(file->path, "the symbols", kMostBytes);
         if (!bytes)
             return bytes.error();
-        if (auto added = add_symbol_file(symbols, text, file->path, file->base, *bytes); !added.ok())
+        if (auto added = add_symbol_file(symbols, text, file->path, file->base, std::move(bytes).value()); !added.ok())
             return added;
     }
     return {};
@@ -105,9 +105,9 @@ Result<std::vector<RecordedNames::SymbolFile>> read_symbol_files(const std::vect
     return kept;
 }
 
-Result<void> add_recorded_symbols(Symbolizer& symbols, const std::vector<RecordedNames::SymbolFile>& files) {
-    for (const RecordedNames::SymbolFile& file : files)
-        if (auto added = add_symbol_file(symbols, file.file, file.file, file.base, file.bytes); !added.ok())
+Result<void> add_recorded_symbols(Symbolizer& symbols, std::vector<RecordedNames::SymbolFile> files) {
+    for (RecordedNames::SymbolFile& file : files)
+        if (auto added = add_symbol_file(symbols, file.file, file.file, file.base, std::move(file.bytes)); !added.ok())
             return added;
     return {};
 }

@@ -25,6 +25,6 @@ Result<void> add_symbol_files(Symbolizer& symbols, const std::vector<std::string
 // For a recording, which keeps them: at most 64 MB of them in all; of larger ones it is said that it does not.
 Result<std::vector<RecordedNames::SymbolFile>> read_symbol_files(const std::vector<std::string>& files);
 // Those that a recording keeps.
-Result<void> add_recorded_symbols(Symbolizer& symbols, const std::vector<RecordedNames::SymbolFile>& files);
+Result<void> add_recorded_symbols(Symbolizer& symbols, std::vector<RecordedNames::SymbolFile> files);
 
 } // namespace forkscope

@@ -25,12 +25,11 @@ constexpr std::size_t kMostName = 4096;
 
 ElfImage::~ElfImage() = default;
 
-Result<std::unique_ptr<ElfImage>> ElfImage::from_bytes(std::string name, std::span<const u8> bytes,
-                                                       const ElfPlacement& placement) {
+Result<std::unique_ptr<ElfImage>> ElfImage::of(std::string name, SharedBytes bytes, const ElfPlacement& placement) {
     std::unique_ptr<ElfImage> image(new ElfImage);
     image->name_ = std::move(name);
-    image->bytes_.assign(bytes.begin(), bytes.end());
-    image->hash_ = checksum(bytes);
+    image->bytes_ = std::move(bytes);
+    image->hash_ = checksum(image->bytes_);
     Result<ElfFile> file = ElfFile::read(image->name_, image->bytes_, placement.classes);
     if (!file)
         return file.error();

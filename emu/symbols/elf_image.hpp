@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "emu/base/result.hpp"
+#include "emu/base/shared/shared_bytes.hpp"
 #include "emu/base/types.hpp"
 #include "emu/symbols/elf_file.hpp"
 
@@ -55,8 +56,12 @@ struct ElfPlacement {
 
 class ElfImage {
   public:
-    static Result<std::unique_ptr<ElfImage>> from_bytes(std::string name, std::span<const u8> bytes,
-                                                        const ElfPlacement& placement = {});
+    // Shares the bytes.
+    static Result<std::unique_ptr<ElfImage>> of(std::string name, SharedBytes bytes,
+                                                const ElfPlacement& placement = {});
+    static Result<std::unique_ptr<ElfImage>> from_bytes(std::string name, std::span<const u8> bytes) {
+        return of(std::move(name), SharedBytes::copy_of(bytes));
+    }
     ~ElfImage();
 
     const std::string& name() const { return name_; }
@@ -104,7 +109,7 @@ class ElfImage {
     std::span<const u8> debug_section(std::string_view section_name) const;
 
     std::string name_;
-    std::vector<u8> bytes_;
+    SharedBytes bytes_;
     ElfFile file_;  // of bytes_
     u64 slide_ = 0; // from where it is linked to where it lies
     u32 entry_ = 0;

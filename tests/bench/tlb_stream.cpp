@@ -40,8 +40,8 @@ std::vector<Record> record_guest(const std::string& command_line) {
     MachineConfig config;
     const auto kernel = *embedded_kernel("lunaix");
     const auto initrd = embedded_initrd();
-    config.kernel.assign(kernel.begin(), kernel.end());
-    config.modules = {{"initrd.tar", {initrd.begin(), initrd.end()}}};
+    config.kernel = SharedBytes::copy_of(kernel);
+    config.modules = {{"initrd.tar", SharedBytes::copy_of(initrd)}};
     config.command_line = command_line;
     auto machine = Machine::create(std::move(config));
     if (!machine.ok()) {

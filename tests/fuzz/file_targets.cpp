@@ -100,8 +100,8 @@ void multiboot(std::span<const u8> input) {
     const u64 ram = u64{2 + reader.take<u8>() % 30u} << 20;
     const std::span<const u8> kernel = reader.rest();
     const std::span<const u8> part = kernel.first(std::min<std::size_t>(kernel.size(), 100));
-    const BootModule modules[] = {{"module and words", {part.begin(), part.end()}}, {"empty", {}}};
-    auto plan = plan_multiboot(kernel, "kernel", modules, "a command line", ram);
+    const BootModule modules[] = {{"module and words", SharedBytes::copy_of(part)}, {"empty", {}}};
+    auto plan = plan_multiboot(SharedBytes::copy_of(kernel), "kernel", modules, "a command line", ram);
     if (!plan.ok())
         return;
     for (const BootSegment& segment : plan->segments)

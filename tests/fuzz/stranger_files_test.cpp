@@ -58,7 +58,7 @@ void look_at_debug_information(std::unique_ptr<ElfImage> image) {
 // All that a session does with a kernel before it starts, and what a report asks of it.
 void look_at_kernel(std::span<const u8> bytes) {
     spdlog::set_level(spdlog::level::off);
-    static_cast<void>(plan_multiboot(bytes, "kernel", {}, "", kRam));
+    static_cast<void>(plan_multiboot(SharedBytes::copy_of(bytes), "kernel", {}, "", kRam));
     auto image = ElfImage::from_bytes("kernel", bytes);
     if (!image.ok())
         return;

@@ -39,7 +39,7 @@ MachineConfig configuration(const Image& image) {
     MachineConfig config;
     config.ram_bytes = u64{8} << 20;
     config.kernel = make_image(image);
-    config.modules = {{"initrd", {1, 2, 3, 4, 5, 6, 7}}};
+    config.modules = {{"initrd", std::vector<u8>{1, 2, 3, 4, 5, 6, 7}}};
     config.command_line = "one two";
     return config;
 }
@@ -81,7 +81,7 @@ void expect_same_as_direct(const Image& image) {
     expect_multiboot_state(*direct, direct->registers());
     ASSERT_EQ(booted->boot_plan().segments.size(), 3u) << "kernel, initrd, information";
     for (const BootSegment& segment : booted->boot_plan().segments) {
-        std::vector<u8> expected = segment.bytes;
+        std::vector<u8> expected(segment.bytes.begin(), segment.bytes.end());
         expected.resize(segment.memory_bytes, 0);
         EXPECT_TRUE(booted.memory(segment.address, segment.memory_bytes) == expected) << segment.address;
         EXPECT_TRUE(direct.memory(segment.address, segment.memory_bytes) == expected) << segment.address;

@@ -38,8 +38,8 @@ std::unique_ptr<Machine> machine_with(const std::string& os, const char* workloa
     const auto kernel = embedded_kernel(os).value();
     const auto initrd = embedded_initrd();
     config.kernel_name = os;
-    config.kernel.assign(kernel.begin(), kernel.end());
-    config.modules = {{"initrd.tar", {initrd.begin(), initrd.end()}}};
+    config.kernel = SharedBytes::copy_of(kernel);
+    config.modules = {{"initrd.tar", SharedBytes::copy_of(initrd)}};
     config.command_line = workload;
     auto machine = Machine::create(std::move(config));
     EMU_ASSERT(machine.ok(), "no machine: {}", machine.error().message);

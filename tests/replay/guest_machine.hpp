@@ -20,8 +20,8 @@ struct GuestMachine {
         const auto kernel = *embedded_kernel(os);
         const auto initrd = embedded_initrd();
         config.kernel_name = os;
-        config.kernel.assign(kernel.begin(), kernel.end());
-        config.modules = {{"initrd.tar", {initrd.begin(), initrd.end()}}};
+        config.kernel = SharedBytes::copy_of(kernel);
+        config.modules = {{"initrd.tar", SharedBytes::copy_of(initrd)}};
         config.command_line = command_line;
         if (adjust)
             adjust(config);

@@ -1,6 +1,7 @@
 // Recordings: done again on both engines, strayed, killed, damaged, and opened at any place.
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -438,6 +439,46 @@ TEST(Recording, DamagedAnywhereIsBearable) {
         EXPECT_GE(taken, 0) << "round " << round << " died";
         EXPECT_LE(taken, static_cast<i64>(64 + 64 + 2 * (bytes.size() >> 20))) << "round " << round;
     }
+}
+
+// Two hundred kilobytes that unpack to a machine's memory full of zeros, and to as many symbols as a recording keeps.
+TEST(Recording, OfLargeImagesAndSymbolsHoldsThemOnce) {
+    constexpr u64 kRam = u64{128} << 20;
+    constexpr std::streamoff kLarge = 60 << 20;
+    const std::string zeros = temporary("zeros"), symbols = temporary("large-symbols"), path = temporary("large.rec");
+    const auto kernel = *embedded_kernel("lunaix");
+    std::ofstream(zeros, std::ios::binary).seekp(kLarge - 1).put(0);
+    std::ofstream(symbols, std::ios::binary)
+        .write(reinterpret_cast<const char*>(kernel.data()), static_cast<std::streamsize>(kernel.size()))
+        .seekp(kLarge - 1)
+        .put(0);
+    for (const bool images : {true, false}) {
+        Options options = options_for("", path);
+        options.machine.ram_bytes = kRam;
+        options.machine.direct = true;
+        (images ? options.initrds : options.symbol_files) = {images ? zeros : symbols};
+        record(options, 1000);
+        const auto file = static_cast<i64>(std::filesystem::file_size(path) >> 20);
+        const auto session = [&] {
+            Options again = options_for("", "");
+            again.command = Command::Step;
+            again.recording_path = path;
+            if (!adopt_recording(again).ok() || !Session::create(again).ok())
+                ::_exit(1);
+        };
+        const auto replayed = [&] {
+            const auto recording = Recording::open(path);
+            if (!recording.ok() || !replay(**recording, EngineKind::Block).ok())
+                ::_exit(1);
+        };
+        for (const std::function<void()>& act : {std::function<void()>(session), std::function<void()>(replayed)}) {
+            const i64 taken = peak_megabytes(act);
+            EXPECT_GE(taken, 0) << images;
+            EXPECT_LE(taken, 64 + static_cast<i64>(images ? kRam >> 20 : 64) + 4 * file) << images;
+        }
+    }
+    for (const std::string& file : {zeros, symbols, path})
+        ::unlink(file.c_str());
 }
 
 } // namespace forkscope

@@ -14,7 +14,7 @@ RecordedRun RecordedRun::of(const MachineConfig& machine, std::string os, TraceK
     run.kinds = kinds;
     run.os = std::move(os);
     run.machine = machine;
-    run.machine.kernel.clear();
+    run.machine.kernel = {};
     run.machine.modules.clear();
     run.images.push_back(checksum(machine.kernel));
     for (const BootModule& module : machine.modules) {

@@ -26,6 +26,7 @@ Result<Rerun> Rerun::create(const Recording& recording, EngineKind engine) {
 Result<void> Rerun::begin_at(const Recording::Checkpoint* checkpoint) {
     if (checkpoint == nullptr && recording_->beginning() == Position{}) {
         MachineConfig config = machine_->config();
+        machine_.reset(); // never two of them in memory
         auto fresh = Machine::create(std::move(config));
         if (!fresh.ok())
             return fresh.error();

@@ -164,7 +164,8 @@ TEST(Multiboot, NamesMultiboot2) {
 }
 
 TEST(Multiboot, HandsOverModulesInOrderWithTheirWords) {
-    const auto planned = plan(make({}), {{"a x y", {1, 2, 3}}, {"empty", {}}, {"b", {4}}});
+    using Bytes = std::vector<u8>;
+    const auto planned = plan(make({}), {{"a x y", Bytes{1, 2, 3}}, {"empty", {}}, {"b", Bytes{4}}});
     ASSERT_TRUE(planned.ok());
     expect_in_ram(*planned);
     const Memory memory(*planned);

@@ -156,8 +156,8 @@ TEST_P(RecordedStreams, OfForkAndShellAgreeWithTheReference) {
     MachineConfig config;
     const auto kernel = *embedded_kernel("lunaix");
     const auto initrd = embedded_initrd();
-    config.kernel.assign(kernel.begin(), kernel.end());
-    config.modules = {{"initrd.tar", {initrd.begin(), initrd.end()}}};
+    config.kernel = SharedBytes::copy_of(kernel);
+    config.modules = {{"initrd.tar", SharedBytes::copy_of(initrd)}};
     config.command_line = "run=forkdemo --child 20 --parent 3; ls bin | wc; cowtest";
     config.ram_bytes = kRam;
     // The built-in guest needs INVLPG: what it asks of an i486 is asked of the i386's TLB.

@@ -30,8 +30,8 @@ struct Guest {
         MachineConfig config;
         const auto kernel = embedded_kernel("lunaix").value();
         const auto initrd = embedded_initrd();
-        config.kernel.assign(kernel.begin(), kernel.end());
-        config.modules = {{"initrd.tar", {initrd.begin(), initrd.end()}}};
+        config.kernel = SharedBytes::copy_of(kernel);
+        config.modules = {{"initrd.tar", SharedBytes::copy_of(initrd)}};
         config.command_line = "run=" + command;
         config.direct = true;
         symbols.add_kernel(ElfImage::from_bytes("kernel", kernel).value());
