@@ -399,7 +399,7 @@ TEST(Recording, TellsOfForksBeforeThePlaceOnceTheyAreFollowed) {
     ASSERT_EQ(forks.size(), (*straight)->tracer()->forks().size());
     EXPECT_EQ(forks.begin()->begin_cycle, (*straight)->tracer()->forks().begin()->begin_cycle);
     const std::size_t checkpoints = session.timeline()->checkpoint_count();
-    EXPECT_GT(checkpoints, 10u) << "laid on the way, so that other places are near";
+    EXPECT_GT(checkpoints, 1u) << "laid on the way, as far apart as the host is fast, so that other places are near";
     ASSERT_TRUE(session.timeline()->go_to(20'000'000).ok());
     EXPECT_FALSE(session.opened_on_the_way());
 }
