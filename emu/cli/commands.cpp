@@ -271,6 +271,9 @@ Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
     auto server = listen_for_gdb(options);
     if (!server.ok())
         return server.error();
+    if (Interruption::requested())
+        return stopped_while_opening();
+    interruption.reset(); // window and terminal set handlers of their own, which hold from then on
     if (auto opened = open_window(options, window); !opened.ok())
         return opened.error();
     std::unique_ptr<Terminal> terminal;
@@ -279,11 +282,10 @@ Result<ExitCode> run_command(Options options, std::unique_ptr<Window> window) {
         if (!opened.ok())
             return opened.error();
         terminal = std::move(opened).value();
-        if (stepping && steps_by_lines(options)) {
-            interruption.reset();
+        if (stepping && steps_by_lines(options))
             return step_by_lines(std::move(options));
-        }
     }
+    interruption.emplace();
     if (stepping) {
         options.machine.command_line = workload_command_line(options);
         if (options.until.empty() && options.recording == nullptr)
