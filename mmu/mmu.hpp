@@ -77,7 +77,8 @@ class Mmu {
     }
 
     // What neither grants, by the TLB and the tables. Not translated: the access would fault, spans two pages, changes
-    // code by a walk or is told of as a whole. Then, and without a host address, the access itself does the rest.
+    // code by a walk, has a walk heard by who looks at registers (but of fills and evictions that is the caller's to
+    // know), or is told of as a whole. Then, and without a host address, the access itself does the rest.
     struct Way {
         u8* host = nullptr;
         PhysicalAddress physical;

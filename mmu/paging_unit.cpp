@@ -22,15 +22,20 @@ void MmuCounters::serialize(Archive& ar) {
 // The policy of the guest's own walks: marks the frames that they use, sets A and D.
 struct PagingUnit::GuestWalk {
     PagingUnit& unit;
-    Code code = Code::MayChange;
+    Trouble trouble = Trouble::IsTaken;
     PhysicalAddress last_entry{}; // that led to the next table
     bool stopped = false;
 
-    PhysicalAddress locate(u64 table, u32 offset, u32 level) const {
+    PhysicalAddress locate(u64 table, u32 offset, u32 level) {
         const PhysicalAddress frame = unit.state_.on_bus(table);
+        const bool is_new = (unit.marks_.levels(frame.page()) & level) == 0;
+        stopped |= trouble == Trouble::StopsWalk && is_new && looked_at(TraceKind::PageTableFrame);
+        if (stopped)
+            return frame + offset;
         unit.marks_.mark(frame.page(), static_cast<u8>(level), last_entry);
         return frame + offset;
     }
+    bool looked_at(TraceKind kind) const { return unit.tracer_.looks_at(trace_kinds({kind})); }
     template <class Entry> void read(PhysicalAddress at, Entry& entry) {
         unit.state_.read_entry(at, entry);
         last_entry = at;
@@ -41,7 +46,7 @@ struct PagingUnit::GuestWalk {
         const u8 flags = unit.memory_.flags(at.page());
         if ((flags & (kFrameReadOnly | kFrameDevice)) != 0)
             return;
-        stopped |= code == Code::StopsWalk && (flags & kFrameCode) != 0;
+        stopped |= trouble == Trouble::StopsWalk && ((flags & kFrameCode) != 0 || looked_at(TraceKind::AccessedDirty));
         if (stopped)
             return;
         // The directory and the table may be one frame (a self-map): keep what the upper level's update just wrote.
@@ -288,8 +293,8 @@ inline PhysicalAddress PagingUnit::physical_of(const TlbPlace& place, LinearAddr
     return state_.on_bus((tlb_.entry(place).entry & kPteFrame & ~u64{mask}) | (address.value & mask));
 }
 
-Walk PagingUnit::walk(LinearAddress address, Privilege privilege, AccessKind kind, Code code) {
-    GuestWalk policy{*this, code};
+Walk PagingUnit::walk(LinearAddress address, Privilege privilege, AccessKind kind, Trouble trouble) {
+    GuestWalk policy{*this, trouble};
     if (MMU_MUTANT(PdptesReadFromMemory))
         state_.load_pdptes();
     const u64 before = counters_.accessed_dirty_writes;
@@ -386,7 +391,7 @@ Access<PhysicalAddress> PagingUnit::try_translate(LinearAddress address, Privile
         touch(address, privilege, kind, lookup.place, physical);
         return {physical, true};
     }
-    const Walk result = walk(address, privilege, kind, Code::StopsWalk);
+    const Walk result = walk(address, privilege, kind, Trouble::StopsWalk);
     if (result.ok || MMU_MUTANT(FaultCountedTwice))
         count_walk(lookup, kind);
     if (!result.ok)

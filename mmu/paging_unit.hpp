@@ -97,8 +97,9 @@ class PagingUnit {
                           const Lookup& lookup);
     void touch(LinearAddress address, Privilege privilege, AccessKind kind, const TlbPlace& place,
                PhysicalAddress physical);
-    enum class Code : u8 { MayChange, StopsWalk }; // by the bits that a walk sets
-    Walk walk(LinearAddress address, Privilege privilege, AccessKind kind, Code code = Code::MayChange);
+    // Bits that a walk sets in code, and events at which somebody looks at registers.
+    enum class Trouble : u8 { IsTaken, StopsWalk };
+    Walk walk(LinearAddress address, Privilege privilege, AccessKind kind, Trouble trouble = Trouble::IsTaken);
     void take_fault(LinearAddress address, const Walk& walk);
     void note_write(PhysicalAddress physical, AccessKind kind);
 

@@ -61,6 +61,15 @@ template <u8 kSegment, class T> Step push_segment(Context& cpu, const Instructio
     return Step::Next;
 }
 
+// Behind a load of a segment register. An engine's code may count on DS and ES being flat: it goes on only if nothing
+// of that has changed.
+inline Step behind_segment_load(Context& cpu, const Instruction& in, u8 segment, const SegmentCache& before) {
+    const SegmentCache& now = cpu.state().segments[segment];
+    const bool same = now.base == before.base && now.flat_read == before.flat_read &&
+                      now.flat_write == before.flat_write && segment != kSs;
+    return same ? Step::Next : cpu.leave_block(in);
+}
+
 // The stack pointer moves by the size of the stack that was popped, also where SS itself changes: the segment is loaded
 // last (SDM 2B, POP: Operation).
 template <u8 kSegment, class T> Step pop_segment(Context& cpu, const Instruction& in) {
@@ -72,6 +81,7 @@ template <u8 kSegment, class T> Step pop_segment(Context& cpu, const Instruction
         TRY(half, cpu.peek_stack<u16>());
         selector = half;
     }
+    const SegmentCache before = cpu.regs().segments[kSegment];
     const u64 old_esp = cpu.regs().gpr[kEsp];
     cpu.set_stack_pointer(cpu.regs().esp() + u32{sizeof(T)});
     if (!protection::load_segment(cpu, kSegment, selector)) [[unlikely]] {
@@ -80,7 +90,7 @@ template <u8 kSegment, class T> Step pop_segment(Context& cpu, const Instruction
     }
     if constexpr (kSegment == kSs)
         cpu.attention().cast_shadow(Shadow::InterruptsAndDebug);
-    return cpu.leave_block(in);
+    return behind_segment_load(cpu, in, kSegment, before);
 }
 
 template <class T> Step pusha(Context& cpu, const Instruction&) {
@@ -156,10 +166,11 @@ template <class T> Step popf(Context& cpu, const Instruction& in) {
         return cpu.leave_block(in);
     }
     const u32 mask = changeable_flags(cpu, sizeof(T));
+    const u32 before = r.system_flags;
     r.set_eflags((r.eflags() & ~mask & ~(sizeof(T) == 4 ? u32{kFlagR} : 0)) | (value & mask));
     cpu.set_stack_pointer(r.esp() + u32{sizeof(T)});
-    cpu.flags_changed();
-    return cpu.leave_block(in);
+    cpu.flags_changed(); // ends the block if an interrupt is let in
+    return ((before ^ r.system_flags) & ~u32{kFlagI | kFlagD}) == 0 ? Step::Next : cpu.leave_block(in);
 }
 
 template <class T> Step enter(Context& cpu, const Instruction& in) {
@@ -361,11 +372,12 @@ template <class T, bool kMemory> Step mov_rm_segment(Context& cpu, const Instruc
 
 template <class T, bool kMemory> Step mov_segment_rm(Context& cpu, const Instruction& in) {
     TRY(selector, (read_rm<u16, kMemory>(cpu, in)));
+    const SegmentCache before = cpu.regs().segments[in.reg];
     if (!protection::load_segment(cpu, in.reg, selector))
         return Step::Fault;
     if (in.reg == kSs)
         cpu.attention().cast_shadow(Shadow::InterruptsAndDebug);
-    return cpu.leave_block(in);
+    return behind_segment_load(cpu, in, in.reg, before);
 }
 
 template <u8 kSegment, class T> Step load_far(Context& cpu, const Instruction& in) {

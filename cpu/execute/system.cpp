@@ -31,12 +31,12 @@ Step undefined_opcode(Context& cpu, const Instruction& in) {
 
 Step too_long(Context& cpu, const Instruction&) { return cpu.fault(kGeneralProtection, 0); }
 
-Step cli(Context& cpu, const Instruction& in) {
+Step cli(Context& cpu, const Instruction&) {
     const protection::InterruptFlag flag = protection::interrupt_flag(cpu.regs());
     if (flag == protection::InterruptFlag::Neither)
         return cpu.fault(kGeneralProtection, 0);
     cpu.regs().system_flags &= ~u32{flag == protection::InterruptFlag::Real ? kFlagI : kFlagVif};
-    return cpu.leave_block(in);
+    return Step::Next;
 }
 
 // Interrupts are recognised only after the next instruction. With a virtual interrupt pending the monitor must act.
@@ -200,7 +200,10 @@ Step invlpg(Context& cpu, const Instruction& in) {
     const u32 linear = cpu.regs().segments[in.segment].base + cpu.offset_of(in);
     const bool held = cpu.mmu().invalidate_page(LinearAddress(linear));
     cpu.meter().take_path(held ? CostPath::InvalidateHit : CostPath::InvalidateMiss);
-    return cpu.leave_block(in);
+    // A fetch that changes nothing need not be made.
+    const u32 here = cpu.regs().segments[kCs].base + cpu.present_eip(in);
+    const RecentSlot& code = cpu.mmu().fetch_front().recent(cpu.privilege(), here);
+    return code.read_tag == (here & ~kPageMask) ? Step::Next : cpu.leave_block(in);
 }
 
 } // namespace forkscope::handlers

@@ -13,30 +13,36 @@ namespace forkscope {
 // Broadcasts to every sink in the order of adding. A sink may be added or removed between events only.
 class SinkList : public TraceSink {
   public:
-    void add(TraceSink& sink) { sinks_.push_back(&sink); }
-    void remove(TraceSink& sink) { std::erase(sinks_, &sink); }
+    void add(TraceSink& sink) { sinks_.push_back({&sink, sink.kinds()}); }
+    void remove(TraceSink& sink) {
+        std::erase_if(sinks_, [&](const Listening& one) { return one.sink == &sink; });
+    }
     bool empty() const { return sinks_.empty(); }
-    // What any of them wants; attach the list again after adding or removing.
+    // What any of them wants; attach the list again after adding or removing, or when one wants others.
     TraceKinds kinds() const override {
         TraceKinds all = 0;
-        for (const TraceSink* sink : sinks_)
-            all |= sink->kinds();
+        for (Listening& one : sinks_)
+            all |= one.kinds = one.sink->kinds();
         return all;
     }
     TraceKinds looks_at() const override {
         TraceKinds all = 0;
-        for (const TraceSink* sink : sinks_)
-            all |= sink->looks_at();
+        for (const Listening& one : sinks_)
+            all |= one.sink->looks_at();
         return all;
     }
     void on_event(const TraceEvent& event) override {
-        for (TraceSink* sink : sinks_)
-            if (((sink->kinds() >> static_cast<u8>(event.kind)) & 1) != 0)
-                sink->on_event(event);
+        for (const Listening& one : sinks_)
+            if (((one.kinds >> static_cast<u8>(event.kind)) & 1) != 0)
+                one.sink->on_event(event);
     }
 
   private:
-    std::vector<TraceSink*> sinks_;
+    struct Listening {
+        TraceSink* sink;
+        TraceKinds kinds; // as it said when it was asked last
+    };
+    mutable std::vector<Listening> sinks_;
 };
 
 // Passes on what a sink wants of some kinds, while it is open.

@@ -167,10 +167,8 @@ void TranslatorEngine::enter_from_slow(Frame& frame, u64 code) {
     grant(frame, left());
 }
 
-bool TranslatorEngine::somebody_looks_at_walks() const {
-    constexpr TraceKinds kOfWalks = trace_kinds({TraceKind::TlbFill, TraceKind::TlbEvict, TraceKind::AccessedDirty,
-                                                 TraceKind::PteWrite, TraceKind::PageTableFrame});
-    return cpu_.tracer().looks_at(kOfWalks) && !TRANSLATOR_MUTANT(RegistersNotInPlace);
+bool TranslatorEngine::somebody_looks_at(TraceKinds kinds) const {
+    return cpu_.tracer().looks_at(kinds) && !TRANSLATOR_MUTANT(RegistersNotInPlace);
 }
 
 // Progress as it was before the block, whose clocks and instructions the code has counted already.
@@ -264,7 +262,7 @@ void TranslatorEngine::give_x87(Frame& frame) {
 // code left behind the instruction, which its handler sees to then.
 u8* TranslatorEngine::fill(void* engine, u32 linear, u32 asked, void* translation, Frame* frame) {
     auto& self = *static_cast<TranslatorEngine*>(engine);
-    if (self.somebody_looks_at_walks())
+    if (self.somebody_looks_at(kTranslationKinds))
         return nullptr;
     Mmu& mmu = self.cpu_.mmu();
     Progress& p = self.cpu_.progress();
@@ -278,7 +276,8 @@ u8* TranslatorEngine::fill(void* engine, u32 linear, u32 asked, void* translatio
         const AccessKind kind = (asked & WayAsked::kWrite) != 0 ? AccessKind::Write : AccessKind::Read;
         const Mmu::Way way = mmu.fill_way(linear, asked & 0xFF, self.cpu_.privilege(), kind);
         host = way.host;
-        const bool stores = host == nullptr && (asked & WayAsked::kStore) != 0;
+        const bool stores = host == nullptr && (asked & WayAsked::kStore) != 0 &&
+                            !self.somebody_looks_at(trace_kinds({TraceKind::PteWrite, TraceKind::PageTableFrame}));
         stored = stores && (TRANSLATOR_MUTANT(TableStoreForgotten) || mmu.store_into_table(way, 4, frame->bounce));
     } catch (...) {
         self.thrown_ = std::current_exception();

@@ -49,7 +49,7 @@ class TranslatorEngine final : public Engine {
     u64 left() const;
     void grant(Frame& frame, u64 left);
     bool go_on_elsewhere(Frame& frame);
-    bool somebody_looks_at_walks() const;
+    bool somebody_looks_at(TraceKinds kinds) const;
     void enter_from_slow(Frame& frame, u64 code);
     void link_to(Translation& target);
     void unlink(Link& link);
