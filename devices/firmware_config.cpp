@@ -1,5 +1,7 @@
 #include "devices/firmware_config.hpp"
 
+#include <algorithm>
+
 #include "guest/abi/ports.h"
 
 namespace forkscope {
@@ -26,23 +28,27 @@ void FirmwareConfig::reset() {
 u32 FirmwareConfig::io_read(u32 address, u32 size) {
     if (address < ABI_PORT_FIRMWARE_DATA)
         return selector_;
+    const auto item = items_.find(selector_);
     u32 value = 0;
-    for (u32 i = 0; i < size; ++i)
-        value |= u32{next_byte()} << (8 * i);
+    for (u32 i = 0; i < size; ++i) {
+        const u64 at = position_++;
+        if (item != items_.end())
+            value |= u32{item->second.byte_at(at)} << (8 * i);
+    }
     return value;
 }
 
-u8 FirmwareConfig::next_byte() {
-    u64 at = position_++;
-    const auto item = items_.find(selector_);
-    if (item == items_.end())
-        return 0;
-    for (const SharedBytes& part : item->second) {
-        if (at < part.size())
-            return part[at];
-        at -= part.size();
-    }
-    return 0;
+void FirmwareConfig::set_parts(u16 selector, std::vector<SharedBytes> parts) {
+    Item& item = items_[selector];
+    item = {std::move(parts), {}};
+    u64 end = 0;
+    for (const SharedBytes& part : item.parts)
+        item.ends.push_back(end += part.size());
+}
+
+u8 FirmwareConfig::Item::byte_at(u64 at) const {
+    const auto part = static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), at) - ends.begin());
+    return part == parts.size() ? 0 : parts[part][at - (ends[part] - parts[part].size())];
 }
 
 void FirmwareConfig::io_write(u32 address, u32, u32 value) {

@@ -18,7 +18,7 @@ class FirmwareConfig : public Device {
     // Replaces item `selector` (ABI_FIRMWARE_*).
     void set_item(u16 selector, std::vector<u8> bytes) { set_parts(selector, {SharedBytes(std::move(bytes))}); }
     // One that consists of these, one behind the other.
-    void set_parts(u16 selector, std::vector<SharedBytes> parts) { items_[selector] = std::move(parts); }
+    void set_parts(u16 selector, std::vector<SharedBytes> parts);
 
     std::string_view name() const override { return "firmware_config"; }
     void attach(Wiring& wiring) override;
@@ -28,9 +28,13 @@ class FirmwareConfig : public Device {
     void serialize(Archive& ar) override;
 
   private:
-    u8 next_byte();
+    struct Item {
+        std::vector<SharedBytes> parts;
+        std::vector<u64> ends; // of each part, from the item's beginning: a byte is found among many of them
+        u8 byte_at(u64 at) const;
+    };
 
-    std::map<u16, std::vector<SharedBytes>> items_;
+    std::map<u16, Item> items_;
     u16 selector_ = 0;
     u64 position_ = 0; // of the next byte
 };

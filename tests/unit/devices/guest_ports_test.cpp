@@ -114,6 +114,21 @@ TEST(FirmwareConfig, ReadsItemsByWordsAndDoublewordsToo) {
     EXPECT_EQ(wiring.in(ABI_PORT_FIRMWARE_DATA, 4), 0x00000807u);
 }
 
+TEST(FirmwareConfig, ReadsAnItemOfPartsAsOne) {
+    FakeWiring wiring;
+    FirmwareConfig config;
+    wiring.add(config);
+    std::vector<SharedBytes> parts = {std::vector<u8>{}, std::vector<u8>{1, 2, 3}, std::vector<u8>{},
+                                      std::vector<u8>{4}, std::vector<u8>{5, 6}};
+    config.set_parts(ABI_FIRMWARE_SEGMENT_DATA, std::move(parts));
+    wiring.out(ABI_PORT_FIRMWARE_SELECT, ABI_FIRMWARE_SEGMENT_DATA, 2);
+    EXPECT_EQ(wiring.in(ABI_PORT_FIRMWARE_DATA, 4), 0x04030201u);
+    EXPECT_EQ(wiring.in(ABI_PORT_FIRMWARE_DATA, 4), 0x00000605u);
+    config.set_parts(ABI_FIRMWARE_SEGMENT_DATA, {});
+    wiring.out(ABI_PORT_FIRMWARE_SELECT, ABI_FIRMWARE_SEGMENT_DATA, 2);
+    EXPECT_EQ(wiring.in(ABI_PORT_FIRMWARE_DATA, 4), 0u);
+}
+
 TEST(FirmwareConfig, KeepsItsPlaceInASnapshotButNotItsItems) {
     FakeWiring wiring, other;
     FirmwareConfig config, copy;
